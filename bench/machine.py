@@ -1,0 +1,123 @@
+"""What the measurements ran on: processor, versions, quietness, and the peaks of one core."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+PACKAGES = ("pynn-dl", "numpy", "scipy", "torch", "jax", "jaxlib", "optax", "scikit-learn")
+BUSY_LIMIT = 0.05  # of one core
+
+
+def cpu_name() -> str:
+    """The processor's name as the operating system gives it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def usable_cores() -> int:
+    """The number of logical cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that matter, of those that are installed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def busy_cores(seconds: float = 1.0) -> float | None:
+    """Cores kept busy while this process sleeps, by others or by the hypervisor; None where /proc/stat is missing."""
+
+    def sample() -> int:
+        fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
+        user, nice, system, _idle, _iowait, irq, softirq, steal = (int(field) for field in fields[:8])
+        return user + nice + system + irq + softirq + steal
+
+    try:
+        before, started = sample(), time.perf_counter()
+        time.sleep(seconds)
+        return (sample() - before) / os.sysconf("SC_CLK_TCK") / (time.perf_counter() - started)
+    except OSError:
+        return None
+
+
+def warn_if_busy() -> float | None:
+    """Measure `busy_cores` and say so on stderr when it spoils a measurement."""
+    busy = busy_cores()
+    if busy is not None and busy > BUSY_LIMIT:
+        print(
+            f"warning: other processes keep {busy:.2f} cores busy; the figures are not to be trusted", file=sys.stderr
+        )
+    return busy
+
+
+def best_rate(amount: float, work: Callable[[], object], repeats: int = 5) -> float:
+    """The highest amount per second among some repetitions."""
+    rates = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        rates.append(amount / (time.perf_counter() - started))
+    return max(rates)
+
+
+@functools.cache
+def fma_peak() -> float | None:
+    """Measured fp32 GFLOP/s of one core doing independent fused multiply-adds; None without a C compiler."""
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    if compiler is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder, "peak.so")
+        source = Path(__file__).with_name("peak.c")
+        command = [compiler, "-O3", "-march=native", "-ffast-math", "-shared", "-fPIC", str(source), "-o", str(library)]
+        if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+            return None
+        fma_flops = ctypes.CDLL(str(library)).fma_flops
+    fma_flops.restype = ctypes.c_double
+    return best_rate(fma_flops(), fma_flops) / 1e9
+
+
+@functools.cache
+def copy_bandwidth() -> float:
+    """Measured GB/s (read and written) of a copy much larger than the caches, on one core."""
+    source = np.ones(1 << 25)
+    target = np.empty_like(source)
+    return best_rate(2 * source.nbytes, lambda: np.copyto(target, source)) / 1e9
+
+
+def header(threads: int) -> dict[str, object]:
+    """The description that goes with every set of results."""
+    return {
+        "cpu": cpu_name(),
+        "cores": usable_cores(),
+        "threads": threads,
+        "system": f"{platform.system()} {platform.machine()}",
+        "busy_cores": warn_if_busy(),
+        "fma_gflops_one_core": fma_peak(),
+        "copy_gbytes_one_core": copy_bandwidth(),
+        "versions": versions(),
+    }

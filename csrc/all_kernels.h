@@ -1,0 +1,15 @@
+/* Every kernel that is compiled once per ISA and dtype. The including file sets PN_REAL_* and the ISA. */
+#include "act.h"
+#include "gemm_scratch.h"
+#include "par.h"
+#include "simd.h"
+#include "table.h"
+
+#include "kernels/vmath.h"
+#include "kernels/eltwise.h"
+#include "kernels/activation.h"
+#include "kernels/reduce.h"
+#include "kernels/random.h"
+#include "kernels/gather.h"
+#include "kernels/gemm.h"
+#include "kernels/blocks.h"

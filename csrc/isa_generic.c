@@ -1,0 +1,6 @@
+/* float32 kernels in plain C: runs everywhere. */
+#define PN_REAL_F32
+#include "all_kernels.h"
+#include "kernels.def"
+PN_DEFINE_TABLE(pn_table_f32_generic, PN_REAL_KERNELS(PN_ROW));
+const pn_ops pn_ops_f32_generic = PN_OPS_INIT;

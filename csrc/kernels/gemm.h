@@ -1,0 +1,208 @@
+/* Matrix product C[m,n] (+)= op(A)[m,k] op(B)[k,n] + bias[n], with a hook on every finished block of C.
+ *
+ * C[i,j] = sum over blocks of k of (fma chain over the terms of the block) + bias[j]; blocks in order, their size is a
+ * function of k alone (pn_gemm_kc). Masked vectors, never scalar code, do the edges. So the bits depend neither on the
+ * number of threads nor on the tiling, and all ISAs with FMA agree. (Matrix times vector sums lane by lane instead.)
+ *
+ * Loops: thread's region of C > NC columns > KC terms > strip of MR rows > panel of NR columns > micro-kernel. A strip
+ * of A (MR x KC) stays in L1, the block of B (KC x NC) streams from L2. B is packed into panels when it is transposed
+ * or too big to be read in place; a strip of A is packed when enough panels use it.
+ * Parallel over a grid of regions of C, each computed by one thread with its own scratch.
+ * Cost: 2 m n k flops; packing adds about (1/m + 1/n) * 10 of that.
+ */
+#include "../gemm_scratch.h"
+
+typedef void (*pn_gemm_epilogue)(void *ctx, real *c, i64 ldc, i64 m, i64 n, i64 row0, i64 col0);
+
+typedef struct pn_gemm_args {
+    i64 m, n, k;
+    const real *a; /* element (i,p) of op(A) at a[i*ars + p*acs]; one of the strides is 1 */
+    i64 ars, acs;
+    const real *b; /* element (p,j) of op(B) at b[p*brs + j*bcs]; one of the strides is 1 */
+    i64 brs, bcs;
+    real *c; /* row-major */
+    i64 ldc;
+    int accumulate;            /* 0: C = AB and C is never read; 1: C += AB */
+    const real *bias;          /* NULL or [n] */
+    pn_gemm_epilogue epilogue; /* NULL or called once for every element, in blocks, while they are in cache */
+    void *epilogue_ctx;
+} pn_gemm_args;
+
+static inline i64 pn_gemm_scratch(i64 m, i64 n, i64 k, int ta, int tb, int nth) {
+    return pn_gemm_scratch_bytes(m, n, k, ta, tb, nth);
+}
+
+#if VW > 1
+#include "gemm_micro.h"
+
+typedef struct gemm_job {
+    const pn_gemm_args *g;
+    char *scratch;
+    i64 part;       /* bytes of scratch of one thread */
+    int at, bt;     /* A, B are read against their memory order */
+    i64 rows, cols; /* the grid of regions */
+} gemm_job;
+
+/* C[r0:r1, c0:c1], start to finish, on this thread. */
+static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, real *buf) {
+    const pn_gemm_args *g = job->g;
+    const i64 m = r1 - r0, kc = pn_gemm_kc(g->k);
+    const i64 widest = m <= GEMM_MR4 ? 4 : 2;
+    const i64 tallest = c1 - c0 <= VW ? GEMM_MR1 : m <= GEMM_MR4 ? GEMM_MR4 : GEMM_MR2;
+    const i64 strips = (m + tallest - 1) / tallest, low = m / strips, extra = m % strips;
+    const int pack_b = job->bt || (buf && m > 14 * tallest && (c1 - c0) * g->k > PN_GEMM_CACHED);
+    /* Rows that fall in one set of the first-level cache would evict each other. */
+    const int pack_a = buf && !job->at && c1 - c0 >= 256 && g->ars % 1024 == 0 && tallest == GEMM_MR2;
+    const i64 group = GROUP;
+    real *abuf = buf ? buf + kc * ((c1 - c0 < PN_GEMM_NC ? (c1 - c0 + 63) & ~(i64)63 : PN_GEMM_NC)) : NULL;
+    gemm_tile t;
+    t.ldc = g->ldc;
+    for (i64 jc = c0; jc < c1; jc += PN_GEMM_NC) {
+        const i64 nc = c1 - jc < PN_GEMM_NC ? c1 - jc : PN_GEMM_NC;
+        i64 p0 = 0;
+        do { /* once even when k is 0 */
+            const i64 terms = g->k - p0 < kc ? g->k - p0 : kc;
+            const int last = p0 + terms == g->k;
+            t.k = terms;
+            t.add = g->accumulate || p0 > 0;
+            if (pack_b) gemm_pack_b(buf, g->b + p0 * g->brs + jc * g->bcs, g->brs, g->bcs, nc, terms, widest);
+            for (i64 s0 = 0, i0 = r0, i1; s0 < strips; s0 += group, i0 = i1) {
+                const i64 s1 = s0 + group < strips ? s0 + group : strips;
+                i1 = r0 + s1 * low + (s1 < extra ? s1 : extra);
+                if (pack_a) gemm_flip(abuf, i1 - i0, g->a + i0 * g->ars + p0, g->ars, i1 - i0, i1 - i0, terms);
+                for (i64 j = 0, nv; j < nc; j += nv * VW) {
+                    nv = gemm_panel(nc - j, widest);
+                    t.tail = gemm_lanes(nc - j - (nv - 1) * VW);
+                    t.b = pack_b ? buf + j * terms : g->b + p0 * g->brs + jc + j;
+                    t.ldb = pack_b ? nv * VW : g->brs;
+                    t.bias = last && g->bias ? g->bias + jc + j : NULL;
+                    for (i64 s = s0, i = i0, mr; s < s1; s++, i += mr) {
+                        mr = low + (s < extra);
+                        t.a = pack_a ? abuf : g->a + i * g->ars + p0 * g->acs;
+                        t.step = pack_a ? mr : job->at ? g->acs : g->ars;
+                        t.c = g->c + i * g->ldc + jc + j;
+                        GEMM_KERNEL(mr, nv, job->at | pack_a, t.tail)(&t);
+                    }
+                }
+                if (last && g->epilogue)
+                    g->epilogue(g->epilogue_ctx, g->c + i0 * g->ldc + jc, g->ldc, i1 - i0, nc, i0, jc);
+            }
+            p0 += kc;
+        } while (p0 < g->k);
+    }
+}
+
+static void gemm_regions(void *ctx, i64 lo, i64 hi, int ith) {
+    const gemm_job *job = ctx;
+    const pn_gemm_args *g = job->g;
+    real *buf = job->part ? (real *)(void *)(job->scratch + ith * job->part) : NULL;
+    const i64 blocks = (g->n + 31) / 32;
+    for (i64 t = lo; t < hi; t++) {
+        const i64 i = t / job->cols, j = t % job->cols;
+        const i64 c0 = blocks * j / job->cols * 32, c1 = blocks * (j + 1) / job->cols * 32;
+        gemm_region(job, g->m * i / job->rows, g->m * (i + 1) / job->rows, c0, c1 < g->n ? c1 : g->n, buf);
+    }
+}
+
+/* The grid of at most `parts` regions whose largest takes least time: m n for the product, the rest for packing. */
+static void gemm_grid(gemm_job *job, int parts) {
+    const pn_gemm_args *g = job->g;
+    const i64 blocks = (g->n + 31) / 32;
+    double best = INFINITY;
+    for (i64 cols = 1; cols <= parts && cols <= blocks; cols++) {
+        const i64 rows = parts / cols < g->m ? parts / cols : g->m;
+        const double m = (double)((g->m + rows - 1) / rows), n = 32.0 * (double)((blocks + cols - 1) / cols);
+        const double cost = m * n + 10 * (m + n);
+        if (cost < best) {
+            best = cost;
+            job->rows = rows;
+            job->cols = cols;
+        }
+    }
+}
+
+/* Matrix times vector where the rows of the matrix are contiguous: C is one column (n = 1) or one row (m = 1). */
+static void gemm_vector(void *ctx, i64 lo, i64 hi, int ith) {
+    const pn_gemm_args *g = ctx;
+    const int column = g->n == 1;
+    const real *a = column ? g->a : g->b, *x = column ? g->b : g->a;
+    const i64 lda = column ? g->ars : g->bcs, ys = column ? g->ldc : 1, bs = column ? 0 : 1;
+    (void)ith;
+    i64 i = lo;
+    for (; i + 8 <= hi; i += 8)
+        gemm_dots(g->c + i * ys, ys, a + i * lda, lda, x, g->k, g->accumulate, g->bias ? g->bias + i * bs : NULL, bs, 8);
+    for (; i < hi; i++)
+        gemm_dots(g->c + i * ys, ys, a + i * lda, lda, x, g->k, g->accumulate, g->bias ? g->bias + i * bs : NULL, bs, 1);
+    if (g->epilogue)
+        g->epilogue(g->epilogue_ctx, g->c + lo * ys, g->ldc, column ? hi - lo : 1, column ? 1 : hi - lo, column ? lo : 0,
+                    column ? 0 : lo);
+}
+
+static void pn_gemm(const pn_gemm_args *g, void *scratch, i64 scratch_bytes, int nth) {
+    (void)scratch_bytes;
+    if (g->m <= 0 || g->n <= 0) return;
+    gemm_job job = {g, scratch, 0, !(g->acs == 1 || g->k == 1), !(g->bcs == 1 || g->n == 1), 1, 1};
+    const double flops = 2.0 * (double)g->m * (double)g->n * (double)g->k;
+    if ((g->n == 1 && g->brs == 1 && !job.at) || (g->m == 1 && job.bt && g->acs == 1)) {
+        pn_for(g->m * g->n, 64, flops * 0.1, nth, gemm_vector, (void *)g); /* bound by reading the matrix */
+        return;
+    }
+    if (g->n == 1 && job.at && g->ldc == 1) { /* y = A^T x is the row y^T = x^T A, A as it lies */
+        const pn_gemm_args row = {1, g->m, g->k, g->b, 1, g->brs, g->a, g->acs, 1, g->c, g->m, g->accumulate, NULL, NULL, NULL};
+        pn_gemm(&row, NULL, 0, nth);
+        if (g->bias)
+            for (i64 i = 0; i < g->m; i++) g->c[i] += g->bias[0];
+        if (g->epilogue) g->epilogue(g->epilogue_ctx, g->c, g->ldc, g->m, 1, 0, 0);
+        return;
+    }
+    job.part = scratch ? pn_gemm_scratch_part(g->n, g->k, job.bt) : 0;
+    const int parts = pn_gemm_parts(g->m, g->n, g->k, nth);
+    if (parts == 1) {
+        gemm_region(&job, 0, g->m, 0, g->n, job.part ? scratch : NULL);
+        return;
+    }
+    gemm_grid(&job, parts);
+    pn_for(job.rows * job.cols, 1, flops / (12 * VW), parts, gemm_regions, &job);
+}
+#else /* plain C */
+enum { GEMM_KB = 256, GEMM_NB = 16 };
+
+/* Rows lo..hi of C: a block of B is laid out for the compiler's own vectors, then every row takes NB sums over it. */
+static void gemm_blocks(void *ctx, i64 lo, i64 hi, int ith) {
+    const pn_gemm_args *g = ctx;
+    real block[GEMM_KB * GEMM_NB], sum[GEMM_NB];
+    (void)ith;
+    for (i64 j0 = 0; j0 < g->n; j0 += GEMM_NB) {
+        const i64 nb = g->n - j0 < GEMM_NB ? g->n - j0 : GEMM_NB;
+        i64 p0 = 0;
+        do { /* once even when k is 0 */
+            const i64 kb = g->k - p0 < GEMM_KB ? g->k - p0 : GEMM_KB;
+            const int add = g->accumulate || p0 > 0;
+            for (i64 p = 0; p < kb; p++)
+                for (i64 j = 0; j < GEMM_NB; j++)
+                    block[p * GEMM_NB + j] = j < nb ? g->b[(p0 + p) * g->brs + (j0 + j) * g->bcs] : 0;
+            for (i64 i = lo; i < hi; i++) {
+                const real *a = g->a + i * g->ars + p0 * g->acs;
+                real *c = g->c + i * g->ldc + j0;
+                for (i64 j = 0; j < GEMM_NB; j++) sum[j] = 0;
+                for (i64 p = 0; p < kb; p++) {
+                    const real ap = a[p * g->acs];
+                    for (i64 j = 0; j < GEMM_NB; j++) sum[j] += ap * block[p * GEMM_NB + j];
+                }
+                for (i64 j = 0; j < nb; j++) c[j] = add ? c[j] + sum[j] : sum[j];
+                if (g->bias && p0 + kb == g->k)
+                    for (i64 j = 0; j < nb; j++) c[j] += g->bias[j0 + j];
+            }
+            p0 += GEMM_KB;
+        } while (p0 < g->k);
+    }
+    if (g->epilogue) g->epilogue(g->epilogue_ctx, g->c + lo * g->ldc, g->ldc, hi - lo, g->n, lo, 0);
+}
+
+static void pn_gemm(const pn_gemm_args *g, void *scratch, i64 scratch_bytes, int nth) {
+    (void)scratch;
+    (void)scratch_bytes;
+    if (g->m <= 0 || g->n <= 0) return;
+    pn_for(g->m, 16, (double)g->m * (double)g->n * (double)g->k * 0.3, nth, gemm_blocks, (void *)g);
+}
+#endif

@@ -1,0 +1,238 @@
+/* Micro-kernels and packing of the matrix product (see gemm.h). Vector ISAs only.
+ *
+ * A tile is MR rows x NV vectors of C held in registers over a whole block of k. B is read by vectors, A by
+ * broadcasts, so A may lie in either order: row-major (`step` between rows) or transposed / packed (`step` between
+ * terms). The last vector of a row is masked. MR and NV are constants of the instances below.
+ */
+#if defined(__GNUC__) || defined(__clang__)
+#define GEMM_INLINE static inline __attribute__((always_inline))
+#else
+#define GEMM_INLINE static inline
+#endif
+#if defined(__clang__)
+#define GEMM_UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define GEMM_UNROLL _Pragma("GCC unroll 16")
+#else
+#define GEMM_UNROLL
+#endif
+
+typedef struct gemm_tile {
+    i64 k;
+    const real *a;
+    i64 step; /* of A: between rows (row-major) or between terms (transposed, packed) */
+    const real *b;
+    i64 ldb;
+    real *c;
+    i64 ldc;
+    i64 tail; /* lanes of the last vector, 1..VW */
+    int add;  /* C += instead of C = */
+    const real *bias;
+} gemm_tile;
+
+typedef void (*gemm_kernel)(const gemm_tile *t);
+
+/* The first vectors of a row are whole, the last has `tail` lanes; a whole last vector is worth its own AVX2 kernels. */
+#define GEMM_WHOLE (full || v + 1 < NV)
+
+GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, const int at, const int full) {
+    const i64 step = t->step, ldb = t->ldb, ldc = t->ldc, tail = t->tail;
+    const real *b = t->b, *rows[6];
+    vec acc[16][4], bv[4];
+    GEMM_UNROLL for (int i = 0; i < MR; i++)
+        GEMM_UNROLL for (int v = 0; v < NV; v++) acc[i][v] = vset(0);
+    /* Row-major A is addressed in groups of three rows, which x86 does with one index register. */
+    GEMM_UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = at ? t->a : t->a + 3 * g * step;
+    for (i64 p = t->k; p > 0; p--) {
+        GEMM_UNROLL for (int v = 0; v < NV; v++) bv[v] = GEMM_WHOLE ? vload(b + v * VW) : vloadn(b + v * VW, tail);
+        GEMM_UNROLL for (int i = 0; i < MR; i++) {
+            vec av = vset(at ? rows[0][i] : rows[i / 3][(i % 3) * step]);
+            GEMM_UNROLL for (int v = 0; v < NV; v++) acc[i][v] = vfma(av, bv[v], acc[i][v]);
+        }
+        b += ldb;
+        GEMM_UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] += at ? step : 1;
+    }
+    if (t->add) {
+        GEMM_UNROLL for (int i = 0; i < MR; i++)
+            GEMM_UNROLL for (int v = 0; v < NV; v++) {
+                const real *c = t->c + i * ldc + v * VW;
+                acc[i][v] = vadd(GEMM_WHOLE ? vload(c) : vloadn(c, tail), acc[i][v]);
+            }
+    }
+    if (t->bias) {
+        GEMM_UNROLL for (int v = 0; v < NV; v++) {
+            bv[v] = GEMM_WHOLE ? vload(t->bias + v * VW) : vloadn(t->bias + v * VW, tail);
+            GEMM_UNROLL for (int i = 0; i < MR; i++) acc[i][v] = vadd(acc[i][v], bv[v]);
+        }
+    }
+    GEMM_UNROLL for (int i = 0; i < MR; i++)
+        GEMM_UNROLL for (int v = 0; v < NV; v++) {
+            real *c = t->c + i * ldc + v * VW;
+            if (GEMM_WHOLE) vstore(c, acc[i][v]);
+            else vstoren(c, acc[i][v], tail);
+        }
+}
+
+/* Rows of the tallest tile with one, two and four vectors. */
+#define GEMM_UPTO2(M, nv, at, full) M(1, nv, at, full) M(2, nv, at, full)
+#define GEMM_UPTO6(M, nv, at, full) \
+    GEMM_UPTO2(M, nv, at, full) M(3, nv, at, full) M(4, nv, at, full) M(5, nv, at, full) M(6, nv, at, full)
+#define GEMM_UPTO12(M, nv, at, full) \
+    GEMM_UPTO6(M, nv, at, full) M(7, nv, at, full) M(8, nv, at, full) M(9, nv, at, full) M(10, nv, at, full) \
+    M(11, nv, at, full) M(12, nv, at, full)
+#define GEMM_UPTO14(M, nv, at, full) GEMM_UPTO12(M, nv, at, full) M(13, nv, at, full) M(14, nv, at, full)
+#define GEMM_UPTO16(M, nv, at, full) GEMM_UPTO14(M, nv, at, full) M(15, nv, at, full) M(16, nv, at, full)
+#if VW == 16
+#define GEMM_MR1 16
+#define GEMM_MR2 14
+#define GEMM_MR4 6
+#define GEMM_ROWS1 GEMM_UPTO16
+#define GEMM_ROWS2 GEMM_UPTO14
+#define GEMM_ROWS4 GEMM_UPTO6
+#else
+#define GEMM_MR1 12
+#define GEMM_MR2 6
+#define GEMM_MR4 2
+#define GEMM_ROWS1 GEMM_UPTO12
+#define GEMM_ROWS2 GEMM_UPTO6
+#define GEMM_ROWS4 GEMM_UPTO2
+#endif
+
+#define GEMM_DEFINE(mr, nv, at, full) \
+    static void gemm_kernel_##mr##_##nv##_##at##_##full(const gemm_tile *t) { gemm_tile_run(t, mr, nv, at, full); }
+#define GEMM_NAME(mr, nv, at, full) gemm_kernel_##mr##_##nv##_##at##_##full,
+#define GEMM_DEFINE_ALL(at, full) \
+    GEMM_ROWS1(GEMM_DEFINE, 1, at, full) GEMM_ROWS2(GEMM_DEFINE, 2, at, full) GEMM_ROWS4(GEMM_DEFINE, 4, at, full)
+#define GEMM_NAME_ALL(at, full) \
+    {{GEMM_ROWS1(GEMM_NAME, 1, at, full)}, {GEMM_ROWS2(GEMM_NAME, 2, at, full)}, {GEMM_ROWS4(GEMM_NAME, 4, at, full)}}
+GEMM_DEFINE_ALL(0, 0)
+GEMM_DEFINE_ALL(1, 0)
+#if VW == 16 /* masking a load is free: no kernels for whole vectors */
+static const gemm_kernel gemm_kernels[2][3][16] = {GEMM_NAME_ALL(0, 0), GEMM_NAME_ALL(1, 0)};
+#define GEMM_KERNEL(mr, nv, at, tail) gemm_kernels[at][(nv) >> 1][(mr) - 1]
+#else
+GEMM_DEFINE_ALL(0, 1)
+GEMM_DEFINE_ALL(1, 1)
+static const gemm_kernel gemm_kernels[4][3][16] = {GEMM_NAME_ALL(0, 0), GEMM_NAME_ALL(1, 0), GEMM_NAME_ALL(0, 1),
+                                                   GEMM_NAME_ALL(1, 1)};
+#define GEMM_KERNEL(mr, nv, at, tail) gemm_kernels[(at) + ((tail) == VW ? 2 : 0)][(nv) >> 1][(mr) - 1]
+#endif
+
+/* Transposes VW vectors in registers. */
+#if VW == 16
+GEMM_INLINE void gemm_transpose(vec r[16]) {
+    vec t[16];
+    GEMM_UNROLL for (int i = 0; i < 8; i++) {
+        t[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+    }
+    GEMM_UNROLL for (int i = 0; i < 16; i += 4) {
+        __m512d a = _mm512_castps_pd(t[i]), b = _mm512_castps_pd(t[i + 1]);
+        __m512d c = _mm512_castps_pd(t[i + 2]), d = _mm512_castps_pd(t[i + 3]);
+        r[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
+        r[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
+        r[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
+        r[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+    }
+    GEMM_UNROLL for (int i = 0; i < 4; i++) {
+        vec lo = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88), hi = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xdd);
+        vec lo2 = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88), hi2 = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
+        t[i] = _mm512_shuffle_f32x4(lo, lo2, 0x88);
+        t[i + 4] = _mm512_shuffle_f32x4(hi, hi2, 0x88);
+        t[i + 8] = _mm512_shuffle_f32x4(lo, lo2, 0xdd);
+        t[i + 12] = _mm512_shuffle_f32x4(hi, hi2, 0xdd);
+    }
+    GEMM_UNROLL for (int i = 0; i < 16; i++) r[i] = t[i];
+}
+#else
+GEMM_INLINE void gemm_transpose(vec r[8]) {
+    vec t[8];
+    GEMM_UNROLL for (int i = 0; i < 4; i++) {
+        t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+    }
+    GEMM_UNROLL for (int i = 0; i < 8; i += 4) {
+        r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+        r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+        r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+    GEMM_UNROLL for (int i = 0; i < 4; i++) {
+        t[i] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x20);
+        t[i + 4] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x31);
+    }
+    GEMM_UNROLL for (int i = 0; i < 8; i++) r[i] = t[i];
+}
+#endif
+
+GEMM_INLINE i64 gemm_lanes(i64 n) { return n > VW ? VW : n; }
+
+/* Vectors of the next panel when n columns are left. */
+GEMM_INLINE i64 gemm_panel(i64 n, i64 widest) { return n <= VW ? 1 : n > 3 * VW ? widest : 2; }
+
+/* dst[p * w + i] = src[i * ld + p] for i < n, p < k; rows n..lanes of a vector become 0. lanes <= VW. */
+static void gemm_flip(real *dst, i64 w, const real *src, i64 ld, i64 n, i64 lanes, i64 k) {
+    vec r[VW];
+    for (i64 p = 0; p < k; p += VW, src += VW, dst += VW * w) {
+        const i64 terms = gemm_lanes(k - p);
+        if (n == VW && terms == VW) {
+            GEMM_UNROLL for (int i = 0; i < VW; i++) r[i] = vload(src + i * ld);
+            gemm_transpose(r);
+            GEMM_UNROLL for (int u = 0; u < VW; u++) vstore(dst + u * w, r[u]);
+        } else {
+            GEMM_UNROLL for (int i = 0; i < VW; i++) r[i] = i < n ? vloadn(src + i * ld, terms) : vset(0);
+            gemm_transpose(r);
+            GEMM_UNROLL for (int u = 0; u < VW; u++)
+                if (u < terms) vstoren(dst + u * w, r[u], lanes);
+        }
+    }
+}
+
+/* Packs B[k,n] into panels of `widest` vectors (the last ones narrower); panel j starts at dst + j * k. */
+static void gemm_pack_b(real *dst, const real *b, i64 brs, i64 bcs, i64 n, i64 k, i64 widest) {
+    if (bcs == 1) { /* a row at a time: long reads */
+        for (i64 p = 0; p < k; p++)
+            for (i64 j = 0, nv; j < n; j += nv * VW) {
+                nv = gemm_panel(n - j, widest);
+                real *d = dst + j * k + p * nv * VW;
+                const real *s = b + p * brs + j;
+                for (i64 v = 0; v < nv; v++) {
+                    const i64 left = n - j - v * VW;
+                    if (left >= VW) vstore(d + v * VW, vload(s + v * VW));
+                    else vstore(d + v * VW, vloadn(s + v * VW, left < 0 ? 0 : left));
+                }
+            }
+        return;
+    }
+    for (i64 j = 0, nv; j < n; j += nv * VW) {
+        nv = gemm_panel(n - j, widest);
+        for (i64 v = 0; v < nv; v++) {
+            const i64 left = n - j - v * VW;
+            if (left > 0)
+                gemm_flip(dst + j * k + v * VW, nv * VW, b + (j + v * VW) * bcs, bcs, gemm_lanes(left), VW, k);
+        }
+    }
+}
+
+/* y[i * ys] = (add ? y : 0) + a[i * lda + :k] . x[:k] + (bias ? bias[i * bs] : 0) for R rows. The lanes of a vector sum
+ * every VW-th term; the order is the same for any R. */
+GEMM_INLINE void gemm_dots(real *y, i64 ys, const real *a, i64 lda, const real *x, i64 k, int add, const real *bias,
+                           i64 bs, const int R) {
+    vec acc[8];
+    GEMM_UNROLL for (int i = 0; i < R; i++) acc[i] = vset(0);
+    i64 p = 0;
+    for (; p + VW <= k; p += VW) {
+        const vec xv = vload(x + p);
+        GEMM_UNROLL for (int i = 0; i < R; i++) acc[i] = vfma(vload(a + i * lda + p), xv, acc[i]);
+    }
+    if (p < k) {
+        const vec xv = vloadn(x + p, k - p);
+        GEMM_UNROLL for (int i = 0; i < R; i++) acc[i] = vfma(vloadn(a + i * lda + p, k - p), xv, acc[i]);
+    }
+    GEMM_UNROLL for (int i = 0; i < R; i++) {
+        real sum = vhsum(acc[i]);
+        if (add) sum += y[i * ys];
+        if (bias) sum += bias[i * bs];
+        y[i * ys] = sum;
+    }
+}

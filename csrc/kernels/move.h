@@ -1,0 +1,150 @@
+/* Moving elements of 1, 4 or 8 bytes.
+ *
+ *   strided_copy    y[i0..] = x[off + sum i_k * s_k]      expand, transpose, slice, flip   OUT y contiguous; IN x
+ *   strided_place   y = 0, then y[off + sum i_k * s_k] = x[i0..]   the gradient of a slice OUT y; IN x contiguous
+ *     dim[0] elements of the contiguous side, dim[1] rank <= 6, dim[2..7] its shape, dim[8..13] strides of the other
+ *     side in elements (0 for expand, negative for flip; never 0 for place), dim[20] offset, dim[21] bytes per
+ *     element, dim[22] elements of the other side.
+ *   concat          y[A, sum n_k, B] from x_k[A, n_k, B]   dim[0] A, dim[1] bytes of B, dim[2] count, dim[3..] n_k
+ *   fill            y[i] = 0                               dim[0] bytes
+ *   copy            y = x                                  dim[0] bytes
+ *   cast            y[i] = (to)x[i]                        dim[0] elements, dim[1] from, dim[2] to (PN_F32 ...)
+ *   take            y[a,i,:] = x[a, idx[i], :]             dim[0] A, dim[1] rows of x, dim[2] count of idx, dim[3]
+ *                   bytes per row, dim[4] 1 if idx is int32 else int64; an index outside [-rows, rows) is PN_BAD_INDEX
+ *   batch_rows      y[i,:] = x[perm[*offset + i], :]       dim[0] N, dim[1] bytes per row; IN x, perm int64, offset int64
+ * Parallel over chunks of the output where it is large. Bytes: one read and one write. No aliasing.
+ */
+
+enum { MV_RANK = 6, MV_CHUNK = 16384 };
+
+#define MV_LOOP(T)                                                                                 \
+    for (i64 at = lo; at < hi;) {                                                                  \
+        i64 row = at / inner, first = at - row * inner, off = I->dim[20], count = inner - first;   \
+        if (count > hi - at) count = hi - at;                                                      \
+        for (int ax = r - 2; ax >= 0; ax--) {                                                      \
+            off += (row % I->dim[2 + ax]) * I->dim[8 + ax];                                        \
+            row /= I->dim[2 + ax];                                                                 \
+        }                                                                                          \
+        {                                                                                          \
+            T *c = (T *)contiguous + at, *s = (T *)strided + off + first * stride;                 \
+            if (place)                                                                             \
+                for (i64 i = 0; i < count; i++) s[i * stride] = c[i];                              \
+            else if (stride == 1)                                                                  \
+                memcpy(c, s, (size_t)count * sizeof(T));                                           \
+            else                                                                                   \
+                for (i64 i = 0; i < count; i++) c[i] = s[i * stride];                              \
+        }                                                                                          \
+        at += count;                                                                               \
+    }
+
+static void mv_strided(const pn_instr *I, i64 lo, i64 hi, int place) {
+    void *contiguous = I->arg[place ? 1 : 0], *strided = I->arg[place ? 0 : 1];
+    int r = (int)I->dim[1];
+    i64 inner = I->dim[1 + r], stride = I->dim[7 + r];
+    switch (I->dim[21]) {
+    case 1: MV_LOOP(uint8_t) break;
+    case 4: MV_LOOP(uint32_t) break;
+    default: MV_LOOP(uint64_t) break;
+    }
+}
+
+static void strided_copy_range(void *ctx, i64 lo, i64 hi, int ith) {
+    (void)ith;
+    mv_strided((const pn_instr *)ctx, lo, hi, 0);
+}
+static int strided_copy(const pn_instr *I) {
+    pn_for(I->dim[0], MV_CHUNK, (double)I->dim[0], I->nth, strided_copy_range, (void *)I);
+    return PN_OK;
+}
+static int strided_place(const pn_instr *I) {
+    memset(I->arg[0], 0, (size_t)(I->dim[22] * I->dim[21]));
+    mv_strided(I, 0, I->dim[0], 1);
+    return PN_OK;
+}
+
+static int concat(const pn_instr *I) {
+    i64 A = I->dim[0], bytes = I->dim[1], count = I->dim[2];
+    char *y = (char *)I->arg[0];
+    for (i64 a = 0; a < A; a++)
+        for (i64 k = 0; k < count; k++) {
+            size_t part = (size_t)(I->dim[3 + k] * bytes);
+            memcpy(y, (const char *)I->arg[1 + k] + (size_t)a * part, part);
+            y += part;
+        }
+    return PN_OK;
+}
+
+static int fill(const pn_instr *I) {
+    memset(I->arg[0], 0, (size_t)I->dim[0]);
+    return PN_OK;
+}
+
+static int copy(const pn_instr *I) {
+    memcpy(I->arg[0], I->arg[1], (size_t)I->dim[0]);
+    return PN_OK;
+}
+
+#define MV_CAST_TO(FROM, TO, EXPR)                                        \
+    {                                                                     \
+        const FROM *x = (const FROM *)I->arg[1];                          \
+        TO *y = (TO *)I->arg[0];                                          \
+        for (i64 i = lo; i < hi; i++) y[i] = EXPR;                        \
+        break;                                                            \
+    }
+#define MV_CAST_FROM(FROM)                                                \
+    switch (I->dim[2]) {                                                  \
+    case PN_F32: MV_CAST_TO(FROM, float, (float)x[i])                     \
+    case PN_F64: MV_CAST_TO(FROM, double, (double)x[i])                   \
+    case PN_I32: MV_CAST_TO(FROM, int32_t, (int32_t)x[i])                 \
+    case PN_I64: MV_CAST_TO(FROM, int64_t, (int64_t)x[i])                 \
+    case PN_U8: MV_CAST_TO(FROM, uint8_t, (uint8_t)(int64_t)x[i])         \
+    default: MV_CAST_TO(FROM, uint8_t, (uint8_t)(x[i] != 0))              \
+    }                                                                     \
+    break;
+
+static void cast_range(void *ctx, i64 lo, i64 hi, int ith) {
+    const pn_instr *I = (const pn_instr *)ctx;
+    (void)ith;
+    switch (I->dim[1]) {
+    case PN_F32: MV_CAST_FROM(float)
+    case PN_F64: MV_CAST_FROM(double)
+    case PN_I32: MV_CAST_FROM(int32_t)
+    case PN_I64: MV_CAST_FROM(int64_t)
+    default: MV_CAST_FROM(uint8_t)
+    }
+}
+static int cast(const pn_instr *I) {
+    pn_for(I->dim[0], MV_CHUNK, 0.5 * (double)I->dim[0], I->nth, cast_range, (void *)I);
+    return PN_OK;
+}
+
+static int take(const pn_instr *I) {
+    i64 A = I->dim[0], rows = I->dim[1], count = I->dim[2];
+    size_t bytes = (size_t)I->dim[3];
+    char *y = (char *)I->arg[0];
+    for (i64 i = 0; i < count; i++) {
+        i64 at = I->dim[4] ? ((const int32_t *)I->arg[2])[i] : ((const i64 *)I->arg[2])[i];
+        if (at < -rows || at >= rows) return PN_BAD_INDEX;
+    }
+    for (i64 a = 0; a < A; a++)
+        for (i64 i = 0; i < count; i++) {
+            i64 at = I->dim[4] ? ((const int32_t *)I->arg[2])[i] : ((const i64 *)I->arg[2])[i];
+            if (at < 0) at += rows;
+            memcpy(y, (const char *)I->arg[1] + (size_t)(a * rows + at) * bytes, bytes);
+            y += bytes;
+        }
+    return PN_OK;
+}
+
+static void batch_rows_range(void *ctx, i64 lo, i64 hi, int ith) {
+    const pn_instr *I = (const pn_instr *)ctx;
+    size_t bytes = (size_t)I->dim[1];
+    const i64 *perm = (const i64 *)I->arg[2] + *(const i64 *)I->arg[3];
+    (void)ith;
+    for (i64 i = lo; i < hi; i++)
+        memcpy((char *)I->arg[0] + (size_t)i * bytes, (const char *)I->arg[1] + (size_t)perm[i] * bytes, bytes);
+}
+static int batch_rows(const pn_instr *I) {
+    pn_for(I->dim[0], 16, 0.1 * (double)(I->dim[0] * I->dim[1]), I->nth, batch_rows_range, (void *)I);
+    return PN_OK;
+}

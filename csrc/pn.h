@@ -1,0 +1,96 @@
+/* The C ABI of pynn: one instruction, one kernel signature, status codes.
+ *
+ * A kernel computes. It never raises, never allocates and knows no Python: everything that can be wrong was refused
+ * before the instruction was built, and scratch memory was booked with it.
+ */
+#ifndef PN_H
+#define PN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef int64_t i64;
+
+enum {
+    PN_MAX_ARG = 14,
+    PN_MAX_DIM = 48,
+    PN_MAX_PAR = 12,
+};
+
+enum pn_status {
+    PN_OK = 0,
+    PN_NONFINITE = 1, /* a value that must be finite is NaN or infinite */
+    PN_BAD_INDEX = 2, /* an index lies outside its table */
+};
+
+typedef struct pn_instr pn_instr;
+typedef struct pn_ops pn_ops;
+typedef int (*pn_kernel)(const pn_instr *I);
+
+struct pn_instr {
+    pn_kernel fn;
+    void *arg[PN_MAX_ARG];  /* outputs first, then inputs; an absent optional operand is NULL */
+    i64 dim[PN_MAX_DIM];    /* sizes, strides and integer attributes, as the op's card lays them out */
+    double par[PN_MAX_PAR]; /* real attributes */
+    void *scratch;          /* booked by the card; split in nth equal parts by kernels that need one per thread */
+    i64 scratch_bytes;
+    int nth;                /* the most threads this instruction may use (scratch is booked for so many) */
+    uint32_t salt;          /* distinguishes the random streams of one step */
+    const pn_ops *ops;      /* building blocks of the instruction's ISA and dtype */
+};
+
+/* C[m,n] = op(A)[m,k] op(B)[k,n] (+ C), then bias per column, then an activation (act.h).
+ * Element (i,p) of op(A) is a[i*ars + p*acs], with ars or acs 1; likewise B. C is row-major. */
+typedef struct pn_gemm_call {
+    i64 m, n, k;
+    const void *a;
+    i64 ars, acs;
+    const void *b;
+    i64 brs, bcs;
+    void *c;
+    i64 ldc;
+    int accumulate;
+    const void *bias;
+    int act;
+    double act_par;
+} pn_gemm_call;
+
+/* What kernels written in Cython build on: one table per ISA and dtype. */
+struct pn_ops {
+    int itemsize;
+    void (*gemm)(const pn_gemm_call *g, void *scratch, i64 scratch_bytes, int nth);
+    /* dz = dy * act'(y), with the derivative taken from the output y; dz may be dy */
+    void (*act_grad)(int act, double p, void *dz, const void *dy, const void *y, i64 n, int nth);
+    /* out[j] = sum over i of x[i,j], i in increasing order */
+    void (*col_sum)(void *out, const void *x, i64 rows, i64 cols, int nth);
+};
+
+/* What BLAS-calling code needs, filled by pynn._blas on first use (row-major, C = op(A) op(B) + beta C). */
+typedef void (*pn_gemm_f32_fn)(int ta, int tb, i64 m, i64 n, i64 k, const float *a, i64 lda, const float *b, i64 ldb,
+                               float beta, float *c, i64 ldc);
+typedef void (*pn_gemm_f64_fn)(int ta, int tb, i64 m, i64 n, i64 k, const double *a, i64 lda, const double *b, i64 ldb,
+                               double beta, double *c, i64 ldc);
+typedef struct pn_blas {
+    pn_gemm_f32_fn sgemm;
+    pn_gemm_f64_fn dgemm;
+} pn_blas;
+extern pn_blas pn_blas_table;
+
+/* Runs n instructions in order; returns 0, or the status of the first one that failed with *where its index. */
+int pn_run(const pn_instr *code, i64 n, i64 *where);
+/* The same with the nanoseconds of each instruction added to ns[i]. */
+int pn_run_timed(const pn_instr *code, i64 n, i64 *where, double *ns);
+
+/* Kernel tables. isa: 0 generic, 1 AVX2+FMA, 2 AVX-512. dtype: 0 f32, 1 f64, 2 i32, 3 i64, 4 u8, 5 bool. */
+enum { PN_ISA_GENERIC = 0, PN_ISA_AVX2 = 1, PN_ISA_AVX512 = 2, PN_ISA_COUNT = 3 };
+enum { PN_F32 = 0, PN_F64 = 1, PN_I32 = 2, PN_I64 = 3, PN_U8 = 4, PN_BOOL = 5, PN_DTYPES = 6 };
+int pn_isa_available(int isa);
+int pn_isa_best(void);
+const char *pn_isa_name(int isa);
+/* NULL when no such kernel exists for the dtype; a vector ISA falls back to generic. */
+pn_kernel pn_find_kernel(const char *name, int dtype, int isa);
+const pn_ops *pn_find_ops(int dtype, int isa); /* NULL unless dtype is f32 or f64 */
+i64 pn_kernel_count(void);
+const char *pn_kernel_name(i64 i);
+
+#endif

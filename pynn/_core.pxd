@@ -1,0 +1,66 @@
+# The C ABI of csrc/, for the compiled parts of pynn.
+from libc.stdint cimport int64_t, uint32_t
+
+cdef extern from "pn.h" nogil:
+    ctypedef int64_t i64
+    int PN_MAX_ARG
+    int PN_MAX_DIM
+    int PN_MAX_PAR
+    int PN_OK
+    int PN_F32
+    int PN_F64
+    ctypedef struct pn_instr:
+        int (*fn)(const pn_instr *I) noexcept nogil
+        void **arg
+        i64 *dim
+        double *par
+        void *scratch
+        i64 scratch_bytes
+        int nth
+        uint32_t salt
+        const pn_ops *ops
+    ctypedef int (*pn_kernel)(const pn_instr *I) noexcept nogil
+    ctypedef struct pn_gemm_call:
+        i64 m, n, k
+        const void *a
+        i64 ars, acs
+        const void *b
+        i64 brs, bcs
+        void *c
+        i64 ldc
+        int accumulate
+        const void *bias
+        int act
+        double act_par
+    ctypedef struct pn_ops:
+        int itemsize
+        void (*gemm)(const pn_gemm_call *g, void *scratch, i64 scratch_bytes, int nth) noexcept nogil
+        void (*act_grad)(int act, double p, void *dz, const void *dy, const void *y, i64 n, int nth) noexcept nogil
+        void (*col_sum)(void *out, const void *x, i64 rows, i64 cols, int nth) noexcept nogil
+    ctypedef void (*pn_gemm_f32_fn)(int ta, int tb, i64 m, i64 n, i64 k, const float *a, i64 lda, const float *b,
+                                    i64 ldb, float beta, float *c, i64 ldc) noexcept nogil
+    ctypedef void (*pn_gemm_f64_fn)(int ta, int tb, i64 m, i64 n, i64 k, const double *a, i64 lda, const double *b,
+                                    i64 ldb, double beta, double *c, i64 ldc) noexcept nogil
+    ctypedef struct pn_blas:
+        pn_gemm_f32_fn sgemm
+        pn_gemm_f64_fn dgemm
+    pn_blas pn_blas_table
+    int pn_run(const pn_instr *code, i64 n, i64 *where)
+    int pn_run_timed(const pn_instr *code, i64 n, i64 *where, double *ns)
+    int pn_isa_available(int isa)
+    int pn_isa_best()
+    const char *pn_isa_name(int isa)
+    int PN_ISA_COUNT
+    pn_kernel pn_find_kernel(const char *name, int dtype, int isa)
+    const pn_ops *pn_find_ops(int dtype, int isa)
+    i64 pn_kernel_count()
+    const char *pn_kernel_name(i64 i)
+
+cdef extern from "par.h" nogil:
+    void pn_threads_init(int n)
+    void pn_set_threads(int n)
+    int pn_get_threads()
+    int pn_has_openmp()
+
+cdef extern from "gemm_scratch.h" nogil:
+    i64 pn_gemm_scratch_bytes(i64 m, i64 n, i64 k, int ta, int tb, int nth)

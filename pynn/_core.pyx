@@ -1,0 +1,336 @@
+"""Buffers, instructions and programs: the one extension that Python imports."""
+
+import numpy as np
+
+cimport cython
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
+from libc.stdint cimport uintptr_t, uint8_t
+from libc.string cimport memcpy, memset
+
+cdef enum:
+    ALIGN = 64
+    GUARD_BYTE = 0xA5
+
+TEMP, STATE, EXTERNAL = 0, 1, 2
+DTYPES = ("float32", "float64", "int32", "int64", "uint8", "bool")
+LIMITS = {"args": PN_MAX_ARG, "dims": PN_MAX_DIM, "pars": PN_MAX_PAR}
+
+cdef bint guards = False
+cdef dict cython_kernels = {}
+cdef dict found = {}
+
+
+def set_guards(bint on):
+    """Put guard bytes round every buffer that is allocated from now on (for debugging)."""
+    global guards
+    guards = on
+
+
+@cython.final
+cdef class Buffer:
+    """Aligned memory, or a window on another buffer or on a NumPy array.
+
+    kind is TEMP (a program may place it in its arena), STATE (never moved) or EXTERNAL (somebody else's memory).
+    """
+
+    cdef char *ptr
+    cdef void *owned
+    cdef readonly Py_ssize_t nbytes
+    cdef readonly Py_ssize_t offset
+    cdef readonly int kind
+    cdef readonly object base
+    cdef Py_ssize_t guard
+
+    def __cinit__(self, Py_ssize_t nbytes, int kind=0):
+        self.nbytes = nbytes
+        self.kind = kind
+        self.guard = ALIGN if guards else 0
+
+    @staticmethod
+    def new(Py_ssize_t nbytes, int kind=0, bint zero=False):
+        """Allocate nbytes (at least one cache line), on a 64-byte border."""
+        cdef Buffer b = Buffer(nbytes, kind)
+        cdef Py_ssize_t room = nbytes + 2 * b.guard + 2 * ALIGN
+        b.owned = PyMem_RawCalloc(1, room) if zero else PyMem_RawMalloc(room)
+        if b.owned == NULL:
+            raise MemoryError(f"could not allocate {nbytes} bytes")
+        b.ptr = <char *>((<uintptr_t>b.owned + b.guard + ALIGN - 1) & ~<uintptr_t>(ALIGN - 1))
+        if b.guard:
+            memset(b.ptr - b.guard, GUARD_BYTE, b.guard)
+            memset(b.ptr + nbytes, GUARD_BYTE, b.guard)
+        return b
+
+    @staticmethod
+    def of(object array):
+        """Share the memory of a C-contiguous NumPy array."""
+        if not array.flags.c_contiguous:
+            raise ValueError("a buffer needs a contiguous array")
+        cdef Buffer b = Buffer(array.nbytes, 2)
+        b.guard = 0
+        b.ptr = <char *><uintptr_t>array.ctypes.data
+        b.base = array
+        return b
+
+    def view(self, Py_ssize_t offset, Py_ssize_t nbytes):
+        """Return a window on this buffer."""
+        if offset < 0 or nbytes < 0 or offset + nbytes > self.nbytes:
+            raise ValueError(f"window [{offset}, {offset + nbytes}) lies outside a buffer of {self.nbytes} bytes")
+        cdef Buffer b = Buffer(nbytes, self.kind)
+        b.guard = 0
+        b.ptr = self.ptr + offset
+        b.base = self.root()
+        b.offset = offset + self.offset
+        return b
+
+    cpdef Buffer root(self):
+        return <Buffer>self.base if isinstance(self.base, Buffer) else self
+
+    def guards_intact(self):
+        """Tell whether nobody wrote outside the buffer (always True without guards)."""
+        cdef Buffer r = self.root()
+        cdef Py_ssize_t i
+        for i in range(r.guard):
+            if <uint8_t>(r.ptr - r.guard)[i] != GUARD_BYTE or <uint8_t>(r.ptr + r.nbytes)[i] != GUARD_BYTE:
+                return False
+        return True
+
+    @property
+    def address(self):
+        return <uintptr_t>self.ptr
+
+    def array(self, object dtype, tuple shape):
+        """Return a NumPy array on this memory; it keeps the buffer alive."""
+        return np.frombuffer(self, dtype=dtype).reshape(shape)
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        view.buf = self.ptr
+        view.obj = self
+        view.len = self.nbytes
+        view.itemsize = 1
+        view.readonly = 0
+        view.ndim = 1
+        view.format = b"B"
+        view.shape = &self.nbytes
+        view.strides = NULL
+        view.suboffsets = NULL
+        view.internal = NULL
+
+    def __dealloc__(self):
+        if self.owned != NULL:
+            PyMem_RawFree(self.owned)
+
+
+def register_kernel(str name, int dtype, uintptr_t address):
+    """Add a kernel written in Cython; dtype is its index in DTYPES, or -1 for any dtype."""
+    cython_kernels[name, dtype] = address
+
+
+def find_kernel(str name, int dtype, int isa):
+    """Return the address of a kernel for a dtype and an ISA; 0 if there is none."""
+    key = (name, dtype, isa)
+    cdef object address = found.get(key)
+    if address is None:
+        address = cython_kernels.get((name, dtype)) or cython_kernels.get((name, -1))
+        if address is None:
+            address = <uintptr_t><void *>pn_find_kernel(name.encode(), dtype, isa)
+        found[key] = address
+    return address
+
+
+def kernel_names():
+    """Return the names of all kernels, those in C and those in Cython."""
+    cdef list names = [pn_kernel_name(i).decode() for i in range(pn_kernel_count())]
+    return sorted(set(names) | {name for name, _ in cython_kernels})
+
+
+@cython.final
+cdef class Instr:
+    """One kernel with its operands: what eager runs, and what a program is a list of."""
+
+    cdef pn_instr c
+    cdef readonly tuple buffers
+    cdef readonly int n_out
+    cdef readonly object card
+    cdef readonly object info
+    cdef readonly Py_ssize_t scratch_bytes
+    cdef Buffer scratch
+
+    def __init__(self, uintptr_t kernel, tuple buffers, int n_out, tuple dims, tuple pars,
+                 Py_ssize_t scratch_bytes, uint32_t salt, int dtype, int isa, object card, object info):
+        cdef Py_ssize_t i
+        if len(buffers) > PN_MAX_ARG or len(dims) > PN_MAX_DIM or len(pars) > PN_MAX_PAR:
+            raise ValueError(f"instruction {card}: too many operands, dimensions or parameters")
+        self.buffers = buffers
+        self.n_out = n_out
+        self.card = card
+        self.info = info
+        self.scratch_bytes = scratch_bytes
+        self.c.fn = <pn_kernel><void *>kernel
+        for i in range(len(buffers)):
+            self.c.arg[i] = NULL if buffers[i] is None else (<Buffer>buffers[i]).ptr
+        for i in range(len(dims)):
+            self.c.dim[i] = dims[i]
+        for i in range(len(pars)):
+            self.c.par[i] = pars[i]
+        self.c.nth = pn_get_threads()
+        self.c.salt = salt
+        self.c.ops = pn_find_ops(dtype, isa)
+        if scratch_bytes:
+            self.scratch = Buffer.new(scratch_bytes)
+            self.c.scratch = self.scratch.ptr
+            self.c.scratch_bytes = scratch_bytes
+
+    def run(self):
+        """Run the kernel; returns its status (0 is well)."""
+        cdef int status
+        with nogil:
+            status = self.c.fn(&self.c)
+        return status
+
+    def drop_scratch(self):
+        """Free the scratch memory: a program books its own."""
+        self.scratch = None
+        self.c.scratch = NULL
+
+
+@cython.final
+cdef class Program:
+    """A list of instructions in a planned arena, replayed by one call without the GIL.
+
+    Parameters
+    ----------
+    instrs : list of Instr
+    places : list of (instruction, operand, arena offset); operand -1 is the scratch memory
+    inputs : list of (instruction, operand, slot, byte offset)
+    arena_bytes : int
+    """
+
+    cdef pn_instr *code
+    cdef i64 n
+    cdef readonly list instrs
+    cdef readonly list places
+    cdef readonly list inputs
+    cdef readonly Py_ssize_t arena_bytes
+    cdef dict bound
+    cdef Buffer arena
+    cdef readonly Py_ssize_t failed_at
+
+    def __cinit__(self, list instrs, list places, list inputs, Py_ssize_t arena_bytes):
+        cdef i64 i
+        self.instrs = instrs
+        self.places = places
+        self.inputs = inputs
+        self.arena_bytes = arena_bytes
+        self.bound = {}
+        self.failed_at = -1
+        self.n = len(instrs)
+        self.code = <pn_instr *>PyMem_RawCalloc(max(self.n, 1), sizeof(pn_instr))
+        if self.code == NULL:
+            raise MemoryError(f"could not allocate a program of {self.n} instructions")
+        for i in range(self.n):
+            memcpy(&self.code[i], &(<Instr>instrs[i]).c, sizeof(pn_instr))
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.code)
+
+    def __len__(self):
+        return self.n
+
+    def place(self, Buffer arena):
+        """Put the temporaries in this arena (again, when it has grown)."""
+        if arena is self.arena:
+            return
+        if arena.nbytes < self.arena_bytes:
+            raise ValueError(f"an arena of {arena.nbytes} bytes is too small for {self.arena_bytes}")
+        self.arena = arena
+        for i, k, offset in self.places:
+            if k < 0:
+                self.code[<i64>i].scratch = arena.ptr + <Py_ssize_t>offset
+            else:
+                self.code[<i64>i].arg[<int>k] = arena.ptr + <Py_ssize_t>offset
+
+    def bind(self, int slot, object array):
+        """Point an input slot at a contiguous NumPy array, which is kept alive."""
+        cdef Buffer b = array if isinstance(array, Buffer) else Buffer.of(array)
+        self.bound[slot] = b
+        for i, k, s, offset in self.inputs:
+            if s == slot:
+                self.code[<i64>i].arg[<int>k] = b.ptr + <Py_ssize_t>offset
+
+    def run(self, i64 times=1):
+        """Run all instructions, `times` times over. Returns (whole runs done, status); failed_at is the culprit."""
+        cdef i64 done = 0
+        cdef i64 where = -1
+        cdef int status = 0
+        with nogil:
+            while done < times:
+                status = pn_run(self.code, self.n, &where)
+                if status != 0:
+                    break
+                done += 1
+        self.failed_at = where if status else -1
+        return done, status
+
+    def run_timed(self, i64 times=1):
+        """Run like run() and return the mean nanoseconds of each instruction as a float64 array."""
+        ns = np.zeros(max(self.n, 1))
+        cdef double[::1] view = ns
+        cdef i64 done = 0, where = -1
+        cdef int status = 0
+        with nogil:
+            while done < times and status == 0:
+                status = pn_run_timed(self.code, self.n, &where, &view[0])
+                done += 1
+        self.failed_at = where if status else -1
+        return ns[:self.n] / max(done, 1), status
+
+
+def gemm_scratch(i64 m, i64 n, i64 k, bint ta, bint tb):
+    """Return the bytes of scratch memory that a matrix product may use."""
+    return pn_gemm_scratch_bytes(m, n, k, ta, tb, pn_get_threads())
+
+
+def isa_available():
+    """Return the names of the instruction sets this machine can run."""
+    return [pn_isa_name(i).decode() for i in range(PN_ISA_COUNT) if pn_isa_available(i)]
+
+
+def isa_best():
+    """Return the index of the best instruction set."""
+    return pn_isa_best()
+
+
+def isa_name(int isa):
+    """Return the name of an instruction set."""
+    return pn_isa_name(isa).decode()
+
+
+def threads_init(int n):
+    """Set the default number of threads, once."""
+    pn_threads_init(n)
+
+
+def set_threads(int n):
+    """Set the number of threads; 0 returns to the default."""
+    pn_set_threads(n)
+
+
+def get_threads():
+    """Return the number of threads a kernel may use now."""
+    return pn_get_threads()
+
+
+def has_openmp():
+    """Tell whether the extension was built with OpenMP."""
+    return bool(pn_has_openmp())
+
+
+def blas_ready():
+    """Tell whether BLAS has been loaded."""
+    return pn_blas_table.dgemm != NULL
+
+
+def set_blas(uintptr_t sgemm, uintptr_t dgemm):
+    """Hand the row-major gemm functions of pynn._blas to the kernels."""
+    pn_blas_table.sgemm = <pn_gemm_f32_fn><void *>sgemm
+    pn_blas_table.dgemm = <pn_gemm_f64_fn><void *>dgemm

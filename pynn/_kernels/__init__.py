@@ -1,0 +1,1 @@
+"""Kernels written in Cython; each module registers its own when it is imported."""

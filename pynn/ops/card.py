@@ -1,0 +1,180 @@
+"""Op cards: all that is known of an operation, in one place.
+
+A card says what shapes an op takes and gives (`infer`, the only place that raises), which kernel computes it, how its
+gradient is computed, what NumPy computes instead (`ref`), and on which inputs it is tested (`samples`, `errors`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pynn.tensor import Tensor
+
+__all__ = ["CARDS", "COMPOSITES", "Card", "Composite", "Grad", "Lowered", "Sample", "Spec", "composite", "op", "register"]
+
+
+class Spec(NamedTuple):
+    """Shape and dtype of an output."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+class Lowered(NamedTuple):
+    """What `infer` returns: the outputs, and how the kernel is to be called.
+
+    Attributes
+    ----------
+    outs : tuple of Spec
+        The outputs. Those that are None are not wanted: the kernel receives NULL.
+    dims : tuple of int
+        The kernel's sizes and integer attributes.
+    pars : tuple of float
+        The kernel's real attributes.
+    dtype : numpy.dtype, optional
+        The dtype that selects the kernel; by default that of the first input.
+    scratch : int
+        Bytes of scratch memory.
+    args : tuple of Tensor or None, optional
+        The kernel's inputs, where they differ from the op's.
+    """
+
+    outs: tuple[Spec | None, ...]
+    dims: tuple[int, ...] = ()
+    pars: tuple[float, ...] = ()
+    dtype: np.dtype | None = None
+    scratch: int = 0
+    args: tuple[Any, ...] | None = None
+
+
+class Sample(NamedTuple):
+    """Inputs for a test: arrays (float ones are differentiated) and attributes."""
+
+    inputs: tuple[Any, ...]
+    attrs: dict[str, Any] = {}  # noqa: RUF012  (never written)
+    smooth: bool = True  # False: compare values only, not gradients (a kink is near)
+
+
+@dataclass
+class Grad:
+    """What a vjp sees: the forward call, and where its results may be written.
+
+    Attributes
+    ----------
+    inputs, outs : tuple of Tensor
+        The operands and the results of the forward call (results detached from the graph).
+    attrs : dict
+        The attributes of the forward call.
+    needs : tuple of bool
+        Which inputs need a gradient; the vjp returns None for the others.
+    dest : tuple of Tensor or None
+        Where each gradient should be written, if the op can write there.
+    """
+
+    inputs: tuple[Any, ...]
+    outs: tuple[Any, ...]
+    attrs: dict[str, Any]
+    needs: tuple[bool, ...]
+    dest: tuple[Any, ...]
+
+
+@dataclass(eq=False)
+class Card:
+    """An operation. See the module's text for the parts."""
+
+    name: str
+    infer: Callable[..., Lowered]
+    kernel: str = ""  # "" : an alias of the first input's memory (reshape)
+    vjp: Callable[..., tuple[Tensor | None, ...]] | None = None
+    smooth_vjp: Callable[..., tuple[Tensor | None, ...]] | None = None  # made of differentiable ops; for 2nd derivatives
+    inplace: bool = False  # a program may put the first output where the first input was
+    mutates: bool = False  # the "outputs" are existing state that the kernel updates
+    effect: bool = False  # keep it in a program even if nobody reads its outputs
+    differentiable: bool = True
+    ref: Callable[..., Any] | None = None
+    samples: Callable[..., Iterator[Sample]] | None = None
+    errors: Callable[..., Iterator[tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]]] | None = None
+    flops: Callable[..., float] | None = None  # of a Lowered
+    doc: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+CARDS: dict[str, Card] = {}
+
+
+class Composite(NamedTuple):
+    """An op that is a Python function of other ops; its gradient follows from theirs."""
+
+    name: str
+    function: Callable[..., Any]
+    ref: Callable[..., Any]
+    samples: Callable[..., Iterator[Sample]]
+    errors: Callable[..., Iterator[Any]] | None = None
+
+
+COMPOSITES: dict[str, Composite] = {}
+
+
+def register(card: Card) -> Card:
+    """Add a card to the table."""
+    if card.name in CARDS:
+        raise ValueError(f"op {card.name!r} exists already")
+    CARDS[card.name] = card
+    return card
+
+
+def op(name: str, kernel: str = "", bwd: str = "", saves: str = "out", **options: Any) -> Callable[[type], Card]:
+    """Make a card of a class whose functions are `infer`, `vjp`, `ref`, `samples`, `errors` ..., and register it.
+
+    An op with one floating input and one output of the same shape names its gradient kernel in `bwd`, which computes
+    dx from (dy, s): s is the output (saves="out") or the input (saves="in"). That makes a second card, "name.grad".
+    """
+
+    def make(cls: type) -> Card:
+        parts = {
+            key: getattr(cls, key)
+            for key in ("infer", "vjp", "smooth_vjp", "ref", "samples", "errors", "flops")
+            if key in vars(cls)
+        }
+        extra = {key: options.pop(key) for key in ("blas",) if key in options}
+        card = Card(name=name, kernel=kernel, doc=cls.__doc__ or "", extra=extra, **parts, **options)
+        if bwd:
+            _add_gradient(card, bwd, saves)
+        return register(card)
+
+    return make
+
+
+def _add_gradient(card: Card, kernel: str, saves: str) -> None:
+    def infer(dy: Any, s: Any, **attrs: Any) -> Lowered:
+        return card.infer(s, **attrs)
+
+    grad_card = register(Card(name=f"{card.name}.grad", kernel=kernel, infer=infer, inplace=True))
+
+    def vjp(g: Grad, dy: Any) -> tuple[Any, ...]:
+        from pynn.graph import execute
+
+        saved = g.outs[0] if saves == "out" else g.inputs[0]
+        return execute(grad_card, (dy, saved), g.attrs, out=(g.dest[0],))
+
+    card.vjp = vjp
+
+
+def composite(
+    ref: Callable[..., Any], samples: Callable[..., Iterator[Sample]], errors: Any = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a function of ops with its NumPy reference and its test inputs."""
+
+    def make(function: Callable[..., Any]) -> Callable[..., Any]:
+        COMPOSITES[function.__name__] = Composite(function.__name__, function, ref, samples, errors)
+        return function
+
+    return make

@@ -1,0 +1,198 @@
+"""Reductions over axes: sum, mean, max, min, var, argmax."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from pynn.errors import DTypeError, ShapeError
+from pynn.graph import execute
+from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, composite, op
+from pynn.ops.common import INT64, Rng, as_tensor, need_float, normal_axes, size
+from pynn.ops.shape import expand, reshape
+from pynn.tensor import Tensor
+
+
+def _lower(name: str, x: Tensor, axis: int, stop: int, *pars: float, out: np.dtype | None = None) -> Lowered:
+    """Lower a reduction over the neighbouring axes [axis, stop)."""
+    if x.dtype.itemsize == 1:
+        raise DTypeError(f"[{name}] is not defined for {x.dtype}. help: convert it first, x.astype('float32').")
+    outer, middle, inner = size(x.shape[:axis]), size(x.shape[axis:stop]), size(x.shape[stop:])
+    if middle == 0 and name != "sum":
+        raise ShapeError(f"[{name}] expected at least one element to reduce. Received: shape={x.shape}.")
+    return Lowered((Spec(x.shape[:axis] + x.shape[stop:], out or x.dtype),), (outer, middle, inner), pars, x.dtype)
+
+
+def _samples(r: Rng) -> Iterator[Sample]:
+    yield Sample((r(4, 5),), {"axis": 1, "stop": 2})
+    yield Sample((r(3, 37, 5),), {"axis": 1, "stop": 2})
+    yield Sample((r(3, 4, 5),), {"axis": 0, "stop": 2})
+    yield Sample((r(9001),), {"axis": 0, "stop": 1})
+    yield Sample((r(1, 1),), {"axis": 0, "stop": 2})
+    yield Sample((r(0, 3),), {"axis": 1, "stop": 2})
+
+
+def _numpy(function: Any) -> Any:
+    def ref(x: np.ndarray, axis: int, stop: int, scale: float = 1.0) -> np.ndarray:
+        y = function(x, axis=tuple(range(axis, stop)))
+        return np.asarray(y) * scale if scale != 1.0 else np.asarray(y)
+
+    return ref
+
+
+@op("sum", "sum_fwd")
+class _Sum:
+    """y = scale * sum of x over neighbouring axes; dx = scale * dy, repeated."""
+
+    def infer(x: Tensor, axis: int, stop: int, scale: float = 1.0) -> Lowered:
+        if scale != 1.0:
+            need_float("mean", x)
+        return _lower("sum", x, axis, stop, scale)
+
+    def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, axis, stop, scale = g.inputs[0], g.attrs["axis"], g.attrs["stop"], g.attrs.get("scale", 1.0)
+        kept = (*x.shape[:axis], *(1,) * (stop - axis), *x.shape[stop:])
+        dy = reshape(dy * scale if scale != 1.0 else dy, kept)
+        return (expand(dy, x.shape),)
+
+    ref = _numpy(np.sum)
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        yield from _samples(r)
+        yield Sample((r(4, 6),), {"axis": 1, "stop": 2, "scale": 1 / 6})
+        yield Sample((r(4, 0),), {"axis": 1, "stop": 2})
+
+
+def _extreme(name: str, function: Any) -> Card:
+    @op(name, f"{name}_fwd")
+    class _Extreme:
+        """The extreme over neighbouring axes; equal values share the gradient."""
+
+        def infer(x: Tensor, axis: int, stop: int) -> Lowered:
+            return _lower(name, x, axis, stop)
+
+        def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
+            from pynn.ops.math import div, equal, mul
+
+            x, axis, stop = g.inputs[0], g.attrs["axis"], g.attrs["stop"]
+            kept = (*x.shape[:axis], *(1,) * (stop - axis), *x.shape[stop:])
+            chosen = equal(x, reshape(g.outs[0], kept)).astype(x.dtype)
+            count = reshape(execute(_Sum, (chosen,), {"axis": axis, "stop": stop})[0], kept)  # type: ignore[arg-type]
+            return (mul(div(chosen, count), reshape(dy, kept)),)
+
+        ref = _numpy(function)
+        samples = _samples
+
+        def errors(r: Rng) -> Iterator[Any]:
+            yield (r(3, 0),), {"axis": 1, "stop": 2}, ShapeError, "at least one element"
+
+    return _Extreme  # type: ignore[return-value]
+
+
+_MAX = _extreme("max", np.max)
+_MIN = _extreme("min", np.min)
+
+
+@op("argmax", "argmax_fwd", differentiable=False)
+class _Argmax:
+    """The index of the first largest value along an axis, as int64."""
+
+    def infer(x: Tensor, axis: int, stop: int) -> Lowered:
+        return _lower("argmax", x, axis, stop, out=INT64)
+
+    def ref(x: np.ndarray, axis: int, stop: int) -> np.ndarray:
+        return np.argmax(x, axis=axis)
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        for s in _samples(r):
+            if s.attrs["stop"] == s.attrs["axis"] + 1:
+                yield s
+
+
+def _runs(axes: Sequence[int]) -> list[tuple[int, int]]:
+    """Return axes as [start, stop) runs of neighbours, last first, so that removing one leaves the others in place."""
+    runs: list[tuple[int, int]] = []
+    for a in axes:
+        if runs and runs[-1][1] == a:
+            runs[-1] = (runs[-1][0], a + 1)
+        else:
+            runs.append((a, a + 1))
+    return runs[::-1]
+
+
+def _reduce(card: Any, x: Any, axis: Any, keepdims: bool, **attrs: Any) -> Tensor:
+    x = y = as_tensor(x)
+    axes = normal_axes(card.name, axis, x.ndim)
+    for i, (start, stop) in enumerate(_runs(axes)):
+        y = execute(card, (y,), {"axis": start, "stop": stop, **(attrs if i == 0 else {})})[0]
+    if keepdims:
+        y = reshape(y, tuple(1 if i in axes else d for i, d in enumerate(x.shape)))
+    return y
+
+
+def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Return the sum over the axes (all by default)."""
+    return _reduce(_Sum, x, axis, keepdims)
+
+
+def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Return the mean over the axes (all by default)."""
+    x = as_tensor(x)
+    n = size([x.shape[a] for a in normal_axes("mean", axis, x.ndim)])
+    if n == 0:
+        raise ShapeError(f"[mean] expected at least one element. Received: shape={x.shape}.")
+    return _reduce(_Sum, x, axis, keepdims, scale=1.0 / n)
+
+
+def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Return the maximum over the axes (all by default)."""
+    return _reduce(_MAX, x, axis, keepdims)
+
+
+def min(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Return the minimum over the axes (all by default)."""
+    return _reduce(_MIN, x, axis, keepdims)
+
+
+def _var_samples(r: Rng) -> Iterator[Sample]:
+    yield Sample((r(4, 5),), {"axis": 1})
+    yield Sample((r(3, 4, 5),), {"axis": (0, 2)})
+    yield Sample((r(3, 4, 5),), {"axis": (0, 2), "keepdims": True})
+    yield Sample((r(6),), {})
+
+
+@composite(ref=lambda x, axis=None, keepdims=False: np.var(x, axis, keepdims=keepdims), samples=_var_samples)
+def var(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Return the population variance over the axes (all by default)."""
+    from pynn.ops.activation import square
+
+    x = as_tensor(x)
+    return mean(square(x - mean(x, axis, keepdims=True)), axis, keepdims)
+
+
+def argmax(x: Any, axis: int = -1) -> Tensor:
+    """Return the index of the first largest value along an axis, as int64."""
+    x = as_tensor(x)
+    (a,) = normal_axes("argmax", axis, x.ndim)
+    return execute(_Argmax, (x,), {"axis": a, "stop": a + 1})[0]  # type: ignore[arg-type, no-any-return]
+
+
+def sum_to(x: Tensor, shape: tuple[int, ...], out: Tensor | None = None) -> Tensor:
+    """Return the sum over the axes along which `shape` was broadcast to x's shape (the gradient of broadcasting)."""
+    if x.shape == shape:
+        return x
+    lead = x.ndim - len(shape)
+    axes = tuple(
+        i for i in range(x.ndim) if i < lead or (shape[i - lead] == 1 and x.shape[i] != 1)
+    )
+    if not axes:
+        return reshape(x, shape)
+    runs = _runs(axes)
+    y = x
+    for i, (start, stop) in enumerate(runs):
+        last = out if out is not None and i == len(runs) - 1 else None
+        view = None if last is None else Tensor(last.buffer, y.shape[:start] + y.shape[stop:], y.dtype)
+        y = execute(_Sum, (y,), {"axis": start, "stop": stop}, out=(view,))[0]  # type: ignore[arg-type]
+    return reshape(y, shape)

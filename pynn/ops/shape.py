@@ -1,0 +1,409 @@
+"""Moving elements: reshape, transpose, expand, slice, concat, cast, gather, and constant tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from pynn.errors import DTypeError, ShapeError
+from pynn.graph import execute
+from pynn.ops.card import Grad, Lowered, Sample, Spec, op, register, Card
+from pynn.ops.common import INTS, Rng, as_tensor, broadcast_shape, contiguous_strides, merge_axes, pad6, size
+from pynn.tensor import DTYPE_INDEX, Tensor, as_dtype
+
+
+def _strided(dtype: np.dtype, shape: Sequence[int], strides: Sequence[int], offset: int, other: int) -> tuple[int, ...]:
+    """Return the dims of strided_copy and strided_place (see csrc/kernels/move.h)."""
+    if size(shape) == 0:
+        return (0, 1, *pad6([0]), *pad6([1]), *(0,) * 6, 0, dtype.itemsize, other)
+    merged, (steps,) = merge_axes(shape, strides)
+    return (size(shape), len(merged), *pad6(merged), *pad6(steps), *(0,) * 6, offset, dtype.itemsize, other)
+
+
+@op("reshape")
+class _Reshape:
+    """The same memory with another shape: no kernel runs."""
+
+    def infer(x: Tensor, shape: tuple[int, ...]) -> Lowered:
+        free = [i for i, d in enumerate(shape) if d == -1]
+        known = size([d for d in shape if d != -1])
+        full = list(shape)
+        if len(free) == 1 and known > 0 and x.size % known == 0:
+            full[free[0]] = x.size // known
+        if len(free) > 1 or any(d < 0 for d in full) or size(full) != x.size:
+            raise ShapeError(
+                f"[reshape] expected a shape with {x.size} elements. Received: {tuple(shape)} for a tensor of shape "
+                f"{x.shape}."
+            )
+        return Lowered((Spec(tuple(full), x.dtype),))
+
+    def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return (reshape(dy, g.inputs[0].shape),)
+
+    ref = np.reshape
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        yield Sample((r(3, 4),), {"shape": (2, 6)})
+        yield Sample((r(3, 4),), {"shape": (-1,)})
+        yield Sample((r(1),), {"shape": ()})
+
+    def errors(r: Rng) -> Iterator[Any]:
+        yield (r(3, 4),), {"shape": (5, -1)}, ShapeError, r"12 elements.*\(5, -1\)"
+
+
+@op("transpose", "strided_copy")
+class _Transpose:
+    """y = x with its axes permuted, as a copy."""
+
+    def infer(x: Tensor, axes: tuple[int, ...]) -> Lowered:
+        if sorted(axes) != list(range(x.ndim)):
+            raise ShapeError(f"[transpose] expected a permutation of {tuple(range(x.ndim))}. Received: axes={axes}.")
+        own = contiguous_strides(x.shape)
+        shape = tuple(x.shape[a] for a in axes)
+        return Lowered((Spec(shape, x.dtype),), _strided(x.dtype, shape, [own[a] for a in axes], 0, x.size))
+
+    def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
+        axes = g.attrs["axes"]
+        return (transpose(dy, tuple(axes.index(i) for i in range(len(axes)))),)
+
+    ref = np.transpose
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        yield Sample((r(3, 4),), {"axes": (1, 0)})
+        yield Sample((r(2, 3, 4, 5),), {"axes": (2, 0, 3, 1)})
+        yield Sample((r(0, 3),), {"axes": (1, 0)})
+        yield Sample((r(1, 1),), {"axes": (1, 0)})
+
+    def errors(r: Rng) -> Iterator[Any]:
+        yield (r(3, 4),), {"axes": (0, 0)}, ShapeError, "permutation"
+
+
+@op("expand", "strided_copy")
+class _Expand:
+    """y = x repeated along axes of size 1, as NumPy's broadcasting would; dx sums over them."""
+
+    def infer(x: Tensor, shape: tuple[int, ...]) -> Lowered:
+        if broadcast_shape("expand", x.shape, shape) != tuple(shape):
+            raise ShapeError(f"[expand] expected a shape that {x.shape} broadcasts to. Received: {tuple(shape)}.")
+        full = (1,) * (len(shape) - x.ndim) + x.shape
+        own = contiguous_strides(full)
+        strides = [0 if d == 1 else s for d, s in zip(full, own, strict=True)]
+        return Lowered((Spec(tuple(shape), x.dtype),), _strided(x.dtype, shape, strides, 0, x.size))
+
+    def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
+        from pynn.ops.reduce import sum_to
+
+        return (sum_to(dy, g.inputs[0].shape, g.dest[0]),)
+
+    ref = np.broadcast_to
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        yield Sample((r(5),), {"shape": (4, 5)})
+        yield Sample((r(4, 1),), {"shape": (3, 4, 5)})
+        yield Sample((r(),), {"shape": (2, 2)})
+
+    def errors(r: Rng) -> Iterator[Any]:
+        yield (r(3),), {"shape": (4,)}, ShapeError, "broadcast"
+
+
+def _slice_dims(x: Tensor, starts: tuple[int, ...], steps: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[int, ...]:
+    own = contiguous_strides(x.shape)
+    offset = sum(s * o for s, o in zip(starts, own, strict=True))
+    return _strided(x.dtype, sizes, [s * o for s, o in zip(steps, own, strict=True)], offset, x.size)
+
+
+@op("slice", "strided_copy")
+class _Slice:
+    """y = x[start : : step] along each axis, as a copy; dx is zero outside."""
+
+    def infer(x: Tensor, starts: tuple[int, ...], steps: tuple[int, ...], sizes: tuple[int, ...]) -> Lowered:
+        return Lowered((Spec(sizes, x.dtype),), _slice_dims(x, starts, steps, sizes))
+
+    def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return execute(_PLACE, (dy, g.inputs[0]), g.attrs, out=(g.dest[0],))
+
+    def ref(x: np.ndarray, starts: Any, steps: Any, sizes: Any) -> np.ndarray:
+        index = tuple(
+            start + step * np.arange(n) for start, step, n in zip(starts, steps, sizes, strict=True)
+        )
+        return x[np.ix_(*index)] if index else x
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        yield Sample((r(5, 6),), {"starts": (1, 0), "steps": (1, 1), "sizes": (3, 6)})
+        yield Sample((r(5, 6),), {"starts": (4, 1), "steps": (-2, 2), "sizes": (3, 2)})
+        yield Sample((r(5),), {"starts": (0,), "steps": (1,), "sizes": (0,)})
+
+
+def _place_infer(dy: Tensor, x: Tensor, starts: Any, steps: Any, sizes: Any) -> Lowered:
+    return Lowered((Spec(x.shape, x.dtype),), _slice_dims(x, starts, steps, sizes), args=(dy,))
+
+
+def _place_vjp(g: Grad, dz: Tensor) -> tuple[Tensor | None, ...]:
+    return (*execute(_Slice, (dz,), g.attrs), None)  # type: ignore[arg-type]
+
+
+_PLACE = register(Card("slice.grad", _place_infer, "strided_place", vjp=_place_vjp))
+
+
+@op("concat", "concat")
+class _Concat:
+    """y = the inputs one after the other along an axis."""
+
+    def infer(*xs: Tensor, axis: int) -> Lowered:
+        first = xs[0]
+        for x in xs:
+            if x.dtype != first.dtype:
+                raise DTypeError(f"[concat] expected one dtype. Received: {first.dtype} and {x.dtype}.")
+            if x.ndim != first.ndim or any(
+                a != b for i, (a, b) in enumerate(zip(x.shape, first.shape, strict=True)) if i != axis
+            ):
+                raise ShapeError(
+                    f"[concat] expected shapes that agree but for axis {axis}. Received: {first.shape} and {x.shape}."
+                )
+        shape = (*first.shape[:axis], sum(x.shape[axis] for x in xs), *first.shape[axis + 1 :])
+        inner = size(first.shape[axis + 1 :]) * first.dtype.itemsize
+        dims = (size(first.shape[:axis]), inner, len(xs), *(x.shape[axis] for x in xs))
+        return Lowered((Spec(shape, first.dtype),), dims)
+
+    def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
+        axis, at, grads = g.attrs["axis"], 0, []
+        for x, needed in zip(g.inputs, g.needs, strict=True):
+            starts = tuple(at if i == axis else 0 for i in range(x.ndim))
+            at += x.shape[axis]
+            attrs = {"starts": starts, "steps": (1,) * x.ndim, "sizes": x.shape}
+            grads.append(execute(_Slice, (dy,), attrs)[0] if needed else None)  # type: ignore[arg-type]
+        return tuple(grads)
+
+    def ref(*xs: np.ndarray, axis: int) -> np.ndarray:
+        return np.concatenate(xs, axis)
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        yield Sample((r(2, 3), r(4, 3)), {"axis": 0})
+        yield Sample((r(2, 3, 2), r(2, 1, 2), r(2, 0, 2)), {"axis": 1})
+
+    def errors(r: Rng) -> Iterator[Any]:
+        yield (r(2, 3), r(2, 4)), {"axis": 0}, ShapeError, "agree but for axis 0"
+
+
+@op("cast", "cast")
+class _Cast:
+    """y = x in another dtype; gradients pass between floating dtypes."""
+
+    def infer(x: Tensor, dtype: np.dtype) -> Lowered:
+        return Lowered((Spec(x.shape, dtype),), (x.size, DTYPE_INDEX[x.dtype], DTYPE_INDEX[dtype]))
+
+    def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return (cast(dy, g.inputs[0].dtype),)
+
+    def ref(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        return x.astype(dtype)
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        for to in DTYPE_INDEX:
+            yield Sample((np.round(np.abs(r(3, 4))),), {"dtype": to}, smooth=False)
+        yield Sample((r.integers(3, 4),), {"dtype": np.dtype("float32")})
+
+
+def _take_dims(x: Tensor, index: Tensor, axis: int, inner: int) -> tuple[int, ...]:
+    return (size(x.shape[:axis]), x.shape[axis], index.size, inner, int(index.dtype == np.int32))
+
+
+@op("take", "take")
+class _Take:
+    """y[a, i, :] = x[a, index[i], :]; dx adds up the rows that were taken more than once, in the order of i."""
+
+    def infer(x: Tensor, index: Tensor, axis: int) -> Lowered:
+        if index.dtype not in INTS:
+            raise DTypeError(f"[gather] expected int32 or int64 indices. Received: dtype={index.dtype}.")
+        inner = size(x.shape[axis + 1 :])
+        dims = _take_dims(x, index, axis, inner * x.dtype.itemsize)
+        return Lowered((Spec(x.shape[:axis] + index.shape + x.shape[axis + 1 :], x.dtype),), dims)
+
+    def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return (*execute(_TAKE_GRAD, (dy, g.inputs[1], g.inputs[0]), g.attrs, out=(g.dest[0],)), None)
+
+    def ref(x: np.ndarray, index: np.ndarray, axis: int) -> np.ndarray:
+        return np.take(x, index, axis)
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        yield Sample((r(5, 3), np.array([4, 0, 0, -1])), {"axis": 0})
+        yield Sample((r(2, 5, 17), r.integers(5, 2, 3, dtype="int32")), {"axis": 1})
+        yield Sample((r(5),  np.zeros((0,), "int64")), {"axis": 0})
+
+    def errors(r: Rng) -> Iterator[Any]:
+        yield (r(5, 3), np.array([5])), {"axis": 0}, IndexError, "outside the table"
+        yield (r(5, 3), r(2)), {"axis": 0}, DTypeError, "int32 or int64"
+
+
+def _take_grad_infer(dy: Tensor, index: Tensor, x: Tensor, axis: int) -> Lowered:
+    dims = _take_dims(x, index, axis, size(x.shape[axis + 1 :]))
+    return Lowered((Spec(x.shape, x.dtype),), dims, args=(dy, index))
+
+
+def _take_grad_vjp(g: Grad, dz: Tensor) -> tuple[Tensor | None, ...]:
+    return (*execute(_Take, (dz, g.inputs[1]), g.attrs), None, None)  # type: ignore[arg-type]
+
+
+_TAKE_GRAD = register(Card("take.grad", _take_grad_infer, "take_bwd", vjp=_take_grad_vjp))
+
+
+@op("copy", "copy", inplace=True)
+class _Copy:
+    """y = x."""
+
+    def infer(x: Tensor) -> Lowered:
+        return Lowered((Spec(x.shape, x.dtype),), (x.nbytes,))
+
+    def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return (dy,)
+
+    def ref(x: np.ndarray) -> np.ndarray:
+        return x
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        yield Sample((r(3, 5),))
+
+
+@op("zeros", "fill", differentiable=False)
+class _Zeros:
+    """y = 0."""
+
+    def infer(shape: tuple[int, ...], dtype: np.dtype) -> Lowered:
+        return Lowered((Spec(shape, dtype),), (size(shape) * dtype.itemsize,), dtype=dtype)
+
+    def ref(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        return np.zeros(shape, dtype)
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        yield Sample((), {"shape": (3, 4), "dtype": np.dtype("float32")})
+
+
+def reshape(x: Any, shape: Sequence[int]) -> Tensor:
+    """Return the same memory with another shape; one size may be -1."""
+    return execute(_Reshape, (as_tensor(x),), {"shape": tuple(int(d) for d in shape)})[0]  # type: ignore[arg-type, no-any-return]
+
+
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
+    """Return a copy with permuted axes (reversed by default)."""
+    x = as_tensor(x)
+    order = tuple(range(x.ndim))[::-1] if axes is None else tuple(a % x.ndim if x.ndim else a for a in axes)
+    return execute(_Transpose, (x,), {"axes": order})[0]  # type: ignore[arg-type, no-any-return]
+
+
+def expand(x: Any, shape: Sequence[int]) -> Tensor:
+    """Return x repeated so that it has a shape that it broadcasts to."""
+    return execute(_Expand, (as_tensor(x),), {"shape": tuple(shape)})[0]  # type: ignore[arg-type, no-any-return]
+
+
+def slice(x: Any, key: Any) -> Tensor:
+    """Return x[key] for integers, slices, an ellipsis and new axes, as a copy; an integer tensor gathers rows."""
+    x = as_tensor(x)
+    if isinstance(key, (Tensor, np.ndarray, list)):
+        return gather(x, key, axis=0)
+    keys = list(key) if isinstance(key, tuple) else [key]
+    if any(isinstance(k, (Tensor, np.ndarray, list)) for k in keys):
+        raise ShapeError("[slice] arrays of indices can only stand alone. help: use pynn.ops.gather(x, index, axis).")
+    if Ellipsis in [k for k in keys if k is Ellipsis]:
+        at = next(i for i, k in enumerate(keys) if k is Ellipsis)
+        used = sum(k is not None and k is not Ellipsis for k in keys)
+        keys[at : at + 1] = [np.s_[:]] * (x.ndim - used)
+    if sum(k is not None for k in keys) > x.ndim:
+        raise ShapeError(f"[slice] too many indices. Received: {len(keys)} for a tensor of shape {x.shape}.")
+    starts, steps, sizes, shape = [], [], [], []
+    axis = 0
+    for k in keys + [np.s_[:]] * (x.ndim - sum(k is not None for k in keys)):
+        if k is None:
+            shape.append(1)
+            continue
+        n = x.shape[axis]
+        if isinstance(k, np.s_[:].__class__):
+            start, stop, step = k.indices(n)
+            count = len(range(start, stop, step))
+            shape.append(count)
+        elif isinstance(k, (int, np.integer)) and not isinstance(k, bool):
+            if not -n <= k < n:
+                raise IndexError(f"[slice] index {k} is out of range for axis {axis} with size {n}")
+            start, step, count = int(k) % n, 1, 1
+        else:
+            raise TypeError(f"[slice] expected integers and slices. Received: {k!r}.")
+        starts.append(start if count else 0)
+        steps.append(step)
+        sizes.append(count)
+        axis += 1
+    y = execute(_Slice, (x,), {"starts": tuple(starts), "steps": tuple(steps), "sizes": tuple(sizes)})[0]  # type: ignore[arg-type]
+    return reshape(y, shape) if tuple(shape) != y.shape else y  # type: ignore[no-any-return]
+
+
+CONCAT_AT_ONCE = 12
+
+
+def concat(xs: Sequence[Any], axis: int = 0) -> Tensor:
+    """Return the tensors one after the other along an axis."""
+    parts = [as_tensor(x) for x in xs]
+    if not parts:
+        raise ShapeError("[concat] expected at least one tensor. Received: none.")
+    if not -parts[0].ndim <= axis < parts[0].ndim:
+        raise ShapeError(f"[concat] axis out of range. Received: axis={axis} for {parts[0].ndim} dimensions.")
+    axis %= parts[0].ndim
+    while len(parts) > 1:
+        parts = [
+            execute(_Concat, tuple(parts[i : i + CONCAT_AT_ONCE]), {"axis": axis})[0]  # type: ignore[arg-type]
+            for i in range(0, len(parts), CONCAT_AT_ONCE)
+        ]
+    return parts[0]
+
+
+def gather(x: Any, index: Any, axis: int = 0) -> Tensor:
+    """Return the slices of x that an integer tensor names, along an axis (numpy.take); negative indices count back.
+
+    Raises
+    ------
+    IndexError
+        If an index lies outside the axis.
+    """
+    x, index = as_tensor(x), as_tensor(index)
+    if not -x.ndim <= axis < x.ndim:
+        raise ShapeError(f"[gather] axis out of range. Received: axis={axis} for {x.ndim} dimensions.")
+    return execute(_Take, (x, index), {"axis": axis % x.ndim})[0]  # type: ignore[arg-type, no-any-return]
+
+
+def cast(x: Any, dtype: Any) -> Tensor:
+    """Return a copy of x with another dtype."""
+    return execute(_Cast, (as_tensor(x),), {"dtype": as_dtype(dtype)})[0]  # type: ignore[arg-type, no-any-return]
+
+
+def copy(x: Tensor, out: Tensor | None = None) -> Tensor:
+    """Return a copy of x, in `out` if given."""
+    return execute(_Copy, (x,), out=(out,))[0]  # type: ignore[arg-type, no-any-return]
+
+
+def zeros(shape: Sequence[int], dtype: Any = np.float32, out: Tensor | None = None) -> Tensor:
+    """Return a tensor of zeros, in `out` if given."""
+    return execute(_Zeros, (), {"shape": tuple(shape), "dtype": as_dtype(dtype)}, out=(out,))[0]  # type: ignore[arg-type, no-any-return]
+
+
+def ones(shape: Sequence[int], dtype: Any = np.float32) -> Tensor:
+    """Return a tensor of ones."""
+    return Tensor.state(np.ones(tuple(shape), as_dtype(dtype)))
+
+
+def eye_rows(labels: Tensor, classes: int, dtype: Any = np.float32) -> Tensor:
+    """Return one row of zeros with a single 1 per label (one-hot)."""
+    return gather(Tensor.state(np.eye(classes, dtype=as_dtype(dtype))), labels)
+
+
+__all__ = [
+    "cast",
+    "concat",
+    "copy",
+    "expand",
+    "eye_rows",
+    "gather",
+    "ones",
+    "reshape",
+    "slice",
+    "transpose",
+    "zeros",
+]

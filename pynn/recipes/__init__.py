@@ -1,0 +1,20 @@
+"""Named experiments that run as they stand, on real data, with the result they should reach.
+
+>>> from pynn import recipes
+>>> [recipe.name for recipe in recipes.known()]
+['digits', 'xor', 'mnist-softmax', 'mnist-mlp']
+>>> result = recipes.find("digits").run(recipes.Options(epochs=1, quiet=True))  # doctest: +ELLIPSIS
+digits: ...
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from pynn.recipes.registry import Options, Recipe, Result, find, known, recipe
+
+__all__ = ["Options", "Recipe", "Result", "find", "known", "recipe"]
+
+# A recipe registers itself when its module is imported; the order is that of `known()`.
+for _module in ("digits", "xor", "mnist"):
+    importlib.import_module(f"{__name__}.{_module}")

@@ -1,0 +1,156 @@
+"""The named recipes: what each shows, what it needs, what it reaches, and how it is run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pynn.errors import unknown_name
+
+__all__ = ["Options", "Recipe", "Result", "find", "known", "recipe"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run a recipe; what is left out is the recipe's own choice.
+
+    Parameters
+    ----------
+    data : path-like, optional
+        Folder of data files, for recipes that need them.
+    epochs, batch_size : int, optional
+        Default: the recipe's.
+    threads : int, optional
+        Default: pynn's.
+    seed : int, default 0
+        Seed of initial weights, shuffling and dropout.
+    out : Path, optional
+        Folder for the weights, the history and the pictures. Default: they are not written.
+    json : Path, optional
+        File for the result. Default: it is not written.
+    quiet : bool, default False
+        Print the result alone.
+    """
+
+    data: Path | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    threads: int | None = None
+    seed: int = 0
+    out: Path | None = None
+    json: Path | None = None
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run of a recipe came to; ``dataclasses.asdict`` of it is what ``--json`` writes.
+
+    Parameters
+    ----------
+    recipe : str
+        Name of the recipe.
+    test : dict of str to float
+        ``loss`` and ``accuracy`` on the test part.
+    expected : float
+        The test accuracy that the recipe's record promises for its own number of epochs.
+    epochs, batch_size, parameters, seed, threads : int
+        What was run.
+    train_seconds : float
+        Time of ``fit``, without loading data and drawing.
+    version : str
+        Version of pynn.
+    details : dict
+        More that one recipe alone has to say.
+    """
+
+    recipe: str
+    test: dict[str, float]
+    expected: float
+    epochs: int
+    batch_size: int
+    train_seconds: float
+    parameters: int
+    seed: int
+    threads: int
+    version: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named experiment.
+
+    Parameters
+    ----------
+    name : str
+        What it is called on the command line.
+    shows : str
+        What one learns from it, in one line.
+    data : str
+        The data it needs.
+    expected : float
+        Test accuracy it reaches in `epochs`.
+    epochs, batch_size : int
+        Its own settings.
+    play : callable
+        The experiment: from this record and complete options to a result.
+    """
+
+    name: str
+    shows: str
+    data: str
+    expected: float
+    epochs: int
+    batch_size: int
+    play: Callable[[Recipe, Options], Result]
+
+    def run(self, options: Options | None = None) -> Result:
+        """Check that the results can be written, run the experiment, and write its result."""
+        from pynn.recipes.runner import run
+
+        return run(self, options or Options())
+
+    def complete(self, options: Options) -> Options:
+        """Return `options` with this recipe's own epochs and batch size where they were left out."""
+        return dataclasses.replace(
+            options,
+            epochs=self.epochs if options.epochs is None else options.epochs,
+            batch_size=self.batch_size if options.batch_size is None else options.batch_size,
+        )
+
+
+_RECIPES: dict[str, Recipe] = {}
+
+
+def recipe(
+    name: str, *, shows: str, data: str, expected: float, epochs: int, batch_size: int
+) -> Callable[[Callable[[Recipe, Options], Result]], Recipe]:
+    """Register the decorated function as the recipe `name`; the fields are those of :class:`Recipe`."""
+
+    def register(play: Callable[[Recipe, Options], Result]) -> Recipe:
+        _RECIPES[name] = Recipe(name, shows, data, expected, epochs, batch_size, play)
+        return _RECIPES[name]
+
+    return register
+
+
+def known() -> list[Recipe]:
+    """Return all recipes, in the order in which they are best met."""
+    return list(_RECIPES.values())
+
+
+def find(name: str) -> Recipe:
+    """Return the recipe of that name.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message says which name is nearest.
+    """
+    if name not in _RECIPES:
+        raise ValueError(unknown_name("recipe", name, _RECIPES))
+    return _RECIPES[name]

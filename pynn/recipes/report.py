@@ -1,0 +1,66 @@
+"""The files that a run leaves: weights, curves, and what the model got wrong."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pynn import viz
+from pynn.recipes.files import write_whole
+
+__all__ = ["check_drawing", "write"]
+
+WORST = 24
+
+
+def check_drawing() -> None:
+    """Raise ImportError now, not after the training, if there is nothing to draw with."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ImportError('--out writes pictures, which needs matplotlib. help: pip install "pynn-dl[plot]"')
+
+
+def write(
+    folder: Path, model: Any, history: Any, x: np.ndarray, y: np.ndarray, pictures: Mapping[str, Callable[[Path], Any]]
+) -> list[str]:
+    """Write the report of a classifier tested on `x` and `y` into `folder` and return the names of the files."""
+    from safetensors.numpy import save  # here, because listing the recipes needs no files
+
+    probability = _probabilities(model, x)
+    predicted = probability.argmax(axis=1)
+    confusion = np.zeros((probability.shape[1],) * 2, int)
+    np.add.at(confusion, (y, predicted), 1)
+
+    def mistakes(path: Path) -> None:
+        if x.ndim == 2:
+            viz.plot_frontier(model, x, y, path, title="mistakes are ringed")
+            return
+        wrong = np.flatnonzero(predicted != y)
+        worst = wrong[np.argsort(probability[wrong, y[wrong]], kind="stable")][:WORST]
+        viz.plot_mistakes(x[worst], y[worst], predicted[worst], probability[worst, predicted[worst]], path)
+
+    write_whole(folder / "weights.safetensors", save(named_weights(model)))
+    history.to_csv(folder / "history.csv")
+    drawn = {
+        "history.png": lambda path: viz.plot_history(history, path),
+        "confusion.png": lambda path: viz.plot_confusion(confusion, path=path),
+        "mistakes.png": mistakes,
+        **pictures,
+    }
+    for name, draw in drawn.items():
+        draw(folder / name)
+    return ["weights.safetensors", "history.csv", *drawn]
+
+
+def named_weights(model: Any) -> dict[str, np.ndarray]:
+    """Return the parameters by name, such as ``layers.1.w``."""
+    return {name: np.ascontiguousarray(value.numpy()) for name, value in model.named_parameters()}
+
+
+def _probabilities(model: Any, x: np.ndarray) -> np.ndarray:
+    """Return [n, classes]; one column is the probability of class 1."""
+    out = model.predict(x)
+    return out if out.shape[1] > 1 else np.concatenate([1 - out, out], axis=1)

@@ -1,0 +1,296 @@
+"""The callbacks that come with the library, and the list that `fit` calls them through."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterable
+from os import PathLike
+from typing import Any, TextIO
+
+import numpy as np
+
+from pynn.train.history import History
+from pynn.train.hooks import BATCH_HOOKS, HOOKS, Callback, LambdaCallback, Logs, overrides
+from pynn.train.monitor import EarlyStopping, ReduceLROnPlateau, require_fixed_rate
+from pynn.train.progress import ProgressBar, say
+
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ProgressBar",
+    "ReduceLROnPlateau",
+    "TerminateOnNaN",
+]
+
+
+class LearningRateScheduler(Callback):
+    """Set the learning rate before every epoch with a function of your own, and add it to the logs.
+
+    To change it at every step, give the optimizer one of `pynn.schedules` instead.
+
+    Parameters
+    ----------
+    schedule : callable
+        ``schedule(epoch, lr) -> lr``, with the epoch counted from 0 and the learning rate so far.
+
+    Raises
+    ------
+    ValueError
+        If the function returns anything but a finite number >= 0.
+
+    Examples
+    --------
+    >>> scheduler = LearningRateScheduler(lambda epoch, lr: lr if epoch < 10 else lr * 0.9)
+    """
+
+    def __init__(self, schedule: Callable[[int, float], float]) -> None:
+        if not callable(schedule):
+            raise TypeError(f"[LearningRateScheduler] expected a function (epoch, lr) -> lr. Received: {schedule!r}.")
+        self.schedule = schedule
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Complain before the first epoch if the learning rate cannot be set."""
+        require_fixed_rate(self.model)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Set the learning rate."""
+        rate: Any = self.schedule(epoch, float(self.model.optimizer.learning_rate))
+        if not isinstance(rate, int | float | np.number) or not math.isfinite(rate) or rate < 0:
+            raise ValueError(
+                f"[LearningRateScheduler] expected the function to return a finite number >= 0 for epoch {epoch}. "
+                f"Received: {rate!r}."
+            )
+        self.model.optimizer.learning_rate = float(rate)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Add the learning rate to the logs."""
+        if logs is not None:
+            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+
+class CSVLogger(Callback):
+    """Write one row per epoch to a CSV file, at once, so that the file is complete up to the last epoch.
+
+    The columns are ``epoch``, counted from 0, and the names in the logs of the first epoch; a value that is missing
+    later is written as ``NA``. Numbers have all their digits.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    separator : str, default ","
+        One character between values.
+    append : bool, default False
+        Continue a file instead of replacing it; its header is kept.
+
+    Raises
+    ------
+    OSError
+        Before the first epoch, if the file cannot be written.
+
+    Examples
+    --------
+    >>> logger = CSVLogger("training.csv", append=True)
+    """
+
+    def __init__(self, path: str | PathLike[str], separator: str = ",", append: bool = False) -> None:
+        if len(separator) != 1:
+            raise ValueError(f"[CSVLogger] expected separator to be one character. Received: {separator!r}.")
+        self.path = path
+        self.separator = separator
+        self.append = append
+        self.file: TextIO | None = None
+        self.columns: list[str] | None = None
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Open the file."""
+        self.columns = None
+        self.file = open(self.path, "a+" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115
+        if self.append:
+            self.file.seek(0)
+            self.columns = next(csv.reader(self.file, delimiter=self.separator), None)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Write the row of an epoch."""
+        row = {"epoch": epoch, **(logs or {})}
+        if self.file is None:
+            return
+        fresh = self.columns is None
+        if self.columns is None:
+            self.columns = list(row)
+        writer = csv.DictWriter(
+            self.file,
+            self.columns,
+            restval="NA",
+            extrasaction="ignore",
+            delimiter=self.separator,
+            lineterminator="\n",
+        )
+        if fresh:
+            writer.writeheader()
+        writer.writerow(row)
+        self.file.flush()
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Close the file."""
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+
+class TerminateOnNaN(Callback):
+    """End training quietly when the loss is NaN or infinite, instead of with the error that `fit` raises.
+
+    Examples
+    --------
+    >>> callback = TerminateOnNaN()
+    """
+
+    def on_progress(self, done: int, total: int | None, logs: Logs | None = None) -> None:
+        """Look at the mean loss of the epoch so far, which one bad batch makes bad."""
+        self._look(f"batch {done}", logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Look at the mean loss of the epoch."""
+        self._look(f"epoch {epoch + 1}", logs)
+
+    def _look(self, place: str, logs: Logs | None) -> None:
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss) and not self.model.stop_training:
+            say(f"{place}: the loss is {loss}, training ends")
+            self.model.stop_training = True
+
+
+class CallbackList:
+    """All callbacks of one training, called in order: the user's, then the progress, then the history.
+
+    Parameters
+    ----------
+    callbacks : Callback or iterable of Callback, optional
+        Those of the user. A `ProgressBar` or `History` among them is used instead of a new one.
+    model : Model
+        The model that is trained.
+    params : dict, optional
+        The settings of the training, see `Callback`.
+    verbose : {0, 1, 2}, default 0
+        As for `ProgressBar`.
+
+    Attributes
+    ----------
+    history : History
+        The record of this training.
+    needs_batches : bool
+        Whether a callback has a batch hook. If not, training runs many steps per call.
+    takes_nonfinite : bool
+        Whether a callback deals with a loss that is NaN or infinite, so that `fit` should not raise an error.
+
+    Raises
+    ------
+    TypeError
+        If something in the list is no `Callback`.
+
+    Examples
+    --------
+    >>> callbacks = CallbackList([EarlyStopping()], model=None)
+    >>> callbacks.needs_batches
+    False
+    >>> CallbackList(LambdaCallback(on_batch_end=print), model=None).needs_batches
+    True
+    """
+
+    def __init__(
+        self,
+        callbacks: Callback | Iterable[Callback] | None = None,
+        *,
+        model: Any,
+        params: dict[str, Any] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
+        for callback in given:
+            if not isinstance(callback, Callback):
+                raise TypeError(
+                    f"[fit] expected callbacks to be Callback objects. Received: {callback!r}. "
+                    "help: subclass pynn.train.Callback, or use LambdaCallback(on_epoch_end=function)."
+                )
+        histories = [callback for callback in given if isinstance(callback, History)] or [History()]
+        self.callbacks = [callback for callback in given if not isinstance(callback, History)]
+        if verbose and not any(isinstance(callback, ProgressBar) for callback in given):
+            self.callbacks.append(ProgressBar(verbose))
+        self.callbacks += histories
+        self.history = histories[0]
+        self._hooks = {
+            hook: [getattr(callback, hook) for callback in self.callbacks if _listens(callback, hook)] for hook in HOOKS
+        }
+        self.needs_batches = any(self._hooks[hook] for hook in BATCH_HOOKS)
+        self.takes_nonfinite = any(isinstance(callback, TerminateOnNaN) for callback in self.callbacks)
+        for callback in self.callbacks:
+            callback.set_model(model)
+            callback.set_params(dict(params or {}))
+
+    def _call(self, hook: str, *arguments: Any) -> None:
+        for method in self._hooks[hook]:
+            method(*arguments)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Call the hook of every callback."""
+        self._call("on_train_begin", {} if logs is None else logs)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Call the hook of every callback, also of those after one that fails; then raise the first error."""
+        errors = []
+        for method in self._hooks["on_train_end"]:
+            try:
+                method({} if logs is None else logs)
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Call the hook of every callback."""
+        self._call("on_epoch_begin", epoch, {} if logs is None else logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Call the hook of every callback; each sees what those before it added to the logs."""
+        self._call("on_epoch_end", epoch, {} if logs is None else logs)
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Call the hook of every callback."""
+        self._call("on_train_batch_begin", batch, {} if logs is None else logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Call the hook of every callback."""
+        self._call("on_train_batch_end", batch, {} if logs is None else logs)
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Call the hook of every callback."""
+        self._call("on_test_begin", {} if logs is None else logs)
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """Call the hook of every callback."""
+        self._call("on_test_end", {} if logs is None else logs)
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Call the hook of every callback."""
+        self._call("on_predict_begin", {} if logs is None else logs)
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """Call the hook of every callback."""
+        self._call("on_predict_end", {} if logs is None else logs)
+
+    def on_progress(self, done: int, total: int | None, logs: Logs | None = None) -> None:
+        """Call the hook of every callback."""
+        self._call("on_progress", done, total, {} if logs is None else logs)
+
+
+def _listens(callback: Callback, hook: str) -> bool:
+    # on_train_batch_end of the base calls on_batch_end, so it is needed for either.
+    old_name = hook.replace("on_train_batch", "on_batch")
+    return overrides(callback, hook) or overrides(callback, old_name)

@@ -1,0 +1,84 @@
+"""What happened in training, epoch by epoch."""
+
+from __future__ import annotations
+
+import csv
+import html
+import math
+from os import PathLike
+from typing import Any
+
+from pynn.train.hooks import Callback, Logs
+
+__all__ = ["History"]
+
+
+class History(Callback):
+    """The record of a training, which `fit` returns.
+
+    Attributes
+    ----------
+    history : dict of str to list of float
+        For every logged name its values, one per epoch; NaN where an epoch did not log it.
+    epoch : list of int
+        The epochs, counted from 0.
+    params : dict
+        The settings of the training.
+
+    Examples
+    --------
+    >>> history = History()
+    >>> history.on_train_begin()
+    >>> history.on_epoch_end(0, {"loss": 0.5})
+    >>> history.on_epoch_end(1, {"loss": 0.25})
+    >>> history.history
+    {'loss': [0.5, 0.25]}
+    >>> history
+    <History of 2 epochs: loss=0.2500>
+    """
+
+    def __init__(self) -> None:
+        self.history: dict[str, list[float]] = {}
+        self.epoch: list[int] = []
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Forget any earlier training."""
+        self.history = {}
+        self.epoch = []
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Add the values of an epoch."""
+        logs = logs or {}
+        for name in {**self.history, **logs}:
+            values = self.history.setdefault(name, [math.nan] * len(self.epoch))
+            values.append(float(logs.get(name, math.nan)))
+        self.epoch.append(epoch)
+
+    def rows(self) -> list[list[Any]]:
+        """Return a header row and one row per epoch, counted from 0."""
+        columns = zip(*self.history.values(), strict=True) if self.history else [()] * len(self.epoch)
+        return [["epoch", *self.history], *([epoch, *row] for epoch, row in zip(self.epoch, columns, strict=True))]
+
+    def to_csv(self, path: str | PathLike[str]) -> None:
+        """Write one row per epoch, with a header and every digit of the numbers."""
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows(self.rows())
+
+    def plot(self, path: str | PathLike[str] | None = None) -> Any:
+        """Draw the curves with matplotlib, into the file `path` if it is given; return the figure."""
+        from pynn.viz import plot_history
+
+        return plot_history(self, path)
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"{name}={values[-1]:.4f}" for name, values in self.history.items())
+        return f"<History of {len(self.epoch)} epochs{last and ': ' + last}>"
+
+    def _repr_html_(self) -> str:
+        header, *rows = self.rows()
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
+        body = "".join(
+            f"<tr><td>{epoch + 1}</td>" + "".join(f"<td>{value:.4f}</td>" for value in values) + "</tr>"
+            for epoch, *values in rows
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,151 @@
+"""The hooks of training: what a callback may override, and how it is known that it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pynn.errors import unknown_name
+
+__all__ = ["HOOKS", "Callback", "LambdaCallback", "Logs", "overrides"]
+
+Logs = dict[str, float]
+
+HOOKS = (
+    "on_train_begin",
+    "on_train_end",
+    "on_epoch_begin",
+    "on_epoch_end",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_batch_begin",
+    "on_batch_end",
+    "on_test_begin",
+    "on_test_end",
+    "on_predict_begin",
+    "on_predict_end",
+    "on_progress",
+)
+BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+
+
+class Callback:
+    """Base of callbacks: override the hooks you need.
+
+    `logs` maps names to floats: the loss, the metrics, and after an epoch also their ``val_`` values. A callback may
+    add to the logs of `on_epoch_end`; those after it see the addition. Setting ``self.model.stop_training = True`` ends
+    training.
+
+    A batch hook costs speed: training then returns to Python after every step instead of running many at once.
+    `on_progress` is called a few times a second and costs nothing.
+
+    Attributes
+    ----------
+    model : Model
+        The model that is trained.
+    params : dict
+        ``"epochs"``, ``"initial_epoch"``, ``"steps"`` (batches per epoch, None if not known), ``"verbose"`` and
+        ``"metrics"`` (names of what the logs of an epoch will hold).
+
+    Examples
+    --------
+    >>> class StopAt(Callback):
+    ...     def __init__(self, accuracy):
+    ...         self.accuracy = accuracy
+    ...     def on_epoch_end(self, epoch, logs=None):
+    ...         if logs["accuracy"] >= self.accuracy:
+    ...             self.model.stop_training = True
+    >>> overrides(StopAt(0.98), "on_epoch_end"), overrides(StopAt(0.98), "on_train_begin")
+    (True, False)
+    """
+
+    model: Any = None
+    params: dict[str, Any] = {}  # noqa: RUF012  replaced by set_params, never changed
+
+    def set_model(self, model: Any) -> None:
+        """Take the model that is about to be trained."""
+        self.model = model
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Take the settings of the training."""
+        self.params = params
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Before the first epoch."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """After the last epoch, and also after Ctrl-C or an error."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Before an epoch, counted from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """After an epoch and its validation."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch, counted from 0 in its epoch."""
+        self.on_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch; `logs` holds the means of the epoch so far."""
+        self.on_batch_end(batch, logs)
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Old name of `on_train_batch_begin`."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Old name of `on_train_batch_end`."""
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Before an evaluation, also that of an epoch's validation data."""
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """After an evaluation."""
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Before a prediction."""
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """After a prediction."""
+
+    def on_progress(self, done: int, total: int | None, logs: Logs | None = None) -> None:
+        """Now and then during an epoch: `done` of `total` batches, None if their number is not known."""
+
+
+def overrides(callback: Callback, hook: str) -> bool:
+    """Return whether a callback has a hook of its own, from its class or set on the object."""
+    method = getattr(callback, hook)
+    return getattr(method, "__func__", method) is not getattr(Callback, hook)
+
+
+class LambdaCallback(Callback):
+    """A callback of plain functions.
+
+    Parameters
+    ----------
+    **hooks : callable
+        One function per hook, with the arguments of the hook in `Callback`, given by position.
+
+    Raises
+    ------
+    ValueError
+        If a hook does not exist; the message gives the nearest one.
+    TypeError
+        If a value cannot be called.
+
+    Examples
+    --------
+    >>> shout = LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, logs["loss"]))
+    >>> shout.on_epoch_end(3, {"loss": 0.5})
+    3 0.5
+    """
+
+    def __init__(self, **hooks: Callable[..., Any] | None) -> None:
+        for name, function in hooks.items():
+            if name not in HOOKS:
+                raise ValueError(f"[LambdaCallback] {unknown_name('hook', name, HOOKS)}")
+            if function is None:
+                continue
+            if not callable(function):
+                raise TypeError(f"[LambdaCallback] expected {name} to be a function. Received: {function!r}.")
+            setattr(self, name, function)

@@ -1,0 +1,53 @@
+"""What the pictures share: one way to make a figure, one palette, one way to save."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["COLORS", "GREY", "INK", "finish", "label_texts", "new_figure", "tidy"]
+
+# Okabe and Ito's palette, told apart by people with any kind of colour vision; yellow is too pale for lines.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+INK = "#222222"
+GREY = "#8A8A8A"
+DPI = 150
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of the given size in inches, or explain how to get matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError('[viz] drawing needs matplotlib. help: pip install "pynn-dl[plot]"') from error
+    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def tidy(ax: Axes) -> None:
+    """Leave only the lines that carry meaning."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(GREY)
+    ax.tick_params(colors=INK, width=0.8)
+    ax.grid(alpha=0.25, linewidth=0.6)
+    ax.set_axisbelow(True)
+
+
+def finish(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
+    """Write the figure to `path`, if there is one, and return it."""
+    if path is not None:
+        figure.savefig(os.fspath(path), dpi=DPI)
+    return figure
+
+
+def label_texts(labels: Sequence[Any] | None, classes: int) -> list[str]:
+    """Return the text of each class: those given, or its number."""
+    if labels is None:
+        return [str(i) for i in range(classes)]
+    if len(labels) != classes:
+        raise ValueError(f"[viz] expected {classes} labels, one for each class. Received: {len(labels)}.")
+    return [str(label) for label in labels]

@@ -1,0 +1,73 @@
+"""The installed package: what its import costs, what it brings along, what it says of itself."""
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+from pathlib import PurePath
+
+import pytest
+
+import pynn
+
+HEAVY = ("IPython", "matplotlib", "pandas", "pooch", "scipy.linalg", "sklearn", "torch")
+MEGABYTE = 1 << 20
+
+MEASURE = """
+import json, sys
+import numpy
+def resident():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
+before = resident() if sys.platform == "linux" else None
+import pynn
+grown = resident() - before if before else None
+print(json.dumps({"grown": grown, "modules": sorted(sys.modules)}))
+"""
+
+
+@pytest.fixture(scope="module")
+def fresh_import():
+    """What `import pynn` does in a process that has NumPy only."""
+    result = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True)
+    return json.loads(result.stdout)
+
+
+@pytest.fixture(scope="module")
+def distribution():
+    try:
+        found = importlib.metadata.distribution("pynn-dl")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("pynn is built in place, not installed")
+    if json.loads(found.read_text("direct_url.json") or "{}").get("dir_info", {}).get("editable"):
+        pytest.skip("pynn is installed in place, without a wheel's content")
+    return found
+
+
+def test_import_leaves_heavy_modules_alone(fresh_import):
+    loaded = set(fresh_import["modules"])
+    assert not loaded & set(HEAVY)
+
+
+def test_import_adds_at_most_10_megabytes(fresh_import):
+    if fresh_import["grown"] is None:
+        pytest.skip("resident memory is read from /proc, which is not here")
+    assert fresh_import["grown"] <= 10 * MEGABYTE
+
+
+def test_version_is_the_distributions(distribution):
+    assert distribution.version == pynn.__version__
+
+
+def test_command_is_installed(distribution):
+    [command] = distribution.entry_points.select(group="console_scripts", name="pynn")
+    assert command.value == "pynn.cli:main"
+
+
+def test_wheel_holds_no_sources_and_is_small(distribution):
+    files = distribution.files
+    suffixes = {PurePath(file).suffix for file in files}
+    assert not suffixes & {".c", ".h", ".def", ".pyx", ".pxd"}
+    assert "pynn/py.typed" in {file.as_posix() for file in files}
+    installed = sum(file.locate().stat().st_size for file in files if file.locate().exists())
+    assert installed <= 12 * MEGABYTE
