@@ -1,10 +1,17 @@
 """pynn: neural networks that train fast on an ordinary CPU."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from pynn import config, ops
 from pynn._version import __version__
 from pynn.config import get_num_threads, set_num_threads
 from pynn.graph import grad, graph, jacobian, no_grad
 from pynn.tensor import Tensor, tensor
+
+# Loaded when first used, so that `import pynn` stays quick.
+_LAZY = ("datasets", "init", "losses", "metrics", "nn", "optim", "regularizers", "schedules", "testing", "train", "viz")
 
 __all__ = [
     "Tensor",
@@ -18,4 +25,17 @@ __all__ = [
     "ops",
     "set_num_threads",
     "tensor",
+    *_LAZY,
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        import importlib
+
+        return importlib.import_module(f"pynn.{name}")
+    raise AttributeError(f"module 'pynn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

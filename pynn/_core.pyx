@@ -192,6 +192,10 @@ cdef class Instr:
         self.scratch = None
         self.c.scratch = NULL
 
+    def forget(self, set operands):
+        """Let go of these operands' buffers, which a program has placed elsewhere."""
+        self.buffers = tuple(None if i in operands else b for i, b in enumerate(self.buffers))
+
 
 @cython.final
 cdef class Program:

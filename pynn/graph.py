@@ -31,6 +31,8 @@ class _State(threading.local):
     training = False
     rng: Any = None  # where random ops find seed, step and salt (pynn.nn.context)
     scope = ""  # the path of the layer that is being computed
+    logits_of: Any = None  # the last layer, when the loss applies its activation itself
+    observer: Any = None  # called with (module, output) after each module's forward pass, for summaries
 
 
 state = _State()
@@ -55,7 +57,7 @@ class Node:
 
     __slots__ = ("attrs", "card", "id", "inputs", "outs", "retained", "scope")
 
-    def __init__(self, card: Card, inputs: tuple[Any, ...], outs: tuple[Tensor, ...], attrs: dict[str, Any]):
+    def __init__(self, card: Card, inputs: tuple[Any, ...], outs: tuple[Any, ...], attrs: dict[str, Any]):
         self.card = card
         self.inputs = inputs
         self.outs = outs
@@ -142,8 +144,8 @@ def execute(
         )
         _run(card, low, outs, args, salt)
     else:  # an alias: another shape for the same memory
-        spec = low.outs[0]
-        outs = (Tensor(args[0].buffer, spec.shape, spec.dtype),)
+        shape, dtype = low.outs[0]  # type: ignore[misc]
+        outs = (Tensor(args[0].buffer, shape, dtype),)
     if (
         state.grad_enabled
         and card.differentiable
@@ -163,7 +165,7 @@ def _run(card: Card, low: Any, outs: tuple[Any, ...], args: tuple[Any, ...], sal
     kernel = _core.find_kernel(card.kernel, DTYPE_INDEX[dtype], config.isa())
     if not kernel:
         raise DTypeError(
-            f"[{card.name}] is not defined for {dtype}. help: convert the input first, for instance x.astype('float32')."
+            f"[{card.name}] is not defined for {dtype}. help: convert it first, for instance x.astype('float32')."
         )
     info = InstrInfo(
         state.scope,
@@ -293,7 +295,12 @@ def gradients(
 
 
 def _node_backward(
-    node: Node, need: tuple[bool, ...], grads: dict[Any, Tensor], coming: dict[Any, int], wanted: Any, create_graph: bool
+    node: Node,
+    need: tuple[bool, ...],
+    grads: dict[Any, Tensor],
+    coming: dict[Any, int],
+    wanted: Any,
+    create_graph: bool,
 ) -> None:
     from pynn import ops
 
@@ -312,9 +319,7 @@ def _node_backward(
     vjp = (create_graph and node.card.smooth_vjp) or node.card.vjp
     if vjp is None:
         raise _no_derivative(node)
-    dest = tuple(
-        x._dest if n and coming[_key(x)] == 1 else None for x, n in zip(node.inputs, need, strict=True)
-    )
+    dest = tuple(x._dest if n and coming[_key(x)] == 1 else None for x, n in zip(node.inputs, need, strict=True))
     outs = node.outs
     if create_graph:  # outputs must be part of the graph again for a second derivative
         outs = tuple(_relink(node, i) for i in range(len(node.outs)))
@@ -497,10 +502,8 @@ def graph(out: Tensor) -> list[dict[str, Any]]:
             "id": node.id,
             "op": node.card.name,
             "layer": node.scope,
-            "inputs": [
-                ("leaf" if x.node is None else x.node.id) for x in node.inputs if isinstance(x, Tensor)
-            ],
-            "shape": tuple(y.shape for y in node.outs if y is not None)[0],
+            "inputs": [("leaf" if x.node is None else x.node.id) for x in node.inputs if isinstance(x, Tensor)],
+            "shape": next(y.shape for y in node.outs if y is not None),
             "dtype": str(next(y for y in node.outs if y is not None).dtype),
             "attrs": dict(node.attrs),
             "value": next(y for y in node.outs if y is not None).numpy(),

@@ -149,6 +149,7 @@ class Constant(Initializer):
         self._require(math.isfinite(self.value), "a finite value", value=self.value)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Doubles:
+        """Return the constant."""
         return np.full(shape, float(self.value))
 
 
@@ -163,6 +164,7 @@ class Zeros(Initializer):
     """
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Doubles:
+        """Return zeros."""
         return np.zeros(shape)
 
 
@@ -177,6 +179,7 @@ class Ones(Initializer):
     """
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Doubles:
+        """Return ones."""
         return np.ones(shape)
 
 
@@ -204,6 +207,7 @@ class Uniform(Initializer):
         self._require(ok, "finite low <= high", low=self.low, high=self.high)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Doubles:
+        """Draw from the distribution above."""
         return rng.uniform(self.low, self.high, shape)
 
 
@@ -232,6 +236,7 @@ class Normal(Initializer):
         self._require(ok, "a finite mean and a finite std >= 0", mean=self.mean, std=self.std)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Doubles:
+        """Draw from the distribution above."""
         return self.mean + self.std * rng.standard_normal(shape)
 
 
@@ -255,6 +260,7 @@ class TruncatedNormal(Normal):
     """
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Doubles:
+        """Draw from the distribution above."""
         return self.mean + self.std * _truncated(shape, rng)
 
 
@@ -309,6 +315,7 @@ class VarianceScaling(Initializer):
                 raise ValueError(f"[{type(self).__name__}] {unknown_name(kind, name, known)}")
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Doubles:
+        """Draw from the distribution above."""
         n_in, n_out = fans(shape)
         n = {"fan_in": n_in, "fan_out": n_out, "fan_avg": (n_in + n_out) / 2}[self.mode]
         std = math.sqrt(self.scale / max(n, 1))
@@ -434,6 +441,7 @@ class Orthogonal(Initializer):
         self._require(math.isfinite(self.gain), "a finite gain", gain=self.gain)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Doubles:
+        """Draw from the distribution above."""
         if len(shape) < 2:
             raise ShapeError(f"[Orthogonal] expected a shape of two or more dimensions. Received: shape={shape}.")
         rows, columns = math.prod(shape[:-1]), shape[-1]

@@ -99,6 +99,7 @@ class Constant(Schedule):
         self._require_rate("initial", self.initial, zero=True)
 
     def rates(self, steps: Rates) -> Rates:
+        """Evaluate the formula."""
         return np.full(steps.shape, float(self.initial))
 
 
@@ -143,6 +144,7 @@ class Exponential(Schedule):
         self._require_count("every", self.every)
 
     def rates(self, steps: Rates) -> Rates:
+        """Evaluate the formula."""
         return self.initial * np.power(float(self.rate), _periods(steps, self.every, self.staircase))
 
 
@@ -184,6 +186,7 @@ class StepDecay(Schedule):
         self._require_count("every", self.every)
 
     def rates(self, steps: Rates) -> Rates:
+        """Evaluate the formula."""
         return self.initial * np.power(float(self.drop), _periods(steps, self.every, staircase=True))
 
 
@@ -228,6 +231,7 @@ class InverseTime(Schedule):
         self._require_count("every", self.every)
 
     def rates(self, steps: Rates) -> Rates:
+        """Evaluate the formula."""
         return self.initial / (1.0 + self.rate * _periods(steps, self.every, self.staircase))
 
 
@@ -287,6 +291,7 @@ class Cosine(Schedule):
         self._require(self.warmup < self.steps, "warmup < steps", warmup=self.warmup, steps=self.steps)
 
     def rates(self, steps: Rates) -> Rates:
+        """Evaluate the formula."""
         if self.warmup:
             return WarmUp(Cosine(self.initial, self.steps - self.warmup, self.final), self.warmup).rates(steps)
         return _half_cosine(self.initial, self.final, np.minimum(steps / self.steps, 1.0))
@@ -343,6 +348,7 @@ class OneCycle(Schedule):
         self._require(_is_number(ratio) and ratio > 0, "final_div to be finite and > 0", final_div=ratio)
 
     def rates(self, steps: Rates) -> Rates:
+        """Evaluate the formula."""
         first = self.max_lr / self.div
         last = self.steps - 1.0
         top = self.start_fraction * self.steps - 1.0
@@ -387,6 +393,7 @@ class WarmUp(Schedule):
         self._require_rate("start", self.start, zero=True)
 
     def rates(self, steps: Rates) -> Rates:
+        """Evaluate the formula."""
         schedule = get(self.schedule)
         rising = self.start + (schedule(0) - self.start) * (steps / self.steps)
         return np.where(steps < self.steps, rising, schedule.rates(np.maximum(steps - self.steps, 0.0)))
@@ -435,6 +442,7 @@ class Piecewise(Schedule):
         self._require(fits, "one level more than boundaries", boundaries=self.boundaries, levels=self.levels)
 
     def rates(self, steps: Rates) -> Rates:
+        """Evaluate the formula."""
         return np.asarray(self.levels, np.float64)[np.searchsorted(self.boundaries, steps, side="right")]
 
 

@@ -93,7 +93,7 @@ class Tensor:
 
     def view(self) -> np.ndarray:
         """Return a NumPy array on this tensor's own memory. For pynn itself: it bypasses the graph and recording."""
-        return self.buffer.array(self.dtype, self.shape)  # type: ignore[no-any-return]
+        return self.buffer.array(self.dtype, self.shape)
 
     def numpy(self) -> np.ndarray:
         """Return a copy of the values.
@@ -107,8 +107,8 @@ class Tensor:
 
         if state.recorder is not None:
             raise CaptureError(
-                "a value was read while a training or prediction step was being recorded; it would be frozen into every "
-                "later step. help: compute with tensors instead, or use run_eagerly=True."
+                "a value was read while a step was being recorded; it would be frozen into every later step. "
+                "help: compute with tensors instead, or use run_eagerly=True."
             )
         return self.view().copy()
 
@@ -116,7 +116,7 @@ class Tensor:
         """Return the single value as a Python number."""
         if self.size != 1:
             raise ShapeError(f"[item] expected a tensor with one element. Received: shape={self.shape}.")
-        return self.numpy().reshape(()).item()  # type: ignore[no-any-return]
+        return self.numpy().reshape(()).item()
 
     def tolist(self) -> Any:
         """Return the values as nested lists."""
@@ -155,6 +155,7 @@ class Tensor:
 
     @property
     def size(self) -> int:
+        """Number of elements."""
         n = 1
         for d in self.shape:
             n *= d
@@ -162,10 +163,12 @@ class Tensor:
 
     @property
     def ndim(self) -> int:
+        """Number of dimensions."""
         return len(self.shape)
 
     @property
     def nbytes(self) -> int:
+        """Bytes of all elements."""
         return self.size * self.dtype.itemsize
 
     @property

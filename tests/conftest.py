@@ -1,6 +1,7 @@
 """Fixtures for all tests."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 import pynn
 
 os.environ["MPLBACKEND"] = "Agg"  # pictures are drawn without a display
+if sys.flags.safe_path:
+    os.environ["PYTHONSAFEPATH"] = "1"  # processes that tests start import the installed package too
 
 
 @pytest.fixture(scope="session")
@@ -32,4 +35,4 @@ def _restore_threads():
     before = pynn.get_num_threads()
     yield
     if pynn.get_num_threads() != before:
-        pynn.set_num_threads(before)
+        pynn.set_num_threads(None)

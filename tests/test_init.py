@@ -181,7 +181,7 @@ def test_names_and_objects() -> None:
 
 def test_an_unknown_name_gives_the_nearest_one() -> None:
     with pytest.raises(
-        ValueError, match="unknown initializer. Received: 'glorot_unifrom'.*did you mean 'glorot_uniform'"
+        ValueError, match=r"unknown initializer. Received: 'glorot_unifrom'.*did you mean 'glorot_uniform'"
     ):
         init.get("glorot_unifrom")
 

@@ -1,4 +1,4 @@
-"""Every schedule against its formula, written out step by step, and against PyTorch and optax where they are installed."""
+"""Every schedule against its formula, written out step by step, and against PyTorch and optax where installed."""
 
 from __future__ import annotations
 

@@ -5,10 +5,10 @@
  * number of threads nor on the tiling, and all ISAs with FMA agree. (Matrix times vector sums lane by lane instead.)
  *
  * Loops: thread's region of C > NC columns > KC terms > strip of MR rows > panel of NR columns > micro-kernel. A strip
- * of A (MR x KC) stays in L1, the block of B (KC x NC) streams from L2. B is packed into panels when it is transposed
- * or too big to be read in place; a strip of A is packed when enough panels use it.
- * Parallel over a grid of regions of C, each computed by one thread with its own scratch.
- * Cost: 2 m n k flops; packing adds about (1/m + 1/n) * 10 of that.
+ * of A (MR x KC) stays in L1, the block of B (KC x NC) streams from L2. Both are read as they lie, but B is packed into
+ * panels when it is transposed, or big and used by many rows; a strip of A when its rows would collide in L1.
+ * Parallel over a grid of regions of C, each computed by one thread with its own part of the scratch memory.
+ * Cost: 2 m n k flops; packing B adds about 10 / m of that.
  */
 #include "../gemm_scratch.h"
 
@@ -50,11 +50,10 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
     const i64 widest = m <= GEMM_MR4 ? 4 : 2;
     const i64 tallest = c1 - c0 <= VW ? GEMM_MR1 : m <= GEMM_MR4 ? GEMM_MR4 : GEMM_MR2;
     const i64 strips = (m + tallest - 1) / tallest, low = m / strips, extra = m % strips;
-    const int pack_b = job->bt || (buf && m > 14 * tallest && (c1 - c0) * g->k > PN_GEMM_CACHED);
-    /* Rows that fall in one set of the first-level cache would evict each other. */
-    const int pack_a = buf && !job->at && c1 - c0 >= 256 && g->ars % 1024 == 0 && tallest == GEMM_MR2;
-    const i64 group = GROUP;
-    real *abuf = buf ? buf + kc * ((c1 - c0 < PN_GEMM_NC ? (c1 - c0 + 63) & ~(i64)63 : PN_GEMM_NC)) : NULL;
+    const int pack_b = job->bt || (buf && m > PN_GEMM_TALL && m > 14 * tallest && (c1 - c0) * g->k > PN_GEMM_BIG);
+    /* Rows a multiple of 4 KB apart fall into one set of the first-level cache and would evict each other. */
+    const int pack_a = buf && !job->at && g->ars % 1024 == 0 && c1 - c0 >= PN_GEMM_WIDE && tallest == GEMM_MR2;
+    real *abuf = pack_b ? buf + pn_gemm_block(c1 - c0, g->k) : buf;
     gemm_tile t;
     t.ldc = g->ldc;
     for (i64 jc = c0; jc < c1; jc += PN_GEMM_NC) {
@@ -66,26 +65,25 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
             t.k = terms;
             t.add = g->accumulate || p0 > 0;
             if (pack_b) gemm_pack_b(buf, g->b + p0 * g->brs + jc * g->bcs, g->brs, g->bcs, nc, terms, widest);
-            for (i64 s0 = 0, i0 = r0, i1; s0 < strips; s0 += group, i0 = i1) {
-                const i64 s1 = s0 + group < strips ? s0 + group : strips;
-                i1 = r0 + s1 * low + (s1 < extra ? s1 : extra);
-                if (pack_a) gemm_flip(abuf, i1 - i0, g->a + i0 * g->ars + p0, g->ars, i1 - i0, i1 - i0, terms);
+            for (i64 s = 0, i = r0, mr; s < strips; s++, i += mr) {
+                mr = low + (s < extra);
+                t.a = g->a + i * g->ars + p0 * g->acs;
+                t.step = job->at ? g->acs : g->ars;
+                if (pack_a) {
+                    gemm_flip(abuf, mr, t.a, g->ars, mr, mr, terms);
+                    t.a = abuf;
+                    t.step = mr;
+                }
                 for (i64 j = 0, nv; j < nc; j += nv * VW) {
                     nv = gemm_panel(nc - j, widest);
                     t.tail = gemm_lanes(nc - j - (nv - 1) * VW);
                     t.b = pack_b ? buf + j * terms : g->b + p0 * g->brs + jc + j;
                     t.ldb = pack_b ? nv * VW : g->brs;
+                    t.c = g->c + i * g->ldc + jc + j;
                     t.bias = last && g->bias ? g->bias + jc + j : NULL;
-                    for (i64 s = s0, i = i0, mr; s < s1; s++, i += mr) {
-                        mr = low + (s < extra);
-                        t.a = pack_a ? abuf : g->a + i * g->ars + p0 * g->acs;
-                        t.step = pack_a ? mr : job->at ? g->acs : g->ars;
-                        t.c = g->c + i * g->ldc + jc + j;
-                        GEMM_KERNEL(mr, nv, job->at | pack_a, t.tail)(&t);
-                    }
+                    GEMM_KERNEL(mr, nv, job->at | pack_a, t.tail)(&t);
                 }
-                if (last && g->epilogue)
-                    g->epilogue(g->epilogue_ctx, g->c + i0 * g->ldc + jc, g->ldc, i1 - i0, nc, i0, jc);
+                if (last && g->epilogue) g->epilogue(g->epilogue_ctx, g->c + i * g->ldc + jc, g->ldc, mr, nc, i, jc);
             }
             p0 += kc;
         } while (p0 < g->k);
@@ -124,39 +122,40 @@ static void gemm_grid(gemm_job *job, int parts) {
 /* Matrix times vector where the rows of the matrix are contiguous: C is one column (n = 1) or one row (m = 1). */
 static void gemm_vector(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_gemm_args *g = ctx;
-    const int column = g->n == 1;
-    const real *a = column ? g->a : g->b, *x = column ? g->b : g->a;
-    const i64 lda = column ? g->ars : g->bcs, ys = column ? g->ldc : 1, bs = column ? 0 : 1;
+    const int col = g->n == 1;
+    const real *a = col ? g->a : g->b, *x = col ? g->b : g->a;
+    const i64 lda = col ? g->ars : g->bcs, ldy = col ? g->ldc : 1, ldbias = col ? 0 : 1;
     (void)ith;
-    i64 i = lo;
-    for (; i + 8 <= hi; i += 8)
-        gemm_dots(g->c + i * ys, ys, a + i * lda, lda, x, g->k, g->accumulate, g->bias ? g->bias + i * bs : NULL, bs, 8);
-    for (; i < hi; i++)
-        gemm_dots(g->c + i * ys, ys, a + i * lda, lda, x, g->k, g->accumulate, g->bias ? g->bias + i * bs : NULL, bs, 1);
-    if (g->epilogue)
-        g->epilogue(g->epilogue_ctx, g->c + lo * ys, g->ldc, column ? hi - lo : 1, column ? 1 : hi - lo, column ? lo : 0,
-                    column ? 0 : lo);
+    for (i64 i = lo, rows; i < hi; i += rows) {
+        const real *bias = g->bias ? g->bias + i * ldbias : NULL;
+        rows = i + 8 <= hi ? 8 : 1;
+        if (rows == 8) gemm_dots(g->c + i * ldy, ldy, a + i * lda, lda, x, g->k, g->accumulate, bias, ldbias, 8);
+        else gemm_dots(g->c + i * ldy, ldy, a + i * lda, lda, x, g->k, g->accumulate, bias, ldbias, 1);
+    }
+    if (!g->epilogue) return;
+    if (col) g->epilogue(g->epilogue_ctx, g->c + lo * ldy, g->ldc, hi - lo, 1, lo, 0);
+    else g->epilogue(g->epilogue_ctx, g->c + lo, g->ldc, 1, hi - lo, 0, lo);
 }
 
 static void pn_gemm(const pn_gemm_args *g, void *scratch, i64 scratch_bytes, int nth) {
-    (void)scratch_bytes;
     if (g->m <= 0 || g->n <= 0) return;
     gemm_job job = {g, scratch, 0, !(g->acs == 1 || g->k == 1), !(g->bcs == 1 || g->n == 1), 1, 1};
     const double flops = 2.0 * (double)g->m * (double)g->n * (double)g->k;
     if ((g->n == 1 && g->brs == 1 && !job.at) || (g->m == 1 && job.bt && g->acs == 1)) {
-        pn_for(g->m * g->n, 64, flops * 0.1, nth, gemm_vector, (void *)g); /* bound by reading the matrix */
+        pn_for(g->m * g->n, 64, 0.1 * flops, nth, gemm_vector, (void *)g); /* bound by reading the matrix */
         return;
     }
-    if (g->n == 1 && job.at && g->ldc == 1) { /* y = A^T x is the row y^T = x^T A, A as it lies */
-        const pn_gemm_args row = {1, g->m, g->k, g->b, 1, g->brs, g->a, g->acs, 1, g->c, g->m, g->accumulate, NULL, NULL, NULL};
+    if (g->n == 1 && job.at && g->ldc == 1) { /* the column A^T b is the row b^T A, with A as it lies */
+        pn_gemm_args row = {1, g->m, g->k, g->b, 1, g->brs, g->a, g->acs, 1, g->c, g->m, g->accumulate, 0, 0, 0};
         pn_gemm(&row, NULL, 0, nth);
         if (g->bias)
             for (i64 i = 0; i < g->m; i++) g->c[i] += g->bias[0];
         if (g->epilogue) g->epilogue(g->epilogue_ctx, g->c, g->ldc, g->m, 1, 0, 0);
         return;
     }
-    job.part = scratch ? pn_gemm_scratch_part(g->n, g->k, job.bt) : 0;
     const int parts = pn_gemm_parts(g->m, g->n, g->k, nth);
+    job.part = pn_gemm_scratch_part(g->m, g->n, g->k, job.bt);
+    if (parts * job.part > scratch_bytes) job.part = 0;
     if (parts == 1) {
         gemm_region(&job, 0, g->m, 0, g->n, job.part ? scratch : NULL);
         return;
@@ -165,7 +164,7 @@ static void pn_gemm(const pn_gemm_args *g, void *scratch, i64 scratch_bytes, int
     pn_for(job.rows * job.cols, 1, flops / (12 * VW), parts, gemm_regions, &job);
 }
 #else /* plain C */
-enum { GEMM_KB = 256, GEMM_NB = 16 };
+enum { GEMM_KB = 256, GEMM_NB = 128 / sizeof(real) };
 
 /* Rows lo..hi of C: a block of B is laid out for the compiler's own vectors, then every row takes NB sums over it. */
 static void gemm_blocks(void *ctx, i64 lo, i64 hi, int ith) {
@@ -203,6 +202,6 @@ static void pn_gemm(const pn_gemm_args *g, void *scratch, i64 scratch_bytes, int
     (void)scratch;
     (void)scratch_bytes;
     if (g->m <= 0 || g->n <= 0) return;
-    pn_for(g->m, 16, (double)g->m * (double)g->n * (double)g->k * 0.3, nth, gemm_blocks, (void *)g);
+    pn_for(g->m, 64, (double)g->m * (double)g->n * (double)g->k * 0.3, nth, gemm_blocks, (void *)g);
 }
 #endif

@@ -32,7 +32,7 @@ typedef struct gemm_tile {
 
 typedef void (*gemm_kernel)(const gemm_tile *t);
 
-/* The first vectors of a row are whole, the last has `tail` lanes; a whole last vector is worth its own AVX2 kernels. */
+/* All vectors of a row but the last are whole; the last has `tail` lanes, or is whole in the `full` kernels. */
 #define GEMM_WHOLE (full || v + 1 < NV)
 
 GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, const int at, const int full) {
@@ -107,7 +107,7 @@ GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, c
     {{GEMM_ROWS1(GEMM_NAME, 1, at, full)}, {GEMM_ROWS2(GEMM_NAME, 2, at, full)}, {GEMM_ROWS4(GEMM_NAME, 4, at, full)}}
 GEMM_DEFINE_ALL(0, 0)
 GEMM_DEFINE_ALL(1, 0)
-#if VW == 16 /* masking a load is free: no kernels for whole vectors */
+#if VW == 16 /* masking a load is free: no full kernels */
 static const gemm_kernel gemm_kernels[2][3][16] = {GEMM_NAME_ALL(0, 0), GEMM_NAME_ALL(1, 0)};
 #define GEMM_KERNEL(mr, nv, at, tail) gemm_kernels[at][(nv) >> 1][(mr) - 1]
 #else
@@ -136,7 +136,8 @@ GEMM_INLINE void gemm_transpose(vec r[16]) {
     }
     GEMM_UNROLL for (int i = 0; i < 4; i++) {
         vec lo = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88), hi = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xdd);
-        vec lo2 = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88), hi2 = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
+        vec lo2 = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88);
+        vec hi2 = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
         t[i] = _mm512_shuffle_f32x4(lo, lo2, 0x88);
         t[i + 4] = _mm512_shuffle_f32x4(hi, hi2, 0x88);
         t[i + 8] = _mm512_shuffle_f32x4(lo, lo2, 0xdd);

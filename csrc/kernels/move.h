@@ -12,6 +12,8 @@
  *   take            y[a,i,:] = x[a, idx[i], :]             dim[0] A, dim[1] rows of x, dim[2] count of idx, dim[3]
  *                   bytes per row, dim[4] 1 if idx is int32 else int64; an index outside [-rows, rows) is PN_BAD_INDEX
  *   batch_rows      y[i,:] = x[perm[*offset + i], :]       dim[0] N, dim[1] bytes per row; IN x, perm int64, offset int64
+ *   store_rows      y[*offset + i,:] = x[i,:]              MUTATES y; IN x, offset. dim[0] N, dim[1] bytes per row
+ *   advance         *step += dim[0], *cursor += 1, *offset += dim[1]   MUTATES step, cursor, offset
  * Parallel over chunks of the output where it is large. Bytes: one read and one write. No aliasing.
  */
 
@@ -146,5 +148,18 @@ static void batch_rows_range(void *ctx, i64 lo, i64 hi, int ith) {
 }
 static int batch_rows(const pn_instr *I) {
     pn_for(I->dim[0], 16, 0.1 * (double)(I->dim[0] * I->dim[1]), I->nth, batch_rows_range, (void *)I);
+    return PN_OK;
+}
+
+static int store_rows(const pn_instr *I) {
+    size_t row = (size_t)I->dim[1];
+    memcpy((char *)I->arg[0] + (size_t)(*(const i64 *)I->arg[2]) * row, I->arg[1], row * (size_t)I->dim[0]);
+    return PN_OK;
+}
+
+static int advance(const pn_instr *I) {
+    *(i64 *)I->arg[0] += I->dim[0];
+    *(i64 *)I->arg[1] += 1;
+    *(i64 *)I->arg[2] += I->dim[1];
     return PN_OK;
 }

@@ -128,7 +128,7 @@ class Metric:
         if array.dtype.kind not in "biuf":
             raise DTypeError(f"[{self.name}] expected {argument} to hold numbers. Received: dtype={array.dtype}.")
         if array.ndim == 0:
-            self._fail(f"{argument} to be an array of rows", **{argument: array})
+            raise ShapeError(f"[{self.name}] expected {argument} to be an array of rows. Received: a scalar.")
         return array
 
     def _fail(self, wanted: str, help: str = "", **arrays: Array) -> None:

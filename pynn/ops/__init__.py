@@ -1,13 +1,42 @@
 """Operations on tensors. Each is a card (or a composition of them) in the module of its family."""
 
 from pynn.ops.activation import (
-    abs, clip, elu, exp, gelu, leaky_relu, linear, log, maxout, neg, relu, selu, sigmoid, silu, softplus, sqrt, square,
-    step, tanh,
+    abs,
+    clip,
+    elu,
+    exp,
+    gelu,
+    leaky_relu,
+    linear,
+    log,
+    maxout,
+    neg,
+    relu,
+    selu,
+    sigmoid,
+    silu,
+    softplus,
+    sqrt,
+    square,
+    step,
+    tanh,
 )
 from pynn.ops.card import CARDS, COMPOSITES
 from pynn.ops.dense import dense
 from pynn.ops.math import (
-    add, div, equal, less, less_equal, matmul, maximum, minimum, mul, not_equal, pow, sub, where,
+    add,
+    div,
+    equal,
+    less,
+    less_equal,
+    matmul,
+    maximum,
+    minimum,
+    mul,
+    not_equal,
+    pow,
+    sub,
+    where,
 )
 from pynn.ops.reduce import argmax, max, mean, min, sum, var
 from pynn.ops.shape import cast, concat, copy, expand, eye_rows, gather, ones, reshape, slice, transpose, zeros

@@ -15,7 +15,19 @@ import numpy as np
 if TYPE_CHECKING:
     from pynn.tensor import Tensor
 
-__all__ = ["CARDS", "COMPOSITES", "Card", "Composite", "Grad", "Lowered", "Sample", "Spec", "composite", "op", "register"]
+__all__ = [
+    "CARDS",
+    "COMPOSITES",
+    "Card",
+    "Composite",
+    "Grad",
+    "Lowered",
+    "Sample",
+    "Spec",
+    "composite",
+    "op",
+    "register",
+]
 
 
 class Spec(NamedTuple):
@@ -91,7 +103,9 @@ class Card:
     infer: Callable[..., Lowered]
     kernel: str = ""  # "" : an alias of the first input's memory (reshape)
     vjp: Callable[..., tuple[Tensor | None, ...]] | None = None
-    smooth_vjp: Callable[..., tuple[Tensor | None, ...]] | None = None  # made of differentiable ops; for 2nd derivatives
+    smooth_vjp: Callable[..., tuple[Tensor | None, ...]] | None = (
+        None  # made of differentiable ops; for 2nd derivatives
+    )
     inplace: bool = False  # a program may put the first output where the first input was
     mutates: bool = False  # the "outputs" are existing state that the kernel updates
     effect: bool = False  # keep it in a program even if nobody reads its outputs

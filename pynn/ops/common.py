@@ -176,4 +176,5 @@ class Rng:
         return x
 
     def integers(self, high: int, *shape: int, dtype: str = "int64") -> np.ndarray:
+        """Return integers in [0, high)."""
         return self.generator.integers(0, high, shape).astype(dtype)

@@ -176,7 +176,7 @@ def argmax(x: Any, axis: int = -1) -> Tensor:
     """Return the index of the first largest value along an axis, as int64."""
     x = as_tensor(x)
     (a,) = normal_axes("argmax", axis, x.ndim)
-    return execute(_Argmax, (x,), {"axis": a, "stop": a + 1})[0]  # type: ignore[arg-type, no-any-return]
+    return execute(_Argmax, (x,), {"axis": a, "stop": a + 1})[0]  # type: ignore[arg-type]
 
 
 def sum_to(x: Tensor, shape: tuple[int, ...], out: Tensor | None = None) -> Tensor:
@@ -184,9 +184,7 @@ def sum_to(x: Tensor, shape: tuple[int, ...], out: Tensor | None = None) -> Tens
     if x.shape == shape:
         return x
     lead = x.ndim - len(shape)
-    axes = tuple(
-        i for i in range(x.ndim) if i < lead or (shape[i - lead] == 1 and x.shape[i] != 1)
-    )
+    axes = tuple(i for i in range(x.ndim) if i < lead or (shape[i - lead] == 1 and x.shape[i] != 1))
     if not axes:
         return reshape(x, shape)
     runs = _runs(axes)

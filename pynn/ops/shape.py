@@ -9,7 +9,7 @@ import numpy as np
 
 from pynn.errors import DTypeError, ShapeError
 from pynn.graph import execute
-from pynn.ops.card import Grad, Lowered, Sample, Spec, op, register, Card
+from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.ops.common import INTS, Rng, as_tensor, broadcast_shape, contiguous_strides, merge_axes, pad6, size
 from pynn.tensor import DTYPE_INDEX, Tensor, as_dtype
 
@@ -125,9 +125,7 @@ class _Slice:
         return execute(_PLACE, (dy, g.inputs[0]), g.attrs, out=(g.dest[0],))
 
     def ref(x: np.ndarray, starts: Any, steps: Any, sizes: Any) -> np.ndarray:
-        index = tuple(
-            start + step * np.arange(n) for start, step, n in zip(starts, steps, sizes, strict=True)
-        )
+        index = tuple(start + step * np.arange(n) for start, step, n in zip(starts, steps, sizes, strict=True))
         return x[np.ix_(*index)] if index else x
 
     def samples(r: Rng) -> Iterator[Sample]:
@@ -230,7 +228,7 @@ class _Take:
     def samples(r: Rng) -> Iterator[Sample]:
         yield Sample((r(5, 3), np.array([4, 0, 0, -1])), {"axis": 0})
         yield Sample((r(2, 5, 17), r.integers(5, 2, 3, dtype="int32")), {"axis": 1})
-        yield Sample((r(5),  np.zeros((0,), "int64")), {"axis": 0})
+        yield Sample((r(5), np.zeros((0,), "int64")), {"axis": 0})
 
     def errors(r: Rng) -> Iterator[Any]:
         yield (r(5, 3), np.array([5])), {"axis": 0}, IndexError, "outside the table"
@@ -282,19 +280,19 @@ class _Zeros:
 
 def reshape(x: Any, shape: Sequence[int]) -> Tensor:
     """Return the same memory with another shape; one size may be -1."""
-    return execute(_Reshape, (as_tensor(x),), {"shape": tuple(int(d) for d in shape)})[0]  # type: ignore[arg-type, no-any-return]
+    return execute(_Reshape, (as_tensor(x),), {"shape": tuple(int(d) for d in shape)})[0]  # type: ignore[arg-type]
 
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
     """Return a copy with permuted axes (reversed by default)."""
     x = as_tensor(x)
     order = tuple(range(x.ndim))[::-1] if axes is None else tuple(a % x.ndim if x.ndim else a for a in axes)
-    return execute(_Transpose, (x,), {"axes": order})[0]  # type: ignore[arg-type, no-any-return]
+    return execute(_Transpose, (x,), {"axes": order})[0]  # type: ignore[arg-type]
 
 
 def expand(x: Any, shape: Sequence[int]) -> Tensor:
     """Return x repeated so that it has a shape that it broadcasts to."""
-    return execute(_Expand, (as_tensor(x),), {"shape": tuple(shape)})[0]  # type: ignore[arg-type, no-any-return]
+    return execute(_Expand, (as_tensor(x),), {"shape": tuple(shape)})[0]  # type: ignore[arg-type]
 
 
 def slice(x: Any, key: Any) -> Tensor:
@@ -333,7 +331,7 @@ def slice(x: Any, key: Any) -> Tensor:
         sizes.append(count)
         axis += 1
     y = execute(_Slice, (x,), {"starts": tuple(starts), "steps": tuple(steps), "sizes": tuple(sizes)})[0]  # type: ignore[arg-type]
-    return reshape(y, shape) if tuple(shape) != y.shape else y  # type: ignore[no-any-return]
+    return reshape(y, shape) if tuple(shape) != y.shape else y
 
 
 CONCAT_AT_ONCE = 12
@@ -366,22 +364,22 @@ def gather(x: Any, index: Any, axis: int = 0) -> Tensor:
     x, index = as_tensor(x), as_tensor(index)
     if not -x.ndim <= axis < x.ndim:
         raise ShapeError(f"[gather] axis out of range. Received: axis={axis} for {x.ndim} dimensions.")
-    return execute(_Take, (x, index), {"axis": axis % x.ndim})[0]  # type: ignore[arg-type, no-any-return]
+    return execute(_Take, (x, index), {"axis": axis % x.ndim})[0]  # type: ignore[arg-type]
 
 
 def cast(x: Any, dtype: Any) -> Tensor:
     """Return a copy of x with another dtype."""
-    return execute(_Cast, (as_tensor(x),), {"dtype": as_dtype(dtype)})[0]  # type: ignore[arg-type, no-any-return]
+    return execute(_Cast, (as_tensor(x),), {"dtype": as_dtype(dtype)})[0]  # type: ignore[arg-type]
 
 
 def copy(x: Tensor, out: Tensor | None = None) -> Tensor:
     """Return a copy of x, in `out` if given."""
-    return execute(_Copy, (x,), out=(out,))[0]  # type: ignore[arg-type, no-any-return]
+    return execute(_Copy, (x,), out=(out,))[0]  # type: ignore[arg-type]
 
 
 def zeros(shape: Sequence[int], dtype: Any = np.float32, out: Tensor | None = None) -> Tensor:
     """Return a tensor of zeros, in `out` if given."""
-    return execute(_Zeros, (), {"shape": tuple(shape), "dtype": as_dtype(dtype)}, out=(out,))[0]  # type: ignore[arg-type, no-any-return]
+    return execute(_Zeros, (), {"shape": tuple(shape), "dtype": as_dtype(dtype)}, out=(out,))[0]  # type: ignore[arg-type]
 
 
 def ones(shape: Sequence[int], dtype: Any = np.float32) -> Tensor:

@@ -82,6 +82,11 @@ def train_classifier(
         More for the result.
     pictures : dict of str to callable, optional
         File names to functions that draw to a path, beside the pictures that every recipe has.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If Ctrl-C ended the training; the epochs that were finished are told and written before.
     """
     (x, y), (xt, yt) = train, test
     if not options.quiet:
@@ -97,6 +102,8 @@ def train_classifier(
         verbose=0 if options.quiet else 1,
     )
     seconds = time.perf_counter() - start
+    if not history.epoch:
+        raise KeyboardInterrupt
     scores = model.evaluate(xt, yt)
     result = Result(
         recipe=recipe.name,
@@ -105,7 +112,7 @@ def train_classifier(
         epochs=len(history.epoch),
         batch_size=options.batch_size or recipe.batch_size,
         train_seconds=round(seconds, 3),
-        parameters=sum(weight.size for weight in model.get_weights()),
+        parameters=model.count_parameters(),
         seed=options.seed,
         threads=pynn.get_num_threads(),
         version=pynn.__version__,
@@ -116,6 +123,8 @@ def train_classifier(
         written = report.write(options.out, model, history, xt, yt, pictures or {})
         if not options.quiet:
             print(f"wrote to {options.out}: {', '.join(written)}")
+    if history.interrupted:  # what was learnt until then is told and written all the same
+        raise KeyboardInterrupt
     return result
 
 

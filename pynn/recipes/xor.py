@@ -22,7 +22,8 @@ def xor(recipe: Recipe, options: Options) -> Result:
     """Train 2-1 and 2-8-1 on the same 400 points; the result is that of the hidden layer."""
     train, test = pynn.datasets.xor(400, seed=0), pynn.datasets.xor(400, seed=1)
     perceptron = _compiled([nn.Dense(1, activation="sigmoid")], options)
-    perceptron.fit(*train, batch_size=options.batch_size, epochs=options.epochs, verbose=0)
+    if perceptron.fit(*train, batch_size=options.batch_size, epochs=options.epochs, verbose=0).interrupted:
+        raise KeyboardInterrupt
     failure = perceptron.evaluate(*test)
     print(f"perceptron: test accuracy {failure['accuracy']:.2%} (expected 50 to 75 %), test loss {failure['loss']:.4f}")
     hidden = _compiled([nn.Dense(8, activation="tanh"), nn.Dense(1, activation="sigmoid")], options)
@@ -38,9 +39,9 @@ def xor(recipe: Recipe, options: Options) -> Result:
     )
 
 
-def _compiled(layers: list[nn.Layer], options: Options) -> nn.Sequential:
+def _compiled(layers: list[nn.Module], options: Options) -> nn.Sequential:
     model = nn.Sequential([nn.Input((2,)), *layers])
     model.compile(
-        optimizer=pynn.optim.Adam(0.02), loss="binary_cross_entropy", metrics=["binary_accuracy"], seed=options.seed
+        optimizer=pynn.optim.Adam(0.02), loss="binary_cross_entropy", metrics=["accuracy"], seed=options.seed
     )
     return model

@@ -1,4 +1,4 @@
-"""Training: the callbacks, the progress and the record of what happened."""
+"""Training: the loop, its callbacks, its progress and the record of what happened."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from pynn.train.callbacks import (
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
+from pynn.train.fit import steps
+from pynn.train.profile import Profile
 
 __all__ = [
     "CSVLogger",
@@ -23,7 +25,9 @@ __all__ = [
     "History",
     "LambdaCallback",
     "LearningRateScheduler",
+    "Profile",
     "ProgressBar",
     "ReduceLROnPlateau",
     "TerminateOnNaN",
+    "steps",
 ]

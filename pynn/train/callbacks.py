@@ -145,7 +145,7 @@ class CSVLogger(Callback):
 
 
 class TerminateOnNaN(Callback):
-    """End training quietly when the loss is NaN or infinite, instead of with the error that `fit` raises.
+    """End training with a printed line when the loss is NaN or infinite, instead of the error that `fit` raises.
 
     Examples
     --------

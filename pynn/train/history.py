@@ -24,6 +24,8 @@ class History(Callback):
         The epochs, counted from 0.
     params : dict
         The settings of the training.
+    interrupted : bool
+        Whether Ctrl-C ended the training.
 
     Examples
     --------
@@ -40,6 +42,7 @@ class History(Callback):
     def __init__(self) -> None:
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
+        self.interrupted = False
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Forget any earlier training."""

@@ -63,7 +63,8 @@ class ProgressBar(Callback):
         self.epoch_began = time.perf_counter()
         if self.bar is None and self.verbose == 1 and self._watched():
             self.epochs_left = self.params.get("epochs", epoch + 1) - epoch
-            self.bar = _bar_class()(file=self.file or sys.stderr, dynamic_ncols=True, unit="batch", miniters=1)
+            stream = self.file or sys.stderr
+            self.bar = _bar_class()(file=stream, unit="batch", miniters=1, **_width(stream))
             self._set_total()
         if self.bar is not None:
             self.batches_before = self.bar.n
@@ -140,6 +141,15 @@ def _in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and "IPKernelApp" in getattr(shell, "config", {})
+
+
+def _width(stream: TextIO) -> dict[str, Any]:
+    """Return tqdm's options: follow the width of the terminal, or take 80x24 where it is not known or said to be 0."""
+    try:
+        known = os.get_terminal_size(stream.fileno()).columns > 0
+    except (OSError, ValueError, AttributeError):
+        known = False
+    return {"dynamic_ncols": True} if known or _in_notebook() else {"ncols": 80, "nrows": 24}
 
 
 def _bar_class() -> Any:

@@ -1,0 +1,116 @@
+"""Single ops as programs that can be timed without Python in between."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from pynn import _core, program
+from pynn.graph import execute, gradients
+from pynn.ops.card import CARDS, Card, Sample
+from pynn.ops.common import Rng
+from pynn.tensor import Tensor, tensor
+
+ELEMENTS = 1 << 20  # about what the largest operand of a scaled sample holds
+SHAPED = {  # ops whose attributes fix the shape of what they take
+    "expand": Sample((np.ones((1, 1024)),), {"shape": (1024, 1024)}),
+    "slice": Sample((np.ones((1024, 1024)),), {"starts": (1, 0), "steps": (1, 1), "sizes": (1022, 1024)}),
+}
+
+
+class Timed:
+    """The instructions that a function executed, to be run again and again on the same memory."""
+
+    def __init__(self, function: Callable[[], Any]):
+        with program.record() as recorder:
+            self.result = function()
+        places, total = [], 0
+        for i, instr in enumerate(recorder.instrs):
+            if instr.scratch_bytes:
+                places.append((i, -1, total))
+                total += -(-instr.scratch_bytes // 64) * 64
+        self.program = _core.Program(recorder.instrs, places, [], total)
+        self.program.place(_core.Buffer.new(max(total, 1)))
+        infos = [instr.info for instr in recorder.instrs]
+        self.flops = sum(info.flops for info in infos)
+        self.bytes = sum(
+            math.prod(shape) * dtype.itemsize
+            for info in infos
+            for shape, dtype in filter(None, (*info.outs, *info.inputs))
+        )
+
+    def __len__(self) -> int:
+        return len(self.program)
+
+    def run(self, times: int = 1) -> None:
+        done, status = self.program.run(times)
+        assert (done, status) == (times, 0)
+
+    def rates(self, seconds: float) -> dict[str, float]:
+        """What to report of a run that took so long."""
+        rates = {"GB/s": self.bytes / seconds / 1e9}
+        if self.flops:
+            rates["GFLOP/s"] = self.flops / seconds / 1e9
+        return rates
+
+
+def forward_and_backward(card: Card, sample: Sample) -> Iterator[tuple[str, Timed]]:
+    """The op on the sample in float32, then its gradient if it has one."""
+    inputs = tuple(as_input(x, card.vjp is not None and card.differentiable) for x in sample.inputs)
+    forward = Timed(lambda: execute(card, inputs, sample.attrs))
+    if len(forward):
+        yield "forward", forward
+    y = next(y for y in forward.result if y is not None)
+    if y.requires_grad:
+        cotangent = tensor(np.ones(y.shape, y.dtype))
+        backward = Timed(lambda: gradients(y, cotangent))
+        if len(backward):
+            yield "backward", backward
+
+
+def as_input(x: Any, differentiate: bool) -> Any:
+    if not isinstance(x, np.ndarray):
+        return x
+    floating = x.dtype.kind == "f"
+    return tensor(x.astype(np.float32) if floating else x, requires_grad=floating and differentiate)
+
+
+def scaled_samples() -> Iterator[tuple[Card, Sample]]:
+    """Of every card with samples, one that is as large as the card accepts, up to about ELEMENTS."""
+    for card in CARDS.values():
+        if card.name in SHAPED:
+            yield card, SHAPED[card.name]
+            continue
+        if card.samples is None or not card.kernel:
+            continue
+        for sample in card.samples(Rng()):
+            arrays = [x for x in sample.inputs if isinstance(x, np.ndarray)]
+            if arrays and all(x.size > 1 for x in arrays):
+                yield card, largest(card, sample, max(arrays, key=np.size))
+                break
+
+
+def largest(card: Card, sample: Sample, operand: np.ndarray) -> Sample:
+    factor = round((ELEMENTS / operand.size) ** (1 / operand.ndim))
+    scaled = sample._replace(inputs=tuple(grown(x, factor) for x in sample.inputs))
+    with suppress(ValueError, TypeError):  # an attribute fixes the shape
+        execute(card, tuple(as_input(x, False) for x in scaled.inputs), scaled.attrs)
+        return scaled
+    return sample
+
+
+def grown(x: Any, factor: int) -> Any:
+    """The same values repeated, so that indices stay in range; axes of length 1 stay what they broadcast."""
+    if not isinstance(x, np.ndarray):
+        return x
+    return np.resize(x, tuple(n if n == 1 else n * factor for n in x.shape))
+
+
+def product(m: int, n: int, k: int) -> tuple[Tensor, Tensor]:
+    """Two random float32 matrices [m, k] and [k, n]."""
+    rng = np.random.default_rng(0)
+    return tensor(rng.standard_normal((m, k), np.float32)), tensor(rng.standard_normal((k, n), np.float32))

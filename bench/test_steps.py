@@ -1,0 +1,71 @@
+"""Whole training steps: their cost, what Python adds, what fit adds; a single prediction; the import."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import pynn
+from pynn import nn
+
+from .side_pynn import build
+from .workloads import BATCHES, WORKLOADS
+
+
+def stepper(workload):
+    return pynn.train.steps(build(workload), *workload.data(), batch_size=workload.batch)
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
+def test_step(benchmark, workload):
+    steps = stepper(workload)
+    steps.run(BATCHES)
+    benchmark(steps.run, 1)
+    if benchmark.stats:  # absent with --benchmark-disable
+        benchmark.extra_info["GFLOP/s"] = workload.flops() / benchmark.stats.stats.min / 1e9
+
+
+@pytest.mark.parametrize("calls", [1, BATCHES], ids=lambda calls: f"{calls}-calls")
+def test_python_per_step(benchmark, calls):
+    """The same 16 smallest steps by one call and by 16: the difference is what a call of run() costs."""
+    benchmark.group = "16 steps of the smallest network"
+    steps = stepper(WORKLOADS[0])
+    steps.run(BATCHES)
+
+    def run():
+        for _ in range(calls):
+            steps.run(BATCHES // calls)
+
+    benchmark(run)
+
+
+@pytest.mark.parametrize("way", ["steps", "fit"])
+@pytest.mark.parametrize("workload", WORKLOADS[:4], ids=lambda workload: workload.name)
+def test_epochs(benchmark, workload, way):
+    """Twenty epochs of 16 batches through fit, without callbacks, and as bare steps."""
+    benchmark.group = f"20 epochs, {workload.name}"
+    epochs = 20
+    if way == "steps":
+        steps = stepper(workload)
+        steps.run(BATCHES)
+        benchmark(steps.run, epochs * BATCHES)
+    else:
+        model, (x, y) = build(workload), workload.data()
+        model.fit(x, y, batch_size=workload.batch, epochs=1, verbose=0)
+        benchmark(lambda: model.fit(x, y, batch_size=workload.batch, epochs=epochs, verbose=0))
+
+
+def test_predict_one_row(benchmark):
+    model = nn.Sequential([nn.Input((20,)), *(nn.Dense(64, activation="relu") for _ in range(2)), nn.Dense(2)])
+    model.compile(optimizer="sgd", loss="cross_entropy", seed=0)
+    x = np.ones((1, 20), np.float32)
+    model.predict(x)
+    benchmark(model.predict, x)
+
+
+@pytest.mark.parametrize("module", ["numpy", "pynn"])
+def test_import(benchmark, module):
+    benchmark.group = "a process that imports"
+    command = [sys.executable, "-c", f"import numpy, {module}"]
+    benchmark.pedantic(subprocess.run, (command,), {"check": True}, rounds=10, warmup_rounds=1)

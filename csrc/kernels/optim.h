@@ -1,0 +1,354 @@
+/* Optimizers: one pass over the flat parameters. Names and rules are those of the papers, eps where PyTorch has it.
+ *
+ * Every update kernel:  MUTATES p [n], up to three slots s0 s1 s2 [n] (NULL if unused); IN g [n], rate f64, cursor i64,
+ * step i64. The learning rate is lr = rate[*cursor] and t = *step + 1. dim[0] = n; par[0] is the decoupled weight decay
+ * wd: p is multiplied by 1 - lr wd first (Loshchilov and Hutter 2019).
+ * Parallel over chunks of elements, each computed alone. Cost: 3 to 20 flops, 12 to 40 bytes per element. No aliasing.
+ * Where g and all slots are zero, p stays zero if it was zero (the gaps of the flat buffer).
+ */
+#ifndef PN_OPTIM_H
+#define PN_OPTIM_H
+
+#include "par.h"
+#include "simd.h"
+
+enum { OPT_CHUNK = 8192, OPT_SUM = 16384 };
+
+typedef struct opt_ctx {
+    real *p, *s0, *s1, *s2;
+    const real *g;
+    real keep, lr, a, b, c, d, eps; /* keep = 1 - lr wd */
+} opt_ctx;
+
+static inline double opt_rate(const pn_instr *I) { return ((const double *)I->arg[5])[*(const i64 *)I->arg[6]]; }
+static inline double opt_time(const pn_instr *I) { return (double)*(const i64 *)I->arg[7] + 1.0; }
+
+static inline opt_ctx opt_begin(const pn_instr *I) {
+    opt_ctx c;
+    memset(&c, 0, sizeof c);
+    c.p = (real *)I->arg[0];
+    c.s0 = (real *)I->arg[1];
+    c.s1 = (real *)I->arg[2];
+    c.s2 = (real *)I->arg[3];
+    c.g = (const real *)I->arg[4];
+    c.lr = (real)opt_rate(I);
+    c.keep = (real)(1.0 - opt_rate(I) * I->par[0]);
+    return c;
+}
+
+/* Loads and stores of n <= VW lanes; n is a constant in the main loop. */
+static inline vec opt_load(const real *x, i64 n) { return n == VW ? vload(x) : vloadn(x, n); }
+static inline void opt_store(real *x, vec v, i64 n) {
+    if (n == VW)
+        vstore(x, v);
+    else
+        vstoren(x, v, n);
+}
+/* p = keep p - k u */
+static inline void opt_move(const opt_ctx *c, i64 i, i64 n, real k, vec u) {
+    opt_store(c->p + i, vfnma(vset(k), u, vmul(vset(c->keep), opt_load(c->p + i, n))), n);
+}
+static inline vec opt_toward(vec s, vec x, real share) { return vfma(vset(share), vsub(x, s), s); }
+static inline vec opt_mix(vec s, vec g, real old, real fresh) { return vfma(vmul(vset(fresh), g), g, vmul(vset(old), s)); }
+
+/* NAME_range from NAME_at(c, i, n, ...), which updates the n lanes from i on. */
+#define OPT_RANGE(RANGE, AT, ...) \
+    static void RANGE(void *ctx, i64 i, i64 hi, int ith) { \
+        const opt_ctx c = *(const opt_ctx *)ctx; \
+        (void)ith; \
+        for (; i + VW <= hi; i += VW) AT(&c, i, VW, __VA_ARGS__); \
+        if (i < hi) AT(&c, i, hi - i, __VA_ARGS__); \
+    }
+static inline int opt_run(const pn_instr *I, opt_ctx *c, double ns, pn_range_fn range) {
+    pn_for(I->dim[0], OPT_CHUNK, ns * (double)I->dim[0], I->nth, range, c);
+    return PN_OK;
+}
+
+/* p -= lr g; with momentum mu: v = mu v + g, p -= lr v; Nesterov's: p -= lr (g + mu v).
+ * s0 = v, or NULL without momentum. par[1] = mu; dim[1] = 1 for Nesterov's. */
+static inline void sgd_at(const opt_ctx *c, i64 i, i64 n, int kind) {
+    vec g = opt_load(c->g + i, n);
+    if (kind) {
+        const vec v = vfma(vset(c->a), opt_load(c->s0 + i, n), g);
+        opt_store(c->s0 + i, v, n);
+        g = kind == 2 ? vfma(vset(c->a), v, g) : v;
+    }
+    opt_move(c, i, n, c->lr, g);
+}
+OPT_RANGE(sgd_range, sgd_at, 0)
+OPT_RANGE(momentum_range, sgd_at, 1)
+OPT_RANGE(nesterov_range, sgd_at, 2)
+static int sgd_step(const pn_instr *I) {
+    opt_ctx c = opt_begin(I);
+    c.a = (real)I->par[1];
+    return opt_run(I, &c, c.s0 ? 0.5 : 0.35, !c.s0 ? sgd_range : I->dim[1] ? nesterov_range : momentum_range);
+}
+
+/* s += g^2; p -= lr g / (sqrt(s) + eps). s0 = s; par[1] = eps. (Duchi, Hazan and Singer 2011) */
+static inline void adagrad_at(const opt_ctx *c, i64 i, i64 n, int unused) {
+    const vec g = opt_load(c->g + i, n), s = vfma(g, g, opt_load(c->s0 + i, n));
+    (void)unused;
+    opt_store(c->s0 + i, s, n);
+    opt_move(c, i, n, c->lr, vdiv(g, vadd(vsqrt(s), vset(c->eps))));
+}
+OPT_RANGE(adagrad_range, adagrad_at, 0)
+static int adagrad_step(const pn_instr *I) {
+    opt_ctx c = opt_begin(I);
+    c.eps = (real)I->par[1];
+    return opt_run(I, &c, 0.6, adagrad_range);
+}
+
+/* s = rho s + (1 - rho) g^2; d = g sqrt(u + eps) / sqrt(s + eps); u = rho u + (1 - rho) d^2; p -= lr d.
+ * s0 = s, s1 = u; par[1] = rho, par[2] = eps. (Zeiler 2012) */
+static inline void adadelta_at(const opt_ctx *c, i64 i, i64 n, int unused) {
+    const vec g = opt_load(c->g + i, n), eps = vset(c->eps), u = opt_load(c->s1 + i, n);
+    const vec s = opt_mix(opt_load(c->s0 + i, n), g, c->a, c->b);
+    const vec d = vmul(vdiv(vsqrt(vadd(u, eps)), vsqrt(vadd(s, eps))), g);
+    (void)unused;
+    opt_store(c->s0 + i, s, n);
+    opt_store(c->s1 + i, opt_mix(u, d, c->a, c->b), n);
+    opt_move(c, i, n, c->lr, d);
+}
+OPT_RANGE(adadelta_range, adadelta_at, 0)
+static int adadelta_step(const pn_instr *I) {
+    opt_ctx c = opt_begin(I);
+    c.a = (real)I->par[1];
+    c.b = (real)(1.0 - I->par[1]);
+    c.eps = (real)I->par[2];
+    return opt_run(I, &c, 1.0, adadelta_range);
+}
+
+/* s = rho s + (1 - rho) g^2; u = g / (sqrt(s) + eps); p -= lr u. (Tieleman and Hinton 2012)
+ * Centered: a = rho a + (1 - rho) g, and s - a^2 takes the place of s. With momentum mu: v = mu v + u, p -= lr v.
+ * s0 = s, s1 = v or NULL, s2 = a or NULL; par[1] = rho, par[2] = eps, par[3] = mu. */
+static inline void rmsprop_at(const opt_ctx *c, i64 i, i64 n, int momentum, int centered) {
+    const vec g = opt_load(c->g + i, n), s = opt_mix(opt_load(c->s0 + i, n), g, c->a, c->b);
+    vec spread = s, u;
+    opt_store(c->s0 + i, s, n);
+    if (centered) {
+        const vec a = opt_toward(opt_load(c->s2 + i, n), g, c->b);
+        opt_store(c->s2 + i, a, n);
+        spread = vmax(vset(0), vfnma(a, a, s)); /* rounding may make it negative */
+    }
+    u = vdiv(g, vadd(vsqrt(spread), vset(c->eps)));
+    if (momentum) {
+        u = vfma(vset(c->c), opt_load(c->s1 + i, n), u);
+        opt_store(c->s1 + i, u, n);
+    }
+    opt_move(c, i, n, c->lr, u);
+}
+OPT_RANGE(rmsprop_range, rmsprop_at, 0, 0)
+OPT_RANGE(rmsprop_momentum_range, rmsprop_at, 1, 0)
+OPT_RANGE(rmsprop_centered_range, rmsprop_at, 0, 1)
+OPT_RANGE(rmsprop_both_range, rmsprop_at, 1, 1)
+static int rmsprop_step(const pn_instr *I) {
+    opt_ctx c = opt_begin(I);
+    c.a = (real)I->par[1];
+    c.b = (real)(1.0 - I->par[1]);
+    c.eps = (real)I->par[2];
+    c.c = (real)I->par[3];
+    return opt_run(I, &c, 0.8,
+                   c.s1 ? (c.s2 ? rmsprop_both_range : rmsprop_momentum_range)
+                        : (c.s2 ? rmsprop_centered_range : rmsprop_range));
+}
+
+/* m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p -= lr m' / (sqrt(v') + eps), m' = m / (1 - b1^t),
+ * v' = v / (1 - b2^t). (Kingma and Ba 2015) AMSGrad takes the largest v so far (Reddi, Kale and Kumar 2018).
+ * s0 = m, s1 = v, s2 = the largest v or NULL; par[1] = b1, par[2] = b2, par[3] = eps. */
+static inline void adam_at(const opt_ctx *c, i64 i, i64 n, int amsgrad) {
+    const vec g = opt_load(c->g + i, n);
+    const vec m = opt_toward(opt_load(c->s0 + i, n), g, c->a);
+    vec v = opt_mix(opt_load(c->s1 + i, n), g, c->b, c->c);
+    opt_store(c->s0 + i, m, n);
+    opt_store(c->s1 + i, v, n);
+    if (amsgrad) {
+        v = vmax(opt_load(c->s2 + i, n), v);
+        opt_store(c->s2 + i, v, n);
+    }
+    opt_move(c, i, n, c->lr, vdiv(m, vfma(vsqrt(v), vset(c->d), vset(c->eps))));
+}
+OPT_RANGE(adam_range, adam_at, 0)
+OPT_RANGE(amsgrad_range, adam_at, 1)
+static int adam_step(const pn_instr *I) {
+    const double t = opt_time(I), b1 = I->par[1], b2 = I->par[2];
+    opt_ctx c = opt_begin(I);
+    c.lr = (real)(opt_rate(I) / (1.0 - pow(b1, t)));
+    c.a = (real)(1.0 - b1);
+    c.b = (real)b2;
+    c.c = (real)(1.0 - b2);
+    c.d = (real)(1.0 / sqrt(1.0 - pow(b2, t)));
+    c.eps = (real)I->par[3];
+    return opt_run(I, &c, 1.0, c.s2 ? amsgrad_range : adam_range);
+}
+
+/* m = b1 m + (1 - b1) g; u = max(b2 u, |g| + eps); p -= lr m / (u (1 - b1^t)). (Kingma and Ba 2015, section 7.1)
+ * s0 = m, s1 = u; par as Adam. */
+static inline void adamax_at(const opt_ctx *c, i64 i, i64 n, int unused) {
+    const vec g = opt_load(c->g + i, n);
+    const vec m = opt_toward(opt_load(c->s0 + i, n), g, c->a);
+    const vec u = vmax(vmul(vset(c->b), opt_load(c->s1 + i, n)), vadd(vabs(g), vset(c->eps)));
+    (void)unused;
+    opt_store(c->s0 + i, m, n);
+    opt_store(c->s1 + i, u, n);
+    opt_move(c, i, n, c->lr, vdiv(m, u));
+}
+OPT_RANGE(adamax_range, adamax_at, 0)
+static int adamax_step(const pn_instr *I) {
+    opt_ctx c = opt_begin(I);
+    c.lr = (real)(opt_rate(I) / (1.0 - pow(I->par[1], opt_time(I))));
+    c.a = (real)(1.0 - I->par[1]);
+    c.b = (real)I->par[2];
+    c.eps = (real)I->par[3];
+    return opt_run(I, &c, 0.8, adamax_range);
+}
+
+/* Adam with Nesterov's momentum (Dozat 2016): mu_t = b1 (1 - 0.96^(t psi) / 2), P_t = mu_1 ... mu_t,
+ * p -= lr ((1 - mu_t) g / (1 - P_t) + mu_(t+1) m / (1 - P_(t+1))) / (sqrt(v') + eps).
+ * s0 = m, s1 = v, s2 = P_(t-1), one double; par as Adam, par[4] = psi. */
+static inline void nadam_at(const opt_ctx *c, i64 i, i64 n, int unused) {
+    const vec g = opt_load(c->g + i, n);
+    const vec m = opt_toward(opt_load(c->s0 + i, n), g, c->a);
+    const vec v = opt_mix(opt_load(c->s1 + i, n), g, c->b, c->c);
+    const vec u = vfma(vset((real)1), vmul(vset(c->lr), g), vmul(vset(*c->s2), m));
+    (void)unused;
+    opt_store(c->s0 + i, m, n);
+    opt_store(c->s1 + i, v, n);
+    opt_move(c, i, n, 1, vdiv(u, vfma(vsqrt(v), vset(c->d), vset(c->eps))));
+}
+OPT_RANGE(nadam_range, nadam_at, 0)
+static int nadam_step(const pn_instr *I) {
+    const double t = opt_time(I), b1 = I->par[1], b2 = I->par[2], psi = I->par[4], lr = opt_rate(I);
+    const double mu = b1 * (1.0 - 0.5 * pow(0.96, t * psi)), next = b1 * (1.0 - 0.5 * pow(0.96, (t + 1.0) * psi));
+    double *product = (double *)I->arg[3];
+    opt_ctx c = opt_begin(I);
+    real share;
+    *product *= mu;
+    c.lr = (real)(lr * (1.0 - mu) / (1.0 - *product));
+    share = (real)(lr * next / (1.0 - *product * next));
+    c.s2 = &share;
+    c.a = (real)(1.0 - b1);
+    c.b = (real)b2;
+    c.c = (real)(1.0 - b2);
+    c.d = (real)(1.0 / sqrt(1.0 - pow(b2, t)));
+    c.eps = (real)I->par[3];
+    return opt_run(I, &c, 1.0, nadam_range);
+}
+
+/* Sums in double, in an order that n alone decides: 8 lanes, then in order of chunks. */
+static inline void opt_sums(const real *x, i64 n, double *squares, double *absolute) {
+    const i64 end = n - n % 8;
+    double s[8] = {0}, a[8] = {0};
+    for (i64 i = 0; i < end; i += 8)
+        for (int j = 0; j < 8; j++) {
+            const double v = (double)x[i + j];
+            s[j] += v * v;
+            if (absolute) a[j] += fabs(v);
+        }
+    for (i64 i = end; i < n; i++) {
+        s[i - end] += (double)x[i] * (double)x[i];
+        a[i - end] += fabs((double)x[i]);
+    }
+    *squares = ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
+    if (absolute) *absolute = ((a[0] + a[4]) + (a[1] + a[5])) + ((a[2] + a[6]) + (a[3] + a[7]));
+}
+
+/* Clipping by global norm: y = x min(1, par[0] / |x|), |x| = sqrt(sum x^2) in double. A norm that is not finite leaves x
+ * as it is. OUT y [n]; IN x [n]. dim[0] = n; scratch: a double per OPT_SUM elements. y may be x. (Pascanu, Mikolov and
+ * Bengio 2013) */
+typedef struct opt_scale_ctx {
+    const pn_instr *I;
+    real k;
+} opt_scale_ctx;
+
+static void clip_norm_sum_range(void *ctx, i64 lo, i64 hi, int ith) {
+    const pn_instr *I = (const pn_instr *)ctx;
+    (void)ith;
+    opt_sums((const real *)I->arg[1] + lo, hi - lo, (double *)I->scratch + lo / OPT_SUM, NULL);
+}
+static void clip_norm_scale_range(void *ctx, i64 i, i64 hi, int ith) {
+    const opt_scale_ctx *c = (const opt_scale_ctx *)ctx;
+    real *y = (real *)c->I->arg[0];
+    const real *x = (const real *)c->I->arg[1];
+    const vec k = vset(c->k);
+    (void)ith;
+    for (; i + VW <= hi; i += VW) vstore(y + i, vmul(vload(x + i), k));
+    if (i < hi) vstoren(y + i, vmul(vloadn(x + i, hi - i), k), hi - i);
+}
+static int clip_norm(const pn_instr *I) {
+    const i64 n = I->dim[0];
+    opt_scale_ctx c = {I, 1};
+    double norm = 0;
+    pn_for(n, OPT_SUM, 0.15 * (double)n, I->nth, clip_norm_sum_range, (void *)I);
+    for (i64 i = 0; i * OPT_SUM < n; i++) norm += ((const double *)I->scratch)[i];
+    norm = sqrt(norm);
+    if (norm > I->par[0] && norm <= 1.7976931348623157e308) c.k = (real)(I->par[0] / norm);
+    if (c.k != 1 || I->arg[0] != I->arg[1]) pn_for(n, OPT_CHUNK, 0.2 * (double)n, I->nth, clip_norm_scale_range, &c);
+    return PN_OK;
+}
+
+/* Max-norm: each column of w[K, N] whose norm exceeds par[0] is scaled down to it. OUT y [K,N]; IN w [K,N].
+ * dim[0] = K, dim[1] = N. Parallel over blocks of columns; rows in increasing order. y may be w. (Srebro and others 2005) */
+static void max_norm_range(void *ctx, i64 lo, i64 hi, int ith) {
+    const pn_instr *I = (const pn_instr *)ctx;
+    const i64 K = I->dim[0], N = I->dim[1];
+    real *y = (real *)I->arg[0];
+    const real *w = (const real *)I->arg[1];
+    const vec limit = vset((real)I->par[0]);
+    (void)ith;
+    for (i64 j = lo; j < hi; j += VW) {
+        const i64 n = hi - j < VW ? hi - j : VW;
+        vec s = vset(0), k;
+        for (i64 r = 0; r < K; r++) {
+            const vec v = opt_load(w + r * N + j, n);
+            s = vfma(v, v, s);
+        }
+        s = vsqrt(s);
+        k = vsel(vlt(limit, s), vdiv(limit, s), vset(1));
+        for (i64 r = 0; r < K; r++) opt_store(y + r * N + j, vmul(k, opt_load(w + r * N + j, n)), n);
+    }
+}
+static int max_norm(const pn_instr *I) {
+    pn_for(I->dim[1], 64, 0.3 * (double)(I->dim[0] * I->dim[1]), I->nth, max_norm_range, (void *)I);
+    return PN_OK;
+}
+
+/* Penalties on weights: y = par[0] sum |w| + par[1] sum w^2, in double. OUT y [1]; IN w [n]. dim[0] = n; scratch: two
+ * doubles per OPT_SUM elements. penalty_bwd: dw = dy (par[0] sign(w) + 2 par[1] w). OUT dw [n]; IN dy [1], w. */
+static void penalty_fwd_range(void *ctx, i64 lo, i64 hi, int ith) {
+    const pn_instr *I = (const pn_instr *)ctx;
+    double *part = (double *)I->scratch + 2 * (lo / OPT_SUM);
+    (void)ith;
+    opt_sums((const real *)I->arg[1] + lo, hi - lo, part, part + 1);
+}
+static int penalty_fwd(const pn_instr *I) {
+    const i64 n = I->dim[0];
+    const double *part = (const double *)I->scratch;
+    double squares = 0, absolute = 0;
+    pn_for(n, OPT_SUM, 0.2 * (double)n, I->nth, penalty_fwd_range, (void *)I);
+    for (i64 i = 0; i * OPT_SUM < n; i++) {
+        squares += part[2 * i];
+        absolute += part[2 * i + 1];
+    }
+    *(real *)I->arg[0] = (real)(I->par[0] * absolute + I->par[1] * squares);
+    return PN_OK;
+}
+static void penalty_bwd_range(void *ctx, i64 i, i64 hi, int ith) {
+    const pn_instr *I = (const pn_instr *)ctx;
+    const double dy = (double)*(const real *)I->arg[1];
+    real *dw = (real *)I->arg[0];
+    const real *w = (const real *)I->arg[2];
+    const vec l1 = vset((real)(dy * I->par[0])), l2 = vset((real)(2.0 * dy * I->par[1])), zero = vset(0);
+    (void)ith;
+    for (; i < hi; i += VW) {
+        const i64 n = hi - i < VW ? hi - i : VW;
+        const vec v = opt_load(w + i, n);
+        const vec sign = vsel(vlt(zero, v), l1, vsel(vlt(v, zero), vneg(l1), zero));
+        opt_store(dw + i, vfma(l2, v, sign), n);
+    }
+}
+static int penalty_bwd(const pn_instr *I) {
+    pn_for(I->dim[0], OPT_CHUNK, 0.2 * (double)I->dim[0], I->nth, penalty_bwd_range, (void *)I);
+    return PN_OK;
+}
+
+#endif

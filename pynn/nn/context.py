@@ -1,0 +1,38 @@
+"""Where random layers find their numbers: the seed and step of the training step that is under way."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from pynn.flat import Slots
+from pynn.graph import state
+from pynn.tensor import Tensor
+
+__all__ = ["StepRandom", "training"]
+
+
+class StepRandom:
+    """Seed and step by pointer, and a fresh salt for each random op of one step, in the order of execution."""
+
+    def __init__(self, slots: Slots):
+        self.seed: Tensor = slots.seed
+        self.step: Tensor = slots.step
+        self._next = 0
+
+    def salt(self) -> int:
+        """Return the next salt."""
+        self._next += 1
+        return self._next
+
+
+@contextlib.contextmanager
+def training(on: bool, slots: Slots | None = None) -> Iterator[None]:
+    """Set the training flag, and where random ops take their numbers from, inside a ``with`` block."""
+    before = state.training, state.rng
+    state.training = on
+    state.rng = StepRandom(slots) if slots is not None else None
+    try:
+        yield
+    finally:
+        state.training, state.rng = before

@@ -1,0 +1,271 @@
+"""The layers of a feed-forward network: they hold parameters and compose ops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pynn import ops, regularizers
+from pynn.errors import ShapeError
+from pynn.graph import state
+from pynn.nn.module import Module
+from pynn.ops.activation import FUSED, named
+from pynn.ops.common import size
+from pynn.tensor import Tensor
+
+__all__ = ["Activation", "Dense", "Dropout", "Flatten", "Input", "Maxout", "Reshape"]
+
+
+def _positive(place: str, name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"[{place}] expected {name} to be a positive integer. Received: {name}={value!r}.")
+    return value
+
+
+def _activation(activation: str | Callable[..., Any] | None) -> tuple[str, Callable[..., Any]]:
+    """Return an activation's name and function."""
+    if activation is None:
+        return "linear", ops.linear
+    if isinstance(activation, str):
+        return activation, named(activation)
+    if not callable(activation):
+        raise TypeError(f"[activation] expected a name or a function of a tensor. Received: {activation!r}.")
+    return getattr(activation, "__name__", "custom"), activation
+
+
+class Input:
+    """The shape of one sample, without the batch axis; stands first in :class:`Sequential`.
+
+    Parameters
+    ----------
+    shape : tuple of int
+
+    Examples
+    --------
+    >>> from pynn import nn
+    >>> nn.Sequential([nn.Input((4,)), nn.Dense(2)]).count_parameters()
+    10
+    """
+
+    def __init__(self, shape: Sequence[int] | int):
+        dims = (shape,) if isinstance(shape, int) else tuple(shape)
+        for d in dims:
+            if isinstance(d, bool) or not isinstance(d, int) or d < 1:
+                raise ShapeError(f"[input] expected positive sizes without the batch axis. Received: shape={shape!r}.")
+        self.shape = dims
+
+    def __repr__(self) -> str:
+        return f"Input({self.shape})"
+
+
+class Dense(Module):
+    """y = act(x w + b), with the activation fused into the product.
+
+    Parameters
+    ----------
+    units : int
+        Number of outputs.
+    activation : str or callable, optional
+        "relu", "tanh", "sigmoid", "leaky_relu", "elu", "selu" (fused), "softmax", "gelu", "silu", "softplus", ..., or a
+        function of a tensor. None is linear.
+    use_bias : bool, default True
+    kernel_initializer, bias_initializer : str or initializer
+        By default "glorot_uniform" (Glorot and Bengio 2010) and "zeros".
+    kernel_regularizer, bias_regularizer : regularizer, optional
+        See :mod:`pynn.regularizers`.
+    kernel_constraint : constraint, optional
+        For instance ``pynn.regularizers.MaxNorm(3.0)``.
+    name : str, optional
+    seed : int, optional
+
+    Notes
+    -----
+    Input [..., in], output [..., units]; weights ``w`` [in, units] and ``b`` [units].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> layer = nn.Dense(3, activation="relu")
+    >>> layer(np.ones((2, 4), "float32")).shape, layer.w.shape
+    ((2, 3), (4, 3))
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | Callable[..., Any] | None = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        name: str | None = None,
+        seed: int | None = None,
+    ):
+        super().__init__(name, seed)
+        self.units = _positive("dense", "units", units)
+        self.activation, self._function = _activation(activation)
+        self.use_bias = use_bias
+        self._initializers = init_pair(kernel_initializer, bias_initializer)
+        self._penalties = regularizers.get(kernel_regularizer), regularizers.get(bias_regularizer)
+        self._kernel_constraint = kernel_constraint
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        if len(input_shape) < 2:
+            raise ShapeError(
+                f"[dense] expected a batch of vectors, [N, features]. Received: x.shape={input_shape}. "
+                "help: pass x[None] for one sample, x[:, None] for one feature."
+            )
+        kernel, bias = self._initializers
+        self.add_weight(
+            "w",
+            (input_shape[-1], self.units),
+            kernel,
+            regularizer=self._penalties[0],
+            constraint=self._kernel_constraint,
+        )
+        if self.use_bias:
+            self.add_weight("b", (self.units,), bias, regularizer=self._penalties[1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        b = self.b if self.use_bias else None
+        if state.logits_of is self:  # the loss takes logits: it applies the last activation itself
+            return ops.dense(x, self.w, b)
+        if self.activation in FUSED and self._function is named(self.activation):
+            return ops.dense(x, self.w, b, self.activation)
+        return self._function(ops.dense(x, self.w, b))
+
+    def extra_repr(self) -> str:
+        return f"{self.units}, activation={self.activation!r}"
+
+
+def init_pair(kernel: Any, bias: Any) -> tuple[Any, Any]:
+    """Return two initializers, checked when the layer is made rather than when it is built."""
+    from pynn import init
+
+    return init.get(kernel), init.get(bias)
+
+
+class Activation(Module):
+    """y = f(x), element by element (softmax: over the last axis).
+
+    Parameters
+    ----------
+    activation : str or callable
+    options
+        Parameters of the function, for instance ``slope`` of "leaky_relu".
+    """
+
+    def __init__(self, activation: str | Callable[..., Any], name: str | None = None, **options: Any):
+        super().__init__(name)
+        self.activation, self._function = _activation(activation)
+        self._options = options
+
+    def forward(self, x: Tensor) -> Tensor:
+        if state.logits_of is self:
+            return x
+        return self._function(x, **self._options)
+
+    def extra_repr(self) -> str:
+        return repr(self.activation)
+
+
+class Dropout(Module):
+    """While training, set each value to 0 with probability `rate` and scale the others by 1 / (1 - rate).
+
+    Parameters
+    ----------
+    rate : float
+        In [0, 1).
+
+    References
+    ----------
+    Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov: Dropout (JMLR 2014).
+    """
+
+    def __init__(self, rate: float, name: str | None = None, seed: int | None = None):
+        super().__init__(name, seed)
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
+            raise ValueError(f"[dropout] expected a rate in [0, 1). Received: rate={rate!r}.")
+        self.rate = float(rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not state.training or self.rate == 0:
+            return x
+        return ops.dropout(x, self.rate, state.rng.seed, state.rng.step, state.rng.salt())
+
+    def extra_repr(self) -> str:
+        return str(self.rate)
+
+
+class Flatten(Module):
+    """Give each sample one axis: [N, ...] becomes [N, features], without copying."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim < 1:
+            raise ShapeError(f"[flatten] expected a batch. Received: x.shape={x.shape}.")
+        return ops.reshape(x, (x.shape[0], size(x.shape[1:])))
+
+
+class Reshape(Module):
+    """Give each sample another shape, without copying.
+
+    Parameters
+    ----------
+    target_shape : tuple of int
+        Without the batch axis; one size may be -1.
+    """
+
+    def __init__(self, target_shape: Sequence[int], name: str | None = None):
+        super().__init__(name)
+        self.target_shape = tuple(target_shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.reshape(x, (x.shape[0], *self.target_shape))
+
+    def extra_repr(self) -> str:
+        return str(self.target_shape)
+
+
+class Maxout(Module):
+    """y_j = max over k of (x w + b)_(j,k): the largest of several linear pieces.
+
+    Parameters
+    ----------
+    units : int
+        Number of outputs.
+    pieces : int, default 2
+        Linear pieces per output.
+    kernel_initializer, bias_initializer : str or initializer
+
+    References
+    ----------
+    Goodfellow, Warde-Farley, Mirza, Courville, Bengio: Maxout networks (ICML 2013).
+    """
+
+    def __init__(
+        self,
+        units: int,
+        pieces: int = 2,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        name: str | None = None,
+        seed: int | None = None,
+    ):
+        super().__init__(name, seed)
+        self.units = _positive("maxout", "units", units)
+        self.pieces = _positive("maxout", "pieces", pieces)
+        self._initializers = init_pair(kernel_initializer, bias_initializer)
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        kernel, bias = self._initializers
+        self.add_weight("w", (input_shape[-1], self.units * self.pieces), kernel)
+        self.add_weight("b", (self.units * self.pieces,), bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.maxout(ops.dense(x, self.w, self.b), self.pieces)
+
+    def extra_repr(self) -> str:
+        return f"{self.units}, pieces={self.pieces}"

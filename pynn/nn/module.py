@@ -1,0 +1,292 @@
+"""Modules: trees of layers that hold parameters and compose ops."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from pynn import init
+from pynn.errors import CaptureError, ShapeError
+from pynn.graph import scope, state
+from pynn.nn.context import training as training_mode
+from pynn.nn.trainable import Trainable
+from pynn.tensor import Tensor, as_dtype, tensor
+
+__all__ = ["Module"]
+
+_created = itertools.count()
+
+
+class Module(Trainable):
+    """A layer or a model: assign layers (or lists of them) as attributes and write :meth:`forward`.
+
+    Parameters and inner modules are found by attribute. A layer that needs to know its input's shape declares its
+    weights in :meth:`build`, which is called before the first forward pass. A module used at several places shares its
+    parameters.
+
+    Parameters
+    ----------
+    name : str, optional
+        By default the class's name in lower case, numbered within a model.
+    seed : int, optional
+        Seeds the initial weights. Inside a model that is compiled or built, the model's seed and the layer's place
+        decide.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> class Twice(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.layer = nn.Dense(3, activation="tanh")
+    ...
+    ...     def forward(self, x):
+    ...         return self.layer(self.layer(x))
+    >>> net = Twice()
+    >>> net(np.ones((2, 3), "float32")).shape
+    (2, 3)
+    >>> [name for name, _ in net.named_parameters()]
+    ['layer.w', 'layer.b']
+    """
+
+    def __init__(self, name: str | None = None, seed: int | None = None):
+        self.name = name or type(self).__name__.lower()
+        self.built = False
+        self.dtype = np.dtype("float32")
+        self._weights: dict[str, Tensor] = {}
+        self._regularizers: dict[str, Any] = {}
+        self._constraints: dict[str, Any] = {}
+        self._frozen: set[str] = set()
+        self._trainable = True
+        self._version = 0
+        self._given_seed = seed
+        self._seed: list[int] = [seed if seed is not None else 0, next(_created)]
+
+    # Attributes: weights are kept in a table, and nothing may change while a step is recorded.
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        if state.recorder is not None and not key.startswith("_") and key in self.__dict__:
+            raise CaptureError(
+                f"[{self.__dict__.get('name', type(self).__name__)}] attribute {key!r} was changed while a step was being "
+                "recorded; later steps would not see it. help: change layers between calls of fit, or use "
+                "run_eagerly=True."
+            )
+        if not key.startswith("_") and "_version" in self.__dict__ and key not in ("built", "stop_training"):
+            object.__setattr__(self, "_version", self._version + 1)
+        object.__setattr__(self, key, value)
+
+    def __getattr__(self, key: str) -> Any:
+        weights = self.__dict__.get("_weights", {})
+        if key in weights:
+            return weights[key]
+        hint = ""
+        if not key.startswith("_") and not self.__dict__.get("built", True):
+            hint = (
+                " help: weights exist once the layer has seen its input's shape: call build(input_shape) or fit first."
+            )
+        raise AttributeError(f"{type(self).__name__} {self.__dict__.get('name', '')!r} has no attribute {key!r}.{hint}")
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training updates this module's parameters (those of inner modules have their own flag too)."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, on: bool) -> None:
+        if state.recorder is not None:
+            raise CaptureError(f"[{self.name}] trainable was changed while a step was being recorded.")
+        for module in self.modules():
+            module._trainable = bool(on)
+            module._version += 1
+
+    # Building
+
+    def add_weight(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        initializer: Any = "glorot_uniform",
+        trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+    ) -> Tensor:
+        """Make a weight and keep it under a name; for use in :meth:`build`.
+
+        Weights that are not trainable are state: kernels may update them, optimizers do not.
+        """
+        values = init.get(initializer)(shape, self.dtype, [*self._seed, len(self._weights)])
+        weight = Tensor.state(np.asarray(values, dtype=self.dtype))
+        weight.name = name
+        weight.requires_grad = trainable
+        self._weights[name] = weight
+        if not trainable:
+            self._frozen.add(name)
+        if regularizer is not None:
+            self._regularizers[name] = regularizer
+        if constraint is not None:
+            self._constraints[name] = constraint
+        return weight
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        """Declare weights with :meth:`add_weight`; input_shape includes the batch axis."""
+
+    def forward(self, *inputs: Any) -> Any:
+        """Compute the output; to be written by subclasses."""
+        raise NotImplementedError(f"[{self.name}] write forward(self, x) in class {type(self).__name__}.")
+
+    def __call__(self, *inputs: Any, training: bool | None = None) -> Any:
+        """Compute the output of the module for a batch.
+
+        Parameters
+        ----------
+        inputs : Tensor or array_like
+        training : bool, optional
+            Whether dropout and the like are active; by default as in the enclosing call, else False.
+        """
+        if training is not None and training != state.training:
+            with training_mode(training, self._own_slots() if training and state.rng is None else None):
+                out = self(*inputs)
+                if training and state.rng is not None:
+                    self._own_slots().step.view()[0] += 1  # the next call draws other numbers
+                return out
+        xs = tuple(x if isinstance(x, Tensor) or x is None else tensor(x) for x in inputs)
+        with scope(self.name):
+            if not self.built:
+                self._build_now(xs)
+            out = self.forward(*xs)
+        if out is None:
+            raise TypeError(
+                f"[{self.name}] forward() of {type(self).__name__} returned None. help: end it with a return statement."
+            )
+        if state.observer is not None:
+            state.observer(self, out)
+        return out
+
+    def _build_now(self, xs: tuple[Any, ...]) -> None:
+        self.build(xs[0].shape if xs and isinstance(xs[0], Tensor) else ())
+        object.__setattr__(self, "built", True)
+
+    def _own_slots(self) -> Any:
+        from pynn.flat import Slots
+
+        if "_slots" not in self.__dict__:
+            object.__setattr__(self, "_slots", Slots(self._seed[0]))
+        return self._slots
+
+    # The tree
+
+    def children(self) -> Iterator[tuple[str, Module]]:
+        """Yield (attribute path, module) of the modules directly below, lists and dicts included."""
+        for key, value in self.__dict__.items():
+            yield from _modules_in(key.lstrip("_"), value)
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """Yield (path, module) of this module and all below it, each once, in order."""
+        yield from self._walk(prefix, set())
+
+    def _walk(self, prefix: str, seen: set[int]) -> Iterator[tuple[str, Module]]:
+        if id(self) in seen:
+            return
+        seen.add(id(self))
+        yield prefix, self
+        for key, child in self.children():
+            yield from child._walk(f"{prefix}.{key}" if prefix else key, seen)
+
+    def modules(self) -> Iterator[Module]:
+        """Yield this module and all below it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def named_parameters(self, trainable_only: bool = False) -> Iterator[tuple[str, Tensor]]:
+        """Yield (path, tensor) of every weight, state included unless trainable_only."""
+        for path, module in self.named_modules():
+            for key, weight in module._weights.items():
+                if trainable_only and (not module._trainable or key in module._frozen):
+                    continue
+                yield f"{path}.{key}" if path else key, weight
+
+    def parameters(self) -> list[Tensor]:
+        """Return the trainable weights."""
+        return [weight for _, weight in self.named_parameters(trainable_only=True)]
+
+    def count_parameters(self) -> int:
+        """Return the number of weights, state included."""
+        return sum(weight.size for _, weight in self.named_parameters())
+
+    def version(self) -> int:
+        """Return a number that changes when a layer, a flag or the set of weights changes."""
+        return sum(module._version for module in self.modules())
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Return copies of all weights, in the order of named_parameters()."""
+        self._require_built("get_weights")
+        return [weight.numpy() for _, weight in self.named_parameters()]
+
+    def set_weights(self, weights: Any) -> None:
+        """Write all weights; nothing changes if any does not fit.
+
+        Parameters
+        ----------
+        weights : sequence of array_like
+            As get_weights() returns them.
+
+        Raises
+        ------
+        ShapeError
+            If the number of arrays or a shape differs.
+        """
+        self._require_built("set_weights")
+        named = list(self.named_parameters())
+        arrays = [np.asarray(w) for w in weights]
+        if len(arrays) != len(named):
+            raise ShapeError(f"[set_weights] expected {len(named)} arrays. Received: {len(arrays)}.")
+        for (path, weight), array in zip(named, arrays, strict=True):
+            if array.shape != weight.shape:
+                raise ShapeError(f"[set_weights] expected {path} of shape {weight.shape}. Received: {array.shape}.")
+            if array.dtype.kind not in "fiub":
+                raise ShapeError(f"[set_weights] expected numbers for {path}. Received: dtype={array.dtype}.")
+        for (_, weight), array in zip(named, arrays, strict=True):
+            weight.view()[...] = array
+
+    def astype(self, dtype: Any) -> Module:
+        """Set the floating dtype of weights that are still to be built. Returns self.
+
+        Raises
+        ------
+        RuntimeError
+            If weights exist already.
+        """
+        if any(module._weights for module in self.modules()):
+            raise RuntimeError(f"[{self.name}] the dtype must be chosen before the weights are built.")
+        for module in self.modules():
+            module.dtype = as_dtype(dtype)
+        return self
+
+    def _require_built(self, place: str) -> None:
+        if not self.built:
+            raise RuntimeError(
+                f"[{place}] the model is not built: the input's shape is not known yet. "
+                "help: begin Sequential with nn.Input(shape), or call build(input_shape) or fit first."
+            )
+
+    def __repr__(self) -> str:
+        inner = ", ".join(f"{key}={child!r}" for key, child in self.children())
+        return f"{type(self).__name__}({self.extra_repr()}{inner})"
+
+    def extra_repr(self) -> str:
+        """Return the settings to show in repr()."""
+        return ""
+
+
+def _modules_in(key: str, value: Any) -> Iterator[tuple[str, Module]]:
+    if isinstance(value, Module):
+        yield key, value
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from _modules_in(f"{key}.{i}", item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _modules_in(f"{key}.{name}", item)

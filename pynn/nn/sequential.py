@@ -1,0 +1,117 @@
+"""A chain of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from pynn.errors import CaptureError
+from pynn.graph import no_grad, state
+from pynn.nn.context import training
+from pynn.nn.layers import Input
+from pynn.nn.module import Module
+from pynn.tensor import Tensor
+
+__all__ = ["Sequential"]
+
+
+class Sequential(Module):
+    """Layers one after the other.
+
+    Parameters
+    ----------
+    layers : iterable of Module, optionally beginning with Input
+    name : str, optional
+    seed : int, default 0
+        Seeds the initial weights.
+
+    Examples
+    --------
+    >>> from pynn import nn
+    >>> model = nn.Sequential([nn.Input((4,)), nn.Dense(8, activation="tanh"), nn.Dense(3)])
+    >>> model.layers[0].w.shape
+    (4, 8)
+    """
+
+    def __init__(self, layers: Iterable[Any] = (), name: str | None = None, seed: int | None = None):
+        super().__init__(name, seed)
+        self._input: tuple[int, ...] | None = None
+        self._layers: list[Module] = []
+        for layer in layers:
+            self.add(layer)
+
+    def add(self, layer: Any) -> None:
+        """Append a layer (or, first, an Input)."""
+        if state.recorder is not None:
+            raise CaptureError(f"[{self.name}] a layer was added while a step was being recorded.")
+        if isinstance(layer, Input):
+            if self._layers or self._input is not None:
+                raise ValueError("[sequential] Input must come first, and once.")
+            self._input = layer.shape
+            return
+        if not isinstance(layer, Module):
+            raise TypeError(
+                f"[sequential] expected layers. Received: {layer!r} of type {type(layer).__name__}."
+                + (" help: write nn.Dense(...), an instance." if isinstance(layer, type) else "")
+            )
+        if layer not in self._layers:
+            _name_apart(layer, [other.name for other in self._layers])
+        self._layers.append(layer)
+        self.built = False
+        object.__setattr__(self, "_version", self._version + 1)
+
+    @property
+    def layers(self) -> list[Module]:
+        """The layers; built, if the input's shape is known."""
+        if not self.built and self._input is not None and state.recorder is None:
+            self.build((1, *self._input))
+        return list(self._layers)
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        """Build every layer for batches of a shape (the batch axis included; its size does not matter)."""
+        if self.built:
+            return
+        object.__setattr__(self, "built", True)  # first, since the pass below calls this module
+        self.assign_seeds(self._seed[0])
+        try:
+            with no_grad(), training(False):
+                x = np.zeros((1, *input_shape[1:]), self.dtype)
+                self.forward(Tensor.state(x))
+        except Exception:
+            object.__setattr__(self, "built", False)
+            raise
+
+    def _build_now(self, xs: tuple[Any, ...]) -> None:
+        self.assign_seeds(self._seed[0])
+        object.__setattr__(self, "built", True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self._layers:
+            x = layer(x)
+        return x
+
+    def get_weights(self) -> list[np.ndarray]:
+        self.layers  # noqa: B018  (builds them if it can)
+        return super().get_weights()
+
+    def set_weights(self, weights: Any) -> None:
+        self.layers  # noqa: B018
+        super().set_weights(weights)
+
+    def count_parameters(self) -> int:
+        self.layers  # noqa: B018
+        return super().count_parameters()
+
+    def __repr__(self) -> str:
+        inside = "".join(f"\n  {layer!r}," for layer in self._layers)
+        head = f"\n  Input({self._input})," if self._input else ""
+        return f"Sequential([{head}{inside}\n])"
+
+
+def _name_apart(layer: Module, taken: list[str]) -> None:
+    base, k = layer.name, 0
+    while layer.name in taken:
+        k += 1
+        object.__setattr__(layer, "name", f"{base}_{k}")

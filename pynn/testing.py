@@ -1,0 +1,440 @@
+"""The checks that every op passes. An op of your own gets the same ones: ``check("my_op")``, or one aspect at a time.
+
+An op is given as a card, a composite, or the name of either. Inputs are those of its ``samples()``; a check raises
+AssertionError, with the op, the sample and the values, where the op is wrong.
+
+Examples
+--------
+>>> from pynn import testing
+>>> testing.check("tanh")
+>>> testing.gradcheck(lambda x: (x * x).sum(), [[1.0, 2.0]])
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from pynn import _core, config
+from pynn.graph import Node, execute, gradients, no_grad
+from pynn.ops import copy
+from pynn.ops.card import CARDS, COMPOSITES, Card, Composite, Grad, Sample
+from pynn.ops.common import Rng, size
+from pynn.program import plan, record
+from pynn.tensor import FLOATS, Tensor, tensor
+
+__all__ = [
+    "CHECKS", "TOLERANCE", "all_ops", "check", "check_errors", "check_gradients", "check_guards", "check_inplace",
+    "check_isa", "check_program", "check_threads", "check_values", "gradcheck", "samples",
+]  # fmt: skip
+
+F32, F64 = FLOATS
+#: dtype -> (relative, absolute) tolerance; the absolute one is multiplied by the largest expected magnitude, if over 1.
+TOLERANCE = {F64: (1e-11, 1e-12), F32: (1e-5, 2e-6)}
+THREADS = (1, 2, 4)
+LARGE = 400_000  # elements from which even the cheapest kernels use a second thread
+
+Op = Card | Composite | str
+
+
+def all_ops() -> dict[str, Card | Composite]:
+    """Return every op by name: cards that have samples, and composites."""
+    return {name: card for name, card in CARDS.items() if card.samples is not None} | COMPOSITES
+
+
+def _find(op: Op) -> Card | Composite:
+    return all_ops()[op] if isinstance(op, str) else op
+
+
+def samples(op: Op) -> list[Sample]:
+    """Return the inputs on which an op is tested."""
+    op = _find(op)
+    return [] if op.samples is None else list(op.samples(Rng()))
+
+
+def _is_float(x: Any) -> bool:
+    return x is not None and np.asarray(x).dtype.kind == "f"
+
+
+def _convert(x: Any, dtype: np.dtype) -> Any:
+    """Return a sample's input as an array; floating ones in `dtype`."""
+    if x is None:
+        return None
+    return np.asarray(x).astype(dtype) if _is_float(x) else np.asarray(x)
+
+
+def _call(op: Card | Composite, inputs: Sequence[Any], attrs: dict[str, Any]) -> tuple[Any, ...]:
+    if isinstance(op, Card):
+        return execute(op, tuple(inputs), attrs)
+    out = op.function(*inputs, **attrs)
+    return out if isinstance(out, tuple) else (out,)
+
+
+def _differentiable(op: Card | Composite) -> bool:
+    return isinstance(op, Composite) or (op.differentiable and op.vjp is not None)
+
+
+class _Case:
+    """A sample made ready to run, forwards and backwards, as often as a check likes."""
+
+    def __init__(self, op: Card | Composite, sample: Sample, dtype: np.dtype, backwards: bool = True):
+        self.op, self.attrs = op, sample.attrs
+        self.backwards = backwards and _differentiable(op)
+        self.inputs: list[Any] = []
+        for x in sample.inputs:
+            t = None if x is None else Tensor.state(_convert(x, dtype))
+            if t is not None and self.backwards and _is_float(x):
+                t.requires_grad = True
+            self.inputs.append(t)
+        self.cotangents: dict[int, Tensor] = {}
+        self.generator = np.random.default_rng(7)
+
+    def run(self) -> dict[str, Tensor]:
+        """Return the outputs, and the gradient of each output by each input."""
+        outs = _call(self.op, self.inputs, self.attrs)
+        found = {f"output {i}": y for i, y in enumerate(outs) if y is not None}
+        for i, y in enumerate(outs):
+            if y is None or not y.requires_grad or not self.backwards:
+                continue
+            if i not in self.cotangents:
+                self.cotangents[i] = Tensor.state(self.generator.standard_normal(y.shape).astype(y.dtype))
+            given = gradients(y, self.cotangents[i])
+            for j, x in enumerate(self.inputs):
+                if id(x) in given:
+                    found[f"gradient of output {i} by input {j}"] = given[id(x)][1]
+        return found
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {key: t.numpy() for key, t in self.run().items()}
+
+
+def _label(op: Card | Composite, sample: Sample, more: str = "") -> str:
+    shapes = ", ".join("None" if x is None else str(np.shape(x)) for x in sample.inputs)
+    return f"[{op.name}] inputs {shapes}, {sample.attrs}{more}"
+
+
+def _assert_close(actual: np.ndarray, expected: Any, dtype: np.dtype, label: str) -> None:
+    expected = np.asarray(expected)
+    assert actual.shape == expected.shape, f"{label}: shape {actual.shape}, expected {expected.shape}"
+    if actual.dtype.kind != "f":
+        assert np.array_equal(actual, expected), f"{label}: {actual} is not {expected}"
+        return
+    rtol, atol = TOLERANCE[dtype]
+    finite = np.abs(expected[np.isfinite(expected)])
+    atol *= max(1.0, finite.max(initial=0.0))
+    np.testing.assert_allclose(actual, expected, rtol=rtol, atol=atol, err_msg=label)
+
+
+def _assert_same_bits(one: dict[str, np.ndarray], other: dict[str, np.ndarray], label: str) -> None:
+    assert one.keys() == other.keys(), f"{label}: {sorted(one)} against {sorted(other)}"
+    for key, a in one.items():
+        b = other[key]
+        if a.shape != b.shape or a.tobytes() != b.tobytes():
+            where = np.argwhere(a != b)[:3].tolist() if a.shape == b.shape else ""
+            raise AssertionError(f"{label}: {key} is not the same bits: {a.shape} {b.shape} {where}")
+
+
+def gradcheck(
+    f: Callable[..., Any],
+    inputs: Sequence[Any],
+    eps: float = 1e-6,
+    rtol: float = 1e-5,
+    atol: float = 1e-7,
+    seed: int = 0,
+    probes: int = 300,
+) -> None:
+    """Compare gradients with central differences in float64, under a random cotangent c.
+
+    d/dx sum(c f(x)) = (sum(c f(x + eps)) - sum(c f(x - eps))) / (2 eps)
+
+    Parameters
+    ----------
+    f : callable
+        Takes tensors and returns a tensor or a tuple of them.
+    inputs : sequence of array_like or None
+        Floating inputs are differentiated; integers, bools and None are passed on.
+    eps : float, default 1e-6
+    rtol, atol : float, default 1e-5 and 1e-7
+        |analytic - numeric| may be atol * max(1, largest |numeric|) + rtol * |numeric|.
+    seed : int, default 0
+        Of the cotangent, and of the choice of elements.
+    probes : int, default 300
+        Of an input with more elements than this, only so many are checked, chosen at random.
+
+    Raises
+    ------
+    AssertionError
+        Naming the input and the values.
+
+    Examples
+    --------
+    >>> import pynn
+    >>> pynn.testing.gradcheck(lambda x, w: (x @ w).tanh(), [[[1.0, 2.0]], [[0.5], [0.25]]])
+    """
+    arrays = [_convert(x, F64) for x in inputs]
+    leaves = [None if x is None else tensor(x, requires_grad=x.dtype == F64) for x in arrays]
+
+    def outputs() -> list[Tensor]:
+        out = f(*leaves)
+        return [y for y in (out if isinstance(out, tuple) else (out,)) if y is not None and y.dtype == F64]
+
+    generator = np.random.default_rng(seed)
+    analytic = {i: np.zeros(x.shape) for i, x in enumerate(arrays) if x is not None and x.dtype == F64}
+    outs = outputs()
+    cotangents = [generator.standard_normal(y.shape) for y in outs]
+    for y, c in zip(outs, cotangents, strict=True):
+        if y.requires_grad:
+            found = gradients(y, tensor(c))
+            for i in analytic:
+                if id(leaves[i]) in found:
+                    analytic[i] += found[id(leaves[i])][1].numpy()
+    for i, given in analytic.items():
+        memory = leaves[i].view()  # type: ignore[union-attr]
+        few = memory.size <= probes
+        chosen = np.arange(memory.size) if few else np.sort(generator.choice(memory.size, probes, replace=False))
+        numeric = np.zeros(len(chosen))
+        for k, flat in enumerate(chosen):
+            at = np.unravel_index(flat, memory.shape)
+            before = memory[at]
+            sides = []
+            for x in (before + eps, before - eps):
+                memory[at] = x
+                with no_grad():
+                    sides.append([y.numpy() for y in outputs()])
+            memory[at] = before
+            numeric[k] = sum(np.sum((p - m) * c) for p, m, c in zip(*sides, cotangents, strict=True)) / (2 * eps)
+        scale = max(1.0, np.abs(numeric).max(initial=0.0))
+        np.testing.assert_allclose(
+            given.ravel()[chosen], numeric, rtol=rtol, atol=atol * scale, err_msg=f"[gradcheck] gradient by input {i}"
+        )
+
+
+def check_values(op: Op) -> None:
+    """Compare with the NumPy reference, in float64 and in float32, on every sample."""
+    op = _find(op)
+    if op.ref is None:
+        return
+    for sample in samples(op):
+        for dtype in FLOATS:
+            arrays = [_convert(x, dtype) for x in sample.inputs]
+            with np.errstate(all="ignore"):
+                expected = op.ref(*(_convert(x, F64) for x in arrays), **sample.attrs)
+            listed = expected if isinstance(expected, tuple) else (expected,)
+            got = _Case(op, sample, dtype, backwards=False).arrays()
+            for i, y in enumerate(listed):
+                if y is not None:
+                    _assert_close(got[f"output {i}"], y, dtype, _label(op, sample, f", {dtype}, output {i}"))
+
+
+def check_gradients(op: Op) -> None:
+    """Check gradients by central differences, on every sample that is smooth."""
+    op = _find(op)
+    if not _differentiable(op):
+        return
+    for sample in samples(op):
+        if sample.smooth:
+            try:
+                gradcheck(lambda *xs, s=sample: _call(op, xs, s.attrs), sample.inputs)
+            except AssertionError as error:
+                raise AssertionError(f"{_label(op, sample)}: {error}") from None
+
+
+def check_errors(op: Op) -> None:
+    """Check that bad input raises the stated error with the stated message."""
+    op = _find(op)
+    if op.errors is None:
+        return
+    for inputs, attrs, kind, pattern in op.errors(Rng()):
+        tensors = [None if x is None else tensor(_convert(x, F32)) for x in inputs]
+        label = _label(op, Sample(inputs, attrs))
+        try:
+            _call(op, tensors, attrs)
+        except kind as error:
+            assert re.search(pattern, str(error)), f"{label}: the message {str(error)!r} lacks {pattern!r}"
+        else:
+            raise AssertionError(f"{label}: expected {kind.__name__}")
+
+
+def check_guards(op: Op) -> None:
+    """Check that no kernel writes outside its buffers or makes NaN of finite inputs, forwards and backwards."""
+    op = _find(op)
+    before = config.debug()
+    config.set_debug(True)
+    try:
+        for sample in samples(op):
+            for isa in _core.isa_available():
+                with config.use_isa(isa):
+                    _Case(op, sample, F32).run()
+            _Case(op, sample, F64).run()
+    finally:
+        config.set_debug(before)
+
+
+def _nodes(t: Tensor, found: dict[int, Node]) -> None:
+    if t.node is not None and t.node.id not in found:
+        found[t.node.id] = t.node
+        for x in t.node.inputs:
+            if isinstance(x, Tensor):
+                _nodes(x, found)
+
+
+def _executed(op: Card | Composite, sample: Sample) -> Iterator[tuple[Card, tuple[Any, ...], dict[str, Any]]]:
+    """Yield what a sample executes forwards, and what the fused gradients of that execute."""
+    case = _Case(op, sample, F32)
+    if isinstance(op, Card) and not _differentiable(op):
+        yield op, tuple(case.inputs), case.attrs
+        return
+    found: dict[int, Node] = {}
+    for y in _call(op, case.inputs, case.attrs):
+        _nodes(y, found)
+    for node in list(found.values()):
+        if node.card.vjp is None:
+            continue
+        dys = tuple(None if y is None else tensor(np.ones(y.shape, y.dtype)) for y in node.outs)
+        for dy in dys:
+            if dy is not None:
+                dy.requires_grad = dy.dtype in FLOATS
+        needs = tuple(isinstance(x, Tensor) and x.requires_grad for x in node.inputs)
+        for dx in node.card.vjp(Grad(node.inputs, node.outs, node.attrs, needs, (None,) * len(needs)), *dys):
+            if dx is not None:
+                _nodes(dx, found)
+    for node in found.values():
+        yield node.card, node.inputs, node.attrs
+
+
+def check_inplace(op: Op) -> None:
+    """Check that a kernel may write over its first input where its card says so: the same bits either way."""
+    op = _find(op)
+    for sample in samples(op):
+        for card, inputs, attrs in _executed(op, sample):
+            if not card.inplace:
+                continue
+            with no_grad():
+                apart = execute(card, inputs, attrs)
+                fresh = [Tensor.state(x.view()) if isinstance(x, Tensor) else x for x in inputs]
+                y = apart[0]
+                if y is None or y.nbytes != fresh[0].nbytes:
+                    continue
+                over = execute(card, tuple(fresh), attrs, out=(Tensor(fresh[0].buffer, y.shape, y.dtype),))
+            _assert_same_bits(
+                {f"output {i}": t.view() for i, t in enumerate(apart) if t is not None},
+                {f"output {i}": t.view() for i, t in enumerate(over) if t is not None},
+                _label(op, sample, f": {card.name} in place"),
+            )
+
+
+def check_isa(op: Op) -> None:
+    """Compare float32 values and gradients of every instruction set with float64, and so with one another."""
+    op = _find(op)
+    for sample in samples(op):
+        exact = Sample(tuple(_convert(x, F32) for x in sample.inputs), sample.attrs)
+        expected = _Case(op, exact, F64, backwards=sample.smooth).arrays()
+        for isa in _core.isa_available():
+            with config.use_isa(isa):
+                got = _Case(op, exact, F32, backwards=sample.smooth).arrays()
+            for key, y in got.items():
+                _assert_close(y, expected[key], F32, _label(op, sample, f", {isa}: {key}"))
+
+
+def _enlarged(op: Card | Composite, sample: Sample) -> Iterator[Sample]:
+    """Yield the sample with its inputs repeated along the first and along the last axis, where the op takes that."""
+    shapes = [np.shape(x) for x in sample.inputs if x is not None]
+    largest = max(shapes, key=lambda s: int(np.prod(s)), default=())
+    if not largest or 0 in largest:
+        return
+    times = -(-LARGE // int(np.prod(largest)))
+
+    def repeat(x: Any, axis: int, only: bool) -> Any:
+        shape = np.shape(x)
+        if not shape or shape[axis] != largest[axis] or (only and shape != largest):
+            return x
+        reps = [1] * len(shape)
+        reps[axis] = times
+        return np.tile(x, reps)
+
+    for axis, only in ((0, False), (0, True), (-1, False)):
+        large = Sample(tuple(None if x is None else repeat(x, axis, only) for x in sample.inputs), sample.attrs)
+        try:
+            if isinstance(op, Card):
+                low = op.infer(*(None if x is None else tensor(_convert(x, F32)) for x in large.inputs), **large.attrs)
+                if any(y is not None and size(y.shape) > 4 * LARGE for y in low.outs):
+                    continue  # an outer product of large operands
+            yield large
+        except (ValueError, TypeError, IndexError):
+            continue
+        if axis == 0 and not only and len(largest) == 1:
+            return
+
+
+def check_threads(op: Op) -> None:
+    """Check that 1, 2 and 4 threads give the same bits, on samples and on enlarged ones, forwards and backwards."""
+    op = _find(op)
+    before = config.get_num_threads()
+    seen = set()
+    try:
+        for sample in samples(op):
+            kind = (repr(sample.attrs), tuple(np.ndim(x) for x in sample.inputs))
+            larger = [] if kind in seen else list(_enlarged(op, sample))
+            if larger:
+                seen.add(kind)
+            for s in (sample, *larger):
+                case = _Case(op, s, F32)
+                results = []
+                for n in THREADS:
+                    config.set_num_threads(n)
+                    results.append({key: t.view() for key, t in case.run().items()})
+                for n, other in zip(THREADS[1:], results[1:], strict=True):
+                    _assert_same_bits(results[0], other, _label(op, s, f": {n} threads"))
+    finally:
+        config.set_num_threads(before)
+
+
+def check_program(op: Op) -> None:
+    """Check that a recorded program of the op and its gradients gives the bits of eager, twice."""
+    op = _find(op)
+    for sample in samples(op):
+        case = _Case(op, sample, F32)
+        case.run()  # makes the cotangents, which are no part of the program
+        with record() as recorder:
+            kept = {key: copy(t, out=Tensor.state(t.view())) for key, t in case.run().items()}
+        eager = {key: t.numpy() for key, t in kept.items()}
+        program = plan(recorder)
+        program.place(_core.Buffer.new(program.arena_bytes, _core.STATE))
+        for _ in range(2):
+            for t in kept.values():
+                t.view()[...] = 0
+            done, status = program.run(1)
+            assert (done, status) == (1, 0), _label(op, sample, f": status {status}")
+            _assert_same_bits(eager, {key: t.numpy() for key, t in kept.items()}, _label(op, sample, ": program"))
+
+
+#: aspect -> the function that checks it
+CHECKS: dict[str, Callable[[Op], None]] = {
+    "values": check_values,
+    "gradients": check_gradients,
+    "errors": check_errors,
+    "guards": check_guards,
+    "inplace": check_inplace,
+    "isa": check_isa,
+    "threads": check_threads,
+    "program": check_program,
+}
+
+
+def check(op: Op) -> None:
+    """Run every check on an op.
+
+    Parameters
+    ----------
+    op : Card, Composite or str
+        With samples. What cannot be checked (gradients of an op without, errors of a card that names none) is left out.
+
+    Raises
+    ------
+    AssertionError
+    """
+    for function in CHECKS.values():
+        function(op)

@@ -1,0 +1,134 @@
+"""Data on their way into a model: checked once, converted once, then fetched batch by batch inside the program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pynn import _core
+from pynn.errors import DataError, DTypeError, ShapeError
+from pynn.tensor import Tensor, to_array
+
+__all__ = ["Data", "as_inputs", "check_finite", "external", "split_last"]
+
+
+def external(array: np.ndarray) -> Tensor:
+    """Return a tensor on a NumPy array's own memory."""
+    return Tensor(_core.Buffer.of(array), array.shape, array.dtype)
+
+
+def check_finite(array: np.ndarray, name: str) -> None:
+    """Raise DataError with the place of the first NaN or infinity."""
+    if array.dtype.kind != "f" or array.size == 0:
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(array.sum()):  # a finite sum has finite terms
+            return
+    bad = ~np.isfinite(array)
+    if bad.any():
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise DataError(
+            f"[fit] {name} contains {array[at]} at {list(at)} ({int(bad.sum())} such values in all). "
+            "help: remove or impute those rows (np.isfinite finds them)."
+        )
+
+
+def as_inputs(x: Any, place: str, dtype: np.dtype, integers: bool) -> list[np.ndarray]:
+    """Return a model's inputs as arrays: uint8 stays (images are scaled by the program), numbers become `dtype`.
+
+    Parameters
+    ----------
+    x : array_like or tuple of array_like
+    place : str
+        For messages.
+    dtype : numpy.dtype
+        The model's floating dtype.
+    integers : bool
+        Whether the model looks integers up, so that they must stay integers.
+    """
+    arrays = []
+    for item in x if isinstance(x, (tuple, list)) and _all_arrays(x) else (x,):
+        given = to_array(item, place)
+        if given.ndim == 0:
+            raise ShapeError(f"[{place}] expected an array with one row per sample. Received: a single number.")
+        if len(given) == 0 or given.size == 0:
+            raise DataError(f"[{place}] expected at least one sample. Received: x.shape={given.shape}.")
+        if given.dtype.kind in "ib" and given.dtype != np.uint8:
+            given = given.astype(np.int32 if integers else dtype)
+        elif given.dtype.kind == "f" and given.dtype != dtype:
+            given = given.astype(dtype)
+        arrays.append(given)
+    if len({len(a) for a in arrays}) > 1:
+        raise ShapeError(f"[{place}] expected inputs of one length. Received: {[len(a) for a in arrays]}.")
+    return arrays
+
+
+def _all_arrays(items: Sequence[Any]) -> bool:
+    return len(items) > 0 and all(isinstance(i, (np.ndarray, Tensor)) for i in items)
+
+
+@dataclass
+class Data:
+    """Inputs, targets and weights, as arrays that a program can be pointed at.
+
+    Attributes
+    ----------
+    xs : list of array [N, ...]
+    y : array [N, ...]
+    w : array [N] or None
+    """
+
+    xs: list[np.ndarray]
+    y: np.ndarray
+    w: np.ndarray | None = None
+    predictions: np.ndarray | None = None
+    tensors: list[Tensor] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.xs[0])
+
+    def arrays(self) -> list[np.ndarray]:
+        """Return what is there, in the order of a program's input slots."""
+        return [a for a in (*self.xs, self.y, self.w, self.predictions) if a is not None]
+
+
+def sample_weights(weights: Any, n: int, dtype: np.dtype, place: str) -> np.ndarray | None:
+    """Return weights as an array [N], or None."""
+    if weights is None:
+        return None
+    w = to_array(weights, place).astype(dtype, copy=False)
+    if w.shape == (n, 1):
+        w = w.reshape(n)
+    if w.shape != (n,):
+        raise ShapeError(f"[{place}] expected one sample_weight per row, shape ({n},). Received: {w.shape}.")
+    if not np.isfinite(w).all() or (w < 0).any():
+        raise DataError(f"[{place}] expected finite sample weights of at least 0.")
+    return np.ascontiguousarray(w)
+
+
+def split_last(data: tuple[Any, ...], share: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Split arrays (or tuples of them, or None) into the first rows and the last `share` of them."""
+    if not 0 < share < 1:
+        raise ValueError(f"[fit] expected validation_split in (0, 1). Received: {share!r}.")
+
+    def cut(a: Any, first: bool, at: int) -> Any:
+        if a is None:
+            return None
+        if isinstance(a, (tuple, list)) and _all_arrays(a):
+            return tuple(cut(b, first, at) for b in a)
+        return a[:at] if first else a[at:]
+
+    x = data[0]
+    inner = x[0] if isinstance(x, (tuple, list)) and _all_arrays(x) else x
+    try:
+        n = len(inner)
+    except TypeError:
+        raise DTypeError("[fit] validation_split needs arrays. help: pass validation_data instead.") from None
+    at = n - int(n * share)
+    if at in (0, n):
+        raise ValueError(f"[fit] validation_split={share} of {n} samples leaves one part empty.")
+    first = tuple(cut(a, True, at) for a in data)
+    return first, tuple(cut(a, False, at) for a in data)

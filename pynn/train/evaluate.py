@@ -1,0 +1,78 @@
+"""Running a trained model: predict and evaluate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pynn.errors import DataError
+from pynn.graph import no_grad
+from pynn.tensor import Tensor
+from pynn.train.callbacks import CallbackList
+from pynn.train.data import Data
+from pynn.train.trainer import Trainer
+
+__all__ = ["evaluate", "measure", "predict"]
+
+ROWS = 256  # rows per pass where the caller does not say
+
+
+def _rows(place: str, batch_size: int | None) -> int:
+    if batch_size is None:
+        return ROWS
+    if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise ValueError(
+            f"[{place}] expected batch_size to be a positive integer. Received: batch_size={batch_size!r}."
+        )
+    return int(batch_size)
+
+
+def measure(trainer: Trainer, data: Data, eagerly: bool = False, batch_size: int = ROWS) -> dict[str, float]:
+    """Return loss and metrics of a model on data."""
+    out = trainer.run_forward(data.xs, batch_size, activate=False, eagerly=eagerly)
+    with no_grad():
+        z = Tensor.state(out)
+        w = None if data.w is None else Tensor.state(data.w)
+        loss = trainer.penalties(trainer.loss(z, Tensor.state(data.y), w))
+        predictions = trainer.activate(z).view()
+    logs = {"loss": float(loss.item())}
+    for metric in trainer.metrics:
+        metric.reset()
+        metric.update(data.y, predictions, data.w)
+        logs[metric.name] = metric.result()
+    return logs
+
+
+def evaluate(
+    model: Any, x: Any, y: Any, batch_size: int | None, sample_weight: Any, verbose: Any, callbacks: Any = None
+) -> dict[str, float]:
+    """Return loss and metrics; see Module.evaluate."""
+    trainer = model._need_trainer("evaluate")
+    rows = _rows("evaluate", batch_size)
+    if y is None and isinstance(x, (tuple, list)) and len(x) in (2, 3):
+        x, y, sample_weight = x[0], x[1], x[2] if len(x) == 3 else sample_weight
+    data = trainer.data(x, y, sample_weight, place="evaluate")
+    hooks = CallbackList(callbacks, model=model, verbose=0)
+    hooks.on_test_begin()
+    logs = measure(trainer, data, trainer.run_eagerly, rows)
+    hooks.on_test_end(logs)
+    if verbose:
+        print("  ".join(f"{key}: {value:.4f}" for key, value in logs.items() if isinstance(value, float)))
+    return logs
+
+
+def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, callbacks: Any = None) -> np.ndarray:
+    """Return outputs; see Module.predict."""
+    rows = _rows("predict", batch_size)
+    trainer = model._trainer
+    if trainer is None:
+        model._require_built("predict")
+        trainer = model._trainer = Trainer(model, "sgd", "mse", (), None, False)
+    elif not model.built:
+        raise DataError("[predict] the model has no weights yet. help: call fit or build(input_shape) first.")
+    hooks = CallbackList(callbacks, model=model, verbose=0)
+    hooks.on_predict_begin()
+    out = trainer.run_forward(trainer.inputs(x, "predict"), rows, activate=True, eagerly=trainer.run_eagerly)
+    hooks.on_predict_end()
+    return out

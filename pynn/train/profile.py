@@ -1,0 +1,149 @@
+"""Where the time of a training step goes, instruction by instruction."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pynn.ops.common import size
+
+__all__ = ["Profile", "profile"]
+
+
+@dataclass
+class Row:
+    """One instruction: seconds are of one run."""
+
+    op: str
+    layer: str
+    shape: tuple[int, ...]
+    seconds: float
+    flops: float
+    bytes: int
+
+    @property
+    def gflops(self) -> float:
+        """Billions of floating-point operations per second (0 where they are not counted)."""
+        return self.flops / self.seconds / 1e9 if self.seconds else 0.0
+
+    @property
+    def gbytes(self) -> float:
+        """Billions of bytes read and written per second."""
+        return self.bytes / self.seconds / 1e9 if self.seconds else 0.0
+
+
+@dataclass
+class Profile:
+    """The instructions of a step with their mean times.
+
+    Attributes
+    ----------
+    rows : list of Row
+    seconds : float
+        The sum over the instructions.
+    arena_bytes : int
+        Memory for all temporaries of the step.
+    """
+
+    rows: list[Row]
+    seconds: float
+    arena_bytes: int
+
+    def table(self) -> list[list[str]]:
+        """Return the table as text, header first."""
+        head = ["op", "layer", "shape", "us", "GFLOP/s", "GB/s", "KB"]
+        body = [
+            [
+                row.op,
+                row.layer,
+                "x".join(map(str, row.shape)) or "1",
+                f"{row.seconds * 1e6:.2f}",
+                f"{row.gflops:.1f}" if row.flops else "",
+                f"{row.gbytes:.1f}",
+                f"{row.bytes / 1e3:.1f}",
+            ]
+            for row in self.rows
+        ]
+        moved = sum(row.bytes for row in self.rows)
+        flops = sum(row.flops for row in self.rows)
+        total = [
+            "total", "", "", f"{self.seconds * 1e6:.2f}", f"{flops / max(self.seconds, 1e-12) / 1e9:.1f}",
+            f"{moved / max(self.seconds, 1e-12) / 1e9:.1f}", f"{moved / 1e3:.1f}",
+        ]  # fmt: skip
+        return [head, *body, total]
+
+    def __str__(self) -> str:
+        table = self.table()
+        widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
+        lines = [
+            "  ".join(
+                cell.ljust(w) if i < 3 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in table
+        ]
+        return "\n".join([*lines, f"temporaries: {self.arena_bytes / 1e3:.1f} KB in one arena"])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in self.table())
+        return f"<table>{rows}</table>"
+
+
+def _nbytes(specs: tuple[Any, ...]) -> int:
+    return sum(size(spec[0]) * spec[1].itemsize for spec in specs if spec is not None)
+
+
+def profile(model: Any, x: Any, y: Any, batch_size: int, steps: int) -> Profile:
+    """Time training steps; see Module.profile."""
+    trainer = model._need_trainer("profile")
+    data = trainer.data(x, y)
+    n = min(batch_size, len(data))
+    keep_weights, keep_state, keep_step = (
+        model.get_weights(),
+        trainer.optimizer.state(),
+        int(trainer.slots.step.view()[0]),
+    )
+    perm = np.arange(len(data))
+    try:
+        trainer.slots.set(offset=0, rate=trainer.optimizer.rates(keep_step, 1))
+        trainer.run_steps(data, perm, n, 1, False, True)  # records the program if there is none
+        program = trainer.cache.get(trainer.key("train", data, n, trainer.layout, True, 0))
+        total = np.zeros(len(program))
+        for slot, array in enumerate([*data.arrays(), perm]):
+            program.bind(slot, array)
+        program.place(trainer.cache.arena.hold(program.arena_bytes))
+        for _ in range(steps):
+            trainer.slots.set(offset=0, cursor=0)
+            ns, _ = program.run_timed(1)
+            total += ns
+    finally:
+        model.set_weights(keep_weights)
+        trainer.optimizer.load_state(keep_state)
+        trainer.slots.set(step=keep_step, offset=0, cursor=0)
+    rows = [
+        Row(
+            instr.card.name,
+            instr.info.scope,
+            next((spec[0] for spec in instr.info.outs if spec is not None), ()),
+            seconds / steps / 1e9,
+            instr.info.flops,
+            _moved(instr, n),
+        )
+        for instr, seconds in zip(program.instrs, total, strict=True)
+    ]
+    return Profile(rows, float(total.sum() / steps / 1e9), program.arena_bytes)
+
+
+def _moved(instr: Any, n: int) -> int:
+    """Return bytes read and written; of a data set only the rows of the batch are read."""
+    info = instr.info
+    if instr.card.name in ("batch_rows", "batch_scaled"):
+        shape, dtype = info.inputs[0]
+        return _nbytes(info.outs) + n * size(shape[1:]) * dtype.itemsize
+    if instr.card.name == "log_loss":
+        return 64
+    return _nbytes(info.outs) + _nbytes(info.inputs)

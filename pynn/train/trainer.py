@@ -1,0 +1,325 @@
+"""What compile() makes: optimizer, loss, metrics, flat parameters, and the recorded steps of a model."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from pynn import config, losses, metrics, ops, optim
+from pynn.errors import DataError, NonFiniteError, ShapeError
+from pynn.flat import STEPS_PER_CALL, Flat, Slots
+from pynn.graph import failure, no_grad, state
+from pynn.nn.context import training
+from pynn.ops import steps
+from pynn.program import ProgramCache, record
+from pynn.tensor import Tensor
+from pynn.train.data import Data, as_inputs, check_finite, external, sample_weights
+
+__all__ = ["Trainer"]
+
+
+class Trainer:
+    """The compiled state of a model. One step is written once, in :meth:`_train_step`.
+
+    Run by hand it is eager execution; run once under a recorder it becomes a program, which every later batch of the
+    same shape replays.
+    """
+
+    def __init__(
+        self, model: Any, optimizer: Any, loss: Any, metric_list: Sequence[Any], seed: int | None, run_eagerly: bool
+    ):
+        if isinstance(metric_list, (str, metrics.Metric)) or callable(metric_list):
+            metric_list = [metric_list]
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
+            raise ValueError(f"[compile] expected an integer seed. Received: seed={seed!r}.")
+        self.model = model
+        self.optimizer = optim.get(optimizer)
+        self.loss = losses.get(loss)
+        self.metrics = [metrics.get(m) for m in metric_list]
+        self.seed = int(model._seed[0] if seed is None else seed)
+        self.run_eagerly = run_eagerly
+        if not model.built:
+            model.assign_seeds(self.seed)
+            if model._given_seed is None:
+                object.__setattr__(model, "_seed", [self.seed, *model._seed[1:]])
+        self.slots = Slots(self.seed)
+        self.cache = ProgramCache()
+        self.flat: Flat | None = None
+        self.flat_version = -1
+        self.sums = Tensor.state(np.zeros(2))  # loss * n, n
+        self.losses = Tensor.state(np.zeros(STEPS_PER_CALL))
+        self.hits = Tensor.state(np.zeros(2))
+        self.logits_layer = self._find_logits_layer()
+        for m in self.metrics:
+            if hasattr(m, "from_logits"):
+                m.from_logits = self.loss.from_logits and self.logits_layer is None
+
+    # Preparation
+
+    def _find_logits_layer(self) -> Any:
+        """Return the last layer if its softmax or sigmoid belongs to the loss."""
+        layers = getattr(self.model, "_layers", None)
+        last = layers[-1] if layers else self.model
+        wanted = getattr(self.loss, "activation", None)
+        return last if wanted is not None and getattr(last, "activation", None) == wanted else None
+
+    def inputs(self, x: Any, place: str) -> list[np.ndarray]:
+        """Return the model's inputs as checked arrays."""
+        return as_inputs(x, place, self.model.dtype, getattr(self.model, "takes_integers", False))
+
+    def data(self, x: Any, y: Any, weight: Any = None, class_weight: Any = None, place: str = "fit") -> Data:
+        """Check and convert data; builds the model if need be."""
+        xs = self.inputs(x, place)
+        for i, a in enumerate(xs):
+            check_finite(a, "x" if len(xs) == 1 else f"x[{i}]")
+        if y is None:
+            raise DataError(f"[{place}] expected targets. Received: y=None. help: call {place}(x, y).")
+        n = len(xs[0])
+        from pynn.tensor import to_array
+
+        y_array = to_array(y, place)
+        if y_array.ndim == 0 or len(y_array) != n:
+            length = "a single number" if y_array.ndim == 0 else f"{len(y_array)} targets"
+            raise ShapeError(f"[{place}] expected as many targets as samples. Received: {n} samples and {length}.")
+        check_finite(y_array, "y")
+        shape = (n, *self.output_shape(xs)[1:])
+        y_array = np.ascontiguousarray(self.loss.check_targets(y_array, shape))
+        if y_array.dtype.kind == "f" and y_array.dtype != self.model.dtype:
+            y_array = y_array.astype(self.model.dtype)
+        w = sample_weights(weight, n, self.model.dtype, place)
+        if class_weight is not None:
+            by_class = losses.class_weights_to_sample_weights(y_array, class_weight).astype(self.model.dtype)
+            w = by_class if w is None else w * by_class
+        self.flatten()
+        return Data(xs, y_array, w)
+
+    def output_shape(self, xs: list[np.ndarray]) -> tuple[int, ...]:
+        """Return the shape of the model's output for one row; builds the model."""
+        with no_grad(), training(False):
+            rows = [Tensor.state(a[:1] if a.dtype != np.uint8 else a[:1].astype(self.model.dtype)) for a in xs]
+            out = self.forward(rows)
+        if not isinstance(out, Tensor):
+            raise TypeError(f"[fit] expected forward() to return a tensor. Received: {type(out).__name__}.")
+        return out.shape
+
+    def flatten(self) -> None:
+        """Move the trainable parameters to one buffer, again whenever the set of them changed."""
+        version = self.model.version()
+        if self.flat is not None and version == self.flat_version:
+            return
+        parameters = self.model.parameters()
+        kept = self.flat is not None and [id(t) for t in parameters] == [id(t) for t in self.flat.tensors]
+        if not kept:
+            if not parameters:
+                raise DataError("[fit] the model has no trainable parameters. help: set layer.trainable = True.")
+            frozen = [w for _, w in self.model.named_parameters() if not any(w is p for p in parameters)]
+            for weight in frozen:
+                weight.requires_grad, weight._dest = False, None
+            self.flat = Flat(parameters)
+            self.optimizer.build(self.flat)
+        self.flat_version = version
+        self.cache.clear()
+
+    # One step
+
+    @contextlib.contextmanager
+    def mode(self, train: bool) -> Iterator[None]:
+        """Set the training flag and let the loss apply the last activation."""
+        before, state.logits_of = state.logits_of, self.logits_layer
+        try:
+            with training(train, self.slots if train else None):
+                yield
+        finally:
+            state.logits_of = before
+
+    def forward(self, xs: list[Tensor], train: bool = False) -> Any:
+        """Return the model's output (logits, if the loss applies the last activation)."""
+        with self.mode(train):
+            return self.model(*xs)
+
+    def activate(self, z: Tensor) -> Tensor:
+        """Apply the last activation, if the loss normally does."""
+        if self.logits_layer is None:
+            return z
+        return self.logits_layer._function(z)
+
+    def penalties(self, loss: Tensor) -> Tensor:
+        """Return the loss plus the regularizers of all trainable weights."""
+        for module in self.model.modules():
+            for key, regularizer in module._regularizers.items():
+                loss = ops.add(loss, regularizer(module._weights[key]))
+        return loss
+
+    def _train_step(self, tensors: list[Tensor], perm: Tensor, n: int, check: bool) -> None:
+        """One training step: fetch, forward, loss, backward, update. Everything goes through execute()."""
+        slots, dtype = self.slots, self.model.dtype
+        data = self._named(tensors)
+        xs = [steps.batch(x, perm, slots, n, dtype) for x in data["xs"]]
+        y = steps.batch(data["y"], perm, slots, n, dtype) if data["y"].dtype != np.uint8 else data["y"]
+        w = steps.batch(data["w"], perm, slots, n, dtype) if data["w"] is not None else None
+        out = self.forward(xs, train=True)
+        loss = self.penalties(self.loss(out, y, w))
+        steps.log_loss(loss, n, slots, self.sums, self.losses, check)
+        if self.counted is not None:
+            kind, threshold = self._counting(out, y)
+            steps.count_correct(out.detach(), y, w, self.hits, kind, threshold)
+        if data["predictions"] is not None:
+            with no_grad():
+                steps.store_rows(self.activate(out.detach()), slots, data["predictions"])
+        loss.backward()
+        assert self.flat is not None
+        for t in self.flat.tensors:  # a parameter that this step did not use has gradient 0
+            if t.grad is None or t.grad.buffer is not t._dest.buffer:  # type: ignore[union-attr]
+                t.grad = ops.zeros(t.shape, t.dtype, out=t._dest)
+        self.optimizer.apply(self.flat, slots)
+        for module in self.model.modules():
+            for key, constraint in module._constraints.items():
+                constraint.apply(module._weights[key])
+        for t in self.flat.tensors:
+            t.grad = None if state.recorder is not None else t.grad
+        steps.advance(slots, 1, n)
+
+    def _named(self, tensors: list[Tensor]) -> dict[str, Any]:
+        """Name the input slots, which stand in the order of Data.arrays()."""
+        layout, rest = self.layout, list(tensors)
+        xs = [rest.pop(0) for _ in range(layout[0])]
+        y = rest.pop(0)
+        w = rest.pop(0) if layout[1] else None
+        return {"xs": xs, "y": y, "w": w, "predictions": rest.pop(0) if layout[2] else None}
+
+    @property
+    def counted(self) -> Any:
+        """The metric that the program itself counts: plain accuracy."""
+        return next((m for m in self.metrics if type(m) is metrics.Accuracy), None)
+
+    @property
+    def logged(self) -> list[Any]:
+        """The metrics that are computed from all predictions at the end of an epoch."""
+        return [m for m in self.metrics if m is not self.counted]
+
+    def _counting(self, out: Tensor, y: Tensor) -> tuple[int, float]:
+        if y.dtype.kind == "i":
+            return steps.ARGMAX_LABELS, 0.0
+        if out.ndim > 1 and out.shape[-1] > 1 and self.loss.activation != "sigmoid":
+            return steps.ARGMAX_ROWS, 0.0
+        logits = self.logits_layer is not None or self.loss.from_logits
+        return steps.THRESHOLD, 0.0 if logits else 0.5
+
+    # Many steps
+
+    def key(self, kind: str, data: Data, n: int, *more: Hashable) -> Hashable:
+        """Return all that a program depends on."""
+        shapes = tuple((a.shape[1:], a.dtype.str) for a in data.arrays())
+        return (
+            kind,
+            n,
+            shapes,
+            self.model.version(),
+            config.version(),
+            self.optimizer.config(),
+            self.loss.config(),
+            *more,
+        )
+
+    def run_steps(self, data: Data, perm: np.ndarray, n: int, count: int, eagerly: bool, check: bool) -> None:
+        """Make `count` updates on batches of n rows, from slots.offset on; slots.rate holds the learning rates."""
+        self.flatten()
+        self.layout = (len(data.xs), data.w is not None, data.predictions is not None)
+        arrays = [*data.arrays(), perm]
+        self.slots.set(cursor=0)
+        try:
+            if eagerly:
+                tensors = [external(a) for a in arrays]
+                for _ in range(count):
+                    self._train_step(tensors[:-1], tensors[-1], n, check)
+                return
+            key = self.key("train", data, n, self.layout, check, len(perm) if data.predictions is not None else 0)
+            program = self.cache.get(key)
+            if program is None:
+                tensors = [external(a) for a in arrays]
+                with record(*tensors) as recorder:
+                    self._train_step(tensors[:-1], tensors[-1], n, check)
+                program = self.cache.add(key, recorder)
+                count -= 1
+            self._replay(program, arrays, count)
+        except NonFiniteError:
+            raise self._where_not_finite(data, perm, n) from None
+
+    def _replay(self, program: Any, arrays: list[np.ndarray], count: int) -> None:
+        for slot, array in enumerate(arrays):
+            program.bind(slot, array)
+        if count:
+            _, status = self.cache.run(program, count)
+            if status:
+                raise failure(status, program.instrs[program.failed_at])
+
+    def _where_not_finite(self, data: Data, perm: np.ndarray, n: int) -> NonFiniteError:
+        """Find the layer: parameters are those before the bad batch, and random numbers are the same again."""
+        start = int(self.slots.offset.view()[0])
+        found: list[str] = []
+
+        def look(module: Any, out: Any) -> None:
+            if not found and isinstance(out, Tensor) and not np.isfinite(out.view()).all():
+                found.append(module.name)
+
+        state.observer = look
+        try:
+            with no_grad():
+                rows = perm[start : start + n]
+                dtype = self.model.dtype
+                xs = [(a[rows] / dtype.type(255)).astype(dtype) if a.dtype == np.uint8 else a[rows] for a in data.xs]
+                self.forward([Tensor.state(a) for a in xs], train=True)
+        finally:
+            state.observer = None
+        place = f"layer {found[0]!r}" if found else "the loss"
+        return NonFiniteError(
+            f"[fit] the loss is not finite in batch {start // max(n, 1)}: {place} is the first place with a NaN or an "
+            "infinite value. The update was not made. help: lower the learning rate, clip gradients "
+            "(clip_norm=1.0), or scale the inputs; check_finite=False goes on regardless."
+        )
+
+    # Predictions
+
+    def run_forward(self, xs: list[np.ndarray], batch_size: int, activate: bool, eagerly: bool = False) -> np.ndarray:
+        """Return the outputs for all rows, computed in passes of batch_size."""
+        n = len(xs[0])
+        shape = self.output_shape(xs)
+        out = np.empty((n, *shape[1:]), self.model.dtype)
+        perm = np.arange(n)
+        self.slots.set(offset=0, cursor=0)
+        saved = self.slots.step.view()[0]
+        data = Data(xs, out)
+        done = 0
+        while done < n:
+            rows = min(batch_size, n - done)
+            count = max(1, (n - done) // batch_size) if rows == batch_size else 1
+            self._forward_pass(data, perm, rows, count, activate, eagerly)
+            done += rows * count
+        self.slots.set(step=saved)
+        return out
+
+    def _forward_step(self, tensors: list[Tensor], n: int, activate: bool) -> None:
+        *xs, out, perm = tensors
+        with no_grad():
+            z = self.forward([steps.batch(x, perm, self.slots, n, self.model.dtype) for x in xs])
+            steps.store_rows(self.activate(z) if activate else z, self.slots, out)
+            steps.advance(self.slots, 0, n)
+
+    def _forward_pass(self, data: Data, perm: np.ndarray, n: int, count: int, activate: bool, eagerly: bool) -> None:
+        arrays = [*data.xs, data.y, perm]
+        key = self.key("forward", data, n, activate)
+        program = self.cache.get(key)
+        if program is None or eagerly:
+            tensors = [external(a) for a in arrays]
+            if eagerly:
+                for _ in range(count):
+                    self._forward_step(tensors, n, activate)
+                return
+            with record(*tensors) as recorder:
+                self._forward_step(tensors, n, activate)
+            program = self.cache.add(key, recorder)
+            count -= 1
+        self._replay(program, arrays, count)
