@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 LEARNING_RATE = {"sgd": 0.05, "adam": 1e-3}
-BATCHES = 16
+ELEMENTS = 1 << 23  # of x, at most
+MOST_STEPS = 128
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class Workload:
     def learning_rate(self) -> float:
         return LEARNING_RATE[self.optimizer]
 
+    @property
+    def steps(self) -> int:
+        """The steps of one pass over the data."""
+        return min(MOST_STEPS, ELEMENTS // (self.batch * self.sizes[0]))
+
     def flops(self) -> int:
         """Multiply-adds of one step count two: forward, dw, and dx of all layers but the first."""
         layers = [2 * self.batch * a * b for a, b in zip(self.sizes, self.sizes[1:], strict=False)]
@@ -36,7 +42,7 @@ class Workload:
     def data(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows of noise labelled by a random linear teacher: x float32 [n, in], y int64 [n]."""
         rng = np.random.default_rng(0)
-        n, inputs, classes = BATCHES * self.batch, self.sizes[0], self.sizes[-1]
+        n, inputs, classes = self.steps * self.batch, self.sizes[0], self.sizes[-1]
         x = rng.standard_normal((n, inputs), dtype=np.float32)
         teacher = rng.standard_normal((inputs, classes), dtype=np.float32)
         return x, (x @ teacher).argmax(axis=1).astype(np.int64)

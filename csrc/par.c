@@ -1,39 +1,34 @@
-/* Splitting work over threads: the only mention of OpenMP in C. */
+/* Splitting work over threads: how many, and by whom. The only mention of OpenMP in C: its limits are obeyed (so that
+ * OMP_NUM_THREADS and threadpoolctl work), and where there is no pool of our own it does the work. */
 #include "par.h"
 
 #ifdef _OPENMP
 #include <omp.h>
 #endif
-#if !defined(_WIN32)
-#include <pthread.h>
-#endif
+
+#include "pool.h"
 
 /* Work below this many nanoseconds per thread costs more to hand over than to do. */
 #define PN_MIN_COST 12000.0
 
 static int user_threads = 0;    /* 0: the default below */
 static int default_threads = 1; /* set once at import, from affinity, quota and cores */
-static int omp_limit = 1;       /* OpenMP's own limit at import; lowered later by threadpoolctl and the like */
-static volatile int pool_used = 0;
-static volatile int forked = 0;
+static int omp_limit = 0;       /* OpenMP's own limit at import; lowered later by threadpoolctl and the like */
 
-#if !defined(_WIN32)
-/* GNU OpenMP's worker threads do not survive fork, and waiting for them would hang: the child works alone. */
-static void after_fork_in_child(void) {
-    if (pool_used) forked = 1;
-}
+/* Chunks of one parallel piece of work never start another. */
+#if defined(_MSC_VER)
+static __declspec(thread) int inside = 0;
+#else
+static __thread int inside = 0;
 #endif
 
-void pn_threads_init(int n) {
+void pn_threads_init(int n, int asked) {
     default_threads = n < 1 ? 1 : n;
 #ifdef _OPENMP
     omp_limit = omp_get_max_threads();
-    if (omp_limit < default_threads) default_threads = omp_limit;
+    if (!asked && omp_limit < default_threads) default_threads = omp_limit;
 #else
-    default_threads = 1;
-#endif
-#if !defined(_WIN32)
-    pthread_atfork(NULL, NULL, after_fork_in_child);
+    (void)asked;
 #endif
 }
 
@@ -48,42 +43,61 @@ int pn_has_openmp(void) {
 void pn_set_threads(int n) { user_threads = n; }
 
 int pn_get_threads(void) {
-#ifdef _OPENMP
     int n = user_threads > 0 ? user_threads : default_threads;
+#ifdef _OPENMP
     int limit = omp_get_max_threads();
-    if (forked || omp_in_parallel()) return 1;
-    return limit < omp_limit && limit < n ? limit : n;
-#else
+    if (omp_in_parallel()) return 1;
+    if (limit < omp_limit && limit < n) n = limit;
+#elif !defined(PN_POOL)
+    n = 1;
+#endif
+    return inside ? 1 : n;
+}
+
+typedef struct guarded {
+    pn_range_fn fn;
+    void *ctx;
+} guarded;
+
+static void run_inside(void *ctx, i64 lo, i64 hi, int ith) {
+    const guarded *g = (const guarded *)ctx;
+    inside = 1;
+    g->fn(g->ctx, lo, hi, ith);
+    inside = 0;
+}
+
+/* Returns 0 if the work is to be done by the caller alone. */
+static int run_threads(i64 n, i64 chunk, int threads, pn_range_fn fn, void *ctx) {
+    guarded g;
+    g.fn = fn;
+    g.ctx = ctx;
+#ifdef PN_POOL
+    return pn_pool_run(n, chunk, threads, run_inside, &g);
+#elif defined(_OPENMP)
+    i64 c, chunks = (n + chunk - 1) / chunk;
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (c = 0; c < chunks; c++) {
+        i64 lo = c * chunk;
+        run_inside(&g, lo, lo + chunk < n ? lo + chunk : n, omp_get_thread_num());
+    }
     return 1;
+#else
+    (void)n;
+    (void)chunk;
+    (void)threads;
+    return 0;
 #endif
 }
 
 void pn_for(i64 n, i64 chunk, double cost, int nth, pn_range_fn fn, void *ctx) {
-    i64 chunks = (n + chunk - 1) / chunk;
     if (n <= 0) return;
-#ifdef _OPENMP
-    if (chunks > 1 && nth > 1 && cost > 2 * PN_MIN_COST) {
+    if (n > chunk && nth > 1 && cost > 2 * PN_MIN_COST) {
+        i64 chunks = (n + chunk - 1) / chunk;
         int want = pn_get_threads();
         if (want > nth) want = nth;
         if (want > chunks) want = (int)chunks;
         if (want > cost / PN_MIN_COST) want = (int)(cost / PN_MIN_COST);
-        if (want > 1) {
-            i64 c;
-            pool_used = 1;
-#pragma omp parallel for schedule(static) num_threads(want)
-            for (c = 0; c < chunks; c++) {
-                i64 lo = c * chunk, hi = lo + chunk < n ? lo + chunk : n;
-                fn(ctx, lo, hi, omp_get_thread_num());
-            }
-            return;
-        }
+        if (want > 1 && run_threads(n, chunk, want, fn, ctx)) return;
     }
-#else
-    (void)cost;
-    (void)nth;
-#endif
-    for (i64 c = 0; c < chunks; c++) {
-        i64 lo = c * chunk, hi = lo + chunk < n ? lo + chunk : n;
-        fn(ctx, lo, hi, 0);
-    }
+    for (i64 lo = 0; lo < n; lo += chunk) fn(ctx, lo, lo + chunk < n ? lo + chunk : n, 0);
 }

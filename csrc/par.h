@@ -13,9 +13,9 @@ typedef void (*pn_range_fn)(void *ctx, i64 lo, i64 hi, int ith);
  * At most `nth` threads take part. */
 void pn_for(i64 n, i64 chunk, double cost, int nth, pn_range_fn fn, void *ctx);
 
-void pn_threads_init(int n); /* once, at import: the default number of threads */
-void pn_set_threads(int n);  /* what the user asked for; 0 returns to the default */
-int pn_get_threads(void);    /* what a kernel may use now: 1 in a forked child and inside a parallel region */
+void pn_threads_init(int n, int asked); /* once, at import: the default number; OpenMP's limit holds unless asked for */
+void pn_set_threads(int n); /* what the user asked for; 0 returns to the default */
+int pn_get_threads(void);   /* what a kernel may use now: 1 inside a parallel region */
 int pn_has_openmp(void);
 
 #endif

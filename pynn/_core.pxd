@@ -57,7 +57,7 @@ cdef extern from "pn.h" nogil:
     const char *pn_kernel_name(i64 i)
 
 cdef extern from "par.h" nogil:
-    void pn_threads_init(int n)
+    void pn_threads_init(int n, int asked)
     void pn_set_threads(int n)
     int pn_get_threads()
     int pn_has_openmp()

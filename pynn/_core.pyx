@@ -188,9 +188,11 @@ cdef class Instr:
         return status
 
     def drop_scratch(self):
-        """Free the scratch memory: a program books its own."""
+        """Free the scratch memory: a program books its own. Tells whether nobody wrote outside it."""
+        intact = self.scratch is None or self.scratch.guards_intact()
         self.scratch = None
         self.c.scratch = NULL
+        return intact
 
     def forget(self, set operands):
         """Let go of these operands' buffers, which a program has placed elsewhere."""
@@ -309,9 +311,9 @@ def isa_name(int isa):
     return pn_isa_name(isa).decode()
 
 
-def threads_init(int n):
-    """Set the default number of threads, once."""
-    pn_threads_init(n)
+def threads_init(int n, bint asked):
+    """Set the default number of threads, once; unless the user asked for it, OpenMP's own limit holds."""
+    pn_threads_init(n, asked)
 
 
 def set_threads(int n):

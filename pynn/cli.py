@@ -109,9 +109,9 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _table(recipes: Sequence[Recipe], shows_width: int = 46, data_width: int = 28) -> str:
-    rows = [("recipe", ["what it shows"], ["data"], "expected")]
+    rows = [("recipe", ["what it shows"], ["data"], "test accuracy to expect")]
     for recipe in recipes:
-        expected = f"{recipe.expected:.1%} of the test part in {recipe.epochs} epochs"
+        expected = f"{recipe.expected:.1%} in {recipe.epochs} epochs"
         shows, data = textwrap.wrap(recipe.shows, shows_width), textwrap.wrap(recipe.data, data_width)
         rows.append((recipe.name, shows, data, expected))
     name_width = max(len(row[0]) for row in rows)

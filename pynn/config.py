@@ -63,7 +63,7 @@ def _chosen_isa() -> int:
     return ISA_NAMES.index(asked)
 
 
-_core.threads_init(_default_threads())
+_core.threads_init(_default_threads(), bool(os.environ.get("PYNN_NUM_THREADS")))
 _core.set_guards(_debug)
 _isa = _chosen_isa()
 

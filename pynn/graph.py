@@ -153,7 +153,7 @@ def execute(
     ):
         node = Node(card, inputs, tuple(None if y is None else y.detach() for y in outs), attrs)
         for i, y in enumerate(outs):
-            if y is not None and y.dtype in FLOATS:
+            if y is not None and y.dtype in FLOATS and i not in card.hidden:
                 y.node, y.index, y.requires_grad = node, i, True
     return outs
 
@@ -187,7 +187,8 @@ def _run(card: Card, low: Any, outs: tuple[Any, ...], args: tuple[Any, ...], sal
         info,
     )
     status = instr.run()
-    instr.drop_scratch()
+    if not instr.drop_scratch():
+        raise MemoryError(f"[{card.name}] wrote outside its scratch memory")
     if status:
         raise failure(status, instr)
     if state.recorder is not None:
@@ -312,7 +313,7 @@ def _node_backward(
         if kept is not None and dys[i] is not None:
             kept.grad = dys[i].detach()  # type: ignore[union-attr]
     for i, dy in enumerate(dys):
-        if dy is None and node.outs[i] is not None:
+        if dy is None and node.outs[i] is not None and i not in node.card.hidden:
             dys[i] = ops.zeros(node.outs[i].shape, node.outs[i].dtype)
         if (id(node), i) not in wanted:
             grads.pop((id(node), i), None)
@@ -392,6 +393,16 @@ def backward(out: Tensor, gradient: Any = None) -> None:
         target.grad = found
 
 
+def _variable(x: Any) -> Tensor:
+    """Return an argument to differentiate by as a tensor."""
+    x = x if isinstance(x, Tensor) else tensor(x)
+    if x.dtype not in FLOATS:
+        raise DTypeError(
+            f"[grad] only floating-point arguments have gradients. Received: dtype={x.dtype}. help: pass 2.0, not 2."
+        )
+    return x
+
+
 def grad(f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     """Return the function that computes the gradient of a scalar function.
 
@@ -422,20 +433,25 @@ def grad(f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callab
         from pynn import ops
 
         full = list(args)
-        nested = False
+        fresh = set()
         for i in numbers:
-            x = full[i] if isinstance(full[i], Tensor) else tensor(full[i])
-            nested = nested or (state.grad_enabled and x.requires_grad)
-            if not (state.grad_enabled and x.requires_grad):
+            x = _variable(full[i])
+            if state.grad_enabled and x.requires_grad:
+                x = ops.reshape(x, x.shape)  # a variable of its own: f may also see x from outside, or twice
+            else:
                 x = x.detach()
                 x.requires_grad = True
+                fresh.add(id(x))
             full[i] = x
         before, state.grad_enabled = state.grad_enabled, True
         try:
             out = f(*full, **kwargs)
             if not isinstance(out, Tensor):
                 raise TypeError(f"[grad] expected the function to return a tensor. Received: {type(out).__name__}.")
-            found = gradients(out, _cotangent(out, None), [full[i] for i in numbers], create_graph=nested)
+            # Whatever else the result depends on may be differentiated by later, in an enclosing grad().
+            others = (x for node in _reachable(out) for x in node.inputs if isinstance(x, Tensor) and x.node is None)
+            outer = before and any(x.requires_grad and id(x) not in fresh for x in others)
+            found = gradients(out, _cotangent(out, None), [full[i] for i in numbers], create_graph=outer)
         finally:
             state.grad_enabled = before
         result = tuple(
@@ -468,7 +484,7 @@ def jacobian(f: Callable[[Tensor], Tensor], x: Any) -> Tensor:
     array([[2., 0.],
            [0., 4.]], dtype=float32)
     """
-    at = (x if isinstance(x, Tensor) else tensor(x)).detach()
+    at = _variable(x).detach()
     at.requires_grad = True
     y = f(at)
     rows = np.zeros((y.size, at.size), dtype=at.dtype)

@@ -322,11 +322,13 @@ class Tensor:
 
     def reshape(self, *shape: Any) -> Tensor:
         """Return the same memory with another shape; one size may be -1."""
-        return _ops().reshape(self, shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
+        listed = len(shape) == 1 and not isinstance(shape[0], (int, np.integer))
+        return _ops().reshape(self, shape[0] if listed else shape)
 
-    def transpose(self, *axes: int) -> Tensor:
+    def transpose(self, *axes: Any) -> Tensor:
         """Return a copy with permuted axes (reversed by default)."""
-        return _ops().transpose(self, axes or None)
+        listed = len(axes) == 1 and not isinstance(axes[0], (int, np.integer))
+        return _ops().transpose(self, axes[0] if listed else axes or None)
 
     @property
     def T(self) -> Tensor:
@@ -378,8 +380,9 @@ def to_array(data: Any, place: str, dtype: np.dtype | None = None) -> np.ndarray
     if not array.dtype.isnative:
         note_once(f"[{place}] a big-endian array was converted to native byte order.")
         array = array.astype(given.newbyteorder("="))
-    if dtype is not None and array.dtype != dtype and array.dtype.kind in "fiub":
-        array = array.astype(dtype)
+    if dtype is not None:
+        if array.dtype != dtype and array.dtype.kind in "fiub":
+            array = array.astype(dtype)
     elif array.dtype == np.float64 and listed:
         array = array.astype(np.float32)  # Python numbers are float32 by default
     elif array.dtype == np.float16:
@@ -424,7 +427,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     --------
     >>> import pynn
     >>> pynn.tensor([[1, 2], [3, 4]], dtype="float32").sum(axis=0)
-    Tensor([4., 6.], dtype=float32, made by sum)
+    Tensor([4., 6.], dtype=float32)
     """
     array = to_array(data, "tensor", None if dtype is None else as_dtype(dtype))
     if array.ndim > MAX_RANK:

@@ -144,7 +144,7 @@ def test_digits_from_end_to_end(command, tmp_path):
     assert (result["epochs"], result["seed"], result["threads"]) == (2, 5, 1)
     assert (result["version"], result["parameters"]) == (pynn.__version__, 64 * 64 + 64 + 64 * 10 + 10)
     assert result["train_seconds"] > 0
-    rows = list(csv.DictReader((out / "history.csv").open()))
+    rows = list(csv.DictReader((out / "history.csv").read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["0", "1"]
     assert float(rows[1]["val_accuracy"]) == pytest.approx(result["test"]["accuracy"])
     assert all((out / name).read_bytes().startswith(b"\x89PNG") for name in FILES if name.endswith(".png"))
@@ -176,7 +176,7 @@ def test_xor_shows_the_failure_and_the_success(command, tmp_path):
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["test"]["accuracy"] >= 0.99
-    assert 0.4 <= result["details"]["perceptron"]["accuracy"] <= 0.8
+    assert 0.2 <= result["details"]["perceptron"]["accuracy"] <= 0.8
     assert "perceptron: test accuracy" in done.stdout
     assert {path.name for path in (tmp_path / "out").iterdir()} == {*FILES, "frontier.png"}
 

@@ -1,5 +1,8 @@
 """Cards and kernels fit together: no kernel without a card, no card without kernel, reference and samples."""
 
+import importlib
+import pkgutil
+
 import numpy as np
 import pytest
 
@@ -8,6 +11,9 @@ from pynn import _core, config, testing
 from pynn.graph import execute
 from pynn.ops.card import CARDS, COMPOSITES, Card, Lowered, Sample, Spec, register
 from pynn.tensor import DTYPE_INDEX, FLOATS
+
+for module in pkgutil.iter_modules(pynn.ops.__path__):
+    importlib.import_module(f"pynn.ops.{module.name}")
 
 ISAS = range(3)
 COMPUTING = sorted(name for name, card in CARDS.items() if card.kernel)
@@ -159,3 +165,19 @@ def test_a_result_that_depends_on_the_threads_is_found():
     if _core.has_openmp():
         with pytest.raises(AssertionError, match="2 threads"):
             testing.check_threads(card)
+
+
+def test_one_wrong_element_among_many_is_found():
+    """Inputs with many elements are moved in random directions, to which every element contributes."""
+
+    def infer(x):
+        return Lowered((Spec(x.shape, x.dtype),), (x.size,))
+
+    def vjp(g, dy):
+        mask = np.ones(g.inputs[0].shape)
+        mask[3, 17] = 0.99
+        return (dy * g.outs[0] * mask.astype(dy.dtype),)
+
+    wrong = Card("my_exp", infer, "exp_fwd", vjp=vjp, samples=lambda r: iter([Sample((r(50, 60),))]))
+    with pytest.raises(AssertionError, match="gradient by input 0"):
+        testing.check_gradients(wrong)

@@ -17,7 +17,7 @@
 #include "par.h"
 #include "simd.h"
 
-enum { SMX_SMALL = 8, SMX_CHUNK = 4096 };
+enum { SMX_SMALL = 16, SMX_CHUNK = 4096 };
 
 static const real smx_ones[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
@@ -91,27 +91,12 @@ static inline void smx_scale(real *y, i64 C, real k) {
     if (c < C) vstoren(y + c, vmul(vloadn(y + c, C - c), f), C - c);
 }
 
-/* y = softmax(x) of one row of more than SMX_SMALL elements; returns the sum of exponentials, the maximum in *top. */
+/* y = softmax(x) of one row; returns the sum of exponentials, the maximum in *top. */
 static inline real smx_row(real *y, const real *x, i64 C, real *top) {
-    if (C <= VW) { /* the row stays in a register */
-        const mask in = C < VW ? smx_first(C) : vle(vset(0), vset(0));
-        const vec v = C < VW ? vloadn(x, C) : vload(x);
-        const real m = vhmax(vsel(in, v, vset(-INFINITY)));
-        const vec e = vsel(in, vexp(vsub(v, vset(m))), vset(0));
-        const real s = vhsum(e);
-        const vec p = vmul(e, vset(1 / s));
-        if (C < VW)
-            vstoren(y, p, C);
-        else
-            vstore(y, p);
-        *top = m;
-        return s;
-    } else {
-        const real m = smx_max(x, C), s = smx_exp(y, x, C, m);
-        smx_scale(y, C, 1 / s);
-        *top = m;
-        return s;
-    }
+    const real m = smx_max(x, C), s = smx_exp(y, x, C, m);
+    smx_scale(y, C, 1 / s);
+    *top = m;
+    return s;
 }
 
 static void softmax_fwd_range(void *ctx, i64 r, i64 hi, int ith) {

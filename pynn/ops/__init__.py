@@ -23,6 +23,18 @@ from pynn.ops.activation import (
 )
 from pynn.ops.card import CARDS, COMPOSITES
 from pynn.ops.dense import dense
+from pynn.ops.entropy import cross_entropy, kl_divergence
+from pynn.ops.loss import (
+    binary_cross_entropy,
+    hinge,
+    huber,
+    mae,
+    mse,
+    mse_half,
+    poisson,
+    squared_hinge,
+    weighted_mean,
+)
 from pynn.ops.math import (
     add,
     div,
@@ -38,5 +50,8 @@ from pynn.ops.math import (
     sub,
     where,
 )
+from pynn.ops.optim import clip_norm, clip_value, max_norm, penalty
+from pynn.ops.random import dropout, normal, uniform
 from pynn.ops.reduce import argmax, max, mean, min, sum, var
 from pynn.ops.shape import cast, concat, copy, expand, eye_rows, gather, ones, reshape, slice, transpose, zeros
+from pynn.ops.softmax import log_softmax, softmax

@@ -466,13 +466,13 @@ def named(name: str) -> Any:
     ValueError
         If there is none, with the nearest known name.
     """
-    from pynn.ops import softmax as soft
+    from pynn.ops.softmax import log_softmax, softmax
 
     known = {
         f.__name__: f
         for f in (
             abs, elu, exp, gelu, leaky_relu, linear, relu, selu, sigmoid, silu, softplus, square, step, tanh,
-            soft.softmax, soft.log_softmax,
+            softmax, log_softmax,
         )
     } | {"swish": silu, "hard_step": step}  # fmt: skip
     if name not in known:

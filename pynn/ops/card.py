@@ -65,11 +65,15 @@ class Lowered(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """Inputs for a test: arrays (float ones are differentiated) and attributes."""
+    """Inputs for a test: arrays (float ones take the dtype under test, and are differentiated) and attributes.
+
+    A tensor among the inputs or the state keeps its dtype.
+    """
 
     inputs: tuple[Any, ...]
     attrs: dict[str, Any] = {}  # noqa: RUF012  (never written)
     smooth: bool = True  # False: compare values only, not gradients (a kink is near)
+    state: tuple[Any, ...] = ()  # what a mutating op updates, before it does; its ref takes these after the inputs
 
 
 @dataclass
@@ -110,6 +114,7 @@ class Card:
     mutates: bool = False  # the "outputs" are existing state that the kernel updates
     effect: bool = False  # keep it in a program even if nobody reads its outputs
     differentiable: bool = True
+    hidden: tuple[int, ...] = ()  # outputs kept for the gradient alone: none flows into them
     ref: Callable[..., Any] | None = None
     samples: Callable[..., Iterator[Sample]] | None = None
     errors: Callable[..., Iterator[tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]]] | None = None

@@ -26,11 +26,11 @@ def size(shape: Sequence[int]) -> int:
 
 
 def as_tensor(x: Any, like: Tensor | None = None) -> Tensor:
-    """Return x as a tensor; a Python number takes the dtype of `like`."""
+    """Return x as a tensor; a number (Python's or NumPy's) takes the dtype of `like`."""
     if isinstance(x, Tensor):
         return x
-    if like is not None and isinstance(x, (int, float)) and not isinstance(x, bool):
-        if isinstance(x, float) and like.dtype not in FLOATS:
+    if like is not None and isinstance(x, (int, float, np.integer, np.floating)) and not isinstance(x, bool):
+        if isinstance(x, (float, np.floating)) and like.dtype not in FLOATS:
             raise DTypeError(
                 f"a float cannot join a tensor of dtype {like.dtype}. Received: {x!r}. "
                 "help: convert the tensor first, x.astype('float32')."
@@ -67,6 +67,12 @@ def need_float(name: str, *xs: Tensor | None) -> None:
                 "help: convert one of them with .astype(...)."
             )
         dtype = x.dtype
+
+
+def need_rank(name: str, shape: Sequence[int]) -> None:
+    """Raise ShapeError if a result would have more dimensions than kernels lay out."""
+    if len(shape) > MAX_RANK:
+        raise ShapeError(f"[{name}] expected at most {MAX_RANK} dimensions. Received: shape={tuple(shape)}.")
 
 
 def need_same_dtype(name: str, a: Tensor, b: Tensor) -> None:

@@ -140,6 +140,7 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Return the mean over the axes (all by default)."""
     x = as_tensor(x)
+    need_float("mean", x)
     n = size([x.shape[a] for a in normal_axes("mean", axis, x.ndim)])
     if n == 0:
         raise ShapeError(f"[mean] expected at least one element. Received: shape={x.shape}.")

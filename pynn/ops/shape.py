@@ -10,7 +10,7 @@ import numpy as np
 from pynn.errors import DTypeError, ShapeError
 from pynn.graph import execute
 from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op, register
-from pynn.ops.common import INTS, Rng, as_tensor, broadcast_shape, contiguous_strides, merge_axes, pad6, size
+from pynn.ops.common import INTS, Rng, as_tensor, broadcast_shape, contiguous_strides, merge_axes, need_rank, pad6, size
 from pynn.tensor import DTYPE_INDEX, Tensor, as_dtype
 
 
@@ -27,6 +27,7 @@ class _Reshape:
     """The same memory with another shape: no kernel runs."""
 
     def infer(x: Tensor, shape: tuple[int, ...]) -> Lowered:
+        need_rank("reshape", shape)
         free = [i for i, d in enumerate(shape) if d == -1]
         known = size([d for d in shape if d != -1])
         full = list(shape)
@@ -85,6 +86,7 @@ class _Expand:
     """y = x repeated along axes of size 1, as NumPy's broadcasting would; dx sums over them."""
 
     def infer(x: Tensor, shape: tuple[int, ...]) -> Lowered:
+        need_rank("expand", shape)
         if broadcast_shape("expand", x.shape, shape) != tuple(shape):
             raise ShapeError(f"[expand] expected a shape that {x.shape} broadcasts to. Received: {tuple(shape)}.")
         full = (1,) * (len(shape) - x.ndim) + x.shape
@@ -214,10 +216,15 @@ class _Take:
 
     def infer(x: Tensor, index: Tensor, axis: int) -> Lowered:
         if index.dtype not in INTS:
-            raise DTypeError(f"[gather] expected int32 or int64 indices. Received: dtype={index.dtype}.")
+            raise DTypeError(
+                f"[gather] expected int32 or int64 indices. Received: dtype={index.dtype}. "
+                "help: turn a mask into indices with numpy.flatnonzero(mask)."
+            )
         inner = size(x.shape[axis + 1 :])
         dims = _take_dims(x, index, axis, inner * x.dtype.itemsize)
-        return Lowered((Spec(x.shape[:axis] + index.shape + x.shape[axis + 1 :], x.dtype),), dims)
+        shape = x.shape[:axis] + index.shape + x.shape[axis + 1 :]
+        need_rank("gather", shape)
+        return Lowered((Spec(shape, x.dtype),), dims)
 
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
         return (*execute(_TAKE_GRAD, (dy, g.inputs[1], g.inputs[0]), g.attrs, out=(g.dest[0],)), None)
@@ -269,6 +276,7 @@ class _Zeros:
     """y = 0."""
 
     def infer(shape: tuple[int, ...], dtype: np.dtype) -> Lowered:
+        need_rank("zeros", shape)
         return Lowered((Spec(shape, dtype),), (size(shape) * dtype.itemsize,), dtype=dtype)
 
     def ref(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -286,7 +294,7 @@ def reshape(x: Any, shape: Sequence[int]) -> Tensor:
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
     """Return a copy with permuted axes (reversed by default)."""
     x = as_tensor(x)
-    order = tuple(range(x.ndim))[::-1] if axes is None else tuple(a % x.ndim if x.ndim else a for a in axes)
+    order = tuple(range(x.ndim))[::-1] if axes is None else tuple(a + x.ndim if a < 0 else a for a in axes)
     return execute(_Transpose, (x,), {"axes": order})[0]  # type: ignore[arg-type]
 
 
@@ -303,8 +311,11 @@ def slice(x: Any, key: Any) -> Tensor:
     keys = list(key) if isinstance(key, tuple) else [key]
     if any(isinstance(k, (Tensor, np.ndarray, list)) for k in keys):
         raise ShapeError("[slice] arrays of indices can only stand alone. help: use pynn.ops.gather(x, index, axis).")
-    if Ellipsis in [k for k in keys if k is Ellipsis]:
-        at = next(i for i, k in enumerate(keys) if k is Ellipsis)
+    ellipses = [i for i, k in enumerate(keys) if k is Ellipsis]
+    if len(ellipses) > 1:
+        raise ShapeError("[slice] expected at most one ellipsis (...) in the index.")
+    if ellipses:
+        at = ellipses[0]
         used = sum(k is not None and k is not Ellipsis for k in keys)
         keys[at : at + 1] = [np.s_[:]] * (x.ndim - used)
     if sum(k is not None for k in keys) > x.ndim:
@@ -361,7 +372,8 @@ def gather(x: Any, index: Any, axis: int = 0) -> Tensor:
     IndexError
         If an index lies outside the axis.
     """
-    x, index = as_tensor(x), as_tensor(index)
+    x = as_tensor(x)
+    index = as_tensor(np.asarray(index, np.int64) if isinstance(index, list) and not index else index)
     if not -x.ndim <= axis < x.ndim:
         raise ShapeError(f"[gather] axis out of range. Received: axis={axis} for {x.ndim} dimensions.")
     return execute(_Take, (x, index), {"axis": axis % x.ndim})[0]  # type: ignore[arg-type]

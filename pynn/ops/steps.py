@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from pynn.flat import Slots
 from pynn.graph import execute
-from pynn.ops.card import Card, Lowered, Spec, register
-from pynn.ops.common import size
+from pynn.ops.card import Card, Lowered, Sample, Spec, register
+from pynn.ops.common import Rng, size
 from pynn.tensor import Tensor
 
 ARGMAX_LABELS, ARGMAX_ROWS, THRESHOLD = 0, 1, 2
@@ -34,8 +35,42 @@ def _scaled_ref(
     return (x[perm[offset[0] : offset[0] + n]] * scale).astype(dtype)
 
 
-_ROWS = register(Card("batch_rows", _rows_infer, "batch_rows", differentiable=False, ref=_rows_ref))
-_SCALED = register(Card("batch_scaled", _scaled_infer, "batch_scaled", differentiable=False, ref=_scaled_ref))
+def _rows_samples(r: Rng) -> Iterator[Sample]:
+    perm = r.generator.permutation(40)
+    yield Sample((r(40, 3, 5), perm, np.array([7])), {"n": 20})
+    yield Sample((r(40), perm, np.array([0])), {"n": 40})
+    yield Sample((r.integers(9, 40, 2), perm, np.array([39])), {"n": 1})
+
+
+def _scaled_samples(r: Rng) -> Iterator[Sample]:
+    attrs = {"dtype": np.dtype("float32"), "scale": 1 / 255}
+    for n, start in ((20, 7), (40, 0), (1, 39)):
+        images = r.integers(256, 40, 5, 7, dtype="uint8")
+        yield Sample((images, r.generator.permutation(40), np.array([start])), {"n": n, **attrs})
+
+
+_ROWS = register(
+    Card(
+        "batch_rows",
+        _rows_infer,
+        "batch_rows",
+        differentiable=False,
+        ref=_rows_ref,
+        samples=_rows_samples,
+        doc="y[i] = x[perm[offset + i]]: the rows of a batch.",
+    )
+)
+_SCALED = register(
+    Card(
+        "batch_scaled",
+        _scaled_infer,
+        "batch_scaled",
+        differentiable=False,
+        ref=_scaled_ref,
+        samples=_scaled_samples,
+        doc="y[i] = scale * x[perm[offset + i]]: the rows of a batch of bytes, as real numbers.",
+    )
+)
 
 
 def _log_infer(loss: Tensor, cursor: Tensor, n: int, check: bool) -> Lowered:
@@ -43,7 +78,29 @@ def _log_infer(loss: Tensor, cursor: Tensor, n: int, check: bool) -> Lowered:
     return Lowered((Spec((2,), f64), Spec((1,), f64)), (n, int(check)), dtype=loss.dtype)
 
 
-_LOG = register(Card("log_loss", _log_infer, "log_loss", mutates=True, differentiable=False))
+def _log_ref(
+    loss: np.ndarray, cursor: np.ndarray, sums: np.ndarray, losses: np.ndarray, n: int, check: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    return np.add(sums, [n * float(loss), n]), np.full(1, loss)
+
+
+def _log_samples(r: Rng) -> Iterator[Sample]:
+    state = (Tensor.state(np.array([1.5, 4.0])), Tensor.state(np.zeros(1)))
+    yield Sample((r(), np.array([0])), {"n": 3, "check": True}, state=state)
+
+
+_LOG = register(
+    Card(
+        "log_loss",
+        _log_infer,
+        "log_loss",
+        mutates=True,
+        differentiable=False,
+        ref=_log_ref,
+        samples=_log_samples,
+        doc="sums += (n * loss, n); losses[cursor] = loss; a loss that is not finite stops the program if asked to.",
+    )
+)
 
 
 def _count_infer(z: Tensor, t: Tensor, w: Tensor | None, kind: int, threshold: float) -> Lowered:
@@ -51,7 +108,40 @@ def _count_infer(z: Tensor, t: Tensor, w: Tensor | None, kind: int, threshold: f
     return Lowered((Spec((2,), np.dtype("float64")),), (n, size(z.shape[1:]), kind), (threshold,), z.dtype)
 
 
-_COUNT = register(Card("count_correct", _count_infer, "count_correct", mutates=True, differentiable=False))
+def _count_ref(
+    z: np.ndarray, t: np.ndarray, w: np.ndarray | None, sums: np.ndarray, kind: int, threshold: float
+) -> tuple[np.ndarray]:
+    if kind == THRESHOLD:
+        right = np.mean((z > threshold) == (t > 0.5), axis=-1)
+    else:
+        right = z.argmax(-1) == (t if kind == ARGMAX_LABELS else t.argmax(-1))
+    weights = np.ones(len(z)) if w is None else w
+    return (np.add(sums, [np.sum(right * weights), np.sum(weights)]),)
+
+
+def _count_samples(r: Rng) -> Iterator[Sample]:
+    state = (Tensor.state(np.array([2.0, 3.0])),)
+    for w in (None, np.abs(r(20))):
+        labels = r.integers(4, 20, dtype="int32")
+        yield Sample((r(20, 4), labels, w), {"kind": ARGMAX_LABELS, "threshold": 0.0}, state=state)
+        yield Sample((r(20, 4), np.eye(4)[labels], w), {"kind": ARGMAX_ROWS, "threshold": 0.0}, state=state)
+        for columns in (1, 3):
+            hits = np.round(np.abs(r(20, columns)) / 2)
+            yield Sample((r(20, columns), hits, w), {"kind": THRESHOLD, "threshold": 0.3}, state=state)
+
+
+_COUNT = register(
+    Card(
+        "count_correct",
+        _count_infer,
+        "count_correct",
+        mutates=True,
+        differentiable=False,
+        ref=_count_ref,
+        samples=_count_samples,
+        doc="sums += (weight of the right predictions, weight of all).",
+    )
+)
 
 
 def _store_infer(x: Tensor, offset: Tensor, rows: int) -> Lowered:
@@ -59,7 +149,29 @@ def _store_infer(x: Tensor, offset: Tensor, rows: int) -> Lowered:
     return Lowered((Spec((rows, *x.shape[1:]), x.dtype),), (x.shape[0], row))
 
 
-_STORE = register(Card("store_rows", _store_infer, "store_rows", mutates=True, differentiable=False))
+def _store_ref(x: np.ndarray, offset: np.ndarray, y: np.ndarray, rows: int) -> tuple[np.ndarray]:
+    y = y.copy()
+    y[offset[0] : offset[0] + len(x)] = x
+    return (y,)
+
+
+def _store_samples(r: Rng) -> Iterator[Sample]:
+    yield Sample((r(3, 5), np.array([4])), {"rows": 7}, state=(r(7, 5),))
+    yield Sample((r(3), np.array([0])), {"rows": 3}, state=(r(3),))
+
+
+_STORE = register(
+    Card(
+        "store_rows",
+        _store_infer,
+        "store_rows",
+        mutates=True,
+        differentiable=False,
+        ref=_store_ref,
+        samples=_store_samples,
+        doc="y[offset + i] = x[i].",
+    )
+)
 
 
 def _advance_infer(steps: int, n: int) -> Lowered:
@@ -67,7 +179,29 @@ def _advance_infer(steps: int, n: int) -> Lowered:
     return Lowered((i64, i64, i64), (steps, n))
 
 
-_ADVANCE = register(Card("advance", _advance_infer, "advance", mutates=True, differentiable=False))
+def _advance_ref(
+    step: np.ndarray, cursor: np.ndarray, offset: np.ndarray, steps: int, n: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return step + steps, cursor + 1, offset + n
+
+
+def _advance_samples(r: Rng) -> Iterator[Sample]:
+    for steps in (0, 1):
+        yield Sample((), {"steps": steps, "n": 32}, state=(np.array([5]), np.array([2]), np.array([64])))
+
+
+_ADVANCE = register(
+    Card(
+        "advance",
+        _advance_infer,
+        "advance",
+        mutates=True,
+        differentiable=False,
+        ref=_advance_ref,
+        samples=_advance_samples,
+        doc="step += steps, cursor += 1, offset += n.",
+    )
+)
 
 
 def batch(x: Tensor, perm: Tensor, slots: Slots, n: int, dtype: Any) -> Tensor:

@@ -22,7 +22,13 @@ def digits(recipe: Recipe, options: Options) -> Result:
     """Train 64-64-10 with ReLU, dropout and Adam on 1,438 images; test on 359 others."""
     train, test = pynn.datasets.digits()
     model = nn.Sequential(
-        [nn.Input((8, 8)), nn.Flatten(), nn.Dense(64, activation="relu"), nn.Dropout(0.2), nn.Dense(10, "softmax")]
+        [
+            nn.Input((8, 8)),
+            nn.Flatten(),
+            nn.Dense(64, activation="relu"),
+            nn.Dropout(0.2),
+            nn.Dense(10, activation="softmax"),
+        ]
     )
     model.compile(optimizer=pynn.optim.Adam(1e-3), loss="cross_entropy", metrics=["accuracy"], seed=options.seed)
     return train_classifier(recipe, options, model, train, test)

@@ -134,7 +134,7 @@ def _sentence(recipe: Recipe, result: Result, short: bool) -> str:
         expected += f" after {recipe.epochs} epochs"
     accuracy, loss = f"{result.test['accuracy']:.2%}", f"{result.test['loss']:.4f}"
     plural = "s" if result.epochs > 1 else ""
-    work = f"{result.epochs} epoch{plural} in {result.train_seconds:.1f} s"
+    work = f"{result.epochs} epoch{plural} in {result.train_seconds:.2f} s"
     if short:
         return f"{recipe.name}: test accuracy {accuracy} ({expected}), test loss {loss}, {work}"
     return (

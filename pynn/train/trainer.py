@@ -52,19 +52,10 @@ class Trainer:
         self.sums = Tensor.state(np.zeros(2))  # loss * n, n
         self.losses = Tensor.state(np.zeros(STEPS_PER_CALL))
         self.hits = Tensor.state(np.zeros(2))
-        self.logits_layer = self._find_logits_layer()
-        for m in self.metrics:
-            if hasattr(m, "from_logits"):
-                m.from_logits = self.loss.from_logits and self.logits_layer is None
+        self.logits_layer: Any = None  # the last layer, if its softmax or sigmoid belongs to the loss
+        self._shapes: dict[Hashable, tuple[int, ...]] = {}
 
     # Preparation
-
-    def _find_logits_layer(self) -> Any:
-        """Return the last layer if its softmax or sigmoid belongs to the loss."""
-        layers = getattr(self.model, "_layers", None)
-        last = layers[-1] if layers else self.model
-        wanted = getattr(self.loss, "activation", None)
-        return last if wanted is not None and getattr(last, "activation", None) == wanted else None
 
     def inputs(self, x: Any, place: str) -> list[np.ndarray]:
         """Return the model's inputs as checked arrays."""
@@ -97,12 +88,30 @@ class Trainer:
         return Data(xs, y_array, w)
 
     def output_shape(self, xs: list[np.ndarray]) -> tuple[int, ...]:
-        """Return the shape of the model's output for one row; builds the model."""
-        with no_grad(), training(False):
-            rows = [Tensor.state(a[:1] if a.dtype != np.uint8 else a[:1].astype(self.model.dtype)) for a in xs]
-            out = self.forward(rows)
+        """Return the shape of the model's output for one row, from a trial run; builds the model.
+
+        The trial also finds the layer whose softmax or sigmoid the loss is to apply.
+        """
+        key = (self.model.version(), *((a.shape[1:], a.dtype.str) for a in xs))
+        if key in self._shapes:
+            return self._shapes[key]
+        seen: list[tuple[Any, Any]] = []
+        rows = [Tensor.state(a[:1] if a.dtype != np.uint8 else a[:1].astype(self.model.dtype)) for a in xs]
+        before, state.observer = state.observer, lambda module, y: seen.append((module, y))
+        try:
+            with no_grad(), training(False):
+                out = self.model(*rows)
+        finally:
+            state.observer = before
         if not isinstance(out, Tensor):
             raise TypeError(f"[fit] expected forward() to return a tensor. Received: {type(out).__name__}.")
+        last = [m for m, y in seen if y is out and hasattr(m, "_function") and m.activation == self.loss.activation]
+        self.logits_layer = last[0] if last and self.loss.activation is not None else None
+        for m in self.metrics:
+            if hasattr(m, "from_logits"):
+                m.from_logits = self.loss.from_logits and self.logits_layer is None
+        key = (self.model.version(), *((a.shape[1:], a.dtype.str) for a in xs))
+        self._shapes = {key: out.shape}
         return out.shape
 
     def flatten(self) -> None:
@@ -169,17 +178,17 @@ class Trainer:
         if data["predictions"] is not None:
             with no_grad():
                 steps.store_rows(self.activate(out.detach()), slots, data["predictions"])
-        loss.backward()
         assert self.flat is not None
-        for t in self.flat.tensors:  # a parameter that this step did not use has gradient 0
-            if t.grad is None or t.grad.buffer is not t._dest.buffer:  # type: ignore[union-attr]
+        for t in self.flat.tensors:
+            t.grad = None
+        loss.backward()
+        for t in self.flat.tensors:
+            if t.grad is None:  # this step did not use the parameter
                 t.grad = ops.zeros(t.shape, t.dtype, out=t._dest)
         self.optimizer.apply(self.flat, slots)
         for module in self.model.modules():
             for key, constraint in module._constraints.items():
                 constraint.apply(module._weights[key])
-        for t in self.flat.tensors:
-            t.grad = None if state.recorder is not None else t.grad
         steps.advance(slots, 1, n)
 
     def _named(self, tensors: list[Tensor]) -> dict[str, Any]:

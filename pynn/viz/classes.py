@@ -68,9 +68,10 @@ def plot_confusion(
         if counts[i, j]:
             white = right[i, j] and share[i, j] > 0.55
             ax.text(j, i, f"{counts[i, j]:,}", ha="center", va="center", fontsize=size, color="white" if white else INK)
+    beside = ax.get_yaxis_transform()  # x as a share of the width, y as a row
     for i in range(classes):
-        ax.text(classes - 0.35, i, f"{share[i, i]:.1%}", ha="left", va="center", fontsize=8, color=INK, clip_on=False)
-    ax.text(classes - 0.35, -0.62, "right", ha="left", va="bottom", fontsize=8, color=GREY)
+        ax.text(1.015, i, f"{share[i, i]:.1%}", va="center", fontsize=8, color=INK, transform=beside)
+    ax.text(1.015, 1.01, "right", va="bottom", fontsize=8, color=GREY, transform=ax.transAxes)
     turned = max(map(len, texts)) > 3
     ax.set_xticks(range(classes), texts, rotation=40 if turned else 0, ha="right" if turned else "center")
     ax.set_yticks(range(classes), texts)

@@ -84,7 +84,7 @@ def _panel(
         ax.plot(first + at, best_of[at], "o", markersize=9, mfc="none", mec=color, mew=1.6, label=best)
     if percent:
         ax.yaxis.set_major_formatter(PercentFormatter(xmax=1.0))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     title = name.replace("_", " ")
     ax.set_title(title, loc="left", fontweight="bold", fontsize=11)
     ax.set_xlabel("epoch")

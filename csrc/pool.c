@@ -1,0 +1,177 @@
+/* A pool of threads that wait politely.
+ *
+ * Chunks are claimed one by one, so the caller never waits for a worker that has not started: on a busy machine it does
+ * the work itself. A worker looks for the next job for some microseconds, then sleeps; nothing spins for long, which on
+ * a shared machine costs many times more than it gains. A forked child starts with an empty pool and makes its own
+ * workers when it needs them.
+ */
+#include "pool.h"
+
+#ifdef PN_POOL
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <time.h>
+
+enum { MAX_WORKERS = 255, LOOKS_BEFORE_CLOCK = 64 };
+#define LOOK_NS 30000.0  /* how long a worker looks for the next job before it sleeps */
+#define WAIT_NS 20000.0  /* how long the caller looks for a worker to finish before it yields its core */
+
+#if defined(__x86_64__) || defined(__i386__)
+#define RELAX() __builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define RELAX() __asm__ volatile("yield")
+#else
+#define RELAX() ((void)0)
+#endif
+
+typedef struct worker {
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    atomic_int calls;  /* grows with every job this worker is called to */
+    atomic_int asleep;
+    int index;         /* its thread number: 1, 2, ... (the caller is 0) */
+} worker;
+
+static worker workers[MAX_WORKERS];
+static int count = 0;                     /* workers made so far; written by the caller that holds `busy` */
+static atomic_flag busy = ATOMIC_FLAG_INIT;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* The job. Workers read it only between `inside` += 1 with `open` seen set, and `inside` -= 1. */
+static struct {
+    i64 n, chunk, chunks;
+    pn_range_fn fn;
+    void *ctx;
+    atomic_llong next;
+    atomic_int open;
+    atomic_int inside;
+} job;
+
+static double now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
+}
+
+static void take_chunks(int ith) {
+    for (;;) {
+        i64 c = (i64)atomic_fetch_add_explicit(&job.next, 1, memory_order_relaxed);
+        i64 lo = c * job.chunk;
+        if (c >= job.chunks) return;
+        job.fn(job.ctx, lo, lo + job.chunk < job.n ? lo + job.chunk : job.n, ith);
+    }
+}
+
+/* Returns when w has been called to a job after number `seen`. */
+static void await_call(worker *w, int seen) {
+    double start = 0;
+    for (int looks = 1;; looks++) {
+        if (atomic_load_explicit(&w->calls, memory_order_acquire) != seen) return;
+        RELAX();
+        if (looks % LOOKS_BEFORE_CLOCK == 0) {
+            double now = now_ns();
+            if (start == 0) start = now;
+            if (now - start > LOOK_NS) break;
+        }
+    }
+    pthread_mutex_lock(&w->lock);
+    atomic_store(&w->asleep, 1);
+    while (atomic_load(&w->calls) == seen) pthread_cond_wait(&w->wake, &w->lock);
+    atomic_store(&w->asleep, 0);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void *work(void *arg) {
+    worker *w = (worker *)arg;
+    int seen = 0;
+    for (;;) {
+        await_call(w, seen);
+        seen = atomic_load(&w->calls);
+        atomic_fetch_add(&job.inside, 1);
+        if (atomic_load(&job.open)) take_chunks(w->index);
+        atomic_fetch_sub(&job.inside, 1);
+    }
+    return NULL;
+}
+
+static void call(worker *w) {
+    atomic_fetch_add(&w->calls, 1);
+    if (atomic_load(&w->asleep)) {
+        pthread_mutex_lock(&w->lock);
+        pthread_cond_signal(&w->wake);
+        pthread_mutex_unlock(&w->lock);
+    }
+}
+
+/* Makes workers up to `wanted`; returns how many there are. Signals are left to the threads of the host program. */
+static int make_workers(int wanted) {
+    sigset_t all, before;
+    if (wanted > MAX_WORKERS) wanted = MAX_WORKERS;
+    if (count >= wanted) return wanted;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (count < wanted) {
+        worker *w = &workers[count];
+        pthread_t thread;
+        pthread_mutex_init(&w->lock, NULL);
+        pthread_cond_init(&w->wake, NULL);
+        atomic_store(&w->calls, 0);
+        atomic_store(&w->asleep, 0);
+        w->index = count + 1;
+        if (pthread_create(&thread, NULL, work, w) != 0) break;
+        pthread_detach(thread);
+        count++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return count < wanted ? count : wanted;
+}
+
+/* Threads do not survive fork, and a job of another thread of the parent is not the child's. */
+static void after_fork_in_child(void) {
+    count = 0;
+    atomic_store(&job.open, 0);
+    atomic_store(&job.inside, 0);
+    atomic_flag_clear(&busy);
+}
+static void watch_forks(void) { pthread_atfork(NULL, NULL, after_fork_in_child); }
+
+int pn_pool_run(i64 n, i64 chunk, int threads, pn_range_fn fn, void *ctx) {
+    int helpers;
+    if (atomic_flag_test_and_set(&busy)) return 0;
+    pthread_once(&once, watch_forks);
+    helpers = make_workers(threads - 1);
+    job.n = n;
+    job.chunk = chunk;
+    job.chunks = (n + chunk - 1) / chunk;
+    job.fn = fn;
+    job.ctx = ctx;
+    atomic_store(&job.next, 0);
+    atomic_store(&job.open, 1);
+    for (int i = 0; i < helpers; i++) call(&workers[i]);
+    take_chunks(0);
+    /* A worker that enters from here on finds the job closed; those inside are waited for. */
+    atomic_store(&job.open, 0);
+    if (atomic_load(&job.inside)) {
+        double start = now_ns();
+        while (atomic_load(&job.inside)) {
+            RELAX();
+            if (now_ns() - start > WAIT_NS) sched_yield();
+        }
+    }
+    atomic_flag_clear(&busy);
+    return 1;
+}
+
+#else
+int pn_pool_run(i64 n, i64 chunk, int threads, pn_range_fn fn, void *ctx) {
+    (void)n;
+    (void)chunk;
+    (void)threads;
+    (void)fn;
+    (void)ctx;
+    return 0;
+}
+#endif

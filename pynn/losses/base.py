@@ -1,0 +1,126 @@
+"""What all losses share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pynn import ops
+from pynn.errors import ShapeError
+from pynn.losses import targets
+from pynn.ops.common import as_tensor, size
+from pynn.tensor import Tensor, to_array
+
+__all__ = ["Loss"]
+
+
+class Loss:
+    """L = sum over n of w[n] * l[n] / N: the mean of the losses l of N samples, weighted with w (1 by default).
+
+    A subclass defines `each`, and `check_targets` if its targets are not just numbers of the output's shape.
+
+    Attributes
+    ----------
+    name : str
+    from_logits : bool
+        Whether predictions are logits (or margins) rather than probabilities or values; 0 is then the border between
+        two classes.
+    activation : {"softmax", "sigmoid"} or None
+        The activation that the loss applies itself. A model that ends in it hands over its logits instead.
+
+    Examples
+    --------
+    A loss of your own:
+
+    >>> import numpy as np
+    >>> class Quartic(Loss):
+    ...     name = "quartic"
+    ...     def each(self, y_pred, y_true):
+    ...         return ((y_pred - y_true) ** 4).mean(axis=1)
+    >>> Quartic()(np.array([[1.0, 2.0]]), np.array([[0.0, 0.0]])).item()
+    8.5
+    """
+
+    name = "loss"
+    from_logits = False
+    activation: str | None = None
+
+    def each(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
+        """Return the loss of every sample, [N]."""
+        raise NotImplementedError(f"[{type(self).__name__}] a loss must define each(y_pred, y_true).")
+
+    def check_targets(self, y: Any, shape: tuple[int, ...]) -> np.ndarray:
+        """Return targets as the loss takes them, checked against the output's shape.
+
+        Parameters
+        ----------
+        y : array_like
+        shape : tuple of int
+            The shape of the predictions, (N, ...).
+
+        Returns
+        -------
+        ndarray
+            int32 labels, or float32 or float64 targets.
+
+        Raises
+        ------
+        DataError
+            If a value is not finite or out of range; position and value are named.
+        ShapeError, DTypeError
+        """
+        return targets.check_values(self.name, y, shape)
+
+    def config(self) -> tuple[Any, ...]:
+        """Return what a recorded program depends on, hashable."""
+        own = sorted((k, v) for k, v in vars(self).items() if isinstance(v, (int, float, str, bool)))
+        return (id(self), *own)
+
+    def __call__(self, y_pred: Any, y_true: Any, weight: Any = None) -> Tensor:
+        """Return the weighted mean loss, a scalar.
+
+        Parameters
+        ----------
+        y_pred : Tensor or array_like, shape [N, ...]
+        y_true : Tensor or array_like
+            An array is checked (see `check_targets`); a tensor is taken as it is.
+        weight : Tensor or array_like, shape [N], optional
+            Also of the shape of y_pred's leading axes, where the loss is one over the last axis.
+
+        Returns
+        -------
+        Tensor, shape ()
+        """
+        y_pred = as_tensor(y_pred)
+        if not isinstance(y_true, Tensor):
+            y_true = Tensor.state(self.check_targets(to_array(y_true, self.name), y_pred.shape))
+        each = self.each(y_pred, y_true)
+        return ops.weighted_mean(each, None if weight is None else _per_entry(self.name, weight, each))
+
+    def __repr__(self) -> str:
+        own = ", ".join(f"{k}={v!r}" for k, v in vars(self).items())
+        return f"{type(self).__name__}({own})"
+
+
+def like(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """Return targets in the predictions' dtype, and in their shape where only a trailing 1 differs."""
+    if y_true.dtype != y_pred.dtype:
+        y_true = y_true.astype(y_pred.dtype)
+    if (*y_true.shape, 1) == y_pred.shape or y_true.shape == (*y_pred.shape, 1):
+        y_true = ops.reshape(y_true, y_pred.shape)
+    return y_true
+
+
+def _per_entry(name: str, weight: Any, losses: Tensor) -> Tensor:
+    """Return a weight for every loss: those of samples are repeated over their rows."""
+    w = weight if isinstance(weight, Tensor) else as_tensor(np.asarray(weight))
+    if w.dtype != losses.dtype:
+        w = w.astype(losses.dtype)
+    if w.ndim == 1 and w.size and w.size != losses.size and losses.size % w.size == 0:
+        w = ops.expand(ops.reshape(w, (w.size, 1)), (w.size, losses.size // w.size))
+    if size(w.shape) != losses.size:
+        raise ShapeError(
+            f"[{name}] expected a weight for each of {losses.size} samples. Received: weight.shape={w.shape}."
+        )
+    return ops.reshape(w, losses.shape) if w.shape != losses.shape else w

@@ -1,0 +1,119 @@
+"""Losses of real values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pynn import ops
+from pynn.losses import targets
+from pynn.losses.base import Loss, like
+from pynn.tensor import Tensor
+
+__all__ = ["MAE", "MSE", "Huber", "MSEHalf", "Poisson"]
+
+
+class MSE(Loss):
+    """l = mean of (y_pred - y_true)**2, the mean squared error.
+
+    Examples
+    --------
+    >>> MSE()([1.0, 2.0], [0.0, 0.0]).item()
+    2.5
+    """
+
+    name = "mse"
+
+    def each(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
+        """Return the loss of every sample, [N]."""
+        return ops.mse(y_pred, like(y_true, y_pred))
+
+
+class MSEHalf(Loss):
+    """l = mean of (y_pred - y_true)**2 / 2, whose gradient is the plain difference.
+
+    Examples
+    --------
+    >>> MSEHalf()([1.0, 2.0], [0.0, 0.0]).item()
+    1.25
+    """
+
+    name = "mse_half"
+
+    def each(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
+        """Return the loss of every sample, [N]."""
+        return ops.mse_half(y_pred, like(y_true, y_pred))
+
+
+class MAE(Loss):
+    """l = mean of |y_pred - y_true|, the mean absolute error; the gradient at 0 is 0.
+
+    Examples
+    --------
+    >>> MAE()([1.0, -2.0], [0.0, 0.0]).item()
+    1.5
+    """
+
+    name = "mae"
+
+    def each(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
+        """Return the loss of every sample, [N]."""
+        return ops.mae(y_pred, like(y_true, y_pred))
+
+
+class Huber(Loss):
+    """l = mean of r**2 / 2 where |r| <= delta, else of delta * (|r| - delta / 2); r = y_pred - y_true.
+
+    Parameters
+    ----------
+    delta : float, default 1.0
+        Where the loss turns from quadratic to linear, > 0.
+
+    Raises
+    ------
+    ValueError
+        If `delta` is not finite and > 0.
+
+    References
+    ----------
+    Huber, "Robust estimation of a location parameter", 1964.
+
+    Examples
+    --------
+    >>> Huber()([1.0, 3.0], [0.0, 0.0]).item()
+    1.5
+    """
+
+    name = "huber"
+
+    def __init__(self, delta: float = 1.0):
+        if not 0 < delta < np.inf:
+            raise ValueError(f"[huber] expected a finite delta above 0. Received: delta={delta!r}.")
+        self.delta = float(delta)
+
+    def each(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
+        """Return the loss of every sample, [N]."""
+        return ops.huber(y_pred, like(y_true, y_pred), self.delta)
+
+
+class Poisson(Loss):
+    """l = mean of y_pred - y_true * log(y_pred + 1e-7), for counts y_true and rates y_pred > 0.
+
+    The model should end in an activation that gives rates, for instance "softplus" or "exp".
+
+    Examples
+    --------
+    >>> round(Poisson()([1.0, 1.0], [0, 3]).item(), 6)
+    1.0
+    """
+
+    name = "poisson"
+
+    def each(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
+        """Return the loss of every sample, [N]."""
+        return ops.poisson(y_pred, like(y_true, y_pred))
+
+    def check_targets(self, y: Any, shape: tuple[int, ...]) -> np.ndarray:
+        """Return counts, >= 0."""
+        return targets.check_values(self.name, y, shape, least=0.0)

@@ -1,0 +1,72 @@
+"""Optimizers, each one fused pass over all parameters, and their names.
+
+The rules are PyTorch's where both have one, with the same place for eps. weight_decay is decoupled in all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from pynn.errors import unknown_name
+from pynn.optim.adam import Adam, AdaMax, AdamW, AMSGrad, Nadam
+from pynn.optim.adaptive import Adadelta, Adagrad, RMSprop
+from pynn.optim.base import Optimizer
+from pynn.optim.sgd import SGD
+
+__all__ = [
+    "NAMES",
+    "SGD",
+    "AMSGrad",
+    "AdaMax",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "get",
+]
+
+#: name -> what makes the optimizer with its default settings
+NAMES: dict[str, Callable[[], Optimizer]] = {
+    "sgd": SGD,
+    "momentum": partial(SGD, momentum=0.9),
+    "nesterov": partial(SGD, momentum=0.9, nesterov=True),
+    "adagrad": Adagrad,
+    "adadelta": Adadelta,
+    "rmsprop": RMSprop,
+    "adam": Adam,
+    "amsgrad": AMSGrad,
+    "adamax": AdaMax,
+    "nadam": Nadam,
+    "adamw": AdamW,
+}
+
+
+def get(optimizer: Any) -> Optimizer:
+    """Return an optimizer of a name, with its default settings, or the optimizer itself.
+
+    Raises
+    ------
+    ValueError
+        If no optimizer has the name; the nearest known name is given.
+    TypeError
+        If it is neither a name nor an optimizer.
+
+    Examples
+    --------
+    >>> get("momentum")
+    SGD(learning_rate=0.01, momentum=0.9, nesterov=False)
+    """
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    if isinstance(optimizer, type) and issubclass(optimizer, Optimizer) and optimizer is not Optimizer:
+        return optimizer()  # type: ignore[call-arg]
+    if isinstance(optimizer, str):
+        if optimizer not in NAMES:
+            raise ValueError(unknown_name("optimizer", optimizer, NAMES))
+        return NAMES[optimizer]()
+    raise TypeError(f"[optimizer] expected a name or a pynn.optim.Optimizer. Received: {optimizer!r}.")

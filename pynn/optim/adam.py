@@ -1,0 +1,252 @@
+"""Adam and its relatives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pynn.flat import Flat
+from pynn.ops import optim as cards
+from pynn.optim.base import Optimizer, number
+from pynn.schedules import Schedule
+from pynn.tensor import Tensor
+
+__all__ = ["AMSGrad", "AdaMax", "Adam", "AdamW", "Nadam"]
+
+
+class _Moments(Optimizer):
+    """Two moving averages: m of gradients, v of their squares (or the like)."""
+
+    def __init__(self, learning_rate: float | Schedule, beta_1: float, beta_2: float, eps: float, **common: Any):
+        super().__init__(learning_rate, **common)
+        self.beta_1 = number(self.name, "beta_1", beta_1, 0, 1)
+        self.beta_2 = number(self.name, "beta_2", beta_2, 0, 1)
+        self.eps = number(self.name, "eps", eps, 0, open_low=True)
+
+    def hyper(self) -> dict[str, Any]:
+        """Return the decay rates and eps."""
+        return {"beta_1": self.beta_1, "beta_2": self.beta_2, "eps": self.eps}
+
+    def slot_names(self) -> tuple[str | None, ...]:
+        """Return both averages."""
+        return ("m", "v")
+
+
+class Adam(_Moments):
+    """m = b1 m + (1-b1) g; v = b2 v + (1-b2) g**2; w -= lr m' / (sqrt(v') + eps).
+
+    m' = m / (1 - b1**t) and v' = v / (1 - b2**t) correct the bias of the first steps t = 1, 2, ...
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.001
+    beta_1, beta_2 : float, default 0.9 and 0.999
+        b1 and b2, in [0, 1).
+    eps : float, default 1e-8
+        Above 0, outside the root.
+    amsgrad : bool, default False
+        Divide by the largest v so far instead.
+    **common
+        weight_decay, clip_value, clip_norm; see :class:`Optimizer`.
+
+    Raises
+    ------
+    ValueError
+        If a hyper-parameter is out of range.
+
+    References
+    ----------
+    Kingma and Ba, "Adam: a method for stochastic optimization", 2015. Reddi, Kale and Kumar, "On the convergence of
+    Adam and beyond", 2018 (amsgrad).
+
+    Examples
+    --------
+    >>> Adam(weight_decay=0.01)
+    Adam(learning_rate=0.001, beta_1=0.9, beta_2=0.999, eps=1e-08, amsgrad=False, weight_decay=0.01)
+    """
+
+    name = "adam"
+    card = cards.ADAM
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        eps: float = 1e-8,
+        amsgrad: bool = False,
+        **common: Any,
+    ):
+        super().__init__(learning_rate, beta_1, beta_2, eps, **common)
+        self.amsgrad = bool(amsgrad)
+
+    def hyper(self) -> dict[str, Any]:
+        """Return the decay rates, eps and kind."""
+        return {**super().hyper(), "amsgrad": self.amsgrad}
+
+    def slot_names(self) -> tuple[str | None, ...]:
+        """Return both averages, and the largest v with amsgrad."""
+        return ("m", "v", "v_max") if self.amsgrad else ("m", "v")
+
+
+class AMSGrad(Adam):
+    """Adam that divides by the largest v so far: ``Adam(amsgrad=True)``.
+
+    Parameters are those of :class:`Adam`.
+
+    Examples
+    --------
+    >>> AMSGrad(0.01).amsgrad
+    True
+    """
+
+    name = "amsgrad"
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        eps: float = 1e-8,
+        **common: Any,
+    ):
+        super().__init__(learning_rate, beta_1, beta_2, eps, amsgrad=True, **common)
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: w is multiplied by 1 - lr * weight_decay first.
+
+    Parameters are those of :class:`Adam`; weight_decay is 0.01 by default.
+
+    References
+    ----------
+    Loshchilov and Hutter, "Decoupled weight decay regularization", 2019.
+
+    Examples
+    --------
+    >>> AdamW().weight_decay
+    0.01
+    """
+
+    name = "adamw"
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        eps: float = 1e-8,
+        amsgrad: bool = False,
+        *,
+        weight_decay: float = 0.01,
+        **common: Any,
+    ):
+        super().__init__(learning_rate, beta_1, beta_2, eps, amsgrad, weight_decay=weight_decay, **common)
+
+
+class AdaMax(_Moments):
+    """m = b1 m + (1-b1) g; u = max(b2 u, |g| + eps); w -= lr m / (u (1 - b1**t)).
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.002
+    beta_1, beta_2 : float, default 0.9 and 0.999
+        In [0, 1).
+    eps : float, default 1e-8
+        Above 0.
+    **common
+        weight_decay, clip_value, clip_norm; see :class:`Optimizer`.
+
+    Raises
+    ------
+    ValueError
+        If a hyper-parameter is out of range.
+
+    References
+    ----------
+    Kingma and Ba, "Adam: a method for stochastic optimization", 2015, section 7.1.
+
+    Examples
+    --------
+    >>> AdaMax()
+    AdaMax(learning_rate=0.002, beta_1=0.9, beta_2=0.999, eps=1e-08)
+    """
+
+    name = "adamax"
+    card = cards.ADAMAX
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.002,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        eps: float = 1e-8,
+        **common: Any,
+    ):
+        super().__init__(learning_rate, beta_1, beta_2, eps, **common)
+
+    def slot_names(self) -> tuple[str | None, ...]:
+        """Return the average gradient and the running maximum."""
+        return ("m", "u")
+
+
+class Nadam(_Moments):
+    """Adam with Nesterov's momentum: w -= lr (c g + d m) / (sqrt(v') + eps).
+
+    With mu_t = b1 (1 - 0.96**(t * momentum_decay) / 2): c = (1 - mu_t) / (1 - mu_1 ... mu_t) and
+    d = mu_(t+1) / (1 - mu_1 ... mu_(t+1)).
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.002
+    beta_1, beta_2 : float, default 0.9 and 0.999
+        In [0, 1).
+    eps : float, default 1e-8
+        Above 0, outside the root.
+    momentum_decay : float, default 0.004
+        At least 0.
+    **common
+        weight_decay, clip_value, clip_norm; see :class:`Optimizer`.
+
+    Raises
+    ------
+    ValueError
+        If a hyper-parameter is out of range.
+
+    References
+    ----------
+    Dozat, "Incorporating Nesterov momentum into Adam", 2016.
+
+    Examples
+    --------
+    >>> Nadam()
+    Nadam(learning_rate=0.002, beta_1=0.9, beta_2=0.999, eps=1e-08, momentum_decay=0.004)
+    """
+
+    name = "nadam"
+    card = cards.NADAM
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.002,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        eps: float = 1e-8,
+        momentum_decay: float = 0.004,
+        **common: Any,
+    ):
+        super().__init__(learning_rate, beta_1, beta_2, eps, **common)
+        self.momentum_decay = number(self.name, "momentum_decay", momentum_decay, 0)
+
+    def hyper(self) -> dict[str, Any]:
+        """Return the decay rates and eps."""
+        return {**super().hyper(), "momentum_decay": self.momentum_decay}
+
+    def slot_names(self) -> tuple[str | None, ...]:
+        """Return both averages and the product of the mu so far."""
+        return ("m", "v", "mu_product")
+
+    def new_slot(self, name: str, flat: Flat) -> Tensor:
+        """Return a slot with its first value."""
+        return Tensor.state(np.ones(1)) if name == "mu_product" else flat.slot()

@@ -1,0 +1,63 @@
+"""Gradient descent, with and without momentum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pynn.ops import optim as cards
+from pynn.optim.base import Optimizer, number
+from pynn.schedules import Schedule
+
+__all__ = ["SGD"]
+
+
+class SGD(Optimizer):
+    """w -= lr g; with momentum mu: v = mu v + g, w -= lr v; Nesterov's: w -= lr (g + mu v).
+
+    Full-batch gradient descent is ``fit(..., batch_size=None)``.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.01
+    momentum : float, default 0.0
+        mu, in [0, 1).
+    nesterov : bool, default False
+        Needs momentum.
+    **common
+        weight_decay, clip_value, clip_norm; see :class:`Optimizer`.
+
+    Raises
+    ------
+    ValueError
+        If a hyper-parameter is out of range.
+
+    References
+    ----------
+    Robbins and Monro, "A stochastic approximation method", 1951. Sutskever and others, "On the importance of
+    initialization and momentum in deep learning", 2013.
+
+    Examples
+    --------
+    >>> SGD(0.1, momentum=0.9, nesterov=True)
+    SGD(learning_rate=0.1, momentum=0.9, nesterov=True)
+    """
+
+    name = "sgd"
+    card = cards.SGD
+
+    def __init__(
+        self, learning_rate: float | Schedule = 0.01, momentum: float = 0.0, nesterov: bool = False, **common: Any
+    ):
+        super().__init__(learning_rate, **common)
+        self.momentum = number(self.name, "momentum", momentum, 0, 1)
+        self.nesterov = bool(nesterov)
+        if self.nesterov and not self.momentum:
+            raise ValueError("[sgd] expected momentum above 0 with nesterov=True. help: momentum=0.9 is usual.")
+
+    def hyper(self) -> dict[str, Any]:
+        """Return momentum and kind."""
+        return {"momentum": self.momentum, "nesterov": self.nesterov}
+
+    def slot_names(self) -> tuple[str | None, ...]:
+        """Return the velocity, if there is momentum."""
+        return ("velocity",) if self.momentum else ()
