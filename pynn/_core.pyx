@@ -4,7 +4,7 @@ import numpy as np
 
 cimport cython
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
-from libc.stdint cimport uintptr_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 cdef enum:
@@ -294,6 +294,31 @@ cdef class Program:
 def gemm_scratch(i64 m, i64 n, i64 k, bint ta, bint tb):
     """Return the bytes of scratch memory that a matrix product may use."""
     return pn_gemm_scratch_bytes(m, n, k, ta, tb, pn_get_threads())
+
+
+cdef inline uint64_t next_word(uint64_t *state) noexcept nogil:
+    # splitmix64 (Steele, Lea, Flood 2014)
+    cdef uint64_t z
+    state[0] += 0x9E3779B97F4A7C15ULL
+    z = state[0]
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL
+    return z ^ (z >> 31)
+
+
+def permutation(uint32_t n, uint64_t seed):
+    """Return a random order of 0 ... n - 1 as int64: Fisher and Yates' shuffle, with Lemire's bounded numbers."""
+    order = np.arange(n)
+    cdef int64_t[::1] view = order
+    cdef uint64_t state = seed, product
+    cdef uint32_t i, j
+    with nogil:
+        for i in range(n - 1 if n else 0):
+            # A number below n - i; the bias of not rejecting is below n / 2**32.
+            product = (next_word(&state) >> 32) * <uint64_t>(n - i)
+            j = i + <uint32_t>(product >> 32)
+            view[i], view[j] = view[j], view[i]
+    return order
 
 
 def isa_available():

@@ -50,6 +50,11 @@ class Flat:
             t._dest = Tensor(self.grads.buffer.view(offset, t.nbytes), t.shape, dtype)
             t.requires_grad = True
 
+    def intact(self) -> bool:
+        """Tell whether all the tensors still live here: another Flat may have taken some over."""
+        home = self.params.buffer
+        return all(t.buffer.root() is home for t in self.tensors)
+
     def slot(self, value: float = 0.0) -> Tensor:
         """Return a state tensor of the parameters' layout, filled with a value."""
         return Tensor.state(np.full(self.params.shape, value, self.dtype))

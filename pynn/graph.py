@@ -213,7 +213,8 @@ def _inspect(card: Card, outs: tuple[Any, ...], args: tuple[Any, ...]) -> None:
     clean = all(np.isfinite(x.view()).all() for x in args if x is not None and x.dtype in FLOATS)
     for y in outs:
         if clean and y is not None and y.dtype in FLOATS and np.isnan(y.view()).any():
-            raise NonFiniteError(f"{state.scope}: [{card.name}] made NaN of finite inputs (debugging is on)")
+            where = f"{state.scope}: " if state.scope else ""
+            raise NonFiniteError(f"{where}[{card.name}] made NaN of finite inputs (debugging is on)")
 
 
 # Backward

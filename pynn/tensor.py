@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -347,15 +350,18 @@ def _ops() -> Any:
 
 
 _noted: set[str] = set()
+_PACKAGE = os.path.dirname(__file__) + os.sep
 
 
 def note_once(message: str) -> None:
-    """Warn about a conversion, the first time only."""
-    import warnings
-
-    if message not in _noted:
-        _noted.add(message)
-        warnings.warn(message, UserWarning, stacklevel=4)
+    """Warn about a conversion, the first time only; the warning points at the first caller outside pynn."""
+    if message in _noted:
+        return
+    _noted.add(message)
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, UserWarning, stacklevel=level)
 
 
 def to_array(data: Any, place: str, dtype: np.dtype | None = None) -> np.ndarray:

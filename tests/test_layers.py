@@ -141,7 +141,7 @@ def test_layer(name, dtype, rng):
 def test_layer_computes_the_same_inside_a_model(name, rng):
     make, shape, _, reference, _ = LAYERS[name]
     layer = make()
-    model = nn.Sequential([nn.Input(shape[1:]) if shape[1:] else nn.Reshape(()), layer])
+    model = nn.Sequential([nn.Input(shape[1:]), layer])
     x = rng.standard_normal(shape).astype("float32")
     y = model.predict(x)
     expected = reference(x, {key: w.numpy() for key, w in layer.named_parameters()})
@@ -206,7 +206,7 @@ class Tree(nn.Module):
 
 def test_modules_are_found_wherever_they_are():
     model = Tree()
-    y = model(X[:, :4])
+    y = model(X[:, :4].copy())
     assert y.shape == (5, 4)
     names = [name for name, _ in model.named_parameters()]
     assert names == [
@@ -238,9 +238,10 @@ def test_tree_computes_what_it_says():
 def test_tree_trains_all_its_weights():
     model = Tree()
     model.compile(optimizer=optim.SGD(0.1), loss="mse", seed=0)
-    model(X[:, :4])
+    x = X[:, :4].copy()
+    model(x)
     before = model.get_weights()
-    model.fit(X[:, :4], np.ones((5, 4), "float32"), verbose=0)
+    model.fit(x, np.ones((5, 4), "float32"), verbose=0)
     for name, a, b in zip([n for n, _ in model.named_parameters()], before, model.get_weights(), strict=True):
         assert not np.array_equal(a, b), name
 
@@ -606,6 +607,33 @@ def test_module_that_returns_no_tensor_is_refused():
         model.fit(X, np.ones((5, 1), "float32"), verbose=0)
 
 
+def test_frozen_weights_are_not_constrained():
+    model = nn.Sequential([nn.Input((6,)), nn.Dense(4, kernel_constraint=regularizers.MaxNorm(0.1)), nn.Dense(1)])
+    model.compile(optimizer="sgd", loss="mse", seed=0)
+    model.layers[0].trainable = False
+    before = model.get_weights()
+    model.fit(X, np.ones((5, 1), "float32"), verbose=0)
+    assert np.array_equal(model.get_weights()[0], before[0])
+
+
+@pytest.mark.parametrize("call", ["fit", "train_on_batch", "evaluate"])
+def test_failed_call_builds_nothing(call):
+    """A model without Input takes its width from the first good data, not from data that were refused."""
+    model = nn.Sequential([nn.Dense(4), nn.Sequential([nn.Dense(4)]), nn.Dense(3)])
+    model.compile(optimizer="sgd", loss="cross_entropy", seed=0)
+    with pytest.raises(ValueError, match="help"):
+        getattr(model, call)(X, np.array([0, 1, 2, 3, 4]))
+    assert not model.built
+    assert not list(model.named_parameters())
+    wider = np.ones((5, 9), "float32")
+    getattr(model, call)(wider, np.array([0, 1, 2, 0, 1]))
+    assert model.layers[0].w.shape == (9, 4)
+    again = nn.Sequential([nn.Dense(4), nn.Sequential([nn.Dense(4)]), nn.Dense(3)])
+    again.compile(optimizer="sgd", loss="cross_entropy", seed=0)
+    getattr(again, call)(wider, np.array([0, 1, 2, 0, 1]))
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), again.get_weights(), strict=True))
+
+
 def test_failed_build_can_be_repeated():
     model = nn.Sequential([nn.Dense(4), nn.Reshape((3,)), nn.Dense(1)])
     with pytest.raises(ShapeError):
@@ -615,6 +643,7 @@ def test_failed_build_can_be_repeated():
         model(X)
     with pytest.raises(RuntimeError, match="not built"):
         model.get_weights()
+    assert not list(model.named_parameters())
 
 
 def test_dtype_is_chosen_before_the_weights():

@@ -385,7 +385,7 @@ def test_a_last_activation_is_fused_with_the_loss(loss, activation):
     from pynn import nn
 
     r = np.random.default_rng(0)
-    x, y = r.normal(size=(8, 5)).astype("float32") * 100, np.arange(8) % 2
+    x, y = r.normal(size=(8, 5)).astype("float32") * 1000, np.arange(8) % 2
     units = 2 if activation == "softmax" else 1
     found = []
     for last in (None, activation):

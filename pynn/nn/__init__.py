@@ -1,7 +1,64 @@
 """Layers and models."""
 
+from pynn.nn.augment import (
+    ElasticDeformation,
+    RandomAffine,
+    RandomCrop,
+    RandomErasing,
+    RandomFlip,
+    RandomRotation,
+    RandomShear,
+    RandomShift,
+    RandomZoom,
+)
+from pynn.nn.conv import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D, LocallyConnected2D, SeparableConv2D
 from pynn.nn.layers import Activation, Dense, Dropout, Flatten, Input, Maxout, Reshape
 from pynn.nn.module import Module
+from pynn.nn.pool import (
+    AvgPool1D,
+    AvgPool2D,
+    Cropping2D,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    MaxPool1D,
+    MaxPool2D,
+    UpSampling2D,
+    ZeroPadding2D,
+)
 from pynn.nn.sequential import Sequential
 
-__all__ = ["Activation", "Dense", "Dropout", "Flatten", "Input", "Maxout", "Module", "Reshape", "Sequential"]
+__all__ = [
+    "Activation",
+    "AvgPool1D",
+    "AvgPool2D",
+    "Conv1D",
+    "Conv2D",
+    "Conv2DTranspose",
+    "Cropping2D",
+    "Dense",
+    "DepthwiseConv2D",
+    "Dropout",
+    "ElasticDeformation",
+    "Flatten",
+    "GlobalAvgPool",
+    "GlobalMaxPool",
+    "Input",
+    "LocallyConnected2D",
+    "MaxPool1D",
+    "MaxPool2D",
+    "Maxout",
+    "Module",
+    "RandomAffine",
+    "RandomCrop",
+    "RandomErasing",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomShear",
+    "RandomShift",
+    "RandomZoom",
+    "Reshape",
+    "SeparableConv2D",
+    "Sequential",
+    "UpSampling2D",
+    "ZeroPadding2D",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,7 @@ from pynn.tensor import Tensor, as_dtype, tensor
 __all__ = ["Module"]
 
 _created = itertools.count()
+_versions = itertools.count(1)
 
 
 class Module(Trainable):
@@ -62,13 +64,18 @@ class Module(Trainable):
         self._constraints: dict[str, Any] = {}
         self._frozen: set[str] = set()
         self._trainable = True
-        self._version = 0
+        self._version = next(_versions)
         self._given_seed = seed
-        self._seed: list[int] = [seed if seed is not None else 0, next(_created)]
+        self._seed: list[int] = [0, next(_created)] if seed is None else [seed, 0]
 
     # Attributes: weights are kept in a table, and nothing may change while a step is recorded.
 
     def __setattr__(self, key: str, value: Any) -> None:
+        if key in self.__dict__.get("_weights", ()):
+            raise AttributeError(
+                f"[{self.name}] weight {key!r} cannot be replaced: the optimizer would go on updating the old one. "
+                "help: set_weights() writes new values."
+            )
         if state.recorder is not None and not key.startswith("_") and key in self.__dict__:
             raise CaptureError(
                 f"[{self.__dict__.get('name', type(self).__name__)}] attribute {key!r} was changed while a step was being "
@@ -76,7 +83,7 @@ class Module(Trainable):
                 "run_eagerly=True."
             )
         if not key.startswith("_") and "_version" in self.__dict__ and key not in ("built", "stop_training"):
-            object.__setattr__(self, "_version", self._version + 1)
+            self._touch()
         object.__setattr__(self, key, value)
 
     def __getattr__(self, key: str) -> Any:
@@ -101,7 +108,7 @@ class Module(Trainable):
             raise CaptureError(f"[{self.name}] trainable was changed while a step was being recorded.")
         for module in self.modules():
             module._trainable = bool(on)
-            module._version += 1
+            module._touch()
 
     # Building
 
@@ -155,9 +162,12 @@ class Module(Trainable):
                 return out
         xs = tuple(x if isinstance(x, Tensor) or x is None else tensor(x) for x in inputs)
         with scope(self.name):
-            if not self.built:
-                self._build_now(xs)
-            out = self.forward(*xs)
+            if self.built:
+                out = self.forward(*xs)
+            else:
+                with unbuilt_if_it_fails(self):
+                    self._build_now(xs)
+                    out = self.forward(*xs)
         if out is None:
             raise TypeError(
                 f"[{self.name}] forward() of {type(self).__name__} returned None. help: end it with a return statement."
@@ -169,6 +179,15 @@ class Module(Trainable):
     def _build_now(self, xs: tuple[Any, ...]) -> None:
         self.build(xs[0].shape if xs and isinstance(xs[0], Tensor) else ())
         object.__setattr__(self, "built", True)
+
+    def _unbuild(self) -> None:
+        for table in (self._weights, self._regularizers, self._constraints, self._frozen):
+            table.clear()
+        object.__setattr__(self, "built", False)
+        self._touch()
+
+    def _touch(self) -> None:
+        object.__setattr__(self, "_version", next(_versions))
 
     def _own_slots(self) -> Any:
         from pynn.flat import Slots
@@ -216,9 +235,9 @@ class Module(Trainable):
         """Return the number of weights, state included."""
         return sum(weight.size for _, weight in self.named_parameters())
 
-    def version(self) -> int:
-        """Return a number that changes when a layer, a flag or the set of weights changes."""
-        return sum(module._version for module in self.modules())
+    def version(self) -> tuple[int, ...]:
+        """Return numbers that change when a layer, a flag or the set of layers changes."""
+        return tuple(module._version for module in self.modules())
 
     def get_weights(self) -> list[np.ndarray]:
         """Return copies of all weights, in the order of named_parameters()."""
@@ -279,6 +298,18 @@ class Module(Trainable):
     def extra_repr(self) -> str:
         """Return the settings to show in repr()."""
         return ""
+
+
+@contextlib.contextmanager
+def unbuilt_if_it_fails(model: Module) -> Iterator[None]:
+    """Let go of the weights that were built inside a ``with`` block that fails: bad input must change nothing."""
+    fresh = [module for module in model.modules() if not module.built]
+    try:
+        yield
+    except Exception:
+        for module in fresh:
+            module._unbuild()
+        raise
 
 
 def _modules_in(key: str, value: Any) -> Iterator[tuple[str, Module]]:

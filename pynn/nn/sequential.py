@@ -11,7 +11,7 @@ from pynn.errors import CaptureError
 from pynn.graph import no_grad, state
 from pynn.nn.context import training
 from pynn.nn.layers import Input
-from pynn.nn.module import Module
+from pynn.nn.module import Module, unbuilt_if_it_fails
 from pynn.tensor import Tensor
 
 __all__ = ["Sequential"]
@@ -60,7 +60,7 @@ class Sequential(Module):
             _name_apart(layer, [other.name for other in self._layers])
         self._layers.append(layer)
         self.built = False
-        object.__setattr__(self, "_version", self._version + 1)
+        self._touch()
 
     @property
     def layers(self) -> list[Module]:
@@ -73,15 +73,10 @@ class Sequential(Module):
         """Build every layer for batches of a shape (the batch axis included; its size does not matter)."""
         if self.built:
             return
-        object.__setattr__(self, "built", True)  # first, since the pass below calls this module
-        self.assign_seeds(self._seed[0])
-        try:
-            with no_grad(), training(False):
-                x = np.zeros((1, *input_shape[1:]), self.dtype)
-                self.forward(Tensor.state(x))
-        except Exception:
-            object.__setattr__(self, "built", False)
-            raise
+        with unbuilt_if_it_fails(self), no_grad(), training(False):
+            self.assign_seeds(self._seed[0])
+            object.__setattr__(self, "built", True)
+            self.forward(Tensor.state(np.zeros((1, *input_shape[1:]), self.dtype)))
 
     def _build_now(self, xs: tuple[Any, ...]) -> None:
         self.assign_seeds(self._seed[0])
@@ -92,13 +87,9 @@ class Sequential(Module):
             x = layer(x)
         return x
 
-    def get_weights(self) -> list[np.ndarray]:
+    def _require_built(self, place: str) -> None:
         self.layers  # noqa: B018  (builds them if it can)
-        return super().get_weights()
-
-    def set_weights(self, weights: Any) -> None:
-        self.layers  # noqa: B018
-        super().set_weights(weights)
+        super()._require_built(place)
 
     def count_parameters(self) -> int:
         self.layers  # noqa: B018

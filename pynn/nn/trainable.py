@@ -15,6 +15,7 @@ class Trainable:
 
     stop_training = False
     _trainer: Any = None
+    _runner: Any = None  # what predict() uses before compile()
 
     def compile(
         self,

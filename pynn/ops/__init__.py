@@ -1,5 +1,6 @@
 """Operations on tensors. Each is a card (or a composition of them) in the module of its family."""
 
+from pynn.ops import augment
 from pynn.ops.activation import (
     abs,
     clip,
@@ -22,8 +23,10 @@ from pynn.ops.activation import (
     tanh,
 )
 from pynn.ops.card import CARDS, COMPOSITES
+from pynn.ops.conv import conv2d, conv2d_transpose, patches2d
 from pynn.ops.dense import dense
 from pynn.ops.entropy import cross_entropy, kl_divergence
+from pynn.ops.image import crop2d, pad2d, upsample2d
 from pynn.ops.loss import (
     binary_cross_entropy,
     hinge,
@@ -51,6 +54,7 @@ from pynn.ops.math import (
     where,
 )
 from pynn.ops.optim import clip_norm, clip_value, max_norm, penalty
+from pynn.ops.pool import avg_pool2d, max_pool2d
 from pynn.ops.random import dropout, normal, uniform
 from pynn.ops.reduce import argmax, max, mean, min, sum, var
 from pynn.ops.shape import cast, concat, copy, expand, eye_rows, gather, ones, reshape, slice, transpose, zeros

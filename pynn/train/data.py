@@ -12,7 +12,7 @@ from pynn import _core
 from pynn.errors import DataError, DTypeError, ShapeError
 from pynn.tensor import Tensor, to_array
 
-__all__ = ["Data", "as_inputs", "check_finite", "external", "split_last"]
+__all__ = ["Data", "as_inputs", "check_finite", "external", "split_last", "to_dtype"]
 
 
 def external(array: np.ndarray) -> Tensor:
@@ -20,7 +20,13 @@ def external(array: np.ndarray) -> Tensor:
     return Tensor(_core.Buffer.of(array), array.shape, array.dtype)
 
 
-def check_finite(array: np.ndarray, name: str) -> None:
+def to_dtype(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Convert; numbers that are too large become infinite, which check_finite reports."""
+    with np.errstate(over="ignore"):
+        return array.astype(dtype, copy=False)
+
+
+def check_finite(array: np.ndarray, name: str, place: str) -> None:
     """Raise DataError with the place of the first NaN or infinity."""
     if array.dtype.kind != "f" or array.size == 0:
         return
@@ -31,7 +37,7 @@ def check_finite(array: np.ndarray, name: str) -> None:
     if bad.any():
         at = tuple(int(i) for i in np.argwhere(bad)[0])
         raise DataError(
-            f"[fit] {name} contains {array[at]} at {list(at)} ({int(bad.sum())} such values in all). "
+            f"[{place}] {name} contains {array[at]} at {list(at)} ({int(bad.sum())} such values in all). "
             "help: remove or impute those rows (np.isfinite finds them)."
         )
 
@@ -59,7 +65,7 @@ def as_inputs(x: Any, place: str, dtype: np.dtype, integers: bool) -> list[np.nd
         if given.dtype.kind in "ib" and given.dtype != np.uint8:
             given = given.astype(np.int32 if integers else dtype)
         elif given.dtype.kind == "f" and given.dtype != dtype:
-            given = given.astype(dtype)
+            given = to_dtype(given, dtype)
         arrays.append(given)
     if len({len(a) for a in arrays}) > 1:
         raise ShapeError(f"[{place}] expected inputs of one length. Received: {[len(a) for a in arrays]}.")
@@ -99,7 +105,7 @@ def sample_weights(weights: Any, n: int, dtype: np.dtype, place: str) -> np.ndar
     """Return weights as an array [N], or None."""
     if weights is None:
         return None
-    w = to_array(weights, place).astype(dtype, copy=False)
+    w = to_dtype(to_array(weights, place), dtype)
     if w.shape == (n, 1):
         w = w.reshape(n)
     if w.shape != (n,):

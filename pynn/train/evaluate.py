@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from pynn.errors import DataError
 from pynn.graph import no_grad
 from pynn.tensor import Tensor
 from pynn.train.callbacks import CallbackList
@@ -65,12 +64,10 @@ def evaluate(
 def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, callbacks: Any = None) -> np.ndarray:
     """Return outputs; see Module.predict."""
     rows = _rows("predict", batch_size)
-    trainer = model._trainer
+    model._require_built("predict")
+    trainer = model._trainer or model._runner
     if trainer is None:
-        model._require_built("predict")
-        trainer = model._trainer = Trainer(model, "sgd", "mse", (), None, False)
-    elif not model.built:
-        raise DataError("[predict] the model has no weights yet. help: call fit or build(input_shape) first.")
+        trainer = model._runner = Trainer(model, "sgd", "mse", (), None, False)
     hooks = CallbackList(callbacks, model=model, verbose=0)
     hooks.on_predict_begin()
     out = trainer.run_forward(trainer.inputs(x, "predict"), rows, activate=True, eagerly=trainer.run_eagerly)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn import _core
 from pynn.errors import DataError
 from pynn.flat import STEPS_PER_CALL
 from pynn.tensor import Tensor
@@ -31,8 +32,8 @@ def permutation(seed: int, epoch: int, n: int, shuffle: bool) -> np.ndarray:
     """Return the order of samples of an epoch; it depends on seed and epoch alone, so a resumed run repeats it."""
     if not shuffle:
         return np.arange(n)
-    key = np.random.SeedSequence([seed, epoch]).generate_state(2, np.uint64)
-    return np.random.Generator(np.random.Philox(key=key)).permutation(n)
+    (key,) = np.random.SeedSequence([abs(seed), epoch, int(seed < 0)]).generate_state(1, np.uint64)
+    return _core.permutation(n, int(key))
 
 
 def fit(
@@ -98,6 +99,8 @@ def fit(
         hooks.on_train_begin()
         for epoch in range(initial_epoch, epochs):
             hooks.on_epoch_begin(epoch)
+            if model.stop_training:
+                break
             logs = _epoch(model, trainer, source, epoch, hooks, eagerly, check)
             if validation is not None:
                 hooks.on_test_begin()
@@ -120,30 +123,30 @@ def _epoch(
     """Run one epoch; returns its mean loss and metrics."""
     trainer.sums.view()[:] = 0
     trainer.hits.view()[:] = 0
-    for metric in trainer.metrics:
+    for metric in trainer.logged:
         metric.reset()
-    done, per_step = 0, 0.0
+    done = 0
     for data, perm, n, available in source.pieces(epoch):
         trainer.slots.set(offset=0)
+        trainer.batches_before = done
+        whole = available
         while available and not model.stop_training:
-            count = 1 if hooks.needs_batches or not per_step else int(SECONDS_PER_CALL / per_step) + 1
-            count = min(count, available, STEPS_PER_CALL)
+            count = 1 if hooks.needs_batches else min(source.steps_per_call, available, STEPS_PER_CALL)
             if hooks.needs_batches:
                 hooks.on_train_batch_begin(done)
             start = time.perf_counter()
             step = int(trainer.slots.step.view()[0])
             trainer.slots.set(rate=trainer.optimizer.rates(step, count))
             trainer.run_steps(data, perm, n, count, eagerly, check)
-            if done:
-                per_step = (time.perf_counter() - start) / count
-            elif available > 1:
-                per_step = SECONDS_PER_CALL / 4  # the first step was recorded, which says little of the next
+            seconds = time.perf_counter() - start
+            if count == source.steps_per_call:  # aim at SECONDS_PER_CALL, in steps of at most 8 times as many
+                source.steps_per_call = max(1, min(8 * count, int(count * SECONDS_PER_CALL / max(seconds, 1e-6))))
             done += count
             available -= count
             if hooks.needs_batches:
                 hooks.on_train_batch_end(done - 1, _running(trainer))
             hooks.on_progress(done, source.batches, _running(trainer))
-        source.finish(data, perm)
+        source.finish(data, perm[: (whole - available) * n])
         if model.stop_training:
             break
     if not done:
@@ -168,13 +171,14 @@ class _Source:
     """Where batches come from: pieces of data, with the number of equal batches in each."""
 
     batches: int | None
+    steps_per_call = 1
 
     def pieces(self, epoch: int) -> Iterator[tuple[Data, np.ndarray, int, int]]:
         """Yield (data, permutation, rows per batch, batches) parts of an epoch."""
         raise NotImplementedError
 
-    def finish(self, data: Data, perm: np.ndarray) -> None:
-        """Take in what a piece left for the metrics."""
+    def finish(self, data: Data, rows: np.ndarray) -> None:
+        """Take in what a piece left for the metrics: predictions of these rows, in this order."""
 
 
 class _Arrays(_Source):
@@ -199,10 +203,11 @@ class _Arrays(_Source):
             return data
         return Data(data.xs, data.y, data.w, data.predictions[start:])
 
-    def finish(self, data: Data, perm: np.ndarray) -> None:
+    def finish(self, data: Data, rows: np.ndarray) -> None:
         if data.predictions is None:
             return
-        rows = perm[: len(data.predictions)] if data is not self.data else perm[: len(perm) // self.n * self.n]
+        if not len(rows):
+            return
         for metric in self.trainer.logged:
             metric.update(data.y[rows], data.predictions[: len(rows)], None if data.w is None else data.w[rows])
 
@@ -227,7 +232,7 @@ class _Batches(_Source):
                 data.predictions = np.empty((len(data), *shape[1:]), self.trainer.model.dtype)
             yield data, np.arange(len(data)), len(data), 1
 
-    def finish(self, data: Data, perm: np.ndarray) -> None:
+    def finish(self, data: Data, rows: np.ndarray) -> None:
         for metric in self.trainer.logged:
             metric.update(data.y, data.predictions, data.w)
 

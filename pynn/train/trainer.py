@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
@@ -13,10 +14,12 @@ from pynn.errors import DataError, NonFiniteError, ShapeError
 from pynn.flat import STEPS_PER_CALL, Flat, Slots
 from pynn.graph import failure, no_grad, state
 from pynn.nn.context import training
+from pynn.nn.module import unbuilt_if_it_fails
 from pynn.ops import steps
+from pynn.ops.activation import named
 from pynn.program import ProgramCache, record
 from pynn.tensor import Tensor
-from pynn.train.data import Data, as_inputs, check_finite, external, sample_weights
+from pynn.train.data import Data, as_inputs, check_finite, external, sample_weights, to_dtype
 
 __all__ = ["Trainer"]
 
@@ -33,12 +36,13 @@ class Trainer:
     ):
         if isinstance(metric_list, (str, metrics.Metric)) or callable(metric_list):
             metric_list = [metric_list]
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
-            raise ValueError(f"[compile] expected an integer seed. Received: seed={seed!r}.")
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0):
+            raise ValueError(f"[compile] expected a seed that is an integer of at least 0. Received: seed={seed!r}.")
         self.model = model
         self.optimizer = optim.get(optimizer)
         self.loss = losses.get(loss)
         self.metrics = [metrics.get(m) for m in metric_list]
+        self.running = copy.deepcopy(self.metrics)  # of the epoch under way, in which a callback may call evaluate()
         self.seed = int(model._seed[0] if seed is None else seed)
         self.run_eagerly = run_eagerly
         if not model.built:
@@ -54,6 +58,7 @@ class Trainer:
         self.hits = Tensor.state(np.zeros(2))
         self.logits_layer: Any = None  # the last layer, if its softmax or sigmoid belongs to the loss
         self._shapes: dict[Hashable, tuple[int, ...]] = {}
+        self.batches_before = 0  # of this epoch, before the data that slots.offset points into
 
     # Preparation
 
@@ -65,7 +70,7 @@ class Trainer:
         """Check and convert data; builds the model if need be."""
         xs = self.inputs(x, place)
         for i, a in enumerate(xs):
-            check_finite(a, "x" if len(xs) == 1 else f"x[{i}]")
+            check_finite(a, "x" if len(xs) == 1 else f"x[{i}]", place)
         if y is None:
             raise DataError(f"[{place}] expected targets. Received: y=None. help: call {place}(x, y).")
         n = len(xs[0])
@@ -75,16 +80,19 @@ class Trainer:
         if y_array.ndim == 0 or len(y_array) != n:
             length = "a single number" if y_array.ndim == 0 else f"{len(y_array)} targets"
             raise ShapeError(f"[{place}] expected as many targets as samples. Received: {n} samples and {length}.")
-        check_finite(y_array, "y")
-        shape = (n, *self.output_shape(xs)[1:])
-        y_array = np.ascontiguousarray(self.loss.check_targets(y_array, shape))
-        if y_array.dtype.kind == "f" and y_array.dtype != self.model.dtype:
-            y_array = y_array.astype(self.model.dtype)
-        w = sample_weights(weight, n, self.model.dtype, place)
-        if class_weight is not None:
-            by_class = losses.class_weights_to_sample_weights(y_array, class_weight).astype(self.model.dtype)
-            w = by_class if w is None else w * by_class
-        self.flatten()
+        if y_array.dtype.kind == "f":
+            y_array = to_dtype(y_array, self.model.dtype)
+        check_finite(y_array, "y", place)
+        with unbuilt_if_it_fails(self.model):
+            shape = (n, *self.output_shape(xs)[1:])
+            y_array = np.ascontiguousarray(self.loss.check_targets(y_array, shape))
+            if y_array.dtype.kind == "f":
+                y_array = to_dtype(y_array, self.model.dtype)
+            w = sample_weights(weight, n, self.model.dtype, place)
+            if class_weight is not None:
+                by_class = losses.class_weights_to_sample_weights(y_array, class_weight).astype(self.model.dtype)
+                w = by_class if w is None else w * by_class
+            self.flatten()
         return Data(xs, y_array, w)
 
     def output_shape(self, xs: list[np.ndarray]) -> tuple[int, ...]:
@@ -105,23 +113,34 @@ class Trainer:
             state.observer = before
         if not isinstance(out, Tensor):
             raise TypeError(f"[fit] expected forward() to return a tensor. Received: {type(out).__name__}.")
-        last = [m for m, y in seen if y is out and hasattr(m, "_function") and m.activation == self.loss.activation]
-        self.logits_layer = last[0] if last and self.loss.activation is not None else None
-        for m in self.metrics:
+        last = [m for m, y in seen if y is out and self._is_last_activation(m)]
+        self.logits_layer = last[0] if last else None
+        for m in (*self.metrics, *self.running):
             if hasattr(m, "from_logits"):
                 m.from_logits = self.loss.from_logits and self.logits_layer is None
         key = (self.model.version(), *((a.shape[1:], a.dtype.str) for a in xs))
         self._shapes = {key: out.shape}
         return out.shape
 
+    def _is_last_activation(self, module: Any) -> bool:
+        name = getattr(module, "activation", None)
+        function = getattr(module, "_function", None)  # one's own function may have the name too
+        return name is not None and name == self.loss.activation and function is named(name)
+
     def flatten(self) -> None:
         """Move the trainable parameters to one buffer, again whenever the set of them changed."""
         version = self.model.version()
-        if self.flat is not None and version == self.flat_version:
+        if self.flat is not None and version == self.flat_version and self.flat.intact():
             return
         parameters = self.model.parameters()
         kept = self.flat is not None and [id(t) for t in parameters] == [id(t) for t in self.flat.tensors]
-        if not kept:
+        if kept and not self.flat.intact():  # type: ignore[union-attr]
+            # another model that shares layers moved them to a flat buffer of its own
+            slots = self.optimizer.state()
+            self.flat = Flat(parameters)
+            self.optimizer.build(self.flat)
+            self.optimizer.load_state(slots)
+        elif not kept:
             if not parameters:
                 raise DataError("[fit] the model has no trainable parameters. help: set layer.trainable = True.")
             frozen = [w for _, w in self.model.named_parameters() if not any(w is p for p in parameters)]
@@ -188,7 +207,8 @@ class Trainer:
         self.optimizer.apply(self.flat, slots)
         for module in self.model.modules():
             for key, constraint in module._constraints.items():
-                constraint.apply(module._weights[key])
+                if module._trainable:
+                    constraint.apply(module._weights[key])
         steps.advance(slots, 1, n)
 
     def _named(self, tensors: list[Tensor]) -> dict[str, Any]:
@@ -202,12 +222,12 @@ class Trainer:
     @property
     def counted(self) -> Any:
         """The metric that the program itself counts: plain accuracy."""
-        return next((m for m in self.metrics if type(m) is metrics.Accuracy), None)
+        return next((m for m in self.running if type(m) is metrics.Accuracy), None)
 
     @property
     def logged(self) -> list[Any]:
         """The metrics that are computed from all predictions at the end of an epoch."""
-        return [m for m in self.metrics if m is not self.counted]
+        return [m for m in self.running if m is not self.counted]
 
     def _counting(self, out: Tensor, y: Tensor) -> tuple[int, float]:
         if y.dtype.kind == "i":
@@ -227,6 +247,7 @@ class Trainer:
             n,
             shapes,
             self.model.version(),
+            tuple(w.buffer.address for _, w in self.model.named_parameters()),
             config.version(),
             self.optimizer.config(),
             self.loss.config(),
@@ -285,8 +306,8 @@ class Trainer:
             state.observer = None
         place = f"layer {found[0]!r}" if found else "the loss"
         return NonFiniteError(
-            f"[fit] the loss is not finite in batch {start // max(n, 1)}: {place} is the first place with a NaN or an "
-            "infinite value. The update was not made. help: lower the learning rate, clip gradients "
+            f"[fit] the loss is not finite in batch {self.batches_before + start // max(n, 1)}: {place} is the first "
+            "place with a NaN or an infinite value. The update was not made. help: lower the learning rate, clip gradients "
             "(clip_norm=1.0), or scale the inputs; check_finite=False goes on regardless."
         )
 
@@ -296,10 +317,11 @@ class Trainer:
         """Return the outputs for all rows, computed in passes of batch_size."""
         n = len(xs[0])
         shape = self.output_shape(xs)
+        activate = activate and self.logits_layer is not None
         out = np.empty((n, *shape[1:]), self.model.dtype)
         perm = np.arange(n)
+        before = int(self.slots.offset.view()[0])  # a callback may predict in the middle of an epoch
         self.slots.set(offset=0, cursor=0)
-        saved = self.slots.step.view()[0]
         data = Data(xs, out)
         done = 0
         while done < n:
@@ -307,7 +329,7 @@ class Trainer:
             count = max(1, (n - done) // batch_size) if rows == batch_size else 1
             self._forward_pass(data, perm, rows, count, activate, eagerly)
             done += rows * count
-        self.slots.set(step=saved)
+        self.slots.set(offset=before)
         return out
 
     def _forward_step(self, tensors: list[Tensor], n: int, activate: bool) -> None:

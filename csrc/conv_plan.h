@@ -1,0 +1,178 @@
+/* Convolution: its sizes, how the work is cut into units, and the scratch memory that takes.
+ *
+ * Everything here follows from the sizes alone, never from the number of threads, so results do not depend on it.
+ */
+#ifndef PN_CONV_PLAN_H
+#define PN_CONV_PLAN_H
+
+#include "pn.h"
+
+enum {
+    PN_CONV_BAND = 65536,  /* elements of a padded band of images: stays in a second-level cache */
+    PN_CONV_PIXELS = 160,  /* terms of one block of dw: a panel of dz and a block of x stay in a first-level cache */
+    PN_CONV_GROUPS = 16,   /* most partial dw, ... */
+    PN_CONV_PARTS = 1 << 20, /* ... and the elements that all of them may take together (two are always allowed) */
+};
+
+typedef struct pn_conv {
+    i64 n, h, w, c;       /* x */
+    i64 kh, kw, o;        /* w [kh,kw,c/groups,o] */
+    i64 sh, sw, dh, dw, groups;
+    i64 pt, pl;           /* padding above and left */
+    i64 oh, ow;           /* y [n,oh,ow,o] */
+    int act;
+    i64 cg, og;           /* channels of one group */
+    i64 eh, ew;           /* extent of the dilated kernel */
+    int padded;           /* x must be copied into padded bands */
+    i64 xw;               /* columns of a band of x */
+} pn_conv;
+
+/* dim: n h w c kh kw o sh sw dh dw groups pt pl oh ow act */
+static inline void pn_conv_read(pn_conv *v, const i64 *dim) {
+    v->n = dim[0], v->h = dim[1], v->w = dim[2], v->c = dim[3];
+    v->kh = dim[4], v->kw = dim[5], v->o = dim[6];
+    v->sh = dim[7], v->sw = dim[8], v->dh = dim[9], v->dw = dim[10], v->groups = dim[11];
+    v->pt = dim[12], v->pl = dim[13], v->oh = dim[14], v->ow = dim[15];
+    v->act = (int)dim[16];
+    v->cg = v->c / v->groups, v->og = v->o / v->groups;
+    v->eh = (v->kh - 1) * v->dh + 1, v->ew = (v->kw - 1) * v->dw + 1;
+    v->padded = v->pt || v->pl || (v->oh - 1) * v->sh + v->eh > v->h || (v->ow - 1) * v->sw + v->ew > v->w;
+    v->xw = v->padded ? (v->ow - 1) * v->sw + v->ew : v->w;
+}
+
+static inline i64 pn_conv_min(i64 a, i64 b) { return a < b ? a : b; }
+static inline i64 pn_conv_max(i64 a, i64 b) { return a > b ? a : b; }
+static inline i64 pn_conv_floor(i64 a, i64 b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
+static inline i64 pn_conv_ceil(i64 a, i64 b) { return -pn_conv_floor(-a, b); }
+static inline i64 pn_conv_round(i64 n) { return (n + 15) & ~(i64)15; }
+/* Depthwise: one input and one output channel per group, so that channels are lanes. */
+static inline int pn_conv_depthwise(const pn_conv *v) { return v->cg == 1 && v->og == 1 && v->c > 1; }
+/* Rows of a band of x that hold `rows` output rows. */
+static inline i64 pn_conv_xrows(const pn_conv *v, i64 rows) { return (rows - 1) * v->sh + v->eh; }
+
+/* A unit of work is a block of images, or a band of output rows of one image. */
+typedef struct pn_conv_units {
+    i64 images, rows; /* of one unit */
+    i64 bands;        /* per image */
+    i64 count;
+} pn_conv_units;
+
+static inline void pn_conv_cut(pn_conv_units *u, const pn_conv *v, i64 rows, i64 images) {
+    u->rows = pn_conv_max(1, pn_conv_min(rows, v->oh));
+    u->bands = (v->oh + u->rows - 1) / u->rows;
+    u->rows = (v->oh + u->bands - 1) / u->bands;
+    u->bands = (v->oh + u->rows - 1) / u->rows;
+    u->images = u->bands > 1 ? 1 : pn_conv_max(1, images);
+    u->count = (v->n + u->images - 1) / u->images * u->bands;
+}
+
+/* Forward: bands small enough for the cache, and enough of them for many threads when there are few images. */
+static inline void pn_conv_fwd_units(pn_conv_units *u, const pn_conv *v) {
+    i64 rows = v->oh;
+    const i64 line = v->xw * v->c;
+    if (v->n < PN_CONV_GROUPS) rows = v->oh * pn_conv_max(v->n, 1) / PN_CONV_GROUPS + 1;
+    if (pn_conv_xrows(v, rows) * line > PN_CONV_BAND)
+        rows = pn_conv_min(rows, (PN_CONV_BAND / pn_conv_max(line, 1) - v->eh) / v->sh + 1);
+    pn_conv_cut(u, v, rows, 1);
+}
+
+/* Gradients: the rows and columns of dz that one unit reads, which reach past the image where dx needs it. */
+typedef struct pn_conv_zone {
+    i64 o0, o1;         /* rows of y whose terms of dw the unit adds */
+    i64 i0, i1;         /* rows of dx it computes */
+    i64 z0, z1, c0, c1; /* rows and columns of dz in its band */
+} pn_conv_zone;
+
+static inline void pn_conv_zone_of(pn_conv_zone *z, const pn_conv *v, const pn_conv_units *u, i64 band, int dx) {
+    z->z0 = z->o0 = band * u->rows;
+    z->z1 = z->o1 = pn_conv_min(v->oh, z->o0 + u->rows);
+    z->c0 = 0, z->c1 = v->ow;
+    z->i0 = z->i1 = 0;
+    if (!dx) return;
+    z->i0 = pn_conv_min(v->h, z->o0 * v->sh);
+    z->i1 = band + 1 == u->bands ? v->h : pn_conv_min(v->h, z->o1 * v->sh);
+    if (z->i1 > z->i0) {
+        z->z0 = pn_conv_min(z->z0, pn_conv_ceil(z->i0 + v->pt - (v->eh - 1), v->sh));
+        z->z1 = pn_conv_max(z->z1, pn_conv_floor(z->i1 - 1 + v->pt, v->sh) + 1);
+    }
+    z->c0 = pn_conv_min(0, pn_conv_ceil(v->pl - (v->ew - 1), v->sw));
+    z->c1 = pn_conv_max(v->ow, pn_conv_floor(v->w - 1 + v->pl, v->sw) + 1);
+}
+
+static inline void pn_conv_bwd_units(pn_conv_units *u, const pn_conv *v) {
+    const i64 area = pn_conv_max(v->oh * v->ow, 1), line = v->xw * v->c * v->sh + (v->ow + v->ew) * v->o;
+    i64 rows = v->oh, images = pn_conv_max(1, PN_CONV_PIXELS / area);
+    if (line * v->oh > 4 * PN_CONV_BAND) rows = 4 * PN_CONV_BAND / line;
+    if (v->n * v->oh < 4 * rows) rows = v->n * v->oh / 4;
+    images = pn_conv_min(images, pn_conv_max(1, v->n / 8));
+    pn_conv_cut(u, v, rows, images);
+}
+
+/* Partial sums of dw and db, each over consecutive units. */
+static inline i64 pn_conv_groups(const pn_conv *v, const pn_conv_units *u) {
+    const i64 size = v->kh * v->kw * v->cg * v->o + v->o;
+    const i64 most = pn_conv_min(PN_CONV_GROUPS, pn_conv_max(2, PN_CONV_PARTS / size));
+    return pn_conv_max(1, pn_conv_min(most, u->count));
+}
+
+/* Output rows of one block of dw. */
+static inline i64 pn_conv_block_rows(const pn_conv *v, const pn_conv_units *u) {
+    return u->images > 1 ? u->rows : pn_conv_min(u->rows, pn_conv_max(1, PN_CONV_PIXELS / pn_conv_max(v->ow, 1)));
+}
+
+/* Elements of scratch, each piece on a 64-byte border. */
+typedef struct pn_conv_fwd_scratch {
+    i64 weights, band; /* packed weights (shared); a band of x (per thread) */
+} pn_conv_fwd_scratch;
+
+static inline void pn_conv_fwd_room(pn_conv_fwd_scratch *s, const pn_conv *v, const pn_conv_units *u) {
+    s->weights = pn_conv_depthwise(v) ? 0 : pn_conv_round(v->groups * v->kh * v->kw * v->cg * pn_conv_round(v->og));
+    s->band = v->padded ? pn_conv_round(u->images * pn_conv_xrows(v, u->rows) * v->xw * v->c) : 0;
+}
+
+typedef struct pn_conv_bwd_scratch {
+    i64 weights, parts;   /* packed weights; partial dw and db */
+    i64 part;             /* of one group */
+    i64 x_band, z_band, z_panels; /* per thread */
+} pn_conv_bwd_scratch;
+
+static inline void pn_conv_bwd_room(pn_conv_bwd_scratch *s, const pn_conv *v, const pn_conv_units *u, int dx, int dw,
+                                    int db) {
+    s->weights = dx && !pn_conv_depthwise(v) ? pn_conv_round(v->groups * v->kh * v->kw * v->og * pn_conv_round(v->cg)) : 0;
+    s->part = dw || db ? pn_conv_round(v->kh * v->kw * v->cg * v->o) + pn_conv_round(v->o) : 0;
+    s->parts = pn_conv_groups(v, u) * s->part;
+    s->x_band = dw && v->padded ? pn_conv_round(u->images * pn_conv_xrows(v, u->rows) * v->xw * v->c) : 0;
+    s->z_band = 0;
+    for (i64 b = 0; b < u->bands; b++) {
+        pn_conv_zone z;
+        pn_conv_zone_of(&z, v, u, b, dx);
+        s->z_band = pn_conv_max(s->z_band, pn_conv_round(u->images * (z.z1 - z.z0) * (z.c1 - z.c0) * v->o));
+    }
+    s->z_panels = dw && !pn_conv_depthwise(v)
+                      ? pn_conv_round(u->images * pn_conv_block_rows(v, u) * v->ow * pn_conv_round(v->og))
+                      : 0;
+}
+
+/* Bytes of scratch of conv2d_fwd for at most nth threads. */
+static inline i64 pn_conv_fwd_bytes(const i64 *dim, i64 itemsize, int nth) {
+    pn_conv v;
+    pn_conv_units u;
+    pn_conv_fwd_scratch s;
+    pn_conv_read(&v, dim);
+    pn_conv_fwd_units(&u, &v);
+    pn_conv_fwd_room(&s, &v, &u);
+    return (s.weights + nth * s.band) * itemsize;
+}
+
+/* Bytes of scratch of conv2d_bwd. */
+static inline i64 pn_conv_bwd_bytes(const i64 *dim, i64 itemsize, int nth, int dx, int dw, int db) {
+    pn_conv v;
+    pn_conv_units u;
+    pn_conv_bwd_scratch s;
+    pn_conv_read(&v, dim);
+    pn_conv_bwd_units(&u, &v);
+    pn_conv_bwd_room(&s, &v, &u, dx, dw, db);
+    return (s.weights + s.parts + nth * (s.x_band + s.z_band + s.z_panels)) * itemsize;
+}
+
+#endif

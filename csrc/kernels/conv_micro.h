@@ -1,0 +1,144 @@
+/* Tiles of a convolution: products with a matrix of patches that is never made (see conv.h).
+ *
+ * A tile is MR rows x one panel of C, held in registers over all terms. The terms come in n1 x n2 segments of `len`
+ * terms; within a segment A is read as it lies in the image, and the next segment begins a fixed step further (the next
+ * row of the kernel, of the image, ...). B is packed in panels of `width` columns, zero beyond the matrix.
+ * Sum: one chain of fused multiply-adds in the order of the terms, then + C, then + bias, then relu. So the bits do not depend on
+ * how C is cut into tiles.
+ */
+typedef struct conv_tile {
+    const real *a;
+    i64 step;              /* of A: between rows of the tile (by_term 0) or between terms (by_term 1) */
+    i64 n1, n2, len;       /* segments */
+    i64 ast1, ast2;        /* steps of A between segments */
+    const real *b;
+    i64 bst1, bst2;
+    real *c;
+    i64 ldc;
+    i64 cols;              /* columns of C in this panel */
+    int add;               /* C += instead of C = */
+    const real *bias;
+    int relu;
+} conv_tile;
+
+#if VW > 1
+typedef void (*conv_kernel)(const conv_tile *t);
+
+#define CONV_LAST (v + 1 == NV && tail < VW)
+
+GEMM_INLINE void conv_tile_run(const conv_tile *t, const int MR, const int NV, const int by_term) {
+    const i64 step = t->step, ldc = t->ldc, tail = t->cols - (NV - 1) * VW;
+    const real *rows[6];
+    vec acc[16][4], bv[4];
+    GEMM_UNROLL for (int i = 0; i < MR; i++)
+        GEMM_UNROLL for (int v = 0; v < NV; v++) acc[i][v] = vset(0);
+    for (i64 s1 = 0; s1 < t->n1; s1++)
+        for (i64 s2 = 0; s2 < t->n2; s2++) {
+            const real *a = t->a + s1 * t->ast1 + s2 * t->ast2, *b = t->b + s1 * t->bst1 + s2 * t->bst2;
+            GEMM_UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = by_term ? a : a + 3 * g * step;
+            for (i64 p = t->len; p > 0; p--) {
+                GEMM_UNROLL for (int v = 0; v < NV; v++) bv[v] = vload(b + v * VW);
+                GEMM_UNROLL for (int i = 0; i < MR; i++) {
+                    vec av = vset(by_term ? rows[0][i] : rows[i / 3][(i % 3) * step]);
+                    GEMM_UNROLL for (int v = 0; v < NV; v++) acc[i][v] = vfma(av, bv[v], acc[i][v]);
+                }
+                b += NV * VW;
+                GEMM_UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] += by_term ? step : 1;
+            }
+        }
+    if (t->add) {
+        GEMM_UNROLL for (int i = 0; i < MR; i++)
+            GEMM_UNROLL for (int v = 0; v < NV; v++) {
+                const real *c = t->c + i * ldc + v * VW;
+                acc[i][v] = vadd(CONV_LAST ? vloadn(c, tail) : vload(c), acc[i][v]);
+            }
+    }
+    if (t->bias) {
+        GEMM_UNROLL for (int v = 0; v < NV; v++) {
+            bv[v] = CONV_LAST ? vloadn(t->bias + v * VW, tail) : vload(t->bias + v * VW);
+            GEMM_UNROLL for (int i = 0; i < MR; i++) acc[i][v] = vadd(acc[i][v], bv[v]);
+        }
+    }
+    if (t->relu) {
+        GEMM_UNROLL for (int i = 0; i < MR; i++)
+            GEMM_UNROLL for (int v = 0; v < NV; v++) acc[i][v] = relu_y(acc[i][v], bv[0], bv[0]);
+    }
+    GEMM_UNROLL for (int i = 0; i < MR; i++)
+        GEMM_UNROLL for (int v = 0; v < NV; v++) {
+            real *c = t->c + i * ldc + v * VW;
+            if (CONV_LAST) vstoren(c, acc[i][v], tail);
+            else vstore(c, acc[i][v]);
+        }
+}
+
+#define CONV_DEFINE(mr, nv, at, full) \
+    static void conv_kernel_##mr##_##nv##_##at(const conv_tile *t) { conv_tile_run(t, mr, nv, at); }
+#define CONV_NAME(mr, nv, at, full) conv_kernel_##mr##_##nv##_##at,
+#define CONV_DEFINE_ALL(at) \
+    GEMM_ROWS1(CONV_DEFINE, 1, at, 0) GEMM_ROWS2(CONV_DEFINE, 2, at, 0) GEMM_ROWS4(CONV_DEFINE, 4, at, 0)
+#define CONV_NAME_ALL(at) \
+    {{GEMM_ROWS1(CONV_NAME, 1, at, 0)}, {GEMM_ROWS2(CONV_NAME, 2, at, 0)}, {GEMM_ROWS4(CONV_NAME, 4, at, 0)}}
+CONV_DEFINE_ALL(0)
+CONV_DEFINE_ALL(1)
+static const conv_kernel conv_kernels[2][3][16] = {CONV_NAME_ALL(0), CONV_NAME_ALL(1)};
+
+/* Columns of the next panel when n are left; `rows`: rows of C that share a step. Few rows take wide panels. */
+static inline i64 conv_width(i64 n, i64 rows) { return gemm_panel(n, rows <= GEMM_MR4 ? 4 : 2) * VW; }
+static inline i64 conv_tallest(i64 width) {
+    return width == VW ? GEMM_MR1 : width == 2 * VW ? GEMM_MR2 : GEMM_MR4;
+}
+static inline void conv_tile_call(const conv_tile *t, i64 mr, i64 width, int by_term) {
+    conv_kernels[by_term][width / VW >> 1][mr - 1](t);
+}
+
+#else /* plain C: the compiler vectorizes along the panel */
+enum { CONV_NR = 16, CONV_MR = 64 };
+static inline i64 conv_width(i64 n, i64 rows) {
+    (void)n;
+    (void)rows;
+    return CONV_NR;
+}
+static inline i64 conv_tallest(i64 width) {
+    (void)width;
+    return CONV_MR;
+}
+static void conv_tile_call(const conv_tile *t, i64 mr, i64 width, int by_term) {
+    (void)width;
+    for (i64 i = 0; i < mr; i++) {
+        const real *row = t->a + i * (by_term ? 1 : t->step);
+        const i64 next = by_term ? t->step : 1;
+        real sum[CONV_NR], *c = t->c + i * t->ldc;
+        for (i64 j = 0; j < CONV_NR; j++) sum[j] = 0;
+        for (i64 s1 = 0; s1 < t->n1; s1++)
+            for (i64 s2 = 0; s2 < t->n2; s2++) {
+                const real *a = row + s1 * t->ast1 + s2 * t->ast2, *b = t->b + s1 * t->bst1 + s2 * t->bst2;
+                for (i64 p = 0; p < t->len; p++) {
+                    const real ap = a[p * next];
+                    for (i64 j = 0; j < CONV_NR; j++) sum[j] += ap * b[p * CONV_NR + j];
+                }
+            }
+        for (i64 j = 0; j < t->cols; j++) {
+            const real y = (t->add ? c[j] + sum[j] : sum[j]) + (t->bias ? t->bias[j] : 0);
+            c[j] = t->relu ? relu_y(y, 0, 0) : y;
+        }
+    }
+}
+#endif
+
+/* dst[p * width + j] = src[p * ps + j * js] for p < k, j < n, and 0 for the other j < width. */
+static void conv_pack(real *dst, i64 width, const real *src, i64 ps, i64 js, i64 n, i64 k) {
+#if VW > 1
+    for (i64 v = 0; v < width; v += VW) {
+        const i64 left = n - v < VW ? (n - v < 0 ? 0 : n - v) : VW;
+        if (js == 1)
+            for (i64 p = 0; p < k; p++) vstore(dst + p * width + v, vloadn(src + p * ps + v, left));
+        else if (ps == 1 && left > 0) gemm_flip(dst + v, width, src + v * js, js, left, VW, k);
+        else
+            for (i64 p = 0; p < k; p++)
+                for (i64 j = 0; j < VW; j++) dst[p * width + v + j] = j < left ? src[p * ps + (v + j) * js] : 0;
+    }
+#else
+    for (i64 p = 0; p < k; p++)
+        for (i64 j = 0; j < width; j++) dst[p * width + j] = j < n ? src[p * ps + j * js] : 0;
+#endif
+}

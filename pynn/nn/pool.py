@@ -1,0 +1,243 @@
+"""Layers that shrink, enlarge and summarize images and sequences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pynn import ops
+from pynn.errors import ShapeError
+from pynn.nn.module import Module
+from pynn.ops.conv import Four, Pair, pair, resolve_padding
+from pynn.tensor import Tensor
+
+__all__ = [
+    "AvgPool1D", "AvgPool2D", "Cropping2D", "GlobalAvgPool", "GlobalMaxPool", "MaxPool1D", "MaxPool2D", "UpSampling2D",
+    "ZeroPadding2D",
+]  # fmt: skip
+
+
+class _Pool2D(Module):
+    """Pooling over windows."""
+
+    place = "pool"
+
+    def __init__(
+        self,
+        pool_size: int | Pair = 2,
+        strides: int | Pair | None = None,
+        padding: Any = "valid",
+        name: str | None = None,
+    ):
+        super().__init__(name)
+        self.pool_size = pair(self.place, "pool_size", pool_size)
+        self.strides = self.pool_size if strides is None else pair(self.place, "strides", strides)
+        self.padding = padding
+        resolve_padding(self.place, padding, (1, 1, 1, 1), self.pool_size, self.strides, (1, 1))
+
+    def window(self) -> tuple[Pair, Pair]:
+        """Return how many pixels an output sees, and how far the next one is (rows, columns)."""
+        return self.pool_size, self.strides
+
+    def extra_repr(self) -> str:
+        more = "" if self.padding == "valid" else f", padding={self.padding!r}"
+        return f"{self.pool_size}, strides={self.strides}{more}"
+
+
+class MaxPool2D(_Pool2D):
+    """The largest value of each window, per channel. Windows may overlap.
+
+    Parameters
+    ----------
+    pool_size : int or (rows, columns), default 2
+    strides : int or (rows, columns), optional
+        By default the pool size.
+    padding : {"valid", "same"}, int, (rows, columns) or (top, bottom, left, right), default "valid"
+    name : str, optional
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.MaxPool2D(3, strides=2)(np.ones((2, 7, 7, 4), "float32")).shape
+    (2, 3, 3, 4)
+    """
+
+    place = "max_pool2d"
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.max_pool2d(x, self.pool_size, self.strides, self.padding)
+
+
+class AvgPool2D(_Pool2D):
+    """The mean of each window, per channel; padding is left out of it.
+
+    Parameters
+    ----------
+    pool_size, strides, padding, name
+        As for MaxPool2D.
+    """
+
+    place = "avg_pool2d"
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.avg_pool2d(x, self.pool_size, self.strides, self.padding)
+
+
+class _Pool1D(Module):
+    """Pooling over spans of a sequence."""
+
+    place = "pool"
+
+    def __init__(self, pool_size: int = 2, strides: int | None = None, padding: Any = "valid", name: str | None = None):
+        super().__init__(name)
+        _, self.pool_size = pair(self.place, "pool_size", pool_size)
+        _, self.strides = (1, self.pool_size) if strides is None else pair(self.place, "strides", strides)
+        if isinstance(padding, int):
+            padding = (padding, padding)
+        self.padding = padding if isinstance(padding, str) else (0, 0, *padding)
+        resolve_padding(self.place, self.padding, (1, 1, 1, 1), (1, self.pool_size), (1, self.strides), (1, 1))
+
+    def _line(self, x: Tensor, pool: Any) -> Tensor:
+        if x.ndim != 3:
+            raise ShapeError(f"[{self.place}] expected sequences of shape [N, T, C]. Received: x.shape={x.shape}.")
+        line = ops.reshape(x, (x.shape[0], 1, *x.shape[1:]))
+        y = pool(line, (1, self.pool_size), (1, self.strides), self.padding)
+        return ops.reshape(y, (y.shape[0], *y.shape[2:]))
+
+    def extra_repr(self) -> str:
+        return f"{self.pool_size}, strides={self.strides}"
+
+
+class MaxPool1D(_Pool1D):
+    """The largest value of each span of a sequence [N, T, C], per channel.
+
+    Parameters
+    ----------
+    pool_size : int, default 2
+    strides : int, optional
+        By default the pool size.
+    padding : {"valid", "same"}, int or (before, after), default "valid"
+    name : str, optional
+    """
+
+    place = "max_pool1d"
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._line(x, ops.max_pool2d)
+
+
+class AvgPool1D(_Pool1D):
+    """The mean of each span of a sequence [N, T, C], per channel; padding is left out of it.
+
+    Parameters
+    ----------
+    pool_size, strides, padding, name
+        As for MaxPool1D.
+    """
+
+    place = "avg_pool1d"
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._line(x, ops.avg_pool2d)
+
+
+class _Global(Module):
+    def __init__(self, keepdims: bool = False, name: str | None = None):
+        super().__init__(name)
+        self.keepdims = keepdims
+
+    def _axes(self, x: Tensor) -> tuple[int, ...]:
+        if x.ndim < 3:
+            raise ShapeError(
+                f"[{self.name}] expected images [N, H, W, C] or sequences [N, T, C]. Received: x.shape={x.shape}."
+            )
+        return tuple(range(1, x.ndim - 1))
+
+
+class GlobalAvgPool(_Global):
+    """The mean of each channel over the whole image (or sequence): [N, ..., C] becomes [N, C].
+
+    Parameters
+    ----------
+    keepdims : bool, default False
+        Keep the axes that are summed over, with size 1.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.mean(x, self._axes(x), self.keepdims)
+
+
+class GlobalMaxPool(_Global):
+    """The largest value of each channel over the whole image (or sequence): [N, ..., C] becomes [N, C].
+
+    Parameters
+    ----------
+    keepdims : bool, default False
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.max(x, self._axes(x), self.keepdims)
+
+
+class ZeroPadding2D(Module):
+    """Zeros round every image.
+
+    Parameters
+    ----------
+    padding : int, (rows, columns) or ((top, bottom), (left, right)), default 1
+    """
+
+    def __init__(self, padding: Any = 1, name: str | None = None):
+        super().__init__(name)
+        self.padding: Four = resolve_padding("zero_padding2d", padding, (1, 1, 1, 1), (1, 1), (1, 1), (1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.pad2d(x, self.padding)
+
+    def extra_repr(self) -> str:
+        return str(self.padding)
+
+
+class Cropping2D(Module):
+    """Every image without its outer rows and columns.
+
+    Parameters
+    ----------
+    cropping : int, (rows, columns) or ((top, bottom), (left, right)), default 0
+    """
+
+    def __init__(self, cropping: Any = 0, name: str | None = None):
+        super().__init__(name)
+        self.cropping: Four = resolve_padding("cropping2d", cropping, (1, 1, 1, 1), (1, 1), (1, 1), (1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.crop2d(x, self.cropping)
+
+    def extra_repr(self) -> str:
+        return str(self.cropping)
+
+
+class UpSampling2D(Module):
+    """Images enlarged by whole factors.
+
+    Parameters
+    ----------
+    size : int or (rows, columns), default 2
+    interpolation : {"nearest", "bilinear"}, default "nearest"
+    """
+
+    def __init__(self, size: int | Pair = 2, interpolation: str = "nearest", name: str | None = None):
+        super().__init__(name)
+        self.size = pair("up_sampling2d", "size", size)
+        if interpolation not in ("nearest", "bilinear"):
+            raise ValueError(
+                "[up_sampling2d] expected interpolation 'nearest' or 'bilinear'. "
+                f"Received: interpolation={interpolation!r}."
+            )
+        self.interpolation = interpolation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.upsample2d(x, self.size, self.interpolation)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, {self.interpolation!r}"
