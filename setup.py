@@ -20,9 +20,9 @@ SANITIZE = os.environ.get("PYNN_BUILD_SANITIZE", "")
 
 # Instruction sets beyond the baseline are chosen at run time by pragmas in csrc/, so no -march here. Contraction is off
 # because the plain C kernels are the oracle of the vector ones, which spell out every fused multiply-add.
-UNIX_FLAGS = ["-std=c11", "-O3", "-fno-math-errno", "-ffp-contract=off", "-fvisibility=hidden", "-g0"]
+UNIX_FLAGS = ["-std=gnu11", "-O3", "-fno-math-errno", "-ffp-contract=off", "-fvisibility=hidden", "-g0"]
 UNIX_WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
-UNIX_DEBUG = ["-std=c11", "-O1", "-g", "-fno-omit-frame-pointer", "-ffp-contract=off", "-fvisibility=hidden"]
+UNIX_DEBUG = ["-std=gnu11", "-O1", "-g", "-fno-omit-frame-pointer", "-ffp-contract=off", "-fvisibility=hidden"]
 MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
 OPENMP = {
     "unix": [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])],
@@ -48,7 +48,7 @@ def extensions():
             name,
             [pyx, *(sorted(glob("csrc/*.c")) if name == "pynn._core" else [])],
             include_dirs=["csrc"],
-            depends=[*headers, *declarations],
+            depends=["setup.py", *headers, *declarations],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         )
 
@@ -88,7 +88,7 @@ class BuildExt(build_ext):
 
         def compile_one(source, depends, options):
             [target] = compiler.object_filenames([source], output_dir=options["output_dir"])
-            if not self.force and is_newer(target, [source, "setup.py", *depends]):
+            if not self.force and is_newer(target, [source, *depends]):
                 return target
             return compile_serially([source], depends=depends, **options)[0]
 
@@ -105,7 +105,7 @@ class BuildExt(build_ext):
         else:
             compile_flags, link_flags = (UNIX_DEBUG if DEBUG or SANITIZE else UNIX_FLAGS) + UNIX_WARNINGS, []
         if SANITIZE:
-            compile_flags.append(f"-fsanitize={SANITIZE}")
+            compile_flags += [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all"]
             link_flags.append(f"-fsanitize={SANITIZE}")
         for candidate_compile, candidate_link in OPENMP[kind]:
             if self.links(OPENMP_PROGRAM, candidate_compile, candidate_link):

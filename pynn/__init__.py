@@ -11,7 +11,20 @@ from pynn.graph import grad, graph, jacobian, no_grad
 from pynn.tensor import Tensor, tensor
 
 # Loaded when first used, so that `import pynn` stays quick.
-_LAZY = ("datasets", "init", "losses", "metrics", "nn", "optim", "recipes", "regularizers", "schedules", "testing", "train", "viz")
+_LAZY = (
+    "datasets",
+    "init",
+    "losses",
+    "metrics",
+    "nn",
+    "optim",
+    "recipes",
+    "regularizers",
+    "schedules",
+    "testing",
+    "train",
+    "viz",
+)
 
 __all__ = [
     "Tensor",

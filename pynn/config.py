@@ -58,7 +58,8 @@ def _chosen_isa() -> int:
         raise ValueError("PYNN_ISA: " + unknown_name("instruction set", asked, ISA_NAMES))
     if asked not in _core.isa_available():
         raise ValueError(
-            f"PYNN_ISA={asked} is not available on this machine. help: available are {', '.join(_core.isa_available())}."
+            f"PYNN_ISA={asked} is not available on this machine. "
+            f"help: available are {', '.join(_core.isa_available())}."
         )
     return ISA_NAMES.index(asked)
 
@@ -129,7 +130,7 @@ def debug() -> bool:
 
 
 def set_debug(on: bool) -> None:
-    """Switch debugging (also ``PYNN_DEBUG=1``): guard bytes round every buffer and a NaN scan after each instruction."""
+    """Switch debugging (also ``PYNN_DEBUG=1``): guard bytes round buffers, a NaN scan after each instruction."""
     global _debug, _changes
     _debug = bool(on)
     _core.set_guards(_debug)

@@ -9,6 +9,7 @@ import pynn
 from pynn import metrics, nn, ops, optim, regularizers, schedules
 from pynn.errors import DataError
 from pynn.train import Callback, EarlyStopping, History, LambdaCallback, ReduceLROnPlateau, TerminateOnNaN, steps
+from pynn.train.hooks import HOOKS
 
 R = np.random.default_rng(12)
 N, D, C = 60, 6, 3
@@ -445,7 +446,7 @@ def test_predict_without_compile():
 
 def test_predict_inside_a_batch_hook_does_not_disturb_training():
     """The program reads its place in the data from a slot, which predict uses too."""
-    one, two = mlp(optimizer="adam", metrics=["accuracy", "top_k"]), mlp(optimizer="adam", metrics=["accuracy", "top_k"])
+    one, two = (mlp(optimizer="adam", metrics=["accuracy", "top_k"]) for _ in range(2))
 
     class Looks(Callback):
         def on_train_batch_begin(self, batch, logs=None):
@@ -471,9 +472,7 @@ def test_softmax_ending_is_trained_through_the_logits(how, targets):
     logits = mlp()
     fused = mlp(ending="softmax")
     if how == "layer":
-        fused = nn.Sequential(
-            [nn.Input((D,)), nn.Dense(8, activation="tanh"), nn.Dense(C), nn.Activation("softmax")]
-        )
+        fused = nn.Sequential([nn.Input((D,)), nn.Dense(8, activation="tanh"), nn.Dense(C), nn.Activation("softmax")])
         fused.compile(optimizer=optim.SGD(0.1), loss="cross_entropy", metrics=["accuracy"], seed=1)
         fused.set_weights(logits.get_weights())
     a = logits.fit(X, y, epochs=3, validation_split=0.2, verbose=0).history
@@ -484,11 +483,12 @@ def test_softmax_ending_is_trained_through_the_logits(how, targets):
 
 
 def test_function_of_ones_own_is_not_taken_for_softmax():
-    def softmax(x):
+    def own(x):
         return ops.softmax(x * 2.0)
 
-    model = mlp(ending=softmax)
-    p = globals()["softmax"](2 * forward(model.get_weights(), X))
+    own.__name__ = "softmax"
+    model = mlp(ending=own)
+    p = softmax(2 * forward(model.get_weights(), X))
     np.testing.assert_allclose(model.predict(X), p, rtol=1e-4, atol=1e-6)
     assert model.evaluate(X, Y)["loss"] == pytest.approx(cross_entropy(p, Y).mean(), rel=1e-5)  # what the loss is given
 
@@ -554,6 +554,30 @@ def test_accuracy_of_many_binary_labels_is_the_same_in_training_and_evaluation(e
         result = model.evaluate(X, y, sample_weight=weights)
         assert history["accuracy"][0] == pytest.approx(result["accuracy"], rel=1e-6)
         assert history["loss"][0] == pytest.approx(result["loss"], rel=1e-5)
+
+
+def test_accuracy_with_settings_of_its_own():
+    """The program counts plain accuracy only; another threshold may not be lost."""
+    y = (Y == 1).astype("float32")
+    model = nn.Sequential([nn.Input((D,)), nn.Dense(1, activation="sigmoid")])
+    chosen = [metrics.Accuracy(threshold=0.9), metrics.BinaryAccuracy(threshold=0.1, name="low")]
+    model.compile(optimizer=optim.SGD(1e-30), loss="binary_cross_entropy", metrics=chosen, seed=0)
+    history = model.fit(X, y, batch_size=16, verbose=0).history
+    p = model.predict(X)[:, 0]
+    assert history["accuracy"][0] == pytest.approx(((p > 0.9) == (Y == 1)).mean())
+    assert history["low"][0] == pytest.approx(((p > 0.1) == (Y == 1)).mean())
+
+
+def test_accuracy_of_rows_of_rows():
+    """One label per step of a sequence."""
+    x = R.standard_normal((20, 5, D)).astype("float32")
+    y = R.integers(0, C, (20, 5))
+    model = nn.Sequential([nn.Input((5, D)), nn.Dense(C)])
+    model.compile(optimizer=optim.SGD(1e-30), loss="cross_entropy", metrics=["accuracy"], seed=0)
+    history = model.fit(x, y, batch_size=8, verbose=0).history
+    z = model.predict(x)
+    assert history["accuracy"][0] == pytest.approx((z.argmax(-1) == y).mean())
+    assert model.evaluate(x, y)["accuracy"] == pytest.approx((z.argmax(-1) == y).mean())
 
 
 def test_regression():
@@ -690,24 +714,15 @@ def test_threads_do_not_change_a_bit(optimizer):
 def test_callbacks_are_called_in_order():
     calls = []
 
-    class Logs(Callback):
+    class Tells(Callback):
         def __init__(self, name):
             self.name = name
 
-        def __getattribute__(self, key):
-            if key.startswith("on_") and "progress" not in key and key not in ("on_batch_begin", "on_batch_end"):
-                return lambda *args: calls.append((object.__getattribute__(self, "name"), key))
-            return object.__getattribute__(self, key)
-
-    class First(Logs):
-        pass
-
-    hooks = [h for h in dir(Callback) if h.startswith("on_") and h not in ("on_progress", "on_batch_begin", "on_batch_end")]
+    hooks = [hook for hook in HOOKS if hook not in ("on_progress", "on_batch_begin", "on_batch_end")]
     for hook in hooks:
-        setattr(First, hook, lambda self, *args, hook=hook: calls.append((self.name, hook)))
-    calls.clear()
+        setattr(Tells, hook, lambda self, *args, hook=hook: calls.append((self.name, hook)))
     mlp().fit(X[:20], Y[:20], batch_size=10, epochs=2, validation_data=(X, Y), verbose=0,
-              callbacks=[First("a"), First("b")])  # fmt: skip
+              callbacks=[Tells("a"), Tells("b")])  # fmt: skip
     epoch = [
         "on_epoch_begin", "on_train_batch_begin", "on_train_batch_end", "on_train_batch_begin", "on_train_batch_end",
         "on_test_begin", "on_test_end", "on_epoch_end",
@@ -799,7 +814,8 @@ def test_early_stopping_restores_when_the_epochs_run_out():
 
 def test_reduce_on_plateau_lowers_the_rate_of_the_running_program():
     model = mlp(optimizer=optim.SGD(1e-12))
-    model.fit(X, Y, epochs=6, verbose=0, callbacks=ReduceLROnPlateau(monitor="loss", factor=0.1, patience=1, min_delta=1))
+    reduce = ReduceLROnPlateau(monitor="loss", factor=0.1, patience=1, min_delta=1)
+    model.fit(X, Y, epochs=6, verbose=0, callbacks=reduce)
     assert model.optimizer.learning_rate < 1e-14
     assert model._trainer.cache.recordings == 2
 

@@ -78,8 +78,8 @@ class Module(Trainable):
             )
         if state.recorder is not None and not key.startswith("_") and key in self.__dict__:
             raise CaptureError(
-                f"[{self.__dict__.get('name', type(self).__name__)}] attribute {key!r} was changed while a step was being "
-                "recorded; later steps would not see it. help: change layers between calls of fit, or use "
+                f"[{self.__dict__.get('name', type(self).__name__)}] attribute {key!r} was changed while a step was "
+                "being recorded; later steps would not see it. help: change layers between calls of fit, or use "
                 "run_eagerly=True."
             )
         if not key.startswith("_") and "_version" in self.__dict__ and key not in ("built", "stop_training"):

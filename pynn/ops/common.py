@@ -171,6 +171,7 @@ class Rng:
         self.generator = np.random.default_rng(seed)
 
     def __call__(self, *shape: int, low: float = -2.0, high: float = 2.0) -> np.ndarray:
+        """Return uniform numbers in [low, high)."""
         return self.generator.uniform(low, high, shape)
 
     def away(self, *shape: int, kinks: Sequence[float] = (0.0,), gap: float = 0.05) -> np.ndarray:

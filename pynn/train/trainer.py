@@ -41,7 +41,10 @@ class Trainer:
         self.model = model
         self.optimizer = optim.get(optimizer)
         self.loss = losses.get(loss)
-        self.metrics = [metrics.get(m) for m in metric_list]
+        binary = self.loss.activation == "sigmoid"  # each output is a question of its own
+        self.metrics = [
+            metrics.BinaryAccuracy(name=m) if m == "accuracy" and binary else metrics.get(m) for m in metric_list
+        ]
         self.running = copy.deepcopy(self.metrics)  # of the epoch under way, in which a callback may call evaluate()
         self.seed = int(model._seed[0] if seed is None else seed)
         self.run_eagerly = run_eagerly
@@ -58,6 +61,7 @@ class Trainer:
         self.hits = Tensor.state(np.zeros(2))
         self.logits_layer: Any = None  # the last layer, if its softmax or sigmoid belongs to the loss
         self._shapes: dict[Hashable, tuple[int, ...]] = {}
+        self.rank = 0  # of the output
         self.batches_before = 0  # of this epoch, before the data that slots.offset points into
 
     # Preparation
@@ -120,6 +124,7 @@ class Trainer:
                 m.from_logits = self.loss.from_logits and self.logits_layer is None
         key = (self.model.version(), *((a.shape[1:], a.dtype.str) for a in xs))
         self._shapes = {key: out.shape}
+        self.rank = len(out.shape)
         return out.shape
 
     def _is_last_activation(self, module: Any) -> bool:
@@ -221,8 +226,10 @@ class Trainer:
 
     @property
     def counted(self) -> Any:
-        """The metric that the program itself counts: plain accuracy."""
-        return next((m for m in self.running if type(m) is metrics.Accuracy), None)
+        """The metric that the program itself counts: plain accuracy of one row of scores per sample."""
+        kinds = (metrics.Accuracy, metrics.BinaryAccuracy) if self.loss.activation == "sigmoid" else (metrics.Accuracy,)
+        plain = (m for m in self.running if type(m) in kinds and getattr(m, "threshold", 0.5) == 0.5)
+        return next(plain, None) if self.rank <= 2 else None
 
     @property
     def logged(self) -> list[Any]:
@@ -232,7 +239,7 @@ class Trainer:
     def _counting(self, out: Tensor, y: Tensor) -> tuple[int, float]:
         if y.dtype.kind == "i":
             return steps.ARGMAX_LABELS, 0.0
-        if out.ndim > 1 and out.shape[-1] > 1 and self.loss.activation != "sigmoid":
+        if out.ndim > 1 and out.shape[-1] > 1 and type(self.counted) is metrics.Accuracy:
             return steps.ARGMAX_ROWS, 0.0
         logits = self.logits_layer is not None or self.loss.from_logits
         return steps.THRESHOLD, 0.0 if logits else 0.5
@@ -307,8 +314,8 @@ class Trainer:
         place = f"layer {found[0]!r}" if found else "the loss"
         return NonFiniteError(
             f"[fit] the loss is not finite in batch {self.batches_before + start // max(n, 1)}: {place} is the first "
-            "place with a NaN or an infinite value. The update was not made. help: lower the learning rate, clip gradients "
-            "(clip_norm=1.0), or scale the inputs; check_finite=False goes on regardless."
+            "place with a NaN or an infinite value. The update was not made. help: lower the learning rate, clip "
+            "gradients (clip_norm=1.0), or scale the inputs; check_finite=False goes on regardless."
         )
 
     # Predictions
