@@ -18,5 +18,6 @@
 #include "kernels/step.h"
 #include "kernels/gemm.h"
 #include "kernels/blocks.h"
+#include "kernels/lstm.h"
 #include "kernels/conv.h"
 #include "kernels/pooling.h"

@@ -12,7 +12,7 @@
 typedef int64_t i64;
 
 enum {
-    PN_MAX_ARG = 14,
+    PN_MAX_ARG = 24,
     PN_MAX_DIM = 48,
     PN_MAX_PAR = 12,
 };
@@ -55,6 +55,31 @@ typedef struct pn_gemm_call {
     double act_par;
 } pn_gemm_call;
 
+/* One time step of a recurrent layer, for a block of batch rows (kernels/lstm.h). An absent operand is NULL. */
+typedef struct pn_rnn_step {
+    i64 rows, units, t;
+    const int32_t *lengths; /* [rows] */
+    int act;                /* of the plain cell */
+    double act_par;
+    void *gates;           /* [rows, G units] */
+    const void *cell_prev; /* c of the step before; NULL is 0 */
+    void *cell;            /* c of this step */
+    void *state;           /* h, updated */
+    void *masked;          /* h times mask */
+    const void *mask;      /* recurrent dropout */
+    void *reset;           /* gru: r h, or its gradient */
+    const void *bias, *peep;
+    void *y; /* the output: row r at y + r ldy */
+    i64 ldy;
+    /* backward only */
+    void *dz, *dh, *dc;
+    const void *dy;         /* row r at dy + r ldy */
+    const void *prev, *h0;  /* h of the step before, and before the first */
+    void *next;             /* where h of this step is kept for the gradient of the weights */
+} pn_rnn_step;
+enum { PN_RNN, PN_LSTM, PN_GRU, PN_GRU_AFTER }; /* cells; as steps: forward, and with PN_RNN_BWD added backward */
+enum { PN_RNN_BWD = 4, PN_GRU_GATES = 8, PN_GRU_STATES, PN_GRU_AFTER_STATES, PN_GRU_RESET_BWD, PN_RNN_STEPS };
+
 /* What kernels written in Cython build on: one table per ISA and dtype. */
 struct pn_ops {
     int itemsize;
@@ -63,6 +88,21 @@ struct pn_ops {
     void (*act_grad)(int act, double p, void *dz, const void *dy, const void *y, i64 n, int nth);
     /* out[j] = sum over i of x[i,j], i in increasing order */
     void (*col_sum)(void *out, const void *x, i64 rows, i64 cols, int nth);
+    int lanes; /* of a vector; 1 in plain C */
+    /* pn_for of par.h */
+    void (*parallel)(i64 n, i64 chunk, double cost, int nth, void (*fn)(void *ctx, i64 lo, i64 hi, int ith), void *ctx);
+    /* B[k,n] rearranged for product() by up to `rows` rows; dst has k times n rounded up to 16 elements */
+    void (*pack)(void *dst, const void *b, i64 brs, i64 bcs, i64 n, i64 k, i64 rows);
+    /* C[m,n] = A[m,k] B (+ C) with B from pack(), on the caller's thread; the bits are those of gemm */
+    void (*product)(i64 m, i64 n, i64 k, const void *a, i64 lda, const void *packed, void *c, i64 ldc, int add,
+                    i64 rows);
+    void (*rnn_step)(int what, const pn_rnn_step *s);
+    /* dp [3,H] += column sums of dz c: gates i and f, or gate o */
+    void (*peep_grad)(void *dp, const void *dz, const void *c, i64 rows, i64 units, int gates_if);
+    /* out = a b, or out += a b; out may be a */
+    void (*mul)(void *out, const void *a, const void *b, i64 n, int add);
+    /* out = kept ? scale : 0 */
+    void (*expand_mask)(void *out, const uint8_t *kept, double scale, i64 n);
 };
 
 /* What BLAS-calling code needs, filled by pynn._blas on first use (row-major, C = op(A) op(B) + beta C). */

@@ -1,5 +1,5 @@
 # The C ABI of csrc/, for the compiled parts of pynn.
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 cdef extern from "pn.h" nogil:
     ctypedef int64_t i64
@@ -32,11 +32,47 @@ cdef extern from "pn.h" nogil:
         const void *bias
         int act
         double act_par
+    int PN_BAD_INDEX
+    ctypedef struct pn_rnn_step:
+        i64 rows, units, t
+        const int32_t *lengths
+        int act
+        double act_par
+        void *gates
+        const void *cell_prev
+        void *cell
+        void *state
+        void *masked
+        const void *mask
+        void *reset
+        const void *bias
+        const void *peep
+        void *y
+        i64 ldy
+        void *dz
+        void *dh
+        void *dc
+        const void *dy
+        const void *prev
+        const void *h0
+        void *next
+    int PN_RNN, PN_LSTM, PN_GRU, PN_GRU_AFTER
+    int PN_RNN_BWD, PN_GRU_GATES, PN_GRU_STATES, PN_GRU_AFTER_STATES, PN_GRU_RESET_BWD
     ctypedef struct pn_ops:
         int itemsize
         void (*gemm)(const pn_gemm_call *g, void *scratch, i64 scratch_bytes, int nth) noexcept nogil
         void (*act_grad)(int act, double p, void *dz, const void *dy, const void *y, i64 n, int nth) noexcept nogil
         void (*col_sum)(void *out, const void *x, i64 rows, i64 cols, int nth) noexcept nogil
+        int lanes
+        void (*parallel)(i64 n, i64 chunk, double cost, int nth, void (*fn)(void *, i64, i64, int) noexcept nogil,
+                         void *ctx) noexcept nogil
+        void (*pack)(void *dst, const void *b, i64 brs, i64 bcs, i64 n, i64 k, i64 rows) noexcept nogil
+        void (*product)(i64 m, i64 n, i64 k, const void *a, i64 lda, const void *packed, void *c, i64 ldc, int add,
+                        i64 rows) noexcept nogil
+        void (*rnn_step)(int what, const pn_rnn_step *s) noexcept nogil
+        void (*peep_grad)(void *dp, const void *dz, const void *c, i64 rows, i64 units, int gates_if) noexcept nogil
+        void (*mul)(void *out, const void *a, const void *b, i64 n, int add) noexcept nogil
+        void (*expand_mask)(void *out, const uint8_t *kept, double scale, i64 n) noexcept nogil
     ctypedef void (*pn_gemm_f32_fn)(int ta, int tb, i64 m, i64 n, i64 k, const float *a, i64 lda, const float *b,
                                     i64 ldb, float beta, float *c, i64 ldc) noexcept nogil
     ctypedef void (*pn_gemm_f64_fn)(int ta, int tb, i64 m, i64 n, i64 k, const double *a, i64 lda, const double *b,

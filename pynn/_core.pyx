@@ -263,6 +263,10 @@ cdef class Program:
             if s == slot:
                 self.code[<i64>i].arg[<int>k] = b.ptr + <Py_ssize_t>offset
 
+    def release(self):
+        """Let go of the arrays of the input slots; bind them again before the next run."""
+        self.bound = {}
+
     def run(self, i64 times=1):
         """Run all instructions, `times` times over. Returns (whole runs done, status); failed_at is the culprit."""
         cdef i64 done = 0

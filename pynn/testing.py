@@ -321,7 +321,8 @@ def _executed(op: Card | Composite, sample: Sample) -> Iterator[tuple[Card, tupl
         return
     found: dict[int, Node] = {}
     for y in _call(op, case.inputs, case.attrs):
-        _nodes(y, found)
+        if y is not None:
+            _nodes(y, found)
     for node in list(found.values()):
         if node.card.vjp is None:
             continue

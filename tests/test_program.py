@@ -454,6 +454,16 @@ def test_threads_changed_between_fits():
     assert bits(model) == bits(other)
 
 
+def test_instruction_set_changed_between_calls():
+    model = mlp(d=64, hidden=64)
+    x = blobs(50, d=64)[0]
+    for isa in [*_core.isa_available(), *_core.isa_available()]:
+        with config.use_isa(isa):
+            eager = model(x).numpy()
+            for _ in range(2):
+                assert model.predict(x).tobytes() == eager.tobytes(), isa
+
+
 def test_model_that_records_without_end_warns_once():
     model = mlp()
     x, _ = blobs(100)

@@ -117,7 +117,9 @@ static void block_col_sum(void *out, const void *x, i64 rows, i64 cols, int nth)
     pn_for(cols, RED_COLS, 0.3 * (double)(rows * cols), nth, col_sum_range, &c);
 }
 
-#define PN_OPS_INIT {(int)sizeof(real), block_gemm, block_act_grad, block_col_sum}
+#define PN_OPS_INIT \
+    {(int)sizeof(real), block_gemm, block_act_grad, block_col_sum, VW, pn_for, block_pack, block_product, \
+     block_rnn_step, block_peep_grad, block_mul, block_expand_mask}
 
 static int matmul(const pn_instr *I) {
     i64 m = I->dim[1], n = I->dim[2], k = I->dim[3];

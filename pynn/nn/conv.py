@@ -8,7 +8,7 @@ from typing import Any
 from pynn import init, ops, regularizers
 from pynn.errors import ShapeError
 from pynn.graph import state
-from pynn.nn.layers import _activation, _positive, init_pair
+from pynn.nn.layers import Activated, _positive, init_pair
 from pynn.nn.module import Module
 from pynn.ops.activation import FUSED, named
 from pynn.ops.conv import Pair, Window, need_images, output_size, pair, resolve_padding, same_padding
@@ -25,7 +25,7 @@ def _channels(place: str, input_shape: tuple[int, ...], ndim: int = 4) -> int:
     return input_shape[-1]
 
 
-class _Convolution(Module):
+class _Convolution(Activated, Module):
     """What convolutional layers share: settings, weights, and the activation, fused where it can be."""
 
     place = "conv"
@@ -52,7 +52,7 @@ class _Convolution(Module):
         self.dilation_rate = pair(self.place, "dilation_rate", dilation_rate)
         self.padding = padding
         resolve_padding(self.place, padding, (1, 1, 1, 1), self.kernel_size, self.strides, self.dilation_rate)
-        self.activation, self._function = _activation(activation)
+        self.activation = activation
         self.use_bias = use_bias
         self._initializers = init_pair(kernel_initializer, bias_initializer)
         self._penalties = regularizers.get(kernel_regularizer), regularizers.get(bias_regularizer)

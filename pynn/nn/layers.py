@@ -22,15 +22,28 @@ def _positive(place: str, name: str, value: Any) -> int:
     return value
 
 
-def _activation(activation: str | Callable[..., Any] | None) -> tuple[str, Callable[..., Any]]:
-    """Return an activation's name and function."""
-    if activation is None:
-        return "linear", ops.linear
-    if isinstance(activation, str):
-        return activation, named(activation)
-    if not callable(activation):
-        raise TypeError(f"[activation] expected a name or a function of a tensor. Received: {activation!r}.")
-    return getattr(activation, "__name__", "custom"), activation
+class Activated:
+    """A layer with an activation, which may be changed at any time."""
+
+    _activation = "linear"
+    _function: Callable[..., Any] = staticmethod(ops.linear)
+
+    @property
+    def activation(self) -> str:
+        """The activation's name; set it to a name, a function of a tensor, or None for linear."""
+        return self._activation
+
+    @activation.setter
+    def activation(self, value: str | Callable[..., Any] | None) -> None:
+        if value is None:
+            self._activation, self._function = "linear", ops.linear
+        elif isinstance(value, str):
+            self._function = named(value)
+            self._activation = value
+        elif callable(value):
+            self._activation, self._function = getattr(value, "__name__", "custom"), value
+        else:
+            raise TypeError(f"[activation] expected a name or a function of a tensor. Received: {value!r}.")
 
 
 class Input:
@@ -58,7 +71,7 @@ class Input:
         return f"Input({self.shape})"
 
 
-class Dense(Module):
+class Dense(Activated, Module):
     """y = act(x w + b), with the activation fused into the product.
 
     Parameters
@@ -106,7 +119,7 @@ class Dense(Module):
     ):
         super().__init__(name, seed)
         self.units = _positive("dense", "units", units)
-        self.activation, self._function = _activation(activation)
+        self.activation = activation
         self.use_bias = use_bias
         self._initializers = init_pair(kernel_initializer, bias_initializer)
         self._penalties = regularizers.get(kernel_regularizer), regularizers.get(bias_regularizer)
@@ -148,7 +161,7 @@ def init_pair(kernel: Any, bias: Any) -> tuple[Any, Any]:
     return init.get(kernel), init.get(bias)
 
 
-class Activation(Module):
+class Activation(Activated, Module):
     """y = f(x), element by element (softmax: over the last axis).
 
     Parameters
@@ -160,7 +173,7 @@ class Activation(Module):
 
     def __init__(self, activation: str | Callable[..., Any], name: str | None = None, **options: Any):
         super().__init__(name)
-        self.activation, self._function = _activation(activation)
+        self.activation = activation
         self._options = options
 
     def forward(self, x: Tensor) -> Tensor:

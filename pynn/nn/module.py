@@ -201,7 +201,8 @@ class Module(Trainable):
     def children(self) -> Iterator[tuple[str, Module]]:
         """Yield (attribute path, module) of the modules directly below, lists and dicts included."""
         for key, value in self.__dict__.items():
-            yield from _modules_in(key.lstrip("_"), value)
+            if isinstance(value, (Module, list, tuple, dict)) and key not in _OWN:
+                yield from _modules_in(key.lstrip("_"), value)
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """Yield (path, module) of this module and all below it, each once, in order."""
@@ -310,6 +311,10 @@ def unbuilt_if_it_fails(model: Module) -> Iterator[None]:
         for module in fresh:
             module._unbuild()
         raise
+
+
+# Where Module keeps its own things, so that a walk over the tree, made at every native call, does not look there.
+_OWN = frozenset({"_weights", "_regularizers", "_constraints", "_seed", "_initializers", "_penalties", "_options"})
 
 
 def _modules_in(key: str, value: Any) -> Iterator[tuple[str, Module]]:

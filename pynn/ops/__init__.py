@@ -57,5 +57,6 @@ from pynn.ops.optim import clip_norm, clip_value, max_norm, penalty
 from pynn.ops.pool import avg_pool2d, max_pool2d
 from pynn.ops.random import dropout, normal, uniform
 from pynn.ops.reduce import argmax, max, mean, min, sum, var
+from pynn.ops.rnn import gru, lstm, simple_rnn
 from pynn.ops.shape import cast, concat, copy, expand, eye_rows, gather, ones, reshape, slice, transpose, zeros
 from pynn.ops.softmax import log_softmax, softmax

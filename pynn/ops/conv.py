@@ -240,12 +240,12 @@ class _Conv2d:
 
     def smooth_vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
         if g.attrs.get("activation", "linear") != "linear":
-            return _Conv2d.vjp(g, dy)  # type: ignore[attr-defined]
+            return _Conv2d.vjp(g, dy)
         x, w, _ = g.inputs
         walk = {key: g.attrs[key] for key in ("window", "groups") if key in g.attrs}
         return (
-            execute(_TRANSPOSE, (dy, w), {**walk, "size": x.shape[1:3]})[0] if g.needs[0] else None,  # type: ignore[arg-type]
-            execute(_WEIGHTS, (x, dy), {**walk, "kernel": w.shape[:2]})[0] if g.needs[1] else None,  # type: ignore[arg-type]
+            execute(_TRANSPOSE, (dy, w), {**walk, "size": x.shape[1:3]})[0] if g.needs[0] else None,
+            execute(_WEIGHTS, (x, dy), {**walk, "kernel": w.shape[:2]})[0] if g.needs[1] else None,
             dy.sum((0, 1, 2)) if g.needs[2] else None,
         )
 
@@ -336,7 +336,7 @@ class _Conv2dTranspose:
         walk = {key: g.attrs[key] for key in ("window", "groups") if key in g.attrs}
         return (
             execute(_CONV, (dy, w, None), walk, out=(g.dest[0],))[0] if g.needs[0] else None,
-            execute(_WEIGHTS, (dy, x), {**walk, "kernel": w.shape[:2]}, out=(None, g.dest[1]))[1]  # type: ignore[arg-type]
+            execute(_WEIGHTS, (dy, x), {**walk, "kernel": w.shape[:2]}, out=(None, g.dest[1]))[1]
             if g.needs[1]
             else None,
         )
@@ -380,7 +380,7 @@ def _weights_vjp(g: Grad, *dws: Tensor | None) -> tuple[Tensor | None, ...]:
     dw = dws[1]
     walk = {key: g.attrs[key] for key in ("window", "groups") if key in g.attrs}
     return (
-        execute(_TRANSPOSE, (dy, dw), {**walk, "size": x.shape[1:3]})[0] if g.needs[0] else None,  # type: ignore[arg-type]
+        execute(_TRANSPOSE, (dy, dw), {**walk, "size": x.shape[1:3]})[0] if g.needs[0] else None,
         execute(_CONV, (x, dw, None), walk)[0] if g.needs[1] else None,
     )
 
@@ -494,14 +494,14 @@ def conv2d_transpose(
         if padding == "same":
             size = (x.shape[1] * strides[0], x.shape[2] * strides[1])
         else:
-            four = resolve_padding("conv2d_transpose", padding, x.shape, kernel, strides, dilation)  # type: ignore[arg-type]
-            size = tuple(  # type: ignore[assignment]
+            four = resolve_padding("conv2d_transpose", padding, x.shape, kernel, strides, dilation)
+            size = tuple(
                 (n - 1) * s + (k - 1) * d + 1 - four[2 * a] - four[2 * a + 1]
                 for a, (n, s, k, d) in enumerate(zip(x.shape[1:3], strides, kernel, dilation, strict=True))
             )
-    shape = (x.shape[0], *size, 1)  # type: ignore[misc]
-    four = resolve_padding("conv2d_transpose", padding, shape, kernel, strides, dilation)  # type: ignore[arg-type]
-    attrs = {"size": tuple(size), "window": Window(strides, dilation, four), "groups": groups}  # type: ignore[arg-type]
+    shape = (x.shape[0], *size, 1)
+    four = resolve_padding("conv2d_transpose", padding, shape, kernel, strides, dilation)
+    attrs = {"size": tuple(size), "window": Window(strides, dilation, four), "groups": groups}
     return execute(_TRANSPOSE, (x, w), attrs)[0]
 
 

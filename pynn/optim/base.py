@@ -111,7 +111,7 @@ class Optimizer:
             raise ValueError(
                 f"[{self.name}] expected a learning_rate that is a number or a Schedule. Received: {rate!r}."
             )
-        return number(self.name, "learning_rate", rate, 0, open_low=True)
+        return number(self.name, "learning_rate", rate, 0)  # 0 holds the weights still, as a schedule may
 
     @property
     def learning_rate(self) -> float:

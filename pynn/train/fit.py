@@ -188,7 +188,7 @@ class _Arrays(_Source):
         self.batches = -(-len(data) // self.n)
         if trainer.logged:
             shape = trainer.output_shape(data.xs)
-            data.predictions = np.empty((len(data), *shape[1:]), trainer.model.dtype)
+            data.predictions = np.zeros((len(data), *shape[1:]), trainer.model.dtype)
 
     def pieces(self, epoch: int) -> Iterator[tuple[Data, np.ndarray, int, int]]:
         perm = permutation(self.trainer.seed, epoch, len(self.data), self.shuffle)
@@ -229,7 +229,7 @@ class _Batches(_Source):
             data = self.trainer.data(*_unpack(tuple(batch), None, None), self.class_weight)
             if self.trainer.logged:
                 shape = self.trainer.output_shape(data.xs)
-                data.predictions = np.empty((len(data), *shape[1:]), self.trainer.model.dtype)
+                data.predictions = np.zeros((len(data), *shape[1:]), self.trainer.model.dtype)
             yield data, np.arange(len(data)), len(data), 1
 
     def finish(self, data: Data, rows: np.ndarray) -> None:

@@ -292,6 +292,7 @@ class Trainer:
             _, status = self.cache.run(program, count)
             if status:
                 raise failure(status, program.instrs[program.failed_at])
+        program.release()
 
     def _where_not_finite(self, data: Data, perm: np.ndarray, n: int) -> NonFiniteError:
         """Find the layer: parameters are those before the bad batch, and random numbers are the same again."""
@@ -325,7 +326,7 @@ class Trainer:
         n = len(xs[0])
         shape = self.output_shape(xs)
         activate = activate and self.logits_layer is not None
-        out = np.empty((n, *shape[1:]), self.model.dtype)
+        out = np.zeros((n, *shape[1:]), self.model.dtype)
         perm = np.arange(n)
         before = int(self.slots.offset.view()[0])  # a callback may predict in the middle of an epoch
         self.slots.set(offset=0, cursor=0)

@@ -1,0 +1,407 @@
+"""Recurrent layers: the loops over time, forwards and backwards.
+
+Inside, everything is time-major: row t N + n of a matrix belongs to sequence n at time t. The input projection of all
+steps is one product; then every block of batch rows runs through time on one thread, with the recurrent weights packed
+once per call. Weight gradients are single products over all steps. Blocks share no sums, so bits do not depend on them.
+
+Operands of both kernels (absent ones are NULL):
+  x [N,T,D], w [D,K H], u [H,K H], b [K H] (gru_after: [2,K H]), h0 c0 [N,H], peep [3,H], lengths int32 [N],
+  mask uint8 [N,H] (recurrent dropout: h is multiplied by mask * par[1] where it meets u)
+K is 1 (rnn), 4 (lstm: i f g o), 3 (gru, gru_after: z r g). Kept for the gradient: the activated gates [T,N,G H], with
+G = K but 4 for gru_after (z r g and h U_g + b), and the cells [T,N,H] of an lstm.
+dim: N, T, D, H, cell, reversed, act, then the byte offsets of the parts of the scratch memory; par: act's, mask scale.
+Cost: 2 N T K H (D + H) flops forwards, twice that backwards.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uintptr_t
+from libc.string cimport memcpy, memset
+
+from pynn._core cimport (
+    PN_BAD_INDEX,
+    PN_GRU,
+    PN_GRU_AFTER,
+    PN_GRU_AFTER_STATES,
+    PN_GRU_GATES,
+    PN_GRU_RESET_BWD,
+    PN_GRU_STATES,
+    PN_LSTM,
+    PN_RNN_BWD,
+    pn_gemm_call,
+    pn_instr,
+    pn_ops,
+    pn_rnn_step,
+)
+
+from pynn import _core
+
+cdef enum:
+    BLOCK = 64  # most rows of a block: more would push the weights out of the cache
+    PLAIN_BLOCK = 16  # without vectors blocks are fixed, as BLAS may round by the number of rows
+
+
+cdef struct Job:
+    const pn_instr *I
+    const pn_ops *ops
+    int64_t N, T, D, H, G, K, size, rows
+    int cell, reverse
+    char *x  # time-major
+    char *gates
+    char *cells
+    char *packed
+    char *packed2  # of U_g for the gru cells
+    char *h
+    char *masked
+    char *mask
+    char *spare
+    char *states  # [T,N,H]: what meets u at each step
+    char *resets  # [T,N,H]: r h of a gru
+    char *dz
+    char *dh
+    char *dc
+    char *y
+    char *h0
+    char *c0
+    int32_t *lengths
+
+
+cdef int gates_of(int cell) noexcept nogil:
+    return 1 if cell == 0 else 3 if cell == PN_GRU else 4
+
+
+cdef void prepare(Job *j, const pn_instr *I) noexcept nogil:
+    cdef int64_t parts
+    cdef double work
+    memset(j, 0, sizeof(Job))
+    j.I, j.ops = I, I.ops
+    j.N, j.T, j.D, j.H = I.dim[0], I.dim[1], I.dim[2], I.dim[3]
+    j.cell, j.reverse = <int>I.dim[4], <int>I.dim[5]
+    j.G = gates_of(j.cell) * j.H
+    j.K = 3 * j.H if j.cell == PN_GRU_AFTER else j.G
+    j.size = I.ops.itemsize
+    work = <double>(j.N * j.T * j.K) * (j.H / (6.0 * j.ops.lanes) + 1)
+    parts = min(I.nth, max(1, <int64_t>(work / 24000)))
+    j.rows = min(max(1, (j.N + parts - 1) // parts), <int64_t>BLOCK) if j.ops.lanes > 1 else <int64_t>PLAIN_BLOCK
+
+
+cdef int bad_lengths(const Job *j) noexcept nogil:
+    cdef int64_t n
+    if j.lengths != NULL:
+        for n in range(j.N):
+            if j.lengths[n] < 0 or j.lengths[n] > j.T:
+                return PN_BAD_INDEX
+    return 0
+
+
+cdef struct Swap:
+    char *to
+    const char *source
+    int64_t rows, cols, bytes
+
+
+cdef void swap_range(void *ctx, int64_t lo, int64_t hi, int ith) noexcept nogil:
+    cdef const Swap *s = <const Swap *>ctx
+    cdef int64_t r, c
+    for r in range(lo, hi):
+        for c in range(s.cols):
+            memcpy(s.to + (r * s.cols + c) * s.bytes, s.source + (c * s.rows + r) * s.bytes, s.bytes)
+
+
+cdef void swap_axes(const Job *j, char *to, const char *source, int64_t rows, int64_t cols, int64_t width) noexcept nogil:
+    """Copy source [cols, rows, width] to `to` [rows, cols, width]."""
+    cdef Swap s
+    s.to, s.source, s.rows, s.cols, s.bytes = to, source, rows, cols, width * j.size
+    j.ops.parallel(rows, 16, 0.1 * <double>(rows * cols * s.bytes), j.I.nth, swap_range, &s)
+
+
+cdef void pack_weights(Job *j, const char *u, int transposed) noexcept nogil:
+    """Pack u for h u, or u^T for dz u^T."""
+    cdef int64_t first = j.K if j.cell < PN_GRU else 2 * j.H, rest = j.K - first
+    if transposed:
+        j.ops.pack(j.packed, u, 1, j.K, j.H, first, j.rows)
+        if rest:
+            j.ops.pack(j.packed2, u + first * j.size, 1, j.K, j.H, rest, j.rows)
+    else:
+        j.ops.pack(j.packed, u, j.K, 1, first, j.H, j.rows)
+        if rest:
+            j.ops.pack(j.packed2, u + first * j.size, j.K, 1, rest, j.H, j.rows)
+
+
+cdef void at_step(const Job *j, pn_rnn_step *s, int64_t lo, int64_t n, int64_t t) noexcept nogil:
+    """Point to the rows [lo, lo + n) at time t."""
+    cdef int64_t N = j.N, H = j.H, size = j.size, before = t + 1 if j.reverse else t - 1
+    cdef int first = before < 0 or before == j.T
+    s.rows, s.units, s.t = n, H, t
+    s.lengths = NULL if j.lengths == NULL else j.lengths + lo
+    s.act, s.act_par = <int>j.I.dim[6], j.I.par[0]
+    s.gates = j.gates + (t * N + lo) * j.G * size
+    if j.cells != NULL:
+        s.cell = j.cells + (t * N + lo) * H * size
+        if not first:
+            s.cell_prev = j.cells + (before * N + lo) * H * size
+        else:
+            s.cell_prev = NULL if j.c0 == NULL else j.c0 + lo * H * size
+    if j.y != NULL:
+        s.y = j.y + (lo * j.T + t) * H * size
+    s.ldy = j.T * H
+
+
+cdef void forward_block(void *ctx, int64_t lo, int64_t hi, int ith) noexcept nogil:
+    cdef const Job *j = <const Job *>ctx
+    cdef const pn_ops *ops = j.ops
+    cdef const pn_instr *I = j.I
+    cdef int64_t n = hi - lo, H = j.H, G = j.G, size = j.size, first = G if j.cell < PN_GRU else 2 * H, step, i
+    cdef char *h = j.h + lo * H * size
+    cdef char *meets = h
+    cdef char *z
+    cdef pn_rnn_step s
+    memset(&s, 0, sizeof(s))
+    if j.h0 != NULL:
+        memcpy(h, j.h0 + lo * H * size, n * H * size)
+    else:
+        memset(h, 0, n * H * size)
+    s.state, s.peep = h, I.arg[11]
+    if j.mask != NULL:
+        s.mask = j.mask + lo * H * size
+        s.masked = meets = j.masked + lo * H * size
+        ops.mul(meets, h, s.mask, n * H, 0)
+    if j.spare != NULL:
+        s.reset = j.spare + lo * H * size
+    if j.cell == PN_GRU_AFTER and I.arg[8] != NULL:
+        s.bias = <char *>I.arg[8] + 5 * H * size
+    for step in range(j.T):
+        at_step(j, &s, lo, n, j.T - 1 - step if j.reverse else step)
+        z = <char *>s.gates
+        if step or j.h0 != NULL:
+            ops.product(n, first, H, meets, H, j.packed, z, G, 1, j.rows)
+            if j.cell == PN_GRU_AFTER:
+                ops.product(n, H, H, meets, H, j.packed2, z + 3 * H * size, G, 0, j.rows)
+        elif j.cell == PN_GRU_AFTER:
+            for i in range(n):
+                memset(z + (i * G + 3 * H) * size, 0, H * size)
+        if j.cell == PN_GRU:
+            ops.rnn_step(PN_GRU_GATES, &s)
+            if step or j.h0 != NULL:
+                ops.product(n, H, H, s.reset, H, j.packed2, z + 2 * H * size, G, 1, j.rows)
+        ops.rnn_step(j.cell, &s)
+    if I.arg[2] != NULL:
+        memcpy(<char *>I.arg[2] + lo * H * size, s.cell, n * H * size)
+
+
+cdef int rnn_fwd(const pn_instr *I) noexcept nogil:
+    """OUT y [N,T,H] or NULL, h [N,H], c [N,H] (lstm), gates, cells (lstm);  IN x, w, u, b, h0, c0, peep, lengths, mask.
+
+    y[n,t] = h at time t, 0 beyond the length; h and c are the last states. Parallel over batch rows; no aliasing.
+    """
+    cdef Job j
+    cdef pn_gemm_call g
+    cdef char *scratch = <char *>I.scratch
+    cdef char *bias = <char *>I.arg[8]
+    cdef int64_t tail
+    prepare(&j, I)
+    j.lengths = <int32_t *>I.arg[12]
+    if bad_lengths(&j):
+        return PN_BAD_INDEX
+    if j.N == 0:
+        return 0
+    j.y, j.h, j.gates, j.cells = <char *>I.arg[0], <char *>I.arg[1], <char *>I.arg[3], <char *>I.arg[4]
+    j.h0, j.c0 = <char *>I.arg[9], <char *>I.arg[10]
+    j.x = <char *>I.arg[5]
+    if j.N > 1 and j.T > 1:
+        j.x = scratch + I.dim[8]
+        swap_axes(&j, j.x, <char *>I.arg[5], j.T, j.N, j.D)
+    if j.cell == PN_GRU_AFTER and bias != NULL:  # both biases of z and r, that of the input alone for g
+        bias = scratch + I.dim[12]
+        tail = 2 * j.H * j.size
+        j.ops.col_sum(bias, I.arg[8], 2, j.K, 1)
+        memcpy(bias + tail, <char *>I.arg[8] + tail, j.H * j.size)
+    memset(&g, 0, sizeof(g))
+    g.m, g.n, g.k = j.T * j.N, j.K, j.D
+    g.a, g.ars, g.acs = j.x, j.D, 1
+    g.b, g.brs, g.bcs = I.arg[6], j.K, 1
+    g.c, g.ldc = j.gates, j.G
+    g.bias = bias
+    j.ops.gemm(&g, scratch, I.dim[7], I.nth)
+    j.packed, j.packed2 = scratch + I.dim[9], scratch + I.dim[10]
+    pack_weights(&j, <char *>I.arg[7], 0)
+    if I.arg[13] != NULL:
+        j.mask, j.masked = scratch + I.dim[11], scratch + I.dim[11] + j.N * j.H * j.size
+        j.ops.expand_mask(j.mask, <const uint8_t *>I.arg[13], I.par[1], j.N * j.H)
+    if j.cell == PN_GRU:
+        j.spare = scratch + I.dim[13]
+    j.ops.parallel(j.N, j.rows, <double>(j.N * j.T * j.K) * (j.H / (6.0 * j.ops.lanes) + 1), I.nth, forward_block, &j)
+    return 0
+
+
+cdef void backward_block(void *ctx, int64_t lo, int64_t hi, int ith) noexcept nogil:
+    cdef const Job *j = <const Job *>ctx
+    cdef const pn_ops *ops = j.ops
+    cdef int64_t n = hi - lo, N = j.N, H = j.H, G = j.G, T = j.T, size = j.size, step, t, after
+    cdef int64_t first = G if j.cell < PN_GRU else 2 * H, last_column = (2 if j.cell == PN_GRU else 3) * H
+    cdef int64_t bytes = n * H * size
+    cdef int gru = j.cell >= PN_GRU
+    cdef char *dh = j.dh + lo * H * size
+    cdef char *to = dh
+    cdef char *dz
+    cdef pn_rnn_step s
+    memset(&s, 0, sizeof(s))
+    s.dh, s.peep = dh, j.I.arg[17]
+    if j.dc != NULL:
+        s.dc = j.dc + lo * H * size
+    if j.h0 != NULL:
+        s.h0 = j.h0 + lo * H * size
+    if j.mask != NULL:
+        s.mask = j.mask + lo * H * size
+        to = j.masked + lo * H * size
+    if j.spare != NULL:
+        s.reset = j.spare + lo * H * size
+    # What meets u at the first step; a gru needs all states again, an lstm and a plain cell meet them on the way back.
+    t = T - 1 if j.reverse else 0
+    if j.h0 != NULL:
+        memcpy(j.states + (t * N + lo) * H * size, s.h0, bytes)
+    else:
+        memset(j.states + (t * N + lo) * H * size, 0, bytes)
+    if gru:
+        for step in range(T - 1):
+            t = T - 1 - step if j.reverse else step
+            at_step(j, &s, lo, n, t)
+            s.prev = j.states + (t * N + lo) * H * size
+            s.next = j.states + ((t - 1 if j.reverse else t + 1) * N + lo) * H * size
+            ops.rnn_step(PN_GRU_STATES if j.cell == PN_GRU else PN_GRU_AFTER_STATES, &s)
+    for step in range(T - 1, -1, -1):
+        t = T - 1 - step if j.reverse else step
+        after = t - 1 if j.reverse else t + 1
+        at_step(j, &s, lo, n, t)
+        s.dy = s.y
+        dz = j.dz + (t * N + lo) * G * size
+        s.dz = dz
+        s.prev = j.states + (t * N + lo) * H * size
+        s.next = NULL
+        if not gru and step < T - 1:
+            s.next = j.states + (after * N + lo) * H * size
+        ops.rnn_step(j.cell + PN_RNN_BWD, &s)
+        if j.cell == PN_GRU:
+            ops.product(n, H, H, dz + last_column * size, G, j.packed2, s.reset, H, 0, j.rows)
+            s.next = j.resets + (t * N + lo) * H * size
+            ops.rnn_step(PN_GRU_RESET_BWD, &s)
+        if step or j.I.arg[5] != NULL:
+            ops.product(n, H, first, dz, G, j.packed, to, H, j.mask == NULL, j.rows)
+            if j.cell == PN_GRU_AFTER:
+                ops.product(n, H, H, dz + last_column * size, G, j.packed2, to, H, 1, j.rows)
+            if j.mask != NULL:
+                ops.mul(dh, to, s.mask, n * H, 1)
+    if j.mask != NULL:  # u met the masked states
+        for t in range(T):
+            dz = j.states + (t * N + lo) * H * size
+            ops.mul(dz, dz, s.mask, n * H, 0)
+    if j.I.arg[5] != NULL:
+        memcpy(<char *>j.I.arg[5] + lo * H * size, dh, bytes)
+    if j.I.arg[6] != NULL:
+        memcpy(<char *>j.I.arg[6] + lo * H * size, s.dc, bytes)
+
+
+cdef void weight_gradient(const Job *j, void *to, int64_t ldc, const char *a, int64_t rows, const char *dz, int64_t cols,
+                          int64_t skip) noexcept nogil:
+    """to [rows, cols] = a^T dz over all steps but, if `skip`, the first: a is zero there."""
+    cdef pn_gemm_call g
+    cdef int64_t from_row = skip * j.N if not j.reverse else 0
+    memset(&g, 0, sizeof(g))
+    g.m, g.n, g.k = rows, cols, (j.T - skip) * j.N
+    g.a, g.ars, g.acs = a + from_row * rows * j.size, 1, rows
+    g.b, g.brs, g.bcs = dz + from_row * j.G * j.size, j.G, 1
+    g.c, g.ldc = to, ldc
+    j.ops.gemm(&g, j.I.scratch, j.I.dim[7], j.I.nth)
+
+
+cdef int rnn_bwd(const pn_instr *I) noexcept nogil:
+    """OUT dz, dx, dw, du, db, dh0, dc0, dpeep (all but dz may be NULL);
+    IN gates, dy, dh, dc, x, w, u, h0, c0, peep, lengths, mask, cells.
+
+    dz [T,N,G H] is the gradient before the activations; it may be the memory of the gates. Parallel over batch rows,
+    then over tiles of the weight gradients.
+    """
+    cdef Job j
+    cdef pn_gemm_call g
+    cdef char *scratch = <char *>I.scratch
+    cdef char *sums = scratch + I.dim[16]
+    cdef int64_t NH, skip, tail, move
+    cdef const char *z
+    prepare(&j, I)
+    j.lengths = <int32_t *>I.arg[18]
+    if bad_lengths(&j):
+        return PN_BAD_INDEX
+    NH = j.N * j.H * j.size
+    j.gates, j.y, j.cells, j.dz = <char *>I.arg[8], <char *>I.arg[9], <char *>I.arg[20], <char *>I.arg[0]
+    j.h0, j.c0 = <char *>I.arg[15], <char *>I.arg[16]
+    j.dh = scratch + I.dim[13]
+    if I.arg[10] != NULL:
+        memcpy(j.dh, I.arg[10], NH)
+    else:
+        memset(j.dh, 0, NH)
+    if j.cell == PN_LSTM:
+        j.dc = j.dh + NH
+        if I.arg[11] != NULL:
+            memcpy(j.dc, I.arg[11], NH)
+        else:
+            memset(j.dc, 0, NH)
+    if j.cell == PN_GRU:
+        j.spare, j.resets = j.dh + NH, scratch + I.dim[15]
+    j.states = scratch + I.dim[14]
+    j.packed, j.packed2 = scratch + I.dim[9], scratch + I.dim[10]
+    pack_weights(&j, <char *>I.arg[14], 1)
+    if I.arg[19] != NULL:
+        j.mask, j.masked = scratch + I.dim[11], scratch + I.dim[11] + NH
+        j.ops.expand_mask(j.mask, <const uint8_t *>I.arg[19], I.par[1], j.N * j.H)
+    j.ops.parallel(j.N, j.rows, <double>(j.N * j.T * j.K) * (j.H / (6.0 * j.ops.lanes) + 1), I.nth, backward_block, &j)
+    skip = j.h0 == NULL
+    if I.arg[3] != NULL:
+        if j.cell < PN_GRU:
+            weight_gradient(&j, I.arg[3], j.K, j.states, j.H, j.dz, j.K, skip)
+        else:
+            tail = 2 * j.H * j.size
+            weight_gradient(&j, I.arg[3], j.K, j.states, j.H, j.dz, 2 * j.H, skip)
+            weight_gradient(&j, <char *>I.arg[3] + tail, j.K, j.resets if j.cell == PN_GRU else j.states, j.H,
+                            j.dz + (tail if j.cell == PN_GRU else 3 * j.H * j.size), j.H, skip)
+    if I.arg[4] != NULL:
+        if j.cell == PN_GRU_AFTER:
+            tail = 2 * j.H * j.size
+            j.ops.col_sum(sums, j.dz, j.T * j.N, j.G, I.nth)
+            memcpy(I.arg[4], sums, j.K * j.size)
+            memcpy(<char *>I.arg[4] + j.K * j.size, sums, tail)
+            memcpy(<char *>I.arg[4] + j.K * j.size + tail, sums + j.K * j.size, j.H * j.size)
+        else:
+            j.ops.col_sum(I.arg[4], j.dz, j.T * j.N, j.G, I.nth)
+    if I.arg[7] != NULL:
+        memset(I.arg[7], 0, 3 * j.H * j.size)
+        move = (j.T - 1) * j.N
+        z = j.dz
+        if j.reverse:
+            j.ops.peep_grad(I.arg[7], z, j.cells + NH, move, j.H, 1)
+            z = j.dz + move * j.G * j.size
+        else:
+            j.ops.peep_grad(I.arg[7], j.dz + j.N * j.G * j.size, j.cells, move, j.H, 1)
+        if j.c0 != NULL:
+            j.ops.peep_grad(I.arg[7], z, j.c0, j.N, j.H, 1)
+        j.ops.peep_grad(I.arg[7], j.dz, j.cells, j.T * j.N, j.H, 0)
+    j.x = <char *>I.arg[12]
+    if I.arg[2] != NULL:
+        if j.N > 1 and j.T > 1:
+            j.x = scratch + I.dim[8]
+            swap_axes(&j, j.x, <char *>I.arg[12], j.T, j.N, j.D)
+        skip = 0
+        weight_gradient(&j, I.arg[2], j.K, j.x, j.D, j.dz, j.K, 0)
+    if I.arg[1] != NULL:
+        memset(&g, 0, sizeof(g))
+        j.x = scratch + I.dim[8] if j.N > 1 and j.T > 1 else <char *>I.arg[1]
+        g.m, g.n, g.k = j.T * j.N, j.D, j.K
+        g.a, g.ars, g.acs = j.dz, j.G, 1
+        g.b, g.brs, g.bcs = I.arg[13], 1, j.K
+        g.c, g.ldc = j.x, j.D
+        j.ops.gemm(&g, scratch, I.dim[7], I.nth)
+        if j.N > 1 and j.T > 1:
+            swap_axes(&j, <char *>I.arg[1], j.x, j.N, j.T, j.D)
+    return 0
+
+
+for _dtype in (0, 1):
+    _core.register_kernel("rnn_fwd", _dtype, <uintptr_t><void *>rnn_fwd)
+    _core.register_kernel("rnn_bwd", _dtype, <uintptr_t><void *>rnn_bwd)

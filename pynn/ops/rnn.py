@@ -1,0 +1,484 @@
+"""Recurrent layers: one op per layer and direction, through all time steps.
+
+Sequences are [N, T, features]. A sequence that ends before T (see `lengths`) keeps its state from there on, puts out 0,
+and has no gradient there. Kept for the gradient, per sequence and step: the activated gates (H values for simple_rnn,
+4 H for lstm, 3 H or, with reset_after, 4 H for gru) and, for lstm, the cell state (H).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+import pynn._kernels.rnn  # noqa: F401  (registers its kernels)
+from pynn import _core
+from pynn.errors import DataError, DTypeError, ShapeError, unknown_name
+from pynn.graph import execute
+from pynn.ops.activation import FUSED
+from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.ops.common import Rng, as_tensor, need_float
+from pynn.tensor import Tensor
+
+INT32, UINT8 = np.dtype("int32"), np.dtype("uint8")
+CELLS = {"simple_rnn": 0, "lstm": 1, "gru": 2, "gru_after": 3}
+COLUMNS = (1, 4, 3, 3)  # blocks of H columns of w and u
+GATES = (1, 4, 3, 4)  # blocks of H that are kept for the gradient
+PACKED_TO = 16  # columns of packed weights are rounded up to this
+RNN_ACTIVATIONS = ("tanh", "relu", "sigmoid", "linear")
+
+
+def _expect(name: str, what: str, x: Tensor | None, shape: tuple[int, ...], help: str = "") -> None:
+    if x is not None and x.shape != shape:
+        raise ShapeError(f"[{name}] expected {what} of shape {shape}. Received: {x.shape}.{help}")
+
+
+def _check(name: str, cell: int, x: Tensor, w: Tensor, u: Tensor, b: Any, h0: Any, c0: Any, peep: Any, lengths: Any,
+           mask: Any) -> tuple[int, int, int, int]:  # fmt: skip
+    need_float(name, x, w, u, b, h0, c0, peep)
+    if x.ndim != 3:
+        more = " help: give every step its features, x[..., None], or look ids up with nn.Embedding." * (x.ndim == 2)
+        raise ShapeError(f"[{name}] expected sequences [N, T, features]. Received: x.shape={x.shape}.{more}")
+    n, t, d = x.shape
+    columns = COLUMNS[cell]
+    h = u.shape[0] if u.ndim == 2 else -1
+    if h < 1 or u.shape != (h, columns * h):
+        raise ShapeError(f"[{name}] expected recurrent weights [H, {columns} H]. Received: u.shape={u.shape}.")
+    if t < 1 or d < 1:
+        raise ShapeError(f"[{name}] expected at least one step and one feature. Received: x.shape={x.shape}.")
+    _expect(name, "input weights", w, (d, columns * h))
+    _expect(name, "a bias", b, (2, columns * h) if cell == CELLS["gru_after"] else (columns * h,))
+    _expect(name, "an initial state", h0, (n, h), " help: one row per sequence of the batch.")
+    _expect(name, "an initial cell state", c0, (n, h), " help: one row per sequence of the batch.")
+    _expect(name, "peephole weights", peep, (3, h))
+    _expect(name, "lengths", lengths, (n,), " help: one number per sequence.")
+    _expect(name, "a recurrent dropout mask", mask, (n, h))
+    if lengths is not None and lengths.dtype != INT32:
+        raise DTypeError(f"[{name}] expected lengths of dtype int32. Received: {lengths.dtype}.")
+    if mask is not None and mask.dtype != UINT8:
+        raise DTypeError(f"[{name}] expected a recurrent dropout mask of dtype uint8. Received: {mask.dtype}.")
+    return n, t, d, h
+
+
+def _place(sizes: dict[str, int]) -> tuple[dict[str, int], int]:
+    """Return offsets of parts of the scratch memory, and its size."""
+    offsets, end = {}, 0
+    for key, nbytes in sizes.items():
+        offsets[key] = end
+        end += -(-nbytes // 64) * 64
+    return offsets, end
+
+
+def _head(cell: int, sizes: tuple[int, ...], reverse: bool, activation: str, gemm: int) -> tuple[int, ...]:
+    return (*sizes, cell, int(reverse), FUSED[activation][0], gemm)
+
+
+def _packed(cell: int, h: int, transposed: bool) -> dict[str, int]:
+    up = -(-h // PACKED_TO) * PACKED_TO if transposed else h
+    first = COLUMNS[cell] if cell < CELLS["gru"] else 2
+    wide = first * h if transposed else -(-first * h // PACKED_TO) * PACKED_TO
+    return {"packed": 4 * up * wide, "packed2": 4 * (up * h if transposed else h * (-(-h // PACKED_TO) * PACKED_TO))}
+
+
+def _lower(name: str, cell: int, inputs: tuple[Any, ...], reverse: bool, sequences: bool, keep: float,
+           activation: str = "tanh") -> Lowered:  # fmt: skip
+    n, t, d, h = sizes = _check(name, cell, *inputs)
+    x, mask = inputs[0], inputs[-1]
+    if not 0 < keep <= 1:
+        raise ValueError(f"[{name}] expected keep in (0, 1]. Received: keep={keep}.")
+    item = x.dtype.itemsize
+    gemm = _core.gemm_scratch(t * n, COLUMNS[cell] * h, d, False, False)
+    parts = {"gemm": gemm, "x": n * t * d * item if n > 1 and t > 1 else 0}
+    parts |= {key: size * item // 4 for key, size in _packed(cell, h, False).items()}
+    parts |= {"mask": 2 * n * h * item if mask is not None else 0, "bias": COLUMNS[cell] * h * item}
+    parts |= {"spare": n * h * item if cell == CELLS["gru"] else 0}
+    at, scratch = _place(parts)
+    lstm = cell == CELLS["lstm"]
+    last, kept = Spec((n, h), x.dtype), Spec((t, n, GATES[cell] * h), x.dtype)
+    outs = (Spec((n, t, h), x.dtype) if sequences else None, last, last if lstm else None, kept,
+            Spec((t, n, h), x.dtype) if lstm else None)  # fmt: skip
+    dims = (*_head(cell, sizes, reverse, activation, gemm), at["x"], at["packed"], at["packed2"], at["mask"], at["bias"],
+            at["spare"])  # fmt: skip
+    return Lowered(outs, dims, (FUSED[activation][2], 1 / keep), x.dtype, scratch, args=inputs)
+
+
+def _grad_infer(*inputs: Any, needs: dict[str, bool], cell: int, reverse: bool = False, sequences: bool = True,
+                keep: float = 1.0, activation: str = "tanh") -> Lowered:  # fmt: skip
+    gates, dy, dh, dc, x, w, u, b, h0, c0, peep, lengths, mask, cells = inputs
+    (n, t, d), h = x.shape, u.shape[0]
+    item, columns, rows = x.dtype.itemsize, COLUMNS[cell] * u.shape[0], x.shape[0] * x.shape[1]
+    gemm = max(
+        _core.gemm_scratch(d, columns, rows, True, False),
+        _core.gemm_scratch(h, columns, rows, True, False),
+        _core.gemm_scratch(rows, d, columns, False, True),
+    )
+    gru = cell == CELLS["gru"]
+    parts = {"gemm": gemm, "x": n * t * d * item if n > 1 and t > 1 else 0}
+    parts |= {key: size * item // 4 for key, size in _packed(cell, h, True).items()}
+    parts |= {"mask": 2 * n * h * item if mask is not None else 0, "dh": 2 * n * h * item}
+    parts |= {"states": n * t * h * item, "resets": n * t * h * item if gru else 0, "sums": GATES[cell] * h * item}
+    at, scratch = _place(parts)
+
+    def wanted(key: str, given: Any) -> Spec | None:
+        return Spec(given.shape, given.dtype) if given is not None and needs[key] else None
+
+    outs = (Spec(gates.shape, gates.dtype), wanted("x", x), wanted("w", w), wanted("u", u), wanted("b", b),
+            wanted("h0", h0), wanted("c0", c0), wanted("peep", peep))  # fmt: skip
+    dims = (*_head(cell, (n, t, d, h), reverse, activation, gemm), at["x"], at["packed"], at["packed2"], at["mask"], 0,
+            at["dh"], at["states"], at["resets"], at["sums"])  # fmt: skip
+    args = (gates, dy, dh, dc, x, w, u, h0, c0, peep, lengths, mask, cells)
+    return Lowered(outs, dims, (FUSED[activation][2], 1 / keep), x.dtype, scratch, args=args)
+
+
+def _flops(low: Lowered) -> float:
+    n, t, d, h, cell = low.dims[:5]
+    return 2.0 * n * t * COLUMNS[cell] * h * (d + h)
+
+
+def _grad_flops(low: Lowered) -> float:
+    n, t, d, h, cell = low.dims[:5]
+    return 2.0 * n * t * COLUMNS[cell] * h * (d * ((low.outs[1] is not None) + (low.outs[2] is not None)) + 2 * h)
+
+
+# The gradient may overwrite the gates: nobody else reads them.
+_GRADS = {
+    name: register(
+        Card(f"{name}.grad", _grad_infer, "rnn_bwd", inplace=True, flops=_grad_flops, extra={"blas": True})
+    )
+    for name in ("lstm", "gru", "simple_rnn")
+}  # fmt: skip
+_NAMES = ("x", "w", "u", "b", "h0", "c0", "peep")
+
+
+def _vjp(name: str, cell: int, g: Grad, dys: tuple[Any, ...], names: tuple[str, ...]) -> tuple[Tensor | None, ...]:
+    """Run the fused gradient; `names` are those of the op's inputs."""
+    given = dict(zip(names, g.inputs, strict=True))
+    dest = dict(zip(names, g.dest, strict=True))
+    attrs = {key: value for key, value in g.attrs.items() if key != "reset_after"}
+    attrs |= {"cell": cell, "needs": dict(zip(names, g.needs, strict=True))}
+    operands = (g.outs[3], *dys[:3], *(given.get(key) for key in (*_NAMES, "lengths", "mask")), g.outs[4])
+    out = execute(_GRADS[name], operands, attrs, out=(None, *(dest.get(key) for key in _NAMES)))
+    found = dict(zip(_NAMES, out[1:], strict=True))
+    return tuple(found.get(key) for key in names)
+
+
+# The NumPy reference
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+ACT: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "tanh": np.tanh,
+    "relu": lambda x: np.maximum(x, 0),
+    "sigmoid": _sigmoid,
+    "linear": lambda x: x,
+}
+
+
+def _unrolled(x: np.ndarray, state: tuple[np.ndarray, ...], step: Callable[..., tuple[np.ndarray, ...]], reverse: bool,
+              lengths: np.ndarray | None) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:  # fmt: skip
+    """Run step(x[:, t], *state) -> state through time; state[0] is the output."""
+    y = np.zeros((*x.shape[:2], state[0].shape[1]), x.dtype)
+    for t in range(x.shape[1])[:: -1 if reverse else 1]:
+        new = step(x[:, t], *state)
+        on = np.ones((len(x), 1), bool) if lengths is None else t < lengths[:, None]
+        state = tuple(np.where(on, a, b) for a, b in zip(new, state, strict=True))
+        y[:, t] = np.where(on, state[0], 0)
+    return y, state
+
+
+def _dropped(mask: np.ndarray | None, keep: float) -> Any:
+    return 1.0 if mask is None else mask / keep
+
+
+def lstm_ref(x: Any, w: Any, u: Any, b: Any, h0: Any, c0: Any, peep: Any, lengths: Any, mask: Any,
+             reverse: bool = False, sequences: bool = True, keep: float = 1.0) -> tuple[Any, ...]:  # fmt: skip
+    """Compute lstm step by step."""
+    m, zero = _dropped(mask, keep), np.zeros((len(x), len(u)), x.dtype)
+    p = np.zeros((3, len(u))) if peep is None else peep
+
+    def step(xt: Any, h: Any, c: Any) -> tuple[Any, Any]:
+        i, f, g, o = np.split(xt @ w + (h * m) @ u + (0 if b is None else b), 4, axis=1)
+        c = _sigmoid(f + p[1] * c) * c + _sigmoid(i + p[0] * c) * np.tanh(g)
+        return _sigmoid(o + p[2] * c) * np.tanh(c), c
+
+    y, (h, c) = _unrolled(x, (zero if h0 is None else h0, zero if c0 is None else c0), step, reverse, lengths)
+    return y if sequences else None, h, c
+
+
+def gru_ref(x: Any, w: Any, u: Any, b: Any, h0: Any, lengths: Any, mask: Any, reset_after: bool = True,
+            reverse: bool = False, sequences: bool = True, keep: float = 1.0) -> tuple[Any, ...]:  # fmt: skip
+    """Compute gru step by step."""
+    m, size = _dropped(mask, keep), len(u)
+    b_in, b_rec = (0, 0) if b is None else b if reset_after else (b, 0)
+
+    def step(xt: Any, h: Any) -> tuple[Any]:
+        a = xt @ w + b_in
+        q = (h * m) @ u + b_rec
+        z, r = _sigmoid(a[:, :size] + q[:, :size]), _sigmoid(a[:, size : 2 * size] + q[:, size : 2 * size])
+        inner = r * q[:, 2 * size :] if reset_after else (r * h * m) @ u[:, 2 * size :]
+        return (z * h + (1 - z) * np.tanh(a[:, 2 * size :] + inner),)
+
+    y, (h,) = _unrolled(x, (np.zeros((len(x), size), x.dtype) if h0 is None else h0,), step, reverse, lengths)
+    return y if sequences else None, h
+
+
+def simple_rnn_ref(x: Any, w: Any, u: Any, b: Any, h0: Any, lengths: Any, mask: Any, activation: str = "tanh",
+                   reverse: bool = False, sequences: bool = True, keep: float = 1.0) -> tuple[Any, ...]:  # fmt: skip
+    """Compute simple_rnn step by step."""
+    m = _dropped(mask, keep)
+
+    def step(xt: Any, h: Any) -> tuple[Any]:
+        return (ACT[activation](xt @ w + (h * m) @ u + (0 if b is None else b)),)
+
+    y, (h,) = _unrolled(x, (np.zeros((len(x), len(u)), x.dtype) if h0 is None else h0,), step, reverse, lengths)
+    return y if sequences else None, h
+
+
+def _variants(r: Rng, columns: int, bias: Callable[[int], Any], cells: int) -> Iterator[Sample]:
+    """Yield inputs (x, w, u, b, h0, [c0, peep,] lengths, mask) with each option, over sizes that fill no vector."""
+    for n, t, d, h, options in (
+        (3, 4, 2, 3, ""), (3, 4, 2, 3, "state"), (4, 5, 3, 2, "reverse"), (4, 5, 3, 2, "lengths"),
+        (4, 5, 3, 2, "lengths reverse state"), (3, 4, 2, 3, "mask"), (3, 4, 2, 5, "mask state lengths reverse last"),
+        (3, 4, 2, 3, "last"), (3, 3, 2, 4, "plain"), (1, 1, 1, 1, ""), (0, 2, 3, 4, ""), (5, 1, 2, 3, "state"),
+        (1, 6, 2, 3, "state"), (18, 3, 5, 17, "state lengths"), (7, 3, 9, 33, "mask reverse"),
+    ):  # fmt: skip
+        on = options.split()
+        shape = (n, h)
+        extra: tuple[Any, ...] = ()
+        if cells:
+            extra = (r(*shape) if "state" in on else None, r(3, h) if "state" in on else None)
+        lengths = (r.integers(t, n) + 1).astype(INT32) if "lengths" in on else None
+        mask = r.integers(2, n, h, dtype="uint8") if "mask" in on else None
+        inputs = (r(n, t, d), r(d, columns * h), r(h, columns * h) / np.sqrt(h), None if "plain" in on else bias(h),
+                  r(*shape) if "state" in on else None, *extra, lengths, mask)  # fmt: skip
+        attrs = {"reverse": "reverse" in on, "sequences": "last" not in on, "keep": 0.8 if "mask" in on else 1.0}
+        yield Sample(inputs, attrs)
+
+
+def _bad(r: Rng, name: str, columns: int, middle: int) -> Iterator[Any]:
+    none = (None,) * middle
+    x, w, u, b = r(2, 3, 4), r(4, columns * 5), r(5, columns * 5), None
+    yield (r(3, 4), w, u, b, None, *none, None, None), {}, ShapeError, rf"\[{name}\].*\[N, T, features\].*Embedding"
+    yield (x, r(3, columns * 5), u, b, None, *none, None, None), {}, ShapeError, r"input weights of shape \(4, "
+    yield (x, w, r(5, 7), b, None, *none, None, None), {}, ShapeError, "recurrent weights"
+    yield (x, w, u, r(3), None, *none, None, None), {}, ShapeError, "a bias of shape"
+    yield (x, w, u, b, r(3, 5), *none, None, None), {}, ShapeError, r"initial state of shape \(2, 5\).*\(3, 5\)"
+    yield (x, w, u, b, None, *none, np.ones(3, "int32"), None), {}, ShapeError, r"lengths of shape \(2,\)"
+    yield (x, w, u, b, None, *none, np.ones(2), None), {}, DTypeError, "int32"
+    yield (x, w, u, b, None, *none, np.array([1, 4], "int32"), None), {}, IndexError, "outside"
+    yield (x, w, u, b, None, *none, None, np.ones((2, 4), "uint8")), {}, ShapeError, r"mask of shape \(2, 5\)"
+    yield (x, w, u, b, None, *none, None, r(2, 5)), {}, DTypeError, "uint8"
+    yield (x, w, u, b, None, *none, None, None), {"keep": 0.0}, ValueError, r"keep in \(0, 1\]"
+
+
+@op("lstm", "rnn_fwd", hidden=(3, 4), blas=True, flops=_flops)
+class _LSTM:
+    """i f g o = x w + h u + b;  c = sig(f) c + sig(i) tanh(g);  h = sig(o) tanh(c), through time."""
+
+    def infer(x: Tensor, w: Tensor, u: Tensor, b: Any, h0: Any, c0: Any, peep: Any, lengths: Any, mask: Any,
+              reverse: bool = False, sequences: bool = True, keep: float = 1.0) -> Lowered:  # fmt: skip
+        return _lower("lstm", 1, (x, w, u, b, h0, c0, peep, lengths, mask), reverse, sequences, keep)
+
+    def vjp(g: Grad, *dys: Any) -> tuple[Tensor | None, ...]:
+        return _vjp("lstm", 1, g, dys, (*_NAMES, "lengths", "mask"))
+
+    ref = lstm_ref
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        yield from _variants(r, 4, lambda h: r(4 * h), 2)
+
+    def errors(r: Rng) -> Iterator[Any]:
+        yield from _bad(r, "lstm", 4, 2)
+        yield (r(2, 3, 4), r(4, 20), r(5, 20), None, None, r(2, 4), None, None, None), {}, ShapeError, "cell state"
+        yield (r(2, 3, 4), r(4, 20), r(5, 20), None, None, None, r(5), None, None), {}, ShapeError, "peephole"
+
+
+_GRU_NAMES = ("x", "w", "u", "b", "h0", "lengths", "mask")
+
+
+@op("gru", "rnn_fwd", hidden=(3, 4), blas=True, flops=_flops)
+class _GRU:
+    """z r = sig(x w + h u + b);  h = z h + (1 - z) tanh(g), through time; g as reset_after says."""
+
+    def infer(x: Tensor, w: Tensor, u: Tensor, b: Any, h0: Any, lengths: Any, mask: Any, reset_after: bool = True,
+              reverse: bool = False, sequences: bool = True, keep: float = 1.0) -> Lowered:  # fmt: skip
+        return _lower("gru", 2 + reset_after, (x, w, u, b, h0, None, None, lengths, mask), reverse, sequences, keep)
+
+    def vjp(g: Grad, *dys: Any) -> tuple[Tensor | None, ...]:
+        return _vjp("gru", 2 + g.attrs.get("reset_after", True), g, dys, _GRU_NAMES)
+
+    ref = gru_ref
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        yield from _variants(r, 3, lambda h: r(2, 3 * h), 0)
+        for s in _variants(r, 3, lambda h: r(3 * h), 0):
+            yield s._replace(attrs={**s.attrs, "reset_after": False})
+
+    def errors(r: Rng) -> Iterator[Any]:
+        yield from _bad(r, "gru", 3, 0)
+
+
+@op("simple_rnn", "rnn_fwd", hidden=(3, 4), blas=True, flops=_flops)
+class _SimpleRNN:
+    """h = act(x w + h u + b), through time."""
+
+    def infer(x: Tensor, w: Tensor, u: Tensor, b: Any, h0: Any, lengths: Any, mask: Any, activation: str = "tanh",
+              reverse: bool = False, sequences: bool = True, keep: float = 1.0) -> Lowered:  # fmt: skip
+        if activation not in RNN_ACTIVATIONS:
+            raise ValueError("[simple_rnn] " + unknown_name("activation", activation, RNN_ACTIVATIONS))
+        inputs = (x, w, u, b, h0, None, None, lengths, mask)
+        return _lower("simple_rnn", 0, inputs, reverse, sequences, keep, activation)
+
+    def vjp(g: Grad, *dys: Any) -> tuple[Tensor | None, ...]:
+        return _vjp("simple_rnn", 0, g, dys, _GRU_NAMES)
+
+    ref = simple_rnn_ref
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        yield from _variants(r, 1, lambda h: r(h), 0)
+        for activation in RNN_ACTIVATIONS[1:]:
+            x = r(3, 4, 2, low=0.5)
+            yield Sample(
+                (x, r(2, 3, low=0.1), r(3, 3, low=0.1) / 3, None, None, None, None), {"activation": activation}
+            )
+
+    def errors(r: Rng) -> Iterator[Any]:
+        yield from _bad(r, "simple_rnn", 1, 0)
+        inputs = (r(2, 3, 4), r(4, 5), r(5, 5), None, None, None, None)
+        yield inputs, {"activation": "tahn"}, ValueError, "tanh"
+
+
+def _lengths(name: str, lengths: Any, x: Tensor) -> Tensor | None:
+    """Return lengths as int32; those that are data are checked, naming the sequence."""
+    if lengths is None:
+        return None
+    if not isinstance(lengths, Tensor):
+        array = np.asarray(lengths)
+        if array.dtype.kind not in "iu":
+            raise DTypeError(f"[{name}] expected whole numbers as lengths. Received: dtype={array.dtype}.")
+        bad = np.flatnonzero((array < 1) | (array > x.shape[1]))
+        if bad.size:
+            raise DataError(
+                f"[{name}] expected lengths from 1 to {x.shape[1]}. Received: lengths[{bad[0]}]={array[bad[0]]}."
+            )
+        lengths = Tensor.state(array.astype(INT32))
+    return lengths if lengths.dtype == INT32 else lengths.astype(INT32)
+
+
+def _mask(mask: Any) -> Tensor | None:
+    return None if mask is None else mask if isinstance(mask, Tensor) else Tensor.state(np.asarray(mask, UINT8))
+
+
+def _operands(name: str, x: Any, *others: Any) -> tuple[Tensor, list[Tensor | None]]:
+    x = as_tensor(x)
+    return x, [None if t is None else as_tensor(t, x) for t in others]
+
+
+def lstm(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, c0: Any = None, peephole: Any = None,
+         lengths: Any = None, mask: Any = None, keep: float = 1.0, reverse: bool = False, sequences: bool = True,
+         ) -> tuple[Tensor | None, Tensor, Tensor]:  # fmt: skip
+    """Run long short-term memory through sequences (Hochreiter and Schmidhuber 1997; forget gate: Gers and others 2000).
+
+    i, f, g, o = x_t w + h u + b;  c = sigmoid(f) c + sigmoid(i) tanh(g);  h = sigmoid(o) tanh(c)
+
+    Parameters
+    ----------
+    x : Tensor [N, T, D]
+    w, u, b : Tensor [D, 4 H], [H, 4 H], [4 H] (or None)
+        Gates in the order i, f, g, o.
+    h0, c0 : Tensor [N, H], optional
+        The states before the first step; zeros by default.
+    peephole : Tensor [3, H], optional
+        i and f also see p_0 c and p_1 c (the old c), o sees p_2 c (the new one).
+    lengths : int32 [N], optional
+        Steps from a sequence's length on change nothing: its state stays, its output there is 0.
+    mask : uint8 [N, H], optional
+        Recurrent dropout: where it meets u, h is 0 where the mask is, else h / keep.
+    keep : float, default 1.0
+    reverse : bool, default False
+        Run from the last step to the first; y[:, t] still belongs to x[:, t].
+    sequences : bool, default True
+        Whether all outputs are wanted.
+
+    Returns
+    -------
+    y : Tensor [N, T, H] or None
+    h, c : Tensor [N, H]
+        The last states.
+
+    Raises
+    ------
+    ShapeError, DTypeError, DataError
+    """
+    x, (w, u, b, h0, c0, peephole) = _operands("lstm", x, w, u, b, h0, c0, peephole)
+    inputs = (x, w, u, b, h0, c0, peephole, _lengths("lstm", lengths, x), _mask(mask))
+    out = execute(_LSTM, inputs, {"reverse": reverse, "sequences": sequences, "keep": keep})  # type: ignore[arg-type]
+    return out[0], out[1], out[2]
+
+
+def gru(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, lengths: Any = None, mask: Any = None, keep: float = 1.0,
+        reset_after: bool = True, reverse: bool = False, sequences: bool = True,
+        ) -> tuple[Tensor | None, Tensor]:  # fmt: skip
+    """Run gated recurrent units through sequences (Cho and others 2014).
+
+    z, r = sigmoid(x_t w + h u + b);  h = z h + (1 - z) tanh(x_t w_g + b_g + inner), where inner is r (h u_g + b'_g) with
+    reset_after, else (r h) u_g.
+
+    Parameters
+    ----------
+    x : Tensor [N, T, D]
+    w, u : Tensor [D, 3 H], [H, 3 H]
+        Gates in the order z, r, g.
+    b : Tensor [2, 3 H] with reset_after (of the input, of the state), else [3 H]; or None
+    h0, lengths, mask, keep, reverse, sequences
+        As for lstm.
+
+    Returns
+    -------
+    y : Tensor [N, T, H] or None
+    h : Tensor [N, H]
+
+    Raises
+    ------
+    ShapeError, DTypeError, DataError
+    """
+    x, (w, u, b, h0) = _operands("gru", x, w, u, b, h0)
+    attrs = {"reset_after": bool(reset_after), "reverse": reverse, "sequences": sequences, "keep": keep}
+    out = execute(_GRU, (x, w, u, b, h0, _lengths("gru", lengths, x), _mask(mask)), attrs)  # type: ignore[arg-type]
+    return out[0], out[1]
+
+
+def simple_rnn(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, lengths: Any = None, mask: Any = None,
+               keep: float = 1.0, activation: str = "tanh", reverse: bool = False, sequences: bool = True,
+               ) -> tuple[Tensor | None, Tensor]:  # fmt: skip
+    """Run h = act(x_t w + h u + b) through sequences (Elman 1990).
+
+    Parameters
+    ----------
+    x : Tensor [N, T, D]
+    w, u, b : Tensor [D, H], [H, H], [H] (or None)
+    activation : {"tanh", "relu", "sigmoid", "linear"}
+    h0, lengths, mask, keep, reverse, sequences
+        As for lstm.
+
+    Returns
+    -------
+    y : Tensor [N, T, H] or None
+    h : Tensor [N, H]
+
+    Raises
+    ------
+    ShapeError, DTypeError, DataError, ValueError
+    """
+    x, (w, u, b, h0) = _operands("simple_rnn", x, w, u, b, h0)
+    attrs = {"activation": activation, "reverse": reverse, "sequences": sequences, "keep": keep}
+    inputs = (x, w, u, b, h0, _lengths("simple_rnn", lengths, x), _mask(mask))
+    out = execute(_SimpleRNN, inputs, attrs)  # type: ignore[arg-type]
+    return out[0], out[1]
+
+
+__all__ = ["gru", "lstm", "simple_rnn"]
