@@ -78,7 +78,8 @@ class Trainable:
         Returns
         -------
         pynn.train.History
-            Ctrl-C ends training early: the history of the finished epochs is returned with ``interrupted`` set.
+            Ctrl-C ends training after the step that is under way: the history of the finished epochs is returned with
+            ``interrupted`` set. A second Ctrl-C does not wait.
         """
         from pynn.train.fit import fit
 

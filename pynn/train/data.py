@@ -62,8 +62,10 @@ def as_inputs(x: Any, place: str, dtype: np.dtype, integers: bool) -> list[np.nd
             raise ShapeError(f"[{place}] expected an array with one row per sample. Received: a single number.")
         if len(given) == 0 or given.size == 0:
             raise DataError(f"[{place}] expected at least one sample. Received: x.shape={given.shape}.")
-        if given.dtype.kind in "ib" and given.dtype != np.uint8:
-            given = given.astype(np.int32 if integers else dtype)
+        if integers and given.dtype.kind in "iub":
+            given = given.astype(np.int32)
+        elif given.dtype.kind in "ib":
+            given = given.astype(dtype)
         elif given.dtype.kind == "f" and given.dtype != dtype:
             given = to_dtype(given, dtype)
         arrays.append(given)

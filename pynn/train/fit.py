@@ -15,6 +15,7 @@ from pynn.tensor import Tensor
 from pynn.train.callbacks import CallbackList
 from pynn.train.data import Data, split_last
 from pynn.train.evaluate import measure
+from pynn.train.interrupt import Interrupts
 from pynn.train.trainer import Trainer
 
 __all__ = ["fit", "train_on_batch"]
@@ -95,30 +96,40 @@ def fit(
     check = check_finite and not hooks.takes_nonfinite
     model.stop_training = False
     hooks.history.interrupted = False
-    try:
-        hooks.on_train_begin()
-        for epoch in range(initial_epoch, epochs):
-            hooks.on_epoch_begin(epoch)
-            if model.stop_training:
-                break
-            logs = _epoch(model, trainer, source, epoch, hooks, eagerly, check)
-            if validation is not None:
-                hooks.on_test_begin()
-                logs.update({f"val_{key}": value for key, value in measure(trainer, validation, eagerly).items()})
-                hooks.on_test_end()
-            hooks.on_epoch_end(epoch, logs)
-            if model.stop_training:
-                break
-    except KeyboardInterrupt:
-        model.stop_training = True
-        hooks.history.interrupted = True
-    finally:
-        hooks.on_train_end()
+    with Interrupts() as interrupts:
+        try:
+            hooks.on_train_begin()
+            for epoch in range(initial_epoch, epochs):
+                hooks.on_epoch_begin(epoch)
+                if model.stop_training:
+                    break
+                logs = _epoch(model, trainer, source, epoch, hooks, eagerly, check, interrupts)
+                if validation is not None:
+                    hooks.on_test_begin()
+                    logs.update({f"val_{key}": value for key, value in measure(trainer, validation, eagerly).items()})
+                    hooks.on_test_end()
+                hooks.on_epoch_end(epoch, logs)
+                interrupts.check()
+                if model.stop_training:
+                    break
+        except KeyboardInterrupt:
+            model.stop_training = True
+            hooks.history.interrupted = True
+        finally:
+            hooks.on_train_end()
+    hooks.history.interrupted |= interrupts.noted  # also if it came when all was done
     return hooks.history
 
 
 def _epoch(
-    model: Any, trainer: Trainer, source: _Source, epoch: int, hooks: CallbackList, eagerly: bool, check: bool
+    model: Any,
+    trainer: Trainer,
+    source: _Source,
+    epoch: int,
+    hooks: CallbackList,
+    eagerly: bool,
+    check: bool,
+    interrupts: Interrupts | None = None,
 ) -> dict[str, float]:
     """Run one epoch; returns its mean loss and metrics."""
     trainer.sums.view()[:] = 0
@@ -146,6 +157,8 @@ def _epoch(
             if hooks.needs_batches:
                 hooks.on_train_batch_end(done - 1, _running(trainer))
             hooks.on_progress(done, source.batches, _running(trainer))
+            if interrupts is not None:
+                interrupts.check()
         source.finish(data, perm[: (whole - available) * n])
         if model.stop_training:
             break

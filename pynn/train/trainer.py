@@ -12,7 +12,7 @@ import numpy as np
 from pynn import config, losses, metrics, ops, optim
 from pynn.errors import DataError, NonFiniteError, ShapeError
 from pynn.flat import STEPS_PER_CALL, Flat, Slots
-from pynn.graph import failure, no_grad, state
+from pynn.graph import failure, no_grad, state, trial
 from pynn.nn.context import training
 from pynn.nn.module import unbuilt_if_it_fails
 from pynn.ops import steps
@@ -68,7 +68,10 @@ class Trainer:
 
     def inputs(self, x: Any, place: str) -> list[np.ndarray]:
         """Return the model's inputs as checked arrays."""
-        return as_inputs(x, place, self.model.dtype, getattr(self.model, "takes_integers", False))
+        xs = as_inputs(x, place, self.model.dtype, self.model.takes_integers)
+        if hasattr(self.model, "check_inputs"):
+            self.model.check_inputs(xs, place)
+        return xs
 
     def data(self, x: Any, y: Any, weight: Any = None, class_weight: Any = None, place: str = "fit") -> Data:
         """Check and convert data; builds the model if need be."""
@@ -111,7 +114,7 @@ class Trainer:
         rows = [Tensor.state(a[:1] if a.dtype != np.uint8 else a[:1].astype(self.model.dtype)) for a in xs]
         before, state.observer = state.observer, lambda module, y: seen.append((module, y))
         try:
-            with no_grad(), training(False):
+            with no_grad(), training(False), trial():
                 out = self.model(*rows)
         finally:
             state.observer = before
@@ -305,7 +308,7 @@ class Trainer:
 
         state.observer = look
         try:
-            with no_grad():
+            with no_grad(), trial():
                 rows = perm[start : start + n]
                 dtype = self.model.dtype
                 xs = [(a[rows] / dtype.type(255)).astype(dtype) if a.dtype == np.uint8 else a[rows] for a in data.xs]
