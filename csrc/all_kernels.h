@@ -21,3 +21,4 @@
 #include "kernels/lstm.h"
 #include "kernels/conv.h"
 #include "kernels/pooling.h"
+#include "kernels/norm.h"

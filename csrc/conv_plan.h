@@ -11,7 +11,7 @@ enum {
     PN_CONV_BAND = 65536,  /* elements of a padded band of images: stays in a second-level cache */
     PN_CONV_PIXELS = 160,  /* terms of one block of dw: a panel of dz and a block of x stay in a first-level cache */
     PN_CONV_GROUPS = 16,   /* most partial dw, ... */
-    PN_CONV_PARTS = 1 << 20, /* ... and the elements that all of them may take together (two are always allowed) */
+    PN_CONV_PARTS = 1 << 21, /* ... and the elements that all of them may take together (two are always allowed) */
 };
 
 typedef struct pn_conv {
@@ -25,7 +25,23 @@ typedef struct pn_conv {
     i64 eh, ew;           /* extent of the dilated kernel */
     int padded;           /* x must be copied into padded bands */
     i64 xw;               /* columns of a band of x */
+    i64 fq, dq;           /* neighbouring pixels of y, of dx that one row of a product computes */
 } pn_conv;
+
+/* Few channels leave most lanes of a vector idle. Then q neighbouring pixels are computed as one with q times the
+ * channels, by a kernel that is (q - 1) steps wider and zero where a pixel does not look: more work, in more lanes. */
+static inline i64 pn_conv_wide(i64 channels, i64 pixels, i64 kw, i64 step) {
+    i64 best = 1;
+    double use = 0;
+    for (i64 q = 1; q <= 16 && q * channels <= 32; q++) {
+        const double lanes = (double)(q * channels) / (double)((q * channels + 15) / 16 * 16);
+        const double now = lanes * (double)kw / (double)(kw + (q - 1) * step);
+        if (pixels % q || now < 1.2 * use) continue;
+        best = q;
+        use = now;
+    }
+    return best;
+}
 
 /* dim: n h w c kh kw o sh sw dh dw groups pt pl oh ow act */
 static inline void pn_conv_read(pn_conv *v, const i64 *dim) {
@@ -38,6 +54,8 @@ static inline void pn_conv_read(pn_conv *v, const i64 *dim) {
     v->eh = (v->kh - 1) * v->dh + 1, v->ew = (v->kw - 1) * v->dw + 1;
     v->padded = v->pt || v->pl || (v->oh - 1) * v->sh + v->eh > v->h || (v->ow - 1) * v->sw + v->ew > v->w;
     v->xw = v->padded ? (v->ow - 1) * v->sw + v->ew : v->w;
+    v->fq = v->groups == 1 && v->dw == 1 ? pn_conv_wide(v->o, v->ow, v->kw, v->sw) : 1;
+    v->dq = v->groups == 1 && v->dw == 1 && v->sw == 1 ? pn_conv_wide(v->c, v->w, v->kw, 1) : 1;
 }
 
 static inline i64 pn_conv_min(i64 a, i64 b) { return a < b ? a : b; }
@@ -111,7 +129,8 @@ static inline void pn_conv_bwd_units(pn_conv_units *u, const pn_conv *v) {
 /* Partial sums of dw and db, each over consecutive units. */
 static inline i64 pn_conv_groups(const pn_conv *v, const pn_conv_units *u) {
     const i64 size = v->kh * v->kw * v->cg * v->o + v->o;
-    const i64 most = pn_conv_min(PN_CONV_GROUPS, pn_conv_max(2, PN_CONV_PARTS / size));
+    i64 most = PN_CONV_GROUPS; /* a power of two, which two or four threads share evenly */
+    while (most > 2 && most * size > PN_CONV_PARTS) most /= 2;
     return pn_conv_max(1, pn_conv_min(most, u->count));
 }
 
@@ -122,11 +141,13 @@ static inline i64 pn_conv_block_rows(const pn_conv *v, const pn_conv_units *u) {
 
 /* Elements of scratch, each piece on a 64-byte border. */
 typedef struct pn_conv_fwd_scratch {
-    i64 weights, band; /* packed weights (shared); a band of x (per thread) */
+    i64 weights, bias, band; /* packed weights, bias of q pixels (shared); a band of x (per thread) */
 } pn_conv_fwd_scratch;
 
 static inline void pn_conv_fwd_room(pn_conv_fwd_scratch *s, const pn_conv *v, const pn_conv_units *u) {
-    s->weights = pn_conv_depthwise(v) ? 0 : pn_conv_round(v->groups * v->kh * v->kw * v->cg * pn_conv_round(v->og));
+    const i64 terms = v->kh * (v->kw + (v->fq - 1) * v->sw) * v->cg;
+    s->weights = pn_conv_depthwise(v) ? 0 : v->groups * terms * pn_conv_round(v->fq * v->og);
+    s->bias = pn_conv_round(v->fq * v->o);
     s->band = v->padded ? pn_conv_round(u->images * pn_conv_xrows(v, u->rows) * v->xw * v->c) : 0;
 }
 
@@ -138,7 +159,8 @@ typedef struct pn_conv_bwd_scratch {
 
 static inline void pn_conv_bwd_room(pn_conv_bwd_scratch *s, const pn_conv *v, const pn_conv_units *u, int dx, int dw,
                                     int db) {
-    s->weights = dx && !pn_conv_depthwise(v) ? pn_conv_round(v->groups * v->kh * v->kw * v->og * pn_conv_round(v->cg)) : 0;
+    const i64 terms = v->kh * (v->kw + v->dq - 1) * v->og;
+    s->weights = dx && !pn_conv_depthwise(v) ? v->groups * terms * pn_conv_round(v->dq * v->cg) : 0;
     s->part = dw || db ? pn_conv_round(v->kh * v->kw * v->cg * v->o) + pn_conv_round(v->o) : 0;
     s->parts = pn_conv_groups(v, u) * s->part;
     s->x_band = dw && v->padded ? pn_conv_round(u->images * pn_conv_xrows(v, u->rows) * v->xw * v->c) : 0;
@@ -161,7 +183,7 @@ static inline i64 pn_conv_fwd_bytes(const i64 *dim, i64 itemsize, int nth) {
     pn_conv_read(&v, dim);
     pn_conv_fwd_units(&u, &v);
     pn_conv_fwd_room(&s, &v, &u);
-    return (s.weights + nth * s.band) * itemsize;
+    return (s.weights + s.bias + nth * s.band) * itemsize;
 }
 
 /* Bytes of scratch of conv2d_bwd. */

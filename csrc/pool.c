@@ -46,6 +46,7 @@ static struct {
     pn_range_fn fn;
     void *ctx;
     atomic_llong next;
+    int threads; /* thread numbers of this job are below; a worker late from a larger one stays out */
     atomic_int open;
     atomic_int inside;
 } job;
@@ -91,7 +92,7 @@ static void *work(void *arg) {
         await_call(w, seen);
         seen = atomic_load(&w->calls);
         atomic_fetch_add(&job.inside, 1);
-        if (atomic_load(&job.open)) take_chunks(w->index);
+        if (atomic_load(&job.open) && w->index < job.threads) take_chunks(w->index);
         atomic_fetch_sub(&job.inside, 1);
     }
     return NULL;
@@ -148,6 +149,7 @@ int pn_pool_run(i64 n, i64 chunk, int threads, pn_range_fn fn, void *ctx) {
     job.chunks = (n + chunk - 1) / chunk;
     job.fn = fn;
     job.ctx = ctx;
+    job.threads = threads;
     atomic_store(&job.next, 0);
     atomic_store(&job.open, 1);
     for (int i = 0; i < helpers; i++) call(&workers[i]);

@@ -16,11 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pynn import _core, config
-from pynn.errors import DTypeError, NonFiniteError, ShapeError
+from pynn.errors import DataError, DTypeError, NonFiniteError, ShapeError
 from pynn.ops.card import Card, Grad
 from pynn.tensor import DTYPE_INDEX, FLOATS, Tensor, tensor
 
-__all__ = ["Node", "backward", "execute", "grad", "gradients", "graph", "jacobian", "no_grad", "scope", "state"]
+__all__ = [
+    "Node", "backward", "execute", "grad", "gradients", "graph", "jacobian", "no_grad", "scope", "state", "trial",
+]  # fmt: skip
 
 
 class _State(threading.local):
@@ -32,6 +34,7 @@ class _State(threading.local):
     rng: Any = None  # where random ops find seed, step and salt (pynn.nn.context)
     scope = ""  # the path of the layer that is being computed
     logits_of: Any = None  # the last layer, when the loss applies its activation itself
+    trial = False  # whether a model is run on any data, to see shapes: state that outlives a call stays as it is
     observer: Any = None  # called with (module, output) after each module's forward pass, for summaries
 
 
@@ -96,6 +99,16 @@ def no_grad() -> Iterator[None]:
         yield
     finally:
         state.grad_enabled = before
+
+
+@contextlib.contextmanager
+def trial() -> Iterator[None]:
+    """Run a model for its shapes alone: layers neither use nor change state that outlives a call."""
+    before, state.trial = state.trial, True
+    try:
+        yield
+    finally:
+        state.trial = before
 
 
 @contextlib.contextmanager
@@ -202,6 +215,8 @@ def failure(status: int, instr: Any) -> Exception:
     where = f"{instr.info.scope}: " if instr.info.scope else ""
     if status == 1:
         return NonFiniteError(f"{where}[{instr.card.name}] met a NaN or an infinite value.")
+    if "failure" in instr.card.extra:
+        return DataError(f"{where}[{instr.card.name}] {instr.card.extra['failure']}.")
     return IndexError(f"{where}[{instr.card.name}] an index lies outside the table it points into.")
 
 

@@ -58,7 +58,9 @@ class Tensor:
     array([2., 4.], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "_dest", "buffer", "dtype", "grad", "index", "name", "node", "requires_grad", "shape")
+    __slots__ = (
+        "__weakref__", "_dest", "buffer", "dtype", "grad", "index", "lengths", "name", "node", "requires_grad", "shape",
+    )  # fmt: skip
     __array_priority__ = 1000  # so that ndarray + Tensor asks the tensor
 
     def __init__(self, buffer: Any, shape: tuple[int, ...], dtype: np.dtype, requires_grad: bool = False):
@@ -70,6 +72,7 @@ class Tensor:
         self.node: Any = None
         self.index = 0
         self.name = ""
+        self.lengths: Tensor | None = None  # of padded sequences [N, T, ...], int32 [N]
         self._dest: Tensor | None = None  # where backward() is to write this tensor's gradient
 
     @classmethod

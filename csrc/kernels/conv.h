@@ -23,6 +23,7 @@ typedef struct conv_rows {
     i64 rows, pixels;
     i64 arow, astep;            /* from row to row, from pixel to pixel */
     i64 n1, n2, len, ast1, ast2; /* terms of a patch */
+    i64 y0, yrow, ystep, ylimit; /* segment s1 of a row lies at y0 + row yrow + s1 ystep; outside [0, ylimit) it is 0 */
     const real *b;
     i64 n;                      /* columns */
     real *c;
@@ -35,13 +36,13 @@ typedef struct conv_rows {
 static void conv_rows_run(const conv_rows *g) {
     conv_tile t;
     const i64 terms = g->n1 * g->n2 * g->len;
+    const real *b = g->b;
     t.step = g->astep;
-    t.n1 = g->n1, t.n2 = g->n2, t.len = g->len;
+    t.n2 = g->n2, t.len = g->len;
     t.ast1 = g->ast1, t.ast2 = g->ast2;
     t.ldc = g->cstep;
     t.add = 0;
     t.relu = g->act == PN_ACT_RELU;
-    t.b = g->b;
     for (i64 j = 0, width; j < g->n; j += width) {
         width = conv_width(g->n - j, g->pixels);
         const i64 tallest = conv_tallest(width), strips = (g->pixels + tallest - 1) / tallest;
@@ -49,10 +50,15 @@ static void conv_rows_run(const conv_rows *g) {
         t.cols = pn_conv_min(width, g->n - j);
         t.bst2 = g->len * width, t.bst1 = g->n2 * t.bst2;
         t.bias = g->bias ? g->bias + j : NULL;
-        for (i64 row = 0; row < g->rows; row++)
+        for (i64 row = 0; row < g->rows; row++) {
+            const i64 y = g->y0 + row * g->yrow, step = g->ystep > 0 ? g->ystep : 1;
+            const i64 first = pn_conv_max(0, pn_conv_min(g->n1, pn_conv_ceil(-y, step)));
+            const i64 last = pn_conv_max(first, pn_conv_min(g->n1, pn_conv_ceil(g->ylimit - y, step)));
+            t.n1 = last - first;
+            t.b = b + first * t.bst1;
             for (i64 s = 0, i = 0, mr; s < strips; s++, i += mr) {
                 mr = low + (s < extra);
-                t.a = g->a + row * g->arow + i * g->astep;
+                t.a = g->a + row * g->arow + first * g->ast1 + i * g->astep;
                 t.c = g->c + row * g->crow + i * g->cstep + j;
                 conv_tile_call(&t, mr, width, 0);
                 if (t.relu || g->act == PN_ACT_NONE) continue;
@@ -60,7 +66,8 @@ static void conv_rows_run(const conv_rows *g) {
                 else
                     for (i64 k = 0; k < mr; k++) pn_act_apply(g->act, g->p, t.c + k * t.ldc, t.cols);
             }
-        t.b += terms * width;
+        }
+        b += terms * width;
     }
 }
 
@@ -102,18 +109,41 @@ typedef struct conv_job {
     real *dx, *dw, *db;
     const real *dy, *y, *x, *w;
     real p;
-    real *weights, *parts, *threads;
+    real *weights, *biases, *parts, *threads;
     pn_conv_fwd_scratch fs;
     pn_conv_bwd_scratch bs;
     const real *bias;
     real *out;
 } conv_job;
 
+/* Packs a kernel for q neighbouring pixels: to[r][s][i][p outs + o] = tap(r, s - p step)[i][o], 0 where there is none.
+ * Tap (r, s) is at w + sign (r row + s tap), its element (i, o) at i is + o os. */
+static void conv_wide_pack(real *to, const real *w, int sign, i64 row, i64 tap, i64 is, i64 os, i64 kh, i64 kw, i64 ins,
+                           i64 outs, i64 q, i64 step, i64 pixels) {
+    const i64 wide = kw + (q - 1) * step;
+    for (i64 k = 0, width; k < q * outs; k += width) {
+        width = conv_width(q * outs - k, pixels);
+        for (i64 r = 0; r < kh; r++)
+            for (i64 s = 0; s < wide; s++)
+                for (i64 i = 0; i < ins; i++, to += width)
+                    for (i64 c = 0; c < width; c++) {
+                        const i64 p = (k + c) / outs, o = (k + c) % outs, at = s - p * step;
+                        to[c] = p < q && at >= 0 && at < kw ? w[sign * (r * row + at * tap) + i * is + o * os] : 0;
+                    }
+    }
+}
+
 /* Forward */
 
 static void conv_fwd_pack(const conv_job *j) {
     const pn_conv *v = &j->v;
-    const i64 terms = v->kh * v->kw * v->cg;
+    const i64 terms = v->kh * v->kw * v->cg, q = v->fq;
+    if (q > 1) {
+        conv_wide_pack(j->weights, j->w, 1, v->kw * v->c * v->o, v->c * v->o, v->o, 1, v->kh, v->kw, v->c, v->o, q, v->sw,
+                       v->ow / q);
+        for (i64 i = 0; j->bias && i < q * v->o; i++) j->biases[i] = j->bias[i % v->o];
+        return;
+    }
     for (i64 g = 0; g < v->groups; g++) {
         real *to = j->weights + g * terms * pn_conv_round(v->og);
         for (i64 k = 0, width; k < v->og; k += width) {
@@ -175,16 +205,17 @@ static void conv_fwd_units(void *ctx, i64 lo, i64 hi, int ith) {
             const int run = v->dw == 1 && v->groups == 1; /* a row of a patch is contiguous */
             conv_rows r;
             r.a = x + g * v->cg;
-            r.rows = o1 - o0, r.pixels = v->ow;
-            r.arow = v->sh * v->xw * v->c, r.astep = v->sw * v->c;
+            r.rows = o1 - o0, r.pixels = v->ow / v->fq;
+            r.arow = v->sh * v->xw * v->c, r.astep = v->fq * v->sw * v->c;
+            r.y0 = o0 * v->sh - v->pt, r.yrow = v->sh, r.ystep = v->dh, r.ylimit = v->h;
             r.n1 = v->kh, r.ast1 = v->dh * v->xw * v->c;
             r.n2 = run ? 1 : v->kw, r.ast2 = v->dw * v->c;
-            r.len = run ? v->kw * v->c : v->cg;
+            r.len = run ? (v->kw + (v->fq - 1) * v->sw) * v->c : v->cg;
             r.b = j->weights + g * v->kh * v->kw * v->cg * pn_conv_round(v->og);
-            r.n = v->og;
+            r.n = v->fq * v->og;
             r.c = y + g * v->og;
-            r.crow = v->ow * v->o, r.cstep = v->o;
-            r.bias = j->bias ? j->bias + g * v->og : NULL;
+            r.crow = v->ow * v->o, r.cstep = v->fq * v->o;
+            r.bias = !j->bias ? NULL : v->fq > 1 ? j->biases : j->bias + g * v->og;
             r.act = v->act, r.p = j->p;
             conv_rows_run(&r);
         }
@@ -207,7 +238,8 @@ static int conv2d_fwd(const pn_instr *I) {
     j.bias = (const real *)I->arg[3];
     j.p = (real)I->par[0];
     j.weights = (real *)I->scratch;
-    j.threads = j.weights + j.fs.weights;
+    j.biases = j.weights + j.fs.weights;
+    j.threads = j.biases + j.fs.bias;
     if (j.u.count == 0) return PN_OK;
     if (j.fs.weights) conv_fwd_pack(&j);
     pn_for(j.u.count, 1, conv_cost(&j.v), I->nth, conv_fwd_units, &j);
@@ -216,11 +248,28 @@ static int conv2d_fwd(const pn_instr *I) {
 
 /* Gradients */
 
+/* Columns of a packed matrix. */
+static i64 conv_columns(i64 n, i64 pixels) {
+    i64 sum = 0;
+    for (i64 k = 0, width; k < n; k += width, sum += width) width = conv_width(n - k, pixels);
+    return sum;
+}
+
 /* Packs w for dx: for each residue class of rows and columns its taps in turn, [taps, og] x [cg]. */
 static void conv_bwd_pack(const conv_job *j) {
     const pn_conv *v = &j->v;
     const i64 pixels = (v->w + v->sw - 1) / v->sw;
     real *to = j->weights;
+    if (v->dq > 1) {
+        for (i64 cy = 0; cy < v->sh; cy++) {
+            const conv_taps ty = conv_class(v->kh, v->dh, v->sh, cy);
+            const real *w = j->w + (ty.first * v->kw + v->kw - 1) * v->c * v->o;
+            conv_wide_pack(to, w, -1, ty.q * v->kw * v->c * v->o, v->c * v->o, 1, v->o, ty.count, v->kw, v->o, v->c,
+                           v->dq, 1, v->w / v->dq);
+            to += ty.count * (v->kw + v->dq - 1) * v->o * conv_columns(v->dq * v->c, v->w / v->dq);
+        }
+        return;
+    }
     for (i64 g = 0; g < v->groups; g++)
         for (i64 cy = 0; cy < v->sh; cy++)
             for (i64 cx = 0; cx < v->sw; cx++) {
@@ -243,28 +292,29 @@ static void conv_dx(const conv_job *j, const pn_conv_zone *z, const real *band, 
     const pn_conv *v = &j->v;
     const i64 zw = z->c1 - z->c0, pixels = (v->w + v->sw - 1) / v->sw;
     const real *b = j->weights;
-    const i64 groups = pn_conv_depthwise(v) ? 1 : v->groups;
-    i64 npad = 0;
-    for (i64 k = 0, width; k < v->cg; k += width, npad += width) width = conv_width(v->cg - k, pixels);
+    const i64 groups = pn_conv_depthwise(v) ? 1 : v->groups, q = v->dq;
+    const i64 npad = conv_columns(q * v->cg, q > 1 ? v->w / q : pixels);
     for (i64 g = 0; g < groups; g++)
         for (i64 cy = 0; cy < v->sh; cy++)
             for (i64 cx = 0; cx < v->sw; cx++) {
                 const conv_taps ty = conv_class(v->kh, v->dh, v->sh, cy), tx = conv_class(v->kw, v->dw, v->sw, cx);
                 const i64 iy = z->i0 + ((cy - z->i0 - v->pt) % v->sh + v->sh) % v->sh;
                 const i64 ix = ((cx - v->pl) % v->sw + v->sw) % v->sw;
-                const int run = tx.next == 1 && v->groups == 1;
+                const int run = (tx.next == 1 || q > 1) && v->groups == 1;
                 conv_rows r;
                 r.rows = iy < z->i1 ? (z->i1 - iy + v->sh - 1) / v->sh : 0;
                 r.pixels = ix < v->w ? (v->w - ix + v->sw - 1) / v->sw : 0;
                 r.n1 = ty.count, r.n2 = tx.count, r.len = v->og;
                 r.b = b;
-                b += ty.count * tx.count * v->og * npad;
+                b += ty.count * (tx.count + q - 1) * v->og * npad;
                 if (r.rows == 0 || r.pixels == 0) continue;
                 r.a = band + g * v->og;
+                r.y0 = 0, r.yrow = 1, r.ystep = ty.next, r.ylimit = v->oh;
                 if (ty.count && tx.count) {
                     const i64 zy = (iy + v->pt - ty.first * v->dh) / v->sh - z->z0;
                     const i64 zx = (ix + v->pl - tx.first * v->dw) / v->sw - z->c0;
                     r.a += (zy * zw + zx) * v->o;
+                    r.y0 = zy + z->z0;
                 }
                 r.arow = zw * v->o, r.astep = v->o;
                 r.ast1 = ty.next * zw * v->o, r.ast2 = tx.next * v->o;
@@ -278,10 +328,11 @@ static void conv_dx(const conv_job *j, const pn_conv_zone *z, const real *band, 
                     continue;
                 }
                 if (run) {
-                    r.len *= r.n2;
+                    r.len *= r.n2 + q - 1;
                     r.n2 = r.n2 > 0;
                 }
-                r.n = v->cg;
+                r.pixels /= q, r.astep *= q, r.cstep *= q;
+                r.n = q * v->cg;
                 r.bias = NULL;
                 r.act = 0;
                 r.p = 0;
@@ -292,7 +343,7 @@ static void conv_dx(const conv_job *j, const pn_conv_zone *z, const real *band, 
 /* Pixels of one block of dw: `images` times `rows` rows of ow pixels. */
 typedef struct conv_block {
     const real *x, *z;
-    i64 images, rows;
+    i64 images, rows, first;     /* first: number of the first row of y */
     i64 x_image, z_image, z_row; /* elements from one image, one row to the next */
 } conv_block;
 
@@ -302,7 +353,8 @@ static void conv_dw(const conv_job *j, const conv_block *k, real *panels, real *
     const i64 tall = run ? v->kw * v->c : v->cg; /* rows of dw that lie side by side in x */
     conv_tile t;
     t.step = v->sw * v->c;
-    t.n1 = k->images, t.n2 = k->rows, t.len = v->ow;
+    const real *b = NULL;
+    t.n1 = k->images, t.len = v->ow;
     t.ast1 = k->x_image, t.ast2 = v->sh * v->xw * v->c;
     t.ldc = v->o;
     t.add = add;
@@ -315,27 +367,34 @@ static void conv_dw(const conv_job *j, const conv_block *k, real *panels, real *
             const i64 low = tall / strips, extra = tall % strips;
             t.cols = pn_conv_min(width, v->og - o);
             if (width == v->o && v->groups == 1) { /* a panel lies in dz as it is */
-                t.b = k->z;
+                b = k->z;
                 t.bst1 = k->z_image, t.bst2 = k->z_row;
             } else {
-                t.b = panels;
+                b = panels;
                 t.bst2 = v->ow * width, t.bst1 = k->rows * t.bst2;
                 for (i64 n = 0; n < k->images; n++)
                     for (i64 r = 0; r < k->rows; r++)
                         conv_pack(panels + n * t.bst1 + r * t.bst2, width,
                                   k->z + n * k->z_image + r * k->z_row + g * v->og + o, v->o, 1, t.cols, v->ow);
             }
-            for (i64 r = 0; r < v->kh; r++)
+            for (i64 r = 0; r < v->kh; r++) {
+                /* Rows of y whose pixels see padding alone add nothing. */
+                const i64 y = k->first * v->sh + r * v->dh - v->pt;
+                const i64 lo = pn_conv_max(0, pn_conv_min(k->rows, pn_conv_ceil(-y, v->sh)));
+                const i64 hi = pn_conv_max(lo, pn_conv_min(k->rows, pn_conv_ceil(v->h - y, v->sh)));
+                t.n2 = hi - lo;
+                t.b = b + lo * t.bst2;
                 for (i64 s = 0; s < (run ? 1 : v->kw); s++) {
-                    const real *x = k->x + (r * v->dh * v->xw + s * v->dw) * v->c + g * v->cg;
+                    const real *x = k->x + lo * t.ast2 + (r * v->dh * v->xw + s * v->dw) * v->c + g * v->cg;
                     real *c = dw + (r * v->kw + s) * v->cg * v->o + g * v->og + o;
-                    for (i64 b = 0, i = 0, mr; b < strips; b++, i += mr) {
-                        mr = low + (b < extra);
+                    for (i64 strip = 0, i = 0, mr; strip < strips; strip++, i += mr) {
+                        mr = low + (strip < extra);
                         t.a = x + i;
                         t.c = c + i * v->o;
                         conv_tile_call(&t, mr, width, 1);
                     }
                 }
+            }
         }
 }
 
@@ -429,6 +488,7 @@ static void conv_bwd_unit(const conv_job *j, i64 unit, real *thread, real *dw, r
         for (i64 n = n0; n < n1; n++) conv_dx(j, &z, k.z + (n - n0) * k.z_image, j->dx + n * x_image);
     k.z += (z.o0 - z.z0) * k.z_row - z.c0 * v->o;
     k.rows = z.o1 - z.o0;
+    k.first = z.o0;
     if (db) conv_db(v, &k, db, add);
     if (!dw) return;
     k.x = j->x + n0 * x_image + z.o0 * v->sh * v->w * v->c;
@@ -446,6 +506,7 @@ static void conv_bwd_unit(const conv_job *j, i64 unit, real *thread, real *dw, r
         k.rows = pn_conv_min(rows, all - r);
         if (pn_conv_depthwise(v)) conv_depthwise_dw(v, &k, dw, add || r > 0);
         else conv_dw(j, &k, panels, dw, add || r > 0);
+        k.first += rows;
         k.x += rows * v->sh * v->xw * v->c;
         k.z += rows * k.z_row;
     }

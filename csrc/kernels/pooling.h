@@ -90,8 +90,9 @@ static void max_pool_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
     for (i64 row = lo; row < hi; row++) {
         const i64 n = row / d.h, i = row % d.h;
         POOL_SEEN(r0, r1, i, d.kh, d.sh, d.pt, d.oh);
-        for (i64 j = 0; j < d.w; j++) {
-            POOL_SEEN(s0, s1, j, d.kw, d.sw, d.pl, d.ow);
+        for (i64 j = 0, s0 = 0, s1 = 0; j < d.w; j++) { /* the windows [s0, s1) see column j */
+            while (s1 < d.ow && s1 * d.sw - d.pl <= j) s1++;
+            while (s0 < s1 && s0 * d.sw - d.pl + d.kw <= j) s0++;
             real *dx = (real *)I->arg[0] + (row * d.w + j) * d.c;
             for (i64 c = 0; c < d.c; c += VW) {
                 const i64 lanes = d.c - c < VW ? d.c - c : VW;
@@ -135,12 +136,14 @@ static void avg_pool_fwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
 static void avg_pool_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     const pool_dims d = pool_read(I->dim);
+    const real whole = 1 / (real)(d.kh * d.kw);
     (void)ith;
     for (i64 row = lo; row < hi; row++) {
         const i64 n = row / d.h, i = row % d.h;
         POOL_SEEN(r0, r1, i, d.kh, d.sh, d.pt, d.oh);
-        for (i64 j = 0; j < d.w; j++) {
-            POOL_SEEN(s0, s1, j, d.kw, d.sw, d.pl, d.ow);
+        for (i64 j = 0, s0 = 0, s1 = 0; j < d.w; j++) { /* the windows [s0, s1) see column j */
+            while (s1 < d.ow && s1 * d.sw - d.pl <= j) s1++;
+            while (s0 < s1 && s0 * d.sw - d.pl + d.kw <= j) s0++;
             real *dx = (real *)I->arg[0] + (row * d.w + j) * d.c;
             for (i64 c = 0; c < d.c; c += VW) {
                 const i64 lanes = d.c - c < VW ? d.c - c : VW;
@@ -150,8 +153,9 @@ static void avg_pool_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
                     for (i64 s = s0; s < s1; s++) {
                         POOL_CLIP(x0, x1, s * d.sw - d.pl, d.kw, d.w);
                         const real *dy = (const real *)I->arg[1] + ((n * d.oh + r) * d.ow + s) * d.c + c;
-                        const vec share = vset(1 / (real)((y1 - y0) * (x1 - x0)));
-                        sum = vadd(sum, vmul(vloadn(dy, lanes), share));
+                        const i64 count = (y1 - y0) * (x1 - x0);
+                        const real share = count == d.kh * d.kw ? whole : 1 / (real)count;
+                        sum = vadd(sum, vmul(vloadn(dy, lanes), vset(share)));
                     }
                 }
                 vstoren(dx + c, sum, lanes);

@@ -405,3 +405,34 @@ cdef int rnn_bwd(const pn_instr *I) noexcept nogil:
 for _dtype in (0, 1):
     _core.register_kernel("rnn_fwd", _dtype, <uintptr_t><void *>rnn_fwd)
     _core.register_kernel("rnn_bwd", _dtype, <uintptr_t><void *>rnn_bwd)
+
+
+ctypedef fused ids_t:
+    int32_t
+    int64_t
+
+
+cdef int lengths_of(int32_t *lengths, const ids_t *ids, int64_t rows, int64_t cols) noexcept nogil:
+    cdef int64_t r, c, n
+    for r in range(rows):
+        n = cols
+        while n > 0 and ids[r * cols + n - 1] == 0:
+            n -= 1
+        for c in range(n):
+            if ids[r * cols + c] == 0:
+                return PN_BAD_INDEX
+        lengths[r] = <int32_t>n
+    return 0
+
+
+cdef int sequence_lengths(const pn_instr *I) noexcept nogil:
+    """lengths[n] = T less the zeros at the end of row n.   OUT lengths int32 [N]; IN ids [N,T].
+
+    dim: N, T, 1 if ids are int32 else int64. A zero elsewhere is PN_BAD_INDEX.
+    """
+    if I.dim[2]:
+        return lengths_of[int32_t](<int32_t *>I.arg[0], <const int32_t *>I.arg[1], I.dim[0], I.dim[1])
+    return lengths_of[int64_t](<int32_t *>I.arg[0], <const int64_t *>I.arg[1], I.dim[0], I.dim[1])
+
+
+_core.register_kernel("sequence_lengths", -1, <uintptr_t><void *>sequence_lengths)

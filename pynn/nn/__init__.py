@@ -12,8 +12,18 @@ from pynn.nn.augment import (
     RandomZoom,
 )
 from pynn.nn.conv import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D, LocallyConnected2D, SeparableConv2D
+from pynn.nn.embedding import Embedding
+from pynn.nn.jordan import JordanRNN
 from pynn.nn.layers import Activation, Dense, Dropout, Flatten, Input, Maxout, Reshape
 from pynn.nn.module import Module
+from pynn.nn.norm import (
+    BatchNormalization,
+    GroupNormalization,
+    LayerNormalization,
+    LocalContrastNormalization,
+    LocalResponseNormalization,
+    SpatialDropout2D,
+)
 from pynn.nn.pool import (
     AvgPool1D,
     AvgPool2D,
@@ -25,12 +35,18 @@ from pynn.nn.pool import (
     UpSampling2D,
     ZeroPadding2D,
 )
+from pynn.nn.rnn import GRU, LSTM, SimpleRNN, reset_states
+from pynn.nn.sequence import Bidirectional, TimeDistributed
 from pynn.nn.sequential import Sequential
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "Activation",
     "AvgPool1D",
     "AvgPool2D",
+    "BatchNormalization",
+    "Bidirectional",
     "Conv1D",
     "Conv2D",
     "Conv2DTranspose",
@@ -39,10 +55,16 @@ __all__ = [
     "DepthwiseConv2D",
     "Dropout",
     "ElasticDeformation",
+    "Embedding",
     "Flatten",
     "GlobalAvgPool",
     "GlobalMaxPool",
+    "GroupNormalization",
     "Input",
+    "JordanRNN",
+    "LayerNormalization",
+    "LocalContrastNormalization",
+    "LocalResponseNormalization",
     "LocallyConnected2D",
     "MaxPool1D",
     "MaxPool2D",
@@ -59,6 +81,10 @@ __all__ = [
     "Reshape",
     "SeparableConv2D",
     "Sequential",
+    "SimpleRNN",
+    "SpatialDropout2D",
+    "TimeDistributed",
     "UpSampling2D",
     "ZeroPadding2D",
+    "reset_states",
 ]

@@ -55,6 +55,8 @@ class Module(Trainable):
     ['layer.w', 'layer.b']
     """
 
+    keeps_lengths = False  # whether padding that the input ends with is padding of the output
+
     def __init__(self, name: str | None = None, seed: int | None = None):
         self.name = name or type(self).__name__.lower()
         self.built = False
@@ -156,7 +158,7 @@ class Module(Trainable):
         """
         if training is not None and training != state.training:
             with training_mode(training, self._own_slots() if training and state.rng is None else None):
-                out = self(*inputs)
+                out = Module.__call__(self, *inputs)
                 if training and state.rng is not None:
                     self._own_slots().step.view()[0] += 1  # the next call draws other numbers
                 return out
@@ -172,6 +174,8 @@ class Module(Trainable):
             raise TypeError(
                 f"[{self.name}] forward() of {type(self).__name__} returned None. help: end it with a return statement."
             )
+        if self.keeps_lengths and isinstance(out, Tensor) and out.lengths is None and xs[0] is not None:
+            out.lengths = xs[0].lengths
         if state.observer is not None:
             state.observer(self, out)
         return out
@@ -231,6 +235,15 @@ class Module(Trainable):
     def parameters(self) -> list[Tensor]:
         """Return the trainable weights."""
         return [weight for _, weight in self.named_parameters(trainable_only=True)]
+
+    @property
+    def takes_integers(self) -> bool:
+        """Whether inputs are looked up (by an Embedding), so that integers stay integers."""
+        return any(child.takes_integers for _, child in self.children())
+
+    def example(self, shape: tuple[int, ...]) -> Tensor:
+        """Return an input of zeros, of the dtype that the module takes."""
+        return Tensor.state(np.zeros(shape, np.int32 if self.takes_integers else self.dtype))
 
     def count_parameters(self) -> int:
         """Return the number of weights, state included."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pynn.errors import CaptureError
-from pynn.graph import no_grad, state
+from pynn.graph import no_grad, state, trial
 from pynn.nn.context import training
 from pynn.nn.layers import Input
 from pynn.nn.module import Module, unbuilt_if_it_fails
@@ -73,10 +73,10 @@ class Sequential(Module):
         """Build every layer for batches of a shape (the batch axis included; its size does not matter)."""
         if self.built:
             return
-        with unbuilt_if_it_fails(self), no_grad(), training(False):
+        with unbuilt_if_it_fails(self), no_grad(), training(False), trial():
             self.assign_seeds(self._seed[0])
             object.__setattr__(self, "built", True)
-            self.forward(Tensor.state(np.zeros((1, *input_shape[1:]), self.dtype)))
+            self.forward(self.example((1, *input_shape[1:])))
 
     def _build_now(self, xs: tuple[Any, ...]) -> None:
         self.assign_seeds(self._seed[0])
@@ -86,6 +86,11 @@ class Sequential(Module):
         for layer in self._layers:
             x = layer(x)
         return x
+
+    def check_inputs(self, xs: list[np.ndarray], place: str) -> None:
+        """Refuse a data set whose token ids the first layer cannot look up."""
+        if self._layers and hasattr(self._layers[0], "check_ids"):
+            self._layers[0].check_ids(xs[0], place)
 
     def _require_built(self, place: str) -> None:
         self.layers  # noqa: B018  (builds them if it can)

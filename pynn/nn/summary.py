@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn.graph import no_grad, state
+from pynn.graph import no_grad, state, trial
 from pynn.nn.context import training
 from pynn.program import record
 from pynn.tensor import Tensor
@@ -47,8 +47,8 @@ def summary(model: Any, input_shape: Sequence[int] | None = None) -> str:
         if id(module) in direct and isinstance(out, Tensor):
             seen.append((module, out.shape))
 
-    x = Tensor.state(np.zeros((1, *shape), model.dtype))
-    with no_grad(), training(False):
+    x = model.example((1, *shape))
+    with no_grad(), training(False), trial():
         if not model.built:
             if hasattr(model, "_layers"):
                 model.build((1, *shape))

@@ -25,7 +25,9 @@ from pynn.ops.activation import (
 from pynn.ops.card import CARDS, COMPOSITES
 from pynn.ops.conv import conv2d, conv2d_transpose, patches2d
 from pynn.ops.dense import dense
+from pynn.ops.embedding import embedding, sequence_lengths
 from pynn.ops.entropy import cross_entropy, kl_divergence
+from pynn.ops.filters import convolve2d, correlate2d, image_filter
 from pynn.ops.image import crop2d, pad2d, upsample2d
 from pynn.ops.loss import (
     binary_cross_entropy,
@@ -53,6 +55,7 @@ from pynn.ops.math import (
     sub,
     where,
 )
+from pynn.ops.norm import batch_norm, group_norm, layer_norm, local_contrast_norm, local_response_norm
 from pynn.ops.optim import clip_norm, clip_value, max_norm, penalty
 from pynn.ops.pool import avg_pool2d, max_pool2d
 from pynn.ops.random import dropout, normal, uniform

@@ -163,7 +163,7 @@ def op(name: str, kernel: str = "", bwd: str = "", saves: str = "out", **options
             for key in ("infer", "vjp", "smooth_vjp", "ref", "samples", "errors", "flops")
             if key in vars(cls)
         }
-        extra = {key: options.pop(key) for key in ("blas",) if key in options}
+        extra: dict[str, Any] = {key: options.pop(key) for key in ("blas", "failure") if key in options}
         card = Card(name=name, kernel=kernel, doc=cls.__doc__ or "", extra=extra, **parts, **options)
         if bwd:
             _add_gradient(card, bwd, saves)

@@ -93,7 +93,7 @@ def resolve_padding(
     return tuple(int(v) for v in values)  # type: ignore[return-value]
 
 
-def output_size(place: str, shape: Sequence[int], kernel: Pair, window: Window) -> Pair:
+def output_size(place: str, shape: Sequence[int], kernel: Sequence[int], window: Window) -> Pair:
     """Return the rows and columns of a walk over images; raise if the kernel does not fit."""
     out = []
     for axis, size in enumerate(shape[1:3]):
@@ -242,7 +242,7 @@ class _Conv2d:
         if g.attrs.get("activation", "linear") != "linear":
             return _Conv2d.vjp(g, dy)
         x, w, _ = g.inputs
-        walk = {key: g.attrs[key] for key in ("window", "groups") if key in g.attrs}
+        walk: dict[str, Any] = {key: g.attrs[key] for key in ("window", "groups") if key in g.attrs}
         return (
             execute(_TRANSPOSE, (dy, w), {**walk, "size": x.shape[1:3]})[0] if g.needs[0] else None,
             execute(_WEIGHTS, (x, dy), {**walk, "kernel": w.shape[:2]})[0] if g.needs[1] else None,
@@ -333,7 +333,7 @@ class _Conv2dTranspose:
 
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, w = g.inputs
-        walk = {key: g.attrs[key] for key in ("window", "groups") if key in g.attrs}
+        walk: dict[str, Any] = {key: g.attrs[key] for key in ("window", "groups") if key in g.attrs}
         return (
             execute(_CONV, (dy, w, None), walk, out=(g.dest[0],))[0] if g.needs[0] else None,
             execute(_WEIGHTS, (dy, x), {**walk, "kernel": w.shape[:2]}, out=(None, g.dest[1]))[1]
@@ -378,7 +378,7 @@ def _weights_infer(x: Tensor, dy: Tensor, kernel: Pair, window: Window = PLAIN, 
 def _weights_vjp(g: Grad, *dws: Tensor | None) -> tuple[Tensor | None, ...]:
     x, dy = g.inputs
     dw = dws[1]
-    walk = {key: g.attrs[key] for key in ("window", "groups") if key in g.attrs}
+    walk: dict[str, Any] = {key: g.attrs[key] for key in ("window", "groups") if key in g.attrs}
     return (
         execute(_TRANSPOSE, (dy, dw), {**walk, "size": x.shape[1:3]})[0] if g.needs[0] else None,
         execute(_CONV, (x, dw, None), walk)[0] if g.needs[1] else None,
@@ -442,10 +442,13 @@ def conv2d(
         window = Window(strides, dilation, resolve_padding("conv2d", padding, x.shape, w.shape[:2], strides, dilation))
         _check("conv2d", x, w, b, window, groups)
         n, h, width, c = x.shape
-        flat = reshape(w, (w.shape[0] * w.shape[1] * c, w.shape[3])) if groups == 1 and c else None
-        if flat is not None and window.padding == (0, 0, 0, 0) and w.shape[:2] == (h, width):
-            y = dense(reshape(x, (n, h * width * c)), flat, b, activation, par)  # the kernel is as large as the image
-            return reshape(y, (n, 1, 1, w.shape[3]))
+        if groups == 1 and c and window.padding == (0, 0, 0, 0):  # two cases that are plain products
+            flat = (w.shape[0] * w.shape[1] * c, w.shape[3])
+            if w.shape[:2] == (1, 1) and strides == (1, 1):
+                return dense(x, reshape(w, flat), b, activation, par)
+            if w.shape[:2] == (h, width):
+                y = dense(reshape(x, (n, h * width * c)), reshape(w, flat), b, activation, par)
+                return reshape(y, (n, 1, 1, w.shape[3]))
     else:
         window = Window(strides, dilation)
     attrs = {"window": window, "groups": groups, "activation": activation, "par": par}

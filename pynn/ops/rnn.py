@@ -26,6 +26,7 @@ CELLS = {"simple_rnn": 0, "lstm": 1, "gru": 2, "gru_after": 3}
 COLUMNS = (1, 4, 3, 3)  # blocks of H columns of w and u
 GATES = (1, 4, 3, 4)  # blocks of H that are kept for the gradient
 PACKED_TO = 16  # columns of packed weights are rounded up to this
+BAD_LENGTHS = "expected lengths from 0 to T, the steps of a sequence"
 RNN_ACTIVATIONS = ("tanh", "relu", "sigmoid", "linear")
 
 
@@ -98,8 +99,8 @@ def _lower(name: str, cell: int, inputs: tuple[Any, ...], reverse: bool, sequenc
     last, kept = Spec((n, h), x.dtype), Spec((t, n, GATES[cell] * h), x.dtype)
     outs = (Spec((n, t, h), x.dtype) if sequences else None, last, last if lstm else None, kept,
             Spec((t, n, h), x.dtype) if lstm else None)  # fmt: skip
-    dims = (*_head(cell, sizes, reverse, activation, gemm), at["x"], at["packed"], at["packed2"], at["mask"], at["bias"],
-            at["spare"])  # fmt: skip
+    places = (at[key] for key in ("x", "packed", "packed2", "mask", "bias", "spare"))
+    dims = (*_head(cell, sizes, reverse, activation, gemm), *places)
     return Lowered(outs, dims, (FUSED[activation][2], 1 / keep), x.dtype, scratch, args=inputs)
 
 
@@ -269,13 +270,13 @@ def _bad(r: Rng, name: str, columns: int, middle: int) -> Iterator[Any]:
     yield (x, w, u, b, r(3, 5), *none, None, None), {}, ShapeError, r"initial state of shape \(2, 5\).*\(3, 5\)"
     yield (x, w, u, b, None, *none, np.ones(3, "int32"), None), {}, ShapeError, r"lengths of shape \(2,\)"
     yield (x, w, u, b, None, *none, np.ones(2), None), {}, DTypeError, "int32"
-    yield (x, w, u, b, None, *none, np.array([1, 4], "int32"), None), {}, IndexError, "outside"
+    yield (x, w, u, b, None, *none, np.array([1, 4], "int32"), None), {}, DataError, "0 to T"
     yield (x, w, u, b, None, *none, None, np.ones((2, 4), "uint8")), {}, ShapeError, r"mask of shape \(2, 5\)"
     yield (x, w, u, b, None, *none, None, r(2, 5)), {}, DTypeError, "uint8"
     yield (x, w, u, b, None, *none, None, None), {"keep": 0.0}, ValueError, r"keep in \(0, 1\]"
 
 
-@op("lstm", "rnn_fwd", hidden=(3, 4), blas=True, flops=_flops)
+@op("lstm", "rnn_fwd", hidden=(3, 4), blas=True, flops=_flops, failure=BAD_LENGTHS)
 class _LSTM:
     """i f g o = x w + h u + b;  c = sig(f) c + sig(i) tanh(g);  h = sig(o) tanh(c), through time."""
 
@@ -300,7 +301,7 @@ class _LSTM:
 _GRU_NAMES = ("x", "w", "u", "b", "h0", "lengths", "mask")
 
 
-@op("gru", "rnn_fwd", hidden=(3, 4), blas=True, flops=_flops)
+@op("gru", "rnn_fwd", hidden=(3, 4), blas=True, flops=_flops, failure=BAD_LENGTHS)
 class _GRU:
     """z r = sig(x w + h u + b);  h = z h + (1 - z) tanh(g), through time; g as reset_after says."""
 
@@ -322,7 +323,7 @@ class _GRU:
         yield from _bad(r, "gru", 3, 0)
 
 
-@op("simple_rnn", "rnn_fwd", hidden=(3, 4), blas=True, flops=_flops)
+@op("simple_rnn", "rnn_fwd", hidden=(3, 4), blas=True, flops=_flops, failure=BAD_LENGTHS)
 class _SimpleRNN:
     """h = act(x w + h u + b), through time."""
 
@@ -352,7 +353,7 @@ class _SimpleRNN:
         yield inputs, {"activation": "tahn"}, ValueError, "tanh"
 
 
-def _lengths(name: str, lengths: Any, x: Tensor) -> Tensor | None:
+def checked_lengths(name: str, lengths: Any, x: Tensor) -> Tensor | None:
     """Return lengths as int32; those that are data are checked, naming the sequence."""
     if lengths is None:
         return None
@@ -381,7 +382,7 @@ def _operands(name: str, x: Any, *others: Any) -> tuple[Tensor, list[Tensor | No
 def lstm(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, c0: Any = None, peephole: Any = None,
          lengths: Any = None, mask: Any = None, keep: float = 1.0, reverse: bool = False, sequences: bool = True,
          ) -> tuple[Tensor | None, Tensor, Tensor]:  # fmt: skip
-    """Run long short-term memory through sequences (Hochreiter and Schmidhuber 1997; forget gate: Gers and others 2000).
+    """Run long short-term memory through sequences (Hochreiter and Schmidhuber 1997; Gers and others 2000).
 
     i, f, g, o = x_t w + h u + b;  c = sigmoid(f) c + sigmoid(i) tanh(g);  h = sigmoid(o) tanh(c)
 
@@ -415,7 +416,7 @@ def lstm(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, c0: Any = None, 
     ShapeError, DTypeError, DataError
     """
     x, (w, u, b, h0, c0, peephole) = _operands("lstm", x, w, u, b, h0, c0, peephole)
-    inputs = (x, w, u, b, h0, c0, peephole, _lengths("lstm", lengths, x), _mask(mask))
+    inputs = (x, w, u, b, h0, c0, peephole, checked_lengths("lstm", lengths, x), _mask(mask))
     out = execute(_LSTM, inputs, {"reverse": reverse, "sequences": sequences, "keep": keep})  # type: ignore[arg-type]
     return out[0], out[1], out[2]
 
@@ -425,8 +426,8 @@ def gru(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, lengths: Any = No
         ) -> tuple[Tensor | None, Tensor]:  # fmt: skip
     """Run gated recurrent units through sequences (Cho and others 2014).
 
-    z, r = sigmoid(x_t w + h u + b);  h = z h + (1 - z) tanh(x_t w_g + b_g + inner), where inner is r (h u_g + b'_g) with
-    reset_after, else (r h) u_g.
+    z, r = sigmoid(x_t w + h u + b);  h = z h + (1 - z) tanh(x_t w_g + b_g + inner), where inner is
+    r (h u_g + b'_g) with reset_after, else (r h) u_g.
 
     Parameters
     ----------
@@ -448,7 +449,7 @@ def gru(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, lengths: Any = No
     """
     x, (w, u, b, h0) = _operands("gru", x, w, u, b, h0)
     attrs = {"reset_after": bool(reset_after), "reverse": reverse, "sequences": sequences, "keep": keep}
-    out = execute(_GRU, (x, w, u, b, h0, _lengths("gru", lengths, x), _mask(mask)), attrs)  # type: ignore[arg-type]
+    out = execute(_GRU, (x, w, u, b, h0, checked_lengths("gru", lengths, x), _mask(mask)), attrs)  # type: ignore[arg-type]
     return out[0], out[1]
 
 
@@ -476,7 +477,7 @@ def simple_rnn(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, lengths: A
     """
     x, (w, u, b, h0) = _operands("simple_rnn", x, w, u, b, h0)
     attrs = {"activation": activation, "reverse": reverse, "sequences": sequences, "keep": keep}
-    inputs = (x, w, u, b, h0, _lengths("simple_rnn", lengths, x), _mask(mask))
+    inputs = (x, w, u, b, h0, checked_lengths("simple_rnn", lengths, x), _mask(mask))
     out = execute(_SimpleRNN, inputs, attrs)  # type: ignore[arg-type]
     return out[0], out[1]
 

@@ -204,6 +204,33 @@ _ADVANCE = register(
 )
 
 
+def _assign_infer(x: Tensor) -> Lowered:
+    return Lowered((Spec(x.shape, x.dtype),), (x.nbytes,))
+
+
+def _assign_samples(r: Rng) -> Iterator[Sample]:
+    yield Sample((r(3, 5),), state=(r(3, 5),))
+
+
+_ASSIGN = register(
+    Card(
+        "assign",
+        _assign_infer,
+        "copy",
+        mutates=True,
+        differentiable=False,
+        ref=lambda x, y: (x,),
+        samples=_assign_samples,
+        doc="y = x, where y is state.",
+    )
+)
+
+
+def assign(x: Tensor, to: Tensor) -> None:
+    """Write the values of x to a state tensor."""
+    execute(_ASSIGN, (x,), out=(to,))
+
+
 def batch(x: Tensor, perm: Tensor, slots: Slots, n: int, dtype: Any) -> Tensor:
     """Return rows perm[offset : offset + n] of x; uint8 images become `dtype` in 0..1 on the way."""
     inputs = (x, perm, slots.offset)

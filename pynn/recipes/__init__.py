@@ -2,7 +2,8 @@
 
 >>> from pynn import recipes
 >>> [recipe.name for recipe in recipes.known()]
-['digits', 'xor', 'mnist-softmax', 'mnist-mlp']
+['digits', 'xor', 'mnist-softmax', 'mnist-mlp', 'filters', 'mnist-cnn', 'lenet5', 'fashion-cnn', 'mnist-best',
+ 'kaggle-digits', 'cifar-cnn']
 >>> result = recipes.find("digits").run(recipes.Options(epochs=1, quiet=True))  # doctest: +ELLIPSIS
 digits: ...
 """
@@ -16,5 +17,5 @@ from pynn.recipes.registry import Options, Recipe, Result, find, known, recipe
 __all__ = ["Options", "Recipe", "Result", "find", "known", "recipe"]
 
 # A recipe registers itself when its module is imported; the order is that of `known()`.
-for _module in ("digits", "xor", "mnist"):
+for _module in ("digits", "xor", "mnist", "filters", "images", "cifar"):
     importlib.import_module(f"{__name__}.{_module}")

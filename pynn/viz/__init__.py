@@ -7,7 +7,18 @@ in a script without a screen, in a notebook and in a server. Give ``path`` to wr
 from __future__ import annotations
 
 from pynn.viz.classes import plot_confusion, plot_mistakes
+from pynn.viz.filters import feature_maps, plot_augmented, plot_feature_maps, plot_filters, plot_images
 from pynn.viz.frontier import plot_frontier
 from pynn.viz.history import plot_history
 
-__all__ = ["plot_confusion", "plot_frontier", "plot_history", "plot_mistakes"]
+__all__ = [
+    "feature_maps",
+    "plot_augmented",
+    "plot_confusion",
+    "plot_feature_maps",
+    "plot_filters",
+    "plot_frontier",
+    "plot_history",
+    "plot_images",
+    "plot_mistakes",
+]

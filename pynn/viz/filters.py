@@ -147,9 +147,7 @@ def feature_maps(model: Any, image: Any, layers: Sequence[str] | None = None) ->
     return found
 
 
-def plot_augmented(
-    images: Any, layers: Any, path: str | os.PathLike[str] | None = None, times: int = 9
-) -> Figure:  # fmt: skip
+def plot_augmented(images: Any, layers: Any, path: str | os.PathLike[str] | None = None, times: int = 9) -> Figure:
     """Draw images (first column) and what layers for augmentation make of them, several times.
 
     Parameters
@@ -198,7 +196,11 @@ def plot_augmented(
 
 
 def plot_images(
-    images: Mapping[str, Any], path: str | os.PathLike[str] | None = None, title: str | None = None, columns: int = 4
+    images: Mapping[str, Any],
+    path: str | os.PathLike[str] | None = None,
+    title: str | None = None,
+    columns: int = 4,
+    size: float = 1.9,
 ) -> Figure:
     """Draw images under their names, each from its least (black) to its largest value (white).
 
@@ -212,6 +214,8 @@ def plot_images(
         Heading.
     columns : int, default 4
         Images in a row.
+    size : float, default 1.9
+        Inches for each.
 
     Returns
     -------
@@ -222,7 +226,7 @@ def plot_images(
     --------
     >>> figure = plot_images({"noise": np.random.default_rng(0).normal(size=(8, 8))})
     """
-    return _page(list(images.values()), title, path, columns, 1.9, names=list(images), cmap="gray")
+    return _page(list(images.values()), title, path, columns, size, names=list(images), cmap="gray")
 
 
 def _page(

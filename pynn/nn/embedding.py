@@ -1,0 +1,80 @@
+"""Embedding: a vector for each token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pynn import init, ops, regularizers
+from pynn.nn.layers import _positive
+from pynn.nn.module import Module
+from pynn.ops.embedding import check_ids
+from pynn.tensor import Tensor
+
+__all__ = ["Embedding"]
+
+
+class Embedding(Module):
+    """y[n, t] = w[x[n, t]]: look up the vector of each token id.
+
+    Parameters
+    ----------
+    input_dim : int
+        The size of the vocabulary: ids are 0 ... input_dim - 1.
+    output_dim : int
+        The size of a vector.
+    embeddings_initializer : str or initializer, default "uniform"
+    embeddings_regularizer : regularizer, optional
+    mask_zero : bool, default False
+        Id 0 is padding, at the end of sequences: recurrent layers after this one stop there.
+    name : str, optional
+    seed : int, optional
+
+    Notes
+    -----
+    Input int32 or int64 [N, T] (or any shape), output [..., output_dim]; weight ``w`` [input_dim, output_dim].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.Embedding(10, 4)(np.array([[1, 2, 3], [4, 0, 0]])).shape
+    (2, 3, 4)
+    """
+
+    takes_integers = True
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        mask_zero: bool = False,
+        name: str | None = None,
+        seed: int | None = None,
+    ):
+        super().__init__(name, seed)
+        self.input_dim = _positive("embedding", "input_dim", input_dim)
+        self.output_dim = _positive("embedding", "output_dim", output_dim)
+        self.mask_zero = bool(mask_zero)
+        self._initializers = (init.get(embeddings_initializer),)
+        self._penalties = (regularizers.get(embeddings_regularizer),)
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        shape = (self.input_dim, self.output_dim)
+        self.add_weight("w", shape, self._initializers[0], regularizer=self._penalties[0])
+
+    def check_ids(self, ids: np.ndarray, place: str) -> None:
+        """Raise DataError if an id of a whole data set lies outside the vocabulary."""
+        check_ids(ids, self.input_dim, place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = ops.embedding(x, self.w)
+        if self.mask_zero:
+            y.lengths = ops.sequence_lengths(x)
+        return y
+
+    def extra_repr(self) -> str:
+        return f"{self.input_dim}, {self.output_dim}" + (", mask_zero=True" if self.mask_zero else "")

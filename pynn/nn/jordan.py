@@ -1,0 +1,108 @@
+"""A recurrent layer whose output, not whose state, feeds the next step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pynn import init, ops
+from pynn.errors import ShapeError, unknown_name
+from pynn.nn.layers import _positive
+from pynn.nn.module import Module
+from pynn.ops.rnn import RNN_ACTIVATIONS
+from pynn.tensor import Tensor
+
+__all__ = ["JordanRNN"]
+
+
+class JordanRNN(Module):
+    """Output-to-hidden recurrence: h_t = act(x_t w + o_(t-1) v + b), o_t = h_t w_out + b_out, o_0 = 0 (Jordan 1986).
+
+    What feeds back is the linear output. A loss that takes logits applies its softmax or sigmoid to it.
+
+    Parameters
+    ----------
+    units : int
+        Size of the hidden layer.
+    outputs : int
+        Size of the output.
+    activation : {"tanh", "relu", "sigmoid", "linear"}, default "tanh"
+    kernel_initializer, bias_initializer : str or initializer
+        By default "glorot_uniform" (of w, v and w_out) and "zeros".
+    name : str, optional
+    seed : int, optional
+
+    Notes
+    -----
+    Input x [N, T, D] and, for teacher forcing, the targets [N, T, outputs]: then o_(t-1) is the target of the step
+    before instead of the layer's own output, and no step waits for another. Output [N, T, outputs]. Weights ``w``
+    [D, units], ``v`` [outputs, units], ``b`` [units], ``w_out`` [units, outputs], ``b_out`` [outputs].
+
+    Without teacher forcing o_(t-1) v = h_(t-1) (w_out v) + b_out v, so that one fused recurrent op runs through time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> layer = nn.JordanRNN(5, 2)
+    >>> x, targets = np.ones((3, 4, 6), "float32"), np.ones((3, 4, 2), "float32")
+    >>> layer(x).shape, layer(x, targets).shape
+    ((3, 4, 2), (3, 4, 2))
+    """
+
+    keeps_lengths = True
+
+    def __init__(
+        self,
+        units: int,
+        outputs: int,
+        activation: str = "tanh",
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        name: str | None = None,
+        seed: int | None = None,
+    ):
+        super().__init__(name, seed)
+        self.units = _positive("jordan_rnn", "units", units)
+        self.outputs = _positive("jordan_rnn", "outputs", outputs)
+        if activation not in RNN_ACTIVATIONS:
+            raise ValueError("[jordan_rnn] " + unknown_name("activation", activation, RNN_ACTIVATIONS))
+        self.activation = activation
+        self._initializers = init.get(kernel_initializer), init.get(bias_initializer)
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        if len(input_shape) != 3:
+            raise ShapeError(f"[jordan_rnn] expected sequences [N, T, features]. Received: x.shape={input_shape}.")
+        kernel, bias = self._initializers
+        self.add_weight("w", (input_shape[-1], self.units), kernel)
+        self.add_weight("v", (self.outputs, self.units), kernel)
+        self.add_weight("b", (self.units,), bias)
+        self.add_weight("w_out", (self.units, self.outputs), kernel)
+        self.add_weight("b_out", (self.outputs,), bias)
+
+    def forward(self, x: Tensor, targets: Tensor | None = None) -> Tensor:
+        h = self._own(x) if targets is None else self._taught(x, targets)
+        return ops.dense(h, self.w_out, self.b_out)
+
+    def _own(self, x: Tensor) -> Tensor:
+        after_first = np.ones((*x.shape[:2], 1), x.dtype)
+        after_first[:, 0] = 0  # nothing was put out before the first step, not even b_out
+        fed = ops.matmul(ops.reshape(self.b_out, (1, self.outputs)), self.v)
+        wide, w = ops.concat([x, Tensor.state(after_first)], axis=2), ops.concat([self.w, fed], axis=0)
+        u = ops.matmul(self.w_out, self.v)
+        y, _ = ops.simple_rnn(wide, w, u, self.b, lengths=x.lengths, activation=self.activation)
+        assert y is not None
+        return y
+
+    def _taught(self, x: Tensor, targets: Tensor) -> Tensor:
+        expected = (*x.shape[:2], self.outputs)
+        if targets.shape != expected:
+            raise ShapeError(f"[jordan_rnn] expected targets of shape {expected}. Received: {targets.shape}.")
+        first = Tensor.state(np.zeros((x.shape[0], 1, self.outputs), x.dtype))
+        before = ops.concat([first, targets[:, :-1]], axis=1)
+        both, w = ops.concat([x, before], axis=2), ops.concat([self.w, self.v], axis=0)
+        return ops.dense(both, w, self.b, self.activation)
+
+    def extra_repr(self) -> str:
+        return f"{self.units}, {self.outputs}, activation={self.activation!r}"

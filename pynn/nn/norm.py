@@ -1,0 +1,305 @@
+"""Layers that normalize, and dropout of whole feature maps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pynn import init, ops, regularizers
+from pynn.errors import ShapeError
+from pynn.graph import state
+from pynn.nn.layers import Dropout, _positive
+from pynn.nn.module import Module
+from pynn.ops.common import size
+from pynn.tensor import Tensor
+
+__all__ = [
+    "BatchNormalization", "GroupNormalization", "LayerNormalization", "LocalContrastNormalization",
+    "LocalResponseNormalization", "SpatialDropout2D",
+]  # fmt: skip
+
+
+class _Normalization(Module):
+    """Scale and shift, which the normalizing layers share."""
+
+    def __init__(
+        self,
+        epsilon: float,
+        center: bool,
+        scale: bool,
+        beta_initializer: Any,
+        gamma_initializer: Any,
+        beta_regularizer: Any,
+        gamma_regularizer: Any,
+        name: str | None,
+    ):
+        super().__init__(name)
+        if epsilon < 0:
+            raise ValueError(f"[{self.name}] expected epsilon of at least 0. Received: epsilon={epsilon}.")
+        self.epsilon = epsilon
+        self.center, self.scale = center, scale
+        self._initializers = init.get(gamma_initializer), init.get(beta_initializer)
+        self._penalties = regularizers.get(gamma_regularizer), regularizers.get(beta_regularizer)
+
+    def _add_affine(self, shape: tuple[int, ...]) -> None:
+        if self.scale:
+            self.add_weight("gamma", shape, self._initializers[0], regularizer=self._penalties[0])
+        if self.center:
+            self.add_weight("beta", shape, self._initializers[1], regularizer=self._penalties[1])
+
+    @property
+    def _affine(self) -> tuple[Tensor | None, Tensor | None]:
+        return self.gamma if self.scale else None, self.beta if self.center else None
+
+    def _channels(self, input_shape: tuple[int, ...]) -> int:
+        if len(input_shape) < 2:
+            raise ShapeError(f"[{self.name}] expected a batch [N, ..., C]. Received: x.shape={input_shape}.")
+        return input_shape[-1]
+
+
+class BatchNormalization(_Normalization):
+    """y = (x - mean) / sqrt(var + epsilon) * gamma + beta, per channel over the batch and all pixels.
+
+    While training, the statistics are the batch's own, and running averages follow them; otherwise the running averages
+    normalize.
+
+    Parameters
+    ----------
+    momentum : float, default 0.99
+        running = momentum * running + (1 - momentum) * batch.
+    epsilon : float, default 1e-3
+    center, scale : bool, default True
+        Whether there is a beta, a gamma.
+    beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer
+        By default "zeros", "ones", "zeros", "ones".
+    beta_regularizer, gamma_regularizer : regularizer, optional
+    name : str, optional
+
+    Notes
+    -----
+    Weights ``gamma``, ``beta`` [C]; state ``moving_mean``, ``moving_variance`` [C], which get_weights() includes and no
+    optimizer touches. A layer with ``trainable = False`` runs as in inference.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> layer = nn.BatchNormalization()
+    >>> layer(np.ones((4, 8, 8, 3), "float32")).shape, len(layer.get_weights())
+    ((4, 8, 8, 3), 4)
+    """
+
+    def __init__(
+        self,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        name: str | None = None,
+    ):
+        super().__init__(
+            epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, name
+        )
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"[{self.name}] expected a momentum in [0, 1]. Received: momentum={momentum}.")
+        self.momentum = momentum
+        self._moving = init.get(moving_mean_initializer), init.get(moving_variance_initializer)
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        c = self._channels(input_shape)
+        self._add_affine((c,))
+        self.add_weight("moving_mean", (c,), self._moving[0], trainable=False)
+        self.add_weight("moving_variance", (c,), self._moving[1], trainable=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        training = state.training and self.trainable
+        return ops.batch_norm(
+            x, *self._affine, self.moving_mean, self.moving_variance, training, self.momentum, self.epsilon
+        )
+
+    def extra_repr(self) -> str:
+        return f"momentum={self.momentum}"
+
+
+class LayerNormalization(_Normalization):
+    """y = (x - mean) / sqrt(var + epsilon) * gamma + beta, with the statistics of each sample's last axes.
+
+    Parameters
+    ----------
+    axis : int or tuple of int, default -1
+        The last axis, or several last axes.
+    epsilon : float, default 1e-3
+    center, scale : bool, default True
+    beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, name
+        As for BatchNormalization.
+    """
+
+    def __init__(
+        self,
+        axis: int | tuple[int, ...] = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        name: str | None = None,
+    ):
+        super().__init__(
+            epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, name
+        )
+        self.axis = (axis,) if isinstance(axis, int) else tuple(axis)
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        self._channels(input_shape)
+        ndim, count = len(input_shape), len(self.axis)
+        if sorted(a % ndim for a in self.axis) != list(range(ndim - count, ndim)) or count >= ndim:
+            raise ShapeError(
+                f"[{self.name}] expected the last axes. Received: axis={self.axis} for x.shape={input_shape}."
+            )
+        self._add_affine(input_shape[ndim - count :])
+
+    def forward(self, x: Tensor) -> Tensor:
+        count = len(self.axis)
+        flat = (*x.shape[: x.ndim - count], size(x.shape[x.ndim - count :]))
+        gamma, beta = (None if p is None else ops.reshape(p, (flat[-1],)) for p in self._affine)
+        return ops.reshape(ops.layer_norm(ops.reshape(x, flat), gamma, beta, self.epsilon), x.shape)
+
+    def extra_repr(self) -> str:
+        return f"axis={self.axis}"
+
+
+class GroupNormalization(_Normalization):
+    """y = (x - mean) / sqrt(var + epsilon) * gamma + beta, with the statistics of a group of channels of one sample.
+
+    Parameters
+    ----------
+    groups : int, default 32
+        -1 is one channel per group (instance normalization).
+    epsilon : float, default 1e-3
+    center, scale : bool, default True
+    beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, name
+        As for BatchNormalization.
+    """
+
+    def __init__(
+        self,
+        groups: int = 32,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        name: str | None = None,
+    ):
+        super().__init__(
+            epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, name
+        )
+        self.groups = groups if groups == -1 else _positive("group_normalization", "groups", groups)
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        c = self._channels(input_shape)
+        if self.groups != -1 and c % self.groups:
+            raise ShapeError(
+                f"[{self.name}] expected groups that divide the channels. "
+                f"Received: groups={self.groups}, x.shape={input_shape}."
+            )
+        self._add_affine((c,))
+
+    def forward(self, x: Tensor) -> Tensor:
+        groups = x.shape[-1] if self.groups == -1 else self.groups
+        return ops.group_norm(x, groups, *self._affine, self.epsilon)
+
+    def extra_repr(self) -> str:
+        return str(self.groups)
+
+
+class LocalResponseNormalization(Module):
+    """y = x / (bias + alpha * sum of x**2 over neighbouring channels) ** beta, as in AlexNet.
+
+    Parameters
+    ----------
+    depth_radius : int, default 2
+        Neighbours on each side.
+    bias, alpha, beta : float, default 2.0, 1e-4, 0.75
+    name : str, optional
+
+    References
+    ----------
+    Krizhevsky, Sutskever, Hinton: ImageNet classification with deep convolutional neural networks (NeurIPS 2012).
+    """
+
+    def __init__(
+        self,
+        depth_radius: int = 2,
+        bias: float = 2.0,
+        alpha: float = 1e-4,
+        beta: float = 0.75,
+        name: str | None = None,
+    ):
+        super().__init__(name)
+        self.depth_radius, self.bias, self.alpha, self.beta = depth_radius, bias, alpha, beta
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.local_response_norm(x, self.depth_radius, self.bias, self.alpha, self.beta)
+
+    def extra_repr(self) -> str:
+        return f"{self.depth_radius}, bias={self.bias}, alpha={self.alpha}, beta={self.beta}"
+
+
+class LocalContrastNormalization(Module):
+    """Each pixel less the local mean, divided by the local deviation (see ops.local_contrast_norm).
+
+    Parameters
+    ----------
+    window : int, default 9
+        Odd.
+    epsilon : float, default 1e-6
+    name : str, optional
+
+    References
+    ----------
+    Jarrett, Kavukcuoglu, Ranzato, LeCun: What is the best multi-stage architecture for object recognition? (ICCV 2009).
+    """
+
+    def __init__(self, window: int = 9, epsilon: float = 1e-6, name: str | None = None):
+        super().__init__(name)
+        self.window_size, self.epsilon = _positive("local_contrast_normalization", "window", window), epsilon
+        if window % 2 == 0:
+            raise ValueError(f"[local_contrast_normalization] expected an odd window. Received: window={window}.")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.local_contrast_norm(x, self.window_size, self.epsilon)
+
+    def extra_repr(self) -> str:
+        return str(self.window_size)
+
+
+class SpatialDropout2D(Dropout):
+    """Dropout of whole feature maps: neighbouring pixels are so alike that single ones would not be missed.
+
+    Parameters
+    ----------
+    rate : float
+        In [0, 1).
+
+    References
+    ----------
+    Tompson, Goroshin, Jain, LeCun, Bregler: Efficient object localization using convolutional networks (CVPR 2015).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not state.training or self.rate == 0:
+            return x
+        if x.ndim != 4:
+            raise ShapeError(f"[spatial_dropout2d] expected images [N, H, W, C]. Received: x.shape={x.shape}.")
+        kept = super().forward(ops.ones((x.shape[0], 1, 1, x.shape[3]), x.dtype))
+        return x * kept

@@ -1,0 +1,371 @@
+"""Recurrent layers: SimpleRNN, LSTM, GRU (names, defaults and weight layouts of Keras)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pynn import init, ops, regularizers
+from pynn.errors import DataError, ShapeError, unknown_name
+from pynn.graph import execute, state
+from pynn.nn.layers import _positive
+from pynn.nn.module import Module
+from pynn.ops.random import _Dropout
+from pynn.ops.rnn import RNN_ACTIVATIONS
+from pynn.ops.steps import assign
+from pynn.tensor import Tensor, tensor
+
+__all__ = ["GRU", "LSTM", "SimpleRNN", "reset_states"]
+
+
+def _rate(place: str, name: str, rate: float) -> float:
+    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
+        raise ValueError(f"[{place}] expected {name} in [0, 1). Received: {name}={rate!r}.")
+    return float(rate)
+
+
+def mask_to_lengths(mask: Any, x: Tensor, place: str) -> Tensor:
+    """Return the lengths that a mask [N, T] of true steps says; padding may stand at the end alone."""
+    t = mask if isinstance(mask, Tensor) else tensor(mask)
+    if t.shape != x.shape[:2]:
+        raise ShapeError(f"[{place}] expected a mask of shape {x.shape[:2]}. Received: {t.shape}.")
+    on = t.view() != 0
+    early = np.argwhere(~on[:, :-1] & on[:, 1:])
+    if early.size:
+        n, at = (int(i) for i in early[0])
+        raise DataError(
+            f"[{place}] expected padding at the end of sequences. Received: mask[{n}, {at}] is false before a "
+            "true one. help: pad on the right (padding='post')."
+        )
+    return ops.sequence_lengths(t.astype("int32"))
+
+
+class _Recurrent(Module):
+    """What recurrent layers share: settings, masks, dropout, and states that are kept, given or returned."""
+
+    place = "rnn"
+    blocks = 1  # of columns of the weights
+    states = 1  # tensors of state
+
+    def __init__(
+        self,
+        units: int,
+        use_bias: bool,
+        kernel_initializer: Any,
+        recurrent_initializer: Any,
+        bias_initializer: Any,
+        kernel_regularizer: Any,
+        recurrent_regularizer: Any,
+        bias_regularizer: Any,
+        dropout: float,
+        recurrent_dropout: float,
+        return_sequences: bool,
+        return_state: bool,
+        go_backwards: bool,
+        stateful: bool,
+        name: str | None,
+        seed: int | None,
+    ):
+        super().__init__(name, seed)
+        self.units = _positive(self.place, "units", units)
+        self.use_bias = bool(use_bias)
+        self.dropout = _rate(self.place, "dropout", dropout)
+        self.recurrent_dropout = _rate(self.place, "recurrent_dropout", recurrent_dropout)
+        self.return_sequences, self.return_state = bool(return_sequences), bool(return_state)
+        self.go_backwards, self.stateful = bool(go_backwards), bool(stateful)
+        self._initializers = tuple(map(init.get, (kernel_initializer, recurrent_initializer, bias_initializer)))
+        self._penalties = tuple(map(regularizers.get, (kernel_regularizer, recurrent_regularizer, bias_regularizer)))
+        self._aligned = False  # whether outputs of go_backwards stay at their time steps (inside Bidirectional)
+        object.__setattr__(self, "_kept", None)
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        if len(input_shape) != 3:
+            more = " help: look token ids up with nn.Embedding first." if len(input_shape) == 2 else ""
+            raise ShapeError(
+                f"[{self.place}] expected sequences [N, T, features]. Received: x.shape={input_shape}.{more}"
+            )
+        kernel, recurrent, bias = self._initializers
+        columns = self.blocks * self.units
+        self.add_weight("w", (input_shape[-1], columns), kernel, regularizer=self._penalties[0])
+        self.add_weight("u", (self.units, columns), recurrent, regularizer=self._penalties[1])
+        if self.use_bias:
+            self.add_weight("b", self._bias_shape(), bias, regularizer=self._penalties[2])
+
+    def _bias_shape(self) -> tuple[int, ...]:
+        return (self.blocks * self.units,)
+
+    def _run(self, x: Tensor, states: list[Any], **options: Any) -> tuple[Any, ...]:
+        """Return (y or None, states ...)."""
+        raise NotImplementedError
+
+    def __call__(  # type: ignore[override]
+        self, x: Any, initial_state: Any = None, mask: Any = None, lengths: Any = None, training: bool | None = None
+    ) -> Any:
+        """Compute the output for a batch of sequences.
+
+        Parameters
+        ----------
+        x : Tensor or array_like [N, T, features]
+        initial_state : Tensor [N, units] or sequence of them, optional
+            The state (for LSTM: h and c) before the first step.
+        mask : bool array_like [N, T], optional
+            Which steps are real; padding stands at the end.
+        lengths : int array_like [N], optional
+            The same as numbers of real steps. By default what an Embedding with mask_zero found.
+        training : bool, optional
+        """
+        x = x if isinstance(x, Tensor) else tensor(x, dtype=self.dtype)
+        if mask is not None:
+            if lengths is not None:
+                raise ValueError(f"[{self.place}] expected a mask or lengths. Received: both.")
+            lengths = mask_to_lengths(mask, x, self.place)
+        elif lengths is not None and not isinstance(lengths, Tensor):
+            from pynn.ops.rnn import checked_lengths
+
+            lengths = checked_lengths(self.place, lengths, x)
+        given = (initial_state,) if isinstance(initial_state, (Tensor, np.ndarray)) else tuple(initial_state or ())
+        if given and len(given) != self.states:
+            raise ShapeError(f"[{self.place}] expected {self.states} initial states. Received: {len(given)}.")
+        return super().__call__(x, lengths, *given, training=training)
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None, *given: Tensor) -> Any:
+        lengths = x.lengths if lengths is None else lengths
+        n = x.shape[0]
+        stateful = self.stateful and not given and not state.trial
+        states: list[Any] = list(given) or (self._before(n) if stateful else [None] * self.states)
+        options: dict[str, Any] = {"lengths": lengths, "reverse": self.go_backwards}
+        if state.training and self.dropout:
+            x = ops.mul(x, ops.reshape(self._random(self.dropout, (n, x.shape[2]))[0], (n, 1, x.shape[2])))
+        if state.training and self.recurrent_dropout:
+            options["mask"] = self._random(self.recurrent_dropout, (n, self.units))[1]
+            options["keep"] = 1.0 - self.recurrent_dropout
+        y, *last = self._run(x, states, sequences=self.return_sequences, **options)
+        if stateful:
+            for new, kept in zip(last, self._kept, strict=True):
+                assign(new.detach(), kept)
+        if not self.return_sequences:
+            y = last[0]
+        elif self.go_backwards and not self._aligned:
+            y = y[:, ::-1]
+        else:
+            y.lengths = lengths
+        return (y, *last) if self.return_state else y
+
+    def _random(self, rate: float, shape: tuple[int, ...]) -> Any:
+        """Return ones after dropout, and which of them were kept: one draw for all steps."""
+        rng = state.rng
+        return execute(_Dropout, (ops.ones(shape, self.dtype), rng.seed, rng.step), {"rate": rate}, salt=rng.salt())  # type: ignore[arg-type]
+
+    # States that outlive a call
+
+    def _before(self, n: int) -> list[Tensor]:
+        """Return copies of the kept states; zeros at first."""
+        if self._kept is not None and self._kept[0].shape[0] != n:
+            raise ShapeError(
+                f"[{self.place}] a stateful layer expected batches of {self._kept[0].shape[0]} sequences. "
+                f"Received: {n}. help: call reset_states() before changing the batch size, and drop an incomplete last "
+                "batch."
+            )
+        if self._kept is None:
+            zeros = [Tensor.state(np.zeros((n, self.units), self.dtype)) for _ in range(self.states)]
+            object.__setattr__(self, "_kept", zeros)
+        return [ops.copy(t) for t in self._kept]
+
+    def reset_states(self) -> None:
+        """Set the states of a stateful layer back to zero; the batch size may change afterwards."""
+        if self._kept is not None:
+            object.__setattr__(self, "_kept", None)
+            self._touch()
+
+    def extra_repr(self) -> str:
+        flags = ("return_sequences", "return_state", "go_backwards", "stateful")
+        return ", ".join([str(self.units), *(f"{flag}=True" for flag in flags if getattr(self, flag))])
+
+
+def reset_states(model: Module) -> None:
+    """Set the states of all stateful layers of a model back to zero."""
+    for module in model.modules():
+        if isinstance(module, _Recurrent):
+            module.reset_states()
+
+
+class SimpleRNN(_Recurrent):
+    """h_t = act(x_t w + h_(t-1) u + b) (Elman 1990).
+
+    Parameters
+    ----------
+    units : int
+        Size of the state.
+    activation : {"tanh", "relu", "sigmoid", "linear"}, default "tanh"
+    use_bias : bool, default True
+    kernel_initializer, recurrent_initializer, bias_initializer : str or initializer
+        By default "glorot_uniform", "orthogonal", "zeros".
+    kernel_regularizer, recurrent_regularizer, bias_regularizer : regularizer, optional
+    dropout, recurrent_dropout : float, default 0.0
+        The share of inputs, and of states where they meet u, that is dropped while training: the same at all steps.
+    return_sequences : bool, default False
+        Return all outputs [N, T, units] instead of the last one [N, units].
+    return_state : bool, default False
+        Return the last state too.
+    go_backwards : bool, default False
+        Run from the last step to the first; outputs come in that order.
+    stateful : bool, default False
+        Begin a batch with the states at the end of the batch before (see reset_states).
+    name : str, optional
+    seed : int, optional
+
+    Notes
+    -----
+    Input [N, T, D]; weights ``w`` [D, units], ``u`` [units, units], ``b`` [units]. Outputs beyond a sequence's length
+    are 0 and the state stays as it was.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.SimpleRNN(5, return_sequences=True)(np.ones((2, 3, 4), "float32")).shape
+    (2, 3, 5)
+    """
+
+    place = "simple_rnn"
+
+    def __init__(
+        self, units: int, activation: str | None = "tanh", use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros", kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
+        return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False, stateful: bool = False,
+        name: str | None = None, seed: int | None = None,
+    ):  # fmt: skip
+        super().__init__(
+            units, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer,
+            recurrent_regularizer, bias_regularizer, dropout, recurrent_dropout, return_sequences, return_state,
+            go_backwards, stateful, name, seed,
+        )  # fmt: skip
+        self.activation = activation or "linear"
+        if self.activation not in RNN_ACTIVATIONS:
+            raise ValueError("[simple_rnn] " + unknown_name("activation", activation, RNN_ACTIVATIONS))
+
+    def _run(self, x: Tensor, states: list[Any], **options: Any) -> tuple[Any, ...]:
+        b = self.b if self.use_bias else None
+        return ops.simple_rnn(x, self.w, self.u, b, h0=states[0], activation=self.activation, **options)
+
+
+class LSTM(_Recurrent):
+    """Long short-term memory (Hochreiter and Schmidhuber 1997; Gers, Schmidhuber and Cummins 2000).
+
+    i, f, g, o = x w + h u + b;  c = sigmoid(f) c + sigmoid(i) tanh(g);  h = sigmoid(o) tanh(c)
+
+    Parameters
+    ----------
+    units : int
+        Size of the states h and c.
+    use_bias, kernel_initializer, recurrent_initializer, bias_initializer
+        As for SimpleRNN.
+    unit_forget_bias : bool, default True
+        Begin with a bias of 1 for f, so that memory is kept.
+    peephole : bool, default False
+        i and f also see the old c, o the new one, each unit its own (Gers, Schraudolph and Schmidhuber 2002).
+    kernel_regularizer, recurrent_regularizer, bias_regularizer, dropout, recurrent_dropout
+        As for SimpleRNN.
+    return_sequences, return_state, go_backwards, stateful, name, seed
+        As for SimpleRNN; the states are h and c.
+
+    Notes
+    -----
+    Input [N, T, D]; weights ``w`` [D, 4 units], ``u`` [units, 4 units], ``b`` [4 units], gates in the order i, f, g, o;
+    ``p`` [3, units] with peephole.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> y, h, c = nn.LSTM(5, return_state=True)(np.ones((2, 3, 4), "float32"))
+    >>> y.shape, c.shape
+    ((2, 5), (2, 5))
+    """
+
+    place, blocks, states = "lstm", 4, 2
+
+    def __init__(
+        self, units: int, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros", unit_forget_bias: bool = True,
+        peephole: bool = False, kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
+        return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False, stateful: bool = False,
+        name: str | None = None, seed: int | None = None,
+    ):  # fmt: skip
+        super().__init__(
+            units, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer,
+            recurrent_regularizer, bias_regularizer, dropout, recurrent_dropout, return_sequences, return_state,
+            go_backwards, stateful, name, seed,
+        )  # fmt: skip
+        self.unit_forget_bias, self.peephole = bool(unit_forget_bias), bool(peephole)
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        super().build(input_shape)
+        if self.use_bias and self.unit_forget_bias:
+            self.b.view()[self.units : 2 * self.units] = 1.0
+        if self.peephole:
+            self.add_weight("p", (3, self.units), self._initializers[0])
+
+    def _run(self, x: Tensor, states: list[Any], **options: Any) -> tuple[Any, ...]:
+        b, p = self.b if self.use_bias else None, self.p if self.peephole else None
+        return ops.lstm(x, self.w, self.u, b, h0=states[0], c0=states[1], peephole=p, **options)
+
+
+class GRU(_Recurrent):
+    """Gated recurrent units (Cho and others 2014).
+
+    z, r = sigmoid(x w + h u + b);  h = z h + (1 - z) tanh(x w_g + b_g + inner)
+
+    Parameters
+    ----------
+    units : int
+        Size of the state.
+    use_bias, kernel_initializer, recurrent_initializer, bias_initializer
+        As for SimpleRNN.
+    reset_after : bool, default True
+        inner is r (h u_g + b'_g), with a second bias b' (as cuDNN has it); else (r h) u_g, as in the paper.
+    kernel_regularizer, recurrent_regularizer, bias_regularizer, dropout, recurrent_dropout
+        As for SimpleRNN.
+    return_sequences, return_state, go_backwards, stateful, name, seed
+        As for SimpleRNN.
+
+    Notes
+    -----
+    Input [N, T, D]; weights ``w`` [D, 3 units], ``u`` [units, 3 units], gates in the order z, r, g; ``b`` [2, 3 units]
+    (of the input, of the state) with reset_after, else [3 units].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.GRU(5)(np.ones((2, 3, 4), "float32")).shape
+    (2, 5)
+    """
+
+    place, blocks = "gru", 3
+
+    def __init__(
+        self, units: int, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros", reset_after: bool = True,
+        kernel_regularizer: Any = None, recurrent_regularizer: Any = None, bias_regularizer: Any = None,
+        dropout: float = 0.0, recurrent_dropout: float = 0.0, return_sequences: bool = False,
+        return_state: bool = False, go_backwards: bool = False, stateful: bool = False,
+        name: str | None = None, seed: int | None = None,
+    ):  # fmt: skip
+        super().__init__(
+            units, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer,
+            recurrent_regularizer, bias_regularizer, dropout, recurrent_dropout, return_sequences, return_state,
+            go_backwards, stateful, name, seed,
+        )  # fmt: skip
+        self.reset_after = bool(reset_after)
+
+    def _bias_shape(self) -> tuple[int, ...]:
+        return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
+
+    def _run(self, x: Tensor, states: list[Any], **options: Any) -> tuple[Any, ...]:
+        b = self.b if self.use_bias else None
+        return ops.gru(x, self.w, self.u, b, h0=states[0], reset_after=self.reset_after, **options)

@@ -1,0 +1,432 @@
+"""Normalization: of batches, layers and groups of channels, across channels, and of local contrast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from pynn import _core
+from pynn.errors import ShapeError
+from pynn.graph import execute
+from pynn.ops.activation import sqrt, square
+from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, composite, op, register
+from pynn.ops.common import Rng, as_tensor, need_float, size
+from pynn.ops.math import div, maximum
+from pynn.ops.reduce import mean, sum_to
+from pynn.ops.shape import reshape
+from pynn.tensor import Tensor
+
+CHUNK, PARTS = 8192, 16  # NORM_CHUNK and NORM_PARTS of csrc/kernels/norm.h
+
+
+def _channel_dims(x: Tensor, groups: int, per_sample: bool) -> tuple[int, int, int, int]:
+    """Return A, P, C, G of csrc/kernels/norm.h."""
+    c = x.shape[-1]
+    if per_sample:
+        return x.shape[0], size(x.shape[1:-1]), c, groups
+    return 1, size(x.shape[:-1]), c, groups
+
+
+def _channel_scratch(dims: tuple[int, int, int, int], itemsize: int) -> int:
+    a, p, c, _ = dims
+    rows = max(8, min(CHUNK // max(c, 1), p)) if CHUNK // max(c, 1) >= 8 else 8
+    chunks = -(-p // rows)
+    return 16 * c + itemsize * a * c * (4 + 2 * chunks)
+
+
+def _check(place: str, x: Tensor, *parameters: Tensor | None, shape: tuple[int, ...] | None = None) -> None:
+    need_float(place, x, *parameters)
+    wanted = x.shape[-1:] if shape is None else shape
+    if x.ndim < 2 or 0 in wanted:
+        raise ShapeError(f"[{place}] expected a batch with channels last, [N, ..., C]. Received: x.shape={x.shape}.")
+    for p in parameters:
+        if p is not None and p.shape != wanted:
+            raise ShapeError(f"[{place}] expected parameters of shape {wanted}. Received: {p.shape}.")
+
+
+def _norm_ref(x: np.ndarray, gamma: Any, beta: Any, axes: tuple[int, ...], epsilon: float) -> tuple[np.ndarray, ...]:
+    m, v = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+    return (x - m) / np.sqrt(v + epsilon), m, v
+
+
+def _affine(y: np.ndarray, gamma: Any, beta: Any) -> np.ndarray:
+    y = y if gamma is None else y * gamma
+    return y if beta is None else y + beta
+
+
+def _channel_samples(r: Rng) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]:
+    yield r(4, 3, 5, 6), r(6), r(6)
+    yield r(7, 18), r(18), None
+    yield r(3, 2, 2, 6), None, r(6)
+    yield r(2, 1, 6), None, None
+
+
+@op("group_norm", "norm_fwd", hidden=(1, 2))
+class _GroupNorm:
+    """y = (x - mean) / sqrt(var + epsilon) * gamma + beta, over groups of channels of one sample or of a batch."""
+
+    def infer(
+        x: Tensor, gamma: Tensor | None, beta: Tensor | None, groups: int, epsilon: float, per_sample: bool = True
+    ) -> Lowered:
+        place = "group_norm" if per_sample else "batch_norm"
+        _check(place, x, gamma, beta)
+        if groups < 1 or x.shape[-1] % groups:
+            raise ShapeError(
+                f"[{place}] expected groups that divide the channels. Received: groups={groups}, x.shape={x.shape}."
+            )
+        dims = _channel_dims(x, groups, per_sample)
+        if dims[1] == 0:
+            raise ShapeError(f"[{place}] expected at least one value per channel. Received: x.shape={x.shape}.")
+        stats = Spec((dims[0] * groups,), x.dtype)
+        return Lowered(
+            (Spec(x.shape, x.dtype), stats, stats), dims, (epsilon,), scratch=_channel_scratch(dims, x.dtype.itemsize)
+        )
+
+    def vjp(g: Grad, dy: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        x, gamma, _beta = g.inputs
+        inputs = (dy, x, g.outs[1], g.outs[2], gamma)
+        return execute(_NORM_GRAD, inputs, {**g.attrs, "needs": g.needs}, out=g.dest)
+
+    def ref(
+        x: np.ndarray, gamma: Any, beta: Any, groups: int, epsilon: float, per_sample: bool = True
+    ) -> tuple[np.ndarray, ...]:
+        a = x.shape[0] if per_sample else 1
+        y, m, v = _norm_ref(x.reshape(a, -1, groups, x.shape[-1] // groups), None, None, (1, 3), epsilon)
+        return _affine(y.reshape(x.shape), gamma, beta), m.ravel(), v.ravel()
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        for x, gamma, beta in _channel_samples(r):
+            for groups in (1, 3):
+                yield Sample((x, gamma, beta), {"groups": groups, "epsilon": 1e-2})
+            yield Sample((x, gamma, beta), {"groups": x.shape[-1], "epsilon": 1e-3, "per_sample": False})
+        yield Sample((r(3, 2, 70), r(70), r(70)), {"groups": 70, "epsilon": 1e-2, "per_sample": False})
+        yield Sample((r(2, 9, 138), r(138), r(138)), {"groups": 2, "epsilon": 1e-2})
+        yield Sample((r(2, 60, 61, 5), r(5), r(5)), {"groups": 5, "epsilon": 1e-3, "per_sample": False}, smooth=False)
+        yield Sample((r(9, 1500), r(1500), r(1500)), {"groups": 3, "epsilon": 1e-3}, smooth=False)
+
+    def errors(r: Rng) -> Iterator[Any]:
+        attrs = {"groups": 3, "epsilon": 1e-3}
+        yield (r(2, 4, 4), None, None), attrs, ShapeError, r"\[group_norm\] expected groups that divide.*groups=3"
+        yield (r(2, 4, 3), r(4), None), attrs, ShapeError, r"parameters of shape \(3,\)"
+        yield (r(3), None, None), attrs, ShapeError, r"channels last"
+
+
+def _norm_grad_infer(
+    dy: Tensor, x: Tensor, m: Tensor, v: Tensor, gamma: Tensor | None, needs: Any, groups: int, epsilon: float,
+    per_sample: bool = True,
+) -> Lowered:  # fmt: skip
+    dims = _channel_dims(x, groups, per_sample)
+    channels = Spec(x.shape[-1:], x.dtype)
+    outs = (Spec(x.shape, x.dtype) if needs[0] else None, *(channels if n else None for n in needs[1:]))
+    scratch = _channel_scratch(dims, x.dtype.itemsize)
+    return Lowered(outs, dims, (epsilon,), x.dtype, scratch, args=(dy, x, m, v, gamma))
+
+
+_NORM_GRAD = register(Card("group_norm.grad", _norm_grad_infer, "norm_bwd"))
+_GROUP_NORM: Card = _GroupNorm  # type: ignore[assignment]
+
+
+@op("norm_apply", "norm_apply")
+class _NormApply:
+    """y = (x - mean) / sqrt(var + epsilon) * gamma + beta, with the statistics given."""
+
+    def infer(x: Tensor, m: Tensor, v: Tensor, gamma: Tensor | None, beta: Tensor | None, epsilon: float) -> Lowered:
+        _check("batch_norm", x, m, v, gamma, beta)
+        dims = _channel_dims(x, x.shape[-1], False)
+        scratch = _channel_scratch(dims, x.dtype.itemsize)
+        return Lowered((Spec(x.shape, x.dtype),), dims, (epsilon,), scratch=scratch)
+
+    def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, m, v, gamma, _ = g.inputs
+        need = g.needs
+        rstd = div(1.0, sqrt(v + g.attrs["epsilon"]))
+        scale = rstd if gamma is None else rstd * gamma
+        dx = dy * scale if need[0] or need[1] else None
+        dhat = sum_to(dy * (x - m), m.shape) if need[2] or need[3] else None
+        dv = dhat * (scale * rstd * rstd * -0.5) if need[2] and dhat is not None else None
+        return (
+            dx if need[0] else None,
+            -sum_to(dx, m.shape) if need[1] and dx is not None else None,
+            dv,
+            dhat * rstd if need[3] and dhat is not None else None,
+            sum_to(dy, m.shape, g.dest[4]) if need[4] else None,
+        )
+
+    def ref(x: np.ndarray, m: np.ndarray, v: np.ndarray, gamma: Any, beta: Any, epsilon: float) -> np.ndarray:
+        return _affine((x - m) / np.sqrt(v + epsilon), gamma, beta)
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        for x, gamma, beta in _channel_samples(r):
+            c = x.shape[-1]
+            yield Sample((x, r(c), np.abs(r(c)) + 0.1, gamma, beta), {"epsilon": 1e-3})
+        yield Sample((r(0, 2, 3), r(3), np.abs(r(3)), None, None), {"epsilon": 1e-3})
+
+    def errors(r: Rng) -> Iterator[Any]:
+        yield (r(2, 4), r(4), r(3), None, None), {"epsilon": 1e-3}, ShapeError, r"\[batch_norm\].*shape \(4,\)"
+
+
+def _track_infer(m: Tensor, v: Tensor, momentum: float) -> Lowered:
+    return Lowered((Spec(m.shape, m.dtype), Spec(v.shape, v.dtype)), (m.size,), (momentum,))
+
+
+_TRACK = register(Card("norm_track", _track_infer, "norm_track", mutates=True, differentiable=False))
+
+
+@op("layer_norm", "layer_norm_fwd", hidden=(1, 2))
+class _LayerNorm:
+    """y = (x - mean) / sqrt(var + epsilon) * gamma + beta, mean and var of each row (the last axis)."""
+
+    def infer(x: Tensor, gamma: Tensor | None, beta: Tensor | None, epsilon: float) -> Lowered:
+        _check("layer_norm", x, gamma, beta)
+        rows = Spec((size(x.shape[:-1]),), x.dtype)
+        dims = (rows.shape[0], x.shape[-1])
+        return Lowered((Spec(x.shape, x.dtype), rows, rows), dims, (epsilon,))
+
+    def vjp(g: Grad, dy: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        x, gamma, _beta = g.inputs
+        inputs = (dy, x, g.outs[1], g.outs[2], gamma)
+        return execute(_LAYER_GRAD, inputs, {**g.attrs, "needs": g.needs}, out=g.dest)
+
+    def ref(x: np.ndarray, gamma: Any, beta: Any, epsilon: float) -> tuple[np.ndarray, ...]:
+        y, m, v = _norm_ref(x, None, None, (-1,), epsilon)
+        return _affine(y, gamma, beta), m.ravel(), 1 / np.sqrt(v.ravel() + epsilon)
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        for x, gamma, beta in _channel_samples(r):
+            yield Sample((x, gamma, beta), {"epsilon": 1e-2})
+        yield Sample((r(30, 77), r(77), r(77)), {"epsilon": 1e-3})
+        yield Sample((r(0, 3), r(3), r(3)), {"epsilon": 1e-3})
+
+    def errors(r: Rng) -> Iterator[Any]:
+        yield (r(2, 4), r(3), None), {"epsilon": 1e-3}, ShapeError, r"\[layer_norm\].*shape \(4,\)"
+
+
+def _layer_grad_infer(
+    dy: Tensor, x: Tensor, m: Tensor, rstd: Tensor, gamma: Tensor | None, needs: Any, epsilon: float
+) -> Lowered:
+    rows, c = size(x.shape[:-1]), x.shape[-1]
+    channels = Spec((c,), x.dtype)
+    outs = (Spec(x.shape, x.dtype) if needs[0] else None, *(channels if n else None for n in needs[1:]))
+    scratch = min(rows, PARTS) * 2 * c * x.dtype.itemsize
+    return Lowered(outs, (rows, c), (epsilon,), x.dtype, scratch, args=(dy, x, m, rstd, gamma))
+
+
+_LAYER_GRAD = register(Card("layer_norm.grad", _layer_grad_infer, "layer_norm_bwd"))
+
+
+def _response_lower(x: Tensor, radius: int, bias: float, alpha: float, beta: float) -> Lowered:
+    c = x.shape[-1]
+    room = (c + 2 * radius + 32 + 15) // 16 * 16
+    scratch = _core.get_threads() * 2 * room * x.dtype.itemsize
+    return Lowered((Spec(x.shape, x.dtype),), (size(x.shape[:-1]), c, radius), (bias, alpha, beta), x.dtype, scratch)
+
+
+@op("local_response_norm", "lrn_fwd")
+class _ResponseNorm:
+    """y = x / (bias + alpha * sum of x**2 over neighbouring channels) ** beta."""
+
+    def infer(x: Tensor, radius: int, bias: float, alpha: float, beta: float) -> Lowered:
+        _check("local_response_norm", x)
+        if radius < 0 or bias <= 0:
+            raise ValueError(
+                "[local_response_norm] expected depth_radius of at least 0 and bias above 0. "
+                f"Received: depth_radius={radius}, bias={bias}."
+            )
+        return _response_lower(x, radius, bias, alpha, beta)
+
+    def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return execute(_RESPONSE_GRAD, (dy, g.inputs[0]), g.attrs, out=(g.dest[0],))
+
+    def ref(x: np.ndarray, radius: int, bias: float, alpha: float, beta: float) -> np.ndarray:
+        d = np.zeros_like(x)
+        for c in range(x.shape[-1]):
+            d[..., c] = (x[..., max(0, c - radius) : c + radius + 1] ** 2).sum(-1)
+        return x / (bias + alpha * d) ** beta
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        attrs = {"radius": 2, "bias": 2.0, "alpha": 0.3, "beta": 0.75}
+        for shape in ((2, 3, 3, 7), (5, 33), (1, 1), (0, 2, 4)):
+            yield Sample((r(*shape),), attrs)
+        yield Sample((r(3, 20),), {"radius": 0, "bias": 1.0, "alpha": 1.0, "beta": 0.5})
+        yield Sample((r(3, 4),), {"radius": 5, "bias": 1.0, "alpha": 0.1, "beta": 1.0})
+
+    def errors(r: Rng) -> Iterator[Any]:
+        yield (r(2, 3),), {"radius": -1, "bias": 1.0, "alpha": 1.0, "beta": 0.5}, ValueError, r"depth_radius=-1"
+        yield (r(2, 3),), {"radius": 1, "bias": 0.0, "alpha": 1.0, "beta": 0.5}, ValueError, r"bias above 0"
+
+
+def _response_grad_infer(dy: Tensor, x: Tensor, radius: int, bias: float, alpha: float, beta: float) -> Lowered:
+    return _response_lower(x, radius, bias, alpha, beta)
+
+
+_RESPONSE_GRAD = register(Card("local_response_norm.grad", _response_grad_infer, "lrn_bwd"))
+
+
+def batch_norm(
+    x: Any,
+    gamma: Any = None,
+    beta: Any = None,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.99,
+    epsilon: float = 1e-3,
+) -> Tensor:
+    """Return (x - mean) / sqrt(var + epsilon) * gamma + beta, per channel.
+
+    Parameters
+    ----------
+    x : Tensor, shape [N, ..., C]
+    gamma, beta : Tensor, shape [C], optional
+    running_mean, running_var : Tensor, shape [C], optional
+        State. While training, the batch's own statistics normalize, and these move towards them:
+        running = momentum * running + (1 - momentum) * batch (variances are divided by the number of values, as in
+        Keras). Otherwise these normalize.
+    training : bool, default False
+    momentum : float, default 0.99
+    epsilon : float, default 1e-3
+
+    References
+    ----------
+    Ioffe and Szegedy: Batch normalization (ICML 2015).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import ops
+    >>> ops.batch_norm(np.array([[1.0], [3.0]]), training=True, epsilon=0.0).numpy().ravel()
+    array([-1.,  1.])
+    """
+    x = as_tensor(x)
+    gamma, beta = (None if p is None else as_tensor(p, x) for p in (gamma, beta))
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ValueError("[batch_norm] expected running_mean and running_var, or training=True. Received: neither.")
+        return execute(_NormApply, (x, running_mean, running_var, gamma, beta), {"epsilon": epsilon})[0]  # type: ignore[arg-type]
+    attrs = {"groups": x.shape[-1] if x.ndim else 1, "epsilon": epsilon, "per_sample": False}
+    y, m, v = execute(_GROUP_NORM, (x, gamma, beta), attrs)
+    if running_mean is not None and running_var is not None:
+        execute(_TRACK, (m.detach(), v.detach()), {"momentum": momentum}, out=(running_mean, running_var))
+    return y
+
+
+def layer_norm(x: Any, gamma: Any = None, beta: Any = None, epsilon: float = 1e-3) -> Tensor:
+    """Return (x - mean) / sqrt(var + epsilon) * gamma + beta, with the mean and variance of the last axis.
+
+    References
+    ----------
+    Ba, Kiros, Hinton: Layer normalization (2016).
+    """
+    x = as_tensor(x)
+    inputs = (x, *(None if p is None else as_tensor(p, x) for p in (gamma, beta)))
+    return execute(_LayerNorm, inputs, {"epsilon": epsilon})[0]  # type: ignore[arg-type]
+
+
+def group_norm(x: Any, groups: int, gamma: Any = None, beta: Any = None, epsilon: float = 1e-3) -> Tensor:
+    """Return (x - mean) / sqrt(var + epsilon) * gamma + beta, with the statistics of each group of channels.
+
+    References
+    ----------
+    Wu and He: Group normalization (ECCV 2018).
+    """
+    x = as_tensor(x)
+    inputs = (x, *(None if p is None else as_tensor(p, x) for p in (gamma, beta)))
+    return execute(_GROUP_NORM, inputs, {"groups": groups, "epsilon": epsilon})[0]
+
+
+def local_response_norm(
+    x: Any, depth_radius: int = 2, bias: float = 2.0, alpha: float = 1e-4, beta: float = 0.75
+) -> Tensor:
+    """Return x / (bias + alpha * sum of x**2 over the channels within depth_radius) ** beta.
+
+    The defaults are those of Krizhevsky, Sutskever, Hinton: ImageNet classification with deep convolutional neural
+    networks (NeurIPS 2012): n = 5 channels, k = 2.
+    """
+    attrs = {"radius": depth_radius, "bias": float(bias), "alpha": float(alpha), "beta": float(beta)}
+    return execute(_ResponseNorm, (as_tensor(x),), attrs)[0]  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=32)
+def _gaussian(window: int, channels: int, dtype: Any) -> np.ndarray:
+    """Return a Gaussian window [window, window, channels, 1] that sums to 1; its deviation is window / 4."""
+    at = np.arange(window) - (window - 1) / 2
+    line = np.exp(-0.5 * (at / (window / 4)) ** 2)
+    plane = np.outer(line, line)
+    return np.repeat((plane / (plane.sum() * channels))[:, :, None, None], channels, 2).astype(dtype)
+
+
+@lru_cache(maxsize=32)
+def _coverage(height: int, width: int, window: int, dtype: Any) -> np.ndarray:
+    """Return how much of the Gaussian window round each pixel lies in the image, [1, H, W, 1]."""
+    line = np.exp(-0.5 * ((np.arange(window) - (window - 1) / 2) / (window / 4)) ** 2)
+    line /= line.sum()
+    rows, columns = (np.convolve(np.ones(n), line)[(window - 1) // 2 :][:n] for n in (height, width))
+    return np.outer(rows, columns)[None, :, :, None].astype(dtype)
+
+
+def _blurred_ref(x: np.ndarray, window: int) -> np.ndarray:
+    kernel = _gaussian(window, x.shape[3], x.dtype)[..., 0]
+    half = (window - 1) // 2
+    padded = np.pad(x, ((0, 0), (half, window - 1 - half), (half, window - 1 - half), (0, 0)))
+    h, w = x.shape[1:3]
+    taps = ((r, s) for r in range(window) for s in range(window))
+    y = sum((padded[:, r : r + h, s : s + w] * kernel[r, s]).sum(-1, keepdims=True) for r, s in taps)
+    return y / _coverage(h, w, window, x.dtype)
+
+
+def _contrast_ref(x: np.ndarray, window: int = 9, epsilon: float = 1e-6) -> np.ndarray:
+    v = x - _blurred_ref(x, window)
+    sigma = np.sqrt(_blurred_ref(v * v, window) + epsilon)
+    return v / np.maximum(sigma, sigma.mean((1, 2, 3), keepdims=True))
+
+
+def _contrast_samples(r: Rng) -> Iterator[Sample]:
+    yield Sample((r(2, 6, 5, 2),), {"window": 3})
+    yield Sample((r(1, 5, 7, 1),), {"window": 5, "epsilon": 1e-2})
+
+
+def _contrast_errors(r: Rng) -> Iterator[Any]:
+    yield (r(4, 4, 1),), {}, ShapeError, r"\[local_contrast_norm\].*\[N, H, W, C\]"
+    yield (r(1, 4, 4, 1),), {"window": 4}, ValueError, r"odd"
+
+
+@composite(ref=_contrast_ref, samples=_contrast_samples, errors=_contrast_errors)
+def local_contrast_norm(x: Any, window: int = 9, epsilon: float = 1e-6) -> Tensor:
+    """Return v / max(sigma, mean(sigma)), v = x - G x, sigma = sqrt(G v**2 + epsilon), with a Gaussian window G.
+
+    Subtractive, then divisive: each pixel loses the local mean (over all channels) and is divided by the local
+    deviation, or by the image's mean deviation where that is larger. At the borders G counts only the image.
+
+    Parameters
+    ----------
+    x : Tensor, shape [N, H, W, C]
+    window : int, default 9
+        Odd; the Gaussian's deviation is a quarter of it.
+    epsilon : float, default 1e-6
+        Keeps flat images finite.
+
+    References
+    ----------
+    Jarrett, Kavukcuoglu, Ranzato, LeCun: What is the best multi-stage architecture for object recognition? (ICCV 2009).
+    """
+    from pynn.ops.conv import conv2d, need_images
+
+    x = as_tensor(x)
+    need_images("local_contrast_norm", x)
+    need_float("local_contrast_norm", x)
+    if window < 1 or window % 2 == 0:
+        raise ValueError(f"[local_contrast_norm] expected an odd window. Received: window={window}.")
+    _, h, w, c = x.shape
+    cover = Tensor.state(_coverage(h, w, window, x.dtype))
+    kernel = Tensor.state(_gaussian(window, c, x.dtype))
+
+    def blurred(z: Tensor) -> Tensor:
+        return div(conv2d(z, kernel, padding="same"), cover)
+
+    v = x - blurred(x)
+    sigma = sqrt(blurred(square(v)) + epsilon)
+    least = reshape(mean(sigma, (1, 2, 3)), (x.shape[0], 1, 1, 1))
+    return div(v, maximum(sigma, least))
