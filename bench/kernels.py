@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from pynn import _core, program
+from pynn import _core, ops, program
 from pynn.graph import execute, gradients
 from pynn.ops.card import CARDS, Card, Sample
 from pynn.ops.common import Rng
 from pynn.tensor import Tensor, tensor
+
+from .workloads import WORKLOADS, Conv, Layer, Pool, Shape, Workload
 
 ELEMENTS = 1 << 20  # about what the largest operand of a scaled sample holds
 SHAPED = {  # ops whose attributes fix the shape of what they take
@@ -97,8 +99,8 @@ def scaled_samples() -> Iterator[tuple[Card, Sample]]:
 def largest(card: Card, sample: Sample, operand: np.ndarray) -> Sample:
     factor = round((ELEMENTS / operand.size) ** (1 / operand.ndim))
     scaled = sample._replace(inputs=tuple(grown(x, factor) for x in sample.inputs))
-    with suppress(ValueError, TypeError):  # an attribute fixes the shape
-        execute(card, tuple(as_input(x, False) for x in scaled.inputs), scaled.attrs)
+    with suppress(ValueError, TypeError):  # an attribute fixes the shape, or operands must fit each other
+        list(forward_and_backward(card, scaled))
         return scaled
     return sample
 
@@ -108,6 +110,42 @@ def grown(x: Any, factor: int) -> Any:
     if not isinstance(x, np.ndarray):
         return x
     return np.resize(x, tuple(n if n == 1 else n * factor for n in x.shape))
+
+
+def image_layers() -> dict[str, tuple[Workload, Layer, Shape, bool]]:
+    """The convolutions and poolings of the workloads by name: with what they take, and whether they are the first."""
+    found = {}
+    for workload in WORKLOADS:
+        for i, (layer, shape, _) in enumerate(workload.shaped_layers()):
+            taken = "x".join(map(str, (workload.batch, *shape)))
+            match layer:
+                case Conv(filters, size, padding):
+                    name = f"conv {taken}, {filters} of {size}x{size} {padding}"
+                case Pool(size, stride):
+                    name = f"max-pool {taken}, {size}x{size} stride {stride}"
+                case _:
+                    continue
+            found[name] = workload, layer, shape, i == 0
+    return found
+
+
+def timed_image_layer(workload: Workload, layer: Layer, shape: Shape, first: bool, direction: str) -> Timed:
+    """The forward or backward kernel of the layer as in training: a first layer has no gradient to its input."""
+    rng = np.random.default_rng(0)
+
+    def noise(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape, np.float32)
+
+    x = as_input(noise(workload.batch, *shape), not first)
+    match layer:
+        case Conv(filters, size, padding):
+            w, b = as_input(noise(size, size, shape[-1], filters), True), as_input(noise(filters), True)
+            forward = Timed(lambda: ops.conv2d(x, w, b, padding=padding, activation=workload.activation))
+        case Pool(size, stride):
+            forward = Timed(lambda: ops.max_pool2d(x, size, stride))
+    if direction == "forward":
+        return forward
+    return Timed(lambda: gradients(forward.result, as_input(noise(*forward.result.shape), False)))
 
 
 def product(m: int, n: int, k: int) -> tuple[Tensor, Tensor]:

@@ -8,29 +8,59 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax import lax
 
 from .side import Side
-from .workloads import Workload
+from .workloads import Conv, Dense, Flatten, Layer, Pool, Shape, Workload
+
+
+def weights(rng: np.random.Generator, layer: Layer, shape: Shape) -> tuple[jax.Array, ...]:
+    """The initial weights and bias of a layer that takes the shape; empty where it has none."""
+    match layer:
+        case Conv(filters, size, _):
+            form: Shape = (size, size, shape[2], filters)
+        case Dense(units):
+            form = (shape[0], units)
+        case _:
+            return ()
+    limit = np.sqrt(6 / (np.prod(form[:-2]) * (form[-2] + form[-1])))
+    return jnp.asarray(rng.uniform(-limit, limit, form), jnp.float32), jnp.zeros(form[-1])
+
+
+def apply(layer: Layer, params: tuple[jax.Array, ...], x: jax.Array) -> jax.Array:
+    """What the layer gives, before the activation."""
+    match layer:
+        case Conv(_, _, padding):
+            w, b = params
+            return (
+                lax.conv_general_dilated(x, w, (1, 1), padding.upper(), dimension_numbers=("NHWC", "HWIO", "NHWC")) + b
+            )
+        case Pool(size, stride):
+            return lax.reduce_window(x, -jnp.inf, lax.max, (1, size, size, 1), (1, stride, stride, 1), "VALID")
+        case Flatten():
+            return x.reshape(len(x), -1)
+        case Dense():
+            w, b = params
+            return x @ w + b
 
 
 def sides(workload: Workload, threads: int) -> Iterator[Side]:
-    activation = jnp.tanh if workload.activation == "tanh" else jax.nn.relu
+    activation = {"tanh": jnp.tanh, "relu": jax.nn.relu}[workload.activation]
     optimizer = {"sgd": optax.sgd, "adam": optax.adam}[workload.optimizer](workload.learning_rate)
     batches = [(jax.device_put(x), jax.device_put(y.astype(np.int32))) for x, y in workload.batches()]
 
     def start() -> tuple:
         rng = np.random.default_rng(0)
-        params = []
-        for inputs, outputs in zip(workload.sizes, workload.sizes[1:], strict=False):
-            limit = np.sqrt(6 / (inputs + outputs))
-            params.append((jnp.asarray(rng.uniform(-limit, limit, (inputs, outputs)), jnp.float32), jnp.zeros(outputs)))
+        params = [weights(rng, layer, shape) for layer, shape, _ in workload.shaped_layers()]
         return params, optimizer.init(params)
 
     def loss_of(params, x, y):
-        for w, b in params[:-1]:
-            x = activation(x @ w + b)
-        w, b = params[-1]
-        return optax.softmax_cross_entropy_with_integer_labels(x @ w + b, y).mean()
+        for layer, own in zip(workload.layers[:-1], params, strict=False):
+            x = apply(layer, own, x)
+            if own:
+                x = activation(x)
+        x = apply(workload.layers[-1], params[-1], x)
+        return optax.softmax_cross_entropy_with_integer_labels(x, y).mean()
 
     def step(state, batch):
         params, slots = state
@@ -39,7 +69,9 @@ def sides(workload: Workload, threads: int) -> Iterator[Side]:
         return (optax.apply_updates(params, updates), slots), loss
 
     one = jax.jit(step, donate_argnums=0)
-    whole = jax.jit(lambda state, stacked: jax.lax.scan(step, state, stacked), donate_argnums=0)
+    # XLA's fast convolutions for CPUs do not work inside loops: those steps are written out one after the other.
+    written_out = any(isinstance(layer, Conv) for layer in workload.layers)
+    whole = jax.jit(lambda state, stacked: lax.scan(step, state, stacked, unroll=written_out), donate_argnums=0)
     evaluate = jax.jit(loss_of)
 
     state, taken = start(), 0

@@ -8,15 +8,18 @@ import numpy as np
 from sklearn.metrics import log_loss
 from sklearn.neural_network import MLPClassifier
 
-from .side import Side
-from .workloads import Workload
+from .side import Side, Unavailable
+from .workloads import Dense, Workload
 
 
 def sides(workload: Workload, threads: int) -> Iterator[Side]:
+    units = [layer.units for layer in workload.layers if isinstance(layer, Dense)]
+    if len(units) < len(workload.layers):
+        raise Unavailable("scikit-learn has perceptrons only")
     x, y = workload.data()
-    classes = np.arange(workload.sizes[-1])
+    classes = np.arange(units[-1])
     model = MLPClassifier(
-        workload.sizes[1:-1],
+        units[:-1],
         activation=workload.activation,
         solver=workload.optimizer,
         alpha=0.0,

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SIDES = ("side_pynn", "peer_torch", "peer_jax", "peer_sklearn")
 COLUMNS = ("torch eager", "torch.compile", "jax jit", "jax scan", "scikit-learn")
 BLOCK_SECONDS = 0.03
+ROW_SECONDS = 25.0  # enough for all rounds of all but the slowest workloads, which take fewer
+LEAST_ROUNDS = 3
 
 
 def limit_threads(threads: int) -> None:
@@ -64,17 +66,21 @@ def steps_per_block(side: Side) -> int:
 
 
 def measure(sides: list[Side], rounds: int, threads: int) -> dict[str, list[float]]:
-    """Microseconds of one step, per side and round."""
+    """Microseconds of one step, per side and round; fewer rounds where ROW_SECONDS do not suffice."""
     steps = {side.name: steps_per_block(side) for side in sides}
     times: dict[str, list[float]] = {side.name: [] for side in sides}
     gc.collect()
     gc.disable()
+    deadline = time.perf_counter() + ROW_SECONDS
     for turn in range(rounds):
+        if turn >= LEAST_ROUNDS and time.perf_counter() > deadline:
+            break
         shift = turn % len(sides)
         for side in sides[shift:] + sides[:shift]:
             if threads > 1:
                 time.sleep(0.03)  # the threads of the side before still spin for a while
-            side.run(side.quantum)
+            if not side.whole_pass:  # which is long enough to warm itself
+                side.run(side.quantum)
             started = time.perf_counter()
             side.run(steps[side.name])
             times[side.name].append((time.perf_counter() - started) / steps[side.name] * 1e6)
@@ -132,7 +138,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of every side (default 1)")
     parser.add_argument("--only", default="*", metavar="PATTERN", help="workloads whose name contains this (a glob)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows, the machine and the versions here")
-    parser.add_argument("--rounds", type=int, default=15, metavar="N", help="blocks of every side (default 15)")
+    parser.add_argument(
+        "--rounds", type=int, default=15, metavar="N", help="blocks of every side, at most (default 15)"
+    )
     parser.add_argument("--check", action="store_true", help="time nothing; check that every side learns")
     arguments = parser.parse_args()
     if arguments.threads < 1 or arguments.rounds < 1:

@@ -6,7 +6,7 @@ from threadpoolctl import threadpool_limits
 
 import pynn
 
-from .kernels import Timed, forward_and_backward, product, scaled_samples
+from .kernels import Timed, forward_and_backward, image_layers, product, scaled_samples, timed_image_layer
 from .machine import fma_peak
 
 # m, n, k. The last three are what the wide perceptron of bench.peers multiplies, forward and backward.
@@ -18,11 +18,20 @@ CASES = {
     for direction, _ in forward_and_backward(card, sample)
 }
 
+IMAGE_LAYERS = image_layers()
+
 
 def measure(benchmark, timed):
     benchmark(timed.run)
     if benchmark.stats:  # absent with --benchmark-disable
-        benchmark.extra_info.update(timed.rates(benchmark.stats.stats.min))
+        report(benchmark, timed)
+
+
+def report(benchmark, timed):
+    rates = timed.rates(benchmark.stats.stats.min)
+    if "GFLOP/s" in rates and fma_peak():
+        rates["part of FMA peak"] = rates["GFLOP/s"] / fma_peak()
+    benchmark.extra_info.update(rates)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -45,6 +54,11 @@ def test_product(benchmark, shape, side):
         with threadpool_limits(pynn.get_num_threads()):
             benchmark(lambda: np.matmul(left, right, out=out))
         if benchmark.stats:
-            benchmark.extra_info.update(timed.rates(benchmark.stats.stats.min))
-    if benchmark.stats and fma_peak():
-        benchmark.extra_info["part of FMA peak"] = benchmark.extra_info["GFLOP/s"] / fma_peak()
+            report(benchmark, timed)
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("name", IMAGE_LAYERS)
+def test_image_layer(benchmark, name, direction):
+    """The convolutions and poolings of bench.peers."""
+    measure(benchmark, timed_image_layer(*IMAGE_LAYERS[name], direction))

@@ -2,28 +2,63 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 LEARNING_RATE = {"sgd": 0.05, "adam": 1e-3}
 ELEMENTS = 1 << 23  # of x, at most
-MOST_STEPS = 128
+
+
+class Conv(NamedTuple):
+    """`filters` square filters with stride 1, then the workload's activation."""
+
+    filters: int
+    size: int
+    padding: str = "valid"
+
+
+class Pool(NamedTuple):
+    """The maxima of square windows, without padding."""
+
+    size: int
+    stride: int
+
+
+class Flatten(NamedTuple):
+    """An image as one row."""
+
+
+class Dense(NamedTuple):
+    """All inputs to `units` sums, then, but in the last layer, the workload's activation."""
+
+    units: int
+
+
+Layer = Conv | Pool | Flatten | Dense
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A multilayer perceptron with softmax cross-entropy, trained in float32.
+    """A chain of layers with softmax cross-entropy, trained in float32.
 
-    `target` is the least ratio (best peer / pynn) that pynn promises for one training step.
+    `shape` is that of one sample: (inputs,) or (rows, columns, channels).
+
+    `target` is the least ratio (best peer / pynn) that pynn promises for one training step. One pass over the data
+    takes `most_steps` steps, or fewer where these would be much data.
     """
 
     name: str
-    sizes: tuple[int, ...]
+    shape: Shape
+    layers: tuple[Layer, ...]
     activation: str
     batch: int
     optimizer: str
     target: float
+    most_steps: int = 128
 
     @property
     def learning_rate(self) -> float:
@@ -32,20 +67,48 @@ class Workload:
     @property
     def steps(self) -> int:
         """The steps of one pass over the data."""
-        return min(MOST_STEPS, ELEMENTS // (self.batch * self.sizes[0]))
+        return min(self.most_steps, ELEMENTS // (self.batch * math.prod(self.shape)))
+
+    @property
+    def classes(self) -> int:
+        return self.shaped_layers()[-1][2][0]
+
+    def shaped_layers(self) -> list[tuple[Layer, Shape, Shape]]:
+        """Every layer with the shapes of what it takes and gives, both without the batch."""
+        found, shape = [], self.shape
+        for layer in self.layers:
+            match layer:
+                case Conv(filters, size, padding):
+                    lost = size - 1 if padding == "valid" else 0
+                    out: Shape = (shape[0] - lost, shape[1] - lost, filters)
+                case Pool(size, stride):
+                    out = ((shape[0] - size) // stride + 1, (shape[1] - size) // stride + 1, shape[2])
+                case Flatten():
+                    out = (math.prod(shape),)
+                case Dense(units):
+                    out = (units,)
+            found.append((layer, shape, out))
+            shape = out
+        return found
 
     def flops(self) -> int:
         """Multiply-adds of one step count two: forward, dw, and dx of all layers but the first."""
-        layers = [2 * self.batch * a * b for a, b in zip(self.sizes, self.sizes[1:], strict=False)]
-        return 3 * sum(layers) - layers[0]
+        forward = []
+        for layer, shape, out in self.shaped_layers():
+            match layer:
+                case Conv(_, size, _):
+                    forward.append(2 * self.batch * math.prod(out) * size**2 * shape[2])
+                case Dense(units):
+                    forward.append(2 * self.batch * shape[0] * units)
+        return 3 * sum(forward) - forward[0]
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of noise labelled by a random linear teacher: x float32 [n, in], y int64 [n]."""
+        """Noise labelled by a random linear teacher: x float32 [n, *shape], y int64 [n]."""
         rng = np.random.default_rng(0)
-        n, inputs, classes = self.steps * self.batch, self.sizes[0], self.sizes[-1]
+        n, inputs = self.steps * self.batch, math.prod(self.shape)
         x = rng.standard_normal((n, inputs), dtype=np.float32)
-        teacher = rng.standard_normal((inputs, classes), dtype=np.float32)
-        return x, (x @ teacher).argmax(axis=1).astype(np.int64)
+        teacher = rng.standard_normal((inputs, self.classes), dtype=np.float32)
+        return x.reshape(n, *self.shape), (x @ teacher).argmax(axis=1).astype(np.int64)
 
     def batches(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """The same data cut in batches."""
@@ -54,10 +117,45 @@ class Workload:
         return [(x[i : i + self.batch].copy(), y[i : i + self.batch].copy()) for i in cuts]
 
 
+def perceptron(name: str, sizes: Shape, activation: str, batch: int, optimizer: str, target: float) -> Workload:
+    return Workload(name, sizes[:1], tuple(map(Dense, sizes[1:])), activation, batch, optimizer, target)
+
+
 WORKLOADS = (
-    Workload("MLP 4-16-16-3 tanh, batch 32, SGD", (4, 16, 16, 3), "tanh", 32, "sgd", 8.0),
-    Workload("MLP 64-64-10 relu, batch 32, Adam", (64, 64, 10), "relu", 32, "adam", 5.0),
-    Workload("MLP 784-128-10 relu, batch 32, Adam", (784, 128, 10), "relu", 32, "adam", 2.5),
-    Workload("MLP 784-512-512-10 relu, batch 128, Adam", (784, 512, 512, 10), "relu", 128, "adam", 1.3),
-    Workload("MLP 1024-1024x4-10 relu, batch 256, SGD", (1024, 1024, 1024, 1024, 1024, 10), "relu", 256, "sgd", 1.2),
-)
+    perceptron("MLP 4-16-16-3 tanh, batch 32, SGD", (4, 16, 16, 3), "tanh", 32, "sgd", 8.0),
+    perceptron("MLP 64-64-10 relu, batch 32, Adam", (64, 64, 10), "relu", 32, "adam", 5.0),
+    perceptron("MLP 784-128-10 relu, batch 32, Adam", (784, 128, 10), "relu", 32, "adam", 2.5),
+    perceptron("MLP 784-512-512-10 relu, batch 128, Adam", (784, 512, 512, 10), "relu", 128, "adam", 1.3),
+    perceptron("MLP 1024-1024x4-10 relu, batch 256, SGD", (1024, 1024, 1024, 1024, 1024, 10), "relu", 256, "sgd", 1.2),
+    Workload(
+        "LeNet-5 tanh, 28x28, batch 64, Adam",
+        (28, 28, 1),
+        (Conv(6, 5, "same"), Pool(2, 2), Conv(16, 5), Pool(2, 2), Flatten(), Dense(120), Dense(84), Dense(10)),
+        "tanh",
+        64,
+        "adam",
+        3.0,
+        most_steps=8,
+    ),
+    Workload(
+        "Conv 32-64-pool-128-10 relu, 28x28, batch 128, Adam",
+        (28, 28, 1),
+        (Conv(32, 3), Conv(64, 3), Pool(2, 2), Flatten(), Dense(128), Dense(10)),
+        "relu",
+        128,
+        "adam",
+        2.0,
+        most_steps=8,
+    ),
+    Workload(
+        "Conv 64-64-pool-128-128-pool-256-10 relu, 32x32x3, batch 64, SGD",
+        (32, 32, 3),
+        (Conv(64, 3, "same"), Conv(64, 3, "same"), Pool(3, 2), Conv(128, 3, "same"), Conv(128, 3, "same"), Pool(3, 2),
+         Flatten(), Dense(256), Dense(10)),
+        "relu",
+        64,
+        "sgd",
+        1.5,
+        most_steps=4,
+    ),
+)  # fmt: skip

@@ -1,7 +1,5 @@
 """The scratch memory of convolutions, from the same header that lays it out in C."""
 
-from libc.stdint cimport int64_t
-
 from pynn._core cimport i64
 
 from pynn import _core

@@ -106,7 +106,8 @@ cdef void swap_range(void *ctx, int64_t lo, int64_t hi, int ith) noexcept nogil:
             memcpy(s.to + (r * s.cols + c) * s.bytes, s.source + (c * s.rows + r) * s.bytes, s.bytes)
 
 
-cdef void swap_axes(const Job *j, char *to, const char *source, int64_t rows, int64_t cols, int64_t width) noexcept nogil:
+cdef void swap_axes(const Job *j, char *to, const char *source, int64_t rows, int64_t cols,
+                    int64_t width) noexcept nogil:
     """Copy source [cols, rows, width] to `to` [rows, cols, width]."""
     cdef Swap s
     s.to, s.source, s.rows, s.cols, s.bytes = to, source, rows, cols, width * j.size
@@ -148,7 +149,7 @@ cdef void at_step(const Job *j, pn_rnn_step *s, int64_t lo, int64_t n, int64_t t
 cdef void forward_block(void *ctx, int64_t lo, int64_t hi, int ith) noexcept nogil:
     cdef const Job *j = <const Job *>ctx
     cdef const pn_ops *ops = j.ops
-    cdef const pn_instr *I = j.I
+    cdef const pn_instr *instr = j.I
     cdef int64_t n = hi - lo, H = j.H, G = j.G, size = j.size, first = G if j.cell < PN_GRU else 2 * H, step, i
     cdef char *h = j.h + lo * H * size
     cdef char *meets = h
@@ -159,15 +160,15 @@ cdef void forward_block(void *ctx, int64_t lo, int64_t hi, int ith) noexcept nog
         memcpy(h, j.h0 + lo * H * size, n * H * size)
     else:
         memset(h, 0, n * H * size)
-    s.state, s.peep = h, I.arg[11]
+    s.state, s.peep = h, instr.arg[11]
     if j.mask != NULL:
         s.mask = j.mask + lo * H * size
         s.masked = meets = j.masked + lo * H * size
         ops.mul(meets, h, s.mask, n * H, 0)
     if j.spare != NULL:
         s.reset = j.spare + lo * H * size
-    if j.cell == PN_GRU_AFTER and I.arg[8] != NULL:
-        s.bias = <char *>I.arg[8] + 5 * H * size
+    if j.cell == PN_GRU_AFTER and instr.arg[8] != NULL:
+        s.bias = <char *>instr.arg[8] + 5 * H * size
     for step in range(j.T):
         at_step(j, &s, lo, n, j.T - 1 - step if j.reverse else step)
         z = <char *>s.gates
@@ -183,8 +184,8 @@ cdef void forward_block(void *ctx, int64_t lo, int64_t hi, int ith) noexcept nog
             if step or j.h0 != NULL:
                 ops.product(n, H, H, s.reset, H, j.packed2, z + 2 * H * size, G, 1, j.rows)
         ops.rnn_step(j.cell, &s)
-    if I.arg[2] != NULL:
-        memcpy(<char *>I.arg[2] + lo * H * size, s.cell, n * H * size)
+    if instr.arg[2] != NULL:
+        memcpy(<char *>instr.arg[2] + lo * H * size, s.cell, n * H * size)
 
 
 cdef int rnn_fwd(const pn_instr *I) noexcept nogil:
@@ -299,8 +300,8 @@ cdef void backward_block(void *ctx, int64_t lo, int64_t hi, int ith) noexcept no
         memcpy(<char *>j.I.arg[6] + lo * H * size, s.dc, bytes)
 
 
-cdef void weight_gradient(const Job *j, void *to, int64_t ldc, const char *a, int64_t rows, const char *dz, int64_t cols,
-                          int64_t skip) noexcept nogil:
+cdef void weight_gradient(const Job *j, void *to, int64_t ldc, const char *a, int64_t rows, const char *dz,
+                          int64_t cols, int64_t skip) noexcept nogil:
     """to [rows, cols] = a^T dz over all steps but, if `skip`, the first: a is zero there."""
     cdef pn_gemm_call g
     cdef int64_t from_row = skip * j.N if not j.reverse else 0

@@ -13,8 +13,10 @@ from pynn.nn.augment import (
 )
 from pynn.nn.conv import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D, LocallyConnected2D, SeparableConv2D
 from pynn.nn.embedding import Embedding
+from pynn.nn.functional import Model
 from pynn.nn.jordan import JordanRNN
 from pynn.nn.layers import Activation, Dense, Dropout, Flatten, Input, Maxout, Reshape
+from pynn.nn.merge import Add, Concatenate, Multiply
 from pynn.nn.module import Module
 from pynn.nn.norm import (
     BatchNormalization,
@@ -43,10 +45,12 @@ __all__ = [
     "GRU",
     "LSTM",
     "Activation",
+    "Add",
     "AvgPool1D",
     "AvgPool2D",
     "BatchNormalization",
     "Bidirectional",
+    "Concatenate",
     "Conv1D",
     "Conv2D",
     "Conv2DTranspose",
@@ -69,7 +73,9 @@ __all__ = [
     "MaxPool1D",
     "MaxPool2D",
     "Maxout",
+    "Model",
     "Module",
+    "Multiply",
     "RandomAffine",
     "RandomCrop",
     "RandomErasing",

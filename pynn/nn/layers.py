@@ -9,6 +9,7 @@ from pynn import ops, regularizers
 from pynn.errors import ShapeError
 from pynn.graph import state
 from pynn.nn.module import Module
+from pynn.nn.symbol import Symbol
 from pynn.ops.activation import FUSED, named
 from pynn.ops.common import size
 from pynn.tensor import Tensor
@@ -46,8 +47,10 @@ class Activated:
             raise TypeError(f"[activation] expected a name or a function of a tensor. Received: {value!r}.")
 
 
-class Input:
-    """The shape of one sample, without the batch axis; stands first in :class:`Sequential`.
+class Input(Symbol):
+    """The shape of one sample, without the batch axis.
+
+    Stands first in :class:`Sequential`; or layers are called with it, to be made a :class:`Model`.
 
     Parameters
     ----------
@@ -61,6 +64,7 @@ class Input:
     """
 
     def __init__(self, shape: Sequence[int] | int):
+        super().__init__()
         dims = (shape,) if isinstance(shape, int) else tuple(shape)
         for d in dims:
             if isinstance(d, bool) or not isinstance(d, int) or d < 1:

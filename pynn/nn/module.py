@@ -13,6 +13,7 @@ from pynn import init
 from pynn.errors import CaptureError, ShapeError
 from pynn.graph import scope, state
 from pynn.nn.context import training as training_mode
+from pynn.nn.symbol import Symbol
 from pynn.nn.trainable import Trainable
 from pynn.tensor import Tensor, as_dtype, tensor
 
@@ -69,6 +70,7 @@ class Module(Trainable):
         self._version = next(_versions)
         self._given_seed = seed
         self._seed: list[int] = [0, next(_created)] if seed is None else [seed, 0]
+        self._unseeded = self._seed  # replaced as soon as a model assigns seeds to what it holds
 
     # Attributes: weights are kept in a table, and nothing may change while a step is recorded.
 
@@ -153,9 +155,12 @@ class Module(Trainable):
         Parameters
         ----------
         inputs : Tensor or array_like
+            Or nn.Input and what layers made of it: then the result is a symbol, for :class:`pynn.nn.Model`.
         training : bool, optional
             Whether dropout and the like are active; by default as in the enclosing call, else False.
         """
+        if any(isinstance(x, Symbol) for x in inputs):
+            return Symbol.of_call(self, inputs, training)
         if training is not None and training != state.training:
             with training_mode(training, self._own_slots() if training and state.rng is None else None):
                 out = Module.__call__(self, *inputs)
@@ -327,7 +332,9 @@ def unbuilt_if_it_fails(model: Module) -> Iterator[None]:
 
 
 # Where Module keeps its own things, so that a walk over the tree, made at every native call, does not look there.
-_OWN = frozenset({"_weights", "_regularizers", "_constraints", "_seed", "_initializers", "_penalties", "_options"})
+_OWN = frozenset(
+    {"_weights", "_regularizers", "_constraints", "_seed", "_unseeded", "_initializers", "_penalties", "_options"}
+)
 
 
 def _modules_in(key: str, value: Any) -> Iterator[tuple[str, Module]]:

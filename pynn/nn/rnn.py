@@ -11,6 +11,7 @@ from pynn.errors import DataError, ShapeError, unknown_name
 from pynn.graph import execute, state
 from pynn.nn.layers import _positive
 from pynn.nn.module import Module
+from pynn.nn.symbol import Symbol
 from pynn.ops.random import _Dropout
 from pynn.ops.rnn import RNN_ACTIVATIONS
 from pynn.ops.steps import assign
@@ -115,7 +116,7 @@ class _Recurrent(Module):
             The same as numbers of real steps. By default what an Embedding with mask_zero found.
         training : bool, optional
         """
-        x = x if isinstance(x, Tensor) else tensor(x, dtype=self.dtype)
+        x = x if isinstance(x, (Tensor, Symbol)) else tensor(x, dtype=self.dtype)
         if mask is not None:
             if lengths is not None:
                 raise ValueError(f"[{self.place}] expected a mask or lengths. Received: both.")

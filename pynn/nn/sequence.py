@@ -9,6 +9,7 @@ from pynn import ops
 from pynn.errors import ShapeError, unknown_name
 from pynn.nn.module import Module
 from pynn.nn.rnn import _Recurrent
+from pynn.nn.symbol import Symbol
 from pynn.tensor import Tensor, tensor
 
 __all__ = ["Bidirectional", "TimeDistributed"]
@@ -79,7 +80,7 @@ class Bidirectional(Module):
         self, x: Any, initial_state: Any = None, mask: Any = None, lengths: Any = None, training: bool | None = None
     ) -> Any:
         """Compute the output; arguments as for the layers, initial_state forwards first."""
-        x = x if isinstance(x, Tensor) else tensor(x, dtype=self.dtype)
+        x = x if isinstance(x, (Tensor, Symbol)) else tensor(x, dtype=self.dtype)
         object.__setattr__(self, "_options", (initial_state, mask, lengths))
         try:
             return super().__call__(x, training=training)

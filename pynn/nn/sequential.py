@@ -79,7 +79,8 @@ class Sequential(Module):
             self.forward(self.example((1, *input_shape[1:])))
 
     def _build_now(self, xs: tuple[Any, ...]) -> None:
-        self.assign_seeds(self._seed[0])
+        if self._seed is self._unseeded:  # inside another model, that model decided already
+            self.assign_seeds(self._seed[0])
         object.__setattr__(self, "built", True)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 
 from pynn.graph import no_grad, state, trial
 from pynn.nn.context import training
+from pynn.nn.pool import GlobalAvgPool, GlobalMaxPool
 from pynn.program import record
-from pynn.tensor import Tensor
+from pynn.tensor import FLOATS, Tensor
 
 __all__ = ["summary"]
 
@@ -22,66 +24,153 @@ def _size(n: float, unit: str) -> str:
     return f"{n:.0f} {unit}".rstrip()
 
 
-def summary(model: Any, input_shape: Sequence[int] | None = None) -> str:
+def summary(model: Any, input_shape: Sequence[Any] | None = None) -> str:
     """Return the summary of a model as text.
+
+    A model with convolutions or pooling of images has a column of receptive fields: how many rows and columns of the
+    input a pixel of the output depends on, image borders left out of account. They follow from each layer's window and
+    stride, r <- r + (window - 1) jump and jump <- jump stride, where branches that come together give the largest.
 
     Parameters
     ----------
     model : Module
     input_shape : sequence of int, optional
-        Of one sample, without the batch axis; needed unless the model begins with Input.
+        Of one sample, without the batch axis; needed unless the model begins with Input. A list of shapes for a module
+        with several inputs.
 
     Raises
     ------
     RuntimeError
         If the input's shape is not known.
     """
-    shape = tuple(input_shape) if input_shape is not None else getattr(model, "_input", None)
-    if shape is None:
+    declared = _declared(model)
+    shapes = declared
+    if input_shape is not None:
+        several = len(input_shape) > 0 and all(isinstance(d, (tuple, list)) for d in input_shape)
+        shapes = [tuple(d) for d in input_shape] if several else [tuple(input_shape)]
+    elif not shapes:
         model._require_built("summary")
-        shape = _first_width(model)
-    seen: list[tuple[Any, tuple[int, ...]]] = []
-    direct = {id(child) for _, child in model.children()} or {id(model)}
-
-    def note(module: Any, out: Any) -> None:
-        if id(module) in direct and isinstance(out, Tensor):
-            seen.append((module, out.shape))
-
-    x = model.example((1, *shape))
+        shapes = [_first_width(model)]
+    same = shapes == declared and hasattr(model, "examples")
+    xs = model.examples() if same else [model.example((1, *shape)) for shape in shapes]
     with no_grad(), training(False), trial():
         if not model.built:
             if hasattr(model, "_layers"):
-                model.build((1, *shape))
+                model.build((1, *shapes[0]))
             else:
-                model(x)
-        state.observer = note
-        try:
-            with record() as recorder:
-                model(x)
-        finally:
-            state.observer = None
+                model(*xs)
+        with record() as recorder:
+            seen = _watch(model, xs, lambda module, out: out.shape)
+    fields = _watch(model, xs, _Fields(xs).note) if _windowed(model) else None
     flops: dict[str, float] = {}
     for instr in recorder.instrs:
         parts = instr.info.scope.split("/")
         key = parts[1] if len(parts) > 1 else parts[0]
         flops[key] = flops.get(key, 0.0) + (instr.info.flops or sum(int(np.prod(s[0])) for s in instr.info.outs if s))
-    return _table(model, shape, seen, flops)
+    return _table(model, shapes if declared else [], seen, [text for _, text in fields or ()], flops)
+
+
+def _declared(model: Any) -> list[tuple[int, ...]]:
+    """Return the shapes of the Inputs that the model begins with."""
+    if hasattr(model, "input_shapes"):
+        return model.input_shapes
+    first = getattr(model, "_input", None)
+    return [] if first is None else [first]
+
+
+def _windowed(model: Any) -> bool:
+    return any(hasattr(module, "window") for module in model.modules())
 
 
 def _first_width(model: Any) -> tuple[int, ...]:
-    for module in model.modules():
-        if "w" in module._weights:
-            return (module._weights["w"].shape[0],)
-    raise RuntimeError("[summary] the input's shape is not known. help: pass input_shape.")
+    """Return the shape of a sample for a model whose first weight takes vectors."""
+    first = next((module._weights["w"] for module in model.modules() if "w" in module._weights), None)
+    if first is None or first.ndim != 2 or _windowed(model):
+        raise RuntimeError(
+            "[summary] the input's shape is not known. help: begin with nn.Input(shape), or pass input_shape."
+        )
+    return (first.shape[0],)
 
 
-def _table(model: Any, shape: tuple[int, ...], seen: list[Any], flops: dict[str, float]) -> str:
-    rows = [["layer", "output", "parameters", "bytes", "flops"]]
-    if getattr(model, "_input", None) is not None:
-        rows.append(["input", str(("N", *shape)).replace("'", ""), "0", "", ""])
+def _watch(model: Any, xs: list[Tensor], look: Any) -> list[tuple[Any, Any]]:
+    """Run a model; return (module, what `look` says of its output) for each call of a module directly below.
+
+    `look` is asked about the calls of all modules.
+    """
+    direct = {id(child) for _, child in model.children()} or {id(model)}
+    seen: list[tuple[Any, Any]] = []
+
+    def note(module: Any, out: Any) -> None:
+        if isinstance(out, Tensor):
+            said = look(module, out)
+            if id(module) in direct:
+                seen.append((module, said))
+
+    before, state.observer = state.observer, note
+    try:
+        with training(False), trial():
+            model(*xs)
+    finally:
+        state.observer = before
+    return seen
+
+
+Field = tuple[tuple[float, float], tuple[float, float]]  # pixels seen and the step between neighbours, by axis
+PIXEL: Field = ((1, 1), (1, 1))
+WHOLE: Field = ((math.inf, math.inf), (1, 1))
+
+
+class _Fields:
+    """The receptive fields of what modules returned, found along the graph: ops between modules see single pixels."""
+
+    def __init__(self, xs: list[Tensor]):
+        self.known = {id(x): (x, PIXEL) for x in xs}  # with the tensors, so that ids stay theirs
+        for x in xs:
+            x.requires_grad = x.dtype in FLOATS
+
+    def note(self, module: Any, out: Tensor) -> str:
+        """Take in a module's output; return its field as text, empty for what is no image."""
+        if id(out) not in self.known:
+            field = self._below(out)
+            if isinstance(module, (GlobalAvgPool, GlobalMaxPool)):
+                field = WHOLE
+            elif hasattr(module, "window"):
+                (seen, jump), (extent, stride) = field, module.window()
+                field = (
+                    (seen[0] + (extent[0] - 1) * jump[0], seen[1] + (extent[1] - 1) * jump[1]),
+                    (jump[0] * stride[0], jump[1] * stride[1]),
+                )
+            self.known[id(out)] = out, field
+        if out.ndim != 4:
+            return ""
+        rows, columns = self.known[id(out)][1][0]
+        return "all" if rows == math.inf else f"{rows} x {columns}"
+
+    def _below(self, out: Tensor) -> Field:
+        """Return the largest field, axis by axis, of what a tensor was computed from."""
+        found, visited = [PIXEL], set()
+        stack = [out]
+        while stack:
+            t = stack.pop()
+            if id(t) in self.known:
+                found.append(self.known[id(t)][1])
+            elif t.node is not None and t.node.id not in visited:
+                visited.add(t.node.id)
+                stack += [x for x in t.node.inputs if isinstance(x, Tensor)]
+        seen, jump = (tuple(max(f[part][axis] for f in found) for axis in (0, 1)) for part in (0, 1))
+        return seen, jump  # type: ignore[return-value]
+
+
+def _table(
+    model: Any, shapes: list[tuple[int, ...]], seen: list[Any], fields: list[str], flops: dict[str, float]
+) -> str:
+    rows = [["layer", "output", "receptive field", "parameters", "bytes", "flops"]]
+    for i, shape in enumerate(shapes):
+        name = f"input_{i}" if i else "input"
+        rows.append([name, _batch(shape), "1 x 1" if len(shape) == 3 else "", "0", "", ""])
     counted: set[int] = set()
     frozen = 0
-    for module, out in seen:
+    for i, (module, shape) in enumerate(seen):
         weights = [w for _, w in module.named_parameters() if id(w) not in counted]
         counted.update(id(w) for w in weights)
         trainable = {id(w) for w in module.parameters()}
@@ -90,13 +179,16 @@ def _table(model: Any, shape: tuple[int, ...], seen: list[Any], flops: dict[str,
         rows.append(
             [
                 f"{module.name} ({type(module).__name__}){again}",
-                str(("N", *out[1:])).replace("'", ""),
+                _batch(shape[1:]),
+                fields[i] if fields else "",
                 f"{sum(w.size for w in weights):,}",
                 _size(sum(w.nbytes for w in weights), "B"),
                 _size(flops.pop(module.name, 0.0), ""),
             ]
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    if not fields:
+        rows = [[*row[:2], *row[3:]] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True)))
         for r in rows
@@ -108,3 +200,7 @@ def _table(model: Any, shape: tuple[int, ...], seen: list[Any], flops: dict[str,
         f"{total:,} parameters ({total - frozen:,} trainable), {_size(nbytes, 'B')}; flops are of one sample, forward"
     )
     return "\n".join([lines[0].rstrip(), rule, *(line.rstrip() for line in lines[1:]), rule, tail])
+
+
+def _batch(shape: tuple[int, ...]) -> str:
+    return str(("N", *shape)).replace("'", "")

@@ -368,6 +368,10 @@ class _Conv2dTranspose:
 
 
 def _weights_infer(x: Tensor, dy: Tensor, kernel: Pair, window: Window = PLAIN, groups: int = 1) -> Lowered:
+    need_float("conv2d.weights", x, dy)
+    expected = (x.shape[0], *output_size("conv2d.weights", x.shape, kernel, window))
+    if dy.shape[:3] != expected:
+        raise ShapeError(f"[conv2d.weights] expected dy of shape {expected} and channels. Received: {dy.shape}.")
     shape = (*kernel, x.shape[3] // groups, dy.shape[3])
     dims = _dims(x.shape, shape, dy.shape[1:3], window, groups, 0)  # type: ignore[arg-type]
     scratch = _native.bwd_scratch(dims, x.dtype.itemsize, False, True, False)
@@ -387,7 +391,42 @@ def _weights_vjp(g: Grad, *dws: Tensor | None) -> tuple[Tensor | None, ...]:
 
 _CONV: Card = _Conv2d  # type: ignore[assignment]
 _TRANSPOSE: Card = _Conv2dTranspose  # type: ignore[assignment]
-_WEIGHTS = register(Card("conv2d.weights", _weights_infer, "conv2d_bwd", vjp=_weights_vjp, flops=_grad_flops))
+
+
+def _weights_ref(
+    x: np.ndarray, dy: np.ndarray, kernel: Pair, window: Window = PLAIN, groups: int = 1
+) -> tuple[np.ndarray | None, ...]:
+    (sh, sw), (dh, dw), (top, bottom, left, right) = window
+    full = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    cg, og, (oh, ow) = x.shape[3] // groups, dy.shape[3] // groups, dy.shape[1:3]
+    out = np.zeros((*kernel, cg, dy.shape[3]), x.dtype)
+    for r in range(kernel[0]):
+        for s in range(kernel[1]):
+            seen = full[:, r * dh : r * dh + (oh - 1) * sh + 1 : sh, s * dw : s * dw + (ow - 1) * sw + 1 : sw]
+            for g in range(groups):
+                part, to = seen[..., g * cg : (g + 1) * cg], slice(g * og, (g + 1) * og)
+                out[r, s, :, to] = np.einsum("nhwc,nhwk->ck", part, dy[..., to])
+    return None, out, None
+
+
+def _weights_samples(r: Rng) -> Iterator[Sample]:
+    for x, w, attrs in _walks(r):
+        out = output_size("", x.shape, w.shape[:2], attrs.get("window", Window()))
+        yield Sample((x, r(x.shape[0], *out, w.shape[3])), {**attrs, "kernel": w.shape[:2]})
+
+
+_WEIGHTS = register(
+    Card(
+        "conv2d.weights",
+        _weights_infer,
+        "conv2d_bwd",
+        vjp=_weights_vjp,
+        ref=_weights_ref,
+        samples=_weights_samples,
+        flops=_grad_flops,
+        doc="dw = the correlation of x with dy: what a convolution's weights receive, as an op of its own.",
+    )
+)
 
 
 def conv2d(

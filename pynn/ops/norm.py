@@ -172,7 +172,16 @@ def _track_infer(m: Tensor, v: Tensor, momentum: float) -> Lowered:
     return Lowered((Spec(m.shape, m.dtype), Spec(v.shape, v.dtype)), (m.size,), (momentum,))
 
 
-_TRACK = register(Card("norm_track", _track_infer, "norm_track", mutates=True, differentiable=False))
+_TRACK = register(
+    Card(
+        "norm_track",
+        _track_infer,
+        "norm_track",
+        mutates=True,
+        differentiable=False,
+        doc="mean and variance, momentum parts of what they were and 1 - momentum parts of the batch's.",
+    )
+)
 
 
 @op("layer_norm", "layer_norm_fwd", hidden=(1, 2))

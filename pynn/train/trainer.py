@@ -120,7 +120,8 @@ class Trainer:
             state.observer = before
         if not isinstance(out, Tensor):
             raise TypeError(f"[fit] expected forward() to return a tensor. Received: {type(out).__name__}.")
-        last = [m for m, y in seen if y is out and self._is_last_activation(m)]
+        calls = [id(m) for m, _ in seen]  # a layer that is used before the end too must keep its activation there
+        last = [m for m, y in seen if y is out and self._is_last_activation(m) and calls.count(id(m)) == 1]
         self.logits_layer = last[0] if last else None
         for m in (*self.metrics, *self.running):
             if hasattr(m, "from_logits"):

@@ -1,0 +1,585 @@
+"""Networks with branches: calls of layers on symbols, merging layers, and receptive fields in summaries."""
+
+import io
+
+import numpy as np
+import pytest
+
+import pynn
+from pynn import nn, ops, optim
+from pynn.errors import DataError, DTypeError, ShapeError
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.standard_normal((12, 8, 8, 2)).astype("float32")
+LABELS = RNG.integers(0, 3, 12)
+A = RNG.standard_normal((9, 4)).astype("float32")
+B = RNG.standard_normal((9, 5)).astype("float32")
+
+
+def branches():
+    image = nn.Input((8, 8, 2))
+    wide = nn.MaxPool2D(2)(nn.Conv2D(4, 5, padding="same", activation="relu")(image))
+    fine = nn.AvgPool2D(2)(nn.Conv2D(3, 3, padding="same", activation="tanh")(image))
+    both = nn.Dropout(0.25)(nn.Flatten()(nn.Concatenate()([wide, fine])))
+    return nn.Model(image, nn.Dense(3, activation="softmax")(both))
+
+
+class Branches(nn.Module):
+    """The same network as a Module."""
+
+    def __init__(self):
+        super().__init__()
+        self.wide = nn.Conv2D(4, 5, padding="same", activation="relu")
+        self.most = nn.MaxPool2D(2)
+        self.fine = nn.Conv2D(3, 3, padding="same", activation="tanh")
+        self.mean = nn.AvgPool2D(2)
+        self.merge = nn.Concatenate()
+        self.flatten = nn.Flatten()
+        self.dropout = nn.Dropout(0.25)
+        self.head = nn.Dense(3, activation="softmax")
+
+    def forward(self, x):
+        both = self.merge(self.most(self.wide(x)), self.mean(self.fine(x)))
+        return self.head(self.dropout(self.flatten(both)))
+
+
+def residual():
+    """Two residual blocks."""
+    image = nn.Input((8, 8, 2))
+    h = nn.Conv2D(4, 3, padding="same", activation="relu")(image)
+    for _ in range(2):
+        inner = nn.BatchNormalization()(nn.Conv2D(4, 3, padding="same")(h))
+        inner = nn.Conv2D(4, 3, padding="same")(nn.Activation("relu")(inner))
+        h = nn.Activation("relu")(nn.Add()([h, inner]))
+    return nn.Model(image, nn.Dense(3)(nn.GlobalAvgPool()(h)))
+
+
+def trained(model, x=IMAGES, y=LABELS, **options):
+    model.compile(optimizer=optim.Adam(0.01), loss="cross_entropy", seed=3)
+    losses = model.fit(x, y, batch_size=5, epochs=3, verbose=0, **options).history["loss"]
+    return losses, model.get_weights()
+
+
+def same(ones, others):
+    return len(ones) == len(others) and all(np.array_equal(a, b) for a, b in zip(ones, others, strict=True))
+
+
+def summary(model, *args):
+    out = io.StringIO()
+    model.summary(*args, file=out)
+    return out.getvalue()
+
+
+def fields(text):
+    """Return the receptive fields of a summary's rows by name."""
+    lines = text.splitlines()
+    start = lines[0].index("receptive field")
+    rows = (line for line in lines[1:] if not line.startswith("-") and " (N, " in line)
+    return {line.split()[0]: line[start : start + len("receptive field")].strip() for line in rows}
+
+
+# The same numbers as other ways to write a network
+
+
+def test_functional_equals_module():
+    model, module = branches(), Branches()
+    losses, weights = trained(model)
+    module(IMAGES)
+    model = branches()
+    model.compile(optimizer=optim.Adam(0.01), loss="cross_entropy", seed=3)
+    module.compile(optimizer=optim.Adam(0.01), loss="cross_entropy", seed=3)
+    module.set_weights(model.get_weights())
+    assert np.array_equal(model.predict(IMAGES), module.predict(IMAGES))
+    history = module.fit(IMAGES, LABELS, batch_size=5, epochs=3, verbose=0)
+    assert history.history["loss"] == losses
+    assert same(module.get_weights(), weights)
+
+
+def test_functional_chain_equals_sequential():
+    def layers():
+        return [nn.Conv2D(4, 3, activation="relu"), nn.Flatten(), nn.Dropout(0.5), nn.Dense(3)]
+
+    h = image = nn.Input((8, 8, 2))
+    for layer in layers():
+        h = layer(h)
+    one, two = trained(nn.Model(image, h)), trained(nn.Sequential([nn.Input((8, 8, 2)), *layers()]))
+    assert one[0] == two[0]
+    assert same(one[1], two[1])
+
+
+def test_call_computes_what_predict_computes():
+    model = branches()
+    np.testing.assert_array_equal(model(IMAGES).numpy(), model.predict(IMAGES))
+
+
+def test_float64():
+    model = branches().astype("float64")
+    assert model.predict(IMAGES.astype("float64")).dtype == np.float64
+
+
+# Building
+
+
+@pytest.mark.parametrize("how", ["layers", "build", "call", "predict", "summary", "get_weights", "fit"])
+def test_same_weights_however_the_model_is_built(how):
+    model, expected = branches(), branches()
+    for m in (model, expected):
+        m.compile(optimizer=optim.SGD(0.0), loss="cross_entropy", seed=5)
+        assert not m.built
+    {
+        "layers": lambda: model.layers,
+        "build": lambda: model.build(),
+        "call": lambda: model(IMAGES),
+        "predict": lambda: model.predict(IMAGES),
+        "summary": lambda: summary(model),
+        "get_weights": lambda: model.get_weights(),
+        "fit": lambda: model.fit(IMAGES, LABELS, verbose=0),
+    }[how]()
+    assert model.built
+    assert same(model.get_weights(), expected.get_weights())
+
+
+def test_seeds():
+    one, again, other = branches(), branches(), branches()
+    for model, seed in ((one, 1), (again, 1), (other, 2)):
+        model.compile(seed=seed)
+    assert same(one.get_weights(), again.get_weights())
+    assert not same(one.get_weights(), other.get_weights())
+
+
+def test_layers_stand_in_the_order_of_their_calls_with_names_of_their_own():
+    model = branches()
+    assert [layer.name for layer in model.layers] == [
+        "conv2d", "maxpool2d", "conv2d_1", "avgpool2d", "concatenate", "flatten", "dropout", "dense",
+    ]  # fmt: skip
+    assert [name for name, _ in model.named_parameters()] == [
+        "layers.0.w", "layers.0.b", "layers.2.w", "layers.2.b", "layers.7.w", "layers.7.b",
+    ]  # fmt: skip
+    assert model.input_shapes == [(8, 8, 2)]
+    assert model.count_parameters() == 5 * 5 * 2 * 4 + 4 + 3 * 3 * 2 * 3 + 3 + 4 * 4 * 7 * 3 + 3
+    assert repr(model).startswith("Model([\n  Input((8, 8, 2)),\n  Conv2D(4,")
+
+
+def test_calls_that_the_output_does_not_need_are_left_out():
+    x = nn.Input((4,))
+    h = nn.Dense(3)(x)
+    nn.Dense(100)(h)
+    assert len(nn.Model(x, nn.Dense(1)(h)).layers) == 2
+
+
+def test_failed_build_leaves_nothing_behind():
+    x = nn.Input((4,))
+    model = nn.Model(x, nn.Reshape((5,))(nn.Dense(4)(x)))
+    with pytest.raises(ShapeError):
+        model.build()
+    assert not model.built
+    assert not list(model.named_parameters())
+
+
+# Sharing
+
+
+def test_shared_layer_has_one_set_of_weights():
+    left, right = nn.Input((4,)), nn.Input((4,))
+    code = nn.Dense(3, activation="tanh")
+    model = nn.Model([left, right], nn.Dense(1)(nn.Multiply()(code(left), code(right))))
+    assert len(model.layers) == 3
+    w, b, v, c = model.get_weights()
+    x, y = A, A[::-1].copy()
+    expected = np.tanh(x @ w + b) * np.tanh(y @ w + b) @ v + c
+    np.testing.assert_allclose(model.predict((x, y)), expected, rtol=1e-5, atol=1e-6)
+    text = summary(model)
+    assert f"{4 * 3 + 3 + 3 + 1} parameters" in text
+    assert text.count("(shared)") == 1
+
+
+def test_shared_layer_learns_from_both_places():
+    x = nn.Input((4,))
+    layer = nn.Dense(4, use_bias=False)
+    model = nn.Model(x, layer(layer(x)))
+    ops.sum(model(A)).backward()
+    w = layer.w.numpy().astype("float64")
+    ones = np.ones((9, 4))
+    expected = A.T @ (ones @ w.T) + (A @ w).T @ ones
+    np.testing.assert_allclose(layer.w.grad.numpy(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_model_as_a_layer_of_a_model():
+    inner_in = nn.Input((4,))
+    inner = nn.Model(inner_in, nn.Add()(inner_in, nn.Dense(4)(inner_in)))
+    x = nn.Input((4,))
+    model = nn.Model(x, nn.Dense(4)(inner(inner(x))))
+    model.compile(optimizer="sgd", loss="mse", seed=0)
+    w, b, v, c = model.get_weights()
+    assert not np.array_equal(w, v)
+    h = A + A @ w + b
+    h = h + h @ w + b
+    np.testing.assert_allclose(model.predict(A), h @ v + c, rtol=1e-4, atol=1e-5)
+    model.fit(A, A, verbose=0)
+    assert not np.array_equal(model.get_weights()[0], w)
+
+
+def test_model_as_a_layer_of_a_chain():
+    x = nn.Input((4,))
+    chain = nn.Sequential([nn.Input((4,)), nn.Model(x, nn.Dense(4)(x)), nn.Dense(2)], seed=0)
+    assert chain.predict(A).shape == (9, 2)
+    assert chain.count_parameters() == 20 + 10
+
+
+def test_module_as_a_layer_of_a_model():
+    class Distance(nn.Module):
+        def forward(self, a, b):
+            return ops.sum(ops.square(a - b), -1, True)
+
+    a, b = nn.Input((4,)), nn.Input((4,))
+    model = nn.Model([a, b], Distance()(a, b))
+    other = A[::-1].copy()
+    expected = np.square(A - other).sum(1, keepdims=True)
+    np.testing.assert_allclose(model.predict((A, other)), expected, rtol=1e-5)
+
+
+def test_two_models_share_layers():
+    image = nn.Input((8, 8, 2))
+    features = nn.GlobalAvgPool()(nn.Conv2D(4, 3, activation="relu")(image))
+    scores, other = nn.Model(image, nn.Dense(3)(features)), nn.Model(image, features)
+    trained(scores)
+    w, b = scores.get_weights()[2:]
+    np.testing.assert_allclose(other.predict(IMAGES) @ w + b, scores.predict(IMAGES), rtol=1e-4, atol=1e-5)
+
+
+# Several inputs
+
+
+def two_inputs():
+    a, b = nn.Input((4,)), nn.Input((5,))
+    h = nn.Concatenate()([nn.Dense(6, activation="tanh")(a), b])
+    return nn.Model([a, b], nn.Dense(1)(h))
+
+
+def test_two_inputs():
+    model = two_inputs()
+    model.compile(optimizer=optim.Adam(0.01), loss="mse", seed=0)
+    w, b, v, c = model.get_weights()
+    expected = np.concatenate([np.tanh(A @ w + b), B], 1) @ v + c
+    np.testing.assert_allclose(model.predict((A, B)), expected, rtol=1e-5, atol=1e-5)
+    assert np.array_equal(model([A, B]).numpy(), model(A, B).numpy())
+    y = (A[:, :1] * B[:, :1]).copy()
+    before = model.evaluate((A, B), y)["loss"]
+    history = model.fit((A, B), y, batch_size=4, epochs=20, verbose=0, validation_split=0.2)
+    assert history.history["loss"][-1] < history.history["loss"][0]
+    assert model.evaluate((A, B), y)["loss"] < before
+    assert isinstance(model.train_on_batch((A, B), y)["loss"], float)
+
+
+def test_words_beside_numbers():
+    words, numbers = nn.Input((3,)), nn.Input((4,))
+    h = nn.Flatten()(nn.Embedding(10, 2)(words))
+    model = nn.Model([words, numbers], nn.Dense(1)(nn.Concatenate()([h, numbers])))
+    ids = RNG.integers(0, 10, (9, 3))
+    model.compile(optimizer="sgd", loss="mse", seed=0)
+    table, w, b = model.get_weights()
+    expected = np.concatenate([table[ids].reshape(9, 6), A], 1) @ w + b
+    np.testing.assert_allclose(model.predict((ids, A)), expected, rtol=1e-5, atol=1e-5)
+    model.fit((ids, A), A[:, :1].copy(), verbose=0)
+    with pytest.raises(DataError, match=r"\[predict\].*10"):
+        model.predict((ids + 1 + 9 * (ids == 9), A))
+    with pytest.raises(DTypeError, match=r"(?s)\[fit\] expected floating-point numbers for input 1.*help:.*astype"):
+        model.fit((ids, np.ones((9, 4), np.uint8)), A[:, :1].copy(), verbose=0)
+
+
+# Training
+
+
+@pytest.mark.parametrize("make", [branches, residual])
+def test_eager_and_program_give_the_same_bits(make):
+    program, eager = trained(make()), trained(make(), run_eagerly=True)
+    assert program[0] == eager[0]
+    assert same(program[1], eager[1])
+
+
+def test_residual_blocks_train():
+    x = RNG.standard_normal((60, 8, 8, 2)).astype("float32")
+    y = (x[..., 0].mean((1, 2)) > 0).astype(int)
+    x[..., 1] += y[:, None, None]
+    model = residual()
+    model.compile(optimizer=optim.Adam(0.01), loss="cross_entropy", metrics=["accuracy"], seed=0)
+    history = model.fit(x, y, batch_size=20, epochs=8, verbose=0).history
+    assert history["accuracy"][-1] > 0.9
+    assert history["loss"][-1] < 0.5 * history["loss"][0]
+
+
+def test_softmax_at_the_end_belongs_to_the_loss():
+    model = branches()
+    trained(model)
+    np.testing.assert_allclose(model.predict(IMAGES).sum(1), 1, rtol=1e-5)
+
+
+# Merging layers
+
+MERGES = {
+    "concatenate": (nn.Concatenate, [(2, 3, 4), (2, 3, 5)], lambda a, b: np.concatenate([a, b], -1)),
+    "concatenate axis 1": (lambda: nn.Concatenate(1), [(2, 3, 4), (2, 5, 4)], lambda a, b: np.concatenate([a, b], 1)),
+    "concatenate three": (nn.Concatenate, [(2, 3), (2, 1), (2, 4)], lambda *xs: np.concatenate(xs, -1)),
+    "add": (nn.Add, [(2, 3), (2, 3)], lambda a, b: a + b),
+    "add three": (nn.Add, [(2, 3), (2, 3), (2, 3)], lambda a, b, c: a + b + c),
+    "multiply": (nn.Multiply, [(2, 3), (2, 3)], lambda a, b: a * b),
+    "multiply by gates": (nn.Multiply, [(2, 4, 4, 3), (2, 1, 1, 3)], lambda a, b: a * b),
+}
+
+
+@pytest.mark.parametrize("as_list", [True, False])
+@pytest.mark.parametrize("name", MERGES)
+def test_merge(name, as_list, rng):
+    make, shapes, reference = MERGES[name]
+    xs = [rng.standard_normal(s).astype("float32") for s in shapes]
+    y = make()(xs) if as_list else make()(*xs)
+    np.testing.assert_array_equal(y.numpy(), reference(*xs))
+
+
+@pytest.mark.parametrize("name", MERGES)
+def test_merge_has_gradients(name, rng):
+    make, shapes, _ = MERGES[name]
+    xs = [pynn.tensor(rng.standard_normal(s), requires_grad=True) for s in shapes]
+    layer = make()
+    cotangent = rng.standard_normal(layer(xs).shape)
+    ops.sum(layer(xs) * pynn.tensor(cotangent)).backward()
+    step = 1e-6
+    for i, x in enumerate(xs):
+        moved = [t.numpy() for t in xs]
+        moved[i] = moved[i] + step
+        change = ((layer(*map(pynn.tensor, moved)).numpy() - layer(xs).numpy()) * cotangent).sum() / step
+        np.testing.assert_allclose(x.grad.numpy().sum(), change, rtol=1e-4, atol=1e-6)
+
+
+BAD_MERGES = [
+    (lambda: nn.Concatenate(0), ValueError, r"\[concatenate\] expected axis.*Received: axis=0"),
+    (lambda: nn.Concatenate(1.5), ValueError, r"axis=1\.5"),
+    (lambda: nn.Concatenate()([A]), ValueError, r"(?s)\[concatenate\] expected at least two.*Received: 1.*help:"),
+    (lambda: nn.Add()([]), ValueError, r"\[add\] expected at least two inputs. Received: 0"),
+    (lambda: nn.Add()(A), ValueError, r"\[add\] expected at least two inputs. Received: 1"),
+    (lambda: nn.Add()(A, B), ShapeError, r"\[add\] expected inputs of one shape.*\(9, 4\), \(9, 5\)"),
+    (lambda: nn.Multiply()(A, A[None].copy()), ShapeError, r"\[multiply\] expected inputs of one shape"),
+    (lambda: nn.Concatenate(2)([A, B]), ShapeError, r"\[concatenate\] expected inputs that have axis 2"),
+    (lambda: nn.Concatenate(1)([A, B[:4].copy()]), ShapeError, r"sizes agree on all axes but 1.*\(9, 4\), \(4, 5\)"),
+    (lambda: nn.Concatenate()([A, A[None].copy()]), ShapeError, r"sizes agree on all axes"),
+]
+
+
+@pytest.mark.parametrize("case", range(len(BAD_MERGES)))
+def test_bad_merge_is_refused(case):
+    make, error, message = BAD_MERGES[case]
+    with pytest.raises(error, match=message):
+        make()
+
+
+# What is refused
+
+
+def parts():
+    x = nn.Input((4,))
+    return x, nn.Input((4,)), nn.Dense(3)(x)
+
+
+BAD_MODELS = [
+    (lambda x, y, h: nn.Model(y, h), ValueError, r"(?s)not connected to the inputs.*needs Input\(\(4,\)\) too.*help:"),
+    (lambda x, y, h: nn.Model([x, y], h), ValueError, r"does not depend on inputs\[1\], Input\(\(4,\)\)"),
+    (lambda x, y, h: nn.Model(x, []), ValueError, r"exactly one output. Received: none"),
+    (lambda x, y, h: nn.Model(x, [h, h]), ValueError, r"(?s)exactly one output. Received: 2.*help:.*nn.Concatenate"),
+    (lambda x, y, h: nn.Model([], h), ValueError, r"at least one input"),
+    (lambda x, y, h: nn.Model([x, x], h), ValueError, r"every Input once"),
+    (lambda x, y, h: nn.Model(x, x), TypeError, r"what a layer returned.*Received: Input"),
+    (lambda x, y, h: nn.Model(x, A), TypeError, r"what a layer returned"),
+    (
+        lambda x, y, h: nn.Model(h, nn.Dense(2)(h)),
+        TypeError,
+        r"(?s)made by nn.Input. Received: <output of dense>.*help:",
+    ),
+    (lambda x, y, h: nn.Model(A, h), TypeError, r"made by nn.Input. Received: a value of type ndarray"),
+    (lambda x, y, h: nn.Add()(h, np.ones((9, 3))), TypeError, r"(?s)\[add\] expected symbols alone.*ndarray.*help:"),
+    (lambda x, y, h: nn.Dense(2)(h, training=True), TypeError, r"\[dense\].*decides about training"),
+    (lambda x, y, h: h + h, TypeError, r"(?s)<output of dense> has no values yet.*help: use nn.Add"),
+    (lambda x, y, h: 2.0 * h, TypeError, r"no values yet"),
+    (lambda x, y, h: np.ones(3) @ h, TypeError, r"no values yet"),
+    (lambda x, y, h: ops.relu(h), TypeError, r"no values yet"),
+    (lambda x, y, h: nn.Dense(2)([h]), TypeError, r"no values yet"),
+    (lambda x, y, h: h[0], TypeError, r"no values yet"),
+]
+
+
+@pytest.mark.parametrize("case", range(len(BAD_MODELS)))
+def test_bad_model_is_refused(case):
+    make, error, message = BAD_MODELS[case]
+    with pytest.raises(error, match=message):
+        make(*parts())
+
+
+BAD_DATA = [
+    (lambda m: m.predict(A), r"\[predict\] expected 2 inputs. Received: 1"),
+    (lambda m: m.fit((A, B, B), A, verbose=0), r"\[fit\] expected 2 inputs. Received: 3"),
+    (lambda m: m(A), r"\[model\] expected 2 inputs. Received: 1"),
+    (lambda m: m.predict((B, A)), r"\[predict\] expected input 0 of shape \(N, 4\). Received: \(9, 5\)"),
+    (lambda m: m(A, A), r"\[model\] expected input 1 of shape \(N, 5\). Received: \(9, 4\)"),
+    (lambda m: m(A, None), r"\[model\] expected input 1 .* Received: None"),
+]
+
+
+@pytest.mark.parametrize("case", range(len(BAD_DATA)))
+def test_bad_data_are_refused(case):
+    call, message = BAD_DATA[case]
+    model = two_inputs()
+    model.compile(optimizer="sgd", loss="mse")
+    with pytest.raises(ShapeError, match=message):
+        call(model)
+
+
+def test_images_without_channels_are_refused_with_a_hint():
+    x = nn.Input((8, 8, 1))
+    model = nn.Model(x, nn.Flatten()(x))
+    with pytest.raises(ShapeError, match=r"(?s)shape \(N, 8, 8, 1\). Received: \(12, 8, 8\).*help:.*x\[\.\.\., None\]"):
+        model.predict(IMAGES[..., 0].copy())
+
+
+def test_layer_with_several_results_is_refused():
+    class Two(nn.Module):
+        def forward(self, x):
+            return x, x
+
+    x = nn.Input((4,))
+    model = nn.Model(x, nn.Dense(1)(Two()(x)))
+    with pytest.raises(TypeError, match=r"layers that return one tensor. Received: tuple from layer 'two'"):
+        model.build()
+
+
+# Receptive fields
+
+
+def test_receptive_fields_of_lenet5():
+    model = nn.Sequential(
+        [
+            nn.Input((32, 32, 1)),
+            nn.Conv2D(6, 5, activation="tanh"),
+            nn.BatchNormalization(),
+            nn.AvgPool2D(2),
+            nn.Dropout(0.1),
+            nn.Conv2D(16, 5, activation="tanh"),
+            nn.AvgPool2D(2),
+            nn.Conv2D(120, 5, activation="tanh"),
+            nn.Flatten(),
+            nn.Dense(10),
+        ]
+    )
+    text = summary(model)
+    assert text.splitlines()[0].split() == ["layer", "output", "receptive", "field", "parameters", "bytes", "flops"]
+    assert fields(text) == {
+        "input": "1 x 1",
+        "conv2d": "5 x 5",
+        "batchnormalization": "5 x 5",
+        "avgpool2d": "6 x 6",
+        "dropout": "6 x 6",
+        "conv2d_1": "14 x 14",
+        "avgpool2d_1": "16 x 16",
+        "conv2d_2": "32 x 32",
+        "flatten": "",
+        "dense": "",
+    }
+
+
+def test_receptive_fields_of_strides_dilation_and_oblong_windows():
+    model = nn.Sequential(
+        [
+            nn.Input((40, 40, 2)),
+            nn.Conv2D(4, (3, 1), strides=(2, 1)),
+            nn.Conv2D(4, 3, dilation_rate=2),
+            nn.MaxPool2D(3, strides=2),
+            nn.DepthwiseConv2D(3),
+            nn.Conv2D(2, 1),
+        ]
+    )
+    # rows 3 (jump 2), +4*2 = 11, +2*2 = 15 (jump 4), +2*4 = 23; columns 1 (jump 1), +4 = 5, +2 = 7 (jump 2), +4 = 11
+    assert list(fields(summary(model)).values()) == ["1 x 1", "3 x 1", "11 x 5", "15 x 7", "23 x 11", "23 x 11"]
+
+
+def test_receptive_field_of_branches_is_the_largest():
+    found = fields(summary(branches()))
+    assert found["conv2d"] == "5 x 5"
+    assert found["maxpool2d"] == "6 x 6"
+    assert found["conv2d_1"] == "3 x 3"
+    assert found["avgpool2d"] == "4 x 4"
+    assert found["concatenate"] == "6 x 6"
+    assert fields(summary(Branches(), (8, 8, 2)))["concatenate"] == "6 x 6"
+    blocks = fields(summary(residual()))
+    assert (blocks["conv2d"], blocks["add"], blocks["add_1"]) == ("3 x 3", "7 x 7", "11 x 11")
+
+
+def test_receptive_fields_in_modules_go_through_ops():
+    class Gate(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = nn.Conv2D(2, 3, padding="same"), nn.Conv2D(2, 5, padding="same")
+            self.all = nn.GlobalAvgPool(keepdims=True)
+            self.times = nn.Multiply()
+
+        def forward(self, x):
+            y = self.two(ops.relu(self.one(x)) + x)
+            return self.times(y, self.all(y))
+
+    model = Gate()
+    text = summary(model, (8, 8, 2))
+    rows = text.splitlines()
+    start = rows[0].index("receptive field")
+    assert [row[start : start + 15].strip() for row in rows[2:6]] == ["3 x 3", "7 x 7", "all", "all"]
+
+
+def test_summary_of_several_inputs():
+    class Sum(nn.Module):
+        def forward(self, a, b):
+            return ops.sum(a, -1) + ops.sum(b, -1)
+
+    lines = summary(two_inputs()).splitlines()
+    assert [line.split()[:3] for line in lines[2:4]] == [["input", "(N,", "4)"], ["input_1", "(N,", "5)"]]
+    assert "receptive" not in lines[0]
+    assert "0 parameters" in summary(Sum(), [(4,), (5,)])
+
+
+def test_summary_does_not_guess_the_size_of_images():
+    for layers in ([nn.Conv2D(4, 3), nn.Flatten(), nn.Dense(2)], [nn.MaxPool2D(2), nn.Flatten(), nn.Dense(2)]):
+        model = nn.Sequential(layers)
+        model(IMAGES)
+        with pytest.raises(RuntimeError, match=r"\[summary\] the input's shape is not known. help:.*input_shape"):
+            model.summary()
+        assert "(N, 2)" in summary(model, (8, 8, 2))
+
+
+def test_summary_leaves_a_convolutional_model_as_it_was():
+    model = residual()
+    before = model.get_weights()
+    summary(model)
+    assert same(model.get_weights(), before)
+    assert all(w.grad is None for w in model.parameters())
+
+
+def test_a_nested_sequential_has_weights_of_its_own():
+    model = nn.Sequential([nn.Input((4,)), nn.Dense(4), nn.Sequential([nn.Dense(4), nn.Dense(4)])])
+    weights = [w for w in model.get_weights() if w.ndim == 2]
+    assert len(weights) == 3
+    assert not any(np.array_equal(a, b) for i, a in enumerate(weights) for b in weights[:i])
+
+
+def test_a_shared_softmax_layer_that_also_ends_the_model_predicts_what_the_call_gives():
+    shared = nn.Dense(4, activation="softmax")
+    model = nn.Sequential([nn.Input((4,)), shared, shared])
+    model.compile("sgd", pynn.losses.CrossEntropy(from_logits=False))
+    x = np.random.default_rng(0).normal(size=(6, 4)).astype("float32")
+    np.testing.assert_array_equal(model.predict(x), model(x).numpy())
+    model.compile("sgd", "cross_entropy")
+    np.testing.assert_array_equal(model.predict(x), model(x).numpy())
+
+
+@pytest.mark.parametrize("layer", [nn.LSTM(3), nn.GRU(3), nn.SimpleRNN(3), nn.Bidirectional(nn.LSTM(2))], ids=repr)
+def test_recurrent_layers_take_symbols(layer):
+    a = nn.Input((5, 2))
+    model = nn.Model(a, nn.Dense(1)(layer(a)))
+    x = np.ones((4, 5, 2), "float32")
+    model.compile("sgd", "mse")
+    model.fit(x, np.zeros((4, 1), "float32"), verbose=0)
+    assert model.predict(x).shape == (4, 1)
