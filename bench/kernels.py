@@ -17,10 +17,20 @@ from pynn.tensor import Tensor, tensor
 
 from .workloads import WORKLOADS, Conv, Layer, Pool, Shape, Workload
 
+
+def recurrent(gates: int) -> tuple[np.ndarray, ...]:
+    """Sequences [32, 80, 128] and the weights of 128 units for them and for their state."""
+    rng = np.random.default_rng(0)
+    sequences, *weights = (rng.standard_normal(shape) for shape in ((32, 80, 128), *((128, gates * 128),) * 2))
+    return sequences, *(w / 16 for w in weights)
+
+
 ELEMENTS = 1 << 20  # about what the largest operand of a scaled sample holds
-SHAPED = {  # ops whose attributes fix the shape of what they take
+SHAPED = {  # ops whose attributes fix the shape of what they take, or whose work grows much faster than their operands
     "expand": Sample((np.ones((1, 1024)),), {"shape": (1024, 1024)}),
     "slice": Sample((np.ones((1024, 1024)),), {"starts": (1, 0), "steps": (1, 1), "sizes": (1022, 1024)}),
+    "lstm": Sample((*recurrent(4), np.zeros(4 * 128), None, None, None, None, None), {}),
+    "gru": Sample((*recurrent(3), np.zeros((2, 3 * 128)), None, None, None), {}),
 }
 
 

@@ -108,10 +108,10 @@ def compare(workload: Workload, rounds: int, threads: int) -> dict[str, object]:
 
 
 def check(workload: Workload, threads: int) -> None:
-    """Print the loss of every side before and after two passes: all must have learned something."""
+    """Print the loss of every side before and after three passes: all must have learned something."""
     for side in available_sides(workload, threads):
         before = side.loss()
-        side.run(2 * workload.steps)
+        side.run(3 * workload.steps)
         after = side.loss()
         print(f"{workload.name}: {side.name}: loss {before:.4f} -> {after:.4f}", flush=True)
         if not after < before:
