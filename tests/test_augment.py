@@ -235,6 +235,15 @@ def test_crop_takes_the_middle_when_not_training(images):
     assert layer(images, training=True).shape == (40, 20, 20, 3)
 
 
+def test_layers_let_gradients_through_when_not_training(images):
+    for layer in (nn.RandomAffine(0.1), nn.RandomFlip(), nn.RandomCrop((20, 20)), nn.RandomErasing()):
+        x = pynn.tensor(images, requires_grad=True)
+        layer(x).sum().backward()
+        assert x.grad.numpy().max() == 1
+    with pytest.raises(ValueError, match="augmentation has no gradient"):
+        nn.RandomFlip()(x, training=True)
+
+
 def _model(**options):
     layers = [nn.Input((12, 14)), nn.Reshape((12, 14, 1)), *(make() for make in LAYERS.values())]
     model = nn.Sequential([*layers, nn.Flatten(), nn.Dense(3)])

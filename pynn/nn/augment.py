@@ -79,9 +79,9 @@ class RandomAffine(Module):
         self.shift, self.rotation, self.zoom, self.shear, self.fill = shift, rotation, zoom, shear, fill
 
     def forward(self, x: Tensor) -> Tensor:
-        x = augment.as_images(self.name, x)
         if not state.training:
-            return x
+            return augment.checked(self.name, x)
+        x = augment.as_images(self.name, x)
         return augment.affine(x, self.shift, self.rotation, self.zoom, self.shear, self.fill, *_random())
 
     def extra_repr(self) -> str:
@@ -151,8 +151,9 @@ class RandomFlip(Module):
         self.p = augment.number(self.name, "p", p, 0.0, 1.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = augment.as_images(self.name, x)
-        return augment.flip(x, self.p, *_random()) if state.training else x
+        if not state.training:
+            return augment.checked(self.name, x)
+        return augment.flip(augment.as_images(self.name, x), self.p, *_random())
 
     def extra_repr(self) -> str:
         return str(self.p)
@@ -210,13 +211,17 @@ class RandomCrop(Module):
         self.padding, self.fill = padding, fill
 
     def forward(self, x: Tensor) -> Tensor:
-        x = augment.as_images(self.name, x)
         if state.training:
-            return augment.crop(x, self.size, self.padding, self.fill, *_random())
+            return augment.crop(augment.as_images(self.name, x), self.size, self.padding, self.fill, *_random())
+        x = augment.checked(self.name, x)
         if self.size is None:
             return x
+        (h, w), (height, width) = x.shape[1:3], self.size
+        if height <= h and width <= w:  # what is cut out lies inside: a slice, which has a gradient
+            top, left = (h - height + 1) // 2, (w - width + 1) // 2
+            return x[:, top : top + height, left : left + width]
         middle = Tensor.state(np.full((x.shape[0], 2), 0.5, x.dtype))
-        return augment.crop_at(x, middle, self.size, self.padding, self.fill)
+        return augment.crop_at(augment.as_images(self.name, x), middle, self.size, self.padding, self.fill)
 
     def extra_repr(self) -> str:
         return f"{self.size}, padding={self.padding}"
@@ -260,9 +265,9 @@ class RandomErasing(Module):
         self.p, self.area, self.aspect, self.value = p, area, aspect, value
 
     def forward(self, x: Tensor) -> Tensor:
-        x = augment.as_images(self.name, x)
         if not state.training:
-            return x
+            return augment.checked(self.name, x)
+        x = augment.as_images(self.name, x)
         return augment.erase(x, self.p, self.area, self.aspect, self.value, *_random())
 
     def extra_repr(self) -> str:
@@ -306,8 +311,9 @@ class ElasticDeformation(Module):
         self.alpha, self.sigma, self.fill = alpha, sigma, fill
 
     def forward(self, x: Tensor) -> Tensor:
-        x = augment.as_images(self.name, x)
-        return augment.elastic(x, self.alpha, self.sigma, self.fill, *_random()) if state.training else x
+        if not state.training:
+            return augment.checked(self.name, x)
+        return augment.elastic(augment.as_images(self.name, x), self.alpha, self.sigma, self.fill, *_random())
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}, sigma={self.sigma}"

@@ -345,6 +345,11 @@ def as_images(name: str, images: Any) -> Tensor:
             f"[{name}] expected images that nothing is learnt from below. Received: a tensor with requires_grad=True. "
             "help: augmentation has no gradient; put it before the first layer with weights, or pass x.detach()."
         )
+    return checked(name, x)
+
+
+def checked(name: str, x: Tensor) -> Tensor:
+    """Return a batch of images as floats (uint8 is scaled to 0..1), or raise ShapeError."""
     if x.dtype == np.uint8:
         x = mul(cast(x, np.float32), 1 / 255)
     _image_shape(name, x)
