@@ -5,6 +5,9 @@
  * a shared machine costs many times more than it gains. A forked child starts with an empty pool and makes its own
  * workers when it needs them.
  */
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE /* sched_getcpu, pthread_setaffinity_np */
+#endif
 #include "pool.h"
 
 #ifdef PN_POOL
@@ -33,6 +36,7 @@ typedef struct worker {
     atomic_int calls;  /* grows with every job this worker is called to */
     atomic_int asleep;
     int index;         /* its thread number: 1, 2, ... (the caller is 0) */
+    pthread_t thread;
 } worker;
 
 static worker workers[MAX_WORKERS];
@@ -107,6 +111,21 @@ static void call(worker *w) {
     }
 }
 
+/* Keeps workers off the caller's processor: a worker that is woken there waits behind the caller, and since it sleeps
+ * again soon the system's balancing never moves it. Only when the caller has moved does this cost a system call. */
+static int spread_for = -1; /* the processor that workers keep off */
+static void spread(void) {
+#ifdef __linux__
+    int cpu = sched_getcpu();
+    cpu_set_t set;
+    if (cpu < 0 || cpu == spread_for || sched_getaffinity(0, sizeof set, &set) != 0) return;
+    spread_for = cpu;
+    CPU_CLR(cpu, &set);
+    if (CPU_COUNT(&set) == 0) return;
+    for (int i = 0; i < count; i++) (void)pthread_setaffinity_np(workers[i].thread, sizeof set, &set);
+#endif
+}
+
 /* Makes workers up to `wanted`; returns how many there are. Signals are left to the threads of the host program. */
 static int make_workers(int wanted) {
     sigset_t all, before;
@@ -116,15 +135,15 @@ static int make_workers(int wanted) {
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (count < wanted) {
         worker *w = &workers[count];
-        pthread_t thread;
         pthread_mutex_init(&w->lock, NULL);
         pthread_cond_init(&w->wake, NULL);
         atomic_store(&w->calls, 0);
         atomic_store(&w->asleep, 0);
         w->index = count + 1;
-        if (pthread_create(&thread, NULL, work, w) != 0) break;
-        pthread_detach(thread);
+        if (pthread_create(&w->thread, NULL, work, w) != 0) break;
+        pthread_detach(w->thread);
         count++;
+        spread_for = -1;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return count < wanted ? count : wanted;
@@ -133,6 +152,7 @@ static int make_workers(int wanted) {
 /* Threads do not survive fork, and a job of another thread of the parent is not the child's. */
 static void after_fork_in_child(void) {
     count = 0;
+    spread_for = -1;
     atomic_store(&job.open, 0);
     atomic_store(&job.inside, 0);
     atomic_flag_clear(&busy);
@@ -144,6 +164,7 @@ int pn_pool_run(i64 n, i64 chunk, int threads, pn_range_fn fn, void *ctx) {
     if (atomic_flag_test_and_set(&busy)) return 0;
     pthread_once(&once, watch_forks);
     helpers = make_workers(threads - 1);
+    spread();
     job.n = n;
     job.chunk = chunk;
     job.chunks = (n + chunk - 1) / chunk;
