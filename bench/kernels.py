@@ -17,6 +17,8 @@ from pynn.tensor import Tensor, tensor
 
 from .workloads import WORKLOADS, Conv, Layer, Pool, Shape, Workload
 
+ops.load_all()
+
 
 def recurrent(gates: int) -> tuple[np.ndarray, ...]:
     """Sequences [32, 80, 128] and the weights of 128 units for them and for their state."""

@@ -18,13 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from pynn import _core, config
+from pynn import _core, config, ops
 from pynn.graph import Node, execute, gradients, no_grad
 from pynn.ops import copy
 from pynn.ops.card import CARDS, COMPOSITES, Card, Composite, Grad, Sample
 from pynn.ops.common import Rng, size
 from pynn.program import plan, record
 from pynn.tensor import FLOATS, Tensor, tensor
+
+ops.load_all()  # every card is to be checked
 
 __all__ = [
     "CHECKS", "TOLERANCE", "all_ops", "check", "check_errors", "check_gradients", "check_guards", "check_inplace",

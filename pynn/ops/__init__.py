@@ -1,6 +1,10 @@
 """Operations on tensors. Each is a card (or a composition of them) in the module of its family."""
 
-from pynn.ops import augment
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
 from pynn.ops.activation import (
     abs,
     clip,
@@ -23,12 +27,9 @@ from pynn.ops.activation import (
     tanh,
 )
 from pynn.ops.card import CARDS, COMPOSITES
-from pynn.ops.conv import conv2d, conv2d_transpose, patches2d
 from pynn.ops.dense import dense
 from pynn.ops.embedding import embedding, sequence_lengths
 from pynn.ops.entropy import cross_entropy, kl_divergence
-from pynn.ops.filters import convolve2d, correlate2d, image_filter
-from pynn.ops.image import crop2d, pad2d, upsample2d
 from pynn.ops.loss import (
     binary_cross_entropy,
     hinge,
@@ -55,11 +56,33 @@ from pynn.ops.math import (
     sub,
     where,
 )
-from pynn.ops.norm import batch_norm, group_norm, layer_norm, local_contrast_norm, local_response_norm
 from pynn.ops.optim import clip_norm, clip_value, max_norm, penalty
-from pynn.ops.pool import avg_pool2d, max_pool2d
 from pynn.ops.random import dropout, normal, uniform
 from pynn.ops.reduce import argmax, max, mean, min, sum, var
-from pynn.ops.rnn import gru, lstm, simple_rnn
 from pynn.ops.shape import cast, concat, copy, expand, eye_rows, gather, ones, reshape, slice, transpose, zeros
 from pynn.ops.softmax import log_softmax, softmax
+
+# Families that are loaded when first used, so that `import pynn` stays quick.
+_LAZY = {
+    "augment": (),
+    "conv": ("conv2d", "conv2d_transpose", "patches2d"),
+    "filters": ("convolve2d", "correlate2d", "image_filter"),
+    "image": ("crop2d", "pad2d", "upsample2d"),
+    "norm": ("batch_norm", "group_norm", "layer_norm", "local_contrast_norm", "local_response_norm"),
+    "pool": ("avg_pool2d", "max_pool2d"),
+    "rnn": ("gru", "lstm", "simple_rnn"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for family, names in _LAZY.items():
+        if name in names or name == family:
+            module = importlib.import_module(f"pynn.ops.{family}")
+            return module if name == family else getattr(module, name)
+    raise AttributeError(f"module 'pynn.ops' has no attribute {name!r}")
+
+
+def load_all() -> None:
+    """Load every family, so that the table of cards is complete."""
+    for family in _LAZY:
+        importlib.import_module(f"pynn.ops.{family}")
