@@ -109,9 +109,9 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _table(recipes: Sequence[Recipe], shows_width: int = 46, data_width: int = 28) -> str:
-    rows = [("recipe", ["what it shows"], ["data"], "test accuracy to expect")]
+    rows = [("recipe", ["what it shows"], ["data"], "to expect")]
     for recipe in recipes:
-        expected = f"{recipe.expected:.1%} in {recipe.epochs} epochs"
+        expected = recipe.measure.text(recipe.expected)
         shows, data = textwrap.wrap(recipe.shows, shows_width), textwrap.wrap(recipe.data, data_width)
         rows.append((recipe.name, shows, data, expected))
     name_width = max(len(row[0]) for row in rows)

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import importlib
 
-from pynn.recipes.registry import Options, Recipe, Result, find, known, recipe
+from pynn.recipes.registry import Measure, Options, Recipe, Result, find, known, recipe
 
-__all__ = ["Options", "Recipe", "Result", "find", "known", "recipe"]
+__all__ = ["Measure", "Options", "Recipe", "Result", "find", "known", "recipe"]
 
 # A recipe registers itself when its module is imported; the order is that of `known()`.
 for _module in ("digits", "xor", "mnist", "filters", "images", "cifar"):

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-import pynn
 from pynn import ops, viz
-from pynn.recipes.registry import Options, Recipe, Result, recipe
+from pynn.recipes import report
+from pynn.recipes.registry import Measure, Options, Recipe, Result, recipe
+from pynn.recipes.runner import conclude
 
 __all__ = ["CLASSIC", "banded_matrix", "drawn_picture", "filters"]
 
@@ -87,6 +88,7 @@ def banded_matrix(kernel: np.ndarray, height: int, width: int) -> np.ndarray:
     expected=1.0,
     epochs=1,
     batch_size=1,
+    measure=Measure("accuracy", "statements that hold"),
 )
 def filters(recipe: Recipe, options: Options) -> Result:
     """Filter a picture and check three statements: "accuracy" is the share that holds, "loss" the largest error."""
@@ -110,26 +112,11 @@ def filters(recipe: Recipe, options: Options) -> Result:
     seconds = time.perf_counter() - start
     for text, error in statements.items():
         print(f"{'holds' if error < ROUNDING else 'FAILS'}: {text} (largest difference {error:.1e})")
-    if options.out is not None:
-        drawn = _pictures(picture, filtered, small, matrix)
-        for name, draw in drawn.items():
-            draw(options.out / name)
-        if not options.quiet:
-            print(f"wrote to {options.out}: {', '.join(drawn)}")
+    report.write_pictures(options, _pictures(picture, filtered, small, matrix))
     held = np.mean([error < ROUNDING for error in statements.values()])
-    return Result(
-        recipe=recipe.name,
-        test={"loss": max(statements.values()), "accuracy": float(held)},
-        expected=recipe.expected,
-        epochs=1,
-        batch_size=1,
-        train_seconds=round(seconds, 3),
-        parameters=0,
-        seed=options.seed,
-        threads=pynn.get_num_threads(),
-        version=pynn.__version__,
-        details={"statements": {text: float(error) for text, error in statements.items()}},
-    )
+    figures = {"loss": max(statements.values()), "accuracy": float(held)}
+    details = {"statements": {text: float(error) for text, error in statements.items()}}
+    return conclude(recipe, options, figures, epochs=1, seconds=seconds, details=details)
 
 
 def _correlate(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:

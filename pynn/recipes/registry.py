@@ -10,7 +10,52 @@ from typing import Any
 
 from pynn.errors import unknown_name
 
-__all__ = ["Options", "Recipe", "Result", "find", "known", "recipe"]
+__all__ = ["ACCURACY", "Measure", "Options", "Recipe", "Result", "find", "known", "recipe"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The figure by which a recipe is judged.
+
+    Parameters
+    ----------
+    key : str
+        Its name in `Result.test`.
+    name : str
+        Its name for people, such as "test accuracy".
+    unit : str, default "%"
+        "%" shows a share from 0 to 1 as a percentage; any other unit follows the number.
+    higher : bool, default True
+        Whether more is better.
+    digits : int, default 3
+        Significant digits of a figure that is no percentage.
+
+    Examples
+    --------
+    >>> ACCURACY.text(0.9777)
+    '97.77%'
+    >>> Measure("nats", "validation loss", "nats", higher=False).text(1.482)
+    '1.48 nats'
+    """
+
+    key: str
+    name: str
+    unit: str = "%"
+    higher: bool = True
+    digits: int = 3
+
+    def text(self, value: float, digits: int = 4) -> str:
+        """Return a value with its unit; `digits` counts those of a percentage."""
+        if self.unit == "%":
+            return f"{100 * value:.{digits}g}%"
+        return f"{value:.{self.digits}g} {self.unit}".rstrip()
+
+    def reached(self, value: float, expected: float) -> bool:
+        """Return whether a value is as good as the expected one."""
+        return value >= expected if self.higher else value <= expected
+
+
+ACCURACY = Measure("accuracy", "test accuracy")
 
 
 @dataclass(frozen=True)
@@ -54,9 +99,9 @@ class Result:
     recipe : str
         Name of the recipe.
     test : dict of str to float
-        ``loss`` and ``accuracy`` on the test part.
+        The figures on the test part; a classifier's are ``loss`` and ``accuracy``.
     expected : float
-        The test accuracy that the recipe's record promises for its own number of epochs.
+        What the recipe's record promises of its measure, for its own number of epochs.
     epochs, batch_size, parameters, seed, threads : int
         What was run.
     train_seconds : float
@@ -93,11 +138,13 @@ class Recipe:
     data : str
         The data it needs.
     expected : float
-        Test accuracy it reaches in `epochs`.
+        What it reaches in `epochs`, by its measure.
     epochs, batch_size : int
         Its own settings.
     play : callable
         The experiment: from this record and complete options to a result.
+    measure : Measure, default the test accuracy
+        What is expected of it.
     """
 
     name: str
@@ -107,6 +154,7 @@ class Recipe:
     epochs: int
     batch_size: int
     play: Callable[[Recipe, Options], Result]
+    measure: Measure = ACCURACY
 
     def run(self, options: Options | None = None) -> Result:
         """Check that the results can be written, run the experiment, and write its result."""
@@ -127,12 +175,19 @@ _RECIPES: dict[str, Recipe] = {}
 
 
 def recipe(
-    name: str, *, shows: str, data: str, expected: float, epochs: int, batch_size: int
+    name: str,
+    *,
+    shows: str,
+    data: str,
+    expected: float,
+    epochs: int,
+    batch_size: int,
+    measure: Measure = ACCURACY,
 ) -> Callable[[Callable[[Recipe, Options], Result]], Recipe]:
     """Register the decorated function as the recipe `name`; the fields are those of :class:`Recipe`."""
 
     def register(play: Callable[[Recipe, Options], Result]) -> Recipe:
-        _RECIPES[name] = Recipe(name, shows, data, expected, epochs, batch_size, play)
+        _RECIPES[name] = Recipe(name, shows, data, expected, epochs, batch_size, play, measure)
         return _RECIPES[name]
 
     return register

@@ -11,8 +11,9 @@ import numpy as np
 
 from pynn import viz
 from pynn.recipes.files import write_whole
+from pynn.recipes.registry import Options
 
-__all__ = ["check_drawing", "write"]
+__all__ = ["check_drawing", "write", "write_pictures"]
 
 WORST = 24
 
@@ -53,6 +54,16 @@ def write(
     for name, draw in drawn.items():
         draw(folder / name)
     return ["weights.safetensors", "history.csv", *drawn]
+
+
+def write_pictures(options: Options, pictures: Mapping[str, Callable[[Path], Any]]) -> None:
+    """Draw pictures, by file name, into the folder ``--out`` if it is wanted, and say so."""
+    if options.out is None:
+        return
+    for name, draw in pictures.items():
+        draw(options.out / name)
+    if not options.quiet:
+        print(f"wrote to {options.out}: {', '.join(pictures)}")
 
 
 def named_weights(model: Any) -> dict[str, np.ndarray]:

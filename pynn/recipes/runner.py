@@ -15,7 +15,7 @@ from pynn.recipes import report
 from pynn.recipes.files import check_file, check_folder, write_json
 from pynn.recipes.registry import Options, Recipe, Result
 
-__all__ = ["run", "train_classifier"]
+__all__ = ["conclude", "run", "timed_fit", "train_classifier"]
 
 Part = tuple[np.ndarray, np.ndarray]
 
@@ -92,33 +92,17 @@ def train_classifier(
     if not options.quiet:
         model.summary()
         print(f"\n{len(x):,} items to learn from, {len(xt):,} to be tested on")
-    start = time.perf_counter()
-    history = model.fit(
-        x,
-        y,
-        batch_size=options.batch_size,
-        epochs=options.epochs,
-        validation_data=test,
-        verbose=0 if options.quiet else 1,
-    )
-    seconds = time.perf_counter() - start
-    if not history.epoch:
-        raise KeyboardInterrupt
+    history, seconds = timed_fit(options, model, x, y, validation_data=test)
     scores = model.evaluate(xt, yt)
-    result = Result(
-        recipe=recipe.name,
-        test={name: float(scores[name]) for name in ("loss", "accuracy")},
-        expected=recipe.expected,
+    result = conclude(
+        recipe,
+        options,
+        {name: float(scores[name]) for name in ("loss", "accuracy")},
         epochs=len(history.epoch),
-        batch_size=options.batch_size or recipe.batch_size,
-        train_seconds=round(seconds, 3),
+        seconds=seconds,
         parameters=model.count_parameters(),
-        seed=options.seed,
-        threads=pynn.get_num_threads(),
-        version=pynn.__version__,
-        details=dict(details or {}),
+        details=details,
     )
-    print(_sentence(recipe, result, options.quiet))
     if options.out is not None:
         written = report.write(options.out, model, history, xt, yt, pictures or {})
         if not options.quiet:
@@ -128,17 +112,94 @@ def train_classifier(
     return result
 
 
+def timed_fit(options: Options, model: Any, x: Any, y: Any = None, **fit: Any) -> tuple[Any, float]:
+    """Fit a compiled model as the options say; return its history and the seconds that it took.
+
+    Parameters
+    ----------
+    options : Options
+        Complete: `epochs`, `batch_size` and `quiet` count.
+    model : Model
+    x, y
+        As for ``fit``.
+    **fit
+        More for ``fit``.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If Ctrl-C ended the training before its first epoch was over; later the history says ``interrupted``.
+    """
+    settings = {"batch_size": options.batch_size, "epochs": options.epochs, "verbose": 0 if options.quiet else 1}
+    start = time.perf_counter()
+    history = model.fit(x, y, **{**settings, **fit})
+    seconds = time.perf_counter() - start
+    if not history.epoch:
+        raise KeyboardInterrupt
+    return history, seconds
+
+
+def conclude(
+    recipe: Recipe,
+    options: Options,
+    test: Mapping[str, float],
+    *,
+    epochs: int,
+    seconds: float,
+    parameters: int = 0,
+    details: Mapping[str, Any] | None = None,
+) -> Result:
+    """Return the result of a run, and print its figure beside the expected one.
+
+    Parameters
+    ----------
+    recipe, options : Recipe, Options
+        What was run and how, complete.
+    test : dict of str to float
+        The figures, that of the recipe's measure among them.
+    epochs : int
+        Passes over the data that were made.
+    seconds : float
+        What the training took.
+    parameters : int, default 0
+        Numbers that were learnt.
+    details : dict, optional
+        More for the result.
+    """
+    result = Result(
+        recipe=recipe.name,
+        test={name: float(value) for name, value in test.items()},
+        expected=recipe.expected,
+        epochs=epochs,
+        batch_size=options.batch_size or recipe.batch_size,
+        train_seconds=round(seconds, 3),
+        parameters=parameters,
+        seed=options.seed,
+        threads=pynn.get_num_threads(),
+        version=pynn.__version__,
+        details=dict(details or {}),
+    )
+    print(_sentence(recipe, result, options.quiet))
+    return result
+
+
 def _sentence(recipe: Recipe, result: Result, short: bool) -> str:
-    expected = f"expected {recipe.expected:.1%}"
+    measure = recipe.measure
+    expected = f"expected {measure.text(recipe.expected)}"
     if result.epochs != recipe.epochs:
         expected += f" after {recipe.epochs} epochs"
-    accuracy, loss = f"{result.test['accuracy']:.2%}", f"{result.test['loss']:.4f}"
+    figures = {measure.name: measure.text(result.test[measure.key])}
+    if "loss" in result.test and measure.key != "loss":
+        figures["test loss"] = f"{result.test['loss']:.4f}"
     plural = "s" if result.epochs > 1 else ""
     work = f"{result.epochs} epoch{plural} in {result.train_seconds:.2f} s"
     if short:
-        return f"{recipe.name}: test accuracy {accuracy} ({expected}), test loss {loss}, {work}"
-    return (
-        f"\ntest accuracy  {accuracy}   {expected}\n"
-        f"test loss      {loss}\n"
-        f"training       {work}, threads {result.threads}, seed {result.seed}, {result.parameters:,} parameters"
-    )
+        shown = [f"{name} {value}" for name, value in figures.items()]
+        shown[0] += f" ({expected})"
+        return f"{recipe.name}: {', '.join(shown)}, {work}"
+    width = max(len("training"), *map(len, figures)) + 2
+    lines = [f"{name:{width}}{value}" for name, value in figures.items()]
+    lines[0] += f"   {expected}"
+    made = f", {result.parameters:,} parameters" if result.parameters else ""
+    lines.append(f"{'training':{width}}{work}, threads {result.threads}, seed {result.seed}{made}")
+    return "\n" + "\n".join(lines)
