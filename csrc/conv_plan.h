@@ -23,9 +23,9 @@ typedef struct pn_conv {
     int act;
     i64 cg, og;           /* channels of one group */
     i64 eh, ew;           /* extent of the dilated kernel */
-    int padded;           /* x must be copied into padded bands */
-    i64 xw;               /* columns of a band of x */
-    i64 fq, dq;           /* neighbouring pixels of y, of dx that one row of a product computes */
+    i64 xw, xc;           /* columns and channels of a band of x */
+    int copied;           /* such a band is a copy: padded, or with every channel as often as it has outputs */
+    i64 fq, dq;           /* neighbouring pixels of y, of dx that one row of a product computes (of y also for dw) */
 } pn_conv;
 
 /* Few channels leave most lanes of a vector idle. Then q neighbouring pixels are computed as one with q times the
@@ -43,6 +43,9 @@ static inline i64 pn_conv_wide(i64 channels, i64 pixels, i64 kw, i64 step) {
     return best;
 }
 
+/* Depthwise: one input channel per group, so that channels are lanes. */
+static inline int pn_conv_depthwise(const pn_conv *v) { return v->cg == 1 && v->c > 1; }
+
 /* dim: n h w c kh kw o sh sw dh dw groups pt pl oh ow act */
 static inline void pn_conv_read(pn_conv *v, const i64 *dim) {
     v->n = dim[0], v->h = dim[1], v->w = dim[2], v->c = dim[3];
@@ -52,8 +55,10 @@ static inline void pn_conv_read(pn_conv *v, const i64 *dim) {
     v->act = (int)dim[16];
     v->cg = v->c / v->groups, v->og = v->o / v->groups;
     v->eh = (v->kh - 1) * v->dh + 1, v->ew = (v->kw - 1) * v->dw + 1;
-    v->padded = v->pt || v->pl || (v->oh - 1) * v->sh + v->eh > v->h || (v->ow - 1) * v->sw + v->ew > v->w;
-    v->xw = v->padded ? (v->ow - 1) * v->sw + v->ew : v->w;
+    v->xc = pn_conv_depthwise(v) ? v->o : v->c;
+    v->copied = v->pt || v->pl || v->xc > v->c;
+    if ((v->oh - 1) * v->sh + v->eh > v->h || (v->ow - 1) * v->sw + v->ew > v->w) v->copied = 1;
+    v->xw = v->copied ? (v->ow - 1) * v->sw + v->ew : v->w;
     v->fq = v->groups == 1 && v->dw == 1 ? pn_conv_wide(v->o, v->ow, v->kw, v->sw) : 1;
     v->dq = v->groups == 1 && v->dw == 1 && v->sw == 1 ? pn_conv_wide(v->c, v->w, v->kw, 1) : 1;
 }
@@ -63,8 +68,6 @@ static inline i64 pn_conv_max(i64 a, i64 b) { return a > b ? a : b; }
 static inline i64 pn_conv_floor(i64 a, i64 b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
 static inline i64 pn_conv_ceil(i64 a, i64 b) { return -pn_conv_floor(-a, b); }
 static inline i64 pn_conv_round(i64 n) { return (n + 15) & ~(i64)15; }
-/* Depthwise: one input and one output channel per group, so that channels are lanes. */
-static inline int pn_conv_depthwise(const pn_conv *v) { return v->cg == 1 && v->og == 1 && v->c > 1; }
 /* Rows of a band of x that hold `rows` output rows. */
 static inline i64 pn_conv_xrows(const pn_conv *v, i64 rows) { return (rows - 1) * v->sh + v->eh; }
 
@@ -87,7 +90,7 @@ static inline void pn_conv_cut(pn_conv_units *u, const pn_conv *v, i64 rows, i64
 /* Forward: bands small enough for the cache, and enough of them for many threads when there are few images. */
 static inline void pn_conv_fwd_units(pn_conv_units *u, const pn_conv *v) {
     i64 rows = v->oh;
-    const i64 line = v->xw * v->c;
+    const i64 line = v->xw * v->xc;
     if (v->n < PN_CONV_GROUPS) rows = v->oh * pn_conv_max(v->n, 1) / PN_CONV_GROUPS + 1;
     if (pn_conv_xrows(v, rows) * line > PN_CONV_BAND)
         rows = pn_conv_min(rows, (PN_CONV_BAND / pn_conv_max(line, 1) - v->eh) / v->sh + 1);
@@ -118,7 +121,7 @@ static inline void pn_conv_zone_of(pn_conv_zone *z, const pn_conv *v, const pn_c
 }
 
 static inline void pn_conv_bwd_units(pn_conv_units *u, const pn_conv *v) {
-    const i64 area = pn_conv_max(v->oh * v->ow, 1), line = v->xw * v->c * v->sh + (v->ow + v->ew) * v->o;
+    const i64 area = pn_conv_max(v->oh * v->ow, 1), line = v->xw * v->xc * v->sh + (v->ow + v->ew) * v->o;
     i64 rows = v->oh, images = pn_conv_max(1, PN_CONV_PIXELS / area);
     if (line * v->oh > 4 * PN_CONV_BAND) rows = 4 * PN_CONV_BAND / line;
     if (v->n * v->oh < 4 * rows) rows = v->n * v->oh / 4;
@@ -126,9 +129,13 @@ static inline void pn_conv_bwd_units(pn_conv_units *u, const pn_conv *v) {
     pn_conv_cut(u, v, rows, images);
 }
 
+/* Rows of dw that lie side by side, for fq pixels of y at once; elements of dw that way. */
+static inline i64 pn_conv_dw_columns(const pn_conv *v) { return v->kw + (v->fq - 1) * v->sw; }
+static inline i64 pn_conv_dw_size(const pn_conv *v) { return v->kh * pn_conv_dw_columns(v) * v->cg * v->fq * v->o; }
+
 /* Partial sums of dw and db, each over consecutive units. */
 static inline i64 pn_conv_groups(const pn_conv *v, const pn_conv_units *u) {
-    const i64 size = v->kh * v->kw * v->cg * v->o + v->o;
+    const i64 size = pn_conv_dw_size(v) + v->o;
     i64 most = PN_CONV_GROUPS; /* a power of two, which two or four threads share evenly */
     while (most > 2 && most * size > PN_CONV_PARTS) most /= 2;
     return pn_conv_max(1, pn_conv_min(most, u->count));
@@ -148,31 +155,32 @@ static inline void pn_conv_fwd_room(pn_conv_fwd_scratch *s, const pn_conv *v, co
     const i64 terms = v->kh * (v->kw + (v->fq - 1) * v->sw) * v->cg;
     s->weights = pn_conv_depthwise(v) ? 0 : v->groups * terms * pn_conv_round(v->fq * v->og);
     s->bias = pn_conv_round(v->fq * v->o);
-    s->band = v->padded ? pn_conv_round(u->images * pn_conv_xrows(v, u->rows) * v->xw * v->c) : 0;
+    s->band = v->copied ? pn_conv_round(u->images * pn_conv_xrows(v, u->rows) * v->xw * v->xc) : 0;
 }
 
 typedef struct pn_conv_bwd_scratch {
     i64 weights, parts;   /* packed weights; partial dw and db */
     i64 part;             /* of one group */
-    i64 x_band, z_band, z_panels; /* per thread */
+    i64 x_band, z_band, z_panels, dx_row; /* per thread */
 } pn_conv_bwd_scratch;
 
 static inline void pn_conv_bwd_room(pn_conv_bwd_scratch *s, const pn_conv *v, const pn_conv_units *u, int dx, int dw,
                                     int db) {
     const i64 terms = v->kh * (v->kw + v->dq - 1) * v->og;
     s->weights = dx && !pn_conv_depthwise(v) ? v->groups * terms * pn_conv_round(v->dq * v->cg) : 0;
-    s->part = dw || db ? pn_conv_round(v->kh * v->kw * v->cg * v->o) + pn_conv_round(v->o) : 0;
+    s->part = dw || db ? pn_conv_round(pn_conv_dw_size(v)) + pn_conv_round(v->o) : 0;
     s->parts = pn_conv_groups(v, u) * s->part;
-    s->x_band = dw && v->padded ? pn_conv_round(u->images * pn_conv_xrows(v, u->rows) * v->xw * v->c) : 0;
-    s->z_band = 0;
-    for (i64 b = 0; b < u->bands; b++) {
+    s->x_band = dw && v->copied ? pn_conv_round(u->images * pn_conv_xrows(v, u->rows) * v->xw * v->xc) : 0;
+    s->z_band = dx ? 0 : pn_conv_round(u->images * pn_conv_block_rows(v, u) * v->ow * v->o);
+    for (i64 b = 0; dx && b < u->bands; b++) {
         pn_conv_zone z;
         pn_conv_zone_of(&z, v, u, b, dx);
         s->z_band = pn_conv_max(s->z_band, pn_conv_round(u->images * (z.z1 - z.z0) * (z.c1 - z.c0) * v->o));
     }
-    s->z_panels = dw && !pn_conv_depthwise(v)
-                      ? pn_conv_round(u->images * pn_conv_block_rows(v, u) * v->ow * pn_conv_round(v->og))
-                      : 0;
+    s->z_panels = 0;
+    if (dw && !pn_conv_depthwise(v))
+        s->z_panels = u->images * pn_conv_block_rows(v, u) * v->ow / v->fq * pn_conv_round(v->fq * v->og);
+    s->dx_row = dx && v->xc > v->c ? pn_conv_round(v->w * v->o) : 0;
 }
 
 /* Bytes of scratch of conv2d_fwd for at most nth threads. */
@@ -194,7 +202,7 @@ static inline i64 pn_conv_bwd_bytes(const i64 *dim, i64 itemsize, int nth, int d
     pn_conv_read(&v, dim);
     pn_conv_bwd_units(&u, &v);
     pn_conv_bwd_room(&s, &v, &u, dx, dw, db);
-    return (s.weights + s.parts + nth * (s.x_band + s.z_band + s.z_panels)) * itemsize;
+    return (s.weights + s.parts + nth * (s.x_band + s.z_band + s.z_panels + s.dx_row)) * itemsize;
 }
 
 #endif

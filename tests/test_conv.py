@@ -1,13 +1,14 @@
 """Convolution and pooling against PyTorch and scipy, layers, and what goes wrong."""
 
+import inspect
 import itertools
 
 import numpy as np
 import pytest
 
 import pynn
-from pynn import nn, ops, testing
-from pynn.ops.conv import Window, resolve_padding, same_padding
+from pynn import nn, ops, program, testing
+from pynn.ops.window import Window, resolve_padding, same_padding
 
 GRID = [
     # n, h, w, c, kernel, outputs, strides, padding (rows, columns), dilation, groups
@@ -23,6 +24,11 @@ GRID = [
     (2, 8, 8, 17, (5, 5), 33, (1, 1), (2, 2), (1, 1), 1),
     (2, 4, 5, 3, (4, 5), 7, (1, 1), (0, 0), (1, 1), 1),
     (1, 20, 11, 1, (5, 1), 70, (2, 2), (0, 0), (1, 1), 1),
+    (5, 12, 12, 1, (5, 5), 6, (1, 1), (2, 2), (1, 1), 1),  # few outputs: several pixels share a row of a product
+    (3, 9, 17, 3, (3, 3), 3, (2, 2), (1, 1), (1, 1), 1),
+    (3, 6, 5, 4, (3, 3), 8, (1, 1), (1, 1), (1, 1), 4),  # depthwise with several outputs for a channel
+    (2, 9, 8, 5, (3, 2), 15, (2, 1), (1, 0), (1, 1), 5),
+    (2, 9, 11, 2, (2, 3), 34, (1, 2), (1, 3), (2, 1), 2),
 ]
 
 
@@ -112,6 +118,21 @@ def test_max_pool_lets_nan_through_and_takes_the_first_of_equals():
     assert given.grad.numpy()[0, :, :, 0].tolist() == [[0, 0, 1, 0], [1, 0, 0, 0]]
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 5, 6, 16, 17])
+@pytest.mark.parametrize(("kernel", "strides", "padding"), [(2, 2, 0), (2, 2, 1), (3, 2, 0), (3, 2, 1), (2, 1, 0)])
+def test_max_pool_of_few_channels_treats_ties_and_nan_like_that_of_many(channels, kernel, strides, padding, rng):
+    x = rng.integers(0, 3, (3, 7, 41, channels)).astype("float64")
+    x[rng.random(x.shape) < 0.05] = np.nan
+    results = []
+    for dtype in ("float32", "float64"):  # plain C computes float64, one channel at a time
+        given = pynn.tensor(x.astype(dtype), requires_grad=True)
+        y = ops.max_pool2d(given, kernel, strides, padding)
+        y.backward(np.arange(1.0, y.size + 1).reshape(y.shape).astype(dtype))
+        results.append((y.numpy(), given.grad.numpy()))
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b.astype("float32"))
+
+
 def test_same_padding_puts_the_odd_pixel_after():
     assert same_padding(5, 2, 1) == (0, 1)
     assert same_padding(7, 3, 2) == (1, 1)
@@ -120,6 +141,40 @@ def test_same_padding_puts_the_odd_pixel_after():
     for size, stride in itertools.product(range(1, 9), range(1, 4)):
         x = np.ones((1, size, size, 1), "float32")
         assert ops.conv2d(x, np.ones((3, 3, 1, 1), "float32"), None, stride, "same").shape[1] == -(-size // stride)
+
+
+@pytest.mark.parametrize(("kernel", "ops_run"), [(1, ["dense"]), (6, ["dense"]), (3, ["conv2d"])])
+def test_convolutions_that_are_products_are_computed_as_products(kernel, ops_run, rng):
+    x, w = (pynn.tensor(rng.standard_normal(s)) for s in ((2, 6, 6, 3), (kernel, kernel, 3, 4)))
+    with program.record() as recorder:
+        ops.conv2d(x, w)
+    assert [instr.card.name for instr in recorder.instrs if instr.card.kernel] == ops_run
+
+
+def test_scratch_memory_does_not_grow_with_the_batch():
+    def scratch(n):
+        x, w = np.ones((n, 16, 16, 8), "float32"), np.ones((3, 3, 8, 16), "float32")
+        x, w = pynn.tensor(x, requires_grad=True), pynn.tensor(w, requires_grad=True)
+        with program.record() as recorder:
+            ops.conv2d(x, w, padding="same", activation="tanh").sum().backward()
+        return [i.scratch_bytes for i in recorder.instrs if i.card.name.startswith("conv2d")]
+
+    most = scratch(512)
+    assert len(most) == 2
+    assert most == scratch(64)
+    assert max(most) < 512 * 16 * 16 * 8 * 4 / 4  # a quarter of the batch, and patches would be nine times the batch
+
+
+def test_convolutional_layers_show_all_they_take():
+    for layer in (nn.Conv1D, nn.Conv2D, nn.Conv2DTranspose, nn.LocallyConnected2D):
+        assert {"use_bias", "kernel_initializer", "kernel_constraint", "name", "seed"} <= set(
+            inspect.signature(layer).parameters
+        )
+    assert "kernel_initializer" not in inspect.signature(nn.DepthwiseConv2D).parameters
+    with pytest.raises(TypeError, match="kernel_initialiser"):
+        nn.Conv2D(4, 3, kernel_initialiser="zeros")
+    with pytest.raises(TypeError, match="kernel_initializer"):
+        nn.DepthwiseConv2D(3, kernel_initializer="zeros")
 
 
 def test_second_derivative_of_a_convolution(rng):
@@ -131,6 +186,18 @@ def test_second_derivative_of_a_convolution(rng):
         return (y * y * y).sum()
 
     x = rng.standard_normal((1, 4, 4, 2))
+    v = rng.standard_normal(x.shape)
+    testing.gradcheck(lambda x: (pynn.grad(loss)(x) * v).sum(), [x])
+
+
+def test_second_derivative_of_unshared_kernels(rng):
+    w, b = rng.standard_normal((6, 8, 3)), rng.standard_normal((3, 2, 3))
+
+    def loss(x):
+        y = ops.locally_connected2d(x, w, b, 2, (1, 2), (1, 0))
+        return (y * y * y).sum()
+
+    x = rng.standard_normal((2, 2, 4, 2))
     v = rng.standard_normal(x.shape)
     testing.gradcheck(lambda x: (pynn.grad(loss)(x) * v).sum(), [x])
 
@@ -248,8 +315,13 @@ ERRORS = [
     (lambda x: nn.MaxPool2D(2)(x[..., 0].copy()), ValueError, r"\[max_pool2d\].*x\[\.\.\., None\]"),
     (lambda x: nn.Cropping2D(3)(x), ValueError, r"\[crop2d\].*larger than the cropping"),
     (lambda x: nn.Conv1D(4, 3)(x), ValueError, r"\[conv1d\].*\[N, T, C\]"),
+    (lambda x: nn.LocallyConnected2D(4, 9)(x), ValueError, r"\[locally_connected2d\] the kernel does not fit"),
     (lambda x: nn.UpSampling2D(2, "cubic"), ValueError, r"'nearest' or 'bilinear'"),
     (lambda x: nn.Conv2DTranspose(4, 3, 2, output_padding=2), ValueError, r"below the strides"),
+    (lambda x: nn.Conv2DTranspose(4, 1, padding=3)(x), ValueError, r"\[conv2d_transpose\] the output would be empty"),
+    (lambda x: nn.MaxPool2D(2, 0), ValueError, r"\[max_pool2d\].*strides.*positive.*strides=0"),
+    (lambda x: nn.MaxPool2D(2, padding=-1), ValueError, r"\[max_pool2d\] expected padding of at least 0"),
+    (lambda x: nn.ZeroPadding2D(-1), ValueError, r"\[zero_padding2d\] expected padding of at least 0"),
 ]
 
 

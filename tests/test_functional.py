@@ -1,4 +1,4 @@
-"""Networks with branches: calls of layers on symbols, merging layers, and receptive fields in summaries."""
+"""Networks with branches: calls of layers on symbols."""
 
 import io
 
@@ -68,14 +68,6 @@ def summary(model, *args):
     out = io.StringIO()
     model.summary(*args, file=out)
     return out.getvalue()
-
-
-def fields(text):
-    """Return the receptive fields of a summary's rows by name."""
-    lines = text.splitlines()
-    start = lines[0].index("receptive field")
-    rows = (line for line in lines[1:] if not line.startswith("-") and " (N, " in line)
-    return {line.split()[0]: line[start : start + len("receptive field")].strip() for line in rows}
 
 
 # The same numbers as other ways to write a network
@@ -314,64 +306,6 @@ def test_softmax_at_the_end_belongs_to_the_loss():
     np.testing.assert_allclose(model.predict(IMAGES).sum(1), 1, rtol=1e-5)
 
 
-# Merging layers
-
-MERGES = {
-    "concatenate": (nn.Concatenate, [(2, 3, 4), (2, 3, 5)], lambda a, b: np.concatenate([a, b], -1)),
-    "concatenate axis 1": (lambda: nn.Concatenate(1), [(2, 3, 4), (2, 5, 4)], lambda a, b: np.concatenate([a, b], 1)),
-    "concatenate three": (nn.Concatenate, [(2, 3), (2, 1), (2, 4)], lambda *xs: np.concatenate(xs, -1)),
-    "add": (nn.Add, [(2, 3), (2, 3)], lambda a, b: a + b),
-    "add three": (nn.Add, [(2, 3), (2, 3), (2, 3)], lambda a, b, c: a + b + c),
-    "multiply": (nn.Multiply, [(2, 3), (2, 3)], lambda a, b: a * b),
-    "multiply by gates": (nn.Multiply, [(2, 4, 4, 3), (2, 1, 1, 3)], lambda a, b: a * b),
-}
-
-
-@pytest.mark.parametrize("as_list", [True, False])
-@pytest.mark.parametrize("name", MERGES)
-def test_merge(name, as_list, rng):
-    make, shapes, reference = MERGES[name]
-    xs = [rng.standard_normal(s).astype("float32") for s in shapes]
-    y = make()(xs) if as_list else make()(*xs)
-    np.testing.assert_array_equal(y.numpy(), reference(*xs))
-
-
-@pytest.mark.parametrize("name", MERGES)
-def test_merge_has_gradients(name, rng):
-    make, shapes, _ = MERGES[name]
-    xs = [pynn.tensor(rng.standard_normal(s), requires_grad=True) for s in shapes]
-    layer = make()
-    cotangent = rng.standard_normal(layer(xs).shape)
-    ops.sum(layer(xs) * pynn.tensor(cotangent)).backward()
-    step = 1e-6
-    for i, x in enumerate(xs):
-        moved = [t.numpy() for t in xs]
-        moved[i] = moved[i] + step
-        change = ((layer(*map(pynn.tensor, moved)).numpy() - layer(xs).numpy()) * cotangent).sum() / step
-        np.testing.assert_allclose(x.grad.numpy().sum(), change, rtol=1e-4, atol=1e-6)
-
-
-BAD_MERGES = [
-    (lambda: nn.Concatenate(0), ValueError, r"\[concatenate\] expected axis.*Received: axis=0"),
-    (lambda: nn.Concatenate(1.5), ValueError, r"axis=1\.5"),
-    (lambda: nn.Concatenate()([A]), ValueError, r"(?s)\[concatenate\] expected at least two.*Received: 1.*help:"),
-    (lambda: nn.Add()([]), ValueError, r"\[add\] expected at least two inputs. Received: 0"),
-    (lambda: nn.Add()(A), ValueError, r"\[add\] expected at least two inputs. Received: 1"),
-    (lambda: nn.Add()(A, B), ShapeError, r"\[add\] expected inputs of one shape.*\(9, 4\), \(9, 5\)"),
-    (lambda: nn.Multiply()(A, A[None].copy()), ShapeError, r"\[multiply\] expected inputs of one shape"),
-    (lambda: nn.Concatenate(2)([A, B]), ShapeError, r"\[concatenate\] expected inputs that have axis 2"),
-    (lambda: nn.Concatenate(1)([A, B[:4].copy()]), ShapeError, r"sizes agree on all axes but 1.*\(9, 4\), \(4, 5\)"),
-    (lambda: nn.Concatenate()([A, A[None].copy()]), ShapeError, r"sizes agree on all axes"),
-]
-
-
-@pytest.mark.parametrize("case", range(len(BAD_MERGES)))
-def test_bad_merge_is_refused(case):
-    make, error, message = BAD_MERGES[case]
-    with pytest.raises(error, match=message):
-        make()
-
-
 # What is refused
 
 
@@ -448,114 +382,6 @@ def test_layer_with_several_results_is_refused():
     model = nn.Model(x, nn.Dense(1)(Two()(x)))
     with pytest.raises(TypeError, match=r"layers that return one tensor. Received: tuple from layer 'two'"):
         model.build()
-
-
-# Receptive fields
-
-
-def test_receptive_fields_of_lenet5():
-    model = nn.Sequential(
-        [
-            nn.Input((32, 32, 1)),
-            nn.Conv2D(6, 5, activation="tanh"),
-            nn.BatchNormalization(),
-            nn.AvgPool2D(2),
-            nn.Dropout(0.1),
-            nn.Conv2D(16, 5, activation="tanh"),
-            nn.AvgPool2D(2),
-            nn.Conv2D(120, 5, activation="tanh"),
-            nn.Flatten(),
-            nn.Dense(10),
-        ]
-    )
-    text = summary(model)
-    assert text.splitlines()[0].split() == ["layer", "output", "receptive", "field", "parameters", "bytes", "flops"]
-    assert fields(text) == {
-        "input": "1 x 1",
-        "conv2d": "5 x 5",
-        "batchnormalization": "5 x 5",
-        "avgpool2d": "6 x 6",
-        "dropout": "6 x 6",
-        "conv2d_1": "14 x 14",
-        "avgpool2d_1": "16 x 16",
-        "conv2d_2": "32 x 32",
-        "flatten": "",
-        "dense": "",
-    }
-
-
-def test_receptive_fields_of_strides_dilation_and_oblong_windows():
-    model = nn.Sequential(
-        [
-            nn.Input((40, 40, 2)),
-            nn.Conv2D(4, (3, 1), strides=(2, 1)),
-            nn.Conv2D(4, 3, dilation_rate=2),
-            nn.MaxPool2D(3, strides=2),
-            nn.DepthwiseConv2D(3),
-            nn.Conv2D(2, 1),
-        ]
-    )
-    # rows 3 (jump 2), +4*2 = 11, +2*2 = 15 (jump 4), +2*4 = 23; columns 1 (jump 1), +4 = 5, +2 = 7 (jump 2), +4 = 11
-    assert list(fields(summary(model)).values()) == ["1 x 1", "3 x 1", "11 x 5", "15 x 7", "23 x 11", "23 x 11"]
-
-
-def test_receptive_field_of_branches_is_the_largest():
-    found = fields(summary(branches()))
-    assert found["conv2d"] == "5 x 5"
-    assert found["maxpool2d"] == "6 x 6"
-    assert found["conv2d_1"] == "3 x 3"
-    assert found["avgpool2d"] == "4 x 4"
-    assert found["concatenate"] == "6 x 6"
-    assert fields(summary(Branches(), (8, 8, 2)))["concatenate"] == "6 x 6"
-    blocks = fields(summary(residual()))
-    assert (blocks["conv2d"], blocks["add"], blocks["add_1"]) == ("3 x 3", "7 x 7", "11 x 11")
-
-
-def test_receptive_fields_in_modules_go_through_ops():
-    class Gate(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.one, self.two = nn.Conv2D(2, 3, padding="same"), nn.Conv2D(2, 5, padding="same")
-            self.all = nn.GlobalAvgPool(keepdims=True)
-            self.times = nn.Multiply()
-
-        def forward(self, x):
-            y = self.two(ops.relu(self.one(x)) + x)
-            return self.times(y, self.all(y))
-
-    model = Gate()
-    text = summary(model, (8, 8, 2))
-    rows = text.splitlines()
-    start = rows[0].index("receptive field")
-    assert [row[start : start + 15].strip() for row in rows[2:6]] == ["3 x 3", "7 x 7", "all", "all"]
-
-
-def test_summary_of_several_inputs():
-    class Sum(nn.Module):
-        def forward(self, a, b):
-            return ops.sum(a, -1) + ops.sum(b, -1)
-
-    lines = summary(two_inputs()).splitlines()
-    assert [line.split()[:3] for line in lines[2:4]] == [["input", "(N,", "4)"], ["input_1", "(N,", "5)"]]
-    assert "receptive" not in lines[0]
-    assert "0 parameters" in summary(Sum(), [(4,), (5,)])
-
-
-def test_summary_does_not_guess_the_size_of_images():
-    for layers in ([nn.Conv2D(4, 3), nn.Flatten(), nn.Dense(2)], [nn.MaxPool2D(2), nn.Flatten(), nn.Dense(2)]):
-        model = nn.Sequential(layers)
-        model(IMAGES)
-        with pytest.raises(RuntimeError, match=r"\[summary\] the input's shape is not known. help:.*input_shape"):
-            model.summary()
-        assert "(N, 2)" in summary(model, (8, 8, 2))
-
-
-def test_summary_leaves_a_convolutional_model_as_it_was():
-    model = residual()
-    before = model.get_weights()
-    summary(model)
-    assert same(model.get_weights(), before)
-    assert all(w.grad is None for w in model.parameters())
 
 
 def test_a_nested_sequential_has_weights_of_its_own():

@@ -119,7 +119,7 @@ static void block_col_sum(void *out, const void *x, i64 rows, i64 cols, int nth)
 
 #define PN_OPS_INIT \
     {(int)sizeof(real), block_gemm, block_act_grad, block_col_sum, VW, pn_for, block_pack, block_product, \
-     block_rnn_step, block_peep_grad, block_mul, block_expand_mask}
+     block_rnn_step, block_peep_grad, block_mul, block_expand_mask, block_word_grads, block_add_rows}
 
 static int matmul(const pn_instr *I) {
     i64 m = I->dim[1], n = I->dim[2], k = I->dim[3];

@@ -1,4 +1,4 @@
-/* Normalization.
+/* Normalization of channels.
  *
  * Of channels: x [A, P, C] with C = G * K, statistics of the P * K values of each (a, g):
  *   y = (x - mean[a,g]) / sqrt(var[a,g] + eps) * gamma[c] + beta[c]                              norm_fwd
@@ -11,17 +11,7 @@
  *   dim A P C G, par eps. Statistics are taken chunk by chunk, twice over a chunk in the cache, and joined in order in
  *   double precision (Chan's formula): one pass over memory, no cancellation. Parallel over chunks of rows.
  *   Scratch: two numbers per chunk and channel, and four per sample and channel (norm_scratch in pynn/ops/norm.py).
- *
- * Of rows: x [R, C]
- *   y = (x - mean[r]) / sqrt(var[r] + eps) * gamma[c] + beta[c]                                  layer_norm_fwd
- *     OUT y, mean, rstd [R]; IN x, gamma, beta [C] or NULL. dim R C, par eps. Parallel over rows.
- *   dx, dgamma, dbeta as above                                                                   layer_norm_bwd
- *     OUT dx, dgamma, dbeta; IN dy, x, mean, rstd, gamma. Scratch: NORM_PARTS partial dgamma and dbeta.
- *
- * Across channels (Krizhevsky et al. 2012): x [R, C]
- *   y[c] = x[c] d[c]^-b,  d[c] = k + a sum over |j - c| <= radius of x[j]^2                      lrn_fwd, lrn_bwd
- *     OUT y; IN x. OUT dx; IN dy, x. dim R C radius, par k a b. Scratch: two rows per thread. Parallel over rows.
- * Outputs alias nothing, but dx may be dy in norm_bwd and layer_norm_bwd.
+ * Outputs alias nothing, but dx may be dy in norm_bwd.
  */
 enum { NORM_CHUNK = 8192, NORM_PARTS = 16 };
 
@@ -217,7 +207,8 @@ static void norm_bwd_sums(void *ctx, i64 lo, i64 hi, int ith) {
         real *part = j->parts + k * 2 * j->C;
         i64 c = 0;
         for (; c + 4 * VW <= j->C; c += 4 * VW) {
-            const vec m[4] = {vload(line + c), vload(line + c + VW), vload(line + c + 2 * VW), vload(line + c + 3 * VW)};
+            const real *at4 = line + c;
+            const vec m[4] = {vload(at4), vload(at4 + VW), vload(at4 + 2 * VW), vload(at4 + 3 * VW)};
 #define NORM_DY4(r, v) vload(dy + (r) * j->C + c + (v) * VW)
             vec s[4] = {vset(0), vset(0), vset(0), vset(0)}, p[4] = {vset(0), vset(0), vset(0), vset(0)};
             for (i64 r = 0; r < rows; r++)
@@ -298,171 +289,5 @@ static int norm_bwd(const pn_instr *I) {
         }
     }
     if (j.y) pn_for(j.A * j.chunks, 1, cost, I->nth, norm_bwd_dx, &j);
-    return PN_OK;
-}
-
-/* Rows. Sums of a row run in VW lanes, in order. */
-static real norm_row_sum(const real *x, i64 n) {
-    vec s = vset(0), t = s;
-    i64 c = 0;
-    for (; c + 2 * VW <= n; c += 2 * VW) {
-        s = vadd(s, vload(x + c));
-        t = vadd(t, vload(x + c + VW));
-    }
-    for (; c < n; c += VW) s = vadd(s, vloadn(x + c, norm_lanes(n - c)));
-    return vhsum(vadd(s, t));
-}
-
-static void layer_norm_rows(void *ctx, i64 lo, i64 hi, int ith) {
-    const pn_instr *I = (const pn_instr *)ctx;
-    const i64 C = I->dim[1];
-    const real *gamma = (const real *)I->arg[4], *beta = (const real *)I->arg[5];
-    (void)ith;
-    for (i64 r = lo; r < hi; r++) {
-        const real *x = (const real *)I->arg[3] + r * C;
-        real *y = (real *)I->arg[0] + r * C;
-        const real mean = norm_row_sum(x, C) / (real)C;
-        const vec m = vset(mean);
-        real means[VW];
-        vstore(means, m);
-        vec s = vset(0);
-        for (i64 c = 0; c < C; c += VW) {
-            const i64 n = norm_lanes(C - c);
-            const vec d = vsub(vloadn(x + c, n), vloadn(means, n)); /* lanes beyond n stay 0 */
-            s = vfma(d, d, s);
-        }
-        const real rstd = 1 / (real)sqrt((double)(vhsum(s) / (real)C) + I->par[0]);
-        const vec k = vset(rstd);
-        for (i64 c = 0; c < C; c += VW) {
-            const i64 n = norm_lanes(C - c);
-            vec v = vmul(vsub(vloadn(x + c, n), m), k);
-            if (gamma) v = vmul(v, vloadn(gamma + c, n));
-            if (beta) v = vadd(v, vloadn(beta + c, n));
-            vstoren(y + c, v, n);
-        }
-        ((real *)I->arg[1])[r] = mean;
-        ((real *)I->arg[2])[r] = rstd;
-    }
-}
-static int layer_norm_fwd(const pn_instr *I) {
-    const i64 C = I->dim[1];
-    pn_for(I->dim[0], NORM_CHUNK / (C + 1) + 1, 0.4 * (double)(I->dim[0] * C), I->nth, layer_norm_rows, (void *)I);
-    return PN_OK;
-}
-
-static void layer_norm_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
-    const pn_instr *I = (const pn_instr *)ctx;
-    const i64 R = I->dim[0], C = I->dim[1], parts = R < NORM_PARTS ? R : NORM_PARTS;
-    const real *gamma = (const real *)I->arg[7];
-    (void)ith;
-    for (i64 g = lo; g < hi; g++) {
-        real *dgamma = (real *)I->scratch + g * 2 * C, *dbeta = dgamma + C;
-        memset(dgamma, 0, (size_t)(2 * C) * sizeof(real));
-        for (i64 r = R * g / parts; r < R * (g + 1) / parts; r++) {
-            const real *dy = (const real *)I->arg[3] + r * C, *x = (const real *)I->arg[4] + r * C;
-            const vec m = vset(((const real *)I->arg[5])[r]), k = vset(((const real *)I->arg[6])[r]);
-            vec s1 = vset(0), s2 = s1;
-            for (i64 c = 0; c < C; c += VW) {
-                const i64 n = norm_lanes(C - c);
-                const vec d = vloadn(dy + c, n), hat = vmul(vsub(vloadn(x + c, n), m), k);
-                const vec dg = gamma ? vmul(d, vloadn(gamma + c, n)) : d;
-                s1 = vadd(s1, dg);
-                s2 = vfma(dg, hat, s2);
-                vstoren(dgamma + c, vfma(d, hat, vloadn(dgamma + c, n)), n);
-                vstoren(dbeta + c, vadd(d, vloadn(dbeta + c, n)), n);
-            }
-            if (!I->arg[0]) continue;
-            const vec m1 = vset(vhsum(s1) / (real)C), m2 = vset(vhsum(s2) / (real)C);
-            for (i64 c = 0; c < C; c += VW) {
-                const i64 n = norm_lanes(C - c);
-                const vec d = vloadn(dy + c, n), hat = vmul(vsub(vloadn(x + c, n), m), k);
-                const vec dg = gamma ? vmul(d, vloadn(gamma + c, n)) : d;
-                vstoren((real *)I->arg[0] + r * C + c, vmul(k, vsub(vsub(dg, m1), vmul(hat, m2))), n);
-            }
-        }
-    }
-}
-static int layer_norm_bwd(const pn_instr *I) {
-    const i64 R = I->dim[0], C = I->dim[1], parts = R < NORM_PARTS ? R : NORM_PARTS;
-    pn_for(parts, 1, 0.6 * (double)(R * C), I->nth, layer_norm_bwd_rows, (void *)I);
-    for (int k = 0; k < 2; k++) {
-        real *to = (real *)I->arg[1 + k];
-        if (!to) continue;
-        for (i64 c = 0; c < C; c++) {
-            real s = 0;
-            for (i64 g = 0; g < parts; g++) s += ((const real *)I->scratch)[(2 * g + k) * C + c];
-            to[c] = s;
-        }
-    }
-    return PN_OK;
-}
-
-/* Across channels. `line` has `radius` zeros on both sides of C values; returns the sum over a window at c. */
-static inline vec lrn_window(const real *line, i64 c, i64 radius) {
-    vec s = vset(0);
-    for (i64 k = 0; k <= 2 * radius; k++) s = vadd(s, vload(line + c + k));
-    return s;
-}
-static i64 lrn_room(i64 C, i64 radius) { return (C + 2 * radius + 2 * VW + 15) & ~(i64)15; }
-
-static void lrn_fwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
-    const pn_instr *I = (const pn_instr *)ctx;
-    const i64 C = I->dim[1], radius = I->dim[2], room = lrn_room(C, radius);
-    const vec k = vset((real)I->par[0]), a = vset((real)I->par[1]), b = vset((real)-I->par[2]);
-    real *squares = (real *)I->scratch + ith * 2 * room;
-    memset(squares, 0, (size_t)room * sizeof(real));
-    for (i64 r = lo; r < hi; r++) {
-        const real *x = (const real *)I->arg[1] + r * C;
-        real *y = (real *)I->arg[0] + r * C;
-        for (i64 c = 0; c < C; c += VW) {
-            const i64 n = norm_lanes(C - c);
-            const vec v = vloadn(x + c, n);
-            vstoren(squares + radius + c, vmul(v, v), n);
-        }
-        for (i64 c = 0; c < C; c += VW) {
-            const i64 n = norm_lanes(C - c);
-            const vec d = vfma(a, lrn_window(squares, c, radius), k);
-            vstoren(y + c, vmul(vloadn(x + c, n), vpow(d, b)), n);
-        }
-    }
-}
-
-/* dx = dy d^-b - 2 a b x sum over the window of dy x d^(-b-1). */
-static void lrn_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
-    const pn_instr *I = (const pn_instr *)ctx;
-    const i64 C = I->dim[1], radius = I->dim[2], room = lrn_room(C, radius);
-    const vec k = vset((real)I->par[0]), a = vset((real)I->par[1]), b = vset((real)-I->par[2]);
-    const vec twice = vset((real)(-2 * I->par[1] * I->par[2]));
-    real *squares = (real *)I->scratch + ith * 2 * room, *terms = squares + room;
-    memset(squares, 0, (size_t)(2 * room) * sizeof(real));
-    for (i64 r = lo; r < hi; r++) {
-        const real *dy = (const real *)I->arg[1] + r * C, *x = (const real *)I->arg[2] + r * C;
-        real *dx = (real *)I->arg[0] + r * C;
-        for (i64 c = 0; c < C; c += VW) {
-            const i64 n = norm_lanes(C - c);
-            const vec v = vloadn(x + c, n);
-            vstoren(squares + radius + c, vmul(v, v), n);
-        }
-        for (i64 c = 0; c < C; c += VW) {
-            const i64 n = norm_lanes(C - c);
-            const vec d = vfma(a, lrn_window(squares, c, radius), k), p = vmul(vloadn(dy + c, n), vpow(d, b));
-            vstoren(terms + radius + c, vdiv(vmul(p, vloadn(x + c, n)), d), n);
-            vstoren(dx + c, p, n);
-        }
-        for (i64 c = 0; c < C; c += VW) {
-            const i64 n = norm_lanes(C - c);
-            const vec s = vmul(vmul(twice, vloadn(x + c, n)), lrn_window(terms, c, radius));
-            vstoren(dx + c, vadd(vloadn(dx + c, n), s), n);
-        }
-    }
-}
-static int lrn_fwd(const pn_instr *I) {
-    const i64 C = I->dim[1];
-    pn_for(I->dim[0], NORM_CHUNK / (C + 1) + 1, 2.0 * (double)(I->dim[0] * C), I->nth, lrn_fwd_rows, (void *)I);
-    return PN_OK;
-}
-static int lrn_bwd(const pn_instr *I) {
-    const i64 C = I->dim[1];
-    pn_for(I->dim[0], NORM_CHUNK / (C + 1) + 1, 3.0 * (double)(I->dim[0] * C), I->nth, lrn_bwd_rows, (void *)I);
     return PN_OK;
 }

@@ -44,7 +44,7 @@ static inline vec pool_load(const void *index, i64 at, i64 bytes, i64 n) {
 }
 static inline void pool_store(void *index, i64 at, i64 bytes, vec v, i64 n) {
 #if VW == 16
-    if (bytes == 1) _mm512_mask_cvtepi32_storeu_epi8((uint8_t *)index + at, vfirst(n), _mm512_cvtps_epi32(v));
+    if (bytes == 1) _mm_mask_storeu_epi8((uint8_t *)index + at, vfirst(n), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
     else _mm512_mask_storeu_epi32((int32_t *)index + at, vfirst(n), _mm512_cvtps_epi32(v));
 #else
     real t[VW];
@@ -55,10 +55,93 @@ static inline void pool_store(void *index, i64 at, i64 bytes, vec v, i64 n) {
 #endif
 }
 
+/* Takes in the value v of a tap; of equal values the first stays, and a NaN stays. */
+static inline void pool_max(vec *best, vec *where, vec v, i64 tap) {
+    const mask keep = vle(v, *best), stuck = visnan(*best);
+    *where = vsel(stuck, *where, vsel(keep, *where, vset((real)tap)));
+    *best = vsel(stuck, *best, vsel(keep, *best, v));
+}
+
+#if VW == 16
+/* Few channels leave lanes idle. Then the lanes are the channels of several neighbouring windows, which are picked out
+ * of two vectors of an image's row: lane (p, c) of tap s is element (p sw + s) C + c. */
+typedef struct pool_lanes {
+    i64 windows; /* 0: there are lanes enough, or the windows reach too far */
+    i64 reach;   /* elements of a row that they see */
+    __m512i from; /* of tap 0 */
+} pool_lanes;
+
+static pool_lanes pool_pack(const pool_dims *d) {
+    pool_lanes l = {d->c < VW ? VW / d->c : 0, 0, _mm512_setzero_si512()};
+    int32_t at[VW];
+    while (l.windows > 1 && ((l.windows - 1) * d->sw + d->kw) * d->c > 2 * VW) l.windows--;
+    if (l.windows < 2) l.windows = 0;
+    l.reach = l.windows ? ((l.windows - 1) * d->sw + d->kw) * d->c : 0;
+    for (i64 i = 0; i < VW; i++)
+        at[i] = i < l.windows * d->c ? (int32_t)(i / d->c * d->sw * d->c + i % d->c) : 0;
+    l.from = _mm512_loadu_si512(at);
+    return l;
+}
+
+/* The windows that begin at x, rows [r0, r1): all their columns lie in the image. */
+static inline void pool_max_lanes(const pool_lanes *l, const pool_dims *d, const real *x, i64 r0, i64 r1, real *y,
+                                  void *index, i64 at) {
+    vec best = vset(0), where = best;
+    const i64 lanes = l->windows * d->c;
+    for (i64 r = r0; r < r1; r++) {
+        const real *row = x + r * d->w * d->c;
+        const vec low = vloadn(row, l->reach < VW ? l->reach : VW);
+        const vec high = l->reach > VW ? vloadn(row + VW, l->reach - VW) : low;
+        for (i64 s = 0; s < d->kw; s++) {
+            const vec v = _mm512_permutex2var_ps(low, _mm512_add_epi32(l->from, viset((int)(s * d->c))), high);
+            if (r == r0 && s == 0) best = v, where = vset((real)(r0 * d->kw));
+            else pool_max(&best, &where, v, r * d->kw + s);
+        }
+    }
+    vstoren(y + at, best, lanes);
+    pool_store(index, at, d->bytes, where, lanes);
+}
+
+/* The way back for windows of two columns side by side: what goes where in two vectors of a row of dx. */
+typedef struct pool_pairs {
+    i64 windows; /* 0: not such windows, or lanes enough */
+    __m512i low, high;
+} pool_pairs;
+
+static pool_pairs pool_pair(const pool_dims *d) {
+    const int fits = d->c <= VW / 2 && d->kw == 2 && d->sw == 2 && d->kh <= d->sh && d->pt == 0 && d->pl == 0;
+    int32_t pick[2 * VW] = {0}; /* a lane of the first tap's vector, or of the second's behind it */
+    for (i64 i = 0; i < 2 * VW; i++) {
+        const i64 column = i / d->c, lane = column / 2 * d->c + i % d->c;
+        if (lane < VW) pick[i] = (int32_t)(lane + column % 2 * VW);
+    }
+    const pool_pairs p = {fits ? VW / d->c : 0, _mm512_loadu_si512(pick), _mm512_loadu_si512(pick + VW)};
+    return p;
+}
+
+/* A row of dx from a row of `count` windows, of which it is row tap / 2. */
+static void pool_spread(const pool_dims *d, const pool_pairs *p, real *dx, const real *dy, const void *index, i64 at,
+                        i64 count, i64 tap) {
+    const i64 windows = p->windows;
+    const vec first = vset((real)tap), second = vset((real)(tap + 1));
+    for (i64 j = 0; j < count; j += windows) {
+        const i64 lanes = (count - j < windows ? count - j : windows) * d->c, to = 2 * j * d->c;
+        const vec where = pool_load(index, at + j * d->c, d->bytes, lanes), v = vloadn(dy + at + j * d->c, lanes);
+        const vec a = vkeep(veq(where, first), v), b = vkeep(veq(where, second), v);
+        const vec l = _mm512_permutex2var_ps(a, p->low, b), h = _mm512_permutex2var_ps(a, p->high, b);
+        vstoren(dx + to, l, 2 * lanes < VW ? 2 * lanes : VW);
+        if (2 * lanes > VW) vstoren(dx + to + VW, h, 2 * lanes - VW);
+    }
+}
+#endif
+
 static void max_pool_fwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     const pool_dims d = pool_read(I->dim);
     (void)ith;
+#if VW == 16
+    const pool_lanes packed = pool_pack(&d);
+#endif
     for (i64 row = lo; row < hi; row++) {
         const i64 n = row / d.oh, top = row % d.oh * d.sh - d.pt;
         POOL_CLIP(r0, r1, top, d.kh, d.h);
@@ -66,16 +149,20 @@ static void max_pool_fwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
             const i64 left = j * d.sw - d.pl, at = (row * d.ow + j) * d.c;
             POOL_CLIP(s0, s1, left, d.kw, d.w);
             const real *x = (const real *)I->arg[2] + ((n * d.h + top) * d.w + left) * d.c;
+#if VW == 16
+            if (packed.windows && left >= 0 && j + packed.windows <= d.ow &&
+                left + (packed.windows - 1) * d.sw + d.kw <= d.w) {
+                pool_max_lanes(&packed, &d, x, r0, r1, (real *)I->arg[0], I->arg[1], at);
+                j += packed.windows - 1;
+                continue;
+            }
+#endif
             for (i64 c = 0; c < d.c; c += VW) {
                 const i64 lanes = d.c - c < VW ? d.c - c : VW;
                 vec best = vloadn(x + (r0 * d.w + s0) * d.c + c, lanes), where = vset((real)(r0 * d.kw + s0));
                 for (i64 r = r0; r < r1; r++)
-                    for (i64 s = s0; s < s1; s++) {
-                        const vec v = vloadn(x + (r * d.w + s) * d.c + c, lanes);
-                        const mask keep = vle(v, best), stuck = visnan(best);
-                        where = vsel(stuck, where, vsel(keep, where, vset((real)(r * d.kw + s))));
-                        best = vsel(stuck, best, vsel(keep, best, v));
-                    }
+                    for (i64 s = s0; s < s1; s++)
+                        pool_max(&best, &where, vloadn(x + (r * d.w + s) * d.c + c, lanes), r * d.kw + s);
                 vstoren((real *)I->arg[0] + at + c, best, lanes);
                 pool_store(I->arg[1], at + c, d.bytes, where, lanes);
             }
@@ -87,10 +174,21 @@ static void max_pool_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     const pool_dims d = pool_read(I->dim);
     (void)ith;
+#if VW == 16
+    const pool_pairs pairs = pool_pair(&d);
+#endif
     for (i64 row = lo; row < hi; row++) {
         const i64 n = row / d.h, i = row % d.h;
         POOL_SEEN(r0, r1, i, d.kh, d.sh, d.pt, d.oh);
-        for (i64 j = 0, s0 = 0, s1 = 0; j < d.w; j++) { /* the windows [s0, s1) see column j */
+        i64 j = 0, s0 = 0, s1 = 0;
+#if VW == 16
+        if (pairs.windows && r1 == r0 + 1) { /* one window or none sees a pixel */
+            pool_spread(&d, &pairs, (real *)I->arg[0] + row * d.w * d.c, (const real *)I->arg[1], I->arg[2],
+                        (n * d.oh + r0) * d.ow * d.c, d.ow, (i - r0 * d.sh) * d.kw);
+            j = 2 * d.ow;
+        }
+#endif
+        for (; j < d.w; j++) { /* the windows [s0, s1) see column j */
             while (s1 < d.ow && s1 * d.sw - d.pl <= j) s1++;
             while (s0 < s1 && s0 * d.sw - d.pl + d.kw <= j) s0++;
             real *dx = (real *)I->arg[0] + (row * d.w + j) * d.c;

@@ -11,11 +11,14 @@ from pynn.nn.augment import (
     RandomShift,
     RandomZoom,
 )
-from pynn.nn.conv import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D, LocallyConnected2D, SeparableConv2D
+from pynn.nn.conv import Conv1D, Conv2D
+from pynn.nn.conv_separable import DepthwiseConv2D, SeparableConv2D
+from pynn.nn.conv_transpose import Conv2DTranspose
 from pynn.nn.embedding import Embedding
 from pynn.nn.functional import Model
 from pynn.nn.jordan import JordanRNN
 from pynn.nn.layers import Activation, Dense, Dropout, Flatten, Input, Maxout, Reshape
+from pynn.nn.local import LocallyConnected2D
 from pynn.nn.merge import Add, Concatenate, Multiply
 from pynn.nn.module import Module
 from pynn.nn.norm import (
@@ -38,6 +41,7 @@ from pynn.nn.pool import (
     ZeroPadding2D,
 )
 from pynn.nn.rnn import GRU, LSTM, SimpleRNN, reset_states
+from pynn.nn.rnn_norm import LayerNormLSTM
 from pynn.nn.sequence import Bidirectional, TimeDistributed
 from pynn.nn.sequential import Sequential
 
@@ -66,6 +70,7 @@ __all__ = [
     "GroupNormalization",
     "Input",
     "JordanRNN",
+    "LayerNormLSTM",
     "LayerNormalization",
     "LocalContrastNormalization",
     "LocalResponseNormalization",

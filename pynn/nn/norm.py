@@ -7,6 +7,7 @@ from typing import Any
 from pynn import init, ops, regularizers
 from pynn.errors import ShapeError
 from pynn.graph import state
+from pynn.nn.field import Field
 from pynn.nn.layers import Dropout, _positive
 from pynn.nn.module import Module
 from pynn.ops.common import size
@@ -275,6 +276,10 @@ class LocalContrastNormalization(Module):
         self.window_size, self.epsilon = _positive("local_contrast_normalization", "window", window), epsilon
         if window % 2 == 0:
             raise ValueError(f"[local_contrast_normalization] expected an odd window. Received: window={window}.")
+
+    def window(self) -> Field:
+        """Return how many pixels an output sees: those in the windows of what lies in its window."""
+        return (2 * self.window_size - 1,) * 2, (1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.local_contrast_norm(x, self.window_size, self.epsilon)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 from pynn import ops
 from pynn.errors import ShapeError
+from pynn.nn.field import WHOLE, Field
 from pynn.nn.module import Module
-from pynn.ops.conv import Four, Pair, pair, resolve_padding
+from pynn.ops.window import Four, Pair, pair, resolve_padding
 from pynn.tensor import Tensor
 
 __all__ = [
@@ -34,7 +36,7 @@ class _Pool2D(Module):
         self.padding = padding
         resolve_padding(self.place, padding, (1, 1, 1, 1), self.pool_size, self.strides, (1, 1))
 
-    def window(self) -> tuple[Pair, Pair]:
+    def window(self) -> Field:
         """Return how many pixels an output sees, and how far the next one is (rows, columns)."""
         return self.pool_size, self.strides
 
@@ -97,6 +99,10 @@ class _Pool1D(Module):
         self.padding = padding if isinstance(padding, str) else (0, 0, *padding)
         resolve_padding(self.place, self.padding, (1, 1, 1, 1), (1, self.pool_size), (1, self.strides), (1, 1))
 
+    def window(self) -> Field:
+        """Return how many places of the sequence an output sees, and how far the next one is."""
+        return (1, self.pool_size), (1, self.strides)
+
     def _line(self, x: Tensor, pool: Any) -> Tensor:
         if x.ndim != 3:
             raise ShapeError(f"[{self.place}] expected sequences of shape [N, T, C]. Received: x.shape={x.shape}.")
@@ -145,6 +151,10 @@ class _Global(Module):
     def __init__(self, keepdims: bool = False, name: str | None = None):
         super().__init__(name)
         self.keepdims = keepdims
+
+    def window(self) -> Field:
+        """Return that an output sees everything."""
+        return WHOLE
 
     def _axes(self, x: Tensor) -> tuple[int, ...]:
         if x.ndim < 3:
@@ -235,6 +245,11 @@ class UpSampling2D(Module):
                 f"Received: interpolation={interpolation!r}."
             )
         self.interpolation = interpolation
+
+    def window(self) -> Field:
+        """Return how many pixels an output sees, and the step between outputs, which is a part of a pixel."""
+        rows, columns = (2 if n > 1 and self.interpolation == "bilinear" else 1 for n in self.size)
+        return (rows, columns), (Fraction(1, self.size[0]), Fraction(1, self.size[1]))
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.upsample2d(x, self.size, self.interpolation)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,9 +9,9 @@ import numpy as np
 
 from pynn.graph import no_grad, state, trial
 from pynn.nn.context import training
-from pynn.nn.pool import GlobalAvgPool, GlobalMaxPool
+from pynn.nn.field import Fields
 from pynn.program import record
-from pynn.tensor import FLOATS, Tensor
+from pynn.tensor import Tensor
 
 __all__ = ["summary"]
 
@@ -27,9 +26,10 @@ def _size(n: float, unit: str) -> str:
 def summary(model: Any, input_shape: Sequence[Any] | None = None) -> str:
     """Return the summary of a model as text.
 
-    A model with convolutions or pooling of images has a column of receptive fields: how many rows and columns of the
-    input a pixel of the output depends on, image borders left out of account. They follow from each layer's window and
-    stride, r <- r + (window - 1) jump and jump <- jump stride, where branches that come together give the largest.
+    A model with convolutions or pooling has a column of receptive fields: how many rows and columns of the input (or
+    steps of a sequence) one place of the output depends on at most; borders, and the statistics that normalization
+    takes of a whole image, are left out of account. They follow from each layer's window and stride,
+    r <- r + (window - 1) jump and jump <- jump stride, where branches that come together give the largest.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def summary(model: Any, input_shape: Sequence[Any] | None = None) -> str:
                 model(*xs)
         with record() as recorder:
             seen = _watch(model, xs, lambda module, out: out.shape)
-    fields = _watch(model, xs, _Fields(xs).note) if _windowed(model) else None
+    fields = _watch(model, xs, Fields(xs).note) if _windowed(model) else None
     flops: dict[str, float] = {}
     for instr in recorder.instrs:
         parts = instr.info.scope.split("/")
@@ -115,59 +115,13 @@ def _watch(model: Any, xs: list[Tensor], look: Any) -> list[tuple[Any, Any]]:
     return seen
 
 
-Field = tuple[tuple[float, float], tuple[float, float]]  # pixels seen and the step between neighbours, by axis
-PIXEL: Field = ((1, 1), (1, 1))
-WHOLE: Field = ((math.inf, math.inf), (1, 1))
-
-
-class _Fields:
-    """The receptive fields of what modules returned, found along the graph: ops between modules see single pixels."""
-
-    def __init__(self, xs: list[Tensor]):
-        self.known = {id(x): (x, PIXEL) for x in xs}  # with the tensors, so that ids stay theirs
-        for x in xs:
-            x.requires_grad = x.dtype in FLOATS
-
-    def note(self, module: Any, out: Tensor) -> str:
-        """Take in a module's output; return its field as text, empty for what is no image."""
-        if id(out) not in self.known:
-            field = self._below(out)
-            if isinstance(module, (GlobalAvgPool, GlobalMaxPool)):
-                field = WHOLE
-            elif hasattr(module, "window"):
-                (seen, jump), (extent, stride) = field, module.window()
-                field = (
-                    (seen[0] + (extent[0] - 1) * jump[0], seen[1] + (extent[1] - 1) * jump[1]),
-                    (jump[0] * stride[0], jump[1] * stride[1]),
-                )
-            self.known[id(out)] = out, field
-        if out.ndim != 4:
-            return ""
-        rows, columns = self.known[id(out)][1][0]
-        return "all" if rows == math.inf else f"{rows} x {columns}"
-
-    def _below(self, out: Tensor) -> Field:
-        """Return the largest field, axis by axis, of what a tensor was computed from."""
-        found, visited = [PIXEL], set()
-        stack = [out]
-        while stack:
-            t = stack.pop()
-            if id(t) in self.known:
-                found.append(self.known[id(t)][1])
-            elif t.node is not None and t.node.id not in visited:
-                visited.add(t.node.id)
-                stack += [x for x in t.node.inputs if isinstance(x, Tensor)]
-        seen, jump = (tuple(max(f[part][axis] for f in found) for axis in (0, 1)) for part in (0, 1))
-        return seen, jump  # type: ignore[return-value]
-
-
 def _table(
     model: Any, shapes: list[tuple[int, ...]], seen: list[Any], fields: list[str], flops: dict[str, float]
 ) -> str:
     rows = [["layer", "output", "receptive field", "parameters", "bytes", "flops"]]
     for i, shape in enumerate(shapes):
         name = f"input_{i}" if i else "input"
-        rows.append([name, _batch(shape), "1 x 1" if len(shape) == 3 else "", "0", "", ""])
+        rows.append([name, _batch(shape), {2: "1", 3: "1 x 1"}.get(len(shape), ""), "0", "", ""])
     counted: set[int] = set()
     frozen = 0
     for i, (module, shape) in enumerate(seen):

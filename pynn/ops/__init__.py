@@ -8,6 +8,7 @@ from typing import Any
 from pynn.ops.activation import (
     abs,
     clip,
+    cos,
     elu,
     exp,
     gelu,
@@ -20,6 +21,7 @@ from pynn.ops.activation import (
     selu,
     sigmoid,
     silu,
+    sin,
     softplus,
     sqrt,
     square,
@@ -68,9 +70,13 @@ _LAZY = {
     "conv": ("conv2d", "conv2d_transpose", "patches2d"),
     "filters": ("convolve2d", "correlate2d", "image_filter"),
     "image": ("crop2d", "pad2d", "upsample2d"),
-    "norm": ("batch_norm", "group_norm", "layer_norm", "local_contrast_norm", "local_response_norm"),
+    "local": ("locally_connected2d",),
+    "local_norm": ("local_contrast_norm", "local_response_norm"),
+    "jordan": ("jordan_rnn",),
+    "norm": ("batch_norm", "group_norm", "layer_norm"),
     "pool": ("avg_pool2d", "max_pool2d"),
     "rnn": ("gru", "lstm", "simple_rnn"),
+    "word2vec": (),
 }
 
 

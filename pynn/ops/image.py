@@ -14,10 +14,8 @@ from pynn.ops.card import Grad, Lowered, Sample, Spec, composite, op
 from pynn.ops.common import Rng, as_tensor, contiguous_strides, need_float
 from pynn.ops.math import matmul
 from pynn.ops.shape import _strided, expand, reshape
+from pynn.ops.window import Four, Pair, need_images, pair
 from pynn.tensor import Tensor
-
-Pair = tuple[int, int]
-Four = tuple[int, int, int, int]
 
 
 @op("pad2d", "strided_place")
@@ -119,8 +117,6 @@ def upsample2d(x: Any, size: int | Pair = 2, interpolation: str = "nearest") -> 
     >>> ops.upsample2d(np.array([[[[1.0], [2.0]]]]), (1, 2), "bilinear").numpy().ravel()
     array([1.  , 1.25, 1.75, 2.  ])
     """
-    from pynn.ops.conv import need_images, pair
-
     x = as_tensor(x)
     need_images("upsample2d", x)
     fy, fx = pair("upsample2d", "size", size)

@@ -1,22 +1,19 @@
-"""Normalization: of batches, layers and groups of channels, across channels, and of local contrast."""
+"""Normalization of batches, layers and groups of channels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from pynn import _core
 from pynn.errors import ShapeError
 from pynn.graph import execute
-from pynn.ops.activation import sqrt, square
-from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, composite, op, register
+from pynn.ops.activation import sqrt
+from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.ops.common import Rng, as_tensor, need_float, size
-from pynn.ops.math import div, maximum
-from pynn.ops.reduce import mean, sum_to
-from pynn.ops.shape import reshape
+from pynn.ops.math import div
+from pynn.ops.reduce import sum_to
 from pynn.tensor import Tensor
 
 CHUNK, PARTS = 8192, 16  # NORM_CHUNK and NORM_PARTS of csrc/kernels/norm.h
@@ -37,7 +34,8 @@ def _channel_scratch(dims: tuple[int, int, int, int], itemsize: int) -> int:
     return 16 * c + itemsize * a * c * (4 + 2 * chunks)
 
 
-def _check(place: str, x: Tensor, *parameters: Tensor | None, shape: tuple[int, ...] | None = None) -> None:
+def check_channels(place: str, x: Tensor, *parameters: Tensor | None, shape: tuple[int, ...] | None = None) -> None:
+    """Raise unless x is a batch with channels last, and the parameters have the shape of its channels."""
     need_float(place, x, *parameters)
     wanted = x.shape[-1:] if shape is None else shape
     if x.ndim < 2 or 0 in wanted:
@@ -72,7 +70,7 @@ class _GroupNorm:
         x: Tensor, gamma: Tensor | None, beta: Tensor | None, groups: int, epsilon: float, per_sample: bool = True
     ) -> Lowered:
         place = "group_norm" if per_sample else "batch_norm"
-        _check(place, x, gamma, beta)
+        check_channels(place, x, gamma, beta)
         if groups < 1 or x.shape[-1] % groups:
             raise ShapeError(
                 f"[{place}] expected groups that divide the channels. Received: groups={groups}, x.shape={x.shape}."
@@ -134,7 +132,7 @@ class _NormApply:
     """y = (x - mean) / sqrt(var + epsilon) * gamma + beta, with the statistics given."""
 
     def infer(x: Tensor, m: Tensor, v: Tensor, gamma: Tensor | None, beta: Tensor | None, epsilon: float) -> Lowered:
-        _check("batch_norm", x, m, v, gamma, beta)
+        check_channels("batch_norm", x, m, v, gamma, beta)
         dims = _channel_dims(x, x.shape[-1], False)
         scratch = _channel_scratch(dims, x.dtype.itemsize)
         return Lowered((Spec(x.shape, x.dtype),), dims, (epsilon,), scratch=scratch)
@@ -189,7 +187,7 @@ class _LayerNorm:
     """y = (x - mean) / sqrt(var + epsilon) * gamma + beta, mean and var of each row (the last axis)."""
 
     def infer(x: Tensor, gamma: Tensor | None, beta: Tensor | None, epsilon: float) -> Lowered:
-        _check("layer_norm", x, gamma, beta)
+        check_channels("layer_norm", x, gamma, beta)
         rows = Spec((size(x.shape[:-1]),), x.dtype)
         dims = (rows.shape[0], x.shape[-1])
         return Lowered((Spec(x.shape, x.dtype), rows, rows), dims, (epsilon,))
@@ -224,54 +222,6 @@ def _layer_grad_infer(
 
 
 _LAYER_GRAD = register(Card("layer_norm.grad", _layer_grad_infer, "layer_norm_bwd"))
-
-
-def _response_lower(x: Tensor, radius: int, bias: float, alpha: float, beta: float) -> Lowered:
-    c = x.shape[-1]
-    room = (c + 2 * radius + 32 + 15) // 16 * 16
-    scratch = _core.get_threads() * 2 * room * x.dtype.itemsize
-    return Lowered((Spec(x.shape, x.dtype),), (size(x.shape[:-1]), c, radius), (bias, alpha, beta), x.dtype, scratch)
-
-
-@op("local_response_norm", "lrn_fwd")
-class _ResponseNorm:
-    """y = x / (bias + alpha * sum of x**2 over neighbouring channels) ** beta."""
-
-    def infer(x: Tensor, radius: int, bias: float, alpha: float, beta: float) -> Lowered:
-        _check("local_response_norm", x)
-        if radius < 0 or bias <= 0:
-            raise ValueError(
-                "[local_response_norm] expected depth_radius of at least 0 and bias above 0. "
-                f"Received: depth_radius={radius}, bias={bias}."
-            )
-        return _response_lower(x, radius, bias, alpha, beta)
-
-    def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return execute(_RESPONSE_GRAD, (dy, g.inputs[0]), g.attrs, out=(g.dest[0],))
-
-    def ref(x: np.ndarray, radius: int, bias: float, alpha: float, beta: float) -> np.ndarray:
-        d = np.zeros_like(x)
-        for c in range(x.shape[-1]):
-            d[..., c] = (x[..., max(0, c - radius) : c + radius + 1] ** 2).sum(-1)
-        return x / (bias + alpha * d) ** beta
-
-    def samples(r: Rng) -> Iterator[Sample]:
-        attrs = {"radius": 2, "bias": 2.0, "alpha": 0.3, "beta": 0.75}
-        for shape in ((2, 3, 3, 7), (5, 33), (1, 1), (0, 2, 4)):
-            yield Sample((r(*shape),), attrs)
-        yield Sample((r(3, 20),), {"radius": 0, "bias": 1.0, "alpha": 1.0, "beta": 0.5})
-        yield Sample((r(3, 4),), {"radius": 5, "bias": 1.0, "alpha": 0.1, "beta": 1.0})
-
-    def errors(r: Rng) -> Iterator[Any]:
-        yield (r(2, 3),), {"radius": -1, "bias": 1.0, "alpha": 1.0, "beta": 0.5}, ValueError, r"depth_radius=-1"
-        yield (r(2, 3),), {"radius": 1, "bias": 0.0, "alpha": 1.0, "beta": 0.5}, ValueError, r"bias above 0"
-
-
-def _response_grad_infer(dy: Tensor, x: Tensor, radius: int, bias: float, alpha: float, beta: float) -> Lowered:
-    return _response_lower(x, radius, bias, alpha, beta)
-
-
-_RESPONSE_GRAD = register(Card("local_response_norm.grad", _response_grad_infer, "lrn_bwd"))
 
 
 def batch_norm(
@@ -344,98 +294,3 @@ def group_norm(x: Any, groups: int, gamma: Any = None, beta: Any = None, epsilon
     x = as_tensor(x)
     inputs = (x, *(None if p is None else as_tensor(p, x) for p in (gamma, beta)))
     return execute(_GROUP_NORM, inputs, {"groups": groups, "epsilon": epsilon})[0]
-
-
-def local_response_norm(
-    x: Any, depth_radius: int = 2, bias: float = 2.0, alpha: float = 1e-4, beta: float = 0.75
-) -> Tensor:
-    """Return x / (bias + alpha * sum of x**2 over the channels within depth_radius) ** beta.
-
-    The defaults are those of Krizhevsky, Sutskever, Hinton: ImageNet classification with deep convolutional neural
-    networks (NeurIPS 2012): n = 5 channels, k = 2.
-    """
-    attrs = {"radius": depth_radius, "bias": float(bias), "alpha": float(alpha), "beta": float(beta)}
-    return execute(_ResponseNorm, (as_tensor(x),), attrs)[0]  # type: ignore[arg-type]
-
-
-@lru_cache(maxsize=32)
-def _gaussian(window: int, channels: int, dtype: Any) -> np.ndarray:
-    """Return a Gaussian window [window, window, channels, 1] that sums to 1; its deviation is window / 4."""
-    at = np.arange(window) - (window - 1) / 2
-    line = np.exp(-0.5 * (at / (window / 4)) ** 2)
-    plane = np.outer(line, line)
-    return np.repeat((plane / (plane.sum() * channels))[:, :, None, None], channels, 2).astype(dtype)
-
-
-@lru_cache(maxsize=32)
-def _coverage(height: int, width: int, window: int, dtype: Any) -> np.ndarray:
-    """Return how much of the Gaussian window round each pixel lies in the image, [1, H, W, 1]."""
-    line = np.exp(-0.5 * ((np.arange(window) - (window - 1) / 2) / (window / 4)) ** 2)
-    line /= line.sum()
-    rows, columns = (np.convolve(np.ones(n), line)[(window - 1) // 2 :][:n] for n in (height, width))
-    return np.outer(rows, columns)[None, :, :, None].astype(dtype)
-
-
-def _blurred_ref(x: np.ndarray, window: int) -> np.ndarray:
-    kernel = _gaussian(window, x.shape[3], x.dtype)[..., 0]
-    half = (window - 1) // 2
-    padded = np.pad(x, ((0, 0), (half, window - 1 - half), (half, window - 1 - half), (0, 0)))
-    h, w = x.shape[1:3]
-    taps = ((r, s) for r in range(window) for s in range(window))
-    y = sum((padded[:, r : r + h, s : s + w] * kernel[r, s]).sum(-1, keepdims=True) for r, s in taps)
-    return y / _coverage(h, w, window, x.dtype)
-
-
-def _contrast_ref(x: np.ndarray, window: int = 9, epsilon: float = 1e-6) -> np.ndarray:
-    v = x - _blurred_ref(x, window)
-    sigma = np.sqrt(_blurred_ref(v * v, window) + epsilon)
-    return v / np.maximum(sigma, sigma.mean((1, 2, 3), keepdims=True))
-
-
-def _contrast_samples(r: Rng) -> Iterator[Sample]:
-    yield Sample((r(2, 6, 5, 2),), {"window": 3})
-    yield Sample((r(1, 5, 7, 1),), {"window": 5, "epsilon": 1e-2})
-
-
-def _contrast_errors(r: Rng) -> Iterator[Any]:
-    yield (r(4, 4, 1),), {}, ShapeError, r"\[local_contrast_norm\].*\[N, H, W, C\]"
-    yield (r(1, 4, 4, 1),), {"window": 4}, ValueError, r"odd"
-
-
-@composite(ref=_contrast_ref, samples=_contrast_samples, errors=_contrast_errors)
-def local_contrast_norm(x: Any, window: int = 9, epsilon: float = 1e-6) -> Tensor:
-    """Return v / max(sigma, mean(sigma)), v = x - G x, sigma = sqrt(G v**2 + epsilon), with a Gaussian window G.
-
-    Subtractive, then divisive: each pixel loses the local mean (over all channels) and is divided by the local
-    deviation, or by the image's mean deviation where that is larger. At the borders G counts only the image.
-
-    Parameters
-    ----------
-    x : Tensor, shape [N, H, W, C]
-    window : int, default 9
-        Odd; the Gaussian's deviation is a quarter of it.
-    epsilon : float, default 1e-6
-        Keeps flat images finite.
-
-    References
-    ----------
-    Jarrett, Kavukcuoglu, Ranzato, LeCun: What is the best multi-stage architecture for object recognition? (ICCV 2009).
-    """
-    from pynn.ops.conv import conv2d, need_images
-
-    x = as_tensor(x)
-    need_images("local_contrast_norm", x)
-    need_float("local_contrast_norm", x)
-    if window < 1 or window % 2 == 0:
-        raise ValueError(f"[local_contrast_norm] expected an odd window. Received: window={window}.")
-    _, h, w, c = x.shape
-    cover = Tensor.state(_coverage(h, w, window, x.dtype))
-    kernel = Tensor.state(_gaussian(window, c, x.dtype))
-
-    def blurred(z: Tensor) -> Tensor:
-        return div(conv2d(z, kernel, padding="same"), cover)
-
-    v = x - blurred(x)
-    sigma = sqrt(blurred(square(v)) + epsilon)
-    least = reshape(mean(sigma, (1, 2, 3)), (x.shape[0], 1, 1, 1))
-    return div(v, maximum(sigma, least))

@@ -11,7 +11,7 @@ from pynn.errors import ShapeError
 from pynn.graph import execute
 from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.ops.common import Rng, as_tensor, need_float
-from pynn.ops.conv import PLAIN, Pair, Window, check_window, need_images, output_size, pair, resolve_padding
+from pynn.ops.window import PLAIN, Pair, Window, check_window, need_images, output_size, pair, resolve_padding
 from pynn.tensor import Tensor
 
 
@@ -64,6 +64,9 @@ def _walks(r: Rng) -> Iterator[Sample]:
     yield Sample((x(1, 18, 17, 2),), {"kernel": (17, 16), "window": Window((1, 1))})
     yield Sample((x(2, 4, 3, 5),), {"kernel": (4, 3), "window": Window()})
     yield Sample((x(1, 1, 1, 1),), {"kernel": (1, 1), "window": Window()})
+    yield Sample((x(2, 7, 13, 6),), {"kernel": (2, 2), "window": Window((2, 2))})
+    yield Sample((x(1, 4, 37, 1),), {"kernel": (2, 2), "window": Window((2, 2))})
+    yield Sample((x(2, 7, 23, 5),), {"kernel": (3, 3), "window": Window((2, 2), padding=(1, 1, 1, 1))})
     yield Sample((x(0, 4, 4, 2),), {"kernel": (2, 2), "window": Window((2, 2))})
     yield Sample((x(3, 30, 31, 40),), {"kernel": (3, 3), "window": Window((2, 2))}, smooth=False)
 

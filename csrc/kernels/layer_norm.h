@@ -1,0 +1,103 @@
+/* Normalization of rows: x [R, C]
+ *
+ *   y = (x - mean[r]) / sqrt(var[r] + eps) * gamma[c] + beta[c]                                  layer_norm_fwd
+ *     OUT y, mean, rstd [R]; IN x, gamma, beta [C] or NULL. dim R C, par eps. Parallel over rows.
+ *   dx, dgamma, dbeta as above                                                                   layer_norm_bwd
+ *     OUT dx, dgamma, dbeta; IN dy, x, mean, rstd, gamma. Scratch: NORM_PARTS partial dgamma and dbeta.
+ * Outputs alias nothing, but dx may be dy in layer_norm_bwd.
+ */
+/* Sums of a row run in VW lanes, in order. */
+static real norm_row_sum(const real *x, i64 n) {
+    vec s = vset(0), t = s;
+    i64 c = 0;
+    for (; c + 2 * VW <= n; c += 2 * VW) {
+        s = vadd(s, vload(x + c));
+        t = vadd(t, vload(x + c + VW));
+    }
+    for (; c < n; c += VW) s = vadd(s, vloadn(x + c, norm_lanes(n - c)));
+    return vhsum(vadd(s, t));
+}
+
+static void layer_norm_rows(void *ctx, i64 lo, i64 hi, int ith) {
+    const pn_instr *I = (const pn_instr *)ctx;
+    const i64 C = I->dim[1];
+    const real *gamma = (const real *)I->arg[4], *beta = (const real *)I->arg[5];
+    (void)ith;
+    for (i64 r = lo; r < hi; r++) {
+        const real *x = (const real *)I->arg[3] + r * C;
+        real *y = (real *)I->arg[0] + r * C;
+        const real mean = norm_row_sum(x, C) / (real)C;
+        const vec m = vset(mean);
+        real means[VW];
+        vstore(means, m);
+        vec s = vset(0);
+        for (i64 c = 0; c < C; c += VW) {
+            const i64 n = norm_lanes(C - c);
+            const vec d = vsub(vloadn(x + c, n), vloadn(means, n)); /* lanes beyond n stay 0 */
+            s = vfma(d, d, s);
+        }
+        const real rstd = 1 / (real)sqrt((double)(vhsum(s) / (real)C) + I->par[0]);
+        const vec k = vset(rstd);
+        for (i64 c = 0; c < C; c += VW) {
+            const i64 n = norm_lanes(C - c);
+            vec v = vmul(vsub(vloadn(x + c, n), m), k);
+            if (gamma) v = vmul(v, vloadn(gamma + c, n));
+            if (beta) v = vadd(v, vloadn(beta + c, n));
+            vstoren(y + c, v, n);
+        }
+        ((real *)I->arg[1])[r] = mean;
+        ((real *)I->arg[2])[r] = rstd;
+    }
+}
+static int layer_norm_fwd(const pn_instr *I) {
+    const i64 C = I->dim[1];
+    pn_for(I->dim[0], NORM_CHUNK / (C + 1) + 1, 0.4 * (double)(I->dim[0] * C), I->nth, layer_norm_rows, (void *)I);
+    return PN_OK;
+}
+
+static void layer_norm_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
+    const pn_instr *I = (const pn_instr *)ctx;
+    const i64 R = I->dim[0], C = I->dim[1], parts = R < NORM_PARTS ? R : NORM_PARTS;
+    const real *gamma = (const real *)I->arg[7];
+    (void)ith;
+    for (i64 g = lo; g < hi; g++) {
+        real *dgamma = (real *)I->scratch + g * 2 * C, *dbeta = dgamma + C;
+        memset(dgamma, 0, (size_t)(2 * C) * sizeof(real));
+        for (i64 r = R * g / parts; r < R * (g + 1) / parts; r++) {
+            const real *dy = (const real *)I->arg[3] + r * C, *x = (const real *)I->arg[4] + r * C;
+            const vec m = vset(((const real *)I->arg[5])[r]), k = vset(((const real *)I->arg[6])[r]);
+            vec s1 = vset(0), s2 = s1;
+            for (i64 c = 0; c < C; c += VW) {
+                const i64 n = norm_lanes(C - c);
+                const vec d = vloadn(dy + c, n), hat = vmul(vsub(vloadn(x + c, n), m), k);
+                const vec dg = gamma ? vmul(d, vloadn(gamma + c, n)) : d;
+                s1 = vadd(s1, dg);
+                s2 = vfma(dg, hat, s2);
+                vstoren(dgamma + c, vfma(d, hat, vloadn(dgamma + c, n)), n);
+                vstoren(dbeta + c, vadd(d, vloadn(dbeta + c, n)), n);
+            }
+            if (!I->arg[0]) continue;
+            const vec m1 = vset(vhsum(s1) / (real)C), m2 = vset(vhsum(s2) / (real)C);
+            for (i64 c = 0; c < C; c += VW) {
+                const i64 n = norm_lanes(C - c);
+                const vec d = vloadn(dy + c, n), hat = vmul(vsub(vloadn(x + c, n), m), k);
+                const vec dg = gamma ? vmul(d, vloadn(gamma + c, n)) : d;
+                vstoren((real *)I->arg[0] + r * C + c, vmul(k, vsub(vsub(dg, m1), vmul(hat, m2))), n);
+            }
+        }
+    }
+}
+static int layer_norm_bwd(const pn_instr *I) {
+    const i64 R = I->dim[0], C = I->dim[1], parts = R < NORM_PARTS ? R : NORM_PARTS;
+    pn_for(parts, 1, 0.6 * (double)(R * C), I->nth, layer_norm_bwd_rows, (void *)I);
+    for (int k = 0; k < 2; k++) {
+        real *to = (real *)I->arg[1 + k];
+        if (!to) continue;
+        for (i64 c = 0; c < C; c++) {
+            real s = 0;
+            for (i64 g = 0; g < parts; g++) s += ((const real *)I->scratch)[(2 * g + k) * C + c];
+            to[c] = s;
+        }
+    }
+    return PN_OK;
+}

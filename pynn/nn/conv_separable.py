@@ -1,0 +1,143 @@
+"""Convolutional layers that see each channel by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pynn import init, ops, regularizers
+from pynn.nn.conv import KERNEL, Convolution, hands_on, need_channels
+from pynn.nn.layers import _positive
+from pynn.ops.window import Pair
+from pynn.tensor import Tensor
+
+__all__ = ["DepthwiseConv2D", "SeparableConv2D"]
+
+
+class DepthwiseConv2D(Convolution):
+    """A convolution of each channel by itself: output c * multiplier + q sees channel c alone.
+
+    Parameters
+    ----------
+    kernel_size : int or (rows, columns)
+    strides, padding, dilation_rate, activation, use_bias, bias_initializer, bias_regularizer, name, seed
+        As for Conv2D.
+    depth_multiplier : int, default 1
+        Outputs per channel.
+    depthwise_initializer, depthwise_regularizer, depthwise_constraint
+        Of the weights.
+
+    Notes
+    -----
+    Input [N, H, W, C], output [N, OH, OW, C * depth_multiplier]; weights ``w`` [rows, columns, C, depth_multiplier].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.DepthwiseConv2D(3)(np.ones((1, 8, 8, 16), "float32")).shape
+    (1, 6, 6, 16)
+    """
+
+    place = "depthwise_conv2d"
+
+    @hands_on(KERNEL)
+    def __init__(
+        self,
+        kernel_size: int | Pair,
+        strides: int | Pair = 1,
+        padding: Any = "valid",
+        depth_multiplier: int = 1,
+        dilation_rate: int | Pair = 1,
+        activation: str | Callable[..., Any] | None = None,
+        depthwise_initializer: Any = "glorot_uniform",
+        depthwise_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        **options: Any,
+    ):
+        super().__init__(
+            kernel_size, strides, padding, dilation_rate, activation,
+            kernel_initializer=depthwise_initializer, kernel_regularizer=depthwise_regularizer,
+            kernel_constraint=depthwise_constraint, **options,
+        )  # fmt: skip
+        self.depth_multiplier = _positive(self.place, "depth_multiplier", depth_multiplier)
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        channels = need_channels(self.place, input_shape)
+        outputs = channels * self.depth_multiplier
+        self._add_weights((*self.kernel_size, channels, self.depth_multiplier), (outputs,))
+
+    def forward(self, x: Tensor) -> Tensor:
+        channels, multiplier = self.w.shape[2:]
+        w = ops.reshape(self.w, (*self.kernel_size, 1, channels * multiplier))
+        return self._activated(
+            lambda act: ops.conv2d(x, w, self._bias, self.strides, self.padding, self.dilation_rate, channels, act)
+        )
+
+    def extra_repr(self) -> str:
+        return self._settings()
+
+
+class SeparableConv2D(Convolution):
+    """A depthwise convolution, then a 1x1 convolution that mixes the channels.
+
+    Parameters
+    ----------
+    filters : int
+    kernel_size : int or (rows, columns)
+    strides, padding, dilation_rate, activation, use_bias, bias_initializer, bias_regularizer, name, seed
+        As for Conv2D.
+    depth_multiplier : int, default 1
+    depthwise_initializer, pointwise_initializer, depthwise_regularizer, pointwise_regularizer
+        Of the two weights.
+
+    Notes
+    -----
+    Weights ``w`` [rows, columns, C, depth_multiplier], ``pointwise`` [1, 1, C * depth_multiplier, filters], ``b``.
+
+    References
+    ----------
+    Chollet: Xception, deep learning with depthwise separable convolutions (CVPR 2017).
+    """
+
+    place = "separable_conv2d"
+
+    @hands_on(KERNEL)
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Pair,
+        strides: int | Pair = 1,
+        padding: Any = "valid",
+        dilation_rate: int | Pair = 1,
+        depth_multiplier: int = 1,
+        activation: str | Callable[..., Any] | None = None,
+        depthwise_initializer: Any = "glorot_uniform",
+        pointwise_initializer: Any = "glorot_uniform",
+        depthwise_regularizer: Any = None,
+        pointwise_regularizer: Any = None,
+        **options: Any,
+    ):
+        super().__init__(
+            kernel_size, strides, padding, dilation_rate, activation,
+            kernel_initializer=depthwise_initializer, kernel_regularizer=depthwise_regularizer, **options,
+        )  # fmt: skip
+        self.filters = _positive(self.place, "filters", filters)
+        self.depth_multiplier = _positive(self.place, "depth_multiplier", depth_multiplier)
+        self._pointwise = init.get(pointwise_initializer), regularizers.get(pointwise_regularizer)
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        channels = need_channels(self.place, input_shape)
+        initializer, penalty = self._pointwise
+        self._add_weights((*self.kernel_size, channels, self.depth_multiplier), (self.filters,))
+        inner = channels * self.depth_multiplier
+        self.add_weight("pointwise", (1, 1, inner, self.filters), initializer, regularizer=penalty)
+
+    def forward(self, x: Tensor) -> Tensor:
+        channels, multiplier = self.w.shape[2:]
+        w = ops.reshape(self.w, (*self.kernel_size, 1, channels * multiplier))
+        z = ops.conv2d(x, w, None, self.strides, self.padding, self.dilation_rate, channels)
+        return self._activated(lambda act: ops.conv2d(z, self.pointwise, self._bias, activation=act))
+
+    def extra_repr(self) -> str:
+        return f"{self.filters}, {self._settings()}"

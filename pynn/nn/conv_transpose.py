@@ -1,0 +1,114 @@
+"""The layer that enlarges images by a transposed convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from pynn import ops
+from pynn.errors import ShapeError
+from pynn.graph import state
+from pynn.nn.conv import Convolution, hands_on, need_channels
+from pynn.nn.field import Field
+from pynn.nn.layers import _positive
+from pynn.ops.window import Pair, Window, need_images, resolve_padding, same_padding
+from pynn.tensor import Tensor
+
+__all__ = ["Conv2DTranspose"]
+
+
+class Conv2DTranspose(Convolution):
+    """The transpose of a convolution: each pixel spreads over a window, and strides enlarge the image.
+
+    Parameters
+    ----------
+    filters : int
+    kernel_size : int or (rows, columns)
+    strides : int or (rows, columns), default 1
+    padding : {"valid", "same"}, int, (rows, columns) or (top, bottom, left, right), default "valid"
+        Of the convolution that this transposes: "same" gives size * stride outputs.
+    output_padding : int or (rows, columns), optional
+        Rows and columns added to the output where several sizes are possible.
+    dilation_rate, activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, \
+name, seed
+        As for Conv2D.
+
+    Notes
+    -----
+    Input [N, H, W, C], output [N, OH, OW, filters]; weights ``w`` [rows, columns, filters, C] and ``b`` [filters].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.Conv2DTranspose(4, 3, strides=2, padding="same")(np.ones((1, 7, 7, 8), "float32")).shape
+    (1, 14, 14, 4)
+    """
+
+    place = "conv2d_transpose"
+
+    @hands_on()
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Pair,
+        strides: int | Pair = 1,
+        padding: Any = "valid",
+        output_padding: int | Pair | None = None,
+        dilation_rate: int | Pair = 1,
+        activation: str | Callable[..., Any] | None = None,
+        **options: Any,
+    ):
+        super().__init__(kernel_size, strides, padding, dilation_rate, activation, **options)
+        self.filters = _positive(self.place, "filters", filters)
+        more = (output_padding, output_padding) if isinstance(output_padding, int) else output_padding
+        if more is not None and not all(0 <= m < s for m, s in zip(more, self.strides, strict=True)):
+            raise ValueError(
+                f"[{self.place}] expected an output_padding of at least 0 and below the strides {self.strides}. "
+                f"Received: output_padding={output_padding!r}."
+            )
+        self.output_padding = more
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        channels = need_channels(self.place, input_shape)
+        self._add_weights((*self.kernel_size, self.filters, channels), (self.filters,))
+
+    def _geometry(self, shape: tuple[int, ...]) -> tuple[Pair, Window]:
+        """Return the output's size and the walk of the convolution that is transposed."""
+        sizes, pads = [], []
+        for axis in (0, 1):
+            n, k, s, d = shape[axis + 1], self.kernel_size[axis], self.strides[axis], self.dilation_rate[axis]
+            extent = (k - 1) * d + 1
+            more = None if self.output_padding is None else self.output_padding[axis]
+            if self.padding == "same":
+                size = n * s if more is None else (n - 1) * s + extent - 2 * (extent // 2) + more
+                before, after = same_padding(size, k, s, d)
+            else:
+                four = resolve_padding(self.place, self.padding, shape, self.kernel_size, self.strides, (1, 1))
+                before, after = four[2 * axis : 2 * axis + 2]
+                size = (n - 1) * s + extent - before - after + (max(s - extent, 0) if more is None else more)
+            sizes.append(size)
+            pads += [before, after]
+        if min(sizes) < 1:
+            raise ShapeError(
+                f"[{self.place}] the output would be empty. Received: x.shape={shape}, padding={self.padding!r}."
+            )
+        return (sizes[0], sizes[1]), Window(self.strides, self.dilation_rate, tuple(pads))  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        need_images(self.place, x)
+        size, window = self._geometry(x.shape)
+        y = ops.conv2d_transpose(x, self.w, size, window.strides, window.padding, window.dilation)
+        if self.use_bias:
+            y = y + self.b
+        return y if state.logits_of is self else self._function(y)
+
+    def window(self) -> Field:
+        """Return how many pixels an output sees, and the step between outputs: both in parts of a pixel."""
+        extent = ((k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True))
+        rows, columns = map(Fraction, extent, self.strides)
+        return (rows, columns), (Fraction(1, self.strides[0]), Fraction(1, self.strides[1]))
+
+    def extra_repr(self) -> str:
+        return f"{self.filters}, {self._settings()}"

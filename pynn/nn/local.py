@@ -1,0 +1,75 @@
+"""The layer with a kernel for every pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pynn import ops
+from pynn.errors import ShapeError
+from pynn.graph import state
+from pynn.nn.conv import Convolution, hands_on, need_channels
+from pynn.nn.layers import _positive
+from pynn.ops.window import Pair, Window, need_images, output_size, resolve_padding
+from pynn.tensor import Tensor
+
+__all__ = ["LocallyConnected2D"]
+
+
+class LocallyConnected2D(Convolution):
+    """A convolution whose weights are not shared: every output pixel has its own kernel.
+
+    y[n,i,j,:] = act(patch(n,i,j) w[i,j] + b[i,j])
+
+    Parameters
+    ----------
+    filters : int
+    kernel_size : int or (rows, columns)
+    strides, padding, activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, \
+bias_regularizer, name, seed
+        As for Conv2D.
+
+    Notes
+    -----
+    Input [N, H, W, C], output [N, OH, OW, filters]; weights ``w`` [OH * OW, rows * columns * C, filters] and ``b``
+    [OH, OW, filters]: the layer fits images of one size.
+    """
+
+    place = "locally_connected2d"
+
+    @hands_on()
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Pair,
+        strides: int | Pair = 1,
+        padding: Any = "valid",
+        activation: str | Callable[..., Any] | None = None,
+        **options: Any,
+    ):
+        super().__init__(kernel_size, strides, padding, 1, activation, **options)
+        self.filters = _positive(self.place, "filters", filters)
+
+    def _out(self, shape: tuple[int, ...]) -> tuple[Pair, Window]:
+        four = resolve_padding(self.place, self.padding, shape, self.kernel_size, self.strides, (1, 1))
+        window = Window(self.strides, padding=four)
+        return output_size(self.place, shape, self.kernel_size, window), window
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        channels = need_channels(self.place, input_shape)
+        (oh, ow), _ = self._out(input_shape)
+        terms = self.kernel_size[0] * self.kernel_size[1] * channels
+        self._add_weights((oh * ow, terms, self.filters), (oh, ow, self.filters))
+
+    def forward(self, x: Tensor) -> Tensor:
+        need_images(self.place, x)
+        (oh, ow), window = self._out(x.shape)
+        if (oh * ow, self.kernel_size[0] * self.kernel_size[1] * x.shape[3]) != self.w.shape[:2]:
+            raise ShapeError(
+                f"[{self.place}] expected images of the size that the layer was built for. Received: x.shape={x.shape}."
+            )
+        y = ops.locally_connected2d(x, self.w, self._bias, self.kernel_size, self.strides, window.padding)
+        return y if state.logits_of is self else self._function(y)
+
+    def extra_repr(self) -> str:
+        return f"{self.filters}, {self._settings()}"

@@ -1,0 +1,112 @@
+"""How a kernel walks over images [N, H, W, C]: strides, dilation, padding, and the size of what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pynn.errors import ShapeError
+from pynn.tensor import Tensor
+
+Pair = tuple[int, int]
+Four = tuple[int, int, int, int]
+
+
+class Window(NamedTuple):
+    """How a kernel walks over an image: steps, gaps, and padding (top, bottom, left, right)."""
+
+    strides: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    padding: Four = (0, 0, 0, 0)
+
+
+PLAIN = Window()
+
+
+def pair(place: str, name: str, value: Any) -> Pair:
+    """Return a positive integer, or two of them, as two."""
+    both = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
+    if len(both) != 2 or any(isinstance(v, bool) or not isinstance(v, (int, np.integer)) or v < 1 for v in both):
+        raise ValueError(f"[{place}] expected {name} to be one or two positive integers. Received: {name}={value!r}.")
+    return int(both[0]), int(both[1])
+
+
+def need_images(place: str, x: Tensor) -> None:
+    """Raise ShapeError unless x is [N, H, W, C]."""
+    if x.ndim == 4:
+        return
+    hint = ""
+    if x.ndim == 3:
+        hint = " help: grey images lack the axis of channels, add it with x[..., None]; one colour image wants x[None]."
+    elif x.ndim == 2:
+        hint = " help: one grey image wants x[None, ..., None]."
+    raise ShapeError(f"[{place}] expected images of shape [N, H, W, C]. Received: x.shape={x.shape}.{hint}")
+
+
+def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> Pair:
+    """Return the zeros before and after an axis that give ceil(size / stride) outputs (the odd one comes after)."""
+    extent = (kernel - 1) * dilation + 1
+    total = max((-(-size // stride) - 1) * stride + extent - size, 0)
+    return total // 2, total - total // 2
+
+
+def resolve_padding(
+    place: str, padding: Any, shape: Sequence[int], kernel: Pair, strides: Pair, dilation: Pair
+) -> Four:
+    """Return padding as (top, bottom, left, right).
+
+    Parameters
+    ----------
+    padding : {"valid", "same"}, int, (rows, columns), or ((top, bottom), (left, right)), or four integers
+    shape : of the images, [N, H, W, C]
+    """
+    if isinstance(padding, str):
+        if padding.lower() == "valid":
+            return (0, 0, 0, 0)
+        if padding.lower() == "same":
+            top = same_padding(shape[1], kernel[0], strides[0], dilation[0])
+            return (*top, *same_padding(shape[2], kernel[1], strides[1], dilation[1]))
+        raise ValueError(f"[{place}] expected padding 'valid', 'same' or integers. Received: padding={padding!r}.")
+    values = (padding,) if isinstance(padding, (int, np.integer)) else tuple(padding)
+    if len(values) == 1:
+        values = values * 4
+    elif len(values) == 2 and all(isinstance(v, (int, np.integer)) for v in values):
+        values = (values[0], values[0], values[1], values[1])
+    elif len(values) == 2:
+        values = (*values[0], *values[1])
+    if len(values) != 4 or any(isinstance(v, bool) or not isinstance(v, (int, np.integer)) for v in values):
+        raise ValueError(f"[{place}] expected padding 'valid', 'same' or integers. Received: padding={padding!r}.")
+    if min(values) < 0:
+        raise ValueError(
+            f"[{place}] expected padding of at least 0. Received: padding={padding!r}. help: crop with ops.crop2d."
+        )
+    return tuple(int(v) for v in values)  # type: ignore[return-value]
+
+
+def output_size(place: str, shape: Sequence[int], kernel: Sequence[int], window: Window) -> Pair:
+    """Return the rows and columns of a walk over images; raise if the kernel does not fit."""
+    out = []
+    for axis, size in enumerate(shape[1:3]):
+        before, after = window.padding[2 * axis : 2 * axis + 2]
+        extent = (kernel[axis] - 1) * window.dilation[axis] + 1
+        room = size + before + after
+        if extent > room:
+            name = ("rows", "columns")[axis]
+            dilated = f" ({extent} with its dilation)" if extent != kernel[axis] else ""
+            raise ShapeError(
+                f"[{place}] the kernel does not fit into the padded image: it has {kernel[axis]} {name}{dilated}, the "
+                f"image {room}, so the output would be empty. Received: x.shape={tuple(shape)}, kernel={kernel}, "
+                f"padding={window.padding}. help: use padding='same', a smaller kernel, or fewer pooling layers before."
+            )
+        out.append((room - extent) // window.strides[axis] + 1)
+    return out[0], out[1]
+
+
+def check_window(place: str, window: Window) -> None:
+    """Raise ValueError for strides, dilations and paddings that make no sense."""
+    for name, values, least in (("strides", window.strides, 1), ("dilation", window.dilation, 1),
+                                ("padding", window.padding, 0)):  # fmt: skip
+        if min(values) < least:
+            raise ValueError(f"[{place}] expected {name} of at least {least}. Received: {name}={values}.")
