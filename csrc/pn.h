@@ -76,9 +76,30 @@ typedef struct pn_rnn_step {
     const void *dy;         /* row r at dy + r ldy */
     const void *prev, *h0;  /* h of the step before, and before the first */
     void *next;             /* where h of this step is kept for the gradient of the weights */
+    i64 ldh;                /* between rows of prev and next */
 } pn_rnn_step;
 enum { PN_RNN, PN_LSTM, PN_GRU, PN_GRU_AFTER }; /* cells; as steps: forward, and with PN_RNN_BWD added backward */
 enum { PN_RNN_BWD = 4, PN_GRU_GATES = 8, PN_GRU_STATES, PN_GRU_AFTER_STATES, PN_GRU_RESET_BWD, PN_RNN_STEPS };
+
+/* The gradients of neighbouring words in word2vec (kernels/words.h). */
+typedef struct pn_words {
+    i64 stride;         /* elements of a row of the weights */
+    const void *rows;   /* the weights: words, then what is predicted */
+    const int32_t *ids; /* the row of the word at each position */
+    i64 first, span;    /* the positions that the windows reach */
+    i64 centers;
+    const int32_t *at, *left, *right;     /* [centers]: its position; the first and the last of its window */
+    const int32_t *start, *target;        /* the targets of center c are target[start[c]] to target[start[c + 1] - 1] */
+    const uint8_t *label;                 /* of each target */
+    i64 most_targets;                     /* of a center, rounded up to a multiple of 4 */
+    int skipgram, mean;
+    double rate;
+    void *pointers, *tmp; /* working memory: most_targets + window pointers; (1 + inputs) most_targets + 16 elements */
+    /* Results. Rows of src: the changes of the words [span]; then x of each center (CBOW), or the change of each target.
+     * coef: 1, then the factor of x in the change of each target (CBOW). */
+    void *src, *coef;
+    double loss;
+} pn_words;
 
 /* What kernels written in Cython build on: one table per ISA and dtype. */
 struct pn_ops {
@@ -103,6 +124,9 @@ struct pn_ops {
     void (*mul)(void *out, const void *a, const void *b, i64 n, int add);
     /* out = kept ? scale : 0 */
     void (*expand_mask)(void *out, const uint8_t *kept, double scale, i64 n);
+    void (*word_grads)(pn_words *w);
+    /* rows[e[0]] += coef[e[2]] src[e[1]] for n triples e, in order */
+    void (*add_rows)(void *rows, i64 stride, const void *src, const void *coef, const int32_t *entry, i64 n);
 };
 
 /* What BLAS-calling code needs, filled by pynn._blas on first use (row-major, C = op(A) op(B) + beta C). */

@@ -216,7 +216,8 @@ def failure(status: int, instr: Any) -> Exception:
     if status == 1:
         return NonFiniteError(f"{where}[{instr.card.name}] met a NaN or an infinite value.")
     if "failure" in instr.card.extra:
-        return DataError(f"{where}[{instr.card.name}] {instr.card.extra['failure']}.")
+        text = instr.card.extra["failure"]
+        return DataError(f"{where}[{instr.card.name}] {text(instr) if callable(text) else text}.")
     return IndexError(f"{where}[{instr.card.name}] an index lies outside the table it points into.")
 
 
@@ -253,9 +254,24 @@ def _reachable(out: Tensor) -> list[Node]:
 
 
 def gradients(
-    out: Tensor, cotangent: Tensor, targets: Sequence[Tensor] | None = None, create_graph: bool = False
+    out: Tensor,
+    cotangent: Tensor,
+    targets: Sequence[Tensor] | None = None,
+    create_graph: bool = False,
+    watch: dict[tuple[int, int], Tensor] | None = None,
 ) -> dict[Any, tuple[Tensor, Tensor]]:
     """Propagate a cotangent back through the graph.
+
+    Parameters
+    ----------
+    out, cotangent : Tensor
+    targets : sequence of Tensor, optional
+        By default every leaf that requires a gradient.
+    create_graph : bool, default False
+        Whether the gradients may be differentiated again.
+    watch : dict, optional
+        Filled with what flows back along every edge: (id of a node, place of its input) -> gradient. Nothing else is
+        written then: no ``.grad``, and no parameter's memory for its gradient.
 
     Returns
     -------
@@ -297,13 +313,13 @@ def gradients(
         for node in reversed(nodes):
             if id(node) in relevant:
                 state.scope = node.scope
-                _node_backward(node, needs[id(node)], grads, coming, wanted, create_graph)
+                _node_backward(node, needs[id(node)], grads, coming, wanted, create_graph, watch)
         result = {}
         for key, target in wanted.items():
             found = grads.get(key)
             if found is None:
                 continue
-            if target._dest is not None and found.buffer is not target._dest.buffer:
+            if watch is None and target._dest is not None and found.buffer is not target._dest.buffer:
                 found = _copy(found, target._dest)
             result[key] = (target, found)
         return result
@@ -318,6 +334,7 @@ def _node_backward(
     coming: dict[Any, int],
     wanted: Any,
     create_graph: bool,
+    watch: dict[tuple[int, int], Tensor] | None,
 ) -> None:
     from pynn import ops
 
@@ -326,7 +343,7 @@ def _node_backward(
         return
     for i, ref in node.retained.items():
         kept = ref()
-        if kept is not None and dys[i] is not None:
+        if watch is None and kept is not None and dys[i] is not None:
             kept.grad = dys[i].detach()  # type: ignore[union-attr]
     for i, dy in enumerate(dys):
         if dy is None and node.outs[i] is not None and i not in node.card.hidden:
@@ -336,18 +353,23 @@ def _node_backward(
     vjp = (create_graph and node.card.smooth_vjp) or node.card.vjp
     if vjp is None:
         raise _no_derivative(node)
-    dest = tuple(x._dest if n and coming[_key(x)] == 1 else None for x, n in zip(node.inputs, need, strict=True))
+    free = watch is None
+    dest = tuple(
+        x._dest if free and n and coming[_key(x)] == 1 else None for x, n in zip(node.inputs, need, strict=True)
+    )
     outs = node.outs
     if create_graph:  # outputs must be part of the graph again for a second derivative
         outs = tuple(_relink(node, i) for i in range(len(node.outs)))
     given = vjp(Grad(node.inputs, outs, node.attrs, need, dest), *dys)
-    for x, n, dx in zip(node.inputs, need, given, strict=True):
+    for i, (x, n, dx) in enumerate(zip(node.inputs, need, given, strict=True)):
         if not n or dx is None:
             continue
+        if watch is not None:
+            watch[node.id, i] = dx
         key = _key(x)
         coming[key] -= 1
         if key in grads:
-            last = x._dest if coming[key] == 0 else None
+            last = x._dest if free and coming[key] == 0 else None
             grads[key] = ops.add(grads[key], dx, out=last)
         else:
             grads[key] = dx

@@ -1,32 +1,115 @@
 /* Moving rows with arithmetic.
  *
  *   take_bwd       dx[a, idx[i], :] += dy[a, i, :]; dx starts at 0     OUT dx; IN dy, idx. dims as `take`, dim[3] = B
+ *   lookup_bwd     dw[ids[i], :] += dy[i, :], with a list of the rows that were touched, so that the next step clears
+ *                  those alone and an optimizer knows them
+ *     MUTATES dw [V,B], marked int32 [V] (1 where touched), rows int32 [V] (in order of first touch), count int64 [1];
+ *     IN dy [count of ids, B], ids, cursor int64: 0 begins a native call, where everything is cleared, as anybody may
+ *     have written to dw before. dim[0] V, dim[1] count of ids, dim[2] B, dim[3] 1 if ids are int32 else int64
+ *     Bytes: 8 B per id and 4 B per row cleared; the other rows of dw are neither read nor written.
  *   batch_scaled   y[i, :] = scale * x[perm[offset + i], :]            OUT y [N,B]; IN x uint8 [rows,B], perm, offset
  *     dim[0] N, dim[1] B; par[0] scale (1/255 for images). batch_rows in move.h is the same without arithmetic
- * take_bwd is parallel over A only, so every sum is taken in the order of i. No aliasing.
+ * Sums are parallel over blocks of columns, so each is taken in the order of i. No aliasing.
  */
 
-static void take_bwd_range(void *ctx, i64 lo, i64 hi, int ith) {
-    const pn_instr *I = (const pn_instr *)ctx;
-    i64 rows = I->dim[1], count = I->dim[2], B = I->dim[3];
+enum { GA_COLS = 64, GA_CLEAR = 16384, GA_AHEAD = 6 };
+
+#if defined(__GNUC__) || defined(__clang__)
+#define GA_PREFETCH(p) __builtin_prefetch(p, 1)
+#else
+#define GA_PREFETCH(p) ((void)0)
+#endif
+
+typedef struct gather_ctx {
+    real *dx;
+    const real *dy;
+    const void *idx;
+    i64 rows, count, B, blocks; /* blocks of columns of one dx[a] */
+    int narrow;                 /* indices are int32 */
+} gather_ctx;
+
+static inline i64 gather_index(const gather_ctx *c, i64 i) {
+    const i64 at = c->narrow ? ((const int32_t *)c->idx)[i] : ((const i64 *)c->idx)[i];
+    return at < 0 ? at + c->rows : at;
+}
+
+static void gather_clear_range(void *ctx, i64 lo, i64 hi, int ith) {
     (void)ith;
-    for (i64 a = lo; a < hi; a++) {
-        real *dx = (real *)I->arg[0] + a * rows * B;
-        const real *dy = (const real *)I->arg[1] + a * count * B;
-        memset(dx, 0, (size_t)(rows * B) * sizeof(real));
-        for (i64 i = 0; i < count; i++) {
-            i64 at = I->dim[4] ? ((const int32_t *)I->arg[2])[i] : ((const i64 *)I->arg[2])[i];
-            real *to = dx + (at < 0 ? at + rows : at) * B;
-            const real *from = dy + i * B;
+    memset((real *)ctx + lo, 0, (size_t)(hi - lo) * sizeof(real));
+}
+
+/* Adds dy to dx in columns of one block, for all i. */
+static void gather_add_range(void *ctx, i64 lo, i64 hi, int ith) {
+    const gather_ctx *c = (const gather_ctx *)ctx;
+    (void)ith;
+    for (i64 item = lo; item < hi; item++) {
+        const i64 a = item / c->blocks, j0 = item % c->blocks * GA_COLS;
+        const i64 n = c->B - j0 < GA_COLS ? c->B - j0 : GA_COLS;
+        real *dx = c->dx + a * c->rows * c->B + j0;
+        const real *dy = c->dy + a * c->count * c->B + j0;
+        for (i64 i = 0; i < c->count; i++) {
+            real *to = dx + gather_index(c, i) * c->B;
+            const real *from = dy + i * c->B;
             i64 j = 0;
-            for (; j + VW <= B; j += VW) vstore(to + j, vadd(vload(to + j), vload(from + j)));
-            if (j < B) vstoren(to + j, vadd(vloadn(to + j, B - j), vloadn(from + j, B - j)), B - j);
+            if (i + GA_AHEAD < c->count) {
+                const real *later = dx + gather_index(c, i + GA_AHEAD) * c->B;
+                for (i64 k = 0; k < n; k += 16) GA_PREFETCH(later + k);
+            }
+            for (; j + VW <= n; j += VW) vstore(to + j, vadd(vload(to + j), vload(from + j)));
+            if (j < n) vstoren(to + j, vadd(vloadn(to + j, n - j), vloadn(from + j, n - j)), n - j);
         }
     }
 }
+
+static void gather_add(gather_ctx *c, i64 A, int nth) {
+    c->blocks = (c->B + GA_COLS - 1) / GA_COLS;
+    pn_for(A * c->blocks, 1, 0.3 * (double)(A * c->count * c->B), nth, gather_add_range, c);
+}
+
 static int take_bwd(const pn_instr *I) {
-    i64 A = I->dim[0];
-    pn_for(A, 1, (double)(A * (I->dim[1] + I->dim[2]) * I->dim[3]), I->nth, take_bwd_range, (void *)I);
+    const i64 A = I->dim[0];
+    gather_ctx c = {(real *)I->arg[0], (const real *)I->arg[1], I->arg[2], I->dim[1], I->dim[2], I->dim[3], 0,
+                    (int)I->dim[4]};
+    const i64 n = A * c.rows * c.B;
+    pn_for(n, GA_CLEAR, 0.1 * (double)n, I->nth, gather_clear_range, c.dx);
+    gather_add(&c, A, I->nth);
+    return PN_OK;
+}
+
+typedef struct gather_listed {
+    real *dw;
+    const int32_t *rows;
+    i64 B;
+} gather_listed;
+
+static void gather_clear_listed_range(void *ctx, i64 lo, i64 hi, int ith) {
+    const gather_listed *c = (const gather_listed *)ctx;
+    (void)ith;
+    for (i64 i = lo; i < hi; i++) memset(c->dw + c->rows[i] * c->B, 0, (size_t)c->B * sizeof(real));
+}
+
+static int lookup_bwd(const pn_instr *I) {
+    const i64 V = I->dim[0];
+    int32_t *marked = (int32_t *)I->arg[1], *rows = (int32_t *)I->arg[2];
+    i64 *count = (i64 *)I->arg[3];
+    gather_ctx c = {(real *)I->arg[0], (const real *)I->arg[4], I->arg[5], V, I->dim[1], I->dim[2], 0, (int)I->dim[3]};
+    gather_listed listed = {c.dx, rows, c.B};
+    if (*(const i64 *)I->arg[6]) {
+        pn_for(*count, 64, 0.2 * (double)(*count * c.B), I->nth, gather_clear_listed_range, &listed);
+        for (i64 i = 0; i < *count; i++) marked[rows[i]] = 0;
+    } else {
+        pn_for(V * c.B, GA_CLEAR, 0.1 * (double)(V * c.B), I->nth, gather_clear_range, c.dx);
+        memset(marked, 0, (size_t)V * sizeof *marked);
+    }
+    *count = 0;
+    for (i64 i = 0; i < c.count; i++) {
+        const i64 r = gather_index(&c, i);
+        if (!marked[r]) {
+            marked[r] = 1;
+            rows[(*count)++] = (int32_t)r;
+        }
+    }
+    gather_add(&c, 1, I->nth);
     return PN_OK;
 }
 

@@ -28,7 +28,7 @@ static inline int rnn_ended(const pn_rnn_step *s, i64 r) { return s->lengths && 
 /* What an ended row leaves for the gradients of earlier steps. */
 static inline void rnn_skip_bwd(const pn_rnn_step *s, i64 r, i64 cols) {
     const size_t bytes = (size_t)s->units * sizeof(real);
-    real *next = RNN_ROW(next, s->units);
+    real *next = RNN_ROW(next, s->ldh);
     const real *h0 = RNN_ROW(h0, s->units);
     memset((real *)s->dz + r * cols, 0, (size_t)cols * sizeof(real));
     if (next && h0) memcpy(next, h0, bytes);
@@ -58,7 +58,7 @@ static void rnn_plain_bwd(const pn_rnn_step *s) {
     const i64 H = s->units;
     for (i64 r = 0; r < s->rows; r++) {
         const real *h = RNN_ROW(gates, H), *dy = RNN_ROW(dy, s->ldy);
-        real *dz = RNN_ROW(dz, H), *dh = RNN_ROW(dh, H), *next = RNN_ROW(next, H);
+        real *dz = RNN_ROW(dz, H), *dh = RNN_ROW(dh, H), *next = RNN_ROW(next, s->ldh);
         if (rnn_ended(s, r)) {
             rnn_skip_bwd(s, r, H);
             continue;
@@ -118,7 +118,7 @@ static void rnn_lstm_bwd(const pn_rnn_step *s) {
     for (i64 r = 0; r < s->rows; r++) {
         const real *gates = RNN_ROW(gates, 4 * H), *c = RNN_ROW(cell, H), *before = RNN_ROW(cell_prev, H);
         const real *dy = RNN_ROW(dy, s->ldy);
-        real *dz = RNN_ROW(dz, 4 * H), *dh = RNN_ROW(dh, H), *dc = RNN_ROW(dc, H), *next = RNN_ROW(next, H);
+        real *dz = RNN_ROW(dz, 4 * H), *dh = RNN_ROW(dh, H), *dc = RNN_ROW(dc, H), *next = RNN_ROW(next, s->ldh);
         if (rnn_ended(s, r)) {
             rnn_skip_bwd(s, r, 4 * H);
             continue;
@@ -203,8 +203,8 @@ static void rnn_gru_after_fwd(const pn_rnn_step *s) { rnn_gru_step(s, 1); }
 static void rnn_gru_states(const pn_rnn_step *s, const i64 cols) {
     const i64 H = s->units;
     for (i64 r = 0; r < s->rows; r++) {
-        const real *z = RNN_ROW(gates, cols), *h = RNN_ROW(prev, H);
-        real *next = RNN_ROW(next, H);
+        const real *z = RNN_ROW(gates, cols), *h = RNN_ROW(prev, s->ldh);
+        real *next = RNN_ROW(next, s->ldh);
         if (rnn_ended(s, r)) {
             memcpy(next, h, (size_t)H * sizeof(real));
             continue;
@@ -222,7 +222,7 @@ static void rnn_gru_after_states(const pn_rnn_step *s) { rnn_gru_states(s, 4 * s
 static void rnn_gru_step_bwd(const pn_rnn_step *s, const int after) {
     const i64 H = s->units, cols = (3 + after) * H;
     for (i64 r = 0; r < s->rows; r++) {
-        const real *gates = RNN_ROW(gates, cols), *h = RNN_ROW(prev, H), *dy = RNN_ROW(dy, s->ldy);
+        const real *gates = RNN_ROW(gates, cols), *h = RNN_ROW(prev, s->ldh), *dy = RNN_ROW(dy, s->ldy);
         real *dz = RNN_ROW(dz, cols), *dh = RNN_ROW(dh, H);
         if (rnn_ended(s, r)) {
             memset(dz, 0, (size_t)cols * sizeof(real));
@@ -252,8 +252,8 @@ static void rnn_gru_after_bwd(const pn_rnn_step *s) { rnn_gru_step_bwd(s, 1); }
 static void rnn_gru_reset_bwd(const pn_rnn_step *s) {
     const i64 H = s->units;
     for (i64 r = 0; r < s->rows; r++) {
-        const real *h = RNN_ROW(prev, H), *drh = RNN_ROW(reset, H), *mask = RNN_ROW(mask, H);
-        real *dr = RNN_ROW(dz, 3 * H) + H, *dh = RNN_ROW(dh, H), *rh = RNN_ROW(next, H);
+        const real *h = RNN_ROW(prev, s->ldh), *drh = RNN_ROW(reset, H), *mask = RNN_ROW(mask, H);
+        real *dr = RNN_ROW(dz, 3 * H) + H, *dh = RNN_ROW(dh, H), *rh = RNN_ROW(next, s->ldh);
         if (rnn_ended(s, r)) {
             memset(rh, 0, (size_t)H * sizeof(real));
             continue;

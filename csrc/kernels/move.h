@@ -11,13 +11,16 @@
  *   cast            y[i] = (to)x[i]                        dim[0] elements, dim[1] from, dim[2] to (PN_F32 ...)
  *   take            y[a,i,:] = x[a, idx[i], :]             dim[0] A, dim[1] rows of x, dim[2] count of idx, dim[3]
  *                   bytes per row, dim[4] 1 if idx is int32 else int64; an index outside [-rows, rows) is PN_BAD_INDEX
+ *   lookup          y[i,:] = w[ids[i], :]                  OUT y, bad int64 [2]; IN w, ids. dim[0] rows of w, dim[1] ids,
+ *                   dim[2] bytes per row, dim[3] 1 if ids are int32 else int64; an id outside [0, rows) is PN_BAD_INDEX,
+ *                   with its place and value in `bad`
  *   batch_rows      y[i,:] = x[perm[*offset + i], :]       dim[0] N, dim[1] bytes per row; IN x, perm int64, offset int64
  *   store_rows      y[*offset + i,:] = x[i,:]              MUTATES y; IN x, offset. dim[0] N, dim[1] bytes per row
  *   advance         *step += dim[0], *cursor += 1, *offset += dim[1]   MUTATES step, cursor, offset
  * Parallel over chunks of the output where it is large. Bytes: one read and one write. No aliasing.
  */
 
-enum { MV_RANK = 6, MV_CHUNK = 16384 };
+enum { MV_RANK = 6, MV_CHUNK = 16384, MV_AHEAD = 8 };
 
 #define MV_LOOP(T)                                                                                 \
     for (i64 at = lo; at < hi;) {                                                                  \
@@ -135,6 +138,40 @@ static int take(const pn_instr *I) {
             memcpy(y, (const char *)I->arg[1] + (size_t)(a * rows + at) * bytes, bytes);
             y += bytes;
         }
+    return PN_OK;
+}
+
+static void lookup_range(void *ctx, i64 lo, i64 hi, int ith) {
+    const pn_instr *I = (const pn_instr *)ctx;
+    const size_t bytes = (size_t)I->dim[2];
+    const char *w = (const char *)I->arg[2];
+    const int32_t *narrow = I->dim[3] ? (const int32_t *)I->arg[3] : NULL;
+    const i64 *wide = (const i64 *)I->arg[3];
+    (void)ith;
+    for (i64 i = lo; i < hi; i++) {
+        const i64 at = narrow ? narrow[i] : wide[i];
+#if defined(__GNUC__) || defined(__clang__)
+        if (i + MV_AHEAD < hi) {
+            const char *later = w + (size_t)(narrow ? narrow[i + MV_AHEAD] : wide[i + MV_AHEAD]) * bytes;
+            for (size_t k = 0; k < bytes && k < 1024; k += 64) __builtin_prefetch(later + k);
+        }
+#endif
+        memcpy((char *)I->arg[0] + (size_t)i * bytes, w + (size_t)at * bytes, bytes);
+    }
+}
+static int lookup(const pn_instr *I) {
+    const i64 rows = I->dim[0], count = I->dim[1];
+    i64 *bad = (i64 *)I->arg[1];
+    bad[0] = bad[1] = 0;
+    for (i64 i = 0; i < count; i++) {
+        const i64 at = I->dim[3] ? ((const int32_t *)I->arg[3])[i] : ((const i64 *)I->arg[3])[i];
+        if (at < 0 || at >= rows) {
+            bad[0] = i;
+            bad[1] = at;
+            return PN_BAD_INDEX;
+        }
+    }
+    pn_for(count, 64, 0.1 * (double)(count * I->dim[2]), I->nth, lookup_range, (void *)I);
     return PN_OK;
 }
 

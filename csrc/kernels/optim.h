@@ -18,6 +18,7 @@ typedef struct opt_ctx {
     real *p, *s0, *s1, *s2;
     const real *g;
     real keep, lr, a, b, c, d, eps; /* keep = 1 - lr wd */
+    int shared;                     /* s2 is one number for all elements */
 } opt_ctx;
 
 static inline double opt_rate(const pn_instr *I) { return ((const double *)I->arg[5])[*(const i64 *)I->arg[6]]; }
@@ -59,8 +60,59 @@ static inline vec opt_mix(vec s, vec g, real old, real fresh) { return vfma(vmul
         for (; i + VW <= hi; i += VW) AT(&c, i, VW, __VA_ARGS__); \
         if (i < hi) AT(&c, i, hi - i, __VA_ARGS__); \
     }
+/* A table of embeddings, of which few rows have a gradient: that of the others is 0 and is not read. With dim[4] only the
+ * touched rows are updated. arg[8] marked int32 [V], arg[9] rows int32 [V], arg[10] count; dim[2] = V, dim[3] = B. */
+static const real opt_zeros[1024] = {0};
+
+typedef struct opt_table {
+    const opt_ctx *c;
+    pn_range_fn range;
+    const int32_t *marked, *rows;
+    i64 B;
+} opt_table;
+
+static inline void opt_part(const opt_table *t, i64 at, i64 n, const real *g) {
+    opt_ctx c = *t->c;
+    c.p += at;
+    c.g = g;
+    if (c.s0) c.s0 += at;
+    if (c.s1) c.s1 += at;
+    if (c.s2 && !c.shared) c.s2 += at;
+    t->range(&c, 0, n, 0);
+}
+
+static void opt_table_range(void *ctx, i64 lo, i64 hi, int ith) {
+    const opt_table *t = (const opt_table *)ctx;
+    (void)ith;
+    for (i64 r = lo, end; r < hi; r = end) {
+        const int touched = t->marked[r];
+        for (end = r + 1; end < hi && t->marked[end] == touched;) end++;
+        if (touched) {
+            opt_part(t, r * t->B, (end - r) * t->B, t->c->g + r * t->B);
+        } else {
+            for (i64 at = r * t->B; at < end * t->B; at += 1024)
+                opt_part(t, at, end * t->B - at < 1024 ? end * t->B - at : 1024, opt_zeros);
+        }
+    }
+}
+
+static void opt_listed_range(void *ctx, i64 lo, i64 hi, int ith) {
+    const opt_table *t = (const opt_table *)ctx;
+    (void)ith;
+    for (i64 i = lo; i < hi; i++) opt_part(t, t->rows[i] * t->B, t->B, t->c->g + t->rows[i] * t->B);
+}
+
 static inline int opt_run(const pn_instr *I, opt_ctx *c, double ns, pn_range_fn range) {
-    pn_for(I->dim[0], OPT_CHUNK, ns * (double)I->dim[0], I->nth, range, c);
+    const i64 V = I->dim[2], B = I->dim[3];
+    opt_table t = {c, range, (const int32_t *)I->arg[8], (const int32_t *)I->arg[9], B};
+    if (!V) {
+        pn_for(I->dim[0], OPT_CHUNK, ns * (double)I->dim[0], I->nth, range, c);
+    } else if (I->dim[4]) {
+        const i64 count = *(const i64 *)I->arg[10];
+        pn_for(count, 16, ns * (double)(count * B), I->nth, opt_listed_range, &t);
+    } else {
+        pn_for(V, B < OPT_CHUNK ? OPT_CHUNK / B : 1, ns * (double)(V * B), I->nth, opt_table_range, &t);
+    }
     return PN_OK;
 }
 
@@ -222,10 +274,11 @@ static int nadam_step(const pn_instr *I) {
     double *product = (double *)I->arg[3];
     opt_ctx c = opt_begin(I);
     real share;
-    *product *= mu;
+    if (!I->dim[5]) *product *= mu;
     c.lr = (real)(lr * (1.0 - mu) / (1.0 - *product));
     share = (real)(lr * next / (1.0 - *product * next));
     c.s2 = &share;
+    c.shared = 1;
     c.a = (real)(1.0 - b1);
     c.b = (real)b2;
     c.c = (real)(1.0 - b2);

@@ -1,8 +1,10 @@
 """Recurrent layers: the loops over time, forwards and backwards.
 
 Inside, everything is time-major: row t N + n of a matrix belongs to sequence n at time t. The input projection of all
-steps is one product; then every block of batch rows runs through time on one thread, with the recurrent weights packed
-once per call. Weight gradients are single products over all steps. Blocks share no sums, so bits do not depend on them.
+steps is one product (of a few steps at a time, while their gates are in the cache, on one thread with small weights);
+every block of batch rows runs through time on one thread, with the recurrent weights packed once per call. Weight
+gradients are single products over all steps: with small weights all of them are one, of [x, h, 1] and dz. Blocks share
+no sums, so bits do not depend on them.
 
 Operands of both kernels (absent ones are NULL):
   x [N,T,D], w [D,K H], u [H,K H], b [K H] (gru_after: [2,K H]), h0 c0 [N,H], peep [3,H], lengths int32 [N],
@@ -36,15 +38,19 @@ from pynn import _core
 
 cdef enum:
     BLOCK = 64  # most rows of a block: more would push the weights out of the cache
+    CACHE = 768 * 1024  # bytes of both weights up to which they stay in a second-level cache of 1 MB, ...
+    CHUNK = 192 * 1024  # ... beside the gates of as many steps
     PLAIN_BLOCK = 16  # without vectors blocks are fixed, as BLAS may round by the number of rows
 
 
 cdef struct Job:
     const pn_instr *I
     const pn_ops *ops
-    int64_t N, T, D, H, G, K, size, rows
+    int64_t N, T, D, H, G, K, W, size, rows, steps
     int cell, reverse
     char *x  # time-major
+    char *given  # x as it is given
+    char *bias
     char *gates
     char *cells
     char *packed
@@ -53,7 +59,7 @@ cdef struct Job:
     char *masked
     char *mask
     char *spare
-    char *states  # [T,N,H]: what meets u at each step
+    char *states  # [T,N] rows W apart: what meets u at each step
     char *resets  # [T,N,H]: r h of a gru
     char *dz
     char *dh
@@ -95,7 +101,7 @@ cdef int bad_lengths(const Job *j) noexcept nogil:
 cdef struct Swap:
     char *to
     const char *source
-    int64_t rows, cols, bytes
+    int64_t rows, cols, bytes, ldto, step, ldfrom
 
 
 cdef void swap_range(void *ctx, int64_t lo, int64_t hi, int ith) noexcept nogil:
@@ -103,14 +109,15 @@ cdef void swap_range(void *ctx, int64_t lo, int64_t hi, int ith) noexcept nogil:
     cdef int64_t r, c
     for r in range(lo, hi):
         for c in range(s.cols):
-            memcpy(s.to + (r * s.cols + c) * s.bytes, s.source + (c * s.rows + r) * s.bytes, s.bytes)
+            memcpy(s.to + (r * s.cols + c) * s.ldto, s.source + c * s.step + r * s.ldfrom, s.bytes)
 
 
-cdef void swap_axes(const Job *j, char *to, const char *source, int64_t rows, int64_t cols,
-                    int64_t width) noexcept nogil:
-    """Copy source [cols, rows, width] to `to` [rows, cols, width]."""
+cdef void swap_axes(const Job *j, char *to, int64_t ldto, const char *source, int64_t step, int64_t ldfrom,
+                    int64_t rows, int64_t cols, int64_t width) noexcept nogil:
+    """Copy to[r, c, :width] = source[c, r, :width], rows of `to` being ldto apart, the steps of source as given."""
     cdef Swap s
     s.to, s.source, s.rows, s.cols, s.bytes = to, source, rows, cols, width * j.size
+    s.ldto, s.step, s.ldfrom = ldto * j.size, step * j.size, ldfrom * j.size
     j.ops.parallel(rows, 16, 0.1 * <double>(rows * cols * s.bytes), j.I.nth, swap_range, &s)
 
 
@@ -131,7 +138,7 @@ cdef void at_step(const Job *j, pn_rnn_step *s, int64_t lo, int64_t n, int64_t t
     """Point to the rows [lo, lo + n) at time t."""
     cdef int64_t N = j.N, H = j.H, size = j.size, before = t + 1 if j.reverse else t - 1
     cdef int first = before < 0 or before == j.T
-    s.rows, s.units, s.t = n, H, t
+    s.rows, s.units, s.t, s.ldh = n, H, t, j.W
     s.lengths = NULL if j.lengths == NULL else j.lengths + lo
     s.act, s.act_par = <int>j.I.dim[6], j.I.par[0]
     s.gates = j.gates + (t * N + lo) * j.G * size
@@ -144,6 +151,24 @@ cdef void at_step(const Job *j, pn_rnn_step *s, int64_t lo, int64_t n, int64_t t
     if j.y != NULL:
         s.y = j.y + (lo * j.T + t) * H * size
     s.ldy = j.T * H
+
+
+cdef void project(const Job *j, int64_t t, int64_t steps, int nth) noexcept nogil:
+    """gates = x w + b for the times t ... t + steps - 1."""
+    cdef pn_gemm_call g
+    cdef const char *x = j.given
+    if j.N > 1 and j.T > 1:
+        x = j.x
+        swap_axes(j, j.x, j.D, j.given + t * j.D * j.size, j.T * j.D, j.D, steps, j.N, j.D)
+    else:
+        x += t * j.N * j.D * j.size
+    memset(&g, 0, sizeof(g))
+    g.m, g.n, g.k = steps * j.N, j.K, j.D
+    g.a, g.ars, g.acs = x, j.D, 1
+    g.b, g.brs, g.bcs = j.I.arg[6], j.K, 1
+    g.c, g.ldc = j.gates + t * j.N * j.G * j.size, j.G
+    g.bias = j.bias
+    j.ops.gemm(&g, j.I.scratch, j.I.dim[7], nth)
 
 
 cdef void forward_block(void *ctx, int64_t lo, int64_t hi, int ith) noexcept nogil:
@@ -170,6 +195,9 @@ cdef void forward_block(void *ctx, int64_t lo, int64_t hi, int ith) noexcept nog
     if j.cell == PN_GRU_AFTER and instr.arg[8] != NULL:
         s.bias = <char *>instr.arg[8] + 5 * H * size
     for step in range(j.T):
+        if j.steps and step % j.steps == 0:
+            i = min(j.steps, j.T - step)
+            project(j, j.T - step - i if j.reverse else step, i, 1)
         at_step(j, &s, lo, n, j.T - 1 - step if j.reverse else step)
         z = <char *>s.gates
         if step or j.h0 != NULL:
@@ -194,10 +222,9 @@ cdef int rnn_fwd(const pn_instr *I) noexcept nogil:
     y[n,t] = h at time t, 0 beyond the length; h and c are the last states. Parallel over batch rows; no aliasing.
     """
     cdef Job j
-    cdef pn_gemm_call g
     cdef char *scratch = <char *>I.scratch
     cdef char *bias = <char *>I.arg[8]
-    cdef int64_t tail
+    cdef int64_t tail, both
     prepare(&j, I)
     j.lengths = <int32_t *>I.arg[12]
     if bad_lengths(&j):
@@ -206,22 +233,19 @@ cdef int rnn_fwd(const pn_instr *I) noexcept nogil:
         return 0
     j.y, j.h, j.gates, j.cells = <char *>I.arg[0], <char *>I.arg[1], <char *>I.arg[3], <char *>I.arg[4]
     j.h0, j.c0 = <char *>I.arg[9], <char *>I.arg[10]
-    j.x = <char *>I.arg[5]
-    if j.N > 1 and j.T > 1:
-        j.x = scratch + I.dim[8]
-        swap_axes(&j, j.x, <char *>I.arg[5], j.T, j.N, j.D)
+    j.given, j.x = <char *>I.arg[5], scratch + I.dim[8]
     if j.cell == PN_GRU_AFTER and bias != NULL:  # both biases of z and r, that of the input alone for g
         bias = scratch + I.dim[12]
         tail = 2 * j.H * j.size
         j.ops.col_sum(bias, I.arg[8], 2, j.K, 1)
         memcpy(bias + tail, <char *>I.arg[8] + tail, j.H * j.size)
-    memset(&g, 0, sizeof(g))
-    g.m, g.n, g.k = j.T * j.N, j.K, j.D
-    g.a, g.ars, g.acs = j.x, j.D, 1
-    g.b, g.brs, g.bcs = I.arg[6], j.K, 1
-    g.c, g.ldc = j.gates, j.G
-    g.bias = bias
-    j.ops.gemm(&g, scratch, I.dim[7], I.nth)
+    j.bias = bias
+    # One thread with small weights projects a few steps at a time, so that their gates are still in the cache.
+    both = (j.D + j.H) * j.K * j.size
+    j.steps = max(<int64_t>1, CHUNK // (j.N * j.G * j.size)) if j.rows >= j.N and both <= CACHE else j.T + 1
+    if j.steps > j.T:
+        project(&j, 0, j.T, I.nth)
+        j.steps = 0
     j.packed, j.packed2 = scratch + I.dim[9], scratch + I.dim[10]
     pack_weights(&j, <char *>I.arg[7], 0)
     if I.arg[13] != NULL:
@@ -236,7 +260,7 @@ cdef int rnn_fwd(const pn_instr *I) noexcept nogil:
 cdef void backward_block(void *ctx, int64_t lo, int64_t hi, int ith) noexcept nogil:
     cdef const Job *j = <const Job *>ctx
     cdef const pn_ops *ops = j.ops
-    cdef int64_t n = hi - lo, N = j.N, H = j.H, G = j.G, T = j.T, size = j.size, step, t, after
+    cdef int64_t n = hi - lo, N = j.N, H = j.H, G = j.G, T = j.T, W = j.W, size = j.size, step, t, after, r
     cdef int64_t first = G if j.cell < PN_GRU else 2 * H, last_column = (2 if j.cell == PN_GRU else 3) * H
     cdef int64_t bytes = n * H * size
     cdef int gru = j.cell >= PN_GRU
@@ -258,15 +282,17 @@ cdef void backward_block(void *ctx, int64_t lo, int64_t hi, int ith) noexcept no
     # What meets u at the first step; a gru needs all states again, an lstm and a plain cell meet them on the way back.
     t = T - 1 if j.reverse else 0
     if j.h0 != NULL:
-        memcpy(j.states + (t * N + lo) * H * size, s.h0, bytes)
+        for r in range(n):
+            memcpy(j.states + (t * N + lo + r) * W * size, <char *>s.h0 + r * H * size, H * size)
     else:
-        memset(j.states + (t * N + lo) * H * size, 0, bytes)
+        for r in range(n):
+            memset(j.states + (t * N + lo + r) * W * size, 0, H * size)
     if gru:
         for step in range(T - 1):
             t = T - 1 - step if j.reverse else step
             at_step(j, &s, lo, n, t)
-            s.prev = j.states + (t * N + lo) * H * size
-            s.next = j.states + ((t - 1 if j.reverse else t + 1) * N + lo) * H * size
+            s.prev = j.states + (t * N + lo) * W * size
+            s.next = j.states + ((t - 1 if j.reverse else t + 1) * N + lo) * W * size
             ops.rnn_step(PN_GRU_STATES if j.cell == PN_GRU else PN_GRU_AFTER_STATES, &s)
     for step in range(T - 1, -1, -1):
         t = T - 1 - step if j.reverse else step
@@ -275,10 +301,10 @@ cdef void backward_block(void *ctx, int64_t lo, int64_t hi, int ith) noexcept no
         s.dy = s.y
         dz = j.dz + (t * N + lo) * G * size
         s.dz = dz
-        s.prev = j.states + (t * N + lo) * H * size
+        s.prev = j.states + (t * N + lo) * W * size
         s.next = NULL
         if not gru and step < T - 1:
-            s.next = j.states + (after * N + lo) * H * size
+            s.next = j.states + (after * N + lo) * W * size
         ops.rnn_step(j.cell + PN_RNN_BWD, &s)
         if j.cell == PN_GRU:
             ops.product(n, H, H, dz + last_column * size, G, j.packed2, s.reset, H, 0, j.rows)
@@ -292,25 +318,37 @@ cdef void backward_block(void *ctx, int64_t lo, int64_t hi, int ith) noexcept no
                 ops.mul(dh, to, s.mask, n * H, 1)
     if j.mask != NULL:  # u met the masked states
         for t in range(T):
-            dz = j.states + (t * N + lo) * H * size
-            ops.mul(dz, dz, s.mask, n * H, 0)
+            for r in range(n):
+                dz = j.states + (t * N + lo + r) * W * size
+                ops.mul(dz, dz, <char *>s.mask + r * H * size, H, 0)
     if j.I.arg[5] != NULL:
         memcpy(<char *>j.I.arg[5] + lo * H * size, dh, bytes)
     if j.I.arg[6] != NULL:
         memcpy(<char *>j.I.arg[6] + lo * H * size, s.dc, bytes)
 
 
-cdef void weight_gradient(const Job *j, void *to, int64_t ldc, const char *a, int64_t rows, const char *dz,
-                          int64_t cols, int64_t skip) noexcept nogil:
+cdef void weight_gradient(const Job *j, void *to, int64_t ldc, const char *a, int64_t rows, int64_t lda,
+                          const char *dz, int64_t cols, int64_t skip) noexcept nogil:
     """to [rows, cols] = a^T dz over all steps but, if `skip`, the first: a is zero there."""
     cdef pn_gemm_call g
     cdef int64_t from_row = skip * j.N if not j.reverse else 0
     memset(&g, 0, sizeof(g))
     g.m, g.n, g.k = rows, cols, (j.T - skip) * j.N
-    g.a, g.ars, g.acs = a + from_row * rows * j.size, 1, rows
+    g.a, g.ars, g.acs = a + from_row * lda * j.size, 1, lda
     g.b, g.brs, g.bcs = dz + from_row * j.G * j.size, j.G, 1
     g.c, g.ldc = to, ldc
     j.ops.gemm(&g, j.I.scratch, j.I.dim[7], j.I.nth)
+
+
+cdef void fill_ones(void *ctx, int64_t lo, int64_t hi, int ith) noexcept nogil:
+    """Put 1 at the end of each row of x, h, 1."""
+    cdef const Job *j = <const Job *>ctx
+    cdef int64_t i
+    for i in range(lo, hi):
+        if j.size == 4:
+            (<float *>j.states)[(i + 1) * j.W - 1] = 1
+        else:
+            (<double *>j.states)[(i + 1) * j.W - 1] = 1
 
 
 cdef int rnn_bwd(const pn_instr *I) noexcept nogil:
@@ -325,6 +363,7 @@ cdef int rnn_bwd(const pn_instr *I) noexcept nogil:
     cdef char *scratch = <char *>I.scratch
     cdef char *sums = scratch + I.dim[16]
     cdef int64_t NH, skip, tail, move
+    cdef int wide
     cdef const char *z
     prepare(&j, I)
     j.lengths = <int32_t *>I.arg[18]
@@ -346,7 +385,13 @@ cdef int rnn_bwd(const pn_instr *I) noexcept nogil:
             memset(j.dc, 0, NH)
     if j.cell == PN_GRU:
         j.spare, j.resets = j.dh + NH, scratch + I.dim[15]
-    j.states = scratch + I.dim[14]
+    wide = I.dim[17] >= 0 and (I.arg[2] != NULL or I.arg[3] != NULL or I.arg[4] != NULL)
+    j.states, j.W = scratch + I.dim[14], j.H
+    if wide:  # rows x_t, what met u, 1: one product gives all three gradients
+        j.W = j.D + j.H + 1
+        j.ops.parallel(j.T * j.N, 256, 0.3 * <double>(j.T * j.N), I.nth, fill_ones, &j)
+        swap_axes(&j, j.states, j.W, <char *>I.arg[12], j.T * j.D, j.D, j.T, j.N, j.D)
+        j.states += j.D * j.size
     j.packed, j.packed2 = scratch + I.dim[9], scratch + I.dim[10]
     pack_weights(&j, <char *>I.arg[14], 1)
     if I.arg[19] != NULL:
@@ -354,15 +399,25 @@ cdef int rnn_bwd(const pn_instr *I) noexcept nogil:
         j.ops.expand_mask(j.mask, <const uint8_t *>I.arg[19], I.par[1], j.N * j.H)
     j.ops.parallel(j.N, j.rows, <double>(j.N * j.T * j.K) * (j.H / (6.0 * j.ops.lanes) + 1), I.nth, backward_block, &j)
     skip = j.h0 == NULL
-    if I.arg[3] != NULL:
+    if wide:
+        z = scratch + I.dim[17]
+        weight_gradient(&j, <void *>z, j.K, j.states - j.D * j.size, j.W, j.W, j.dz, j.K, 0)
+        tail = j.K * j.size
+        if I.arg[2] != NULL:
+            memcpy(I.arg[2], z, j.D * tail)
+        if I.arg[3] != NULL:
+            memcpy(I.arg[3], z + j.D * tail, j.H * tail)
+        if I.arg[4] != NULL:
+            memcpy(I.arg[4], z + (j.D + j.H) * tail, tail)
+    elif I.arg[3] != NULL:
         if j.cell < PN_GRU:
-            weight_gradient(&j, I.arg[3], j.K, j.states, j.H, j.dz, j.K, skip)
+            weight_gradient(&j, I.arg[3], j.K, j.states, j.H, j.H, j.dz, j.K, skip)
         else:
             tail = 2 * j.H * j.size
-            weight_gradient(&j, I.arg[3], j.K, j.states, j.H, j.dz, 2 * j.H, skip)
+            weight_gradient(&j, I.arg[3], j.K, j.states, j.H, j.H, j.dz, 2 * j.H, skip)
             weight_gradient(&j, <char *>I.arg[3] + tail, j.K, j.resets if j.cell == PN_GRU else j.states, j.H,
-                            j.dz + (tail if j.cell == PN_GRU else 3 * j.H * j.size), j.H, skip)
-    if I.arg[4] != NULL:
+                            j.H, j.dz + (tail if j.cell == PN_GRU else 3 * j.H * j.size), j.H, skip)
+    if I.arg[4] != NULL and not wide:
         if j.cell == PN_GRU_AFTER:
             tail = 2 * j.H * j.size
             j.ops.col_sum(sums, j.dz, j.T * j.N, j.G, I.nth)
@@ -384,12 +439,11 @@ cdef int rnn_bwd(const pn_instr *I) noexcept nogil:
             j.ops.peep_grad(I.arg[7], z, j.c0, j.N, j.H, 1)
         j.ops.peep_grad(I.arg[7], j.dz, j.cells, j.T * j.N, j.H, 0)
     j.x = <char *>I.arg[12]
-    if I.arg[2] != NULL:
+    if I.arg[2] != NULL and not wide:
         if j.N > 1 and j.T > 1:
             j.x = scratch + I.dim[8]
-            swap_axes(&j, j.x, <char *>I.arg[12], j.T, j.N, j.D)
-        skip = 0
-        weight_gradient(&j, I.arg[2], j.K, j.x, j.D, j.dz, j.K, 0)
+            swap_axes(&j, j.x, j.D, <char *>I.arg[12], j.T * j.D, j.D, j.T, j.N, j.D)
+        weight_gradient(&j, I.arg[2], j.K, j.x, j.D, j.D, j.dz, j.K, 0)
     if I.arg[1] != NULL:
         memset(&g, 0, sizeof(g))
         j.x = scratch + I.dim[8] if j.N > 1 and j.T > 1 else <char *>I.arg[1]
@@ -399,41 +453,10 @@ cdef int rnn_bwd(const pn_instr *I) noexcept nogil:
         g.c, g.ldc = j.x, j.D
         j.ops.gemm(&g, scratch, I.dim[7], I.nth)
         if j.N > 1 and j.T > 1:
-            swap_axes(&j, <char *>I.arg[1], j.x, j.N, j.T, j.D)
+            swap_axes(&j, <char *>I.arg[1], j.D, j.x, j.N * j.D, j.D, j.N, j.T, j.D)
     return 0
 
 
 for _dtype in (0, 1):
     _core.register_kernel("rnn_fwd", _dtype, <uintptr_t><void *>rnn_fwd)
     _core.register_kernel("rnn_bwd", _dtype, <uintptr_t><void *>rnn_bwd)
-
-
-ctypedef fused ids_t:
-    int32_t
-    int64_t
-
-
-cdef int lengths_of(int32_t *lengths, const ids_t *ids, int64_t rows, int64_t cols) noexcept nogil:
-    cdef int64_t r, c, n
-    for r in range(rows):
-        n = cols
-        while n > 0 and ids[r * cols + n - 1] == 0:
-            n -= 1
-        for c in range(n):
-            if ids[r * cols + c] == 0:
-                return PN_BAD_INDEX
-        lengths[r] = <int32_t>n
-    return 0
-
-
-cdef int sequence_lengths(const pn_instr *I) noexcept nogil:
-    """lengths[n] = T less the zeros at the end of row n.   OUT lengths int32 [N]; IN ids [N,T].
-
-    dim: N, T, 1 if ids are int32 else int64. A zero elsewhere is PN_BAD_INDEX.
-    """
-    if I.dim[2]:
-        return lengths_of[int32_t](<int32_t *>I.arg[0], <const int32_t *>I.arg[1], I.dim[0], I.dim[1])
-    return lengths_of[int64_t](<int32_t *>I.arg[0], <const int64_t *>I.arg[1], I.dim[0], I.dim[1])
-
-
-_core.register_kernel("sequence_lengths", -1, <uintptr_t><void *>sequence_lengths)

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 from pynn.flat import Slots
 from pynn.graph import state
 from pynn.tensor import Tensor
 
-__all__ = ["StepRandom", "training"]
+__all__ = ["StepRandom", "loading", "training"]
+
+
+class _Loading(threading.local):
+    """Where weights come from while a model is loaded from a file."""
+
+    values: Any = None  # (module, name, shape) -> array, instead of an initializer
+
+
+loading = _Loading()
 
 
 class StepRandom:
-    """Seed and step by pointer, and a fresh salt for each random op of one step, in the order of execution."""
+    """Seed, step and cursor by pointer, and a fresh salt for each random op of one step, in the order of execution."""
 
     def __init__(self, slots: Slots):
         self.seed: Tensor = slots.seed
         self.step: Tensor = slots.step
+        self.cursor: Tensor = slots.cursor
         self._next = 0
 
     def salt(self) -> int:

@@ -27,7 +27,13 @@ class Embedding(Module):
     embeddings_initializer : str or initializer, default "uniform"
     embeddings_regularizer : regularizer, optional
     mask_zero : bool, default False
-        Id 0 is padding, at the end of sequences: recurrent layers after this one stop there.
+        Id 0 is padding, at the end of sequences: recurrent layers after this one stop there. A sequence of padding
+        alone has length 0.
+    sparse : bool, default False
+        The optimizer updates only the rows that a step looked up: the moments and the weight decay of the others
+        stand still (as in PyTorch's SparseAdam). By default every row is updated as by a dense gradient, which for
+        rules with momentum differs: there a row moves on after the step that looked it up. With SGD without momentum
+        and weight decay both are the same. A sparse table can be looked up once per step and takes no regularizer.
     name : str, optional
     seed : int, optional
 
@@ -52,6 +58,7 @@ class Embedding(Module):
         embeddings_initializer: Any = "uniform",
         embeddings_regularizer: Any = None,
         mask_zero: bool = False,
+        sparse: bool = False,
         name: str | None = None,
         seed: int | None = None,
     ):
@@ -59,6 +66,12 @@ class Embedding(Module):
         self.input_dim = _positive("embedding", "input_dim", input_dim)
         self.output_dim = _positive("embedding", "output_dim", output_dim)
         self.mask_zero = bool(mask_zero)
+        self.sparse = bool(sparse)
+        if self.sparse and embeddings_regularizer is not None:
+            raise ValueError(
+                "[embedding] expected no embeddings_regularizer with sparse=True: its gradient touches every row. "
+                "help: leave sparse=False."
+            )
         self._initializers = (init.get(embeddings_initializer),)
         self._penalties = (regularizers.get(embeddings_regularizer),)
 
@@ -71,10 +84,11 @@ class Embedding(Module):
         check_ids(ids, self.input_dim, place)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = ops.embedding(x, self.w)
+        y = ops.embedding(x, self.w, sparse=self.sparse)
         if self.mask_zero:
             y.lengths = ops.sequence_lengths(x)
         return y
 
     def extra_repr(self) -> str:
-        return f"{self.input_dim}, {self.output_dim}" + (", mask_zero=True" if self.mask_zero else "")
+        flags = "".join(f", {flag}=True" for flag in ("mask_zero", "sparse") if getattr(self, flag))
+        return f"{self.input_dim}, {self.output_dim}{flags}"

@@ -10,6 +10,8 @@ from pynn import init, ops
 from pynn.errors import ShapeError, unknown_name
 from pynn.nn.layers import _positive
 from pynn.nn.module import Module
+from pynn.ops.activation import named
+from pynn.ops.jordan import OUTPUT_ACTIVATIONS
 from pynn.ops.rnn import RNN_ACTIVATIONS
 from pynn.tensor import Tensor
 
@@ -17,9 +19,7 @@ __all__ = ["JordanRNN"]
 
 
 class JordanRNN(Module):
-    """Output-to-hidden recurrence: h_t = act(x_t w + o_(t-1) v + b), o_t = h_t w_out + b_out, o_0 = 0 (Jordan 1986).
-
-    What feeds back is the linear output. A loss that takes logits applies its softmax or sigmoid to it.
+    """Output-to-hidden recurrence: h_t = act(x_t w + o_(t-1) v + b), o_t = act_out(h_t w_out + b_out), o_0 = 0.
 
     Parameters
     ----------
@@ -28,6 +28,9 @@ class JordanRNN(Module):
     outputs : int
         Size of the output.
     activation : {"tanh", "relu", "sigmoid", "linear"}, default "tanh"
+    output_activation : {"linear", "tanh", "relu", "sigmoid", "softmax"}, default "linear"
+        Of what is put out and fed back. With "linear", a loss that takes logits applies its softmax or sigmoid itself;
+        with "softmax" or "sigmoid" probabilities feed back, and the loss takes them (from_logits=False).
     kernel_initializer, bias_initializer : str or initializer
         By default "glorot_uniform" (of w, v and w_out) and "zeros".
     name : str, optional
@@ -36,16 +39,20 @@ class JordanRNN(Module):
     Notes
     -----
     Input x [N, T, D] and, for teacher forcing, the targets [N, T, outputs]: then o_(t-1) is the target of the step
-    before instead of the layer's own output, and no step waits for another. Output [N, T, outputs]. Weights ``w``
-    [D, units], ``v`` [outputs, units], ``b`` [units], ``w_out`` [units, outputs], ``b_out`` [outputs].
+    before instead of the layer's own output, and no step waits for another. Output [N, T, outputs]; beyond a sequence's
+    length it is 0 without teacher forcing. Weights ``w`` [D, units], ``v`` [outputs, units], ``b`` [units], ``w_out``
+    [units, outputs], ``b_out`` [outputs].
 
-    Without teacher forcing o_(t-1) v = h_(t-1) (w_out v) + b_out v, so that one fused recurrent op runs through time.
+    References
+    ----------
+    Jordan: Serial order: a parallel distributed processing approach (1986). Williams and Zipser: A learning algorithm
+    for continually running fully recurrent neural networks (1989; teacher forcing).
 
     Examples
     --------
     >>> import numpy as np
     >>> from pynn import nn
-    >>> layer = nn.JordanRNN(5, 2)
+    >>> layer = nn.JordanRNN(5, 2, output_activation="softmax")
     >>> x, targets = np.ones((3, 4, 6), "float32"), np.ones((3, 4, 2), "float32")
     >>> layer(x).shape, layer(x, targets).shape
     ((3, 4, 2), (3, 4, 2))
@@ -58,6 +65,7 @@ class JordanRNN(Module):
         units: int,
         outputs: int,
         activation: str = "tanh",
+        output_activation: str = "linear",
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
         name: str | None = None,
@@ -68,7 +76,9 @@ class JordanRNN(Module):
         self.outputs = _positive("jordan_rnn", "outputs", outputs)
         if activation not in RNN_ACTIVATIONS:
             raise ValueError("[jordan_rnn] " + unknown_name("activation", activation, RNN_ACTIVATIONS))
-        self.activation = activation
+        if output_activation not in OUTPUT_ACTIVATIONS:
+            raise ValueError("[jordan_rnn] " + unknown_name("activation", output_activation, OUTPUT_ACTIVATIONS))
+        self.activation, self.output_activation = activation, output_activation
         self._initializers = init.get(kernel_initializer), init.get(bias_initializer)
 
     def build(self, input_shape: tuple[int, ...]) -> None:
@@ -82,18 +92,11 @@ class JordanRNN(Module):
         self.add_weight("b_out", (self.outputs,), bias)
 
     def forward(self, x: Tensor, targets: Tensor | None = None) -> Tensor:
-        h = self._own(x) if targets is None else self._taught(x, targets)
-        return ops.dense(h, self.w_out, self.b_out)
-
-    def _own(self, x: Tensor) -> Tensor:
-        after_first = np.ones((*x.shape[:2], 1), x.dtype)
-        after_first[:, 0] = 0  # nothing was put out before the first step, not even b_out
-        fed = ops.matmul(ops.reshape(self.b_out, (1, self.outputs)), self.v)
-        wide, w = ops.concat([x, Tensor.state(after_first)], axis=2), ops.concat([self.w, fed], axis=0)
-        u = ops.matmul(self.w_out, self.v)
-        y, _ = ops.simple_rnn(wide, w, u, self.b, lengths=x.lengths, activation=self.activation)
-        assert y is not None
-        return y
+        if targets is not None:
+            return self._taught(x, targets)
+        return ops.jordan_rnn(
+            x, self.w, self.v, self.b, self.w_out, self.b_out, x.lengths, self.activation, self.output_activation
+        )
 
     def _taught(self, x: Tensor, targets: Tensor) -> Tensor:
         expected = (*x.shape[:2], self.outputs)
@@ -102,7 +105,9 @@ class JordanRNN(Module):
         first = Tensor.state(np.zeros((x.shape[0], 1, self.outputs), x.dtype))
         before = ops.concat([first, targets[:, :-1]], axis=1)
         both, w = ops.concat([x, before], axis=2), ops.concat([self.w, self.v], axis=0)
-        return ops.dense(both, w, self.b, self.activation)
+        y = ops.dense(ops.dense(both, w, self.b, self.activation), self.w_out, self.b_out)
+        return y if self.output_activation == "linear" else named(self.output_activation)(y)
 
     def extra_repr(self) -> str:
-        return f"{self.units}, {self.outputs}, activation={self.activation!r}"
+        activations = f"activation={self.activation!r}, output_activation={self.output_activation!r}"
+        return f"{self.units}, {self.outputs}, {activations}"

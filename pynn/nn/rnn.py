@@ -12,6 +12,7 @@ from pynn.graph import execute, state
 from pynn.nn.layers import _positive
 from pynn.nn.module import Module
 from pynn.nn.symbol import Symbol
+from pynn.ops.embedding import check_lengths
 from pynn.ops.random import _Dropout
 from pynn.ops.rnn import RNN_ACTIVATIONS
 from pynn.ops.steps import assign
@@ -38,6 +39,12 @@ def mask_to_lengths(mask: Any, x: Tensor, place: str) -> Tensor:
         raise DataError(
             f"[{place}] expected padding at the end of sequences. Received: mask[{n}, {at}] is false before a "
             "true one. help: pad on the right (padding='post')."
+        )
+    if not isinstance(mask, Tensor) and not (some := on.any(1)).all():
+        n = int(np.flatnonzero(~some)[0])
+        raise DataError(
+            f"[{place}] expected at least one real step in every sequence. Received: mask[{n}] is false everywhere. "
+            "help: leave empty sequences out of the batch."
         )
     return ops.sequence_lengths(t.astype("int32"))
 
@@ -131,7 +138,7 @@ class _Recurrent(Module):
         return super().__call__(x, lengths, *given, training=training)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, *given: Tensor) -> Any:
-        lengths = x.lengths if lengths is None else lengths
+        lengths = x.lengths if lengths is None else check_lengths(lengths, x)
         n = x.shape[0]
         stateful = self.stateful and not given and not state.trial
         states: list[Any] = list(given) or (self._before(n) if stateful else [None] * self.states)
@@ -163,6 +170,10 @@ class _Recurrent(Module):
     def _before(self, n: int) -> list[Tensor]:
         """Return copies of the kept states; zeros at first."""
         if self._kept is not None and self._kept[0].shape[0] != n:
+            if not any(t.view().any() for t in self._kept):  # as reset_states() leaves them
+                object.__setattr__(self, "_kept", None)
+                self._touch()
+                return self._before(n)
             raise ShapeError(
                 f"[{self.place}] a stateful layer expected batches of {self._kept[0].shape[0]} sequences. "
                 f"Received: {n}. help: call reset_states() before changing the batch size, and drop an incomplete last "
@@ -175,9 +186,8 @@ class _Recurrent(Module):
 
     def reset_states(self) -> None:
         """Set the states of a stateful layer back to zero; the batch size may change afterwards."""
-        if self._kept is not None:
-            object.__setattr__(self, "_kept", None)
-            self._touch()
+        for t in self._kept or ():
+            t.view()[...] = 0  # where they are: a program that was recorded with them goes on
 
     def extra_repr(self) -> str:
         flags = ("return_sequences", "return_state", "go_backwards", "stateful")

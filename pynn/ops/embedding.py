@@ -2,34 +2,194 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-import pynn._kernels.rnn  # noqa: F401  (registers sequence_lengths)
+import pynn._kernels.lengths  # noqa: F401  (registers its kernels)
 from pynn.errors import DataError, DTypeError, ShapeError
-from pynn.graph import execute
-from pynn.ops.card import Lowered, Sample, Spec, op
-from pynn.ops.common import INTS, Rng, as_tensor
-from pynn.ops.shape import gather
+from pynn.graph import execute, state
+from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.ops.common import INT64, INTS, Rng, as_tensor, need_float, need_rank
+from pynn.ops.shape import _TAKE_GRAD
 from pynn.tensor import Tensor
 
 INT32 = np.dtype("int32")
-LEFT_PADDED = "expected padding (id 0) at the end of a sequence alone, not before or inside it"
+PAIR = Spec((2,), INT64)  # where a kernel says what it refused
+
+
+class TouchedRows:
+    """Which rows of a table have a gradient, as the backward pass of the last step left it.
+
+    Attributes
+    ----------
+    marked : Tensor, int32 [V]
+        1 where a row was touched.
+    rows, count : Tensor, int32 [V] and int64 [1]
+        The touched rows in order of first touch, and how many they are.
+    sparse : bool
+        Whether an optimizer is to leave the other rows alone.
+    live : bool
+        Whether all this describes the gradient that stands in the table's part of the flat buffer.
+    """
+
+    def __init__(self, table: Tensor):
+        self.marked = Tensor.state(np.zeros(table.shape[0], INT32))
+        self.rows = Tensor.state(np.zeros(table.shape[0], INT32))
+        self.count = Tensor.state(np.zeros(1, INT64))
+        self.sparse = self.live = False
+        self.cursor: Tensor | None = None  # of the training step under way: 0 begins a native call
+        self._everything = Tensor.state(np.zeros(1, INT64))  # a cursor that says: clear all rows
+
+    def write(self, dy: Tensor, ids: Tensor, dest: Tensor) -> None:
+        """Write the gradient of the table to `dest`, and which rows it has."""
+        inputs = (dy, ids, self._everything if self.cursor is None else self.cursor)
+        execute(_ROWS_GRAD, inputs, {"shape": dest.shape}, out=(dest, self.marked, self.rows, self.count))
+        self.live = True
+
+
+_TOUCHED: dict[int, tuple[weakref.ref[Tensor], TouchedRows]] = {}  # by id: == of tensors is an op
+
+
+def touched_rows(table: Tensor) -> TouchedRows | None:
+    """Return what is known of a table's gradient; None for a tensor that no embedding looked up."""
+    found = _TOUCHED.get(id(table))
+    return found[1] if found is not None and found[0]() is table else None
+
+
+def _follow(table: Tensor) -> TouchedRows:
+    """Keep track of the rows of a table from now on."""
+    found, key = touched_rows(table), id(table)
+    if found is None:
+        found = TouchedRows(table)
+        _TOUCHED[key] = weakref.ref(table, lambda _: _TOUCHED.pop(key, None)), found
+    return found
+
+
+def _range_text(rows: int, at: tuple[int, ...], value: int) -> str:
+    return (
+        f"expected token ids from 0 to {rows - 1}. Received: x{list(at)} = {value}. "
+        f"help: the vocabulary has input_dim={rows} entries; replace rarer words by the id of unknown ones"
+    )
 
 
 def check_ids(ids: np.ndarray, rows: int, place: str) -> None:
     """Raise DataError with the place of the first id outside [0, rows)."""
     if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= rows):
         at = tuple(int(i) for i in np.argwhere((ids < 0) | (ids >= rows))[0])
-        raise DataError(
-            f"[{place}] expected token ids from 0 to {rows - 1}. Received: x{list(at)} = {ids[at]}. "
-            f"help: the vocabulary has input_dim={rows} entries; replace rarer words by the id of unknown ones."
-        )
+        raise DataError(f"[{place}] {_range_text(rows, at, int(ids[at]))}.")
 
 
-def embedding(ids: Any, w: Any) -> Tensor:
+def _found(instr: Any, k: int) -> tuple[tuple[int, ...], int]:
+    """Return the place in its input k, and the value, that a kernel left in its second output."""
+    at, value = (int(i) for i in instr.buffers[1].array(INT64, (2,)))
+    shape = instr.info.inputs[k][0]
+    return tuple(int(i) for i in np.unravel_index(at, shape)), value
+
+
+def _outside(instr: Any) -> str:
+    return _range_text(instr.info.inputs[0][0][0], *_found(instr, 1))
+
+
+@op("embedding", "lookup", hidden=(1,), failure=_outside)
+class _Embedding:
+    """y[i, :] = w[ids[i], :]; dw adds up the rows that were looked up more than once, in the order of i."""
+
+    def infer(w: Tensor, ids: Tensor, sparse: bool = False) -> Lowered:
+        need_float("embedding", w)
+        if ids.dtype not in INTS:
+            raise DTypeError(
+                f"[embedding] expected token ids, int32 or int64. Received: dtype={ids.dtype}. "
+                "help: pass an integer array, x.astype('int32')."
+            )
+        if w.ndim != 2:
+            raise ShapeError(f"[embedding] expected a table [V, D]. Received: w.shape={w.shape}.")
+        shape = (*ids.shape, w.shape[1])
+        need_rank("embedding", shape)
+        dims = (w.shape[0], ids.size, w.shape[1] * w.dtype.itemsize, int(ids.dtype == INT32))
+        return Lowered((Spec(shape, w.dtype), PAIR), dims)
+
+    def vjp(g: Grad, dy: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        table, ids = g.inputs
+        touched, dest = touched_rows(table), g.dest[0]
+        if touched is not None:
+            if touched.sparse and table._dest is not None and dest is None:
+                raise ValueError(
+                    "[embedding] expected a table with sparse=True to be looked up once per step. Received: several "
+                    "uses. help: concatenate the ids and look them up together, or leave sparse=False."
+                )
+            if dest is not None and (touched.sparse or touched.cursor is not None):
+                touched.write(dy, ids, dest)
+                return dest, None
+            touched.live = False
+        return execute(_TAKE_GRAD, (dy, ids, table), {"axis": 0}, out=(dest,))[0], None
+
+    def ref(w: np.ndarray, ids: np.ndarray, sparse: bool = False) -> tuple[Any, ...]:
+        return w[ids], None
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        for n, (v, d), dtype in ((7, (5, 3), "int32"), (1, (1, 1), "int64"), (40, (9, 17), "int64")):
+            yield Sample((r(v, d), Tensor.state(r.integers(v, n, dtype=dtype))))
+        yield Sample((r(6, 130), Tensor.state(r.integers(6, 4, 3, dtype="int32"))))
+        yield Sample((r(6, 4), Tensor.state(np.zeros((0, 3), "int32"))))
+
+    def errors(r: Rng) -> Iterator[Any]:
+        yield (r(5, 3), np.array([[0, 4], [5, 0]])), {}, DataError, r"from 0 to 4\. Received: x\[1, 0\] = 5\. help"
+        yield (r(5, 3), np.array([0, -1], "int32")), {}, DataError, r"x\[1\] = -1"
+        yield (r(5, 3), r(2)), {}, DTypeError, "int32 or int64"
+        yield (r(5), np.array([1])), {}, ShapeError, r"a table \[V, D\]"
+
+
+def _rows_grad_infer(dy: Tensor, ids: Tensor, cursor: Tensor, shape: tuple[int, int]) -> Lowered:
+    rows = Spec(shape[:1], INT32)
+    return Lowered(
+        (Spec(shape, dy.dtype), rows, rows, Spec((1,), INT64)), (shape[0], ids.size, shape[1], int(ids.dtype == INT32))
+    )
+
+
+def _rows_grad_ref(
+    dy: np.ndarray, ids: np.ndarray, cursor: np.ndarray, dw: np.ndarray, marked: np.ndarray, rows: np.ndarray,
+    count: np.ndarray, shape: tuple[int, int],
+) -> tuple[Any, ...]:  # fmt: skip
+    new = np.zeros(shape, dy.dtype)
+    np.add.at(new, ids.ravel(), dy.reshape(-1, shape[1]))
+    order = list(dict.fromkeys(ids.ravel().tolist()))
+    listed = rows.copy()
+    listed[: len(order)] = order
+    return new, np.isin(np.arange(shape[0]), order).astype(INT32), listed, np.array([len(order)])
+
+
+def _rows_grad_samples(r: Rng) -> Iterator[Sample]:
+    for v, d, n in ((5, 3, 7), (9, 130, 40), (1, 1, 1)):
+        ids = Tensor.state(r.integers(v, n, dtype="int32"))
+        marks = np.zeros(v, INT32)
+        fresh = (r(v, d), Tensor.state(marks), Tensor.state(marks), Tensor.state(np.zeros(1, INT64)))
+        yield Sample((r(n, d), ids, Tensor.state(np.array([0]))), {"shape": (v, d)}, state=fresh)
+        before = np.zeros((v, d))
+        before[v - 1], marks[v - 1] = 7.0, 1  # what the step before left: the last row
+        listed = np.zeros(v, INT32)
+        listed[0] = v - 1
+        left = (before, Tensor.state(marks), Tensor.state(listed), Tensor.state(np.ones(1, INT64)))
+        yield Sample((r(n, d), ids, Tensor.state(np.array([3]))), {"shape": (v, d)}, state=left)
+
+
+_ROWS_GRAD = register(
+    Card(
+        "embedding.rows",
+        _rows_grad_infer,
+        "lookup_bwd",
+        mutates=True,
+        differentiable=False,
+        ref=_rows_grad_ref,
+        samples=_rows_grad_samples,
+        doc="dw[ids[i]] += dy[i]; marked, rows, count: which rows of dw are touched.",
+    )
+)
+
+
+def embedding(ids: Any, w: Any, sparse: bool = False) -> Tensor:
     """Return the rows w[ids].
 
     Parameters
@@ -37,6 +197,8 @@ def embedding(ids: Any, w: Any) -> Tensor:
     ids : int32 or int64 Tensor [...]
         In [0, V).
     w : Tensor [V, D]
+    sparse : bool, default False
+        Whether an optimizer that holds w updates only the rows with a gradient (see :class:`pynn.nn.Embedding`).
 
     Returns
     -------
@@ -45,25 +207,38 @@ def embedding(ids: Any, w: Any) -> Tensor:
     Raises
     ------
     DataError
-        Naming the place of an id out of range.
+        Naming the place and the value of an id out of range, while a program is replayed too.
+
+    Examples
+    --------
+    >>> import pynn
+    >>> pynn.ops.embedding([2, 0], [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]).numpy()
+    array([[5., 6.],
+           [1., 2.]], dtype=float32)
     """
     w, ids = as_tensor(w), as_tensor(ids)
-    if ids.dtype not in INTS:
-        raise DTypeError(
-            f"[embedding] expected token ids, int32 or int64. Received: dtype={ids.dtype}. "
-            "help: pass an integer array, x.astype('int32')."
-        )
-    if w.ndim != 2:
-        raise ShapeError(f"[embedding] expected a table [V, D]. Received: w.shape={w.shape}.")
-    check_ids(ids.view(), w.shape[0], "embedding")
-    return gather(w, ids)
+    note = Tensor.state(np.zeros(2, INT64))  # stays in place while a program is replayed, so that it can be read
+    y = execute(_Embedding, (w, ids), {"sparse": sparse}, out=(None, note))[0]  # type: ignore[arg-type]
+    if w.node is None and w._dest is not None:
+        touched = _follow(w)
+        touched.sparse = sparse
+        touched.cursor = getattr(state.rng, "cursor", None)
+    return y
 
 
 def _ended(ids: np.ndarray) -> np.ndarray:
     return np.where(ids != 0, np.arange(1, ids.shape[1] + 1), 0).max(1, initial=0)
 
 
-@op("sequence_lengths", "sequence_lengths", differentiable=False, failure=LEFT_PADDED)
+def _early_padding(instr: Any) -> str:
+    at, _ = _found(instr, 0)
+    return (
+        f"expected padding (id 0) at the end of a sequence alone. Received: x{list(at)} = 0 before other ids. "
+        "help: pad on the right (padding='post')"
+    )
+
+
+@op("sequence_lengths", "sequence_lengths", hidden=(1,), differentiable=False, failure=_early_padding)
 class _SequenceLengths:
     """lengths[n] = the number of ids before the padding (0) at the end."""
 
@@ -72,10 +247,10 @@ class _SequenceLengths:
             raise DTypeError(f"[sequence_lengths] expected int32 or int64. Received: dtype={ids.dtype}.")
         if ids.ndim != 2:
             raise ShapeError(f"[sequence_lengths] expected ids [N, T]. Received: shape={ids.shape}.")
-        return Lowered((Spec((ids.shape[0],), INT32),), (*ids.shape, int(ids.dtype == INT32)))
+        return Lowered((Spec((ids.shape[0],), INT32), PAIR), (*ids.shape, int(ids.dtype == INT32)))
 
-    def ref(ids: np.ndarray) -> np.ndarray:
-        return _ended(ids).astype(INT32)
+    def ref(ids: np.ndarray) -> tuple[Any, ...]:
+        return _ended(ids).astype(INT32), None
 
     def samples(r: Rng) -> Iterator[Sample]:
         for ids in ([[3, 1, 0, 0], [2, 2, 2, 2], [0, 0, 0, 0]], [[5], [0]], np.zeros((0, 4))):
@@ -83,7 +258,7 @@ class _SequenceLengths:
                 yield Sample((Tensor.state(np.array(ids, dtype)),))
 
     def errors(r: Rng) -> Iterator[Any]:
-        yield (np.array([[1, 2], [0, 2]]),), {}, DataError, "at the end"
+        yield (np.array([[1, 2], [0, 2]]),), {}, DataError, r"at the end.*x\[1, 0\] = 0.*post"
         yield (np.array([1, 2]),), {}, ShapeError, r"ids \[N, T\]"
         yield (r(2, 3),), {}, DTypeError, "int32 or int64"
 
@@ -99,9 +274,53 @@ def sequence_lengths(ids: Any) -> Tensor:
     Raises
     ------
     DataError
-        If padding stands before or inside a sequence.
+        If padding stands before or inside a sequence, naming the place, while a program is replayed too.
     """
-    return execute(_SequenceLengths, (as_tensor(ids),))[0]  # type: ignore[arg-type]
+    note = Tensor.state(np.zeros(2, INT64))
+    return execute(_SequenceLengths, (as_tensor(ids),), out=(None, note))[0]  # type: ignore[arg-type]
 
 
-__all__ = ["embedding", "sequence_lengths"]
+def _bad_length(instr: Any) -> str:
+    at, value = _found(instr, 0)
+    return f"expected lengths from 1 to {instr.info.inputs[1][0][1]}. Received: lengths[{at[0]}] = {value}"
+
+
+@op("check_lengths", "check_lengths", hidden=(1,), differentiable=False, failure=_bad_length)
+class _CheckLengths:
+    """y = lengths, each from 1 to the steps of x."""
+
+    def infer(lengths: Tensor, x: Tensor) -> Lowered:
+        if lengths.dtype != INT32:
+            raise DTypeError(f"[check_lengths] expected lengths of dtype int32. Received: {lengths.dtype}.")
+        if lengths.shape != x.shape[:1]:
+            raise ShapeError(
+                f"[check_lengths] expected lengths of shape {x.shape[:1]}. Received: {lengths.shape}. "
+                "help: one number per sequence."
+            )
+        return Lowered((Spec(lengths.shape, INT32), PAIR), x.shape[:2], dtype=INT32)
+
+    def ref(lengths: np.ndarray, x: np.ndarray) -> tuple[Any, ...]:
+        return lengths, None
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        yield Sample((Tensor.state(np.array([1, 4, 2], INT32)), r(3, 4, 2)))
+
+    def errors(r: Rng) -> Iterator[Any]:
+        yield (np.array([1, 5, 0], INT32), r(3, 4, 2)), {}, DataError, r"from 1 to 4\. Received: lengths\[1\] = 5"
+        yield (np.array([1], INT32), r(3, 4, 2)), {}, ShapeError, r"shape \(3,\)"
+        yield (r(3), r(3, 4, 2)), {}, DTypeError, "int32"
+
+
+def check_lengths(lengths: Tensor, x: Tensor) -> Tensor:
+    """Return lengths that come as data, checked at every replay of a program too.
+
+    Raises
+    ------
+    DataError
+        Naming the first that is not from 1 to the steps of x [N, T, ...].
+    """
+    note = Tensor.state(np.zeros(2, INT64))
+    return execute(_CheckLengths, (lengths, x), out=(None, note))[0]  # type: ignore[arg-type]
+
+
+__all__ = ["check_lengths", "embedding", "sequence_lengths"]

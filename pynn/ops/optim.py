@@ -1,7 +1,9 @@
 """The updates of the optimizers, gradient clipping, max-norm and weight penalties.
 
 An update mutates (parameters, slot, slot, slot), given as `out`; slots that a rule does not use are None. Its inputs
-are the gradients and the slots `rate`, `cursor` and `step` of :class:`pynn.flat.Slots`, all read by pointer.
+are the gradients and the slots `rate`, `cursor` and `step` of :class:`pynn.flat.Slots`, all read by pointer. For the
+table of an embedding, `marked`, `rows` and `count` of :class:`pynn.ops.embedding.TouchedRows` follow: the gradient of
+other rows is 0 and is not read, and with `lazy` those rows are left alone.
 """
 
 from __future__ import annotations
@@ -68,8 +70,17 @@ def _nadam(
     return _update(g, (True, True, Spec((1,), DOUBLE)), (decay, beta_1, beta_2, eps, momentum_decay))
 
 
-def _updating(name: str, infer: Any, doc: str, *variants: dict[str, Any]) -> Card:
+def _updating(name: str, rule: Any, doc: str, *variants: dict[str, Any]) -> Card:
     """Register an update; the variants are the attributes that it is tested with."""
+
+    def infer(g: Tensor, rate: Tensor, cursor: Tensor, step: Tensor, *touched: Tensor, lazy: bool = False,
+              later: bool = False, **attrs: Any) -> Lowered:  # fmt: skip
+        # `later`: another part of the parameters went first in this step (what a rule keeps once is up to date)
+        low = rule(g, rate, cursor, step, **attrs)
+        rows = touched[0].shape[0] if touched else 0
+        if rows and g.size % rows:
+            raise ShapeError(f"[{name}] expected a table of {rows} rows. Received: {g.size} numbers.")
+        return low._replace(dims=(*low.dims, rows, g.size // rows if rows else 0, int(lazy), int(later)))
 
     def samples(r: Rng) -> Iterator[Sample]:
         rate = Tensor.state(np.array([0.5, 0.01]))
@@ -80,6 +91,13 @@ def _updating(name: str, infer: Any, doc: str, *variants: dict[str, Any]) -> Car
                 if name == "nadam":
                     state[3] = Tensor.state(np.array([0.9]))
                 yield Sample((g.numpy(), rate, np.array([1]), np.array([4])), attrs, state=(r(n), *state[1:]))
+            g, touched = tensor(r(70)), (Tensor.state(np.array(x, "int32")) for x in ([0, 1, 1, 0, 1, 0, 0], [4, 1, 2]))
+            state = [None if s is None else np.abs(r(70)) + 5 for s in infer(g, g, g, g, **attrs).outs]
+            if name == "nadam":
+                state[3] = Tensor.state(np.array([0.9]))
+            inputs = (g.numpy(), rate, np.array([1]), np.array([4]), *touched, Tensor.state(np.array([3])))
+            for more in ({}, {"lazy": True, "later": True}):
+                yield Sample(inputs, {**attrs, **more}, state=(r(70), *state[1:]))
 
     return register(Card(name, infer, f"{name}_step", mutates=True, differentiable=False, samples=samples, doc=doc))
 

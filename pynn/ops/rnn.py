@@ -7,7 +7,7 @@ and has no gradient there. Kept for the gradient, per sequence and step: the act
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,14 @@ from pynn.graph import execute
 from pynn.ops.activation import FUSED
 from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.ops.common import Rng, as_tensor, need_float
+from pynn.ops.rnn_ref import bad, gru_ref, lstm_ref, simple_rnn_ref, variants
 from pynn.tensor import Tensor
 
 INT32, UINT8 = np.dtype("int32"), np.dtype("uint8")
 CELLS = {"simple_rnn": 0, "lstm": 1, "gru": 2, "gru_after": 3}
 COLUMNS = (1, 4, 3, 3)  # blocks of H columns of w and u
 GATES = (1, 4, 3, 4)  # blocks of H that are kept for the gradient
+WIDE = 512  # features and units of which the gradients of all weights are one product
 PACKED_TO = 16  # columns of packed weights are rounded up to this
 BAD_LENGTHS = "expected lengths from 0 to T, the steps of a sequence"
 RNN_ACTIVATIONS = ("tanh", "relu", "sigmoid", "linear")
@@ -62,7 +64,7 @@ def _check(name: str, cell: int, x: Tensor, w: Tensor, u: Tensor, b: Any, h0: An
     return n, t, d, h
 
 
-def _place(sizes: dict[str, int]) -> tuple[dict[str, int], int]:
+def place_parts(sizes: dict[str, int]) -> tuple[dict[str, int], int]:
     """Return offsets of parts of the scratch memory, and its size."""
     offsets, end = {}, 0
     for key, nbytes in sizes.items():
@@ -94,7 +96,7 @@ def _lower(name: str, cell: int, inputs: tuple[Any, ...], reverse: bool, sequenc
     parts |= {key: size * item // 4 for key, size in _packed(cell, h, False).items()}
     parts |= {"mask": 2 * n * h * item if mask is not None else 0, "bias": COLUMNS[cell] * h * item}
     parts |= {"spare": n * h * item if cell == CELLS["gru"] else 0}
-    at, scratch = _place(parts)
+    at, scratch = place_parts(parts)
     lstm = cell == CELLS["lstm"]
     last, kept = Spec((n, h), x.dtype), Spec((t, n, GATES[cell] * h), x.dtype)
     outs = (Spec((n, t, h), x.dtype) if sequences else None, last, last if lstm else None, kept,
@@ -109,17 +111,23 @@ def _grad_infer(*inputs: Any, needs: dict[str, bool], cell: int, reverse: bool =
     gates, dy, dh, dc, x, w, u, b, h0, c0, peep, lengths, mask, cells = inputs
     (n, t, d), h = x.shape, u.shape[0]
     item, columns, rows = x.dtype.itemsize, COLUMNS[cell] * u.shape[0], x.shape[0] * x.shape[1]
+    # Gradients of small weights are one product, of [x, h, 1], since a product of few rows reads dz slowly.
+    wide = cell < CELLS["gru"] and d + h <= WIDE
     gemm = max(
-        _core.gemm_scratch(d, columns, rows, True, False),
-        _core.gemm_scratch(h, columns, rows, True, False),
+        _core.gemm_scratch(d + h + 1 if wide else max(d, h), columns, rows, True, False),
         _core.gemm_scratch(rows, d, columns, False, True),
     )
     gru = cell == CELLS["gru"]
     parts = {"gemm": gemm, "x": n * t * d * item if n > 1 and t > 1 else 0}
     parts |= {key: size * item // 4 for key, size in _packed(cell, h, True).items()}
+    parts |= {"weights": (d + h + 1) * columns * item if wide else 0}
     parts |= {"mask": 2 * n * h * item if mask is not None else 0, "dh": 2 * n * h * item}
-    parts |= {"states": n * t * h * item, "resets": n * t * h * item if gru else 0, "sums": GATES[cell] * h * item}
-    at, scratch = _place(parts)
+    parts |= {
+        "states": n * t * (d + h + 1 if wide else h) * item,
+        "resets": n * t * h * item if gru else 0,
+        "sums": GATES[cell] * h * item,
+    }
+    at, scratch = place_parts(parts)
 
     def wanted(key: str, given: Any) -> Spec | None:
         return Spec(given.shape, given.dtype) if given is not None and needs[key] else None
@@ -127,7 +135,7 @@ def _grad_infer(*inputs: Any, needs: dict[str, bool], cell: int, reverse: bool =
     outs = (Spec(gates.shape, gates.dtype), wanted("x", x), wanted("w", w), wanted("u", u), wanted("b", b),
             wanted("h0", h0), wanted("c0", c0), wanted("peep", peep))  # fmt: skip
     dims = (*_head(cell, (n, t, d, h), reverse, activation, gemm), at["x"], at["packed"], at["packed2"], at["mask"], 0,
-            at["dh"], at["states"], at["resets"], at["sums"])  # fmt: skip
+            at["dh"], at["states"], at["resets"], at["sums"], at["weights"] if wide else -1)  # fmt: skip
     args = (gates, dy, dh, dc, x, w, u, h0, c0, peep, lengths, mask, cells)
     return Lowered(outs, dims, (FUSED[activation][2], 1 / keep), x.dtype, scratch, args=args)
 
@@ -164,118 +172,6 @@ def _vjp(name: str, cell: int, g: Grad, dys: tuple[Any, ...], names: tuple[str, 
     return tuple(found.get(key) for key in names)
 
 
-# The NumPy reference
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
-
-
-ACT: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "tanh": np.tanh,
-    "relu": lambda x: np.maximum(x, 0),
-    "sigmoid": _sigmoid,
-    "linear": lambda x: x,
-}
-
-
-def _unrolled(x: np.ndarray, state: tuple[np.ndarray, ...], step: Callable[..., tuple[np.ndarray, ...]], reverse: bool,
-              lengths: np.ndarray | None) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:  # fmt: skip
-    """Run step(x[:, t], *state) -> state through time; state[0] is the output."""
-    y = np.zeros((*x.shape[:2], state[0].shape[1]), x.dtype)
-    for t in range(x.shape[1])[:: -1 if reverse else 1]:
-        new = step(x[:, t], *state)
-        on = np.ones((len(x), 1), bool) if lengths is None else t < lengths[:, None]
-        state = tuple(np.where(on, a, b) for a, b in zip(new, state, strict=True))
-        y[:, t] = np.where(on, state[0], 0)
-    return y, state
-
-
-def _dropped(mask: np.ndarray | None, keep: float) -> Any:
-    return 1.0 if mask is None else mask / keep
-
-
-def lstm_ref(x: Any, w: Any, u: Any, b: Any, h0: Any, c0: Any, peep: Any, lengths: Any, mask: Any,
-             reverse: bool = False, sequences: bool = True, keep: float = 1.0) -> tuple[Any, ...]:  # fmt: skip
-    """Compute lstm step by step."""
-    m, zero = _dropped(mask, keep), np.zeros((len(x), len(u)), x.dtype)
-    p = np.zeros((3, len(u))) if peep is None else peep
-
-    def step(xt: Any, h: Any, c: Any) -> tuple[Any, Any]:
-        i, f, g, o = np.split(xt @ w + (h * m) @ u + (0 if b is None else b), 4, axis=1)
-        c = _sigmoid(f + p[1] * c) * c + _sigmoid(i + p[0] * c) * np.tanh(g)
-        return _sigmoid(o + p[2] * c) * np.tanh(c), c
-
-    y, (h, c) = _unrolled(x, (zero if h0 is None else h0, zero if c0 is None else c0), step, reverse, lengths)
-    return y if sequences else None, h, c
-
-
-def gru_ref(x: Any, w: Any, u: Any, b: Any, h0: Any, lengths: Any, mask: Any, reset_after: bool = True,
-            reverse: bool = False, sequences: bool = True, keep: float = 1.0) -> tuple[Any, ...]:  # fmt: skip
-    """Compute gru step by step."""
-    m, size = _dropped(mask, keep), len(u)
-    b_in, b_rec = (0, 0) if b is None else b if reset_after else (b, 0)
-
-    def step(xt: Any, h: Any) -> tuple[Any]:
-        a = xt @ w + b_in
-        q = (h * m) @ u + b_rec
-        z, r = _sigmoid(a[:, :size] + q[:, :size]), _sigmoid(a[:, size : 2 * size] + q[:, size : 2 * size])
-        inner = r * q[:, 2 * size :] if reset_after else (r * h * m) @ u[:, 2 * size :]
-        return (z * h + (1 - z) * np.tanh(a[:, 2 * size :] + inner),)
-
-    y, (h,) = _unrolled(x, (np.zeros((len(x), size), x.dtype) if h0 is None else h0,), step, reverse, lengths)
-    return y if sequences else None, h
-
-
-def simple_rnn_ref(x: Any, w: Any, u: Any, b: Any, h0: Any, lengths: Any, mask: Any, activation: str = "tanh",
-                   reverse: bool = False, sequences: bool = True, keep: float = 1.0) -> tuple[Any, ...]:  # fmt: skip
-    """Compute simple_rnn step by step."""
-    m = _dropped(mask, keep)
-
-    def step(xt: Any, h: Any) -> tuple[Any]:
-        return (ACT[activation](xt @ w + (h * m) @ u + (0 if b is None else b)),)
-
-    y, (h,) = _unrolled(x, (np.zeros((len(x), len(u)), x.dtype) if h0 is None else h0,), step, reverse, lengths)
-    return y if sequences else None, h
-
-
-def _variants(r: Rng, columns: int, bias: Callable[[int], Any], cells: int) -> Iterator[Sample]:
-    """Yield inputs (x, w, u, b, h0, [c0, peep,] lengths, mask) with each option, over sizes that fill no vector."""
-    for n, t, d, h, options in (
-        (3, 4, 2, 3, ""), (3, 4, 2, 3, "state"), (4, 5, 3, 2, "reverse"), (4, 5, 3, 2, "lengths"),
-        (4, 5, 3, 2, "lengths reverse state"), (3, 4, 2, 3, "mask"), (3, 4, 2, 5, "mask state lengths reverse last"),
-        (3, 4, 2, 3, "last"), (3, 3, 2, 4, "plain"), (1, 1, 1, 1, ""), (0, 2, 3, 4, ""), (5, 1, 2, 3, "state"),
-        (1, 6, 2, 3, "state"), (18, 3, 5, 17, "state lengths"), (7, 3, 9, 33, "mask reverse"),
-    ):  # fmt: skip
-        on = options.split()
-        shape = (n, h)
-        extra: tuple[Any, ...] = ()
-        if cells:
-            extra = (r(*shape) if "state" in on else None, r(3, h) if "state" in on else None)
-        lengths = (r.integers(t, n) + 1).astype(INT32) if "lengths" in on else None
-        mask = r.integers(2, n, h, dtype="uint8") if "mask" in on else None
-        inputs = (r(n, t, d), r(d, columns * h), r(h, columns * h) / np.sqrt(h), None if "plain" in on else bias(h),
-                  r(*shape) if "state" in on else None, *extra, lengths, mask)  # fmt: skip
-        attrs = {"reverse": "reverse" in on, "sequences": "last" not in on, "keep": 0.8 if "mask" in on else 1.0}
-        yield Sample(inputs, attrs)
-
-
-def _bad(r: Rng, name: str, columns: int, middle: int) -> Iterator[Any]:
-    none = (None,) * middle
-    x, w, u, b = r(2, 3, 4), r(4, columns * 5), r(5, columns * 5), None
-    yield (r(3, 4), w, u, b, None, *none, None, None), {}, ShapeError, rf"\[{name}\].*\[N, T, features\].*Embedding"
-    yield (x, r(3, columns * 5), u, b, None, *none, None, None), {}, ShapeError, r"input weights of shape \(4, "
-    yield (x, w, r(5, 7), b, None, *none, None, None), {}, ShapeError, "recurrent weights"
-    yield (x, w, u, r(3), None, *none, None, None), {}, ShapeError, "a bias of shape"
-    yield (x, w, u, b, r(3, 5), *none, None, None), {}, ShapeError, r"initial state of shape \(2, 5\).*\(3, 5\)"
-    yield (x, w, u, b, None, *none, np.ones(3, "int32"), None), {}, ShapeError, r"lengths of shape \(2,\)"
-    yield (x, w, u, b, None, *none, np.ones(2), None), {}, DTypeError, "int32"
-    yield (x, w, u, b, None, *none, np.array([1, 4], "int32"), None), {}, DataError, "0 to T"
-    yield (x, w, u, b, None, *none, None, np.ones((2, 4), "uint8")), {}, ShapeError, r"mask of shape \(2, 5\)"
-    yield (x, w, u, b, None, *none, None, r(2, 5)), {}, DTypeError, "uint8"
-    yield (x, w, u, b, None, *none, None, None), {"keep": 0.0}, ValueError, r"keep in \(0, 1\]"
-
-
 @op("lstm", "rnn_fwd", hidden=(3, 4), blas=True, flops=_flops, failure=BAD_LENGTHS)
 class _LSTM:
     """i f g o = x w + h u + b;  c = sig(f) c + sig(i) tanh(g);  h = sig(o) tanh(c), through time."""
@@ -290,10 +186,10 @@ class _LSTM:
     ref = lstm_ref
 
     def samples(r: Rng) -> Iterator[Sample]:
-        yield from _variants(r, 4, lambda h: r(4 * h), 2)
+        yield from variants(r, 4, lambda h: r(4 * h), 2)
 
     def errors(r: Rng) -> Iterator[Any]:
-        yield from _bad(r, "lstm", 4, 2)
+        yield from bad(r, "lstm", 4, 2)
         yield (r(2, 3, 4), r(4, 20), r(5, 20), None, None, r(2, 4), None, None, None), {}, ShapeError, "cell state"
         yield (r(2, 3, 4), r(4, 20), r(5, 20), None, None, None, r(5), None, None), {}, ShapeError, "peephole"
 
@@ -315,12 +211,12 @@ class _GRU:
     ref = gru_ref
 
     def samples(r: Rng) -> Iterator[Sample]:
-        yield from _variants(r, 3, lambda h: r(2, 3 * h), 0)
-        for s in _variants(r, 3, lambda h: r(3 * h), 0):
+        yield from variants(r, 3, lambda h: r(2, 3 * h), 0)
+        for s in variants(r, 3, lambda h: r(3 * h), 0):
             yield s._replace(attrs={**s.attrs, "reset_after": False})
 
     def errors(r: Rng) -> Iterator[Any]:
-        yield from _bad(r, "gru", 3, 0)
+        yield from bad(r, "gru", 3, 0)
 
 
 @op("simple_rnn", "rnn_fwd", hidden=(3, 4), blas=True, flops=_flops, failure=BAD_LENGTHS)
@@ -340,7 +236,7 @@ class _SimpleRNN:
     ref = simple_rnn_ref
 
     def samples(r: Rng) -> Iterator[Sample]:
-        yield from _variants(r, 1, lambda h: r(h), 0)
+        yield from variants(r, 1, lambda h: r(h), 0)
         for activation in RNN_ACTIVATIONS[1:]:
             x = r(3, 4, 2, low=0.5)
             yield Sample(
@@ -348,7 +244,7 @@ class _SimpleRNN:
             )
 
     def errors(r: Rng) -> Iterator[Any]:
-        yield from _bad(r, "simple_rnn", 1, 0)
+        yield from bad(r, "simple_rnn", 1, 0)
         inputs = (r(2, 3, 4), r(4, 5), r(5, 5), None, None, None, None)
         yield inputs, {"activation": "tahn"}, ValueError, "tanh"
 

@@ -13,6 +13,7 @@ from pynn.errors import DTypeError, ShapeError
 from pynn.flat import Flat, Slots
 from pynn.graph import execute
 from pynn.ops.card import Card
+from pynn.ops.embedding import TouchedRows, touched_rows
 from pynn.schedules import Schedule
 from pynn.tensor import FLOATS, Tensor
 
@@ -27,6 +28,14 @@ def number(place: str, name: str, value: Any, low: float, high: float = np.inf, 
         left, right = ("above" if open_low else "of at least"), "" if high == np.inf else f" and below {high:g}"
         raise ValueError(f"[{place}] expected a finite {name} {left} {low:g}{right}. Received: {name}={value!r}.")
     return given
+
+
+def _window(t: Tensor, lo: int, hi: int) -> Tensor:
+    """Return elements [lo, hi) of a flat tensor, on its own memory."""
+    if hi - lo == t.size:
+        return t
+    item = t.dtype.itemsize
+    return Tensor(t.buffer.view(lo * item, (hi - lo) * item), (hi - lo,), t.dtype)
 
 
 class Optimizer:
@@ -205,12 +214,35 @@ class Optimizer:
             ops.clip_value(flat.grads, self.clip_value)
         if self.clip_norm is not None:
             ops.clip_norm(flat.grads, self.clip_norm)
-        execute(
-            self.card,
-            (flat.grads, slots.rate, slots.cursor, slots.step),
-            {"decay": self.weight_decay, **self.hyper()},
-            out=(flat.params, *(None if name is None else held[name] for name in self.slot_names())),
-        )
+        for k, (lo, hi, touched) in enumerate(self._parts(flat, slots)):
+            execute(
+                self.card,
+                (_window(flat.grads, lo, hi), slots.rate, slots.cursor, slots.step,
+                 *(() if touched is None else (touched.marked, touched.rows, touched.count))),
+                {"decay": self.weight_decay, **self.hyper(), "later": k > 0, "lazy": bool(touched and touched.sparse)},
+                out=tuple(
+                    None if t is None else _window(t, lo, hi) if t.size == flat.params.size else t
+                    for t in (flat.params, *(None if name is None else held[name] for name in self.slot_names()))
+                ),
+            )  # fmt: skip
+
+    def _parts(self, flat: Flat, slots: Slots) -> list[tuple[int, int, TouchedRows | None]]:
+        """Cut the flat buffer where an embedding's table says which of its rows have a gradient."""
+        parts: list[tuple[int, int, TouchedRows | None]] = []
+        done = 0
+        for t in flat.tensors:
+            touched = touched_rows(t)
+            # Whoever calls step() by hand may have written other gradients, so a table is read as a whole then.
+            if touched is None or not (touched.sparse or (touched.live and slots is not self._own)):
+                continue
+            at = (t.buffer.offset - flat.params.buffer.offset) // t.dtype.itemsize
+            parts.append((done, at, None))
+            if touched.live:
+                parts.append((at, at + t.size, touched))
+            touched.live = touched.live and slots is self._own
+            done = at + t.size
+        parts.append((done, flat.params.size, None))
+        return [part for part in parts if part[0] < part[1]]
 
     def bind(self, parameters: Iterable[Tensor]) -> Optimizer:
         """Take tensors to optimize, for use without a model. Their values move to one flat buffer.

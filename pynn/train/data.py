@@ -63,7 +63,7 @@ def as_inputs(x: Any, place: str, dtype: np.dtype, integers: bool) -> list[np.nd
         if len(given) == 0 or given.size == 0:
             raise DataError(f"[{place}] expected at least one sample. Received: x.shape={given.shape}.")
         if integers and given.dtype.kind in "iub":
-            given = given.astype(np.int32)
+            given = _narrowed(given, place)
         elif given.dtype.kind in "ib":
             given = given.astype(dtype)
         elif given.dtype.kind == "f" and given.dtype != dtype:
@@ -72,6 +72,17 @@ def as_inputs(x: Any, place: str, dtype: np.dtype, integers: bool) -> list[np.nd
     if len({len(a) for a in arrays}) > 1:
         raise ShapeError(f"[{place}] expected inputs of one length. Received: {[len(a) for a in arrays]}.")
     return arrays
+
+
+def _narrowed(ids: np.ndarray, place: str) -> np.ndarray:
+    """Return integers as int32; one that does not fit would come out as another."""
+    if ids.dtype.itemsize >= 4 and ids.dtype != np.int32:
+        limit = np.iinfo(np.int32)
+        for at in (int(ids.argmax()), int(ids.argmin())):
+            if not limit.min <= int(ids.flat[at]) <= limit.max:
+                where = ", ".join(map(str, np.unravel_index(at, ids.shape)))
+                raise DataError(f"[{place}] expected token ids below 2**31. Received: x[{where}] = {ids.flat[at]}.")
+    return ids.astype(np.int32)
 
 
 def _all_arrays(items: Sequence[Any]) -> bool:
