@@ -159,6 +159,11 @@ class Tensor:
         values = np.array2string(self.view(), separator=", ", prefix="Tensor(", threshold=200)
         return f"Tensor({values}, dtype={self.dtype}{grad}{made})"
 
+    def _repr_html_(self) -> str:
+        from pynn.display import tensor_html
+
+        return tensor_html(self)
+
     @property
     def size(self) -> int:
         """Number of elements."""
@@ -281,6 +286,14 @@ class Tensor:
     def sqrt(self) -> Tensor:
         """Return the square root."""
         return _ops().sqrt(self)
+
+    def sin(self) -> Tensor:
+        """Return the sine, element by element; radians."""
+        return _ops().sin(self)
+
+    def cos(self) -> Tensor:
+        """Return the cosine, element by element; radians."""
+        return _ops().cos(self)
 
     def square(self) -> Tensor:
         """Return self * self."""

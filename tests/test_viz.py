@@ -132,3 +132,81 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"pynn-dl\[plot\]"):
         viz.plot_history({"loss": [1.0]})
+
+
+def test_weights_are_drawn_as_maps_and_histograms(tmp_path):
+    model = pynn.nn.Sequential([pynn.nn.Input((700,)), pynn.nn.Dense(3, "tanh"), pynn.nn.Dense(2)])
+    model.build((1, 700))
+    figure = viz.plot_weights(model, tmp_path / "weights.png", title="a model")
+    assert (tmp_path / "weights.png").read_bytes().startswith(PNG)
+    maps = [ax.get_images()[0].get_array().shape for ax in figure.axes if ax.get_images()]
+    assert maps == [(234, 3), (1, 3), (3, 2), (1, 2)]
+    assert len(viz.plot_weights({"w": np.ones((2, 2))}).axes) == 2
+    with pytest.raises(ValueError, match="expected a built model with weights"):
+        viz.plot_weights({})
+
+
+def test_principal_components_find_the_directions_of_variance():
+    rng = np.random.default_rng(0)
+    along, across = rng.normal(size=300) * 5, rng.normal(size=300) * 0.1
+    points = np.outer(along, [0.6, 0.0, 0.8]) + np.outer(across, [0.8, 0.0, -0.6]) + 7
+    found = viz.principal_components(points, 2)
+    np.testing.assert_allclose(found[:, 0], along - along.mean(), atol=0.2)
+    assert abs(np.corrcoef(found.T)[0, 1]) < 1e-10
+
+
+def test_embeddings_with_classes_words_and_tsne(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(40, 8)) + 9 * (np.arange(40) % 2)[:, None], np.arange(40) % 2
+    figure = viz.plot_embedding(x, y, tmp_path / "map.png", title="two classes")
+    assert (tmp_path / "map.png").read_bytes().startswith(PNG)
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["0", "1"]
+    words = viz.plot_embedding(x[:3], words=["king", "queen", "man"])
+    assert [text.get_text() for text in words.axes[0].texts] == ["king", "queen", "man"]
+    pytest.importorskip("sklearn")
+    left = viz.plot_embedding(x, y, method="tsne").axes[0].collections
+    centres = [np.asarray(dots.get_offsets()).mean(axis=0) for dots in left]
+    assert np.linalg.norm(centres[0] - centres[1]) > 5
+    for bad, message in (((np.ones(3),), "shape"), ((x, y[:2]), "expected 40 labels. Received: 2")):
+        with pytest.raises(ValueError, match=message):
+            viz.plot_embedding(*bad)
+    with pytest.raises(ValueError, match="'pca' or 'tsne'"):
+        viz.plot_embedding(x, method="umap")
+
+
+def test_attribution_is_the_gradient_of_the_chosen_output(tmp_path):
+    model = pynn.nn.Sequential([pynn.nn.Input((4, 4)), pynn.nn.Flatten(), pynn.nn.Dense(3)])
+    x = np.random.default_rng(0).normal(size=(2, 4, 4)).astype("float32")
+    w = model.layers[1].w.numpy()
+    found = viz.attribution(model, x, [2, 0])
+    np.testing.assert_array_equal(found.reshape(2, 16), w[:, [2, 0]].T)
+    np.testing.assert_array_equal(viz.attribution(model, x), viz.attribution(model, x, model.predict(x).argmax(1)))
+    figure = viz.plot_attribution(model, x, tmp_path / "why.png", classes=[2, 0])
+    assert (tmp_path / "why.png").read_bytes().startswith(PNG)
+    assert [ax.get_title() for ax in figure.axes if ax.get_title()] == ["class 2", "class 0"]
+    with pytest.raises(ValueError, match=r"expected 2 classes below 3. Received: \[0, 3\]"):
+        viz.attribution(model, x, [0, 3])
+    with pytest.raises(ValueError, match="expected images"):
+        viz.plot_attribution(model, x[0])
+
+
+def test_optimizer_paths_still_and_moving(tmp_path):
+    paths = {"sgd": [[1, 1], [0.5, 0.4], [0.1, 0.2]], "adam": [[1, 1], [0.2, 0.9]]}
+
+    def bowl(x, y):
+        return x**2 + y**2
+
+    settings = {"bounds": (-2, 2, -2, 2), "minimum": (0, 0), "title": "a bowl"}
+    figure = viz.plot_optimizer_paths(bowl, paths, tmp_path / "paths.png", **settings)
+    assert (tmp_path / "paths.png").read_bytes().startswith(PNG)
+    lines = {line.get_label(): line.get_xydata() for line in figure.axes[0].get_lines()}
+    np.testing.assert_array_equal(lines["sgd"], paths["sgd"])
+    viz.animate_optimizer_paths(bowl, paths, tmp_path / "paths.gif", **settings)
+    from PIL import Image
+
+    with Image.open(tmp_path / "paths.gif") as moving:
+        assert moving.n_frames == 3
+    with pytest.raises(ValueError, match=r"paths \[steps, 2\]. Received: 'sgd' of shape \(3,\)"):
+        viz.plot_optimizer_paths(bowl, {"sgd": [1, 2, 3]}, bounds=(0, 1, 0, 1))
+    with pytest.raises(ValueError, match="at least one path"):
+        viz.plot_optimizer_paths(bowl, {}, bounds=(0, 1, 0, 1))

@@ -1,9 +1,10 @@
-/* Elementwise functions of one argument and their gradients: activations, neg, abs, exp, log, sqrt, square, clip.
+/* Elementwise functions of one argument and their gradients: activations, neg, abs, exp, log, sqrt, square, sin,
+ * cos, clip.
  *
  * NAME_fwd: y = f(x).       OUT y [n]; IN x [n].
  * NAME_bwd: dx = dy f'(x).   OUT dx [n]; IN dy [n], s [n]. s is the OUTPUT y of the forward pass for relu, leaky_relu,
- * elu, selu, sigmoid, tanh, exp, sqrt; its INPUT x for softplus, gelu, silu, log, square, abs, clip; neg reads none
- * (it may be NULL).
+ * elu, selu, sigmoid, tanh, exp, sqrt; its INPUT x for softplus, gelu, silu, log, square, sin, cos, abs, clip; neg
+ * reads none (it may be NULL).
  * dim[0] = n; par[0], par[1] as noted at each row. Parallel over chunks of elements; every element is computed alone,
  * so bits do not depend on chunks or threads. Cost: 1 to 40 flops and 8 (forward) or 12 (backward) bytes per element.
  * Aliasing: y may be x; dx may be dy, and may be s.
@@ -141,6 +142,8 @@ PN_UNARY(abs, 0.08, vabs(x), 0.12, vsel(vlt(PN_ZERO, s), dy, vsel(vlt(s, PN_ZERO
 PN_UNARY(exp, 0.12, vexp(x), 0.12, vmul(dy, s))
 PN_UNARY(log, 0.15, vlog(x), 0.15, vdiv(dy, s))
 PN_UNARY(sqrt, 0.12, vsqrt(x), 0.15, vdiv(vmul(vset((real)0.5), dy), s))
+PN_UNARY(sin, 8, vsin(x), 8, vmul(dy, vcos(s)))
+PN_UNARY(cos, 8, vcos(x), 8, vneg(vmul(dy, vsin(s))))
 PN_UNARY(square, 0.08, vmul(x, x), 0.12, vmul(vadd(s, s), dy))
 
 /* min(hi, max(lo, x)); the gradient passes where lo <= x <= hi. par = lo, hi. */

@@ -1,4 +1,4 @@
-/* Elementary functions on vectors: vexp vlog vexpm1 vlog1p vtanh vsigmoid vsoftplus verf vpow.
+/* Elementary functions on vectors: vexp vlog vexpm1 vlog1p vtanh vsigmoid vsoftplus verf vpow vsin vcos.
  *
  * float32 lanes, whole range: results may be denormal, infinities and NaN are handled, no lane looks at another. AVX2
  * and AVX-512 give the same bits. Largest error in ULP over float32: exp 1.1, log 1.0, expm1 1.6, log1p 1.6, tanh 2.6,
@@ -155,8 +155,24 @@ static inline vec vpow(vec a, vec b) {
     return vload(x);
 }
 
+/* Lane by lane: no layer needs them fast. */
+static inline vec vsin(vec a) {
+    float x[VW];
+    vstore(x, a);
+    for (int i = 0; i < VW; i++) x[i] = sinf(x[i]);
+    return vload(x);
+}
+static inline vec vcos(vec a) {
+    float x[VW];
+    vstore(x, a);
+    for (int i = 0; i < VW; i++) x[i] = cosf(x[i]);
+    return vload(x);
+}
+
 #else
 
+static inline vec vsin(vec x) { return PN_M(sin)(x); }
+static inline vec vcos(vec x) { return PN_M(cos)(x); }
 static inline vec vexp(vec x) { return PN_M(exp)(x); }
 static inline vec vlog(vec x) { return PN_M(log)(x); }
 static inline vec vexpm1(vec x) { return PN_M(expm1)(x); }

@@ -106,6 +106,36 @@ class _Sqrt:
     errors = _needs_float
 
 
+@op("sin", "sin_fwd", bwd="sin_bwd", saves="in", inplace=True)
+class _Sin:
+    """y = sin(x), x in radians; dx = dy cos(x)."""
+
+    def infer(x: Tensor) -> Lowered:
+        return elementwise("sin", x)
+
+    def smooth_vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return (dy * cos(g.inputs[0]),)
+
+    ref = np.sin
+    samples = _plain
+    errors = _needs_float
+
+
+@op("cos", "cos_fwd", bwd="cos_bwd", saves="in", inplace=True)
+class _Cos:
+    """y = cos(x), x in radians; dx = -dy sin(x)."""
+
+    def infer(x: Tensor) -> Lowered:
+        return elementwise("cos", x)
+
+    def smooth_vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return (-(dy * sin(g.inputs[0])),)
+
+    ref = np.cos
+    samples = _plain
+    errors = _needs_float
+
+
 @op("square", "square_fwd", bwd="square_bwd", saves="in", inplace=True)
 class _Square:
     """y = x * x; dx = 2 x dy."""
@@ -348,6 +378,16 @@ def log(x: Any) -> Tensor:
 def sqrt(x: Any) -> Tensor:
     """Return the square root of x."""
     return _one(_Sqrt, x)
+
+
+def sin(x: Any) -> Tensor:
+    """Return the sine of x, which is in radians."""
+    return _one(_Sin, x)
+
+
+def cos(x: Any) -> Tensor:
+    """Return the cosine of x, which is in radians."""
+    return _one(_Cos, x)
 
 
 def square(x: Any) -> Tensor:

@@ -6,19 +6,43 @@ in a script without a screen, in a notebook and in a server. Give ``path`` to wr
 
 from __future__ import annotations
 
+from pynn.viz.attribution import attribution, plot_attribution
 from pynn.viz.classes import plot_confusion, plot_mistakes
+from pynn.viz.curves import plot_curves
+from pynn.viz.embedding import plot_embedding, principal_components
 from pynn.viz.filters import feature_maps, plot_augmented, plot_feature_maps, plot_filters, plot_images
 from pynn.viz.frontier import plot_frontier
+from pynn.viz.graph import GraphDrawing, draw_graph
 from pynn.viz.history import plot_history
+from pynn.viz.paths import animate_optimizer_paths, plot_optimizer_paths
+from pynn.viz.rows import plot_rows
+from pynn.viz.sound import plot_sound, plot_sounds
+from pynn.viz.trace import Trace, trace
+from pynn.viz.weights import plot_weights
 
 __all__ = [
+    "GraphDrawing",
+    "Trace",
+    "animate_optimizer_paths",
+    "attribution",
+    "draw_graph",
     "feature_maps",
+    "plot_attribution",
     "plot_augmented",
     "plot_confusion",
+    "plot_curves",
+    "plot_embedding",
     "plot_feature_maps",
     "plot_filters",
     "plot_frontier",
     "plot_history",
     "plot_images",
     "plot_mistakes",
+    "plot_optimizer_paths",
+    "plot_rows",
+    "plot_sound",
+    "plot_sounds",
+    "plot_weights",
+    "principal_components",
+    "trace",
 ]

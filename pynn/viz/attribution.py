@@ -1,0 +1,114 @@
+"""Which pixels a decision rests on: the gradient of an output to the input."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pynn.viz.figure import INK, finish, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["attribution", "plot_attribution"]
+
+
+def attribution(model: Any, images: Any, classes: Any = None) -> np.ndarray:
+    """Return d y[n, c] / d x[n]: how an output changes with every input value (Simonyan et al. 2013, saliency).
+
+    Parameters
+    ----------
+    model : Module
+        Built; its output is [N, classes]. A last softmax is part of it.
+    images : array_like [N, ...]
+        Inputs as the model takes them; uint8 is scaled to 0..1.
+    classes : array_like of int [N], optional
+        The outputs to explain. Default: the largest of each.
+
+    Returns
+    -------
+    ndarray, of the shape of `images`
+
+    Raises
+    ------
+    ValueError
+        If the output is not [N, classes], or a class is out of range.
+
+    Examples
+    --------
+    >>> from pynn import nn
+    >>> model = nn.Sequential([nn.Input((3,)), nn.Dense(2, kernel_initializer="ones")])
+    >>> attribution(model, [[1.0, 2.0, 3.0]])
+    array([[1., 1., 1.]], dtype=float32)
+    """
+    from pynn.graph import gradients
+    from pynn.tensor import tensor
+
+    x = np.asarray(images)
+    x = (x / np.float32(255) if x.dtype == np.uint8 else x).astype(model.dtype)
+    at = tensor(x, requires_grad=True)
+    out = model(at, training=False)
+    if out.ndim != 2:
+        raise ValueError(f"[attribution] expected a model with outputs [N, classes]. Received: {out.shape}.")
+    chosen = out.numpy().argmax(axis=1) if classes is None else np.asarray(classes)
+    if chosen.shape != (len(x),) or chosen.min(initial=0) < 0 or chosen.max(initial=0) >= out.shape[1]:
+        raise ValueError(
+            f"[attribution] expected {len(x)} classes below {out.shape[1]}. Received: {np.asarray(classes).tolist()}."
+        )
+    one = np.zeros(out.shape, out.dtype)
+    one[np.arange(len(x)), chosen] = 1
+    return gradients(out, tensor(one), [at])[id(at)][1].numpy()
+
+
+def plot_attribution(
+    model: Any, images: Any, path: str | os.PathLike[str] | None = None, classes: Any = None
+) -> Figure:
+    """Draw images and, below each, the gradient of its class to the pixels: red raises, blue lowers the output.
+
+    Parameters
+    ----------
+    model : Module
+        Built.
+    images : array_like [N, H, W] or [N, H, W, C]
+        At most 12 are drawn. Gradients of several channels are added up.
+    path : path-like, optional
+        File to write.
+    classes : array_like of int [N], optional
+        The outputs to explain. Default: the largest of each.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture.
+
+    Raises
+    ------
+    ValueError
+        If these are no images, or for a class out of range.
+    ImportError
+        If matplotlib (extra ``plot``) is not installed.
+    """
+    x = np.asarray(images)[:12]
+    if x.ndim not in (3, 4) or not len(x):
+        raise ValueError(f"[plot_attribution] expected images [N, H, W] or [N, H, W, C]. Received: shape {x.shape}.")
+    slopes = attribution(model, x, None if classes is None else np.asarray(classes)[:12])
+    if slopes.ndim == 4:
+        slopes = slopes.sum(axis=-1)
+    chosen = model.predict(x).argmax(axis=1) if classes is None else np.asarray(classes)[:12]
+    figure = new_figure(1.5 * len(x) + 0.2, 3.4)
+    for i, (image, slope) in enumerate(zip(x, slopes, strict=True)):
+        top = max(float(np.abs(slope).max()), 1e-12)
+        picture = image.squeeze()
+        for row in range(2):
+            ax = figure.add_subplot(2, len(x), row * len(x) + i + 1)
+            if row:
+                ax.imshow(slope, cmap="RdBu_r", vmin=-top, vmax=top)
+            else:
+                ax.imshow(picture, cmap="gray_r" if picture.ndim == 2 else None)
+            ax.set_xticks([])
+            ax.set_yticks([])
+            if not row:
+                ax.set_title(f"class {chosen[i]}", fontsize=9, color=INK)
+    return finish(figure, path)

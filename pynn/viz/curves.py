@@ -1,0 +1,90 @@
+"""Curves beside each other: one panel or several, each a set of named lines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pynn.viz.figure import COLORS, INK, finish, new_figure, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_curves"]
+
+
+def plot_curves(
+    panels: Mapping[str, Mapping[str, Any]],
+    path: str | os.PathLike[str] | None = None,
+    *,
+    x: str = "epoch",
+    y: str = "",
+    log_x: bool = False,
+    log_y: bool = False,
+    title: str | None = None,
+    columns: int = 3,
+) -> Figure:
+    """Draw named curves in named panels.
+
+    Parameters
+    ----------
+    panels : dict of str to (dict of str to array_like)
+        Panel -> label -> points: [n] values, drawn over 1..n, or a pair of arrays (x, y). The same label has the same
+        colour in every panel.
+    path : path-like, optional
+        File to write.
+    x, y : str
+        Names of the axes.
+    log_x, log_y : bool, default False
+        Whether an axis is logarithmic.
+    title : str, optional
+        Heading. Default: none.
+    columns : int, default 3
+        Panels in a row, at the most.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture.
+
+    Raises
+    ------
+    ValueError
+        If there is no panel, or one has no curve.
+    ImportError
+        If matplotlib (extra ``plot``) is not installed.
+
+    Examples
+    --------
+    >>> figure = plot_curves({"cost": {"batch": [3.0, 2.0, 1.5], "stochastic": ([1, 9], [3.0, 1.0])}})
+    >>> len(figure.axes)
+    1
+    """
+    if not panels or not all(panels.values()):
+        raise ValueError("[plot_curves] expected panels with at least one curve each. Received: an empty one.")
+    across = min(columns, len(panels))
+    down = -(-len(panels) // across)
+    figure = new_figure(5.0 * across + 0.4, 3.5 * down + 0.3)
+    labels = list(dict.fromkeys(label for curves in panels.values() for label in curves))
+    styles = ("-", "--", ":", "-.")
+    for i, (name, curves) in enumerate(panels.items()):
+        ax = figure.add_subplot(down, across, i + 1)
+        for label, points in curves.items():
+            at = labels.index(label)
+            xs, ys = points if isinstance(points, tuple) else (range(1, len(points) + 1), points)
+            color, style = COLORS[at % len(COLORS)], styles[at // len(COLORS) % len(styles)]
+            ax.plot(np.asarray(xs), np.asarray(ys), style, color=color, linewidth=1.7, label=label)
+        ax.set_xscale("log" if log_x else "linear")
+        ax.set_yscale("log" if log_y else "linear")
+        ax.set_xlabel(x)
+        ax.set_ylabel(y)
+        ax.set_title(name, loc="left", fontweight="bold", fontsize=11)
+        tidy(ax)
+        if len(curves) > 1 or len(panels) == 1:
+            ax.legend(frameon=False, fontsize=8, labelcolor=INK)
+    if title:
+        figure.suptitle(title, fontweight="bold", color=INK)
+    return finish(figure, path)

@@ -1,0 +1,133 @@
+"""Many dimensions on paper: points by principal components, or by t-SNE."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pynn.viz.figure import COLORS, INK, finish, label_texts, new_figure, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_embedding", "principal_components"]
+
+
+def principal_components(x: Any, count: int = 2) -> np.ndarray:
+    """Return x V: points in the directions of greatest variance, ``x - mean = U S V^T`` (Pearson 1901).
+
+    Each direction's largest part is made positive, so that the picture does not flip from run to run.
+
+    Parameters
+    ----------
+    x : array_like [N, D]
+    count : int, default 2
+
+    Returns
+    -------
+    ndarray [N, count]
+
+    Examples
+    --------
+    >>> principal_components([[0.0, 0.0], [3.0, 4.0]], 1).round(3)
+    array([[-2.5],
+           [ 2.5]])
+    """
+    points = np.asarray(x, dtype=np.float64)
+    centred = points - points.mean(axis=0)
+    _, _, directions = np.linalg.svd(centred, full_matrices=False)
+    directions = directions[:count]
+    strongest = np.abs(directions).argmax(axis=1)
+    directions = directions * np.sign(directions[np.arange(len(directions)), strongest])[:, None]
+    return centred @ directions.T
+
+
+def plot_embedding(
+    x: Any,
+    labels: Sequence[Any] | np.ndarray | None = None,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    method: str = "pca",
+    words: Sequence[str] | None = None,
+    title: str | None = None,
+    seed: int = 0,
+) -> Figure:
+    """Draw vectors as points of a plane.
+
+    Parameters
+    ----------
+    x : array_like [N, D]
+        Vectors; with D = 2 they are drawn as they are.
+    labels : sequence [N], optional
+        Classes, which are coloured.
+    path : path-like, optional
+        File to write.
+    method : {"pca", "tsne"}, default "pca"
+        Principal components, or t-SNE (van der Maaten and Hinton 2008) through scikit-learn.
+    words : sequence of str [N], optional
+        Texts to write at the points.
+    title : str, optional
+        Heading. Default: none.
+    seed : int, default 0
+        Of t-SNE.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture.
+
+    Raises
+    ------
+    ValueError
+        If `x` is no matrix of at least two rows and columns, or there is not one label or word for each row.
+    ImportError
+        If matplotlib (extra ``plot``) or, for t-SNE, scikit-learn (extra ``sklearn``) is not installed.
+
+    Examples
+    --------
+    >>> figure = plot_embedding(np.eye(4), labels=[0, 0, 1, 1])
+    """
+    points = np.asarray(x)
+    if points.ndim != 2 or len(points) < 2 or points.shape[1] < 2:
+        raise ValueError(
+            f"[plot_embedding] expected vectors [N, D], two or more of each. Received: shape {points.shape}."
+        )
+    for name, given in (("labels", labels), ("words", words)):
+        if given is not None and len(given) != len(points):
+            raise ValueError(f"[plot_embedding] expected {len(points)} {name}. Received: {len(given)}.")
+    if method not in ("pca", "tsne"):
+        raise ValueError(f"[plot_embedding] expected method 'pca' or 'tsne'. Received: {method!r}.")
+    if points.shape[1] > 2:
+        points = principal_components(points) if method == "pca" else _tsne(points, seed)
+    figure = new_figure(7.0, 6.4)
+    ax = figure.add_subplot()
+    size = 4 if words else 8 if len(points) > 500 else 22
+    if labels is None:
+        ax.scatter(points[:, 0], points[:, 1], s=size, color=COLORS[0], linewidths=0)
+    else:
+        given, kinds = np.asarray(labels), np.unique(np.asarray(labels))
+        from matplotlib import colormaps
+
+        palette = COLORS if len(kinds) <= len(COLORS) else colormaps["tab20"].colors  # type: ignore[attr-defined]
+        for i, (kind, text) in enumerate(zip(kinds, label_texts(list(kinds), len(kinds)), strict=True)):
+            mine = points[given == kind]
+            ax.scatter(mine[:, 0], mine[:, 1], s=size, color=palette[i % len(palette)], label=text, linewidths=0)
+        ax.legend(frameon=False, fontsize=8, labelcolor=INK, markerscale=max(1.0, 20 / size) ** 0.5)
+    for (px, py), word in zip(points, words or (), strict=False):
+        ax.annotate(word, (px, py), fontsize=7, color=INK, xytext=(2, 2), textcoords="offset points")
+    if title:
+        ax.set_title(title, loc="left", fontweight="bold", fontsize=11)
+    tidy(ax)
+    return finish(figure, path)
+
+
+def _tsne(points: np.ndarray, seed: int) -> np.ndarray:
+    try:
+        from sklearn.manifold import TSNE
+    except ImportError as error:
+        raise ImportError('[plot_embedding] t-SNE needs scikit-learn. help: pip install "pynn-dl[sklearn]"') from error
+    perplexity = min(30.0, max(1.0, (len(points) - 1) / 3))
+    return TSNE(2, perplexity=perplexity, random_state=seed, init="pca").fit_transform(points)
