@@ -13,7 +13,9 @@ from pynn.tensor import Tensor, tensor
 # Loaded when first used, so that `import pynn` stays quick.
 _LAZY = (
     "datasets",
+    "estimators",
     "init",
+    "io",
     "losses",
     "metrics",
     "nn",
@@ -22,9 +24,12 @@ _LAZY = (
     "regularizers",
     "schedules",
     "testing",
+    "text",
     "train",
     "viz",
 )
+
+_FROM_IO = ("load", "register")
 
 __all__ = [
     "Tensor",
@@ -39,14 +44,16 @@ __all__ = [
     "set_num_threads",
     "tensor",
     *_LAZY,
+    *_FROM_IO,
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
+    if name in _LAZY or name in _FROM_IO:
         import importlib
 
-        return importlib.import_module(f"pynn.{name}")
+        home = importlib.import_module("pynn.io" if name in _FROM_IO else f"pynn.{name}")
+        return getattr(home, name) if name in _FROM_IO else home
     raise AttributeError(f"module 'pynn' has no attribute {name!r}")
 
 

@@ -1,4 +1,4 @@
-"""The command ``pynn``: run a recipe, list the recipes, say what this machine has."""
+"""The command ``pynn``: run a recipe, list the recipes, use a saved model, say what this machine has."""
 
 from __future__ import annotations
 
@@ -73,7 +73,46 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", metavar="N", type=_integer(0, SEED_LIMIT), default=0, help="seed (default: 0)")
     run.add_argument("--out", metavar="DIR", type=Path, help="write weights, history and pictures into this folder")
     run.add_argument("--json", metavar="FILE", type=Path, help="write the result to this file")
+    run.add_argument("--checkpoint", metavar="DIR", type=Path, help="save training there, and go on from what is there")
     run.add_argument("--quiet", action="store_true", help="print the result alone")
+
+    generate = commands.add_parser(
+        "generate",
+        help="write text with a saved language model",
+        description="Go on after a prompt with a language model, such as pynn run char-rnn --out DIR leaves.",
+    )
+    generate.set_defaults(act=_generate)
+    generate.add_argument("model", metavar="MODEL", type=Path, help="model file that holds its tokenizer")
+    generate.add_argument("--prompt", metavar="TEXT", default="", help="what to go on after (default: a new line)")
+    generate.add_argument("--length", metavar="N", type=_integer(1), default=500, help="tokens to write (default: 500)")
+    generate.add_argument(
+        "--temperature", metavar="T", type=_temperature, default=0.8, help="0 takes the likeliest token (default: 0.8)"
+    )
+    generate.add_argument("--seed", metavar="N", type=_integer(0, SEED_LIMIT), default=0, help="seed (default: 0)")
+
+    summary = commands.add_parser("summary", help="show what a model file holds")
+    summary.set_defaults(act=_summary)
+    summary.add_argument("file", metavar="FILE", type=Path, help="model file")
+
+    predict = commands.add_parser("predict", help="run a saved model on a file of samples")
+    predict.set_defaults(act=_predict)
+    predict.add_argument("file", metavar="FILE", type=Path, help="model file")
+    predict.add_argument(
+        "--input", metavar="FILE", type=Path, nargs="+", required=True, help="one .csv or .npy file, images, or .wavs"
+    )
+    predict.add_argument("--output", metavar="FILE", type=Path, help=".csv or .npy file (default: print CSV)")
+    predict.add_argument("--batch-size", metavar="N", type=_integer(1), help="samples in a pass")
+
+    export = commands.add_parser(
+        "export",
+        help="write a saved model as C, ONNX or NumPy code",
+        description="Write a saved model for other programs: plain C99, ONNX, or Python with NumPy alone.",
+    )
+    export.set_defaults(act=_export)
+    export.add_argument("file", metavar="MODEL", type=Path, help="model file")
+    export.add_argument("--to", choices=("c", "onnx", "numpy"), required=True, help="what to write")
+    export.add_argument("--out", metavar="FILE", type=Path, required=True, help="file to write (.c, .onnx or .py)")
+    export.add_argument("--main", action="store_true", help="add a main() that reads CSV to the C file")
 
     commands.add_parser("list", help="list the recipes").set_defaults(act=_list)
     commands.add_parser("info", help="versions, vector units, threads, BLAS").set_defaults(act=_info)
@@ -99,6 +138,40 @@ def _run(arguments: argparse.Namespace) -> None:
 
     wanted = {name: value for name, value in vars(arguments).items() if name not in ("act", "recipe")}
     recipes.find(arguments.recipe).run(recipes.Options(**wanted))
+
+
+def _temperature(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of 0 or more. Received: {text!r}.")
+    return value
+
+
+def _generate(arguments: argparse.Namespace) -> None:
+    from pynn.commands.generate import run
+
+    run(arguments)
+
+
+def _summary(arguments: argparse.Namespace) -> None:
+    from pynn.commands.summary import run
+
+    run(arguments.file)
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    from pynn.commands.predict import run
+
+    run(arguments.file, arguments.input, arguments.output, arguments.batch_size)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from pynn.commands.export import run
+
+    run(arguments.file, arguments.to, arguments.out, arguments.main)
 
 
 def _list(arguments: argparse.Namespace) -> None:

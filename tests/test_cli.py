@@ -21,7 +21,7 @@ from pynn import recipes
 from pynn.recipes import files
 
 ROOT = Path(pynn.__file__).parents[1]
-FILES = {"weights.safetensors", "history.csv", "history.png", "confusion.png", "mistakes.png"}
+FILES = {"model.pynn", "history.csv", "history.png", "confusion.png", "mistakes.png"}
 
 
 def environment(**more):
@@ -156,7 +156,7 @@ def test_digits_from_end_to_end(command, tmp_path):
 def load(folder):
     from safetensors.numpy import load_file
 
-    return load_file(folder / "weights.safetensors")
+    return load_file(folder / "model.pynn")
 
 
 def test_the_same_seed_gives_the_same_bits_for_any_number_of_threads(command, tmp_path):
@@ -257,7 +257,7 @@ def test_every_recipe_has_a_complete_record():
         assert recipes.find(recipe.name) is recipe
         assert recipe.shows
         assert recipe.data
-        assert recipe.measure.unit != "%" or 0.3 < recipe.expected <= 1
+        assert recipe.measure.unit != "%" or 0.1 < recipe.expected <= 1
         assert recipe.epochs > 0
         assert recipe.batch_size > 0
 

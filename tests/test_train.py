@@ -724,8 +724,8 @@ def test_callbacks_are_called_in_order():
     mlp().fit(X[:20], Y[:20], batch_size=10, epochs=2, validation_data=(X, Y), verbose=0,
               callbacks=[Tells("a"), Tells("b")])  # fmt: skip
     epoch = [
-        "on_epoch_begin", "on_train_batch_begin", "on_train_batch_end", "on_train_batch_begin", "on_train_batch_end",
-        "on_test_begin", "on_test_end", "on_epoch_end",
+        "on_epoch_begin", "on_train_batch_begin", "on_train_batch_end", "on_safe_point", "on_train_batch_begin",
+        "on_train_batch_end", "on_test_begin", "on_test_end", "on_epoch_end", "on_safe_point",
     ]  # fmt: skip
     expected = ["on_train_begin", *epoch, *epoch, "on_train_end"]
     assert [hook for name, hook in calls if name == "a"] == expected

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import secrets
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from pynn.errors import DataError
+from pynn.io.atomic import write_whole
 
 __all__ = ["kaggle_digits", "write_submission"]
 
@@ -97,16 +97,7 @@ def write_submission(path: str | os.PathLike[str], labels: Any) -> None:
     if len(digits) and not 0 <= digits.min() <= digits.max() < CLASSES:
         raise DataError(f"[write_submission] expected digits 0 to 9. Received: {digits.min()} to {digits.max()}.")
     text = "ImageId,Label\n" + "".join(f"{i},{label}\n" for i, label in enumerate(digits.tolist(), 1))
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "x", encoding="ascii", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, text.encode("ascii"))
 
 
 def _pixels() -> list[str]:

@@ -12,6 +12,8 @@ import numpy as np
 from pynn import init
 from pynn.errors import CaptureError, ShapeError
 from pynn.graph import scope, state
+from pynn.nn.arguments import recorded
+from pynn.nn.context import loading
 from pynn.nn.context import training as training_mode
 from pynn.nn.symbol import Symbol
 from pynn.nn.trainable import Trainable
@@ -57,7 +59,14 @@ class Module(Trainable):
     """
 
     keeps_lengths = False  # whether padding that the input ends with is padding of the output
+    _built_for: tuple[int, ...] = ()  # the input shape that build() was given
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in cls.__dict__:  # a file that holds the module needs the arguments
+            cls.__init__ = recorded(cls.__init__)  # type: ignore[method-assign]
+
+    @recorded
     def __init__(self, name: str | None = None, seed: int | None = None):
         self.name = name or type(self).__name__.lower()
         self.built = False
@@ -129,7 +138,10 @@ class Module(Trainable):
 
         Weights that are not trainable are state: kernels may update them, optimizers do not.
         """
-        values = init.get(initializer)(shape, self.dtype, [*self._seed, len(self._weights)])
+        if loading.values is None:
+            values = init.get(initializer)(shape, self.dtype, [*self._seed, len(self._weights)])
+        else:
+            values = loading.values(self, name, tuple(shape))
         weight = Tensor.state(np.asarray(values, dtype=self.dtype))
         weight.name = name
         weight.requires_grad = trainable
@@ -186,7 +198,9 @@ class Module(Trainable):
         return out
 
     def _build_now(self, xs: tuple[Any, ...]) -> None:
-        self.build(xs[0].shape if xs and isinstance(xs[0], Tensor) else ())
+        shape = xs[0].shape if xs and isinstance(xs[0], Tensor) else ()
+        object.__setattr__(self, "_built_for", shape)
+        self.build(shape)
         object.__setattr__(self, "built", True)
 
     def _unbuild(self) -> None:
@@ -333,8 +347,9 @@ def unbuilt_if_it_fails(model: Module) -> Iterator[None]:
 
 # Where Module keeps its own things, so that a walk over the tree, made at every native call, does not look there.
 _OWN = frozenset(
-    {"_weights", "_regularizers", "_constraints", "_seed", "_unseeded", "_initializers", "_penalties", "_options"}
-)
+    {"_weights", "_regularizers", "_constraints", "_seed", "_unseeded", "_initializers", "_penalties", "_options",
+     "_arguments", "_settled", "_built_for"}
+)  # fmt: skip
 
 
 def _modules_in(key: str, value: Any) -> Iterator[tuple[str, Module]]:

@@ -75,12 +75,14 @@ class Sequential(Module):
             return
         with unbuilt_if_it_fails(self), no_grad(), training(False), trial():
             self.assign_seeds(self._seed[0])
+            object.__setattr__(self, "_built_for", (1, *input_shape[1:]))
             object.__setattr__(self, "built", True)
             self.forward(self.example((1, *input_shape[1:])))
 
     def _build_now(self, xs: tuple[Any, ...]) -> None:
         if self._seed is self._unseeded:  # inside another model, that model decided already
             self.assign_seeds(self._seed[0])
+        object.__setattr__(self, "_built_for", xs[0].shape)
         object.__setattr__(self, "built", True)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ class Trainable:
     stop_training = False
     _trainer: Any = None
     _runner: Any = None  # what predict() uses before compile()
+    _prepared: Any = None  # forward passes of few rows, for predict()
 
     def compile(
         self,
@@ -72,6 +74,10 @@ class Trainable:
         initial_epoch : int, default 0
         run_eagerly : bool, optional
             Overrides what compile() was given.
+        resume : path-like, optional
+            A checkpoint of :class:`pynn.train.ModelCheckpoint`, or a folder of them (the newest counts; without one
+            training begins). Training goes on from there to the same bits as if it had not stopped; `epochs` counts
+            from the very beginning. Model, optimizer, data, batch size and shuffling must be the same.
         check_finite : bool, default True
             Stop with a NonFiniteError that names batch and layer when a loss is NaN or infinite.
 
@@ -123,11 +129,87 @@ class Trainable:
 
         return predict(self, x, batch_size, verbose, **options)
 
+    def predict_fn(self, batch_size: int | None = None) -> Any:
+        """Return a prepared function f(x) that predicts like predict(), in microseconds and from any thread.
+
+        The first call for each shape of input prepares it, which takes milliseconds; from then on a call is one native
+        call without the GIL, on memory of its own: any number of threads may call f at the same time.
+
+        f sees later changes of the weights (training, set_weights), of layers and of settings, as predict() does. Only
+        while another thread trains the model may it read weights of which some are new and some old.
+
+        Parameters
+        ----------
+        batch_size : int, optional
+            Rows per pass, by default 256. Every number of rows up to it is prepared on its own; of more, every pass
+            takes so many.
+
+        Returns
+        -------
+        callable (x) -> ndarray
+            x as for predict(). Arrays of the model's dtype that are contiguous are taken as they are; others are
+            checked and converted on each call.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not built, or has a layer that carries state from call to call.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from pynn import nn
+        >>> model = nn.Sequential([nn.Input((4,)), nn.Dense(8, activation="relu"), nn.Dense(3)])
+        >>> f, x = model.predict_fn(), np.ones((1, 4), "float32")
+        >>> np.array_equal(f(x), model.predict(x))
+        True
+        """
+        from pynn.train.evaluate import predict_fn
+
+        return predict_fn(self, batch_size)
+
     def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> dict[str, float]:
         """Make one update on a batch; returns its loss and metrics."""
         from pynn.train.fit import train_on_batch
 
         return train_on_batch(self, x, y, sample_weight, class_weight)
+
+    def save(
+        self, path: str | PathLike[str], include_optimizer: bool = True, metadata: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write the model into one file, which :func:`pynn.load` reads.
+
+        It is a safetensors file: architecture, loss and optimizer as JSON among its metadata; weights, states and the
+        optimizer's slots as tensors. It takes its name when it is whole; a crash or a full disk leaves the old file.
+
+        Parameters
+        ----------
+        path : path-like
+            Usually ``something.pynn``.
+        include_optimizer : bool, default True
+            False leaves out what only training needs: the file is smaller, and the loaded model is not compiled.
+        metadata : dict of str to JSON values, optional
+            Anything of yours, such as class names; :func:`pynn.io.read_metadata` returns it.
+
+        Raises
+        ------
+        DataError
+            If a layer, function or object has no name that a file can hold; see :func:`pynn.register`.
+        OSError
+            If the file cannot be written; the old one is as it was.
+
+        Examples
+        --------
+        >>> import pynn, tempfile
+        >>> model = pynn.nn.Sequential([pynn.nn.Input((4,)), pynn.nn.Dense(3)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(f"{folder}/model.pynn", metadata={"classes": ["a", "b", "c"]})
+        ...     pynn.io.read_metadata(f"{folder}/model.pynn"), pynn.load(f"{folder}/model.pynn").count_parameters()
+        ({'classes': ['a', 'b', 'c']}, 15)
+        """
+        from pynn.io.model_file import save
+
+        save(self, path, include_optimizer, metadata)
 
     def profile(self, x: Any, y: Any, batch_size: int = 32, steps: int = 50) -> Any:
         """Time one training step instruction by instruction; the model's weights are restored afterwards.
@@ -135,17 +217,49 @@ class Trainable:
         Returns
         -------
         pynn.train.Profile
-            Prints as a table of op, layer, shape, microseconds, GFLOP/s and GB/s.
+            Prints as a table of op, layer, shape, microseconds, GFLOP/s, GB/s and the bytes read and written.
         """
         from pynn.train.profile import profile
 
         return profile(self, x, y, batch_size, steps)
 
     def summary(self, input_shape: Sequence[int] | None = None, file: Any = None) -> None:
-        """Print layers with output shapes, parameters, bytes and floating-point operations per sample."""
+        """Print layers with output shapes, receptive fields, parameters, bytes and flops per sample.
+
+        Parameters
+        ----------
+        input_shape : sequence of int, optional
+            Of one sample, without the batch axis; needed unless the model begins with nn.Input. A list of shapes for a
+            module with several inputs.
+        file : file object, optional
+            Where to print, by default standard output.
+
+        Notes
+        -----
+        The receptive field of a layer is how many rows x columns of an image, or steps of a sequence, one place of its
+        output depends on at most; the column is there if the model has convolutions or pooling.
+
+        Examples
+        --------
+        >>> from pynn import nn
+        >>> nn.Sequential([nn.Input((8, 8, 1)), nn.Conv2D(2, 3), nn.MaxPool2D(2), nn.Flatten()]).summary()
+        layer                  output        receptive field  parameters  bytes  flops
+        ------------------------------------------------------------------------------
+        input                  (N, 8, 8, 1)            1 x 1           0
+        conv2d (Conv2D)        (N, 6, 6, 2)            3 x 3          20   80 B   1296
+        maxpool2d (MaxPool2D)  (N, 3, 3, 2)            4 x 4           0    0 B     36
+        flatten (Flatten)      (N, 18)                                 0    0 B      0
+        ------------------------------------------------------------------------------
+        20 parameters (20 trainable), 80 B; flops are of one sample, forward
+        """
         from pynn.nn.summary import summary
 
         print(summary(self, input_shape), file=file)
+
+    def _repr_html_(self) -> str:
+        from pynn.display import model_html
+
+        return model_html(self)
 
     @property
     def optimizer(self) -> Any:

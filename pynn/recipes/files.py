@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from pathlib import Path
 from typing import Any
+
+from pynn.io.atomic import write_whole
 
 __all__ = ["check_file", "check_folder", "write_json", "write_whole"]
 
@@ -43,19 +44,6 @@ def check_file(path: Path, option: str) -> None:
     if path.is_dir():
         raise OSError(f"expected {option} to be a file. Received: {str(path)!r} (a folder).")
     check_folder(path.parent, f"the folder of {option}")
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash, meets the old content or the new, never a part of it."""
-    temporary = _unique(path)
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

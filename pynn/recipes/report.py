@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from pynn import viz
-from pynn.recipes.files import write_whole
 from pynn.recipes.registry import Options
 
 __all__ = ["check_drawing", "write", "write_pictures"]
@@ -25,11 +24,15 @@ def check_drawing() -> None:
 
 
 def write(
-    folder: Path, model: Any, history: Any, x: np.ndarray, y: np.ndarray, pictures: Mapping[str, Callable[[Path], Any]]
+    folder: Path,
+    recipe: str,
+    model: Any,
+    history: Any,
+    x: np.ndarray,
+    y: np.ndarray,
+    pictures: Mapping[str, Callable[[Path], Any]],
 ) -> list[str]:
     """Write the report of a classifier tested on `x` and `y` into `folder` and return the names of the files."""
-    from safetensors.numpy import save  # here, because listing the recipes needs no files
-
     probability = _probabilities(model, x)
     predicted = probability.argmax(axis=1)
     confusion = np.zeros((probability.shape[1],) * 2, int)
@@ -43,7 +46,7 @@ def write(
         worst = wrong[np.argsort(probability[wrong, y[wrong]], kind="stable")][:WORST]
         viz.plot_mistakes(x[worst], y[worst], predicted[worst], probability[worst, predicted[worst]], path)
 
-    write_whole(folder / "weights.safetensors", save(named_weights(model)))
+    model.save(folder / "model.pynn", include_optimizer=False, metadata={"recipe": recipe})
     history.to_csv(folder / "history.csv")
     drawn = {
         "history.png": lambda path: viz.plot_history(history, path),
@@ -51,9 +54,11 @@ def write(
         "mistakes.png": mistakes,
         **pictures,
     }
+    if x.ndim < 3 and x.shape[1:] != (2,):  # rows of a table cannot be looked at
+        del drawn["mistakes.png"]
     for name, draw in drawn.items():
         draw(folder / name)
-    return ["weights.safetensors", "history.csv", *drawn]
+    return ["model.pynn", "history.csv", *drawn]
 
 
 def write_pictures(options: Options, pictures: Mapping[str, Callable[[Path], Any]]) -> None:
@@ -64,11 +69,6 @@ def write_pictures(options: Options, pictures: Mapping[str, Callable[[Path], Any
         draw(options.out / name)
     if not options.quiet:
         print(f"wrote to {options.out}: {', '.join(pictures)}")
-
-
-def named_weights(model: Any) -> dict[str, np.ndarray]:
-    """Return the parameters by name, such as ``layers.1.w``."""
-    return {name: np.ascontiguousarray(value.numpy()) for name, value in model.named_parameters()}
 
 
 def _probabilities(model: Any, x: np.ndarray) -> np.ndarray:

@@ -17,6 +17,8 @@ from pynn.recipes.registry import Options, Recipe, Result
 
 __all__ = ["conclude", "run", "timed_fit", "train_classifier"]
 
+CHECKPOINT_SECONDS = 30.0
+
 Part = tuple[np.ndarray, np.ndarray]
 
 
@@ -40,6 +42,8 @@ def run(recipe: Recipe, options: Options) -> Result:
     if options.out is not None:
         report.check_drawing()
         check_folder(options.out, "--out")
+    if options.checkpoint is not None:
+        check_folder(options.checkpoint, "--checkpoint")
     if options.json is not None:
         check_file(options.json, "--json")
     before = pynn.get_num_threads()
@@ -104,7 +108,7 @@ def train_classifier(
         details=details,
     )
     if options.out is not None:
-        written = report.write(options.out, model, history, xt, yt, pictures or {})
+        written = report.write(options.out, recipe.name, model, history, xt, yt, pictures or {})
         if not options.quiet:
             print(f"wrote to {options.out}: {', '.join(written)}")
     if history.interrupted:  # what was learnt until then is told and written all the same
@@ -118,7 +122,7 @@ def timed_fit(options: Options, model: Any, x: Any, y: Any = None, **fit: Any) -
     Parameters
     ----------
     options : Options
-        Complete: `epochs`, `batch_size` and `quiet` count.
+        Complete: `epochs`, `batch_size`, `quiet` and `checkpoint` count.
     model : Model
     x, y
         As for ``fit``.
@@ -130,9 +134,15 @@ def timed_fit(options: Options, model: Any, x: Any, y: Any = None, **fit: Any) -
     KeyboardInterrupt
         If Ctrl-C ended the training before its first epoch was over; later the history says ``interrupted``.
     """
-    settings = {"batch_size": options.batch_size, "epochs": options.epochs, "verbose": 0 if options.quiet else 1}
+    settings: dict[str, Any] = {"batch_size": options.batch_size, "epochs": options.epochs}
+    settings |= {"verbose": 0 if options.quiet else 1, **fit}
+    if options.checkpoint is not None:
+        from pynn.train import ModelCheckpoint  # here, because listing the recipes needs no training
+
+        saver = ModelCheckpoint(options.checkpoint, every_epochs=1, every_seconds=CHECKPOINT_SECONDS)
+        settings |= {"callbacks": [*settings.get("callbacks", ()), saver], "resume": options.checkpoint}
     start = time.perf_counter()
-    history = model.fit(x, y, **{**settings, **fit})
+    history = model.fit(x, y, **settings)
     seconds = time.perf_counter() - start
     if not history.epoch:
         raise KeyboardInterrupt

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
+import os
 from collections.abc import Callable, Iterable
 from os import PathLike
 from typing import Any, TextIO
 
 import numpy as np
 
+from pynn.flat import STEPS_PER_CALL
+from pynn.io.atomic import write_whole
+from pynn.train.checkpoint import ModelCheckpoint
 from pynn.train.history import History
 from pynn.train.hooks import BATCH_HOOKS, HOOKS, Callback, LambdaCallback, Logs, overrides
 from pynn.train.monitor import EarlyStopping, ReduceLROnPlateau, require_fixed_rate
@@ -23,6 +28,7 @@ __all__ = [
     "History",
     "LambdaCallback",
     "LearningRateScheduler",
+    "ModelCheckpoint",
     "ProgressBar",
     "ReduceLROnPlateau",
     "TerminateOnNaN",
@@ -111,10 +117,25 @@ class CSVLogger(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Open the file."""
         self.columns = None
-        self.file = open(self.path, "a+" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115
-        if self.append:
+        keep = self.append
+        if self.params.get("resumed") and os.path.exists(self.path):
+            self._drop_from(self.params["initial_epoch"])
+            keep = True
+        self.file = open(self.path, "a+" if keep else "w", newline="", encoding="utf-8")  # noqa: SIM115
+        if keep:
             self.file.seek(0)
             self.columns = next(csv.reader(self.file, delimiter=self.separator), None)
+
+    def _drop_from(self, epoch: int) -> None:
+        """Take out the rows of epochs that were trained after the checkpoint, and will be again."""
+        with open(self.path, newline="", encoding="utf-8") as file:
+            header, *rows = list(csv.reader(file, delimiter=self.separator)) or [[]]
+        at = header.index("epoch") if "epoch" in header else 0
+        while rows and not (len(rows[-1]) == len(header) and rows[-1][at].isdigit() and int(rows[-1][at]) < epoch):
+            rows.pop()
+        text = io.StringIO()
+        csv.writer(text, delimiter=self.separator, lineterminator="\n").writerows([header, *rows] if header else [])
+        write_whole(self.path, text.getvalue().encode())
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write the row of an epoch."""
@@ -187,6 +208,8 @@ class CallbackList:
         The record of this training.
     needs_batches : bool
         Whether a callback has a batch hook. If not, training runs many steps per call.
+    takes_safe_points : bool
+        Whether a callback may write checkpoints.
     takes_nonfinite : bool
         Whether a callback deals with a loss that is NaN or infinite, so that `fit` should not raise an error.
 
@@ -212,6 +235,7 @@ class CallbackList:
         params: dict[str, Any] | None = None,
         verbose: int = 0,
     ) -> None:
+        self.verbose = verbose
         given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
         for callback in given:
             if not isinstance(callback, Callback):
@@ -229,6 +253,8 @@ class CallbackList:
             hook: [getattr(callback, hook) for callback in self.callbacks if _listens(callback, hook)] for hook in HOOKS
         }
         self.needs_batches = any(self._hooks[hook] for hook in BATCH_HOOKS)
+        self.takes_safe_points = bool(self._hooks["on_safe_point"])
+        self._savers = [callback for callback in self.callbacks if isinstance(callback, ModelCheckpoint)]
         self.takes_nonfinite = any(isinstance(callback, TerminateOnNaN) for callback in self.callbacks)
         for callback in self.callbacks:
             callback.set_model(model)
@@ -288,6 +314,15 @@ class CallbackList:
     def on_progress(self, done: int, total: int | None, logs: Logs | None = None) -> None:
         """Call the hook of every callback."""
         self._call("on_progress", done, total, {} if logs is None else logs)
+
+    def on_safe_point(self, point: Any) -> None:
+        """Call the hook of every callback."""
+        self._call("on_safe_point", point)
+
+    def steps_to_safe_point(self, step: int) -> int:
+        """Return how many updates may be made before a checkpoint is due."""
+        limits = [limit for saver in self._savers if (limit := saver.steps_to_safe_point(step)) is not None]
+        return min(limits, default=STEPS_PER_CALL)
 
 
 def _listens(callback: Callback, hook: str) -> bool:

@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from pynn.graph import no_grad
+from pynn._predict import LIMIT
+from pynn.graph import no_grad, state
 from pynn.tensor import Tensor
 from pynn.train.callbacks import CallbackList
 from pynn.train.data import Data
+from pynn.train.predictor import ROWS, Preparing, runner
 from pynn.train.trainer import Trainer
 
-__all__ = ["evaluate", "measure", "predict"]
+__all__ = ["evaluate", "measure", "predict", "predict_fn"]
 
-ROWS = 256  # rows per pass where the caller does not say
+FEW = 32  # up to so many rows are predicted by prepared programs, which have memory of their own
 
 
 def _rows(place: str, batch_size: int | None) -> int:
@@ -63,13 +65,33 @@ def evaluate(
 
 def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, callbacks: Any = None) -> np.ndarray:
     """Return outputs; see Module.predict."""
+    prepared = model._prepared
+    if prepared is not None and batch_size is None and callbacks is None and state.recorder is None:
+        y = prepared.run.quick(x)
+        if y is not None:
+            return y
     rows = _rows("predict", batch_size)
     model._require_built("predict")
-    trainer = model._trainer or model._runner
-    if trainer is None:
-        trainer = model._runner = Trainer(model, "sgd", "mse", (), None, False)
-    hooks = CallbackList(callbacks, model=model, verbose=0)
-    hooks.on_predict_begin()
-    out = trainer.run_forward(trainer.inputs(x, "predict"), rows, activate=True, eagerly=trainer.run_eagerly)
-    hooks.on_predict_end()
+    trainer = runner(model)
+    hooks = None if callbacks is None else CallbackList(callbacks, model=model, verbose=0)
+    if hooks is not None:
+        hooks.on_predict_begin()
+    xs = trainer.inputs(x, "predict")
+    if prepared is None:
+        prepared = model._prepared = Preparing(model, FEW, "predict")
+    if len(xs[0]) <= min(rows, FEW) and len(xs) <= LIMIT and not trainer.run_eagerly and not prepared.keeps_state:
+        out = prepared.run(xs)
+    else:
+        out = trainer.run_forward(xs, rows, activate=True, eagerly=trainer.run_eagerly)
+    if hooks is not None:
+        hooks.on_predict_end()
     return out
+
+
+def predict_fn(model: Any, batch_size: int | None) -> Any:
+    """Return a prepared callable; see Module.predict_fn."""
+    rows = _rows("predict_fn", batch_size)
+    model._require_built("predict_fn")
+    prepared = Preparing(model, rows, "predict_fn")
+    prepared.refuse_state()
+    return prepared.run

@@ -39,6 +39,8 @@ class History(Callback):
     <History of 2 epochs: loss=0.2500>
     """
 
+    state_names = ("history", "epoch")
+
     def __init__(self) -> None:
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []

@@ -25,6 +25,7 @@ HOOKS = (
     "on_predict_begin",
     "on_predict_end",
     "on_progress",
+    "on_safe_point",
 )
 BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
 
@@ -45,7 +46,10 @@ class Callback:
         The model that is trained.
     params : dict
         ``"epochs"``, ``"initial_epoch"``, ``"steps"`` (batches per epoch, None if not known), ``"verbose"`` and
-        ``"metrics"`` (names of what the logs of an epoch will hold).
+        ``"metrics"`` (names of what the logs of an epoch will hold), and ``"resumed"``, whether training goes on from a
+        checkpoint.
+    state_names : tuple of str
+        Attributes that a checkpoint keeps and a resumed training gets back.
 
     Examples
     --------
@@ -61,6 +65,21 @@ class Callback:
 
     model: Any = None
     params: dict[str, Any] = {}  # noqa: RUF012  replaced by set_params, never changed
+
+    state_names: tuple[str, ...] = ()
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a checkpoint must keep of this callback, by name: by default the attributes in `state_names`.
+
+        Texts, numbers, arrays, and lists and dicts of these.
+        """
+        return {name: getattr(self, name) for name in self.state_names if hasattr(self, name)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take back what `get_state` returned, after `on_train_begin` of the training that resumes."""
+        for name in self.state_names:
+            if name in state:
+                setattr(self, name, state[name])
 
     def set_model(self, model: Any) -> None:
         """Take the model that is about to be trained."""
@@ -107,6 +126,13 @@ class Callback:
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
         """After a prediction."""
+
+    def on_safe_point(self, point: Any) -> None:
+        """Between two steps, a few times a second, and after every epoch's other hooks.
+
+        ``point.write(path)`` writes a checkpoint, from which ``fit(..., resume=path)`` goes on; see
+        :class:`pynn.train.ModelCheckpoint`.
+        """
 
     def on_progress(self, done: int, total: int | None, logs: Logs | None = None) -> None:
         """Now and then during an epoch: `done` of `total` batches, None if their number is not known."""

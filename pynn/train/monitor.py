@@ -129,6 +129,8 @@ class EarlyStopping(Monitor):
     >>> stopping = EarlyStopping(monitor="val_accuracy", patience=3)
     """
 
+    state_names = ("wait", "best", "best_weights", "best_epoch", "stopped_epoch")
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -215,6 +217,8 @@ class ReduceLROnPlateau(Monitor):
     --------
     >>> plateau = ReduceLROnPlateau(monitor="loss", factor=0.5, patience=3)
     """
+
+    state_names = ("wait", "best", "resting")
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.flat import STEPS_PER_CALL
 from pynn.ops.common import size
 
 __all__ = ["Profile", "profile"]
@@ -15,14 +16,27 @@ __all__ = ["Profile", "profile"]
 
 @dataclass
 class Row:
-    """One instruction: seconds are of one run."""
+    """One instruction: seconds and bytes are of one run.
+
+    Attributes
+    ----------
+    read, written : int
+        Bytes of the operands that are read and written, each once: of a table only the rows that are looked up. What
+        stays in a cache between two instructions counts too; scratch memory does not.
+    """
 
     op: str
     layer: str
     shape: tuple[int, ...]
     seconds: float
     flops: float
-    bytes: int
+    read: int
+    written: int
+
+    @property
+    def bytes(self) -> int:
+        """Bytes read and written."""
+        return self.read + self.written
 
     @property
     def gflops(self) -> float:
@@ -46,15 +60,27 @@ class Profile:
         The sum over the instructions.
     arena_bytes : int
         Memory for all temporaries of the step.
+    read, written : int
+        Bytes moved in one step, over all instructions.
     """
 
     rows: list[Row]
     seconds: float
     arena_bytes: int
 
+    @property
+    def read(self) -> int:
+        """Bytes read in one step."""
+        return sum(row.read for row in self.rows)
+
+    @property
+    def written(self) -> int:
+        """Bytes written in one step."""
+        return sum(row.written for row in self.rows)
+
     def table(self) -> list[list[str]]:
         """Return the table as text, header first."""
-        head = ["op", "layer", "shape", "us", "GFLOP/s", "GB/s", "KB"]
+        head = ["op", "layer", "shape", "us", "GFLOP/s", "GB/s", "KB read", "KB written"]
         body = [
             [
                 row.op,
@@ -63,15 +89,16 @@ class Profile:
                 f"{row.seconds * 1e6:.2f}",
                 f"{row.gflops:.1f}" if row.flops else "",
                 f"{row.gbytes:.1f}",
-                f"{row.bytes / 1e3:.1f}",
+                f"{row.read / 1e3:.1f}",
+                f"{row.written / 1e3:.1f}",
             ]
             for row in self.rows
         ]
-        moved = sum(row.bytes for row in self.rows)
+        moved = self.read + self.written
         flops = sum(row.flops for row in self.rows)
         total = [
             "total", "", "", f"{self.seconds * 1e6:.2f}", f"{flops / max(self.seconds, 1e-12) / 1e9:.1f}",
-            f"{moved / max(self.seconds, 1e-12) / 1e9:.1f}", f"{moved / 1e3:.1f}",
+            f"{moved / max(self.seconds, 1e-12) / 1e9:.1f}", f"{self.read / 1e3:.1f}", f"{self.written / 1e3:.1f}",
         ]  # fmt: skip
         return [head, *body, total]
 
@@ -93,8 +120,11 @@ class Profile:
         return f"<table>{rows}</table>"
 
 
+RATES = ((STEPS_PER_CALL,), np.dtype("float64"))  # of a step, one of them is read
+
+
 def _nbytes(specs: tuple[Any, ...]) -> int:
-    return sum(size(spec[0]) * spec[1].itemsize for spec in specs if spec is not None)
+    return sum(8 if spec == RATES else size(spec[0]) * spec[1].itemsize for spec in specs if spec is not None)
 
 
 def profile(model: Any, x: Any, y: Any, batch_size: int, steps: int) -> Profile:
@@ -131,19 +161,31 @@ def profile(model: Any, x: Any, y: Any, batch_size: int, steps: int) -> Profile:
             next((spec[0] for spec in instr.info.outs if spec is not None), ()),
             seconds / steps / 1e9,
             instr.info.flops,
-            _moved(instr, n),
+            *_moved(instr, n),
         )
         for instr, seconds in zip(program.instrs, total, strict=True)
     ]
     return Profile(rows, float(total.sum() / steps / 1e9), program.arena_bytes)
 
 
-def _moved(instr: Any, n: int) -> int:
-    """Return bytes read and written; of a data set only the rows of the batch are read."""
-    info = instr.info
-    if instr.card.name in ("batch_rows", "batch_scaled"):
+def _moved(instr: Any, n: int) -> tuple[int, int]:
+    """Return bytes read and bytes written by an instruction of a step of n rows."""
+    info, name = instr.info, instr.card.name
+    outs = _nbytes(info.outs)
+    if name in ("batch_rows", "batch_scaled"):  # of a data set, the rows of the batch
         shape, dtype = info.inputs[0]
-        return _nbytes(info.outs) + n * size(shape[1:]) * dtype.itemsize
-    if instr.card.name == "log_loss":
-        return 64
-    return _nbytes(info.outs) + _nbytes(info.inputs)
+        return n * size(shape[1:]) * dtype.itemsize + 8 * n, outs
+    if name == "store_rows":
+        return _nbytes(info.inputs[:1]), _nbytes(info.inputs[:1])
+    if name in ("take", "embedding"):  # of a table, what is looked up
+        found = _nbytes(info.outs[:1])
+        return found + _nbytes(info.inputs[1:2]), found
+    if name == "take.grad":
+        return _nbytes(info.inputs[:2]), outs
+    if name == "embedding.rows":  # the rows of the step before are cleared, those of this step added to
+        dy = _nbytes(info.inputs[:1])
+        return dy + _nbytes(info.inputs[1:2]) + dy, 2 * dy
+    if name == "log_loss":  # one number of the losses of a call
+        return 32, 24
+    read = _nbytes(info.inputs)
+    return (read + outs if instr.card.mutates else read), outs  # state is read before it is written

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn import config, losses, metrics, ops, optim
+from pynn import _predict, config, losses, metrics, ops, optim
 from pynn.errors import DataError, NonFiniteError, ShapeError
 from pynn.flat import STEPS_PER_CALL, Flat, Slots
 from pynn.graph import failure, no_grad, state, trial
@@ -62,6 +62,7 @@ class Trainer:
         self.logits_layer: Any = None  # the last layer, if its softmax or sigmoid belongs to the loss
         self._shapes: dict[Hashable, tuple[int, ...]] = {}
         self.rank = 0  # of the output
+        self._last: Any = None  # the program of the last steps, and what must be as it was for it to hold
         self.batches_before = 0  # of this epoch, before the data that slots.offset points into
 
     # Preparation
@@ -265,13 +266,23 @@ class Trainer:
             *more,
         )
 
-    def run_steps(self, data: Data, perm: np.ndarray, n: int, count: int, eagerly: bool, check: bool) -> None:
-        """Make `count` updates on batches of n rows, from slots.offset on; slots.rate holds the learning rates."""
-        self.flatten()
-        self.layout = (len(data.xs), data.w is not None, data.predictions is not None)
+    def run_steps(
+        self, data: Data, perm: np.ndarray, n: int, count: int, eagerly: bool, check: bool, again: bool = False
+    ) -> None:
+        """Make `count` updates on batches of n rows, from slots.offset on; slots.rate holds the learning rates.
+
+        `again` promises that data, n, check and the settings of loss and optimizer are those of the last call, so that
+        its program is found without a key (from the third call on).
+        """
         arrays = [*data.arrays(), perm]
         self.slots.set(cursor=0)
         try:
+            if again and not eagerly and self._last is not None and self._last[1].unchanged():
+                self._replay(self._last[0], arrays, count)
+                return
+            self._last = None
+            self.flatten()
+            self.layout = (len(data.xs), data.w is not None, data.predictions is not None)
             if eagerly:
                 tensors = [external(a) for a in arrays]
                 for _ in range(count):
@@ -286,6 +297,7 @@ class Trainer:
                 program = self.cache.add(key, recorder)
                 count -= 1
             self._replay(program, arrays, count)
+            self._last = (program, _predict.Watch(self.model)) if again else None
         except NonFiniteError:
             raise self._where_not_finite(data, perm, n) from None
 

@@ -1,0 +1,1 @@
+"""The work behind the subcommands of ``pynn``; each module is imported when its command runs."""

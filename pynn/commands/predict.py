@@ -1,0 +1,209 @@
+"""``pynn predict``: a model file's outputs for a table, an array, images or sounds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pynn
+from pynn.commands.sound import is_sound, read_sounds
+from pynn.errors import DataError
+from pynn.io import read_metadata, write_whole
+
+__all__ = ["read_input", "run", "table"]
+
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+
+
+def run(file: Path, inputs: Sequence[Path], output: Path | None, batch_size: int | None = None) -> None:
+    """Write the outputs of a model for a file of samples, as CSV or (``.npy``) as an array.
+
+    Parameters
+    ----------
+    file : Path
+        A model file.
+    inputs : sequence of Path
+        One ``.csv`` or ``.npy`` file, images, or ``.wav`` files.
+    output : Path, optional
+        By default CSV goes to the standard output.
+    batch_size : int, optional
+        Rows per pass.
+
+    Raises
+    ------
+    DataError
+        If an input cannot be read or does not fit the model.
+    OSError
+        If a file is missing or cannot be written.
+    """
+    model = pynn.load(file)
+    x = read_sounds(read_metadata(file), inputs) if is_sound(inputs) else read_input(model, inputs)
+    y = model.predict(x, batch_size=batch_size)
+    if output is not None and output.suffix == ".npy":
+        packed = io.BytesIO()
+        np.save(packed, y, allow_pickle=False)
+        write_whole(output, packed.getvalue())
+        return
+    text = table(y, read_metadata(file).get("classes"), _classifies(model))
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        write_whole(output, text.encode())
+
+
+def read_input(model: Any, paths: Sequence[Path]) -> np.ndarray:
+    """Return the samples in files, in the shape that the model takes."""
+    shape = _input_shape(model)
+    kinds = {path.suffix.lower() for path in paths}
+    if kinds <= set(IMAGES):
+        return np.stack([_image(path, shape) for path in paths])
+    if len(paths) > 1:
+        raise DataError(f"[predict] expected one table or array, or images. Received: {', '.join(map(str, paths))}.")
+    (path,) = paths
+    if path.suffix.lower() == ".npy":
+        x = _array(path)
+    elif path.suffix.lower() in (".csv", ".tsv", ".txt"):
+        x = _csv(path)
+    else:
+        raise DataError(
+            f"[predict] expected a .csv or .npy file, or images ({', '.join(IMAGES)}). Received: {str(path)!r}."
+        )
+    return _integers(_shaped(x, shape, path), model, path)
+
+
+def table(y: np.ndarray, classes: Any = None, classifier: bool = False) -> str:
+    """Return outputs as CSV, one row per sample; those of a classifier begin with the likeliest class.
+
+    Examples
+    --------
+    >>> print(table(np.array([[0.25, 0.75]]), ["no", "yes"], True), end="")
+    class,no,yes
+    yes,0.25,0.75
+    """
+    rows = y.reshape(len(y), -1)
+    count = rows.shape[1]
+    named = isinstance(classes, list) and len(classes) == count and all(isinstance(c, str) for c in classes)
+    names = classes if named else ["output"] if count == 1 else [f"output_{i}" for i in range(count)]
+    first = y.ndim == 2 and count > 1 and (classifier or named)
+    digits = 9 if y.dtype == np.float32 else 17
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*(["class"] if first else []), *names])
+    for row in rows:
+        best = int(row.argmax())
+        head = [names[best] if named else best] if first else []
+        writer.writerow([*head, *(f"{value:.{digits}g}" for value in row)])
+    return text.getvalue()
+
+
+def _classifies(model: Any) -> bool:
+    if model._trainer is not None:
+        return model._trainer.loss.activation == "softmax"
+    last = [layer for layer in model.modules() if hasattr(layer, "activation")][-1:]
+    return bool(last) and last[0].activation == "softmax"
+
+
+def _input_shape(model: Any) -> tuple[int, ...]:
+    shapes = getattr(model, "input_shapes", None) or [getattr(model, "_input", None) or model._built_for[1:]]
+    if len(shapes) != 1:
+        raise DataError(
+            f"[predict] expected a model of one input. Received: one of {len(shapes)}. help: use pynn.load() in Python."
+        )
+    return tuple(shapes[0])
+
+
+def _array(path: Path) -> np.ndarray:
+    try:
+        x = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise DataError(f"[predict] {path}: expected an array of numbers ({error}).") from None
+    if not isinstance(x, np.ndarray) or x.dtype.kind not in "fiub":
+        raise DataError(f"[predict] {path}: expected an array of numbers.")
+    return x
+
+
+def _csv(path: Path) -> np.ndarray:
+    """Return the numbers of a table; its first line may hold names."""
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        sample = file.readline()
+        delimiter = next((mark for mark in ",;\t" if mark in sample), ",")
+        file.seek(0)
+        try:
+            lines = [(number, row) for number, row in enumerate(csv.reader(file, delimiter=delimiter), 1) if row]
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DataError(f"[predict] {path}: expected comma-separated numbers ({error}).") from None
+    if lines and not all(map(_is_number, lines[0][1])):
+        lines = lines[1:]
+    if not lines:
+        raise DataError(f"[predict] {path}: expected at least one row of numbers.")
+    width = len(lines[0][1])
+    values = np.empty((len(lines), width))
+    for i, (number, row) in enumerate(lines):
+        if len(row) != width:
+            raise DataError(f"[predict] {path}: line {number}: expected {width} values. Received: {len(row)}.")
+        try:
+            values[i] = row
+        except ValueError:
+            bad = next(k for k, text in enumerate(row) if not _is_number(text))
+            raise DataError(
+                f"[predict] {path}: line {number}, column {bad + 1}: expected a number. Received: {row[bad][:40]!r}."
+            ) from None
+    return values
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _shaped(x: np.ndarray, shape: tuple[int, ...], path: Path) -> np.ndarray:
+    if x.shape == shape and x.ndim > 0:
+        return x[None]
+    if x.ndim > 0 and x.size == len(x) * math.prod(shape):
+        return x.reshape(len(x), *shape)
+    each = math.prod(shape)
+    hint = " help: take out the column of targets." if x.ndim == 2 and x.shape[1] == each + 1 else ""
+    raise DataError(
+        f"[predict] {path}: expected samples of {each} values, shape {shape}. Received: {x.shape} in all.{hint}"
+    )
+
+
+def _integers(x: np.ndarray, model: Any, path: Path) -> np.ndarray:
+    if not model.takes_integers or x.dtype.kind != "f":
+        return x
+    if not (np.isfinite(x).all() and (x == np.floor(x)).all() and (np.abs(x) < 2**31).all()):
+        raise DataError(f"[predict] {path}: expected whole numbers, which the model looks up.")
+    return x.astype(np.int32)
+
+
+def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Return an image as bytes of the model's size and channels; the model scales them to 0..1."""
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError:
+        raise ImportError('reading images needs Pillow. help: pip install "pynn-dl[plot]"') from None
+    plain = len(shape) == 2
+    if not plain and not (len(shape) == 3 and shape[2] in (1, 3)):
+        raise DataError(f"[predict] {path}: the model takes no images, but samples of shape {shape}.")
+    gray = plain or shape[2] == 1
+    try:
+        with Image.open(path) as opened:
+            image = opened.convert("L" if gray else "RGB")
+    except UnidentifiedImageError:
+        raise DataError(f"[predict] {path}: expected an image. Received: a file of another kind.") from None
+    height, width = shape[:2]
+    if image.size != (width, height):
+        print(f"{path}: resized from {image.size[0]}x{image.size[1]} to {width}x{height}", file=sys.stderr)
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    pixels = np.asarray(image)
+    return pixels.reshape(shape)

@@ -1,0 +1,42 @@
+"""Models as files.
+
+A model file is one safetensors file: the weights and states as tensors, what the model is as JSON among its metadata.
+Nothing is imported, evaluated or unpickled because a file says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Where each name lives; loaded when first used, as the writer of files is wanted by modules that models are made of.
+_HOMES = {
+    "write_whole": "atomic",
+    "register": "registry",
+    "registered": "registry",
+    "dumps": "model_file",
+    "load": "model_file",
+    "loads": "model_file",
+    "read_info": "model_file",
+    "read_metadata": "model_file",
+    "save": "model_file",
+}
+
+__all__ = [
+    "dumps",
+    "load",
+    "loads",
+    "read_info",
+    "read_metadata",
+    "register",
+    "registered",
+    "save",
+    "write_whole",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        import importlib
+
+        return getattr(importlib.import_module(f"pynn.io.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'pynn.io' has no attribute {name!r}")

@@ -1,0 +1,171 @@
+"""The one writer of files: a reader, or a crash, meets the old content or the new, never a part of it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+fcntl: Any = None  # Windows has none: there temporaries that were left are not swept
+with contextlib.suppress(ImportError):
+    import fcntl
+
+__all__ = ["atomic", "sweep", "write_whole"]
+
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
+_swept: set[tuple[int, str]] = set()  # (process, folder): once each
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes | Iterable[Any]) -> None:
+    """Write a file whole, or leave what was there.
+
+    Parameters
+    ----------
+    path : path-like
+        A link is followed.
+    content : bytes or iterable of bytes-like
+        All of the file, or its parts in order.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, with the reason (a full disk, no permission). The file is as it was before.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_whole(f"{folder}/a.txt", b"whole")
+    ...     (os.listdir(folder), Path(folder, "a.txt").read_bytes())
+    (['a.txt'], b'whole')
+    """
+    with atomic(path) as file:
+        parts: Iterable[Any] = (content,) if isinstance(content, bytes) else content
+        for part in parts:
+            file.write(part)
+
+
+@contextlib.contextmanager
+def atomic(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Open a file for writing in a ``with`` block; it takes its place when the block ends without an error.
+
+    It is written under a unique name in the same folder, synchronized with the disk and renamed, and so is its folder.
+    Temporaries that killed processes left in the folder are removed; those of running ones are locked, and stay.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Yields
+    ------
+    binary file
+
+    Raises
+    ------
+    OSError
+        See :func:`write_whole`.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, f"expected a file to write. Received: a folder, {str(path)!r}")
+    existed = target.exists()
+    temporary: Path | None = None
+    try:
+        _sweep_once(target.parent)
+        temporary, descriptor = _locked_temporary(target)
+        with open(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            if existed:
+                with contextlib.suppress(OSError):  # a file system without permissions
+                    os.chmod(temporary, target.stat().st_mode & 0o7777)
+            os.fsync(file.fileno())
+            if os.name == "nt":
+                file.close()  # an open file cannot be renamed there
+            os.replace(temporary, target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise _told(error, path, existed) from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: str | os.PathLike[str]) -> int:
+    """Remove the temporaries that killed processes left in a folder; return how many.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     open(f"{folder}/.model.0123456789abcdef.tmp", "w").close()
+    ...     sweep(folder), os.listdir(folder)
+    (1, [])
+    """
+    if fcntl is None:
+        return 0
+    removed = 0
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if TEMPORARY.fullmatch(name):
+                removed += _remove_if_left(os.path.join(folder, name))
+    return removed
+
+
+def _remove_if_left(path: str) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while the writer lives
+        os.unlink(path)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _sweep_once(folder: Path) -> None:
+    key = (os.getpid(), str(folder))
+    if key not in _swept:
+        _swept.add(key)
+        sweep(folder)
+
+
+def _locked_temporary(target: Path) -> tuple[Path, int]:
+    """Make a new file beside the target and lock it, so that nobody sweeps it away; return its name and descriptor."""
+    while True:
+        stem = os.fsencode(target.name)[:200].decode("utf-8", "ignore")  # most systems take 255 bytes
+        temporary = target.with_name(f".{stem}.{secrets.token_hex(8)}.tmp")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        if fcntl is not None:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if fcntl is None or os.fstat(descriptor).st_nlink:
+            return temporary, descriptor
+        os.close(descriptor)  # another process took it for a rest, between making and locking
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the renaming last through a power cut, where the system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _told(error: OSError, path: str | os.PathLike[str], existed: bool) -> OSError:
+    """Return the error with the path that was meant and what became of it."""
+    reason = error.strerror or str(error)
+    after = "the file is as it was before" if existed else "no file was made"
+    return type(error)(error.errno, f"could not write {os.fspath(path)!r}: {reason}; {after}")

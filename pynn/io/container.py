@@ -1,0 +1,253 @@
+"""The container of model files: safetensors, written in a fixed order and read with every field checked.
+
+Eight bytes give the length of a JSON header; it maps names of tensors to dtype, shape and place, and holds a table of
+texts, ``__metadata__``. The bytes of the tensors follow without gaps. Among the texts is a digest of all the others and
+of the tensors, so that no damaged file is taken for a whole one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pynn.errors import DataError
+from pynn.io.detect import name_format
+
+__all__ = ["Contents", "checked_json", "digest", "pack", "read", "unpack"]
+
+HEADER_LIMIT = 1 << 24
+DEPTH_LIMIT = 4  # of the header: the table, an entry, a list
+ITEM_LIMIT = 250_000
+RANK_LIMIT = 8
+DIGEST = "digest"
+METADATA = "__metadata__"
+DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1", "U64": "<u8",
+    "U32": "<u4", "U16": "<u2", "U8": "<u1", "BOOL": "|b1",
+}  # fmt: skip
+_CODES = {np.dtype(text): code for code, text in DTYPES.items()}
+_TOKEN = re.compile(
+    rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL
+)  # linear, also where no quote closes
+
+
+@dataclass
+class Contents:
+    """What a file holds.
+
+    Attributes
+    ----------
+    tensors : dict of str to ndarray
+        Read-only.
+    metadata : dict of str to str
+    """
+
+    tensors: dict[str, np.ndarray]
+    metadata: dict[str, str]
+
+
+def pack(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Iterator[Any]:
+    """Yield the parts of a file; the same contents give the same bytes.
+
+    Parameters
+    ----------
+    tensors : mapping of str to ndarray
+        Copied only where they are not contiguous.
+    metadata : mapping of str to str
+        The digest is added.
+
+    Examples
+    --------
+    >>> data = b"".join(pack({"w": np.ones(2, "float32")}, {"format": "mine"}))
+    >>> unpack(data, "memory").tensors["w"]
+    array([1., 1.], dtype=float32)
+    """
+    arrays = {name: np.ascontiguousarray(a).reshape(np.shape(a)) for name, a in tensors.items()}
+    for name, array in arrays.items():
+        if array.dtype.newbyteorder("<") not in _CODES:
+            raise DataError(f"[save] expected numbers that a file can hold. Received: {name} of dtype {array.dtype}.")
+    arrays = {name: a.astype(a.dtype.newbyteorder("<"), copy=False) for name, a in arrays.items()}
+    order = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))  # so that all stay aligned
+    texts = dict(sorted({**metadata, DIGEST: digest(arrays, metadata)}.items()))
+    header: dict[str, Any] = {METADATA: texts}
+    end = 0
+    for name in order:
+        array = arrays[name]
+        begin, end = end, end + array.nbytes
+        header[name] = {"dtype": _CODES[array.dtype], "shape": list(array.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    if len(text) > HEADER_LIMIT:
+        raise DataError(f"[save] expected at most {HEADER_LIMIT:,} bytes of header. Received: {len(text):,}.")
+    yield len(text).to_bytes(8, "little")
+    yield text
+    for name in order:
+        yield arrays[name].reshape(-1).view(np.uint8).data
+
+
+def digest(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
+    """Return a SHA-256 over all texts (but the digest) and all tensors, whatever their order in the file."""
+    found = hashlib.sha256()
+    texts = sorted((key, value) for key, value in metadata.items() if key != DIGEST)
+    found.update(json.dumps(texts).encode())
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        found.update(json.dumps([name, _CODES[array.dtype.newbyteorder("<")], list(np.shape(tensors[name]))]).encode())
+        found.update(array.reshape(-1).view(np.uint8).data)
+    return found.hexdigest()
+
+
+def read(path: str | os.PathLike[str]) -> Contents:
+    """Read and check a file.
+
+    Raises
+    ------
+    DataError
+        If it is no safetensors file (the format that it seems to have is named) or is damaged.
+    OSError
+        If it cannot be read.
+    """
+    path = os.fspath(path)
+    if os.path.isdir(path):
+        raise DataError(f"[load] expected a model file. Received: {path!r}, a folder.{_inside(path)}")
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    with open(descriptor, "rb") as file:
+        kind = os.fstat(file.fileno())
+        if not stat.S_ISREG(kind.st_mode):
+            raise DataError(f"[load] expected a model file. Received: {path!r}, which is no ordinary file.")
+        start = file.read(64)
+        _check_start(start, kind.st_size, path)
+        file.seek(0)
+        return unpack(file.read(), path)
+
+
+def unpack(data: bytes, source: str) -> Contents:
+    """Read and check the bytes of a file; `source` names them in errors.
+
+    Raises
+    ------
+    DataError
+        See :func:`read`.
+    """
+    _check_start(data[:64], len(data), source)
+    length = int.from_bytes(data[:8], "little")
+    header = checked_json(data[8 : 8 + length], DEPTH_LIMIT, source, "header")
+    if not isinstance(header, dict):
+        raise DataError(f"{_damaged(source)} its header is no table.")
+    metadata = header.pop(METADATA, {})
+    if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
+        raise DataError(f"{_damaged(source)} {METADATA} holds something else than texts.")
+    body = memoryview(data)[8 + length :]
+    places = sorted(_entry(name, entry, source) for name, entry in header.items())
+    tensors, at = {}, 0
+    for begin, end, name, code, shape in places:
+        if begin != at:
+            how = "overlap" if begin < at else "leave a gap"
+            raise DataError(f"{_damaged(source)} its tensors {how} before {name!r}, at byte {begin}.")
+        at = end
+        if end > len(body):
+            raise DataError(
+                f"{_damaged(source)} tensor {name!r} ends at byte {end} of {len(body)}: the file was cut off."
+            )
+        tensors[name] = np.frombuffer(body[begin:end], DTYPES[code]).reshape(shape)
+    if at != len(body):
+        raise DataError(f"{_damaged(source)} {len(body) - at} bytes follow the last tensor.")
+    return Contents(tensors, metadata)
+
+
+def checked_json(text: bytes, depth_limit: int, source: str, what: str) -> Any:
+    """Parse JSON that may be hostile: depth, number of items and repeated keys are checked first.
+
+    Raises
+    ------
+    DataError
+        If it is no JSON, too deep or too long, or if a key is given twice.
+    """
+    depth = items = 0
+    for match in _TOKEN.finditer(text):
+        token = match[0]
+        if token in b"[{":
+            depth += 1
+        elif token in b"]}":
+            depth -= 1
+        items += token in b"[{,"
+        if depth > depth_limit or items > ITEM_LIMIT:
+            kind = f"is nested more than {depth_limit} deep" if depth > depth_limit else "has too many items"
+            raise DataError(f"{_damaged(source)} its {what} {kind}.")
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        table = dict(pairs)
+        if len(table) < len(pairs):
+            seen: set[str] = set()
+            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+            raise DataError(f"{_damaged(source)} its {what} has the key {twice!r} twice.")
+        return table
+
+    def constant(name: str) -> Any:
+        raise DataError(f"{_damaged(source)} its {what} holds {name}, which is no JSON.")
+
+    try:
+        return json.loads(text.decode("utf-8"), object_pairs_hook=once, parse_constant=constant)
+    except DataError:
+        raise
+    except (ValueError, RecursionError) as error:  # bad UTF-8, bad JSON, a number of thousands of digits
+        raise DataError(f"{_damaged(source)} its {what} is no JSON ({str(error)[:100]}).") from None
+
+
+def _check_start(start: bytes, size: int, source: str) -> None:
+    """Raise unless the first bytes are a length that fits the file, and the opening of a header."""
+    length = int.from_bytes(start[:8], "little")
+    if len(start) >= 9 and start[8:9] == b"{" and length <= HEADER_LIMIT:
+        if 8 + length > size:
+            raise DataError(f"{_damaged(source)} its header of {length} bytes was cut off: the file has {size}.")
+        return
+    other = name_format(start, source)
+    if other:
+        raise DataError(f"[load] expected a pynn model file. Received: {source!r}, {other}.")
+    if len(start) >= 9 and start[8:9] == b"{":
+        raise DataError(f"{_damaged(source)} its header is said to have {length} bytes; at most {HEADER_LIMIT} can be.")
+    raise DataError(f"[load] expected a pynn model file. Received: {source!r}, of no known format ({size} bytes).")
+
+
+def _entry(name: str, entry: Any, source: str) -> tuple[int, int, str, str, tuple[int, ...]]:
+    """Return (begin, end, name, dtype, shape) of a tensor, checked."""
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise DataError(f"{_damaged(source)} tensor {name!r} needs dtype, shape and data_offsets.")
+    code, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(code, str) or code not in DTYPES:
+        raise DataError(f"{_damaged(source)} tensor {name!r} has the dtype {str(code)[:20]!r}, which is not supported.")
+    if not isinstance(shape, list) or len(shape) > RANK_LIMIT or not all(map(_is_size, shape)):
+        raise DataError(f"{_damaged(source)} tensor {name!r} has the shape {str(shape)[:60]}.")
+    if not isinstance(offsets, list) or len(offsets) != 2 or not all(map(_is_size, offsets)):
+        raise DataError(f"{_damaged(source)} tensor {name!r} has the data_offsets {str(offsets)[:60]}.")
+    nbytes = np.dtype(DTYPES[code]).itemsize
+    for size in shape:
+        nbytes *= size  # Python's integers do not overflow
+    begin, end = offsets
+    if end - begin != nbytes:
+        raise DataError(
+            f"{_damaged(source)} tensor {name!r} of shape {shape} needs {nbytes} bytes and has {end - begin}."
+        )
+    return begin, end, name, code, tuple(shape)
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**62
+
+
+def _damaged(source: str) -> str:
+    return f"[load] {source!r} is damaged:"
+
+
+def _inside(path: str) -> str:
+    if os.path.exists(os.path.join(path, "saved_model.pb")):
+        return " help: it is a TensorFlow SavedModel."
+    return ""

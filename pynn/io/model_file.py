@@ -1,0 +1,303 @@
+"""Model files: one safetensors file with what a model is, its weights and states, and how it was trained."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, cast
+
+import numpy as np
+
+from pynn._version import __version__
+from pynn.errors import DataError
+from pynn.io import container
+from pynn.io.architecture import Assembler, describe
+from pynn.io.atomic import write_whole
+from pynn.io.training import compile_as, describe_training, matched_slots, training_tensors
+from pynn.nn.context import loading
+from pynn.nn.module import Module
+from pynn.tensor import Tensor
+
+__all__ = ["FORMAT", "FORMAT_VERSION", "contents", "dumps", "load", "loads", "read_info", "read_metadata", "save"]
+
+FORMAT = "pynn"
+FORMAT_VERSION = 1
+DEPTH_LIMIT = 200
+STATE = "state/"
+OPTIMIZER = "optimizer/"
+TRAINING = "training/"
+WEIGHTS = ""  # all other names
+
+Pairs = list[tuple[np.ndarray, np.ndarray]]
+
+
+def save(
+    model: Any,
+    path: str | os.PathLike[str],
+    include_optimizer: bool = True,
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model into a file; see :meth:`pynn.nn.Module.save`."""
+    write_whole(path, container.pack(*contents(model, include_optimizer, metadata)))
+
+
+def dumps(model: Module, include_optimizer: bool = True, metadata: Mapping[str, Any] | None = None) -> bytes:
+    """Return the bytes of a model's file; parameters as for :meth:`pynn.nn.Module.save`."""
+    return b"".join(container.pack(*contents(model, include_optimizer, metadata)))
+
+
+def contents(
+    model: Module,
+    include_optimizer: bool = True,
+    metadata: Mapping[str, Any] | None = None,
+    progress: tuple[dict[str, np.ndarray], dict[str, Any]] | None = None,
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Return the tensors (windows on the model's own memory) and texts of a file; `progress` is that of a training."""
+    model._require_built("save") if hasattr(model, "_layers") else None
+    texts = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "pynn_version": __version__,
+        "architecture": _text(describe(model)),
+        "metadata": _text(_checked_metadata(metadata)),
+    }
+    tensors = {path: weight.view() for path, weight in model.named_parameters()}
+    for path, module in model.named_modules():
+        for i, kept in enumerate(getattr(module, "_kept", None) or ()):
+            tensors[f"{STATE}{path}/{i}"] = kept.view()
+    if include_optimizer and model._trainer is not None:
+        texts["training"] = _text(describe_training(model._trainer))
+        for name, array in training_tensors(model._trainer).items():
+            tensors[OPTIMIZER + name] = array
+    if progress is not None:
+        texts["progress"] = _text(progress[1])
+        for name, array in progress[0].items():
+            tensors[TRAINING + name] = array
+    return tensors, texts
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read a model from a file that :meth:`pynn.nn.Module.save` or a ModelCheckpoint wrote.
+
+    Only pynn's own classes and those that the program registered are made (:func:`pynn.register`); nothing is imported,
+    evaluated or unpickled.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    Module
+        Built, with the weights and states of the file; compiled, unless the optimizer was left out.
+
+    Raises
+    ------
+    DataError
+        If it is no model file (the format that it seems to have is named), was written by a newer pynn, is damaged,
+        lacks tensors or has others, or names a class that is not registered.
+    OSError
+        If it cannot be read.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn, tempfile
+    >>> model = pynn.nn.Sequential([pynn.nn.Input((4,)), pynn.nn.Dense(3, activation="softmax")])
+    >>> x = np.ones((2, 4), "float32")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(f"{folder}/model.pynn")
+    ...     again = pynn.load(f"{folder}/model.pynn")
+    >>> bool((again.predict(x) == model.predict(x)).all())
+    True
+    """
+    return _assemble(container.read(path), os.fspath(path))
+
+
+def loads(data: bytes) -> Any:
+    """Return the model that the bytes of a file hold; see :func:`load`."""
+    return _assemble(container.unpack(bytes(data), "bytes"), "bytes")
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the ``metadata`` that was given to :meth:`pynn.nn.Module.save`, without making the model.
+
+    Raises
+    ------
+    DataError, OSError
+        As :func:`load`.
+    """
+    return read_info(path)["metadata"]
+
+
+def read_info(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what a file says of itself, without making the model.
+
+    Returns
+    -------
+    dict
+        ``format_version``, ``pynn_version``, ``architecture``, ``metadata``, ``training`` and ``progress`` (None where
+        they were left out), and ``tensors``: names to (dtype, shape).
+
+    Raises
+    ------
+    DataError, OSError
+        As :func:`load`.
+    """
+    source = os.fspath(path)
+    found = container.read(path)
+    return {
+        **texts_of(found, source),
+        "tensors": {k: (str(a.dtype), a.shape) for k, a in sorted(found.tensors.items())},
+    }
+
+
+def _assemble(found: container.Contents, source: str) -> Any:
+    texts = texts_of(found, source)
+    try:
+        assembler = Assembler(texts["architecture"])
+        parts = split(found.tensors)
+        with _weights_from(assembler.model, parts[WEIGHTS]):
+            assembler.build()
+        restore(matched_weights(assembler.model, parts[WEIGHTS]), matched_states(assembler.model, parts[STATE]))
+        if texts["training"] is not None:
+            compile_as(assembler.model, texts["training"])
+            trainer = assembler.model._trainer
+            restore(matched_slots(trainer, parts[OPTIMIZER]), ())
+            trainer.slots.set(step=texts["training"]["step"])
+            trainer.optimizer.iterations = texts["training"]["step"]
+    except DataError as error:
+        raise DataError(f"{error} File: {source!r}.") from error
+    return assembler.model
+
+
+def split(tensors: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+    """Return the tensors by part of the file: WEIGHTS, STATE, OPTIMIZER, TRAINING; each by its name there."""
+    parts: dict[str, dict[str, np.ndarray]] = {STATE: {}, OPTIMIZER: {}, TRAINING: {}, WEIGHTS: {}}
+    for name, array in tensors.items():
+        prefix = next(part for part in parts if name.startswith(part))
+        parts[prefix][name.removeprefix(prefix)] = array
+    return parts
+
+
+def texts_of(found: container.Contents, source: str) -> dict[str, Any]:
+    """Return the parsed texts of a file, after format, version and digest were checked."""
+    texts = found.metadata
+    if texts.get("format") != FORMAT:
+        raise DataError(
+            f"[load] expected a pynn model file. Received: {source!r}, a safetensors file without a pynn architecture "
+            f"({len(found.tensors)} tensors). help: make the model in code, then give it these weights."
+        )
+    version = texts.get("format_version", "")
+    if not version.isascii() or not version.isdigit() or len(version) > 6 or int(version) < 1:
+        raise DataError(f"[load] {source!r} is damaged: its format_version is {version[:20]!r}.")
+    if int(version) > FORMAT_VERSION:
+        raise DataError(
+            f"[load] {source!r} has format version {version}, written by pynn {texts.get('pynn_version', '?')[:20]}. "
+            f"This is pynn {__version__}, which reads versions up to {FORMAT_VERSION}. help: upgrade pynn."
+        )
+    if texts.get(container.DIGEST) != container.digest(found.tensors, texts):
+        raise DataError(
+            f"[load] {source!r} is damaged: its contents do not have the digest that was written with them."
+        )
+    parsed: dict[str, Any] = {"format_version": int(version), "pynn_version": texts.get("pynn_version", "")}
+    for key in ("architecture", "metadata", "training", "progress"):
+        text = texts.get(key)
+        if text is None and key in ("architecture", "metadata"):
+            raise DataError(f"[load] {source!r} is damaged: it has no {key}.")
+        parsed[key] = None if text is None else container.checked_json(text.encode(), DEPTH_LIMIT, source, key)
+    if not isinstance(parsed["metadata"], dict):
+        raise DataError(f"[load] {source!r} is damaged: its metadata is no table.")
+    return parsed
+
+
+@contextlib.contextmanager
+def _weights_from(model: Module, tensors: Mapping[str, np.ndarray]) -> Iterator[None]:
+    """Let add_weight() take what the file has of the declared shape: a file cannot make pynn allocate more."""
+    paths: dict[int, str] = {}
+
+    def values(module: Module, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        if id(module) not in paths:
+            paths.update((id(m), path) for path, m in model.named_modules())
+        path = paths.get(id(module), module.name)
+        return _fitting(tensors, f"{path}.{name}" if path else name, shape, module.dtype)
+
+    before, loading.values = loading.values, values
+    try:
+        yield
+    finally:
+        loading.values = before
+
+
+def _fitting(tensors: Mapping[str, np.ndarray], path: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    if path not in tensors:
+        raise DataError(f"[load] tensor {path!r} is missing: the architecture has it, {dtype} of shape {shape}.")
+    found = tensors[path]
+    if found.shape != shape or found.dtype != dtype:
+        raise DataError(
+            f"[load] expected tensor {path!r} of shape {shape}, {dtype}. Received: {found.shape}, {found.dtype}."
+        )
+    return found
+
+
+def matched_weights(model: Module, tensors: Mapping[str, np.ndarray]) -> Pairs:
+    """Return (weight, its value in the file) for all; raise if a tensor is missing, left over, or does not fit."""
+    named = list(model.named_parameters())
+    fitting = [_fitting(tensors, path, weight.shape, weight.dtype) for path, weight in named]
+    extra = sorted(set(tensors) - {path for path, _ in named})
+    if extra:
+        more = f" and {len(extra) - 3} more" if len(extra) > 3 else ""
+        raise DataError(f"[load] no layer has the tensors {', '.join(map(repr, extra[:3]))}{more}.")
+    return [(weight.view(), array) for (_, weight), array in zip(named, fitting, strict=True)]
+
+
+def matched_states(model: Module, tensors: Mapping[str, np.ndarray]) -> list[tuple[Any, list[np.ndarray] | None]]:
+    """Return (recurrent layer, the states that it kept between batches, None for zeros); raise if one does not fit."""
+    left = dict(tensors)
+    found: list[tuple[Any, list[np.ndarray] | None]] = []
+    for path, module in model.named_modules():
+        count = getattr(module, "states", 0) if hasattr(module, "_kept") else 0
+        names = [f"{path}/{i}" for i in range(count)]
+        if not names or names[0] not in left:
+            if names:
+                found.append((module, None))
+            continue
+        arrays = [left.pop(name, None) for name in names]
+        for name, array in zip(names, arrays, strict=True):
+            good = array is not None and array.ndim == 2 and array.shape[1] == module.units
+            if not good or array.shape != arrays[0].shape or array.dtype != module.dtype:  # type: ignore[union-attr]
+                raise DataError(f"[load] expected the state {name!r} of shape (N, {module.units}), {module.dtype}.")
+        found.append((module, cast("list[np.ndarray]", arrays)))
+    if left:
+        raise DataError(f"[load] no layer keeps the states {', '.join(map(repr, sorted(left)[:3]))}.")
+    return found
+
+
+def restore(weights: Pairs, states: Iterable[tuple[Any, list[np.ndarray] | None]]) -> None:
+    """Write what was matched."""
+    for target, array in weights:
+        target[...] = array
+    for module, arrays in states:
+        if arrays is not None:
+            object.__setattr__(module, "_kept", [Tensor.state(array) for array in arrays])
+            module._touch()
+        elif module._kept is not None:
+            module.reset_states()
+
+
+def _checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    table = {} if metadata is None else dict(metadata)
+    if not all(isinstance(key, str) for key in table):
+        raise TypeError("[save] expected metadata with texts as keys.")
+    try:
+        text = json.dumps(table, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"[save] expected metadata that JSON can hold. Received: {error}.") from None
+    if json.loads(text) != table:
+        raise TypeError("[save] expected metadata of texts, numbers, lists and tables alone (JSON has no tuples).")
+    return table
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,170 @@
+"""Where the batches of a training come from: arrays, or an iterable."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sized
+from typing import Any
+
+import numpy as np
+
+from pynn import _core
+from pynn.errors import DataError
+from pynn.tensor import Tensor
+from pynn.train.data import Data
+from pynn.train.resume import Position, fingerprint
+from pynn.train.trainer import Trainer
+
+__all__ = ["Arrays", "Batches", "Source", "is_batches", "permutation", "unpack"]
+
+
+def permutation(seed: int, epoch: int, n: int, shuffle: bool) -> np.ndarray:
+    """Return the order of samples of an epoch; it depends on seed and epoch alone, so a resumed run repeats it."""
+    if not shuffle:
+        return np.arange(n)
+    (key,) = np.random.SeedSequence([abs(seed), epoch, int(seed < 0)]).generate_state(1, np.uint64)
+    return _core.permutation(n, int(key))
+
+
+class Source:
+    """Where batches come from: pieces of data, with the number of equal batches in each."""
+
+    batches: int | None
+    steps_per_call = 1
+    watched = False  # whether checkpoints are made, so that passed() must answer
+
+    def describe(self) -> dict[str, Any]:
+        """Return what must be the same for a training to resume."""
+        raise NotImplementedError
+
+    def passed(self) -> str | None:
+        """Return a digest of the batches of this epoch so far, None if describe() covers them."""
+        return None
+
+    def permutation_digest(self, epoch: int) -> str | None:
+        """Return a digest of the order of an epoch's samples."""
+        return None
+
+    def check_passed(self, position: Position) -> None:
+        """Raise if the batches so far are not those before a checkpoint."""
+        if self.passed() != position.passed:
+            raise DataError(
+                f"[fit] cannot resume: the first {position.batch} batches of epoch {position.epoch + 1} are not those "
+                "before the checkpoint. help: give an iterable that yields the same batches again."
+            )
+
+    def pieces(self, epoch: int) -> Iterator[tuple[Data, np.ndarray, int, int]]:
+        """Yield (data, permutation, rows per batch, batches) parts of an epoch."""
+        raise NotImplementedError
+
+    def finish(self, data: Data, rows: np.ndarray) -> None:
+        """Take in what a piece left for the metrics: predictions of these rows, in this order."""
+
+
+class Arrays(Source):
+    """Batches of arrays, in an order that depends on seed and epoch alone."""
+
+    def __init__(self, trainer: Trainer, data: Data, batch_size: int, shuffle: bool):
+        self.trainer, self.data, self.shuffle = trainer, data, shuffle
+        self.n = min(batch_size, len(data))
+        self.batches = -(-len(data) // self.n)
+        self._described: dict[str, Any] | None = None
+        self._order: tuple[int, str] | None = None
+        if trainer.logged:
+            shape = trainer.output_shape(data.xs)
+            data.predictions = np.zeros((len(data), *shape[1:]), trainer.model.dtype)
+
+    def describe(self) -> dict[str, Any]:
+        """Return sizes, settings and a digest of the data."""
+        data = self.data
+        if self._described is None:
+            arrays = [f"{a.dtype} {list(a.shape)}" for a in (*data.xs, data.y)]
+            weighted = data.w is not None
+            self._described = {"batch_size": self.n, "shuffle": bool(self.shuffle), "arrays": arrays}
+            self._described |= {"sample_weight": weighted, "digest": fingerprint(*data.xs, data.y, data.w)}
+        return self._described
+
+    def permutation_digest(self, epoch: int) -> str | None:
+        """Return a digest of the order of an epoch's samples."""
+        if self._order is None or self._order[0] != epoch:
+            order = permutation(self.trainer.seed, epoch, len(self.data), self.shuffle)
+            self._order = epoch, fingerprint(order)
+        return self._order[1]
+
+    def pieces(self, epoch: int) -> Iterator[tuple[Data, np.ndarray, int, int]]:
+        """Yield the whole batches, then the partial last one."""
+        perm = permutation(self.trainer.seed, epoch, len(self.data), self.shuffle)
+        whole, rest = divmod(len(perm), self.n)
+        yield self.data, perm, self.n, whole
+        if rest:  # the partial last batch is a second, small program on the rows that remain
+            yield self._tail(perm, whole * self.n), perm[whole * self.n :].copy(), rest, 1
+
+    def _tail(self, perm: np.ndarray, start: int) -> Data:
+        data = self.data
+        if data.predictions is None:
+            return data
+        return Data(data.xs, data.y, data.w, data.predictions[start:])
+
+    def finish(self, data: Data, rows: np.ndarray) -> None:
+        """Give the metrics the predictions of the rows."""
+        if data.predictions is None:
+            return
+        if not len(rows):
+            return
+        for metric in self.trainer.logged:
+            metric.update(data.y[rows], data.predictions[: len(rows)], None if data.w is None else data.w[rows])
+
+
+class Batches(Source):
+    """Batches from an iterable of (x, y) or (x, y, sample_weight)."""
+
+    def __init__(self, trainer: Trainer, batches: Iterable[Any], class_weight: Any):
+        self.trainer, self.iterable, self.class_weight = trainer, batches, class_weight
+        self.batches = len(batches) if isinstance(batches, Sized) else None
+        self._passed = ""
+
+    def describe(self) -> dict[str, Any]:
+        """Return the number of batches."""
+        return {"batches": self.batches}
+
+    def passed(self) -> str | None:
+        """Return a digest of the batches of this epoch so far."""
+        return self._passed
+
+    def pieces(self, epoch: int) -> Iterator[tuple[Data, np.ndarray, int, int]]:
+        """Yield each batch."""
+        self._passed = ""
+        for batch in self.iterable:
+            if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
+                raise DataError(
+                    "[fit] expected batches of (x, y) or (x, y, sample_weight). "
+                    f"Received: {type(batch).__name__}{f' of {len(batch)}' if hasattr(batch, '__len__') else ''}."
+                )
+            data = self.trainer.data(*unpack(tuple(batch), None, None), self.class_weight)
+            if self.watched:  # a chain: the digest of what was before, and of this batch
+                digest = self._passed + fingerprint(*data.xs, data.y, data.w)
+                self._passed = hashlib.sha256(digest.encode()).hexdigest()
+            if self.trainer.logged:
+                shape = self.trainer.output_shape(data.xs)
+                data.predictions = np.zeros((len(data), *shape[1:]), self.trainer.model.dtype)
+            yield data, np.arange(len(data)), len(data), 1
+
+    def finish(self, data: Data, rows: np.ndarray) -> None:
+        """Give the metrics the predictions of the batch."""
+        for metric in self.trainer.logged:
+            metric.update(data.y, data.predictions, data.w)
+
+
+def is_batches(x: Any) -> bool:
+    """Tell whether x is an iterable of batches."""
+    return (
+        not isinstance(x, (np.ndarray, Tensor, tuple, str)) and isinstance(x, Iterable) and not hasattr(x, "__array__")
+    )
+
+
+def unpack(x: Any, y: Any, weight: Any) -> tuple[Any, Any, Any]:
+    """Return (x, y, weight) of what may be packed in a tuple."""
+    if y is None and isinstance(x, (tuple, list)) and len(x) in (2, 3):
+        y, weight = x[1], x[2] if len(x) == 3 else weight
+        x = x[0]
+    return x, y, weight

@@ -1,0 +1,115 @@
+"""Prepared predictions: forward passes recorded once for each shape of input, then run natively by any thread."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from pynn import _predict, ops
+from pynn.flat import Slots
+from pynn.graph import no_grad
+from pynn.ops import steps
+from pynn.program import plan, record
+from pynn.tensor import Tensor
+from pynn.train.data import external
+from pynn.train.trainer import Trainer
+
+__all__ = ["MOST_PREPARED", "ROWS", "Preparing", "runner"]
+
+ROWS = 256  # rows per pass where the caller does not say
+MOST_PREPARED = 32  # shapes that are kept prepared at a time
+
+
+def runner(model: Any) -> Trainer:
+    """Return what runs a model forward: its compiled state, or one made for the purpose."""
+    trainer = model._trainer or model._runner
+    if trainer is None:
+        trainer = model._runner = Trainer(model, "sgd", "mse", (), None, False)
+    return trainer
+
+
+class Preparing:
+    """Prepares forward passes for the shapes that come along; `run` is the callable.
+
+    Parameters
+    ----------
+    model : Module
+        Built.
+    rows : int
+        Rows per pass: of more, every pass takes so many.
+    place : str
+        For messages.
+
+    Attributes
+    ----------
+    run : pynn._predict.Predictor
+        From arrays to an array. Python is needed only where something is new or must be converted.
+    keeps_state : bool
+        Whether a prediction changes what the next one gives, so that nothing can be prepared.
+    """
+
+    def __init__(self, model: Any, rows: int, place: str):
+        self.model, self.rows, self.place = model, rows, place
+        self.lock = threading.RLock()
+        self.count = 0
+        self.keeps_state = any(getattr(module, "stateful", False) for module in model.modules())
+        self.run = _predict.Predictor(self._convert_and_run)
+
+    def refuse_state(self) -> None:
+        """Raise RuntimeError, unless predict() asks: it can run such a model otherwise."""
+        if self.keeps_state and self.place != "predict":
+            raise RuntimeError(
+                f"[{self.place}] expected a model whose output depends on its input alone. Received: one that changes "
+                "state when it predicts, as a stateful layer does. help: call predict()."
+            )
+
+    def _convert_and_run(self, x: Any) -> np.ndarray:
+        xs = runner(self.model).inputs(x, self.place)
+        xs = [np.require(a, requirements=("C", "A")) for a in xs]  # copies a subclass, or what is not aligned
+        n = len(xs[0])
+        passes = [[a[i : i + self.rows] for a in xs] for i in range(0, n, self.rows)]
+        outs = [self._one_pass(part[0] if len(part) == 1 else part) for part in passes]
+        return outs[0] if len(outs) == 1 else np.concatenate(outs)
+
+    def _one_pass(self, x: Any) -> np.ndarray:
+        y = self.run.quick(x)
+        return self._prepare(x) if y is None else y
+
+    def _prepare(self, x: Any) -> np.ndarray:
+        """Run the model on one pass's inputs under a recorder; keep the program and return the output."""
+        xs = [x] if isinstance(x, np.ndarray) else x
+        if len(xs) > _predict.LIMIT:
+            raise ValueError(f"[{self.place}] expected at most {_predict.LIMIT} inputs. Received: {len(xs)}.")
+        with self.lock:
+            trainer = runner(self.model)
+            trainer.output_shape(xs)  # finds the activation that the loss applies
+            if not self.run.fresh() or self.count == MOST_PREPARED:
+                self.run.begin(_predict.Watch(self.model))
+                self.count = 0
+            out, program = self._record(trainer, xs)
+            if any(instr.card.mutates for instr in program.instrs):
+                self.keeps_state = True
+                self.refuse_state()
+                return out
+            inputs = [(a.shape, a.dtype) for a in xs]
+            self.run.add(_predict.Prepared(program, inputs, (out.shape, out.dtype)), len(xs[0]))
+            self.count += 1
+            return out
+
+    def _record(self, trainer: Trainer, xs: list[np.ndarray]) -> tuple[np.ndarray, Any]:
+        tensors = [external(a) for a in xs]
+        with record(*tensors) as recorder, no_grad():
+            y = trainer.activate(trainer.forward([self._as_real(t) for t in tensors]))
+            out = np.empty(y.shape, y.dtype)
+            target = external(out)
+            ops.copy(y, out=target)
+        recorder.inputs = (*tensors, target)
+        return out, plan(recorder)
+
+    def _as_real(self, x: Tensor) -> Tensor:
+        """Scale images of bytes as a training step does."""
+        if x.dtype != np.uint8:
+            return x
+        return steps.batch(x, Tensor.state(np.arange(len(x))), Slots(), len(x), self.model.dtype)
