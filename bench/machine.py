@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-PACKAGES = ("pynn-dl", "numpy", "scipy", "torch", "jax", "jaxlib", "optax", "scikit-learn")
+PACKAGES = ("pynn-dl", "numpy", "scipy", "torch", "jax", "jaxlib", "optax", "scikit-learn", "onnxruntime")
 BUSY_LIMIT = 0.05  # of one core
 
 
@@ -48,20 +48,38 @@ def versions() -> dict[str, str]:
     return found
 
 
-def busy_cores(seconds: float = 1.0) -> float | None:
-    """Cores kept busy while this process sleeps, by others or by the hypervisor; None where /proc/stat is missing."""
-
-    def sample() -> int:
-        fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
-        user, nice, system, _idle, _iowait, irq, softirq, steal = (int(field) for field in fields[:8])
-        return user + nice + system + irq + softirq + steal
-
+def busy_seconds() -> float | None:
+    """Seconds that all cores together were busy since the system started; None where /proc/stat is missing."""
     try:
-        before, started = sample(), time.perf_counter()
-        time.sleep(seconds)
-        return (sample() - before) / os.sysconf("SC_CLK_TCK") / (time.perf_counter() - started)
+        fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
     except OSError:
         return None
+    user, nice, system, _idle, _iowait, irq, softirq, steal = (int(field) for field in fields[:8])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+class OthersBusy:
+    """Inside a ``with`` block, count the cores that others kept busy, or the hypervisor: `cores`, None if unknown."""
+
+    cores: float | None = None
+
+    def __enter__(self) -> OthersBusy:
+        self._before = busy_seconds(), sum(os.times()[:4]), time.perf_counter()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        busy, own, started = self._before
+        now = busy_seconds()
+        if busy is not None and now is not None:
+            others = now - busy - (sum(os.times()[:4]) - own)
+            self.cores = max(0.0, others / (time.perf_counter() - started))
+
+
+def busy_cores(seconds: float = 1.0) -> float | None:
+    """Cores kept busy while this process sleeps, by others or by the hypervisor; None if unknown."""
+    with OthersBusy() as others:
+        time.sleep(seconds)
+    return others.cores
 
 
 def warn_if_busy() -> float | None:
@@ -102,11 +120,21 @@ def fma_peak() -> float | None:
 
 
 @functools.cache
-def copy_bandwidth() -> float:
-    """Measured GB/s (read and written) of a copy much larger than the caches, on one core."""
-    source = np.ones(1 << 25)
+def copy_bandwidth(nbytes: int = 1 << 29) -> float:
+    """Measured GB/s (read and written) of copying, on one core; `nbytes` is the size of source and target together.
+
+    By default it is much larger than the caches.
+    """
+    source = np.ones(max(nbytes // 16, 8))
     target = np.empty_like(source)
-    return best_rate(2 * source.nbytes, lambda: np.copyto(target, source)) / 1e9
+    times = max(1, (1 << 27) // nbytes)
+
+    def copies() -> None:
+        for _ in range(times):
+            np.copyto(target, source)
+
+    copies()
+    return best_rate(2 * source.nbytes * times, copies) / 1e9
 
 
 def header(threads: int) -> dict[str, object]:

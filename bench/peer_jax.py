@@ -11,25 +11,32 @@ import optax
 from jax import lax
 
 from .side import Side
-from .workloads import Conv, Dense, Flatten, Layer, Pool, Shape, Workload
+from .workloads import EPSILON, LSTM, Conv, Dense, Embedding, Flatten, Layer, Pool, Workload
 
 
-def weights(rng: np.random.Generator, layer: Layer, shape: Shape) -> tuple[jax.Array, ...]:
-    """The initial weights and bias of a layer that takes the shape; empty where it has none."""
-    match layer:
-        case Conv(filters, size, _):
-            form: Shape = (size, size, shape[2], filters)
-        case Dense(units):
-            form = (shape[0], units)
-        case _:
-            return ()
-    limit = np.sqrt(6 / (np.prod(form[:-2]) * (form[-2] + form[-1])))
-    return jnp.asarray(rng.uniform(-limit, limit, form), jnp.float32), jnp.zeros(form[-1])
+def lstm(params: tuple[jax.Array, ...], x: jax.Array, every_step: bool) -> jax.Array:
+    """A scan over time; what the inputs add to the gates is one product for all steps."""
+    w, u, b = params
+    state = jnp.zeros((x.shape[0], u.shape[0]))
+
+    def step(carry, z):
+        h, c = carry
+        i, f, g, o = jnp.split(z + h @ u, 4, axis=-1)
+        c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+        h = jax.nn.sigmoid(o) * jnp.tanh(c)
+        return (h, c), h if every_step else None
+
+    (h, _), y = lax.scan(step, (state, state), jnp.swapaxes(x, 0, 1) @ w + b)
+    return jnp.swapaxes(y, 0, 1) if every_step else h
 
 
 def apply(layer: Layer, params: tuple[jax.Array, ...], x: jax.Array) -> jax.Array:
     """What the layer gives, before the activation."""
     match layer:
+        case Embedding():
+            return params[0][x]
+        case LSTM(_, every_step):
+            return lstm(params, x, every_step)
         case Conv(_, _, padding):
             w, b = params
             return (
@@ -45,19 +52,19 @@ def apply(layer: Layer, params: tuple[jax.Array, ...], x: jax.Array) -> jax.Arra
 
 
 def sides(workload: Workload, threads: int) -> Iterator[Side]:
-    activation = {"tanh": jnp.tanh, "relu": jax.nn.relu}[workload.activation]
-    optimizer = {"sgd": optax.sgd, "adam": optax.adam}[workload.optimizer](workload.learning_rate)
+    activation = {"tanh": jnp.tanh, "relu": jax.nn.relu, "linear": lambda x: x}[workload.activation]
+    rate = workload.learning_rate
+    optimizer = optax.sgd(rate) if workload.optimizer == "sgd" else optax.adam(rate, eps=EPSILON)
     batches = [(jax.device_put(x), jax.device_put(y.astype(np.int32))) for x, y in workload.batches()]
 
     def start() -> tuple:
-        rng = np.random.default_rng(0)
-        params = [weights(rng, layer, shape) for layer, shape, _ in workload.shaped_layers()]
+        params = [tuple(map(jnp.array, layer)) for layer in workload.weights()]
         return params, optimizer.init(params)
 
     def loss_of(params, x, y):
         for layer, own in zip(workload.layers[:-1], params, strict=False):
             x = apply(layer, own, x)
-            if own:
+            if isinstance(layer, Conv | Dense):
                 x = activation(x)
         x = apply(workload.layers[-1], params[-1], x)
         return optax.softmax_cross_entropy_with_integer_labels(x, y).mean()
@@ -83,7 +90,11 @@ def sides(workload: Workload, threads: int) -> Iterator[Side]:
             taken += 1
         jax.block_until_ready(state)
 
-    yield Side("jax jit", run, lambda: float(evaluate(state[0], *batches[0])))
+    def reset() -> None:
+        nonlocal state, taken
+        state, taken = start(), 0
+
+    yield Side("jax jit", run, lambda: float(evaluate(state[0], *batches[0])), reset)
 
     scanned = start()
     stacked = tuple(jnp.stack(parts) for parts in zip(*batches, strict=True))
@@ -94,4 +105,11 @@ def sides(workload: Workload, threads: int) -> Iterator[Side]:
             scanned, _ = whole(scanned, stacked)
         jax.block_until_ready(scanned)
 
-    yield Side("jax scan", run_scan, lambda: float(evaluate(scanned[0], *batches[0])), len(batches), whole_pass=True)
+    def reset_scan() -> None:
+        nonlocal scanned
+        scanned = start()
+
+    def scanned_loss() -> float:
+        return float(evaluate(scanned[0], *batches[0]))
+
+    yield Side("jax scan", run_scan, scanned_loss, reset_scan, len(batches), whole_pass=True)

@@ -9,7 +9,7 @@ from sklearn.metrics import log_loss
 from sklearn.neural_network import MLPClassifier
 
 from .side import Side, Unavailable
-from .workloads import Dense, Workload
+from .workloads import EPSILON, Dense, Workload
 
 
 def sides(workload: Workload, threads: int) -> Iterator[Side]:
@@ -29,16 +29,34 @@ def sides(workload: Workload, threads: int) -> Iterator[Side]:
         nesterovs_momentum=False,
         shuffle=False,
         random_state=0,
+        epsilon=EPSILON,
     )
+    initial, at = workload.weights(), 0
 
     def run(steps: int) -> None:
+        nonlocal at
         rows = steps * workload.batch
         while rows > 0:
-            model.partial_fit(x[:rows], y[:rows], classes=classes)
-            rows -= len(x)
+            part = slice(at, min(at + rows, len(x)))
+            model.partial_fit(x[part], y[part], classes=classes)
+            rows -= part.stop - part.start
+            at = part.stop % len(x)
+
+    def reset() -> None:
+        nonlocal at
+        at = 0
+        for own, given in zip(zip(model.coefs_, model.intercepts_, strict=True), initial, strict=True):
+            for to, value in zip(own, given, strict=True):
+                to[...] = value
+        optimizer = model._optimizer
+        if hasattr(optimizer, "ms"):
+            optimizer.t = 0
+            for slot in (*optimizer.ms, *optimizer.vs):
+                slot[...] = 0
 
     def loss() -> float:
         return float(log_loss(y[: workload.batch], model.predict_proba(x[: workload.batch]), labels=classes))
 
     run(1)
-    yield Side("scikit-learn", run, loss)
+    reset()
+    yield Side("scikit-learn", run, loss, reset)

@@ -17,15 +17,31 @@ import torch
 from torch.nn import functional
 
 from .side import Side, Unavailable
-from .workloads import Conv, Dense, Flatten, Pool, Workload
+from .workloads import EPSILON, LSTM, Conv, Dense, Embedding, Flatten, Pool, Workload
 
 
-def build(workload: Workload, layout: torch.memory_format) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
-    torch.manual_seed(0)
-    activation = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[workload.activation]
+class Recurrent(torch.nn.Module):
+    """An LSTM that gives its outputs at every step, or at the last one."""
+
+    def __init__(self, inputs: int, units: int, every_step: bool):
+        super().__init__()
+        self.lstm = torch.nn.LSTM(inputs, units, batch_first=True)
+        self.every_step = every_step
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y, (h, _) = self.lstm(x)
+        return y if self.every_step else h[0]
+
+
+def build(workload: Workload, layout: torch.memory_format) -> torch.nn.Module:
+    activation = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU, "linear": torch.nn.Identity}[workload.activation]
     layers: list[torch.nn.Module] = []
-    for layer, shape, _ in workload.shaped_layers():
+    for i, (layer, shape, _) in enumerate(workload.shaped_layers()):
         match layer:
+            case Embedding(words, size):
+                layers.append(torch.nn.Embedding(words, size))
+            case LSTM(units, every_step):
+                layers.append(Recurrent(shape[-1], units, every_step))
             case Conv(filters, size, padding):
                 layers += [torch.nn.Conv2d(shape[2], filters, size, padding=padding), activation()]
             case Pool(size, stride):
@@ -33,10 +49,42 @@ def build(workload: Workload, layout: torch.memory_format) -> tuple[torch.nn.Mod
             case Flatten():
                 layers.append(torch.nn.Flatten())
             case Dense(units):
-                layers += [torch.nn.Linear(shape[0], units), activation()]
-    model = torch.nn.Sequential(*layers[:-1]).to(memory_format=layout)
-    optimizers = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
-    return model, optimizers[workload.optimizer](model.parameters(), lr=workload.learning_rate, fused=True)
+                layers.append(torch.nn.Linear(shape[-1], units))
+                if i + 1 < len(workload.layers):
+                    layers.append(activation())
+    return torch.nn.Sequential(*layers).to(memory_format=layout)
+
+
+def load(model: torch.nn.Sequential, workload: Workload) -> None:
+    """Write the weights that all sides start from; here images are flattened channel by channel."""
+    modules = iter([m for m in model if isinstance(m, Recurrent) or any(True for _ in m.parameters(recurse=False))])
+    before: tuple[int, ...] | None = None  # the shape of what was flattened last
+    with torch.no_grad():
+        for (layer, shape, _), weights in zip(workload.shaped_layers(), workload.weights(), strict=True):
+            if isinstance(layer, Flatten):
+                before = shape
+            if not weights:
+                continue
+            module, values = next(modules), [torch.from_numpy(w) for w in weights]
+            match layer:
+                case Embedding():
+                    module.weight.copy_(values[0])
+                case LSTM():
+                    inner = module.lstm
+                    inner.weight_ih_l0.copy_(values[0].T)
+                    inner.weight_hh_l0.copy_(values[1].T)
+                    inner.bias_ih_l0.copy_(values[2])
+                    inner.bias_hh_l0.zero_().requires_grad_(False)  # the other sides have one bias
+                case Conv():
+                    module.weight.copy_(values[0].permute(3, 2, 0, 1))
+                    module.bias.copy_(values[1])
+                case Dense(units):
+                    w = values[0]
+                    if before is not None:
+                        w = w.reshape(*before, units).permute(2, 0, 1, 3).reshape(-1, units)
+                        before = None
+                    module.weight.copy_(w.T)
+                    module.bias.copy_(values[1])
 
 
 def arranged(x: np.ndarray, layout: torch.memory_format) -> torch.Tensor:
@@ -46,9 +94,18 @@ def arranged(x: np.ndarray, layout: torch.memory_format) -> torch.Tensor:
 
 
 def side(name: str, workload: Workload, layout: torch.memory_format, wrap: Callable) -> Side:
-    model, optimizer = build(workload, layout)
+    model = build(workload, layout)
+    load(model, workload)
+    optimizers = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
+    options = {"eps": EPSILON} if workload.optimizer == "adam" else {}
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = optimizers[workload.optimizer](trained, lr=workload.learning_rate, fused=True, **options)
     batches = [(arranged(x, layout), torch.from_numpy(y)) for x, y in workload.batches()]
-    loss_of = wrap(lambda x, y: functional.cross_entropy(model(x), y))
+
+    def cross_entropy(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return functional.cross_entropy(model(x).reshape(-1, workload.classes), y.reshape(-1))
+
+    loss_of = wrap(cross_entropy)
     taken = 0
 
     def run(steps: int) -> None:
@@ -62,9 +119,15 @@ def side(name: str, workload: Workload, layout: torch.memory_format, wrap: Calla
 
     def loss() -> float:
         with torch.no_grad():
-            return float(functional.cross_entropy(model(batches[0][0]), batches[0][1]))
+            return float(cross_entropy(*batches[0]))
 
-    return Side(name, run, loss)
+    def reset() -> None:
+        nonlocal taken
+        taken = 0
+        load(model, workload)
+        optimizer.state.clear()
+
+    return Side(name, run, loss, reset)
 
 
 def faster(sides: dict[torch.memory_format, Side]) -> torch.memory_format:
@@ -83,7 +146,9 @@ def sides(workload: Workload, threads: int) -> Iterator[Side]:
     layouts = [torch.contiguous_format, torch.channels_last] if len(workload.shape) == 3 else [torch.contiguous_format]
     eager = {layout: side("torch eager", workload, layout, lambda function: function) for layout in layouts}
     layout = faster(eager)
-    yield eager[layout]
+    chosen = eager.pop(layout)
+    eager.clear()
+    yield chosen
     os.environ.setdefault("TORCH_LOGS", "-all")
     compiled = side("torch.compile", workload, layout, torch.compile)
     try:

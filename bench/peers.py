@@ -1,35 +1,31 @@
 """Train the same networks with pynn and with its peers, interleaved in one run.
 
-    python -m bench.peers [--threads N] [--only PATTERN] [--json FILE] [--rounds N] [--check]
+    python -m bench.peers [--threads N] [--rows PATTERN] [--out FILE] [--rounds N] [--check] [--strict]
 
 Every side runs in short blocks that alternate, so a change of the machine's speed meets all of them. The figure of a
-side is the median over the rounds; the ratio is that of the best peer to pynn. A peer that is not installed is skipped.
+side is the median over the rounds; the ratio is that of the best peer to pynn. Before it is timed, all sides of a row
+start from the same weights and must agree on the loss, then and after a pass over the data. A peer that is not
+installed is skipped.
 """
 
 from __future__ import annotations
 
 import argparse
 import fnmatch
-import gc
 import importlib
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .predictions import Prediction
     from .side import Side
     from .workloads import Workload
 
 SIDES = ("side_pynn", "peer_torch", "peer_jax", "peer_sklearn")
-COLUMNS = ("torch eager", "torch.compile", "jax jit", "jax scan", "scikit-learn")
-BLOCK_SECONDS = 0.03
-ROW_SECONDS = 25.0  # enough for all rounds of all but the slowest workloads, which take fewer
-LEAST_ROUNDS = 3
 
 
 def limit_threads(threads: int) -> None:
@@ -41,132 +37,117 @@ def limit_threads(threads: int) -> None:
     os.environ["JAX_PLATFORMS"] = "cpu"
 
 
-def available_sides(workload: Workload, threads: int) -> Iterator[Side]:
+def skipped(name: str, error: Exception) -> None:
+    print(f"skipped {name}: {error}", file=sys.stderr)
+
+
+def available_sides(what: Workload | Prediction, threads: int) -> Iterator[Side]:
     """Every side that can run here; a word on stderr about the others."""
+    from . import predictions
     from .side import Unavailable
 
+    if isinstance(what, predictions.Prediction):
+        yield from predictions.sides(what, threads, skipped)
+        return
     for name in SIDES:
         try:
-            yield from importlib.import_module(f"bench.{name}").sides(workload, threads)
+            yield from importlib.import_module(f"bench.{name}").sides(what, threads)
         except (ImportError, Unavailable) as error:
-            print(f"skipped {name.split('_')[1]}: {error}", file=sys.stderr)
+            if name == "side_pynn":
+                raise
+            skipped(name.split("_")[1], error)
 
 
-def steps_per_block(side: Side) -> int:
-    """Warm the side up, then choose a number of steps that takes about BLOCK_SECONDS."""
-    side.run(side.quantum)
-    steps = side.quantum
-    while True:
-        started = time.perf_counter()
-        side.run(steps)
-        if (elapsed := time.perf_counter() - started) > BLOCK_SECONDS / 4:
-            break
-        steps *= 4
-    return side.quantum * max(1, round(steps * BLOCK_SECONDS / elapsed / side.quantum))
-
-
-def measure(sides: list[Side], rounds: int, threads: int) -> dict[str, list[float]]:
-    """Microseconds of one step, per side and round; fewer rounds where ROW_SECONDS do not suffice."""
-    steps = {side.name: steps_per_block(side) for side in sides}
-    times: dict[str, list[float]] = {side.name: [] for side in sides}
-    gc.collect()
-    gc.disable()
-    deadline = time.perf_counter() + ROW_SECONDS
-    for turn in range(rounds):
-        if turn >= LEAST_ROUNDS and time.perf_counter() > deadline:
-            break
-        shift = turn % len(sides)
-        for side in sides[shift:] + sides[:shift]:
-            if threads > 1:
-                time.sleep(0.03)  # the threads of the side before still spin for a while
-            if not side.whole_pass:  # which is long enough to warm itself
-                side.run(side.quantum)
-            started = time.perf_counter()
-            side.run(steps[side.name])
-            times[side.name].append((time.perf_counter() - started) / steps[side.name] * 1e6)
-    gc.enable()
-    return times
-
-
-def compare(workload: Workload, rounds: int, threads: int) -> dict[str, object]:
+def compare(what: Workload | Prediction, rounds: int, threads: int) -> dict[str, Any]:
     """One row of the result."""
-    sides = list(available_sides(workload, threads))
-    times = measure(sides, rounds, threads)
-    peers = {name: median(values) for name, values in times.items() if name != "pynn"}
-    by_step = {side.name: peers[side.name] for side in sides if side.name in peers and not side.whole_pass}
-    pynn = median(times["pynn"]) if "pynn" in times else None
+    from .machine import OthersBusy
+    from .measure import measure, spread, verify
+
+    sides = list(available_sides(what, threads))
+    steps = getattr(what, "steps", 0)
+    verified = verify(sides, steps, learns=steps > 0)
+    with OthersBusy() as others:
+        times = {name: spread(values) for name, values in measure(sides, rounds, threads).items()}
+    tokens = getattr(what, "tokens", 0)
+    return {**summary(times, {side.name for side in sides if side.whole_pass}),
+            "workload": what.name, "kind": "training step" if steps else "prediction", "threads": threads,
+            "target": what.target, "tokens": tokens, "verified": verified, "others_busy": others.cores}  # fmt: skip
+
+
+def summary(times: dict[str, dict[str, float]], whole_pass: set[str]) -> dict[str, Any]:
+    """What follows from the times of all sides: medians, and ratios of the best peer to pynn."""
+    medians = {name: values["median"] for name, values in times.items()}
+    pynn = medians.get("pynn")
+    peers = {name: value for name, value in medians.items() if not name.startswith("pynn")}
+    by_step = [value for name, value in peers.items() if name not in whole_pass]
     return {
-        "workload": workload.name,
-        "threads": threads,
         "pynn_us": pynn,
+        "pynn_predict_us": medians.get("pynn predict"),
         "peers": peers,
-        "ratio": min(by_step.values()) / pynn if pynn and by_step else None,
+        "ratio": min(by_step) / pynn if pynn and by_step else None,
         "ratio_whole_pass": min(peers.values()) / pynn if pynn and peers else None,
-        "target": workload.target,
-        "spread": {name: (min(values), max(values)) for name, values in times.items()},
+        "spread": times,
     }
 
 
-def check(workload: Workload, threads: int) -> None:
-    """Print the loss of every side before and after three passes: all must have learned something."""
-    for side in available_sides(workload, threads):
-        before = side.loss()
-        side.run(3 * workload.steps)
-        after = side.loss()
-        print(f"{workload.name}: {side.name}: loss {before:.4f} -> {after:.4f}", flush=True)
-        if not after < before:
-            sys.exit(f"{side.name} does not learn")
+def check(what: Workload | Prediction, threads: int) -> None:
+    """Verify a row and print how well its sides agree."""
+    from .measure import verify
+
+    sides = list(available_sides(what, threads))
+    steps = getattr(what, "steps", 0)
+    worst = verify(sides, steps, learns=steps > 0)
+    text = ", ".join(f"{when} {value:.1e}" for when, value in worst.items())
+    print(f"{what.name}: {', '.join(side.name for side in sides)} agree: {text}", flush=True)
 
 
-def table(rows: list[dict]) -> str:
-    """The rows in Markdown, times in microseconds."""
-
-    def cell(value: float | None, form: str = ",.1f") -> str:
-        return "-" if value is None else format(value, form)
-
-    head = ["workload", "pynn", *COLUMNS, "best step / pynn", "target", "best of all / pynn"]
-    lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
-    for row in rows:
-        cells = [row["workload"], cell(row["pynn_us"]), *(cell(row["peers"].get(name)) for name in COLUMNS)]
-        cells += [cell(row["ratio"], ".2f"), cell(row["target"], ".1f"), cell(row["ratio_whole_pass"], ".2f")]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def main() -> None:
+def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of every side (default 1)")
-    parser.add_argument("--only", default="*", metavar="PATTERN", help="workloads whose name contains this (a glob)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows, the machine and the versions here")
+    parser.add_argument("--rows", default="*", metavar="PATTERN", help="rows whose name contains this (a glob)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="write FILE with .json and with .md in place of its end"
+    )
     parser.add_argument(
         "--rounds", type=int, default=15, metavar="N", help="blocks of every side, at most (default 15)"
     )
-    parser.add_argument("--check", action="store_true", help="time nothing; check that every side learns")
-    arguments = parser.parse_args()
-    if arguments.threads < 1 or arguments.rounds < 1:
+    parser.add_argument("--check", action="store_true", help="time nothing; check that all sides compute the same")
+    parser.add_argument("--strict", action="store_true", help="refuse to measure while other processes are busy")
+    found = parser.parse_args(argv)
+    if found.threads < 1 or found.rounds < 1:
         parser.error("--threads and --rounds must be at least 1")
-    limit_threads(arguments.threads)
-
-    from .machine import header
+    limit_threads(found.threads)
+    from .predictions import PREDICTIONS
     from .workloads import WORKLOADS
 
-    chosen = [w for w in WORKLOADS if fnmatch.fnmatch(w.name.lower(), f"*{arguments.only.lower()}*")]
-    if not chosen:
-        parser.error(f"no workload matches {arguments.only!r}; there are: {', '.join(w.name for w in WORKLOADS)}")
-    if arguments.check:
-        for workload in chosen:
-            check(workload, arguments.threads)
+    rows = (*WORKLOADS, *PREDICTIONS)
+    found.chosen = [w for w in rows if fnmatch.fnmatch(w.name.lower(), f"*{found.rows.lower()}*")]
+    if not found.chosen:
+        parser.error(f"no row matches {found.rows!r}; there are: {'; '.join(w.name for w in rows)}")
+    return found
+
+
+def main(argv: list[str] | None = None) -> None:
+    options = arguments(argv)
+    from .machine import BUSY_LIMIT, header
+    from .report import markdown
+
+    if options.check:
+        for what in options.chosen:
+            check(what, options.threads)
         return
-    machine = header(arguments.threads)
-    print(json.dumps(machine))
+    machine = header(options.threads)
+    if options.strict and (machine["busy_cores"] or 0) > BUSY_LIMIT:
+        sys.exit(2)
     rows = []
-    for workload in chosen:
-        print(f"{workload.name} ...", file=sys.stderr, flush=True)
-        rows.append(compare(workload, arguments.rounds, arguments.threads))
-    print("Microseconds of one training step, median over the rounds:\n")
-    print(table(rows))
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+    for what in options.chosen:
+        print(f"{what.name} ...", file=sys.stderr, flush=True)
+        rows.append(compare(what, options.rounds, options.threads))
+    text = markdown(machine, rows)
+    print(text)
+    if options.out:
+        options.out.with_suffix(".json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+        options.out.with_suffix(".md").write_text(text + "\n")
 
 
 if __name__ == "__main__":

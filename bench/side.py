@@ -1,21 +1,28 @@
-"""What is timed: one way of training one workload."""
+"""What is timed: one way of training one workload, or of predicting with one model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Side:
-    """`run(k)` takes k training steps and returns when they are done; `loss()` is the loss on the first batch now.
+    """`run(k)` takes k steps and returns when they are done; `result()` is the loss on the first batch now.
+
+    `reset()` returns to the weights and the optimizer that all sides start from, and to the first batch.
 
     k is a multiple of `quantum`. A side with `whole_pass` takes many steps in one call of its framework.
+
+    Of predictions, a step is one, `result()` is the prediction and there is nothing to reset.
     """
 
     name: str
     run: Callable[[int], None]
-    loss: Callable[[], float]
+    result: Callable[[], float | np.ndarray]
+    reset: Callable[[], None] = lambda: None
     quantum: int = 1
     whole_pass: bool = False
 

@@ -10,6 +10,7 @@ import pytest
 import pynn
 from pynn import nn
 
+from .kernels import Timed
 from .side_pynn import build
 from .workloads import WORKLOADS
 
@@ -60,13 +61,33 @@ def test_fit_over_bare_steps(benchmark, workload):
         benchmark.extra_info["% over bare steps"] = 100 * (benchmark.stats.stats.min / min(bare) - 1)
 
 
-def test_predict_one_row(benchmark):
+@pytest.mark.parametrize("call", ["predict_fn", "predict"])
+def test_predict_one_row(benchmark, call):
+    benchmark.group = "one row of a small perceptron"
     model = nn.Sequential([nn.Input((20,)), *(nn.Dense(64, activation="relu") for _ in range(2)), nn.Dense(2)])
     model.compile(optimizer="sgd", loss="cross_entropy", seed=0)
     model.build((1, 20))
     x = np.ones((1, 20), np.float32)
-    model.predict(x)
-    benchmark(model.predict, x)
+    function = model.predict_fn() if call == "predict_fn" else model.predict
+    function(x)
+    benchmark(function, x)
+
+
+def test_instruction(benchmark):
+    """A program of 1,000 instructions on one number each: what an instruction costs beyond its arithmetic."""
+    x = pynn.tensor([1.0])
+
+    def thousand():
+        y = x
+        for _ in range(1000):
+            y = pynn.ops.relu(y)
+        return y
+
+    timed = Timed(thousand)
+    assert len(timed) == 1000
+    benchmark(timed.run)
+    if benchmark.stats:  # absent with --benchmark-disable
+        benchmark.extra_info["ns per instruction"] = benchmark.stats.stats.min * 1e6
 
 
 @pytest.mark.parametrize("module", ["numpy", "pynn"])

@@ -9,7 +9,22 @@ from typing import NamedTuple
 import numpy as np
 
 LEARNING_RATE = {"sgd": 0.05, "adam": 1e-3}
+EPSILON = 1e-8  # of Adam
 ELEMENTS = 1 << 23  # of x, at most
+
+
+class Embedding(NamedTuple):
+    """A row of a table of `words` for each number of a sequence."""
+
+    words: int
+    size: int
+
+
+class LSTM(NamedTuple):
+    """A recurrent layer: what it gives at every step, or at the last one."""
+
+    units: int
+    every_step: bool
 
 
 class Conv(NamedTuple):
@@ -37,7 +52,7 @@ class Dense(NamedTuple):
     units: int
 
 
-Layer = Conv | Pool | Flatten | Dense
+Layer = Embedding | LSTM | Conv | Pool | Flatten | Dense
 Shape = tuple[int, ...]
 
 
@@ -45,7 +60,7 @@ Shape = tuple[int, ...]
 class Workload:
     """A chain of layers with softmax cross-entropy, trained in float32.
 
-    `shape` is that of one sample: (inputs,) or (rows, columns, channels).
+    `shape` is that of one sample: (inputs,), (rows, columns, channels), or (steps,) where numbers are looked up.
 
     `target` is the least ratio (best peer / pynn) that pynn promises for one training step. One pass over the data
     takes `most_steps` steps, or fewer where these would be much data.
@@ -70,42 +85,101 @@ class Workload:
         return min(self.most_steps, ELEMENTS // (self.batch * math.prod(self.shape)))
 
     @property
+    def words(self) -> int:
+        """The size of the vocabulary; 0 where nothing is looked up."""
+        first = self.layers[0]
+        return first.words if isinstance(first, Embedding) else 0
+
+    @property
+    def tokens(self) -> int:
+        """The tokens of one batch; 0 where there are none."""
+        return self.batch * self.shape[0] if self.words else 0
+
+    @property
+    def output(self) -> Shape:
+        """The shape of what comes out for one sample."""
+        return self.shaped_layers()[-1][2]
+
+    @property
     def classes(self) -> int:
-        return self.shaped_layers()[-1][2][0]
+        return self.output[-1]
 
     def shaped_layers(self) -> list[tuple[Layer, Shape, Shape]]:
         """Every layer with the shapes of what it takes and gives, both without the batch."""
         found, shape = [], self.shape
         for layer in self.layers:
             match layer:
+                case Embedding(_, size):
+                    out: Shape = (*shape, size)
+                case LSTM(units, every_step):
+                    out = (shape[0], units) if every_step else (units,)
                 case Conv(filters, size, padding):
                     lost = size - 1 if padding == "valid" else 0
-                    out: Shape = (shape[0] - lost, shape[1] - lost, filters)
+                    out = (shape[0] - lost, shape[1] - lost, filters)
                 case Pool(size, stride):
                     out = ((shape[0] - size) // stride + 1, (shape[1] - size) // stride + 1, shape[2])
                 case Flatten():
                     out = (math.prod(shape),)
                 case Dense(units):
-                    out = (units,)
+                    out = (*shape[:-1], units)
             found.append((layer, shape, out))
             shape = out
         return found
 
     def flops(self) -> int:
-        """Multiply-adds of one step count two: forward, dw, and dx of all layers but the first."""
+        """Multiply-adds of one step count two: forward, dw, and dx of all layers but the first that has weights."""
         forward = []
         for layer, shape, out in self.shaped_layers():
             match layer:
                 case Conv(_, size, _):
                     forward.append(2 * self.batch * math.prod(out) * size**2 * shape[2])
                 case Dense(units):
-                    forward.append(2 * self.batch * shape[0] * units)
-        return 3 * sum(forward) - forward[0]
+                    forward.append(2 * self.batch * math.prod(shape) * units)
+                case LSTM(units, _):
+                    forward.append(2 * self.batch * shape[0] * 4 * units * (shape[1] + units))
+        return 3 * sum(forward) - (0 if self.words else forward[0])
+
+    def weights(self) -> list[tuple[np.ndarray, ...]]:
+        """The weights that every side starts from, for each layer: (w, b), (table,) or (w, u, b); () where it has none.
+
+        Dense w is [in, out], convolution w [rows, columns, in, out], and those of an LSTM are [in, 4 units] and
+        [units, 4 units], gates in the order input, forget, candidate, output.
+        """
+        rng = np.random.default_rng(1)
+
+        def uniform(limit: float, *shape: int) -> np.ndarray:
+            return rng.uniform(-limit, limit, shape).astype(np.float32)
+
+        def glorot(*shape: int) -> np.ndarray:
+            return uniform(math.sqrt(6 / (math.prod(shape[:-2]) * (shape[-2] + shape[-1]))), *shape)
+
+        found: list[tuple[np.ndarray, ...]] = []
+        for layer, shape, _ in self.shaped_layers():
+            match layer:
+                case Embedding(words, size):
+                    found.append((uniform(0.5, words, size),))
+                case LSTM(units, _):
+                    bias = np.repeat(np.float32([0, 1, 0, 0]), units)
+                    found.append((glorot(shape[-1], 4 * units), glorot(units, 4 * units), bias))
+                case Conv(filters, size, _):
+                    found.append((glorot(size, size, shape[2], filters), np.zeros(filters, np.float32)))
+                case Dense(units):
+                    found.append((glorot(shape[-1], units), np.zeros(units, np.float32)))
+                case _:
+                    found.append(())
+        return found
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
-        """Noise labelled by a random linear teacher: x float32 [n, *shape], y int64 [n]."""
+        """Noise labelled by a random teacher: x float32 or int32 [n, *shape], y int64 [n] or, for every step, [n, T].
+
+        The teacher is linear, or a table of the last token's (each token's) class.
+        """
         rng = np.random.default_rng(0)
         n, inputs = self.steps * self.batch, math.prod(self.shape)
+        if self.words:
+            ids = rng.integers(0, self.words, (n, inputs), dtype=np.int32)
+            table = rng.integers(0, self.classes, self.words)
+            return ids, table[ids if len(self.output) == 2 else ids[:, -1]]
         x = rng.standard_normal((n, inputs), dtype=np.float32)
         teacher = rng.standard_normal((inputs, self.classes), dtype=np.float32)
         return x.reshape(n, *self.shape), (x @ teacher).argmax(axis=1).astype(np.int64)
@@ -157,5 +231,23 @@ WORKLOADS = (
         "sgd",
         1.5,
         most_steps=4,
+    ),
+    Workload(
+        "Embedding 20000x128, LSTM 128, last step, T 80, batch 32, Adam",
+        (80,), (Embedding(20000, 128), LSTM(128, False), Dense(2)), "linear", 32, "adam", 1.6, most_steps=8,
+    ),
+    Workload(
+        "Embedding 65x64, 2x LSTM 256, every step, T 64, batch 32, Adam",
+        (64,), (Embedding(65, 64), LSTM(256, True), LSTM(256, True), Dense(65)), "linear", 32, "adam", 1.3,
+        most_steps=4,
+    ),
+    Workload(
+        "Embedding 1000x650, 2x LSTM 650, every step, T 35, batch 20, SGD",
+        (35,), (Embedding(1000, 650), LSTM(650, True), LSTM(650, True), Dense(1000)), "linear", 20, "sgd", 1.4,
+        most_steps=4,
+    ),
+    Workload(
+        "Embedding 100x8, LSTM 32, every step, T 16, batch 16, SGD",
+        (16,), (Embedding(100, 8), LSTM(32, True), Dense(100)), "linear", 16, "sgd", 4.0, most_steps=64,
     ),
 )  # fmt: skip

@@ -1,4 +1,5 @@
-# The C ABI of csrc/, for the compiled parts of pynn.
+# The C ABI of csrc/ and the classes of pynn._core, for the compiled parts of pynn.
+cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 cdef extern from "pn.h" nogil:
@@ -56,8 +57,29 @@ cdef extern from "pn.h" nogil:
         const void *prev
         const void *h0
         void *next
+        i64 ldh
     int PN_RNN, PN_LSTM, PN_GRU, PN_GRU_AFTER
     int PN_RNN_BWD, PN_GRU_GATES, PN_GRU_STATES, PN_GRU_AFTER_STATES, PN_GRU_RESET_BWD
+    ctypedef struct pn_words:
+        i64 stride
+        const void *rows
+        const int32_t *ids
+        i64 first, span
+        i64 centers
+        const int32_t *at
+        const int32_t *left
+        const int32_t *right
+        const int32_t *start
+        const int32_t *target
+        const uint8_t *label
+        i64 most_targets
+        int skipgram, mean
+        double rate
+        void *pointers
+        void *tmp
+        void *src
+        void *coef
+        double loss
     ctypedef struct pn_ops:
         int itemsize
         void (*gemm)(const pn_gemm_call *g, void *scratch, i64 scratch_bytes, int nth) noexcept nogil
@@ -73,6 +95,9 @@ cdef extern from "pn.h" nogil:
         void (*peep_grad)(void *dp, const void *dz, const void *c, i64 rows, i64 units, int gates_if) noexcept nogil
         void (*mul)(void *out, const void *a, const void *b, i64 n, int add) noexcept nogil
         void (*expand_mask)(void *out, const uint8_t *kept, double scale, i64 n) noexcept nogil
+        void (*word_grads)(pn_words *w) noexcept nogil
+        void (*add_rows)(void *rows, i64 stride, const void *src, const void *coef, const int32_t *entry,
+                         i64 n) noexcept nogil
     ctypedef void (*pn_gemm_f32_fn)(int ta, int tb, i64 m, i64 n, i64 k, const float *a, i64 lda, const float *b,
                                     i64 ldb, float beta, float *c, i64 ldc) noexcept nogil
     ctypedef void (*pn_gemm_f64_fn)(int ta, int tb, i64 m, i64 n, i64 k, const double *a, i64 lda, const double *b,
@@ -100,3 +125,40 @@ cdef extern from "par.h" nogil:
 
 cdef extern from "gemm_scratch.h" nogil:
     i64 pn_gemm_scratch_bytes(i64 m, i64 n, i64 k, int ta, int tb, int nth)
+
+
+@cython.final
+cdef class Buffer:
+    cdef char *ptr
+    cdef void *owned
+    cdef readonly Py_ssize_t nbytes
+    cdef readonly Py_ssize_t offset
+    cdef readonly int kind
+    cdef readonly object base
+    cdef Py_ssize_t guard
+    cpdef Buffer root(self)
+
+
+@cython.final
+cdef class Instr:
+    cdef pn_instr c
+    cdef readonly tuple buffers
+    cdef readonly int n_out
+    cdef readonly object card
+    cdef readonly object info
+    cdef readonly Py_ssize_t scratch_bytes
+    cdef Buffer scratch
+
+
+@cython.final
+cdef class Program:
+    cdef pn_instr *code
+    cdef i64 n
+    cdef readonly list instrs
+    cdef readonly list places
+    cdef readonly list inputs
+    cdef readonly Py_ssize_t arena_bytes
+    cdef dict bound
+    cdef Buffer arena
+    cdef readonly Py_ssize_t failed_at
+    cdef int replay(self, i64 *where) noexcept nogil

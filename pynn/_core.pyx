@@ -2,7 +2,7 @@
 
 import numpy as np
 
-cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
@@ -26,20 +26,11 @@ def set_guards(bint on):
     guards = on
 
 
-@cython.final
 cdef class Buffer:
     """Aligned memory, or a window on another buffer or on a NumPy array.
 
     kind is TEMP (a program may place it in its arena), STATE (never moved) or EXTERNAL (somebody else's memory).
     """
-
-    cdef char *ptr
-    cdef void *owned
-    cdef readonly Py_ssize_t nbytes
-    cdef readonly Py_ssize_t offset
-    cdef readonly int kind
-    cdef readonly object base
-    cdef Py_ssize_t guard
 
     def __cinit__(self, Py_ssize_t nbytes, int kind=0):
         self.nbytes = nbytes
@@ -65,10 +56,13 @@ cdef class Buffer:
         """Share the memory of a C-contiguous NumPy array."""
         if not array.flags.c_contiguous:
             raise ValueError("a buffer needs a contiguous array")
-        cdef Buffer b = Buffer(array.nbytes, 2)
+        cdef Py_buffer view
+        PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
+        cdef Buffer b = Buffer(view.len, 2)
         b.guard = 0
-        b.ptr = <char *><uintptr_t>array.ctypes.data
+        b.ptr = <char *>view.buf
         b.base = array
+        PyBuffer_Release(&view)  # NumPy does not move an array that somebody holds
         return b
 
     def view(self, Py_ssize_t offset, Py_ssize_t nbytes):
@@ -143,17 +137,8 @@ def kernel_names():
     return sorted(set(names) | {name for name, _ in cython_kernels})
 
 
-@cython.final
 cdef class Instr:
     """One kernel with its operands: what eager runs, and what a program is a list of."""
-
-    cdef pn_instr c
-    cdef readonly tuple buffers
-    cdef readonly int n_out
-    cdef readonly object card
-    cdef readonly object info
-    cdef readonly Py_ssize_t scratch_bytes
-    cdef Buffer scratch
 
     def __init__(self, uintptr_t kernel, tuple buffers, int n_out, tuple dims, tuple pars,
                  Py_ssize_t scratch_bytes, uint32_t salt, int dtype, int isa, object card, object info):
@@ -199,7 +184,6 @@ cdef class Instr:
         self.buffers = tuple(None if i in operands else b for i, b in enumerate(self.buffers))
 
 
-@cython.final
 cdef class Program:
     """A list of instructions in a planned arena, replayed by one call without the GIL.
 
@@ -210,16 +194,6 @@ cdef class Program:
     inputs : list of (instruction, operand, slot, byte offset)
     arena_bytes : int
     """
-
-    cdef pn_instr *code
-    cdef i64 n
-    cdef readonly list instrs
-    cdef readonly list places
-    cdef readonly list inputs
-    cdef readonly Py_ssize_t arena_bytes
-    cdef dict bound
-    cdef Buffer arena
-    cdef readonly Py_ssize_t failed_at
 
     def __cinit__(self, list instrs, list places, list inputs, Py_ssize_t arena_bytes):
         cdef i64 i
@@ -266,6 +240,13 @@ cdef class Program:
     def release(self):
         """Let go of the arrays of the input slots; bind them again before the next run."""
         self.bound = {}
+
+    def copy(self):
+        """Return the same program without memory: place and bind it before it runs."""
+        return Program(self.instrs, self.places, self.inputs, self.arena_bytes)
+
+    cdef int replay(self, i64 *where) noexcept nogil:
+        return pn_run(self.code, self.n, where)
 
     def run(self, i64 times=1):
         """Run all instructions, `times` times over. Returns (whole runs done, status); failed_at is the culprit."""

@@ -1,0 +1,95 @@
+"""The results of bench.peers in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .machine import BUSY_LIMIT
+
+STEP_PEERS = ("torch eager", "torch.compile", "jax jit", "jax scan", "scikit-learn")
+PREDICT_PEERS = ("numpy", "onnxruntime", "torch eager")
+STEPS_TITLE = (
+    "Microseconds of one training step: the median of the rounds, half the distance of pynn's quartiles in per cent of "
+    "it, and the best peer's time over pynn's."
+)
+
+
+def number(value: float | None, form: str = ",.1f") -> str:
+    return "-" if value is None else format(value, form)
+
+
+def lines(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; all columns but the first are numbers."""
+    rule = "|---" + "|---:" * (len(head) - 1) + "|"
+    return "\n".join(["| " + " | ".join(head) + " |", rule, *("| " + " | ".join(row) + " |" for row in body)])
+
+
+def named(row: dict[str, Any]) -> str:
+    """The row's name, with an asterisk where other processes were busy."""
+    return row["workload"] + ("*" if (row.get("others_busy") or 0) > BUSY_LIMIT else "")
+
+
+def width(row: dict[str, Any], name: str) -> str:
+    """Half the distance of the quartiles, in per cent of the median."""
+    values = row["spread"].get(name)
+    return "-" if values is None else f"{50 * (values['high'] - values['low']) / values['median']:.1f}"
+
+
+def steps(rows: Sequence[dict[str, Any]]) -> str:
+    head = ["workload", "pynn", "+- %", *STEP_PEERS, "best step / pynn", "target", "best of all / pynn"]
+    body = [
+        [
+            named(row), number(row["pynn_us"]), width(row, "pynn"),
+            *(number(row["peers"].get(name)) for name in STEP_PEERS), number(row["ratio"], ".2f"),
+            number(row["target"], ".1f"), number(row["ratio_whole_pass"], ".2f"),
+        ]
+        for row in rows
+    ]  # fmt: skip
+    return lines(head, body)
+
+
+def tokens(rows: Sequence[dict[str, Any]]) -> str:
+    names = STEP_PEERS[:-1]
+
+    def rate(row: dict[str, Any], microseconds: float | None) -> str:
+        return number(microseconds and row["tokens"] / microseconds * 1e6, ",.0f")
+
+    body = [
+        [named(row), rate(row, row["pynn_us"]), *(rate(row, row["peers"].get(name)) for name in names)] for row in rows
+    ]
+    return lines(["workload", "pynn", *names], body)
+
+
+def predictions(rows: Sequence[dict[str, Any]]) -> str:
+    head = ["workload", "pynn predict_fn", "+- %", "pynn predict", *PREDICT_PEERS, "best / pynn", "target"]
+    body = [
+        [
+            named(row), number(row["pynn_us"], ".2f"), width(row, "pynn"), number(row["pynn_predict_us"], ".2f"),
+            *(number(row["peers"].get(name), ".2f") for name in PREDICT_PEERS), number(row["ratio"], ".2f"),
+            number(row["target"], ".2f"),
+        ]
+        for row in rows
+    ]  # fmt: skip
+    return lines(head, body)
+
+
+def markdown(machine: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
+    """All tables, with what they were measured on."""
+    packages = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    peak, copy = machine["fma_gflops_one_core"], machine["copy_gbytes_one_core"]
+    parts = [
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}; {machine['threads']} thread(s) for every "
+        f"side; FMA peak of one core {number(peak)} GFLOP/s, copy {number(copy)} GB/s. {packages}.",
+    ]
+    kinds = {kind: [row for row in rows if row["kind"] == kind] for kind in ("training step", "prediction")}
+    for title, table, chosen in (
+        (STEPS_TITLE, steps, kinds["training step"]),
+        ("Tokens per second.", tokens, [row for row in rows if row["tokens"]]),
+        ("Microseconds of one prediction, including the call.", predictions, kinds["prediction"]),
+    ):
+        if chosen:
+            parts += [title, table(chosen)]
+    if any(named(row).endswith("*") for row in rows):
+        parts.append("* Other processes were busy meanwhile; the figures are not to be trusted.")
+    return "\n\n".join(parts)

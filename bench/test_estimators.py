@@ -1,0 +1,100 @@
+"""Training steps of pynn.estimators beside those of sklearn.neural_network: same data, parameters and weights.
+
+The two sides take turns within one run. What counts is the ratio of their CPU times in one thread, in the column
+"sklearn / pynn" of the JSON (`python -P -m pytest bench/test_estimators.py --benchmark-json FILE`).
+"""
+
+import os
+import time
+import warnings
+from statistics import median
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn import neural_network
+from threadpoolctl import threadpool_limits
+
+from pynn import estimators
+
+from .workloads import WORKLOADS, Dense
+
+MULTILAYER = [w for w in WORKLOADS if all(isinstance(layer, Dense) for layer in w.layers)][:4]
+EPOCHS = 3  # of one fit
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "7"))
+
+
+def classifier(module, workload, **more):
+    return module.MLPClassifier(
+        [layer.units for layer in workload.layers[:-1]],
+        activation=workload.activation,
+        solver=workload.optimizer,
+        batch_size=workload.batch,
+        learning_rate_init=workload.learning_rate,
+        random_state=0,
+        **more,
+    )
+
+
+def seconds(work):
+    started = time.thread_time()
+    work()
+    return time.thread_time() - started
+
+
+def partial_fits(module, workload, x, y):
+    """One epoch of an estimator that exists already."""
+    model, classes = classifier(module, workload), np.arange(workload.classes)
+    model.partial_fit(x, y, classes=classes)
+    return lambda: model.partial_fit(x, y)
+
+
+def fits(module, workload, x, y):
+    """A few epochs from the beginning: checks, weights and the recording of the step included."""
+    return lambda: classifier(module, workload, max_iter=EPOCHS, tol=0.0).fit(x, y)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("kind", [partial_fits, fits], ids=["partial_fit", "fit"])
+@pytest.mark.parametrize("workload", MULTILAYER, ids=lambda workload: workload.name)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_step_beside_scikit_learn(benchmark, workload, kind, dtype):
+    x, y = workload.data()
+    x = x.astype(dtype)
+    ours, theirs = (kind(module, workload, x, y) for module in (estimators, neural_network))
+    times = {"pynn": [], "scikit-learn": []}
+    steps = workload.steps * (EPOCHS if kind is fits else 1)
+
+    def take_turns():
+        with threadpool_limits(1), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            times["scikit-learn"].append(seconds(theirs))
+            times["pynn"].append(seconds(ours))
+
+    benchmark.pedantic(ours, setup=take_turns, rounds=ROUNDS, warmup_rounds=1)
+    if benchmark.stats:  # absent with --benchmark-disable
+        for side, taken in times.items():
+            benchmark.extra_info[f"{side} us/step"] = median(taken) / steps * 1e6
+        pairs = zip(times["scikit-learn"], times["pynn"], strict=True)
+        benchmark.extra_info["sklearn / pynn"] = median(a / b for a, b in pairs)
+
+
+@pytest.mark.parametrize("rows", [1, 1000])
+def test_predict_proba_beside_scikit_learn(benchmark, rows):
+    """The network 64-64-10 on few rows and on many."""
+    workload = MULTILAYER[1]
+    x, y = workload.data()
+    ours, theirs = (classifier(module, workload).partial_fit(x, y) if module is estimators else
+                    classifier(module, workload).partial_fit(x, y, classes=np.arange(workload.classes))
+                    for module in (estimators, neural_network))  # fmt: skip
+    times = []
+
+    def take_turns():
+        with threadpool_limits(1):
+            times.append(seconds(lambda: theirs.predict_proba(x[:rows])))
+
+    benchmark.pedantic(ours.predict_proba, (x[:rows],), setup=take_turns, rounds=50, warmup_rounds=5)
+    if benchmark.stats:  # absent with --benchmark-disable
+        benchmark.extra_info["scikit-learn us"] = median(times) * 1e6

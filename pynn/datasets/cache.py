@@ -1,0 +1,77 @@
+"""Arrays that took time to make, kept in the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["cached_arrays", "user_cache"]
+
+Arrays = dict[str, np.ndarray]
+
+
+def user_cache() -> Path:
+    """Return the folder for what pynn may keep between runs; downloads lie in it too."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        return Path(base) / "pynn" / "pynn" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "pynn"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pynn"
+
+
+def cached_arrays(name: str, key: Any, names: set[str], make: Callable[[], Arrays]) -> Arrays:
+    """Return what `make` returns, from a file if an earlier call left one for the same key.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set: of a folder in the cache.
+    key : JSON value
+        Everything that the arrays depend on.
+    names : set of str
+        The names of the arrays.
+    make : callable
+        Returns the arrays, none of objects.
+
+    Notes
+    -----
+    A file that is damaged is made anew, and a cache that cannot be written to is done without.
+    """
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
+    path = user_cache() / name / f"{digest}.npz"
+    kept = _read(path)
+    if kept is not None and set(kept) == names:
+        return kept
+    arrays = make()
+    _write(path, arrays)
+    return arrays
+
+
+def _read(path: Path) -> Arrays | None:
+    try:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile):  # missing, or damaged
+        return None
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    from pynn.io.atomic import write_whole
+
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content.getvalue())
+    except OSError:
+        return

@@ -1,0 +1,41 @@
+"""Text on its way into a network: tokens and their ids, padded batches, windows of long texts.
+
+>>> from pynn import text
+>>> tokenizer = text.Tokenizer().fit(["the cat sat", "the dog"])
+>>> text.pad_sequences(tokenizer.encode_batch(["the dog", "the cow sat"]), maxlen=3)
+array([[4, 6, 0],
+       [4, 2, 7]], dtype=int32)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Name -> the module that has it; loaded when first used.
+_LAZY = {
+    "KeyedVectors": "vectors",
+    "Phrases": "phrases",
+    "Tokenizer": "tokenizer",
+    "UnknownWordError": "vectors",
+    "Word2Vec": "word2vec",
+    "bptt_windows": "windows",
+    "bucket_by_length": "sequences",
+    "generate": "generation",
+    "load_language_model": "generation",
+    "pad_sequences": "sequences",
+    "sequence_lengths": "sequences",
+}
+
+__all__ = sorted(_LAZY)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        import importlib
+
+        return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+    raise AttributeError(f"module 'pynn.text' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

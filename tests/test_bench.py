@@ -1,0 +1,201 @@
+"""The arithmetic of the measurements; nothing is timed."""
+
+import copy
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+if not (ROOT / "bench").is_dir():
+    pytest.skip("the measurements are not part of an installation", allow_module_level=True)
+sys.path.append(str(ROOT))
+
+from bench import compare, measure, memory, peers, predictions, report, roofline, workloads  # noqa: E402
+from bench.side import Side  # noqa: E402
+
+
+def times(middle, half=0.01):
+    low, high = middle * (1 - half), middle * (1 + half)
+    return {"min": low, "low": low, "median": middle, "high": high, "max": high, "rounds": 15}
+
+
+def result(machine=None, **rows):
+    """A result of bench.peers with the medians of pynn and two peers for each row."""
+    found = []
+    for name, (pynn, torch, jax, *half) in rows.items():
+        spread = {"pynn": times(pynn, *half), "torch eager": times(torch), "jax jit": times(jax)}
+        found.append({"workload": name, "kind": "training step", "threads": 1, "target": 2.0, "tokens": 0,
+                      "others_busy": 0.0, **peers.summary(spread, set())})  # fmt: skip
+    described = {"cpu": "a", "cores": 2, "threads": 1, "system": "Linux", "versions": {"numpy": "2"},
+                 "fma_gflops_one_core": 200.0, "copy_gbytes_one_core": 10.0}  # fmt: skip
+    return {"machine": described | (machine or {}), "rows": found}
+
+
+def written(path, content):
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+def test_summary_takes_the_best_peer_that_makes_one_step_per_call():
+    spread = {"pynn": times(2.0), "pynn predict": times(1.0), "a": times(10.0), "b": times(8.0), "scan": times(6.0)}
+    row = peers.summary(spread, {"scan"})
+    assert (row["pynn_us"], row["pynn_predict_us"]) == (2.0, 1.0)
+    assert row["peers"] == {"a": 10.0, "b": 8.0, "scan": 6.0}
+    assert (row["ratio"], row["ratio_whole_pass"]) == (4.0, 3.0)
+    assert peers.summary({"a": times(1.0)}, set())["ratio"] is None
+
+
+def test_spread():
+    values = [5.0, 1.0, 2.0, 4.0, 3.0]
+    assert measure.spread(values) == {"min": 1, "low": 2, "median": 3, "high": 4, "max": 5, "rounds": 5}
+    assert measure.spread([7.0])["low"] == measure.spread([7.0])["high"] == 7.0
+
+
+def test_compare_finds_what_became_slower(tmp_path, capsys):
+    old = result(one=(10.0, 50.0, 60.0), two=(10.0, 50.0, 60.0), three=(10.0, 50.0, 60.0))
+    new = result(one=(11.0, 50.0, 60.0), two=(10.3, 50.0, 60.0), three=(8.0, 50.0, 60.0))
+    files = written(tmp_path / "old.json", old), written(tmp_path / "new.json", new)
+    assert [change.verdict(5.0) for change in compare.changes(old, new)] == ["slower", "", "faster"]
+    assert compare.main(files) == 1
+    text = capsys.readouterr().out
+    assert "+10.0" in text
+    assert "1 of 3 became slower, 1 faster" in text
+    assert compare.main([*files, "--tolerance", "12"]) == 0
+    assert compare.main([files[0], files[0]]) == 0
+
+
+def test_compare_allows_for_noise():
+    old, noisy = result(one=(10.0, 50.0, 60.0, 0.2)), result(one=(12.0, 50.0, 60.0, 0.2))
+    assert [change.verdict(5.0) for change in compare.changes(old, noisy)] == [""]
+    steady = result(one=(10.0, 50.0, 60.0, 0.01)), result(one=(12.0, 50.0, 60.0, 0.01))
+    assert [change.verdict(5.0) for change in compare.changes(*steady)] == ["slower"]
+
+
+def test_compare_allows_for_the_speed_of_the_machine():
+    old = result(one=(10.0, 50.0, 60.0), two=(20.0, 50.0, 60.0))
+    new = result(one=(13.0, 65.0, 78.0), two=(40.0, 65.0, 78.0))
+    assert compare.machine_speed(old, new) == pytest.approx(1.3)
+    one, two = compare.changes(old, new)
+    assert one.percent == pytest.approx(0)
+    assert two.percent == pytest.approx(100 * (2 / 1.3 - 1))
+    assert [c.verdict(5.0) for c in (one, two)] == ["", "slower"]
+
+
+def test_compare_refuses_what_cannot_be_compared(tmp_path, capsys):
+    good = written(tmp_path / "good.json", result(one=(1.0, 2.0, 3.0)))
+    other_cpu = written(tmp_path / "cpu.json", result({"cpu": "b"}, one=(1.0, 2.0, 3.0)))
+    other_rows = written(tmp_path / "rows.json", result(two=(1.0, 2.0, 3.0)))
+    (tmp_path / "bad.json").write_text("{")
+    without = copy.deepcopy(result(one=(1.0, 2.0, 3.0)))
+    del without["rows"][0]["spread"]["pynn"]
+    lacking = written(tmp_path / "lacking.json", without)
+    for other, message in ((other_cpu, "differ in cpu"), (other_rows, "no row in common"),
+                           (str(tmp_path / "bad.json"), "no result of bench.peers"), (lacking, "no result"),
+                           (str(tmp_path / "none.json"), "no result")):  # fmt: skip
+        with pytest.raises(SystemExit) as stop:
+            compare.main([good, other])
+        assert stop.value.code == 2
+        assert message in capsys.readouterr().err
+
+
+def point(seconds, flops, nbytes, peak=200.0, bandwidth=10.0):
+    return roofline.Point("kernel", seconds, flops, nbytes, peak, bandwidth)
+
+
+def test_roofline():
+    product = point(1.0, 100e9, 1e9)  # at least 0.5 s of arithmetic and 0.1 s of memory
+    assert (product.bound, product.share) == ("FMA", pytest.approx(0.5))
+    copy_ = point(0.4, 0.0, 2e9)
+    assert (copy_.bound, copy_.share) == ("memory", pytest.approx(0.5))
+    assert point(1.0, 100e9, 5e9, peak=None).bound == "memory"  # without a compiler the peak is not known
+    assert product.row()[1:] == ["1,000,000.0", "100.0", "1.0", "FMA", "50"]
+
+
+def test_working_sets_are_powers_of_two():
+    assert [roofline.working_set(n) for n in (1, 4096, 4097, 1 << 20, (1 << 20) + 1)] == [
+        4096, 4096, 8192, 1 << 20, 1 << 21
+    ]  # fmt: skip
+
+
+def side(name, start, after):
+    state = {"taken": 0}
+
+    def step(k):
+        state["taken"] += k
+
+    return Side(name, step, lambda: after if state["taken"] else start, lambda: state.update(taken=0))
+
+
+def test_sides_must_agree():
+    good = [side("a", 2.0, 1.0), side("b", 2.0 + 1e-5, 1.0 + 1e-3)]
+    worst = measure.verify(good, 3, learns=True)
+    assert worst == {"start": pytest.approx(5e-6, rel=0.01), "pass": pytest.approx(1e-3, rel=0.01)}
+    for bad in (side("b", 2.01, 1.0), side("b", 2.0, 1.1), side("b", float("nan"), 1.0), side("b", 2.0, 2.5)):
+        with pytest.raises(measure.Disagreement, match=r"^b does not"):
+            measure.verify([good[0], bad], 3, learns=True)
+    assert measure.difference(np.ones(3), np.ones(2)) == np.inf
+
+
+def test_every_row_has_data_of_its_shapes():
+    targets = [w.target for w in workloads.WORKLOADS]
+    assert len(targets) == 12
+    for workload in workloads.WORKLOADS:
+        small = memory.small(workload)
+        assert small.steps <= 2
+        x, y = small.data()
+        assert x.shape == (small.steps * small.batch, *small.shape)
+        assert y.shape == (len(x), *small.output[:-1])
+        assert y.min() >= 0
+        assert y.max() < small.classes
+        assert x.dtype == (np.int32 if small.words else np.float32)
+        assert all(w.dtype == np.float32 for layer in small.weights() for w in layer)
+
+
+def test_multiplications_of_a_recurrent_workload():
+    tiny = workloads.Workload("w", (5,), (workloads.Embedding(9, 3), workloads.LSTM(4, True), workloads.Dense(7)),
+                              "linear", 2, "sgd", 1.0)  # fmt: skip
+    forward = 2 * 2 * 5 * (4 * 4 * (3 + 4) + 4 * 7)
+    assert tiny.flops() == 3 * forward
+    assert tiny.tokens == 10
+    assert [w.shape for w in tiny.weights()[1]] == [(3, 16), (4, 16), (16,)]
+
+
+@pytest.mark.parametrize("row", [0, 1, 11])
+def test_pynn_starts_and_resets_as_all_sides_do(row):
+    from bench import side_pynn
+
+    workload = memory.small(workloads.WORKLOADS[row])
+    [one] = side_pynn.sides(workload, 1)
+    start = one.result()
+    one.run(3)
+    after = one.result()
+    one.reset()
+    assert one.result() == start
+    one.run(3)
+    assert one.result() == after != start
+
+
+def test_one_row_is_predicted_alike():
+    sides = [
+        *predictions.pynn_sides(predictions.PREDICTIONS[0], 1),
+        *predictions.numpy_sides(predictions.PREDICTIONS[0], 1),
+    ]
+    assert measure.verify(sides, 0, learns=False)["start"] < 1e-5
+
+
+def test_tables():
+    found = result(one=(2.0, 8.0, 6.0))
+    row = found["rows"][0]
+    tokens = row | {"workload": "text", "tokens": 100, "others_busy": 0.5}
+    predicted = row | {"workload": "row", "kind": "prediction", "pynn_predict_us": 3.0}
+    text = report.markdown(found["machine"], [row, tokens, predicted])
+    assert "| one | 2.0 | 1.0 | 8.0 | - | 6.0 | - | - | 3.00 | 2.0 | 3.00 |" in text
+    assert "| text* | 50,000,000 | 12,500,000 | - | 16,666,667 | - |" in text
+    assert "| row | 2.00 | 1.0 | 3.00 | - | - | 8.00 | 3.00 | 2.00 |" in text
+    assert "not to be trusted" in text
+    assert "not to be trusted" not in report.markdown(found["machine"], [row])
+    lines = memory.markdown([{"workload": "one", "bytes": {"pynn": 1500000, "torch eager": 3000000, "jax jit": None}}])
+    assert "| one | 1.5 | 3.0 | - |" in lines

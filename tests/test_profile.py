@@ -1,0 +1,41 @@
+"""The bytes that a profile says are moved."""
+
+import numpy as np
+
+from pynn import nn, optim
+
+
+def rows_by_op(model, x, y, **options):
+    profile = model.profile(x, y, steps=2, **options)
+    return profile, {row.op: row for row in profile.rows}
+
+
+def test_bytes_of_a_perceptron():
+    model = nn.Sequential([nn.Input((10,)), nn.Dense(16), nn.Dense(16)])
+    model.compile(optim.Adam(1e-3), "mse", seed=0)
+    x = np.ones((64, 10), np.float32)
+    profile, rows = rows_by_op(model, x, np.ones((64, 16), np.float32), batch_size=8)
+    sizes = 10 * 16, 16, 16 * 16, 16  # each on a 64-byte border: all are multiples of 16 numbers
+    adam = rows["adam"]
+    assert adam.written == 3 * 4 * sum(sizes)  # parameters and two slots
+    assert adam.read == 4 * 4 * sum(sizes) + 3 * 8  # and gradients, the rate, the cursor, the step
+    first = profile.rows[[row.op for row in profile.rows].index("dense")]
+    assert (first.read, first.written) == (4 * (8 * 10 + 10 * 16 + 16), 4 * 8 * 16)
+    assert rows["batch_rows"].read == rows["batch_rows"].written + 8 * 8 + 0
+    assert profile.read == sum(row.read for row in profile.rows)
+    assert profile.written == sum(row.written for row in profile.rows)
+    head, *_, total = profile.table()
+    assert head[-2:] == ["KB read", "KB written"]
+    assert total[-2:] == [f"{profile.read / 1e3:.1f}", f"{profile.written / 1e3:.1f}"]
+
+
+def test_of_a_table_only_the_rows_that_are_looked_up():
+    model = nn.Sequential([nn.Embedding(1000, 4), nn.Flatten(), nn.Dense(2)])
+    model.compile("sgd", "cross_entropy", seed=0)
+    ids = np.arange(60).reshape(20, 3)
+    _, rows = rows_by_op(model, ids, np.zeros(20, int), batch_size=5)
+    looked_up = 5 * 3 * 4 * 4
+    ids_read = 5 * 3 * 4
+    assert (rows["embedding"].read, rows["embedding"].written) == (looked_up + ids_read, looked_up)
+    backward = rows["embedding.rows"]
+    assert (backward.read, backward.written) == (2 * looked_up + ids_read, 2 * looked_up)
