@@ -1,0 +1,339 @@
+"""What all network estimators share: from data to a trained pynn model, with the conventions of scikit-learn."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from pynn import nn, optim
+from pynn.errors import unknown_name
+from pynn.estimators import lbfgs
+from pynn.estimators.checks import choice, flag, real, whole
+from pynn.estimators.files import from_bytes, to_bytes
+from pynn.estimators.watch import Watch
+from pynn.optim import Optimizer
+from pynn.schedules import Schedule
+
+__all__ = ["BaseNetwork"]
+
+SEEDS = np.iinfo(np.int32).max
+ROWS = 256  # in one pass of a prediction
+RATE_KINDS = ("constant", "invscaling", "adaptive")
+
+
+class BaseNetwork(BaseEstimator, ABC):
+    """An estimator around a pynn model; the parameters are documented where users meet them."""
+
+    model_: Any
+    _coding: Any
+    _logits: bool  # whether the model's outputs still need the coding's activation
+    _sparse = False
+    _any_rank = False
+
+    # What the estimators differ in
+
+    @abstractmethod
+    def _make(self, inputs: tuple[int, ...], dtype: np.dtype, rng: np.random.RandomState) -> nn.Module:
+        """Return a new model for samples of a shape."""
+
+    @abstractmethod
+    def _code(self, y: Any, fresh: bool, classes: Any) -> np.ndarray:
+        """Return targets as class numbers or values, after choosing `_coding` if this is the first fit."""
+
+    def _targets(self, coded: np.ndarray, dtype: Any) -> np.ndarray:
+        return coded.astype(dtype)
+
+    def _penalise(self, share: float) -> None:
+        """Set the penalty on the weights for batches that weigh `share` samples."""
+
+    def _class_weights(self, y: Any) -> np.ndarray | None:
+        return None
+
+    def _options(self, place: str) -> dict[str, Any]:
+        """Return the parameters of the training, checked."""
+        stop = self.n_iter_no_change
+        return {
+            "rate": real(place, "learning_rate_init", self.learning_rate_init, 0, open_low=True),
+            "kind": "constant"
+            if isinstance(self.learning_rate, Schedule)
+            else choice(place, "learning_rate", self.learning_rate, RATE_KINDS),
+            "power": real(place, "power_t", self.power_t, 0),
+            "epochs": whole(place, "max_iter", self.max_iter, 1),
+            "tol": real(place, "tol", self.tol, 0),
+            "patience": stop if stop == np.inf else whole(place, "n_iter_no_change", stop, 1),
+            "shuffle": flag(place, "shuffle", self.shuffle),
+            "early": flag(place, "early_stopping", self.early_stopping),
+            "share": real(place, "validation_fraction", self.validation_fraction, 0, 1),
+            "warm": flag(place, "warm_start", self.warm_start),
+        }
+
+    def _optimizer(self, place: str, rate: float) -> Optimizer:
+        """Return a new optimizer for the parameter `solver`."""
+        rated = self.learning_rate if isinstance(self.learning_rate, Schedule) else rate
+        if isinstance(self.solver, Optimizer):
+            return copy.deepcopy(self.solver)
+        if isinstance(self.solver, str):
+            if self.solver not in optim.NAMES:
+                raise ValueError(f"[{place}] {unknown_name('solver', self.solver, [*optim.NAMES, 'lbfgs'])}")
+            return optim.NAMES[self.solver](learning_rate=rated)  # type: ignore[call-arg]
+        made = self.solver(learning_rate=rated) if callable(self.solver) else None
+        if not isinstance(made, Optimizer):
+            raise ValueError(
+                f"[{place}] expected solver to be a name, a pynn.optim.Optimizer, or a class of them. "
+                f"Received: solver={self.solver!r}."
+            )
+        return made
+
+    # Fitting
+
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, validation_data: Any, partial: bool = False, classes: Any = None
+    ) -> Any:
+        place = type(self).__name__
+        o = self._options(place)
+        if partial and o["early"]:
+            raise ValueError(f"[{place}] partial_fit does not go with early_stopping=True: it makes a single epoch.")
+        fresh = not hasattr(self, "model_") or not (partial or o["warm"])
+        X, y = validate_data(self, X, y, reset=fresh, multi_output=True, **self._input_checks(fresh))
+        coded = self._code(y, fresh, classes)
+        X = self._dense(X)
+        weight = self._weights(sample_weight, y, len(X))
+        going_on = partial and not fresh and self.model_._trainer is not None
+        rng: Any = None if going_on else check_random_state(self.random_state)
+        dtype = self._dtype(X) if fresh else self.model_.dtype
+        if fresh:
+            self._begin(X, dtype, rng)
+        if not self.model_.takes_integers:
+            X = X.astype(dtype, copy=False)
+        held = None
+        if validation_data is not None:
+            held = self._held(validation_data)
+        elif o["early"] and self.solver != "lbfgs":
+            keep, out = self._split(place, coded, o["share"], rng)
+            held = X[out], coded[out], None if weight is None else weight[out]
+            X, coded, weight = X[keep], coded[keep], None if weight is None else weight[keep]
+        targets, n = self._targets(coded, dtype), len(X)
+        mean = 1.0
+        if weight is not None:  # a loss is the sum of w l over the sum of w
+            mean = float(weight.mean())
+            if not mean > 0:
+                raise ValueError(f"[{place}] sample weights: the weights of the training samples are all zero.")
+            weight = (weight / mean).astype(dtype)
+        if self._coding.outputs > 1 and targets.ndim > 1 and self._coding.activation != "softmax":
+            # pynn's losses are means over the outputs; scikit-learn's gradient is that of their sum
+            weight = np.full(n, self._coding.outputs, dtype) if weight is None else weight * self._coding.outputs
+        seed = 0 if rng is None else int(rng.randint(SEEDS))
+        if self.solver == "lbfgs":
+            self._penalise(n * mean)
+            self._fit_lbfgs(place, o, X, targets, weight, seed)
+        else:
+            size = self._batch_size(place, n)
+            self._penalise(size * (1.0 if partial else mean))  # constant over partial fits, which so share a program
+            self._fit_epochs(place, o, X, targets, weight, seed, size, held, validation_data is not None, partial)
+        return self
+
+    def _input_checks(self, fresh: bool) -> dict[str, Any]:
+        dtype = "numeric" if self._any_rank else [np.float64, np.float32]
+        return {"accept_sparse": "csr" if self._sparse else False, "dtype": dtype, "allow_nd": self._any_rank}
+
+    @staticmethod
+    def _dense(X: Any) -> np.ndarray:
+        return np.ascontiguousarray(X.toarray() if hasattr(X, "toarray") else X)
+
+    def _dtype(self, X: np.ndarray) -> np.dtype:
+        if self.dtype is None:
+            return X.dtype if X.dtype in (np.float32, np.float64) else np.dtype(np.float64)
+        if self.dtype not in ("float32", "float64", np.float32, np.float64):
+            raise ValueError(
+                f"[{type(self).__name__}] expected dtype to be 'float32', 'float64', or None for that of X. "
+                f"Received: dtype={self.dtype!r}."
+            )
+        return np.dtype(self.dtype)
+
+    def _weights(self, given: Any, y: np.ndarray, n: int) -> np.ndarray | None:
+        """Return the product of sample weights and class weights, or None."""
+        by_class = self._class_weights(y)
+        if given is None:
+            return by_class
+        w = np.asarray(given, np.float64)
+        if w.shape != (n,) or not np.isfinite(w).all() or (w < 0).any():
+            raise ValueError(
+                f"[{type(self).__name__}] expected sample_weight to be {n} finite numbers of at least 0. "
+                f"Received: sample_weight of shape {w.shape}."
+            )
+        if not w.any():
+            raise ValueError(f"[{type(self).__name__}] sample weights are all zero.")
+        return w if by_class is None else w * by_class
+
+    def _begin(self, X: np.ndarray, dtype: np.dtype, rng: np.random.RandomState) -> None:
+        self.n_outputs_, self.out_activation_ = self._coding.outputs, self._coding.activation or "identity"
+        self.model_ = self._make(X.shape[1:], dtype, rng)
+        self.t_, self._epochs, self._wait = 0, 0, 0
+        self.loss_curve_: list[float] = []
+        self.best_loss_: float | None = np.inf
+        self.validation_scores_: list[float] | None = None
+        self.best_validation_score_: float | None = None
+
+    def _held(self, data: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        place = type(self).__name__
+        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+            raise ValueError(f"[{place}] expected validation_data to be (X, y) or (X, y, sample_weight).")
+        X, y = validate_data(self, data[0], data[1], reset=False, multi_output=True, **self._input_checks(False))
+        X = self._dense(X)
+        weight = None if len(data) == 2 else np.asarray(data[2], np.float64)
+        return X, self._code(y, False, None), weight
+
+    def _split(self, place: str, coded: np.ndarray, share: float, rng: Any) -> tuple[np.ndarray, np.ndarray]:
+        one_label = coded.ndim == 1 and coded.dtype.kind == "i"
+        rows = np.arange(len(coded))
+        held = math.ceil(share * len(rows))
+        if held < 2:
+            raise ValueError(
+                f"[{place}] expected at least 2 samples for validation. Received: {held}. "
+                "help: raise validation_fraction, or pass validation_data."
+            )
+        return train_test_split(rows, test_size=share, random_state=rng, stratify=coded if one_label else None)
+
+    def _batch_size(self, place: str, n: int) -> int:
+        if isinstance(self.batch_size, str) and self.batch_size == "auto":
+            return min(200, n)
+        size = whole(place, "batch_size", self.batch_size, 1)
+        if size > n:
+            warnings.warn(f"[{place}] batch_size={size} is more than {n} samples; all are taken.", stacklevel=5)
+        return min(size, n)
+
+    def _fit_lbfgs(self, place: str, o: dict[str, Any], X: Any, y: Any, w: Any, seed: int) -> None:
+        options = {"maxiter": o["epochs"], "gtol": o["tol"]}
+        if hasattr(self, "max_fun"):
+            options["maxfun"] = whole(place, "max_fun", self.max_fun, 1)
+        self.loss_, self.n_iter_, complaint = lbfgs.minimize(self.model_, self._coding.loss, X, y, w, seed, **options)
+        self._logits = self.model_._trainer.logits_layer is None
+        if not all(np.isfinite(a).all() for a in self.model_.get_weights()):
+            raise ValueError(f"[{place}] lbfgs gave weights that are not finite. help: scale the inputs.")
+        if complaint:
+            warnings.warn(f"[{place}] lbfgs did not converge: {complaint}", ConvergenceWarning, stacklevel=4)
+
+    def _fit_epochs(
+        self,
+        place: str,
+        o: dict[str, Any],
+        X: Any,
+        y: Any,
+        w: Any,
+        seed: int,
+        size: int,
+        held: Any,
+        given: bool,
+        partial: bool,
+    ) -> None:
+        model = self.model_
+        if not partial or model._trainer is None:  # a partial fit keeps the optimizer and the seed
+            model.compile(self._optimizer(place, o["rate"]), self._coding.loss, seed=seed)
+        score = None
+        if held is not None:
+            x_held, coded, w_held = held
+            self.validation_scores_ = self.validation_scores_ or []
+            if self.best_validation_score_ is None:
+                self.best_validation_score_ = -np.inf
+
+            def score() -> float:
+                return self._coding.score(self._outputs(x_held), coded, w_held)
+
+        by_score = o["early"] and held is not None
+        if by_score:
+            self.best_loss_ = None
+        adaptive = o["kind"] if self.solver == "sgd" else "constant"  # as in scikit-learn
+        watch = Watch(self, o["tol"], o["patience"], o["rate"], adaptive, o["power"], len(X), score, by_score)
+        watch.wait = self._wait if partial or o["warm"] else 0
+        epochs = self._epochs + (1 if partial else o["epochs"])
+        self.n_iter_ = 0
+        model._trainer.output_shape([X[:1]])  # finds the last activation, which a score in the first epoch needs
+        self._logits = model._trainer.logits_layer is None
+        callbacks = [copy.copy(c) for c in self._callbacks(place)]  # they keep the model, which is none of a parameter
+        validation = (x_held, self._targets(coded, model.dtype), w_held) if given else None
+        history = model.fit(
+            X, y, sample_weight=w, batch_size=size, initial_epoch=self._epochs, epochs=epochs, verbose=self._loud(),
+            shuffle=o["shuffle"], callbacks=[watch, *callbacks], validation_data=validation,
+        )  # fmt: skip
+        self.history_ = history.history
+        self._epochs, self._wait = self._epochs + self.n_iter_, watch.wait
+        if history.interrupted:
+            warnings.warn(f"[{place}] training was interrupted after {self.n_iter_} epochs.", stacklevel=4)
+        elif not partial and not model.stop_training and not watch.converged:
+            warnings.warn(
+                f"[{place}] the loss still improves after max_iter={o['epochs']} epochs.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _callbacks(self, place: str) -> list[Any]:
+        given = self.callbacks
+        if given is None:
+            return []
+        return list(given) if isinstance(given, (list, tuple)) else [given]
+
+    def _loud(self) -> int:
+        return 2 if self.verbose else 0
+
+    # Predicting
+
+    def _outputs(self, X: np.ndarray) -> np.ndarray:
+        """Return what the network says, after its last activation.
+
+        The last rows are filled up to a power of two, so that at most nine programs serve any number of rows.
+        """
+        model, n = self.model_, len(X)
+        whole_passes = n - n % ROWS
+        parts = [model.predict(X[:whole_passes], ROWS)] if whole_passes else []
+        if rest := n - whole_passes:
+            padded = np.zeros((1 << (rest - 1).bit_length(), *X.shape[1:]), X.dtype)
+            padded[:rest] = X[whole_passes:]
+            parts.append(model.predict(padded, ROWS)[:rest])
+        out = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return self._coding.activated(out) if self._logits and hasattr(self._coding, "activated") else out
+
+    def _checked_outputs(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        X = self._dense(validate_data(self, X, reset=False, **self._input_checks(False)))
+        if X.dtype != self.model_.dtype and not self.model_.takes_integers:
+            X = X.astype(self.model_.dtype)
+        return self._outputs(X)
+
+    # What scikit-learn and pickle ask
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = self._sparse
+        tags.input_tags.three_d_array = self._any_rank
+        tags.target_tags.multi_output = tags.target_tags.multi_output or tags.estimator_type == "regressor"
+        if tags.classifier_tags is not None:
+            tags.classifier_tags.multi_label = True
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "model_" in state:
+            state["_model_file"] = to_bytes(state.pop("model_"))
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        data = state.pop("_model_file", None)
+        super().__setstate__(state)
+        if data is not None:
+            self.model_ = from_bytes(data)
+
+    def _need_model(self, name: str) -> Any:
+        if not hasattr(self, "model_"):
+            raise NotFittedError(f"[{type(self).__name__}] {name} needs a fitted estimator. help: call fit first.")
+        return self.model_

@@ -1,0 +1,371 @@
+"""Multilayer perceptrons with the parameters of those in scikit-learn."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from pynn import nn, optim
+from pynn.estimators.base import BaseNetwork
+from pynn.estimators.checks import flag, real, whole
+from pynn.estimators.tasks import Classification, Regression
+from pynn.optim import Optimizer
+from pynn.regularizers import L2
+from pynn.schedules import Schedule
+
+__all__ = ["MLPClassifier", "MLPRegressor"]
+
+ACTIVATIONS = {"identity": None, "logistic": "sigmoid"}  # scikit-learn's names
+
+
+class _MLP(BaseNetwork):
+    _sparse = True
+
+    def _make(self, inputs: tuple[int, ...], dtype: np.dtype, rng: np.random.RandomState) -> nn.Module:
+        place = type(self).__name__
+        sizes = self._sizes(place)
+        given = self.dropout
+        rates = list(given) if isinstance(given, (list, tuple, np.ndarray)) else [given] * len(sizes)
+        if len(rates) != len(sizes):
+            raise ValueError(
+                f"[{place}] expected dropout to be one rate, or one for each of {len(sizes)} hidden layers. "
+                f"Received: dropout={given!r}."
+            )
+        if any(rates) and isinstance(self.solver, str) and self.solver == "lbfgs":
+            raise ValueError(f"[{place}] dropout needs a solver that takes many steps. Received: solver='lbfgs'.")
+        activation = self.activation
+        if isinstance(activation, str):
+            activation = ACTIVATIONS.get(activation, activation)
+        layers: list[Any] = [nn.Input(inputs)]
+        for units, rate in zip(sizes, rates, strict=True):
+            layers.append(nn.Dense(units, activation=activation))
+            if real(place, "dropout", rate, 0, 1):
+                layers.append(nn.Dropout(float(rate)))
+        layers.append(nn.Dense(self._coding.outputs, activation=self._coding.activation))
+        model = nn.Sequential(layers).astype(dtype)
+        model.build((1, *inputs))
+        # the distribution, and for a given random_state the very numbers, of scikit-learn
+        factor = 2.0 if activation == "sigmoid" else 6.0
+        weights = []
+        for layer in _dense(model):
+            n_in, n_out = layer.w.shape
+            limit = math.sqrt(factor / (n_in + n_out))
+            weights += [rng.uniform(-limit, limit, (n_in, n_out)), rng.uniform(-limit, limit, n_out)]
+        model.set_weights(weights)
+        self.n_layers_ = len(sizes) + 2
+        return model
+
+    def _sizes(self, place: str) -> list[int]:
+        given = self.hidden_layer_sizes
+        if isinstance(given, str) or not (np.ndim(given) <= 1):
+            raise ValueError(f"[{place}] expected hidden_layer_sizes to be integers. Received: {given!r}.")
+        return [whole(place, "hidden_layer_sizes", n, 1) for n in np.atleast_1d(np.asarray(given, object))]
+
+    def _penalise(self, share: float) -> None:
+        alpha = real(type(self).__name__, "alpha", self.alpha, 0)
+        for layer in _dense(self.model_):
+            penalty = L2(0.5 * alpha / share) if alpha else None
+            held = layer._regularizers.get("w")
+            if (penalty and penalty.l2) != (held and held.l2):  # a change costs the recorded steps
+                layer._regularizers = {"w": penalty} if penalty else {}
+                layer._touch()
+
+    def _optimizer(self, place: str, rate: float) -> Optimizer:
+        rated = self.learning_rate if isinstance(self.learning_rate, Schedule) else rate
+        if isinstance(self.solver, str) and self.solver == "sgd":
+            nesterov = flag(place, "nesterovs_momentum", self.nesterovs_momentum) and self.momentum > 0
+            return optim.SGD(rated, momentum=self.momentum, nesterov=nesterov)
+        if isinstance(self.solver, str) and self.solver == "adam":
+            return optim.Adam(rated, beta_1=self.beta_1, beta_2=self.beta_2, eps=self.epsilon)
+        return super()._optimizer(place, rate)
+
+    @property
+    def coefs_(self) -> list[np.ndarray]:
+        """Copies of the weights of all layers, [inputs, outputs] each."""
+        return [layer.w.numpy() for layer in _dense(self._need_model("coefs_"))]
+
+    @property
+    def intercepts_(self) -> list[np.ndarray]:
+        """Copies of the biases of all layers."""
+        return [layer.b.numpy() for layer in _dense(self._need_model("intercepts_"))]
+
+
+def _dense(model: Any) -> list[Any]:
+    return [layer for layer in model.layers if isinstance(layer, nn.Dense)]
+
+
+class MLPClassifier(Classification, _MLP):
+    """A multilayer perceptron for classes: p = softmax(W_L act(... act(W_1 x + b_1) ...) + b_L).
+
+    The parameters of ``sklearn.neural_network.MLPClassifier`` mean here what they mean there, and for the same
+    `random_state` training starts from the same weights; the order of the samples differs. Beyond them there are
+    `dropout`, `loss`, `class_weight`, `dtype`, `callbacks`, the activations, optimizers and schedules of pynn, and
+    `validation_data` in `fit`.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default (100,)
+        Units of the hidden layers; () is softmax regression.
+    activation : str or callable, default "relu"
+        "identity", "logistic", "tanh", "relu", or any other of pynn's.
+    solver : str, pynn.optim.Optimizer or callable, default "adam"
+        "lbfgs", "sgd", "adam" or another name in ``pynn.optim.NAMES``, with `learning_rate_init`; an optimizer, which
+        is copied; or a class of them (a function), which is called with ``learning_rate``.
+    alpha : float, default 1e-4
+        Of the penalty alpha / 2 * sum(W**2), divided by the number of samples in a batch.
+    batch_size : int or "auto", default "auto"
+        "auto" is min(200, N).
+    learning_rate : {"constant", "invscaling", "adaptive"} or pynn.schedules.Schedule, default "constant"
+        The words count for "sgd" alone: "invscaling" is learning_rate_init / (samples seen + 1)**power_t, "adaptive"
+        divides by 5 whenever training would have ended. A schedule is asked at every step.
+    learning_rate_init : float, default 0.001
+    power_t : float, default 0.5
+    max_iter : int, default 200
+        The most epochs (iterations of "lbfgs").
+    shuffle : bool, default True
+        Whether each epoch has an order of its own.
+    random_state : int, RandomState or None, default None
+        For the weights, the split of early stopping, the order and dropout.
+    tol : float, default 1e-4
+        Training ends after more than `n_iter_no_change` epochs that improve the loss (the score, with
+        `early_stopping`) by less.
+    verbose : bool, default False
+        Whether to print a line for each epoch.
+    warm_start : bool, default False
+        Whether `fit` goes on from the weights of the last one.
+    momentum : float, default 0.9
+        Of "sgd", in [0, 1).
+    nesterovs_momentum : bool, default True
+    early_stopping : bool, default False
+        Whether to stop by the score on data that are held out, and to keep the weights of the best epoch.
+    validation_fraction : float, default 0.1
+        The share that is held out.
+    beta_1, beta_2, epsilon : float, default 0.9, 0.999, 1e-8
+        Of "adam".
+    n_iter_no_change : int or inf, default 10
+    max_fun : int, default 15000
+        The most evaluations of "lbfgs".
+    dropout : float or sequence of float, default 0.0
+        The share of each hidden layer's outputs that is dropped in training; one for all layers or one for each.
+    loss : str or pynn.losses.Loss, default "log_loss"
+        "log_loss" is the cross-entropy of softmax, for two classes and for several labels of sigmoid. Others, for
+        instance "hinge", give no probabilities.
+    class_weight : dict, "balanced" or None, default None
+        Class -> weight; "balanced" is N / (classes * count).
+    dtype : {"float32", "float64"} or None, default None
+        What is computed in; None is that of X. float32 is faster.
+    callbacks : sequence of pynn.train.Callback, default None
+        Copied for every fit.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+    model_ : pynn.nn.Sequential
+        The network itself.
+    coefs_, intercepts_ : list of ndarray
+    loss_, best_loss_ : float
+    loss_curve_ : list of float
+        The mean loss of every epoch, penalty included.
+    validation_scores_ : list of float or None
+        The accuracy on the held-out data after every epoch.
+    best_validation_score_ : float or None
+    history_ : dict of str to list of float
+        What pynn's fit logged, for instance "loss", "val_loss", "val_score".
+    n_iter_, t_ : int
+        Epochs of the last fit, and samples seen in all.
+    n_layers_, n_outputs_, out_activation_
+    n_features_in_, feature_names_in_
+        As in all estimators of scikit-learn.
+
+    Raises
+    ------
+    ValueError
+        If a parameter or the data are not what they should be.
+    pynn.errors.NonFiniteError
+        If the loss becomes NaN or infinite.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the loss still improves after `max_iter` epochs.
+
+    Notes
+    -----
+    Sparse matrices are made dense as a whole. pynn's own results do not depend on the number of threads.
+
+    References
+    ----------
+    Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", 1986. Glorot and Bengio,
+    "Understanding the difficulty of training deep feedforward neural networks", 2010.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = MLPClassifier((16,), learning_rate_init=0.02, dtype="float32", random_state=0)
+    >>> bool(make_pipeline(StandardScaler(), net).fit(X, y).score(X, y) > 0.95)
+    True
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: Any = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dropout: Any = 0.0,
+        loss: Any = "log_loss",
+        class_weight: Any = None,
+        dtype: Any = None,
+        callbacks: Any = None,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.dropout = dropout
+        self.loss = loss
+        self.class_weight = class_weight
+        self.dtype = dtype
+        self.callbacks = callbacks
+
+
+class MLPRegressor(Regression, _MLP):
+    """A multilayer perceptron for real targets: y = W_L act(... act(W_1 x + b_1) ...) + b_L.
+
+    The parameters of ``sklearn.neural_network.MLPRegressor`` mean here what they mean there, and for the same
+    `random_state` training starts from the same weights; the order of the samples differs. Those that are not
+    described here, and the attributes, are those of :class:`MLPClassifier`.
+
+    Parameters
+    ----------
+    loss : str or pynn.losses.Loss, default "squared_error"
+        "squared_error" (half of it), "poisson" (the outputs are exponentials, the targets >= 0), "absolute_error",
+        "huber", or another of ``pynn.losses``. The gradient is that of the sum over several targets.
+    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter,
+    shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction,
+    beta_1, beta_2, epsilon, n_iter_no_change, max_fun, dropout, dtype, callbacks
+        See :class:`MLPClassifier`; early stopping watches R**2.
+
+    Raises
+    ------
+    ValueError
+        If a parameter or the data are not what they should be.
+    pynn.errors.NonFiniteError
+        If the loss becomes NaN or infinite.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the loss still improves after `max_iter` epochs.
+
+    Examples
+    --------
+    >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
+    >>> net = MLPRegressor(hidden_layer_sizes=(20,), activation="tanh", solver="lbfgs", random_state=0)
+    >>> net = net.fit(X, np.sin(3 * X[:, 0]))
+    >>> bool(net.score(X, np.sin(3 * X[:, 0])) > 0.999)
+    True
+    """
+
+    def __init__(
+        self,
+        loss: Any = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: Any = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dropout: Any = 0.0,
+        dtype: Any = None,
+        callbacks: Any = None,
+    ):
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.dropout = dropout
+        self.dtype = dtype
+        self.callbacks = callbacks
