@@ -78,6 +78,8 @@ class Options:
         File for the result. Default: it is not written.
     quiet : bool, default False
         Print the result alone.
+    checkpoint : Path, optional
+        Folder into which training is saved now and then, and from which it goes on. Default: neither.
     """
 
     data: Path | None = None
@@ -88,6 +90,7 @@ class Options:
     out: Path | None = None
     json: Path | None = None
     quiet: bool = False
+    checkpoint: Path | None = None
 
 
 @dataclass(frozen=True)
