@@ -15,6 +15,8 @@ _HOMES = {
     "registered": "registry",
     "dumps": "model_file",
     "load": "model_file",
+    "load_keras_weights": "keras_weights",
+    "load_torch_weights": "torch_weights",
     "loads": "model_file",
     "read_info": "model_file",
     "read_metadata": "model_file",
@@ -24,6 +26,8 @@ _HOMES = {
 __all__ = [
     "dumps",
     "load",
+    "load_keras_weights",
+    "load_torch_weights",
     "loads",
     "read_info",
     "read_metadata",

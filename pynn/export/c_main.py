@@ -1,0 +1,117 @@
+"""The main() of exported C files: samples as CSV from the standard input, outputs as CSV to the standard output."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pynn.export.steps import Plan
+
+__all__ = ["main_source"]
+
+_READER = """
+/* Reads one field into text; returns what follows it: ',' for another field, '\\n' or EOF, or 0 if it is too long. */
+static int read_field(char *text, size_t room)
+{
+    size_t n = 0;
+    for (;;) {
+        const int c = getchar();
+        if (c == ',' || c == ';' || c == '\\t' || c == '\\n' || c == EOF) {
+            text[n] = 0;
+            return c == ';' || c == '\\t' ? ',' : c;
+        }
+        if (c == ' ' || c == '\\r' || c == '"')
+            continue;
+        if (n + 1 == room)
+            return 0;
+        text[n++] = (char)c;
+    }
+}
+"""
+
+
+def main_source(sizes: Any, plan: Plan, ctype: str) -> str:
+    """Return main() and what it needs.
+
+    Parameters
+    ----------
+    sizes : the names of sizes and arguments, see :mod:`pynn.export.c`
+    plan : Plan
+    ctype : "float" or "double"
+    """
+    total = " + ".join(sizes.inputs)
+    buffers: list[str] = []
+    stores: list[str] = []
+    before: list[str] = []
+    for name, size, x in zip(sizes.arguments, sizes.inputs, plan.inputs, strict=True):
+        kind = "int32_t" if x.integer else ctype
+        buffers.append(f"static {kind} {name}[{size}];")
+        start = " + ".join(before)
+        index = f"k - ({start})" if before else "k"
+        before.append(size)
+        condition = f"if (k < {' + '.join(before)})"
+        value = f"({kind})value"
+        if x.integer:
+            store = [f"    if (value != (double)({kind})value)", "        bad = 1;", f"    {name}[{index}] = {value};"]
+            store = [
+                "    if (!(value >= -2147483648.0 && value <= 2147483647.0))",
+                "        bad = 1, value = 0;",
+                *store,
+            ]
+        else:
+            store = [f"    {name}[{index}] = {value};"]
+        stores += [f"{'else ' if stores else ''}{condition} {{", *store, "}"]
+    inside = "\n".join(f"                {line}" for line in stores)
+    digits = 9 if ctype == "float" else 17
+    arguments = ", ".join(sizes.arguments)
+    return (
+        _READER.strip("\n")
+        + f"""
+
+/* Reads samples from the standard input, one a line of {total} numbers; the first line may hold names. */
+int main(void)
+{{
+    {(chr(10) + "    ").join(buffers)}
+    static {ctype} y[{sizes.output}], work[{sizes.work}];
+    char text[256];
+    for (long line = 1;; ++line) {{
+        int k = 0, bad = 0, follows, empty = 1;
+        do {{
+            follows = read_field(text, sizeof text);
+            if (follows == 0) {{
+                fprintf(stderr, "line %ld: a field is too long\\n", line);
+                return 1;
+            }}
+            char *end;
+            double value = strtod(text, &end);
+            empty = empty && text[0] == 0;
+            if (end == text || *end != 0)
+                bad = 1;
+            else if (k < {total}) {{
+{inside}
+            }}
+            ++k;
+        }} while (follows == ',');
+        if (k == 1 && empty) {{
+            if (follows == EOF)
+                return 0;
+            continue;
+        }}
+        if (bad && line == 1)
+            continue;
+        if (bad || k != {total}) {{
+            fprintf(stderr, "line %ld: expected %d numbers\\n", line, {total});
+            return 1;
+        }}
+        const int status = {sizes.name}_predict({arguments}, y, work);
+        if (status != 0) {{
+            fprintf(stderr, "line %ld: the network refused the input (%d)\\n", line, status);
+            return 1;
+        }}
+        for (int i = 0; i < {sizes.output}; ++i)
+            printf("%s%.{digits}g", i ? "," : "", (double)y[i]);
+        printf("\\n");
+        if (follows == EOF)
+            return 0;
+    }}
+}}"""
+    )

@@ -1,0 +1,217 @@
+"""The C functions that walk over images and rearrange them; see c_kernels."""
+
+from __future__ import annotations
+
+from pynn.export.c_kernels import kernel
+
+__all__ = ["WINDOW"]
+
+WINDOW = """
+/* How a window walks over an image [height, width, channels]. */
+typedef struct {
+    int height, width, channels;
+    int rows, columns;       /* of the window */
+    int stride_y, stride_x;
+    int dilation_y, dilation_x;
+    int top, left;           /* padding */
+    int out_height, out_width, filters, groups;
+} window;
+"""
+
+kernel(
+    "copy_blocks",
+    """
+/* Copies count blocks of x into y, where they stand apart: a part of a concatenation */
+static void copy_blocks(const real *x, real *y, int count, int size, int apart)
+{
+    for (int i = 0; i < count; ++i)
+        memcpy(y + (size_t)i * apart, x + (size_t)i * size, size * sizeof *y);
+}
+""",
+)
+kernel(
+    "repeat",
+    """
+/* Each of count blocks of x, times times */
+static void repeat(const real *x, real *y, int count, int size, int times)
+{
+    for (int i = 0; i < count; ++i, x += size)
+        for (int k = 0; k < times; ++k, y += size)
+            memcpy(y, x, size * sizeof *y);
+}
+""",
+)
+kernel(
+    "stretch",
+    """
+/* x[outer, n, inner] -> y[outer, n * factor, inner], linear between the centres of pixels */
+static void stretch(const real *x, real *y, int outer, int n, int inner, int factor)
+{
+    for (int o = 0; o < outer; ++o, x += (size_t)n * inner)
+        for (int i = 0; i < n * factor; ++i, y += inner) {
+            real at = ((real)i + (real)0.5) / (real)factor - (real)0.5;
+            at = at < 0 ? 0 : at > (real)(n - 1) ? (real)(n - 1) : at;
+            const int low = (int)at, high = low + 1 < n ? low + 1 : low;
+            const real share = at - (real)low;
+            for (int k = 0; k < inner; ++k)
+                y[k] = x[(size_t)low * inner + k] * (1 - share) + x[(size_t)high * inner + k] * share;
+        }
+}
+""",
+)
+kernel(
+    "pad2d",
+    """
+/* The image x with rows and columns of zeros round it */
+static void pad2d(const real *x, real *y, const window *g)
+{
+    for (int i = 0; i < g->out_height; ++i)
+        for (int j = 0; j < g->out_width; ++j, y += g->channels) {
+            const int r = i - g->top, s = j - g->left;
+            const int inside = r >= 0 && r < g->height && s >= 0 && s < g->width;
+            for (int c = 0; c < g->channels; ++c)
+                y[c] = inside ? x[((size_t)r * g->width + s) * g->channels + c] : 0;
+        }
+}
+""",
+)
+kernel(
+    "conv2d",
+    """
+/* y[i, j, f] = b[f] + sum over r, s, c of x[i sy + r dy - top, j sx + s dx - left, c] w[r, s, c, f] */
+static void conv2d(const real *x, const real *w, const real *b, real *y, const window *g)
+{
+    const int inner = g->channels / g->groups, part = g->filters / g->groups;
+    for (int i = 0; i < g->out_height; ++i)
+        for (int j = 0; j < g->out_width; ++j, y += g->filters) {
+            for (int f = 0; f < g->filters; ++f)
+                y[f] = b ? b[f] : 0;
+            for (int r = 0; r < g->rows; ++r)
+                for (int s = 0; s < g->columns; ++s) {
+                    const int row = i * g->stride_y + r * g->dilation_y - g->top;
+                    const int column = j * g->stride_x + s * g->dilation_x - g->left;
+                    if (row < 0 || row >= g->height || column < 0 || column >= g->width)
+                        continue;
+                    const real *pixel = x + ((size_t)row * g->width + column) * g->channels;
+                    const real *tap = w + ((size_t)r * g->columns + s) * inner * g->filters;
+                    for (int k = 0; k < g->groups; ++k)
+                        for (int c = 0; c < inner; ++c)
+                            for (int f = k * part; f < (k + 1) * part; ++f)
+                                y[f] += pixel[k * inner + c] * tap[(size_t)c * g->filters + f];
+                }
+        }
+}
+""",
+)
+kernel(
+    "conv2d_transpose",
+    """
+/* y[i sy + r dy - top, j sx + s dx - left, f] += x[i, j, c] w[r, s, f, c], from y = b */
+static void conv2d_transpose(const real *x, const real *w, const real *b, real *y, const window *g)
+{
+    for (int i = 0; i < g->out_height * g->out_width; ++i)
+        for (int f = 0; f < g->filters; ++f)
+            y[(size_t)i * g->filters + f] = b ? b[f] : 0;
+    for (int i = 0; i < g->height; ++i)
+        for (int j = 0; j < g->width; ++j, x += g->channels)
+            for (int r = 0; r < g->rows; ++r)
+                for (int s = 0; s < g->columns; ++s) {
+                    const int row = i * g->stride_y + r * g->dilation_y - g->top;
+                    const int column = j * g->stride_x + s * g->dilation_x - g->left;
+                    if (row < 0 || row >= g->out_height || column < 0 || column >= g->out_width)
+                        continue;
+                    real *pixel = y + ((size_t)row * g->out_width + column) * g->filters;
+                    const real *tap = w + ((size_t)r * g->columns + s) * g->filters * g->channels;
+                    for (int f = 0; f < g->filters; ++f)
+                        for (int c = 0; c < g->channels; ++c)
+                            pixel[f] += x[c] * tap[(size_t)f * g->channels + c];
+                }
+}
+""",
+)
+kernel(
+    "local2d",
+    """
+/* A convolution with a kernel for every place: w[i, j, r, s, c, f], b[i, j, f] */
+static void local2d(const real *x, const real *w, const real *b, real *y, const window *g)
+{
+    for (int i = 0; i < g->out_height; ++i)
+        for (int j = 0; j < g->out_width; ++j, y += g->filters) {
+            for (int f = 0; f < g->filters; ++f)
+                y[f] = b ? *b++ : 0;
+            for (int r = 0; r < g->rows; ++r)
+                for (int s = 0; s < g->columns; ++s, w += (size_t)g->channels * g->filters) {
+                    const int row = i * g->stride_y + r - g->top, column = j * g->stride_x + s - g->left;
+                    if (row < 0 || row >= g->height || column < 0 || column >= g->width)
+                        continue;
+                    const real *pixel = x + ((size_t)row * g->width + column) * g->channels;
+                    for (int c = 0; c < g->channels; ++c)
+                        for (int f = 0; f < g->filters; ++f)
+                            y[f] += pixel[c] * w[(size_t)c * g->filters + f];
+                }
+        }
+}
+""",
+)
+kernel(
+    "max_pool2d",
+    """
+/* The largest value of each window, per channel */
+static void max_pool2d(const real *x, real *y, const window *g)
+{
+    for (int i = 0; i < g->out_height; ++i)
+        for (int j = 0; j < g->out_width; ++j, y += g->channels) {
+            for (int c = 0; c < g->channels; ++c)
+                y[c] = -INFINITY;
+            for (int r = 0; r < g->rows; ++r)
+                for (int s = 0; s < g->columns; ++s) {
+                    const int row = i * g->stride_y + r - g->top, column = j * g->stride_x + s - g->left;
+                    if (row < 0 || row >= g->height || column < 0 || column >= g->width)
+                        continue;
+                    const real *pixel = x + ((size_t)row * g->width + column) * g->channels;
+                    for (int c = 0; c < g->channels; ++c)
+                        if (pixel[c] > y[c])
+                            y[c] = pixel[c];
+                }
+        }
+}
+""",
+)
+kernel(
+    "avg_pool2d",
+    """
+/* The mean of each window, per channel, of what lies in the image */
+static void avg_pool2d(const real *x, real *y, const window *g)
+{
+    for (int i = 0; i < g->out_height; ++i)
+        for (int j = 0; j < g->out_width; ++j, y += g->channels) {
+            int count = 0;
+            for (int c = 0; c < g->channels; ++c)
+                y[c] = 0;
+            for (int r = 0; r < g->rows; ++r)
+                for (int s = 0; s < g->columns; ++s) {
+                    const int row = i * g->stride_y + r - g->top, column = j * g->stride_x + s - g->left;
+                    if (row < 0 || row >= g->height || column < 0 || column >= g->width)
+                        continue;
+                    const real *pixel = x + ((size_t)row * g->width + column) * g->channels;
+                    ++count;
+                    for (int c = 0; c < g->channels; ++c)
+                        y[c] += pixel[c];
+                }
+            for (int c = 0; c < g->channels; ++c)
+                y[c] /= (real)count;
+        }
+}
+""",
+)
+kernel(
+    "crop",
+    """
+/* Copies blocks of x that stand apart: the rows of a window on an image */
+static void crop(const real *x, real *y, int count, int size, int apart)
+{
+    for (int i = 0; i < count; ++i)
+        memcpy(y + (size_t)i * size, x + (size_t)i * apart, size * sizeof *y);
+}
+""",
+)
