@@ -1,0 +1,53 @@
+# %% composed
+import math
+import pynn
+
+x = pynn.tensor(0.7, dtype="float64", requires_grad=True)
+h = x**2
+g = h.sin()
+f = g.exp()
+f.backward()
+print("f(x)  =", f.item())
+print("f'(x) =", x.grad.item())
+print("by hand", math.exp(math.sin(0.49)) * math.cos(0.49) * 2 * 0.7)
+
+# %% composed_graph
+pynn.viz.draw_graph(f, "composed.svg", names={"x": x, "h": h, "g": g, "f": f}, local=True)
+
+# %% several
+a = pynn.tensor(0.5, dtype="float64", requires_grad=True)
+y = a * 3.0 + a.exp() * a  # a is used three times: its derivatives add up
+y.backward()
+print(a.grad.item(), "=", 3 + math.exp(0.5) * 0.5 + math.exp(0.5))
+
+# %% two_layers
+x1, x2, target = 0.6, -1.1, 1.0
+weights = {"w1(1)": 0.4, "w2(1)": -0.7, "b(1)": 0.05, "w(2)": 1.3, "b(2)": -0.2}
+t = {name: pynn.tensor(value, dtype="float64", requires_grad=True) for name, value in weights.items()}
+
+a1 = (t["w1(1)"] * x1 + t["w2(1)"] * x2 + t["b(1)"]).tanh()
+a2 = (t["w(2)"] * a1 + t["b(2)"]).sigmoid()
+loss = -(target * a2.log() + (1 - target) * (1 - a2).log())
+loss.backward()
+
+back = (a2.item() - target) * weights["w(2)"] * (1 - a1.item() ** 2)
+by_hand = {
+    "w1(1)": back * x1,
+    "w2(1)": back * x2,
+    "b(1)": back,
+    "w(2)": (a2.item() - target) * a1.item(),
+    "b(2)": a2.item() - target,
+}
+for name, tensor in t.items():
+    print(f"dL/d{name:6}= {tensor.grad.item():+.10f}   by hand {by_hand[name]:+.10f}")
+
+# %% two_layers_graph
+pynn.viz.draw_graph(loss, "two_layers.svg", names=t | {"a(1)": a1, "a(2)": a2, "L": loss})
+
+# %% jacobian
+import numpy as np
+
+point = pynn.tensor([1.0, 2.0, 3.0])
+print(pynn.jacobian(pynn.ops.softmax, point).numpy().round(4))
+p = pynn.ops.softmax(point).numpy()
+print((np.diag(p) - np.outer(p, p)).round(4))

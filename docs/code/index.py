@@ -1,0 +1,15 @@
+# %% first
+import pynn
+from pynn import nn
+
+(x, y), (xt, yt) = pynn.datasets.digits()
+model = nn.Sequential([
+    nn.Input((8, 8)),
+    nn.Flatten(),
+    nn.Dense(64, activation="relu"),
+    nn.Dropout(0.2),
+    nn.Dense(10, activation="softmax"),
+])
+model.compile(optimizer="adam", loss="cross_entropy", metrics=["accuracy"], seed=0)
+model.fit(x, y, batch_size=32, epochs=30, validation_split=0.1, verbose=0)
+print("test accuracy:", round(model.evaluate(xt, yt)["accuracy"], 4))

@@ -1,0 +1,45 @@
+# %% gates
+import numpy as np
+import pynn
+from pynn import nn, optim
+
+layer = nn.LSTM(3, return_sequences=True, seed=0)
+x = np.random.default_rng(0).normal(size=(1, 5, 2)).astype("float32")
+h_all = layer(x).numpy()
+w, u, b = layer.get_weights()  # gates in the order i, f, g, o
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+h = c = np.zeros((1, 3), "float32")
+for t in range(5):
+    i, f, g, o = np.split(x[:, t] @ w + h @ u + b, 4, axis=1)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    h = sigmoid(o) * np.tanh(c)
+print("by hand: ", h[0].round(5))
+print("by layer:", h_all[0, -1].round(5))
+
+# %% shapes
+for layer in (nn.SimpleRNN(32), nn.GRU(32), nn.LSTM(32)):
+    layer(np.zeros((1, 10, 8), "float32"))
+    shapes = [w.shape for w in layer.parameters()]
+    print(f"{type(layer).__name__:10} {layer.count_parameters():6,} numbers: {shapes}")
+
+# %% memory
+from pynn.recipes.memory import adding_problem
+
+train, test = adding_problem(2000, 20, seed=0), adding_problem(500, 20, seed=1)
+curves = {}
+for layer in (nn.SimpleRNN(32), nn.LSTM(32), nn.GRU(32)):
+    model = nn.Sequential([nn.Input((20, 2)), layer, nn.Dense(1)])
+    model.compile(optim.Adam(5e-3, clip_norm=1.0), "mse", seed=0)
+    history = model.fit(*train, batch_size=50, epochs=12, validation_data=test, verbose=0).history
+    curves[type(layer).__name__] = history["val_loss"]
+    print(f"{type(layer).__name__:10} test error {history['val_loss'][-1]:.4f} (answering 1 always: 0.1667)")
+pynn.viz.plot_curves({"adding two of 20 numbers": curves}, "memory.svg", y="test error", log_y=True)
+
+# %% both
+layer = nn.Bidirectional(nn.LSTM(8))
+print("forward and backward states side by side:", layer(np.zeros((4, 10, 3), "float32")).shape)

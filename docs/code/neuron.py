@@ -1,0 +1,48 @@
+# %% neuron
+import numpy as np
+import pynn
+from pynn import nn
+
+x = np.array([[0.5, -1.0, 2.0]], "float32")
+neuron = nn.Sequential([nn.Input((3,)), nn.Dense(1, activation="sigmoid")])
+neuron.set_weights([[[0.4], [0.3], [-0.2]], [0.1]])  # w [3, 1] and b [1]
+
+z = x @ neuron.layers[0].w.numpy() + neuron.layers[0].b.numpy()
+print("z = w . x + b =", z.item())
+print("f(z)          =", neuron.predict(x).item())
+
+# %% rule
+from pynn.estimators import Perceptron
+
+corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+unit = Perceptron(shuffle=False).fit(corners, [0, 0, 0, 1])  # AND
+for update in unit.trace_:
+    print(f"epoch {update.epoch}, x = {corners[update.sample]}, error {update.error:+d}: theta = {update.theta}")
+print("answers", unit.predict(corners), "converged", unit.converged_)
+
+# %% xnor
+import warnings
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # says that it did not converge
+    alone = Perceptron(max_iter=50, shuffle=False).fit(corners, [1, 0, 0, 1])
+print("XNOR by one neuron:", alone.score(corners, [1, 0, 0, 1]))
+
+nor = Perceptron(shuffle=False).fit(corners, [1, 0, 0, 0])
+either = Perceptron(shuffle=False).fit(corners, [0, 1, 1, 1])  # OR
+
+
+def network(x):
+    hidden = np.stack([unit.predict(x), nor.predict(x)], axis=1)
+    return either.predict(hidden)
+
+
+print("XNOR by three:     ", network(corners))
+
+# %% frontiers
+def column(predict):
+    return lambda points: predict(points).reshape(-1, 1).astype(float)
+
+
+models = {"one neuron": column(alone.predict), "three neurons": column(network)}
+pynn.viz.plot_frontier(models, corners, np.array([1, 0, 0, 1]), "frontiers.svg")

@@ -1,0 +1,196 @@
+"""What the site adds to Markdown: lines ``{{ word: argument }}`` for code that was run, recipes, scripts, the API.
+
+========================  ==============================================================================================
+``{{ run: CELL | ALT }}``   a cell of docs/code/PAGE.py, what it printed, and its figures, described by ALT
+``{{ recipe: NAME }}``      how a recipe is run, what it should reach, and what it reached (docs/results/NAME.json)
+``{{ sides: NAME | A }}``   docs/scripts/original/NAME.py, headed A, beside docs/scripts/NAME.py
+``{{ gallery }}``           a table of all recipes
+``{{ ops }}``               a table of all op cards
+``{{ api: MODULE }}``       the documentation of everything in a module's ``__all__``
+========================  ==============================================================================================
+
+A page of docs/en and its namesake in docs/es show the same cells; each links to the other.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File
+
+import course_code
+from pynn import recipes
+
+DOCS = Path(__file__).resolve().parents[1]
+LINE = re.compile(r"^\{\{ (\w+)(?:: (.*?))? \}\}$", re.MULTILINE)
+LANGUAGES = {"en": "English", "es": "Español"}
+TEXTS = {
+    "en": {
+        "expected": "expected", "reached": "reached", "training": "training", "data": "data",
+        "code": "The code of this page", "recipe": "recipe", "shows": "what it shows",
+        "made": "{epochs} epochs, seed {seed}, {parameters:,} numbers learnt",
+        "other": "Esta página en español", "measure": "measure",
+    },
+    "es": {
+        "expected": "esperado", "reached": "alcanzado", "training": "entrenamiento", "data": "datos",
+        "code": "El código de esta página", "recipe": "receta", "shows": "qué muestra (en inglés)",
+        "made": "{epochs} épocas, semilla {seed}, {parameters:,} números aprendidos", "other": "This page in English",
+        "measure": "medida",
+    },
+}  # fmt: skip
+_KNOWN = recipes.known()  # before a page of the guide adds one
+_runs: dict[Path, tuple[str, dict[str, course_code.Cell]]] = {}
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Run the code of every page and add its figures to the site."""
+    for path in sorted((DOCS / "code").glob("*.py")):
+        for name, content in _figures(path).items():
+            files.append(File.generated(config, f"figures/{path.stem}/{name}", content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+    """Replace the lines in braces, and link to the page in the other language."""
+    language, _, stem = page.file.src_uri.removesuffix(".md").rpartition("/")
+    texts = TEXTS.get(language, TEXTS["en"])
+
+    def replaced(match: re.Match[str]) -> str:
+        word, argument = match[1], match[2] or ""
+        if word not in WORDS:
+            raise PluginError(f"{page.file.src_uri}: expected one of {', '.join(WORDS)}. Received: {match[0]}")
+        try:
+            return WORDS[word](argument, stem, texts)
+        except (KeyError, ValueError, OSError) as error:
+            raise PluginError(f"{page.file.src_uri}: {match[0]}: {type(error).__name__}: {error}") from error
+
+    markdown = LINE.sub(replaced, markdown)
+    if language in LANGUAGES:
+        other = next(name for name in LANGUAGES if name != language)
+        title, _, rest = markdown.partition("\n")
+        markdown = f"{title}\n\n[{texts['other']}](../{other}/{stem}.md){{ .other lang={other} }}\n{rest}"
+        if (DOCS / "code" / f"{stem}.py").exists():
+            markdown += f"\n\n---\n\n{texts['code']}: [{stem}.py](../code/{stem}.py)\n"
+    return markdown
+
+
+def on_page_context(context: Any, page: Any, config: Any, nav: Any) -> Any:
+    """Let the theme speak the page's language, and its language button lead to the same page in the other one."""
+    language, _, stem = page.file.src_uri.removesuffix(".md").rpartition("/")
+    config.theme["language"] = language if language in LANGUAGES else "en"
+    end = "" if stem == "index" or language not in LANGUAGES else f"{stem}/"
+    config.extra["alternate"] = [
+        {"name": name, "link": f"{code}/{end}", "lang": code} for code, name in LANGUAGES.items()
+    ]
+    return context
+
+
+def _cells(path: Path) -> dict[str, course_code.Cell]:
+    text = path.read_text(encoding="utf-8")
+    if path not in _runs or _runs[path][0] != text:  # `mkdocs serve` builds again and again
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                _runs[path] = text, course_code.run(path, Path(folder))
+            except (RuntimeError, SyntaxError, ValueError) as error:
+                raise PluginError(str(error)) from error
+    return _runs[path][1]
+
+
+def _figures(path: Path) -> dict[str, bytes]:
+    return {name: content for cell in _cells(path).values() for name, content in cell.figures.items()}
+
+
+def _fence(text: str, language: str) -> str:
+    return f"````{language}\n{text}\n````"
+
+
+def _run(argument: str, stem: str, texts: dict[str, str]) -> str:
+    name, _, alt = (part.strip() for part in argument.partition("|"))
+    cell = _cells(DOCS / "code" / f"{stem}.py")[name]
+    parts = [_fence(cell.source, "python")]
+    if cell.output:
+        parts.append(f'<div class="output" markdown>\n\n{_fence(cell.output, "text")}\n\n</div>')
+    if cell.figures and not alt:
+        raise ValueError("expected a description of the figure after '|'")
+    where = f"figures/{stem}" if stem == "index" else f"../figures/{stem}"
+    parts += [f"[![{alt}]({where}/{figure})]({where}/{figure})" for figure in cell.figures]  # opens at full size
+    return "\n\n".join(parts)
+
+
+def _recipe(argument: str, stem: str, texts: dict[str, str]) -> str:
+    recipe = recipes.find(argument)
+    rows = [
+        (texts["measure"], recipe.measure.name),
+        (texts["data"], recipe.data),
+        (texts["expected"], recipe.measure.text(recipe.expected)),
+    ]
+    path = DOCS / "results" / f"{recipe.name}.json"
+    if path.exists():
+        result = json.loads(path.read_text(encoding="utf-8"))
+        rows.append((texts["reached"], f"**{recipe.measure.text(result['test'][recipe.measure.key])}**"))
+        rows.append((texts["training"], texts["made"].format(**result)))
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    return f"{_fence(f'pynn run {recipe.name}', 'sh')}\n\n| {texts['recipe']} | `{recipe.name}` |\n|---|---|\n{table}"
+
+
+def _gallery(argument: str, stem: str, texts: dict[str, str]) -> str:
+    lines = [f"| {texts['recipe']} | {texts['shows']} | {texts['data']} | {texts['expected']} |", "|---|---|---|---:|"]
+    lines += [
+        f"| `{recipe.name}` | {recipe.shows} | {recipe.data} | {recipe.measure.text(recipe.expected)} |"
+        for recipe in _KNOWN
+    ]
+    return "\n".join(lines)
+
+
+def _sides(argument: str, stem: str, texts: dict[str, str]) -> str:
+    name, _, heading = (part.strip() for part in argument.partition("|"))
+    columns = {heading: DOCS / "scripts" / "original" / f"{name}.py", "pynn": DOCS / "scripts" / f"{name}.py"}
+    parts = [
+        f"<div markdown>\n\n**{title}**\n\n{_fence(_code(path), 'python')}\n\n</div>" for title, path in columns.items()
+    ]
+    return '<div class="sides" markdown>\n\n' + "\n\n".join(parts) + "\n\n</div>"
+
+
+def _code(path: Path) -> str:
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _ops(argument: str, stem: str, texts: dict[str, str]) -> str:
+    from pynn import ops
+
+    ops.load_all()
+    lines = ["| op | family | computes | differentiable |", "|---|---|---|---|"]
+    for name, card in sorted((name, card) for name, card in ops.CARDS.items() if card.samples is not None):
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in _op_row(name, card)) + " |")
+    return "\n".join(lines)
+
+
+def _op_row(name: str, card: Any) -> tuple[str, ...]:
+    family = card.infer.__module__.rpartition(".")[2]
+    first = " ".join((card.doc or "").strip().split("\n\n")[0].split())
+    return f"`{name}`", family, f"`{first}`" if first else "", "yes" if card.vjp else ""
+
+
+def _api(argument: str, stem: str, texts: dict[str, str]) -> str:
+    module = importlib.import_module(argument)
+    parts = []
+    for name in sorted(module.__all__, key=str.lower):
+        thing = getattr(module, name)
+        if inspect.isclass(thing) or inspect.isfunction(thing):
+            parts.append(f"::: {thing.__module__}.{name}\n    options:\n      heading: {name}\n      toc_label: {name}")
+    if not parts:
+        raise ValueError(f"{argument} has no classes or functions")
+    return "\n\n".join(parts)
+
+
+WORDS: dict[str, Callable[[str, str, dict[str, str]], str]] = {
+    "run": _run, "recipe": _recipe, "sides": _sides, "gallery": _gallery, "ops": _ops, "api": _api,
+}  # fmt: skip

@@ -1,0 +1,20 @@
+import pynn
+from pynn import nn
+
+(x, y), (xt, yt) = pynn.datasets.imdb(num_words=20000, maxlen=100)
+
+model = nn.Sequential([
+    nn.Input((100,)),
+    nn.Embedding(20000, 128, mask_zero=True),
+    nn.Bidirectional(nn.LSTM(64)),
+    nn.Dropout(0.5),
+    nn.Dense(1, activation="sigmoid"),
+])
+model.compile(
+    optimizer="adam",
+    loss="binary_cross_entropy",
+    metrics=["accuracy"],
+    seed=0,
+)
+model.fit(x, y, batch_size=32, epochs=4, validation_data=(xt, yt))
+print(model.evaluate(xt, yt))

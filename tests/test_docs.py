@@ -1,0 +1,163 @@
+"""The documentation: its code runs, what it names exists, and both languages say the same."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from pynn import recipes
+from pynn.io import registry
+from pynn.ops import card
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = sorted((DOCS / "code").glob("*.py"))
+LINE = re.compile(r"^\{\{ (\w+)(?:: (.*?))? \}\}$", re.MULTILINE)
+LANGUAGES = ("en", "es")
+HEADINGS = re.compile(r"^#+ ", re.MULTILINE)
+FORMULAS = re.compile(r"\$\$(.*?)\$\$", re.DOTALL)
+
+
+def _course_code():
+    """Return docs/hooks/course_code.py, which is no package of its own."""
+    path = DOCS / "hooks" / "course_code.py"
+    spec = importlib.util.spec_from_file_location("course_code", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["course_code"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+course_code = _course_code()
+
+
+def lines(path):
+    """Return the lines in braces of a page as (word, argument)."""
+    return LINE.findall(path.read_text(encoding="utf-8"))
+
+
+def names(path, word):
+    """Return what the lines of one word name, without descriptions."""
+    return [argument.partition("|")[0].strip() for found, argument in lines(path) if found == word]
+
+
+def markdown():
+    """Return all pages."""
+    return sorted(DOCS.rglob("*.md"))
+
+
+@pytest.fixture
+def _tables_restored():
+    """Take back what the guide's pages register."""
+    tables = (card.COMPOSITES, recipes.registry._RECIPES, registry._custom)
+    before = [dict(table) for table in tables]
+    yield
+    for table, content in zip(tables, before, strict=True):
+        table.clear()
+        table.update(content)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+@pytest.mark.usefixtures("_tables_restored")
+def test_the_code_of_a_page_runs_and_is_shown(path, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("sklearn")
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    found = course_code.run(path, tmp_path)
+    pages = [page for page in markdown() if page.stem == path.stem and "run" in [word for word, _ in lines(page)]]
+    if path.stem == "index":
+        pages = [DOCS / "index.md"]
+    assert pages, "no page shows this code"
+    for page in pages:
+        assert names(page, "run") == list(found), f"{page}: the cells, in their order"
+        for word, argument in lines(page):
+            if word == "run":
+                name, _, alt = (part.strip() for part in argument.partition("|"))
+                assert bool(found[name].figures) == bool(alt), f"{page}, {name}: a figure and its description"
+
+
+def test_both_languages_have_the_same_pages():
+    english, spanish = ({path.name: path for path in (DOCS / language).glob("*.md")} for language in LANGUAGES)
+    assert english.keys() == spanish.keys()
+    assert len(english) > 15
+    for name, page in english.items():
+        one, other = page.read_text(encoding="utf-8"), spanish[name].read_text(encoding="utf-8")
+        for word in ("run", "recipe", "sides", "gallery"):
+            assert names(page, word) == names(spanish[name], word), name
+        assert len(HEADINGS.findall(one)) == len(HEADINGS.findall(other)), name
+        assert len(FORMULAS.findall(one)) == len(FORMULAS.findall(other)), name
+
+
+def test_recipes_named_in_the_docs_exist():
+    known = {recipe.name for recipe in recipes.known()}
+    named = {name for page in markdown() for name in names(page, "recipe")}
+    assert named <= known
+    assert len(named) > 15
+
+
+@pytest.mark.parametrize("path", sorted((DOCS / "results").glob("*.json")), ids=lambda path: path.stem)
+def test_recorded_results_are_as_good_as_expected(path):
+    result = json.loads(path.read_text(encoding="utf-8"))
+    recipe = recipes.find(path.stem)
+    assert result["recipe"] == recipe.name
+    assert result["epochs"] == recipe.epochs
+    assert recipe.measure.reached(result["test"][recipe.measure.key], recipe.expected)
+
+
+def test_every_line_in_braces_is_understood():
+    for page in markdown():
+        assert {word for word, _ in lines(page)} <= {"run", "recipe", "sides", "gallery", "ops", "api"}, page
+        loose = [line for line in page.read_text(encoding="utf-8").splitlines() if line.strip().startswith("{{")]
+        assert len(loose) == len(lines(page)), f"{page}: a line in braces that is not read"
+
+
+def test_every_page_is_in_the_navigation():
+    site = (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8")
+    for page in markdown():
+        assert re.search(rf"\s{re.escape(page.relative_to(DOCS).as_posix())}$", site, re.MULTILINE), page
+
+
+def test_cells_have_names_and_places():
+    found = course_code.cells("# %% one\nx = 1\n\n# %% two\n\nprint(x)\n")
+    assert [(cell.name, cell.line, cell.source) for cell in found.values()] == [
+        ("one", 2, "x = 1"),
+        ("two", 6, "print(x)"),
+    ]
+    with pytest.raises(ValueError, match="above all code"):
+        course_code.cells("x = 1\n# %% one\n")
+    with pytest.raises(ValueError, match="two cells are called 'one'"):
+        course_code.cells("# %% one\n# %% one\n")
+
+
+def test_a_cell_that_fails_or_warns_is_named(tmp_path):
+    page = tmp_path / "page.py"
+    page.write_text("# %% fine\nx = 1\n\n# %% broken\nprint(x)\nx / 0\n", encoding="utf-8")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with pytest.raises(RuntimeError, match=r"cell 'broken' of .*page\.py: ZeroDivisionError") as raised:
+        course_code.run(page, folder)
+    assert raised.value.__cause__.__traceback__.tb_next.tb_lineno == 6  # the line of the file, not of the cell
+    page.write_text("# %% warns\nimport warnings\nwarnings.warn('old')\n", encoding="utf-8")
+    with pytest.raises(RuntimeError, match="UserWarning: old"):
+        course_code.run(page, folder)
+
+
+def test_output_and_figures_belong_to_their_cell(tmp_path):
+    page = tmp_path / "page.py"
+    page.write_text(
+        "# %% one\nprint('seen')\n\n# %% two\nopen('b.svg', 'w').close()\n\n"
+        "# %% three\nopen('notes.txt', 'w').close()\n",
+        encoding="utf-8",
+    )
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with_output = course_code.run(page, folder)
+    assert [(cell.output, list(cell.figures)) for cell in with_output.values()] == [
+        ("seen", []),
+        ("", ["b.svg"]),
+        ("", []),
+    ]
