@@ -9,6 +9,8 @@ import pytest
 
 import pynn
 
+collect_ignore = ["reliability"]  # programs that run for minutes, by hand
+
 os.environ["MPLBACKEND"] = "Agg"  # pictures are drawn without a display
 if sys.flags.safe_path:
     os.environ["PYTHONSAFEPATH"] = "1"  # processes that tests start import the installed package too

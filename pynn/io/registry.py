@@ -101,6 +101,8 @@ def find(name: Any, kind: type | None, place: str) -> Any:
         raise DataError(f"[load] {place}: expected the name of a class. Received: {str(name)[:40]!r}.")
     if name.startswith(_CUSTOM):
         key = name.removeprefix(_CUSTOM)
+        if key == "onnx.Network":
+            import pynn.onnx.network  # noqa: F401  (registers itself; the one such name there is)
         if key not in _custom:
             known = f"Registered: {', '.join(sorted(_custom))}." if _custom else "Nothing is registered."
             raise DataError(

@@ -1,0 +1,28 @@
+"""Models in the format of ONNX: :func:`export` writes them, :func:`load` reads them as networks that train.
+
+Needs the package onnx: ``pip install 'pynn-dl[onnx]'``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Where each name lives; loaded when first used.
+_HOMES = {
+    "Network": "network",
+    "converter": "builder",
+    "export": "exporter",
+    "load": "importer",
+    "loads": "importer",
+    "to_model": "exporter",
+}
+
+__all__ = ["Network", "converter", "export", "load", "loads", "to_model"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        import importlib
+
+        return getattr(importlib.import_module(f"pynn.onnx.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'pynn.onnx' has no attribute {name!r}")

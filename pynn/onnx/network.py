@@ -1,0 +1,287 @@
+"""A graph of ONNX operators as a module: it runs, trains and is saved like any other."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from pynn.errors import CaptureError, DataError, ShapeError
+from pynn.graph import no_grad, scope, state
+from pynn.io.registry import register
+from pynn.nn.context import training
+from pynn.nn.module import Module
+from pynn.onnx.operators import OPERATORS, Node
+from pynn.onnx.tensors import held, held_dtype
+from pynn.onnx.value import Value
+from pynn.ops.activation import named
+from pynn.tensor import FLOATS, Tensor
+
+__all__ = ["Network", "run_node", "unrecorded"]
+
+
+@contextlib.contextmanager
+def unrecorded() -> Iterator[None]:
+    """Compute at once, beside a program that is being recorded, without a graph."""
+    before, state.recorder, state.grad_enabled = (state.recorder, state.grad_enabled), None, False
+    try:
+        yield
+    finally:
+        state.recorder, state.grad_enabled = before
+
+
+def run_node(node: Node, values: list[Value | None]) -> list[Value]:
+    """Return a node's outputs; of inputs that are all known they are known too.
+
+    Raises
+    ------
+    DataError
+        Naming the node, whatever its function raises.
+    """
+    known = bool(values) and all(v is None or v.constant is not None for v in values)
+    try:
+        with unrecorded() if known else contextlib.nullcontext():
+            found = OPERATORS[node.op].run(node, *values)
+            outs = [
+                v if isinstance(v, Value) else Value.of(v) for v in (found if isinstance(found, tuple) else (found,))
+            ]
+            if known:
+                outs = [v if v.constant is not None else Value.known(v.plain.view().copy()) for v in outs]
+    except (CaptureError, MemoryError, RecursionError):
+        raise
+    except Exception as error:
+        kind = type(error) if type(error) in (ShapeError, DataError) else DataError
+        raise kind(f"[onnx] node {node.label}: {error}") from error
+    if len(outs) < len(node.outputs) and any(node.outputs[len(outs) :]):
+        raise DataError(f"[onnx] node {node.label}: the output {node.outputs[len(outs)]!r} is not supported.")
+    return outs
+
+
+class _Plan:
+    """The parsed description: kept out of sight of what walks over modules."""
+
+    def __init__(self, graph: dict[str, Any]):
+        self.inputs = [(p["name"], np.dtype(p["dtype"]), p["shape"]) for p in graph["inputs"]]
+        self.outputs = [(p["name"], np.dtype(p["dtype"])) for p in graph["outputs"]]
+        self.weights = list(graph["weights"])
+        self.constants = {c["name"]: _array(c) for c in graph["constants"]}
+        self.nodes = [_node(n, int(graph["limit"])) for n in graph["nodes"]]
+        self.tensors = {name: Tensor.state(array) for name, array in self.constants.items()}
+        self.done = self._last_uses()
+        self.logits = self._before_activation()
+
+    def _last_uses(self) -> list[list[str]]:
+        """Return, for each node, the values that nobody needs after it."""
+        last = {name: at for at, node in enumerate(self.nodes) for name in (*node.inputs, *node.outputs) if name}
+        done: list[list[str]] = [[] for _ in self.nodes]
+        kept = {name for name, _ in self.outputs}
+        for name, at in last.items():
+            if name not in kept:
+                done[at].append(name)
+        return done
+
+    def _before_activation(self) -> tuple[str, str, int]:
+        """Return the last activation, if a loss can take its place: its name, its input, and its node's place."""
+        if len(self.outputs) == 1 and self.nodes:
+            node, name = self.nodes[-1], self.outputs[0][0]
+            rowwise = node.op == "Softmax" and node.integer("axis", -1 if node.version >= 13 else 1) == -1
+            if [o for o in node.outputs if o] == [name] and (rowwise or node.op == "Sigmoid"):
+                return node.op.lower(), node.inputs[0], len(self.nodes) - 1
+        return "linear", "", -1
+
+
+def _array(record: dict[str, Any]) -> np.ndarray:
+    return np.array(record["values"], np.dtype(record["dtype"])).reshape(record["shape"])
+
+
+def _node(record: dict[str, Any], limit: int) -> Node:
+    if record["op"] not in OPERATORS:
+        raise DataError(f"[onnx] the operator {record['op']!r} is not supported.")
+    attributes = {k: _array(v) if isinstance(v, dict) else v for k, v in record["attributes"].items()}
+    return Node(
+        record["op"], record["name"], list(record["inputs"]), list(record["outputs"]), attributes, record["version"],
+        limit,
+    )  # fmt: skip
+
+
+class Network(Module):
+    """A network that was read from an ONNX file; made by :func:`pynn.onnx.load`.
+
+    Images are [N, C, H, W] and sequences as the file has them: its axes are not changed. While it is trained,
+    dropout and batch normalization work as in pynn's own layers, whatever the file says of training.
+
+    Parameters
+    ----------
+    graph : dict
+        What load() made of the file; plain data, so that the network can be saved by :meth:`save` too.
+    name : str, optional
+
+    Notes
+    -----
+    Weights have the names of the file. Which constants are weights: those that convolutions, products of matrices,
+    recurrent and normalizing operators and PRelu take as such, and initializers of more than one number that are added
+    or multiplied. Running means and variances are state.
+    """
+
+    def __init__(self, graph: dict[str, Any], name: str | None = None):
+        super().__init__(name)
+        self._plan = _Plan(graph)
+        self._initial: Any = None
+        self.dtype = np.dtype(graph["dtype"])
+        self.activation = self._plan.logits[0]
+        self._function = named(self.activation)
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs, in the order of a call."""
+        return [name for name, _, _ in self._plan.inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the outputs."""
+        return [name for name, _ in self._plan.outputs]
+
+    @property
+    def opset(self) -> int | None:
+        """The operator set of the nodes; None if there are none."""
+        return self._plan.nodes[0].version if self._plan.nodes else None
+
+    @property
+    def input_shapes(self) -> list[tuple[int, ...]]:
+        """The shape of a sample of each input.
+
+        Raises
+        ------
+        DataError
+            If the file leaves a size open.
+        """
+        for name, _, sizes in self._plan.inputs:
+            if sizes is None or not all(isinstance(d, int) for d in sizes[1:]):
+                raise DataError(f"[onnx] the file leaves sizes of the input {name!r} open. Received: {sizes}.")
+        return [tuple(sizes[1:]) for _, _, sizes in self._plan.inputs]
+
+    @property
+    def takes_integers(self) -> bool:
+        """Whether an input is of integers."""
+        return any(dtype not in FLOATS for _, dtype, _ in self._plan.inputs)
+
+    def build(self, input_shape: Any = ()) -> None:
+        """Make the weights, with the values of the file."""
+        if self.built or self._weights:
+            return
+        for weight in self._plan.weights:
+            perm, shape = weight["perm"], tuple(weight["shape"])
+            kept = shape if perm is None else tuple(shape[a] for a in perm)
+
+            def values(*_: Any, record: dict[str, Any] = weight) -> np.ndarray:
+                if self._initial is None:
+                    raise DataError(f"[onnx] the weight {record['name']!r} has no values.")
+                array = self._initial.pop(record["name"])
+                return array if record["perm"] is None else array.transpose(record["perm"])
+
+            self.add_weight(weight["name"], kept, values, trainable=bool(weight["trainable"]))
+        self._initial = None
+
+    def start(self, values: Any) -> None:
+        """Build with values, a dict that is emptied."""
+        self._initial = _Hidden(values)
+        self.build()
+        object.__setattr__(self, "built", True)
+
+    def _looked_up(self, i: int) -> bool:
+        return self._plan.inputs[i][1] not in FLOATS
+
+    def check_inputs(self, xs: list[np.ndarray], place: str) -> None:
+        """Refuse data of other shapes than the file declares; the number of samples is free."""
+        inputs = self._plan.inputs
+        if len(xs) != len(inputs):
+            raise ShapeError(
+                f"[{place}] expected {len(inputs)} inputs, {', '.join(n for n, _, _ in inputs)}. Received: {len(xs)}."
+            )
+        for x, (name, _, sizes) in zip(xs, inputs, strict=True):
+            if sizes is None:
+                continue
+            fits = len(sizes) == x.ndim and all(
+                not isinstance(d, int) or d == n for d, n in zip(sizes[1:], x.shape[1:], strict=True)
+            )
+            if not fits:
+                hint = ""
+                if x.ndim == 4 and len(sizes) == 4 and x.shape[3] == sizes[1]:
+                    hint = " help: images are [N, C, H, W] here, np.moveaxis(x, -1, 1)."
+                raise ShapeError(
+                    f"[{place}] expected the input {name!r} of shape {tuple(sizes)}. Received: {x.shape}.{hint}"
+                )
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """Compute the output, or a tuple of them."""
+        self.check_inputs([_Shape(x) for x in inputs], self.name)  # type: ignore[misc]
+        with training(False) if state.training and not self._trainable else contextlib.nullcontext():
+            return self._forward(inputs)
+
+    def _forward(self, inputs: tuple[Tensor, ...]) -> Any:
+        plan = self._plan
+        values: dict[str, Value | None] = {"": None}
+        for name, array in plan.constants.items():
+            values[name] = Value(array.shape, {tuple(range(array.ndim)): plan.tensors[name]}, array)
+        for weight in plan.weights:
+            tensor, perm = self._weights[weight["name"]], weight["perm"]
+            values[weight["name"]] = Value.of(tensor, None if perm is None else tuple(perm))
+        for (name, dtype, _), x in zip(plan.inputs, inputs, strict=True):
+            wanted = held_dtype(dtype)
+            values[name] = Value.of(x if x.dtype == wanted else x.astype(wanted))
+        _, before, last = plan.logits
+        skipped = last if state.logits_of is self else -1
+        for at, node in enumerate(plan.nodes):
+            if at == skipped:
+                values[node.outputs[0]] = values[before]
+                break
+            with scope(node.name or node.op):
+                outs = run_node(node, [values[name] for name in node.inputs])
+            values.update((name, value) for name, value in zip(node.outputs, outs, strict=False) if name)
+            for name in plan.done[at]:
+                values.pop(name, None)
+        found = tuple(values[name].plain for name, _ in plan.outputs)  # type: ignore[union-attr]
+        return found[0] if len(found) == 1 else found
+
+    def run(self, *inputs: Any) -> list[np.ndarray]:
+        """Return all outputs for arrays, of the dtypes that the file declares.
+
+        Parameters
+        ----------
+        inputs : array_like
+            In the order of `input_names`.
+        """
+        with no_grad():
+            given = [Tensor.state(held(np.asarray(x), f"input {i}")) for i, x in enumerate(inputs)]
+            found = self(*given)
+        outs = found if isinstance(found, tuple) else (found,)
+        dtypes = [dtype for _, dtype in self._plan.outputs]
+        return [
+            t.numpy() if d.kind == "V" else t.numpy().astype(d, copy=False) for t, d in zip(outs, dtypes, strict=True)
+        ]
+
+    def extra_repr(self) -> str:
+        """Return the settings to show in repr()."""
+        return f"{len(self._plan.nodes)} nodes, {', '.join(self.input_names)} -> {', '.join(self.output_names)}"
+
+
+register(Network, "onnx.Network")
+
+
+class _Hidden:
+    """A dict that walks over modules do not look into."""
+
+    def __init__(self, values: dict[str, np.ndarray]):
+        self.values = values
+
+    def pop(self, name: str) -> np.ndarray:
+        return self.values.pop(name)
+
+
+class _Shape:
+    """What check_inputs() needs of a tensor."""
+
+    def __init__(self, x: Tensor):
+        self.shape, self.ndim = x.shape, x.ndim

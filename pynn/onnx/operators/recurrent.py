@@ -1,0 +1,121 @@
+"""RNN, LSTM and GRU: pynn's fused loops over time, one for each direction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pynn import ops
+from pynn.errors import DataError, ShapeError
+from pynn.onnx.operators.registry import Node, floating, operator
+from pynn.onnx.value import Value
+from pynn.tensor import Tensor
+
+BLOCKS = {"RNN": 1, "LSTM": 4, "GRU": 3}
+ORDER = {"RNN": (0,), "LSTM": (0, 2, 3, 1), "GRU": (0, 1, 2)}  # ONNX has i o f c, pynn i f g o
+USUAL = {"LSTM": ["sigmoid", "tanh", "tanh"], "GRU": ["sigmoid", "tanh"]}
+SIMPLE = ("tanh", "relu", "sigmoid")
+ONNX_T = {0: (1, 0, 2), 1: (0, 1, 2)}  # layout -> the form [N, T, features] of the input
+
+
+def _in_order(node: Node, rows: Tensor) -> Tensor:
+    """Return blocks of rows in pynn's order."""
+    order, units = ORDER[node.op], rows.shape[0] // BLOCKS[node.op]
+    if order == tuple(range(len(order))):
+        return rows
+    return ops.concat([rows[k * units : (k + 1) * units] for k in order], 0)
+
+
+def _activations(node: Node, directions: int) -> list[str]:
+    """Return, for RNN, the activation of each direction; raise DataError for those that pynn does not have."""
+    usual = USUAL.get(node.op, ["tanh"])
+    given = node.attributes.get("activations", [])
+    if not isinstance(given, list) or not all(isinstance(a, str) for a in given):
+        raise DataError("expected the attribute activations to be a list of texts.")
+    names = [a.lower() for a in given] or usual * directions
+    if len(names) != len(usual) * directions:
+        raise DataError(f"expected {len(usual) * directions} activations. Received: {given}.")
+    known = set(names) <= set(SIMPLE) if node.op == "RNN" else names == usual * directions
+    if not known:
+        wanted = " or ".join(SIMPLE) if node.op == "RNN" else ", ".join(usual)
+        raise DataError(f"expected the activations {wanted}. Received: {given}.")
+    return names
+
+
+@operator("LSTM", "GRU", "RNN", inputs=(3, 8), weights={1: None, 2: None, 3: None, 7: None})
+def recurrent(node: Node, x: Value, w: Value, r: Value, *more: Value | None) -> tuple[Any, ...]:
+    """Return all outputs, the last state and, for LSTM, the last cell state."""
+    b, lengths, h0, c0, peephole = [*more, None, None, None, None, None][:5]
+    direction = node.text("direction", "forward")
+    if direction not in ("forward", "reverse", "bidirectional"):
+        raise DataError(f"expected the direction forward, reverse or bidirectional. Received: {direction!r}.")
+    count, layout = 2 if direction == "bidirectional" else 1, node.integer("layout", 0)
+    for key in ("clip", "input_forget"):
+        if node.attributes.get(key):
+            raise DataError(f"the attribute {key} is not supported.")
+    if layout not in (0, 1):
+        raise DataError(f"expected the layout 0 or 1. Received: {layout}.")
+    names = _activations(node, count)
+    if x.ndim != 3 or r.ndim != 3 or w.ndim != 3:
+        raise ShapeError(f"expected an input and weights of rank 3. Received: {x.shape}, {w.shape}, {r.shape}.")
+    units, blocks = r.shape[2], BLOCKS[node.op]
+    if units < 1 or w.shape != (count, blocks * units, x.shape[2]) or r.shape != (count, blocks * units, units):
+        raise ShapeError(
+            f"expected weights of {count} directions and {blocks} gates. Received: {w.shape} and {r.shape} for an "
+            f"input of {x.shape}."
+        )
+    line = floating(x.form(ONNX_T[layout]))
+    for value, what, shape in (
+        (b, "a bias", (count, 2 * blocks * units)),
+        (lengths, "lengths", (line.shape[0],)),
+        (peephole, "peepholes", (count, 3 * units)),
+    ):
+        if value is not None and value.shape != shape:
+            raise ShapeError(f"expected {what} of shape {shape}. Received: {value.shape}.")
+    ends = None if lengths is None else lengths.plain.astype("int32")
+    runs = []
+    for d in range(count):
+        start = [None if s is None else (s.form((1, 0, 2)) if layout == 0 else s.plain)[:, d] for s in (h0, c0)]
+        reverse = d == 1 or direction == "reverse"
+        parameters = _parameters(node, w, r, b, peephole, d, units)
+        runs.append(_run(node, line, parameters, start, ends, reverse, names[d] if node.op == "RNN" else ""))
+    n, t = line.shape[:2]
+    y = ops.concat([ops.reshape(run[0], (n, t, 1, units)) for run in runs], 2)
+    states = [
+        Value.of(
+            ops.concat([ops.reshape(run[k], (n, 1, units)) for run in runs], 1), (1, 0, 2) if layout == 0 else None
+        )
+        for k in range(1, len(runs[0]))
+    ]
+    return (Value.of(y, (2, 0, 1, 3) if layout == 0 else None), *states)[: len(node.outputs)]
+
+
+def _parameters(
+    node: Node, w: Value, r: Value, b: Value | None, peephole: Value | None, d: int, units: int
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Return one direction's weights, bias and peepholes as pynn lays them out."""
+    wide = BLOCKS[node.op] * units
+    kernel, inner = (ops.transpose(_in_order(node, value.plain[d])) for value in (w, r))
+    bias = None
+    if b is not None:
+        both = b.plain[d]
+        if node.op == "GRU" and node.integer("linear_before_reset", 0):
+            bias = ops.reshape(both, (2, wide))
+        else:
+            bias = _in_order(node, ops.add(both[:wide], both[wide:]))
+    peeps = None
+    if peephole is not None:  # ONNX has i o f, pynn i f o
+        three = ops.reshape(peephole.plain[d], (3, units))
+        peeps = ops.concat([three[k : k + 1] for k in (0, 2, 1)], 0)
+    return kernel, inner, bias, peeps
+
+
+def _run(
+    node: Node, x: Tensor, parameters: Any, start: list[Any], lengths: Any, reverse: bool, activation: str
+) -> tuple[Any, ...]:
+    w, u, b, peephole = parameters
+    if node.op == "LSTM":
+        return ops.lstm(x, w, u, b, start[0], start[1], peephole, lengths, reverse=reverse)
+    if node.op == "RNN":
+        return ops.simple_rnn(x, w, u, b, start[0], lengths, activation=activation, reverse=reverse)
+    after = bool(node.integer("linear_before_reset", 0))
+    return ops.gru(x, w, u, b, start[0], lengths, reset_after=after, reverse=reverse)
