@@ -12,13 +12,16 @@ from pynn.tensor import Tensor, tensor
 
 # Loaded when first used, so that `import pynn` stays quick.
 _LAZY = (
+    "audio",
     "datasets",
     "estimators",
+    "export",
     "init",
     "io",
     "losses",
     "metrics",
     "nn",
+    "onnx",
     "optim",
     "recipes",
     "regularizers",

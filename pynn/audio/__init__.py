@@ -1,0 +1,18 @@
+"""Sound: .wav files as arrays, and the features of speech that networks learn from.
+
+Files are read and resampled through SciPy. Mel filter banks and MFCCs come from kaldi-native-fbank (extra ``audio``),
+which is imported on use.
+
+>>> import numpy as np
+>>> from pynn import audio
+>>> tone = np.sin(np.arange(8000) * 0.3).astype("float32")
+>>> audio.spectrogram(tone, 8000).shape
+(100, 129)
+"""
+
+from __future__ import annotations
+
+from pynn.audio.features import Features, log_mel, mfcc, spectrogram
+from pynn.audio.wav import load, mono, read_wav, resample
+
+__all__ = ["Features", "load", "log_mel", "mfcc", "mono", "read_wav", "resample", "spectrogram"]
