@@ -20,19 +20,26 @@ from .workloads import WORKLOADS, Conv, Layer, Pool, Shape, Workload
 ops.load_all()
 
 
-def recurrent(gates: int) -> tuple[np.ndarray, ...]:
-    """Sequences [32, 80, 128] and the weights of 128 units for them and for their state."""
+# N, T, I, H of the recurrent layers of bench.peers
+SEQUENCES = [(32, 80, 128, 128), (32, 64, 64, 256), (32, 64, 256, 256), (20, 35, 650, 650), (16, 16, 8, 32)]
+
+
+def recurrent(kind: str, shape: tuple[int, int, int, int] = SEQUENCES[0]) -> Sample:
+    """Sequences [N, T, I] and the weights of H units ("lstm" or "gru") for them and for their state."""
+    n, t, i, h = shape
     rng = np.random.default_rng(0)
-    sequences, *weights = (rng.standard_normal(shape) for shape in ((32, 80, 128), *((128, gates * 128),) * 2))
-    return sequences, *(w / 16 for w in weights)
+    gates = {"lstm": 4, "gru": 3}[kind]
+    x, w, u = (rng.standard_normal(sizes) for sizes in ((n, t, i), (i, gates * h), (h, gates * h)))
+    biases, absent = {"lstm": (np.zeros(4 * h), 5), "gru": (np.zeros((2, 3 * h)), 3)}[kind]
+    return Sample((x, w / 16, u / 16, biases, *(None,) * absent), {})
 
 
 ELEMENTS = 1 << 20  # about what the largest operand of a scaled sample holds
 SHAPED = {  # ops whose attributes fix the shape of what they take, or whose work grows much faster than their operands
     "expand": Sample((np.ones((1, 1024)),), {"shape": (1024, 1024)}),
     "slice": Sample((np.ones((1024, 1024)),), {"starts": (1, 0), "steps": (1, 1), "sizes": (1022, 1024)}),
-    "lstm": Sample((*recurrent(4), np.zeros(4 * 128), None, None, None, None, None), {}),
-    "gru": Sample((*recurrent(3), np.zeros((2, 3 * 128)), None, None, None), {}),
+    "lstm": recurrent("lstm"),
+    "gru": recurrent("gru"),
 }
 
 

@@ -5,8 +5,18 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import pynn
+from pynn.ops.card import CARDS
 
-from .kernels import Timed, forward_and_backward, image_layers, product, scaled_samples, timed_image_layer
+from .kernels import (
+    SEQUENCES,
+    Timed,
+    forward_and_backward,
+    image_layers,
+    product,
+    recurrent,
+    scaled_samples,
+    timed_image_layer,
+)
 from .machine import fma_peak
 
 # m, n, k. The last three are what the wide perceptron of bench.peers multiplies, forward and backward.
@@ -62,3 +72,11 @@ def test_product(benchmark, shape, side):
 def test_image_layer(benchmark, name, direction):
     """The convolutions and poolings of bench.peers."""
     measure(benchmark, timed_image_layer(*IMAGE_LAYERS[name], direction))
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("shape", SEQUENCES, ids=lambda shape: "x".join(map(str, shape)))
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_recurrence(benchmark, kind, shape, direction):
+    """The recurrent layers of bench.peers, N x T x I x H."""
+    measure(benchmark, dict(forward_and_backward(CARDS[kind], recurrent(kind, shape)))[direction])
