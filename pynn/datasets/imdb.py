@@ -189,7 +189,10 @@ def _flat(part: str, rows: list[np.ndarray], y: np.ndarray) -> Arrays:
 
 
 def _is_keras(path: Path) -> bool:
-    return path.is_file() and zipfile.is_zipfile(path)
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:  # of a download that was cut off is_zipfile() would not see that it is one
+        return path.suffix == ".npz" or file.read(4) == b"PK\x03\x04"
 
 
 def _from_keras(path: Path) -> Arrays:
