@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+import pynn
+
 PACKAGES = ("pynn-dl", "numpy", "scipy", "torch", "jax", "jaxlib", "optax", "scikit-learn", "onnxruntime")
 BUSY_LIMIT = 0.05  # of one core
 
@@ -137,9 +139,12 @@ def copy_bandwidth(nbytes: int = 1 << 29) -> float:
     return best_rate(2 * source.nbytes * times, copies) / 1e9
 
 
-def header(threads: int) -> dict[str, object]:
+def header(threads: int, precision: str = "highest") -> dict[str, object]:
     """The description that goes with every set of results."""
+    pynn.set_precision(precision)
     return {
+        "precision": precision,
+        "matrix_unit": pynn.config.matrix_unit(),
         "cpu": cpu_name(),
         "cores": usable_cores(),
         "threads": threads,

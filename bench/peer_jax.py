@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from jax import lax
 
-from .side import Side
+from .side import Side, Unavailable
 from .workloads import EPSILON, LSTM, Conv, Dense, Embedding, Flatten, Layer, Pool, Workload
 
 
@@ -52,6 +52,8 @@ def apply(layer: Layer, params: tuple[jax.Array, ...], x: jax.Array) -> jax.Arra
 
 
 def sides(workload: Workload, threads: int) -> Iterator[Side]:
+    if workload.precision == "medium":
+        raise Unavailable("JAX has no mixed precision of its own")
     activation = {"tanh": jnp.tanh, "relu": jax.nn.relu, "linear": lambda x: x}[workload.activation]
     rate = workload.learning_rate
     optimizer = optax.sgd(rate) if workload.optimizer == "sgd" else optax.adam(rate, eps=EPSILON)

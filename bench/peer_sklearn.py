@@ -13,6 +13,8 @@ from .workloads import EPSILON, Dense, Workload
 
 
 def sides(workload: Workload, threads: int) -> Iterator[Side]:
+    if workload.precision == "medium":
+        raise Unavailable("scikit-learn has no mixed precision of its own")
     units = [layer.units for layer in workload.layers if isinstance(layer, Dense)]
     if len(units) < len(workload.layers):
         raise Unavailable("scikit-learn has perceptrons only")

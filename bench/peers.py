@@ -1,11 +1,13 @@
 """Train the same networks with pynn and with its peers, interleaved in one run.
 
-    python -m bench.peers [--threads N] [--rows PATTERN] [--out FILE] [--rounds N] [--check] [--strict]
+    python -m bench.peers [--threads N] [--rows PATTERN] [--precision P] [--out FILE] [--rounds N] [--check] [--strict]
 
 Every side runs in short blocks that alternate, so a change of the machine's speed meets all of them. The figure of a
 side is the median over the rounds; the ratio is that of the best peer to pynn. Before it is timed, all sides of a row
 start from the same weights and must agree on the loss, then and after a pass over the data. A peer that is not
 installed is skipped.
+
+At the precision "high", pynn is compared with its peers in float32; at "medium", with PyTorch's bfloat16 autocast.
 """
 
 from __future__ import annotations
@@ -37,6 +39,10 @@ def limit_threads(threads: int) -> None:
     os.environ["JAX_PLATFORMS"] = "cpu"
 
 
+def precision_of(what: Workload | Prediction) -> str:
+    return getattr(what, "precision", "highest")
+
+
 def skipped(name: str, error: Exception) -> None:
     print(f"skipped {name}: {error}", file=sys.stderr)
 
@@ -65,7 +71,7 @@ def compare(what: Workload | Prediction, rounds: int, threads: int) -> dict[str,
 
     sides = list(available_sides(what, threads))
     steps = getattr(what, "steps", 0)
-    verified = verify(sides, steps, learns=steps > 0)
+    verified = verify(sides, steps, learns=steps > 0, precision=precision_of(what))
     with OthersBusy() as others:
         times = {name: spread(values) for name, values in measure(sides, rounds, threads).items()}
     tokens = getattr(what, "tokens", 0)
@@ -96,7 +102,7 @@ def check(what: Workload | Prediction, threads: int) -> None:
 
     sides = list(available_sides(what, threads))
     steps = getattr(what, "steps", 0)
-    worst = verify(sides, steps, learns=steps > 0)
+    worst = verify(sides, steps, learns=steps > 0, precision=precision_of(what))
     text = ", ".join(f"{when} {value:.1e}" for when, value in worst.items())
     print(f"{what.name}: {', '.join(side.name for side in sides)} agree: {text}", flush=True)
 
@@ -111,6 +117,12 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--rounds", type=int, default=15, metavar="N", help="blocks of every side, at most (default 15)"
     )
+    parser.add_argument(
+        "--precision",
+        choices=("highest", "high", "medium"),
+        default="highest",
+        help="of pynn's products (default: highest)",
+    )
     parser.add_argument("--check", action="store_true", help="time nothing; check that all sides compute the same")
     parser.add_argument("--strict", action="store_true", help="refuse to measure while other processes are busy")
     found = parser.parse_args(argv)
@@ -118,9 +130,9 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         parser.error("--threads and --rounds must be at least 1")
     limit_threads(found.threads)
     from .predictions import PREDICTIONS
-    from .workloads import WORKLOADS
+    from .workloads import at_precision
 
-    rows = (*WORKLOADS, *PREDICTIONS)
+    rows = (*at_precision(found.precision), *(PREDICTIONS if found.precision == "highest" else ()))
     found.chosen = [w for w in rows if fnmatch.fnmatch(w.name.lower(), f"*{found.rows.lower()}*")]
     if not found.chosen:
         parser.error(f"no row matches {found.rows!r}; there are: {'; '.join(w.name for w in rows)}")
@@ -136,7 +148,7 @@ def main(argv: list[str] | None = None) -> None:
         for what in options.chosen:
             check(what, options.threads)
         return
-    machine = header(options.threads)
+    machine = header(options.threads, options.precision)
     if options.strict and (machine["busy_cores"] or 0) > BUSY_LIMIT:
         sys.exit(2)
     rows = []

@@ -82,6 +82,10 @@ def markdown(machine: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
         f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}; {machine['threads']} thread(s) for every "
         f"side; FMA peak of one core {number(peak)} GFLOP/s, copy {number(copy)} GB/s. {packages}.",
     ]
+    if machine.get("precision", "highest") != "highest":
+        unit = machine["matrix_unit"] or "no unit for it here, so float32"
+        against = "bfloat16 autocast" if machine["precision"] == "medium" else "float32"
+        parts.append(f"pynn at precision {machine['precision']} ({unit}), the peers with {against}.")
     kinds = {kind: [row for row in rows if row["kind"] == kind] for kind in ("training step", "prediction")}
     for title, table, chosen in (
         (STEPS_TITLE, steps, kinds["training step"]),

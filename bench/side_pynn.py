@@ -41,6 +41,7 @@ def build(workload: Workload) -> nn.Sequential:
 
 def sides(workload: Workload, threads: int) -> Iterator[Side]:
     pynn.set_num_threads(threads)
+    pynn.set_precision(workload.precision)
     x, y = workload.data()
     model = build(workload)
     stepper = pynn.train.steps(model, x, y, batch_size=workload.batch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -58,12 +58,15 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Workload:
-    """A chain of layers with softmax cross-entropy, trained in float32.
+    """A chain of layers with softmax cross-entropy.
 
     `shape` is that of one sample: (inputs,), (rows, columns, channels), or (steps,) where numbers are looked up.
 
     `target` is the least ratio (best peer / pynn) that pynn promises for one training step. One pass over the data
     takes `most_steps` steps, or fewer where these would be much data.
+
+    `precision` is that of pynn.set_precision; with "medium" PyTorch runs under bfloat16 autocast, and the other peers,
+    which have nothing like it, are left out.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Workload:
     optimizer: str
     target: float
     most_steps: int = 128
+    precision: str = "highest"
 
     @property
     def learning_rate(self) -> float:
@@ -251,3 +255,25 @@ WORKLOADS = (
         (16,), (Embedding(100, 8), LSTM(32, True), Dense(100)), "linear", 16, "sgd", 4.0, most_steps=64,
     ),
 )  # fmt: skip
+
+# What low precision aims at, on the rows whose products are large enough for it.
+LOW_PRECISION = {
+    "high": {"MLP 1024": 2.0, "Conv 64": 2.0, "Embedding 65x64": 2.0, "Embedding 1000x650": 2.0},
+    "medium": {
+        "MLP 1024": 1.5, "Conv 32": 1.5, "Conv 64": 1.5, "Embedding 20000": 1.5, "Embedding 65x64": 1.5,
+        "Embedding 1000x650": 1.5,
+    },
+}  # fmt: skip
+
+
+def at_precision(precision: str) -> tuple[Workload, ...]:
+    """The workloads that a precision is compared on, with its targets."""
+    if precision == "highest":
+        return WORKLOADS
+    aims = LOW_PRECISION[precision]
+    return tuple(
+        replace(w, precision=precision, target=aim)
+        for w in WORKLOADS
+        for name, aim in aims.items()
+        if w.name.startswith(name)
+    )

@@ -21,8 +21,10 @@
 #include "kernels/blocks.h"
 #include "kernels/lstm.h"
 #include "kernels/conv.h"
+#ifndef PN_PAIRS
 #include "kernels/local.h"
 #include "kernels/pooling.h"
 #include "kernels/norm.h"
 #include "kernels/layer_norm.h"
 #include "kernels/lrn.h"
+#endif

@@ -149,23 +149,36 @@ static inline i64 pn_conv_block_rows(const pn_conv *v, const pn_conv_units *u) {
 /* Elements of scratch, each piece on a 64-byte border. */
 typedef struct pn_conv_fwd_scratch {
     i64 weights, bias, band; /* packed weights, bias of q pixels (shared); a band of x (per thread) */
+    i64 pairs;               /* the band as pairs of bfloat16 (pairs.h), two planes */
 } pn_conv_fwd_scratch;
 
-static inline void pn_conv_fwd_room(pn_conv_fwd_scratch *s, const pn_conv *v, const pn_conv_units *u) {
+/* Whether the terms of a convolution, and of its gradients, come in pairs that do not reach over a border. */
+static inline int pn_conv_pairs(const pn_conv *v, int bwd) {
+    if (pn_conv_depthwise(v) || v->fq > 1 || v->cg % 2 || v->kh * v->kw * v->cg < 32) return 0;
+    return !bwd || (v->dq == 1 && v->og % 2 == 0);
+}
+
+static inline void pn_conv_fwd_room(pn_conv_fwd_scratch *s, const pn_conv *v, const pn_conv_units *u, int planes) {
     const i64 terms = v->kh * (v->kw + (v->fq - 1) * v->sw) * v->cg;
     s->weights = pn_conv_depthwise(v) ? 0 : v->groups * terms * pn_conv_round(v->fq * v->og);
     s->bias = pn_conv_round(v->fq * v->o);
     s->band = v->copied ? pn_conv_round(u->images * pn_conv_xrows(v, u->rows) * v->xw * v->xc) : 0;
+    s->pairs = planes ? pn_conv_round(u->images * pn_conv_xrows(v, u->rows) * v->xw * v->xc) : 0;
 }
 
 typedef struct pn_conv_bwd_scratch {
     i64 weights, parts;   /* packed weights; partial dw and db */
     i64 part;             /* of one group */
     i64 x_band, z_band, z_panels, dx_row; /* per thread */
+    i64 x_pairs, z_pairs;                 /* the bands as pairs of bfloat16, two planes: of pixels, of channels */
 } pn_conv_bwd_scratch;
 
+static inline i64 pn_conv_bwd_thread(const pn_conv_bwd_scratch *s) {
+    return s->x_band + s->z_band + s->z_panels + s->dx_row + s->x_pairs + s->z_pairs;
+}
+
 static inline void pn_conv_bwd_room(pn_conv_bwd_scratch *s, const pn_conv *v, const pn_conv_units *u, int dx, int dw,
-                                    int db) {
+                                    int db, int planes) {
     const i64 terms = v->kh * (v->kw + v->dq - 1) * v->og;
     s->weights = dx && !pn_conv_depthwise(v) ? v->groups * terms * pn_conv_round(v->dq * v->cg) : 0;
     s->part = dw || db ? pn_conv_round(pn_conv_dw_size(v)) + pn_conv_round(v->o) : 0;
@@ -179,30 +192,32 @@ static inline void pn_conv_bwd_room(pn_conv_bwd_scratch *s, const pn_conv *v, co
     }
     s->z_panels = 0;
     if (dw && !pn_conv_depthwise(v))
-        s->z_panels = u->images * pn_conv_block_rows(v, u) * v->ow / v->fq * pn_conv_round(v->fq * v->og);
+        s->z_panels = u->images * pn_conv_block_rows(v, u) * ((v->ow / v->fq + 1) & ~(i64)1) * pn_conv_round(v->fq * v->og);
     s->dx_row = dx && v->xc > v->c ? pn_conv_round(v->w * v->o) : 0;
+    s->x_pairs = planes && dw ? 2 * pn_conv_round(u->images * pn_conv_xrows(v, u->rows) * v->xw * v->xc) : 0;
+    s->z_pairs = planes && dx ? s->z_band + 16 : 0;
 }
 
 /* Bytes of scratch of conv2d_fwd for at most nth threads. */
-static inline i64 pn_conv_fwd_bytes(const i64 *dim, i64 itemsize, int nth) {
+static inline i64 pn_conv_fwd_bytes(const i64 *dim, i64 itemsize, int nth, int planes) {
     pn_conv v;
     pn_conv_units u;
     pn_conv_fwd_scratch s;
     pn_conv_read(&v, dim);
     pn_conv_fwd_units(&u, &v);
-    pn_conv_fwd_room(&s, &v, &u);
-    return (s.weights + s.bias + nth * s.band) * itemsize;
+    pn_conv_fwd_room(&s, &v, &u, planes);
+    return (s.weights + s.bias + nth * (s.band + s.pairs)) * itemsize;
 }
 
 /* Bytes of scratch of conv2d_bwd. */
-static inline i64 pn_conv_bwd_bytes(const i64 *dim, i64 itemsize, int nth, int dx, int dw, int db) {
+static inline i64 pn_conv_bwd_bytes(const i64 *dim, i64 itemsize, int nth, int dx, int dw, int db, int planes) {
     pn_conv v;
     pn_conv_units u;
     pn_conv_bwd_scratch s;
     pn_conv_read(&v, dim);
     pn_conv_bwd_units(&u, &v);
-    pn_conv_bwd_room(&s, &v, &u, dx, dw, db);
-    return (s.weights + s.parts + nth * (s.x_band + s.z_band + s.z_panels + s.dx_row)) * itemsize;
+    pn_conv_bwd_room(&s, &v, &u, dx, dw, db, planes);
+    return (s.weights + s.parts + nth * pn_conv_bwd_thread(&s)) * itemsize;
 }
 
 #endif

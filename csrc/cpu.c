@@ -43,6 +43,58 @@ int pn_isa_available(int isa) {
 int pn_isa_available(int isa) { return isa == PN_ISA_GENERIC; }
 #endif
 
+#if defined(PN_X86) && defined(PN_PAIRS_BUILT)
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+/* The kernel hands out the tile registers' 8 KB per thread on request only. */
+static int amx_granted(void) { return syscall(SYS_arch_prctl, 0x1023 /* ARCH_REQ_XCOMP_PERM */, 18) == 0; }
+#else
+static int amx_granted(void) { return 0; }
+#endif
+
+int pn_unit_available(int unit) {
+    unsigned r7[4], sub[4];
+    if (!pn_isa_available(PN_ISA_AVX512)) return 0;
+    cpuid(7, 0, r7);
+    if (r7[0] < 1) return 0;
+    cpuid(7, 1, sub);
+    if (!(sub[0] & (1u << 5))) return 0; /* AVX512_BF16 */
+    if (unit != PN_UNIT_AMX) return 1;
+    return (r7[3] & (1u << 22)) && (r7[3] & (1u << 24)) && (xgetbv0() & 0x60000) == 0x60000 && amx_granted();
+}
+
+static const pn_entry *unit_table(int isa) {
+    static const pn_entry *const tables[PN_UNIT_COUNT] = {pn_table_bf16, pn_table_amx, pn_table_amx_emulated};
+    return tables[(isa - PN_ISA_COUNT) / 2];
+}
+
+/* The AVX-512 building blocks but for products. */
+static const pn_ops *unit_ops(int isa) {
+    static const pn_products *const products[PN_UNIT_COUNT] = {pn_products_bf16, pn_products_amx, pn_products_amx_emulated};
+    static pn_ops made[2 * PN_UNIT_COUNT];
+    const int i = isa - PN_ISA_COUNT;
+    const pn_products *p = products[i / 2] + i % 2;
+    pn_ops ops = pn_ops_f32_avx512;
+    ops.planes = 1 + i % 2;
+    ops.gemm = p->gemm;
+    ops.pack = p->pack;
+    ops.product = p->product;
+    made[i] = ops; /* the same bytes every time */
+    return &made[i];
+}
+#else
+int pn_unit_available(int unit) {
+    (void)unit;
+    return 0;
+}
+#endif
+
+const char *pn_unit_name(int unit) {
+    static const char *const names[PN_UNIT_COUNT] = {"avx512_bf16", "amx", "amx_emulated"};
+    return unit >= 0 && unit < PN_UNIT_COUNT ? names[unit] : "unknown";
+}
+
 int pn_isa_best(void) {
     if (pn_isa_available(PN_ISA_AVX512)) return PN_ISA_AVX512;
     return pn_isa_available(PN_ISA_AVX2) ? PN_ISA_AVX2 : PN_ISA_GENERIC;
@@ -64,7 +116,10 @@ pn_kernel pn_find_kernel(const char *name, int dtype, int isa) {
     switch (dtype) {
     case PN_F32:
 #if defined(PN_X86)
-        if (isa == PN_ISA_AVX512) fn = find(pn_table_f32_avx512, name);
+#if defined(PN_PAIRS_BUILT)
+        if (isa >= PN_ISA_COUNT) fn = find(unit_table(isa), name);
+#endif
+        if (!fn && isa >= PN_ISA_AVX512) fn = find(pn_table_f32_avx512, name);
         if (isa == PN_ISA_AVX2) fn = find(pn_table_f32_avx2, name);
 #else
         (void)isa;
@@ -83,6 +138,9 @@ const pn_ops *pn_find_ops(int dtype, int isa) {
     if (dtype == PN_F64) return &pn_ops_f64;
     if (dtype != PN_F32) return NULL;
 #if defined(PN_X86)
+#if defined(PN_PAIRS_BUILT)
+    if (isa >= PN_ISA_COUNT) return unit_ops(isa);
+#endif
     if (isa == PN_ISA_AVX512) return &pn_ops_f32_avx512;
     if (isa == PN_ISA_AVX2) return &pn_ops_f32_avx2;
 #endif

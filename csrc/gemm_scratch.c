@@ -1,8 +1,16 @@
 /* Scratch memory of the matrix product. */
 #include "gemm_scratch.h"
 
+int pn_planes = 0;
+
 i64 pn_gemm_scratch_bytes(i64 m, i64 n, i64 k, int ta, int tb, int nth) {
     (void)ta; /* a transposed A is read as it lies */
+    i64 part;
     if (m <= 0 || n <= 0 || k <= 0) return 0;
-    return pn_gemm_parts(m, n, k, nth) * pn_gemm_scratch_part(m, n, k, tb);
+    part = pn_gemm_scratch_part(m, n, k, tb);
+    if (pn_planes && pn_pairs_worth(m, n, k)) {
+        const i64 pairs = pn_pairs_scratch_part(k) * (i64)sizeof(float);
+        part = part > pairs ? part : pairs;
+    }
+    return pn_gemm_parts(m, n, k, nth) * part;
 }

@@ -39,6 +39,21 @@ static inline i64 pn_gemm_scratch_part(i64 m, i64 n, i64 k, int tb) {
     return size * (i64)sizeof(float);
 }
 
+/* Operands as pairs of bfloat16 (kernels/pairs_gemm.h): a block of B is KC x NC, a strip of A MR x KC. */
+enum { PN_PAIRS_KC = 768, PN_PAIRS_NC = 256, PN_PAIRS_MR = 32, PN_PAIRS_STEP = 512 };
+
+/* Terms per block of k: equal blocks, a multiple of 32. */
+static inline i64 pn_pairs_kc(i64 k) {
+    const i64 blocks = (k + PN_PAIRS_KC - 1) / PN_PAIRS_KC;
+    return ((k + blocks - 1) / blocks + 31) & ~(i64)31;
+}
+
+/* Smaller products are not worth the packing. */
+static inline int pn_pairs_worth(i64 m, i64 n, i64 k) { return m >= 16 && n >= 16 && k >= 32; }
+
+/* Elements for one thread, two planes each. */
+static inline i64 pn_pairs_scratch_part(i64 k) { return pn_pairs_kc(k) * (PN_PAIRS_NC + PN_PAIRS_MR); }
+
 /* Bytes of 64-byte aligned scratch that pn_gemm needs for C[m,n] = op(A)[m,k] op(B)[k,n], an upper bound for all ISAs.
  * ta, tb: whether A, B are read transposed (column stride other than 1). nth: the most threads. */
 i64 pn_gemm_scratch_bytes(i64 m, i64 n, i64 k, int ta, int tb, int nth);

@@ -104,6 +104,7 @@ typedef struct pn_words {
 /* What kernels written in Cython build on: one table per ISA and dtype. */
 struct pn_ops {
     int itemsize;
+    int planes; /* of bfloat16 that products take their operands as (pairs.h); 0: as they are */
     void (*gemm)(const pn_gemm_call *g, void *scratch, i64 scratch_bytes, int nth);
     /* dz = dy * act'(y), with the derivative taken from the output y; dz may be dy */
     void (*act_grad)(int act, double p, void *dz, const void *dy, const void *y, i64 n, int nth);
@@ -147,10 +148,16 @@ int pn_run_timed(const pn_instr *code, i64 n, i64 *where, double *ns);
 
 /* Kernel tables. isa: 0 generic, 1 AVX2+FMA, 2 AVX-512. dtype: 0 f32, 1 f64, 2 i32, 3 i64, 4 u8, 5 bool. */
 enum { PN_ISA_GENERIC = 0, PN_ISA_AVX2 = 1, PN_ISA_AVX512 = 2, PN_ISA_COUNT = 3 };
+/* Beyond them: AVX-512 with products of bfloat16 on a matrix unit; isa = PN_ISA_COUNT + 2 unit + (two planes). */
+enum { PN_UNIT_BF16 = 0, PN_UNIT_AMX = 1, PN_UNIT_AMX_EMULATED = 2, PN_UNIT_COUNT = 3 };
 enum { PN_F32 = 0, PN_F64 = 1, PN_I32 = 2, PN_I64 = 3, PN_U8 = 4, PN_BOOL = 5, PN_DTYPES = 6 };
 int pn_isa_available(int isa);
 int pn_isa_best(void);
 const char *pn_isa_name(int isa);
+int pn_unit_available(int unit); /* asks the kernel for AMX, where it must be asked */
+const char *pn_unit_name(int unit);
+/* Planes for which the scratch memory of new instructions is booked: 0, 1 or 2. */
+extern int pn_planes;
 /* NULL when no such kernel exists for the dtype; a vector ISA falls back to generic. */
 pn_kernel pn_find_kernel(const char *name, int dtype, int isa);
 const pn_ops *pn_find_ops(int dtype, int isa); /* NULL unless dtype is f32 or f64 */

@@ -11,7 +11,16 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Compilers that know bfloat16 and AMX. */
+#if (defined(__clang__) && __clang_major__ >= 12) || (!defined(__clang__) && defined(__GNUC__) && __GNUC__ >= 11)
+#define PN_PAIRS_BUILT
+#endif
+
 #if defined(__clang__)
+#define PN_TARGET_PUSH_BF16 \
+    _Pragma("clang attribute push(__attribute__((target(\"avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma\"))), apply_to = function)")
+#define PN_TARGET_PUSH_AMX \
+    _Pragma("clang attribute push(__attribute__((target(\"amx-tile,amx-bf16,avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma\"))), apply_to = function)")
 #define PN_TARGET_PUSH_AVX2 \
     _Pragma("clang attribute push(__attribute__((target(\"avx2,fma\"))), apply_to = function)")
 #define PN_TARGET_PUSH_AVX512 \
@@ -22,6 +31,12 @@
 #define PN_TARGET_PUSH_AVX512 \
     _Pragma("GCC push_options") \
     _Pragma("GCC target(\"avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512,tune=skylake-avx512\")")
+#define PN_TARGET_PUSH_BF16 \
+    _Pragma("GCC push_options") \
+    _Pragma("GCC target(\"avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512,tune=skylake-avx512\")")
+#define PN_TARGET_PUSH_AMX \
+    _Pragma("GCC push_options") \
+    _Pragma("GCC target(\"amx-tile,amx-bf16,avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512,tune=sapphirerapids\")")
 #define PN_TARGET_POP _Pragma("GCC pop_options")
 #else /* MSVC takes intrinsics of any ISA everywhere */
 #define PN_TARGET_PUSH_AVX2

@@ -6,7 +6,7 @@ from typing import Any
 
 from pynn import config, ops
 from pynn._version import __version__
-from pynn.config import get_num_threads, set_num_threads
+from pynn.config import get_num_threads, get_precision, set_num_threads, set_precision
 from pynn.graph import grad, graph, jacobian, no_grad
 from pynn.tensor import Tensor, tensor
 
@@ -39,12 +39,14 @@ __all__ = [
     "__version__",
     "config",
     "get_num_threads",
+    "get_precision",
     "grad",
     "graph",
     "jacobian",
     "no_grad",
     "ops",
     "set_num_threads",
+    "set_precision",
     "tensor",
     *_LAZY,
     *_FROM_IO,

@@ -112,6 +112,10 @@ cdef extern from "pn.h" nogil:
     int pn_isa_best()
     const char *pn_isa_name(int isa)
     int PN_ISA_COUNT
+    int PN_UNIT_COUNT
+    int pn_unit_available(int unit)
+    const char *pn_unit_name(int unit)
+    int pn_planes
     pn_kernel pn_find_kernel(const char *name, int dtype, int isa)
     const pn_ops *pn_find_ops(int dtype, int isa)
     i64 pn_kernel_count()

@@ -222,12 +222,12 @@ cdef class Program:
             return
         if arena.nbytes < self.arena_bytes:
             raise ValueError(f"an arena of {arena.nbytes} bytes is too small for {self.arena_bytes}")
-        self.arena = arena
         for i, k, offset in self.places:
             if k < 0:
                 self.code[<i64>i].scratch = arena.ptr + <Py_ssize_t>offset
             else:
                 self.code[<i64>i].arg[<int>k] = arena.ptr + <Py_ssize_t>offset
+        self.arena = arena
 
     def bind(self, int slot, object array):
         """Point an input slot at a contiguous NumPy array, which is kept alive."""
@@ -309,6 +309,30 @@ def permutation(uint32_t n, uint64_t seed):
 def isa_available():
     """Return the names of the instruction sets this machine can run."""
     return [pn_isa_name(i).decode() for i in range(PN_ISA_COUNT) if pn_isa_available(i)]
+
+
+def units_available():
+    """Return the names of the matrix units that products of bfloat16 can run on here."""
+    return [pn_unit_name(i).decode() for i in range(PN_UNIT_COUNT) if pn_unit_available(i)]
+
+
+def pairs_isa(str unit, int planes):
+    """Return the index of the kernel tables whose products run on a unit with one or two planes of bfloat16."""
+    for i in range(PN_UNIT_COUNT):
+        if pn_unit_name(i).decode() == unit:
+            return PN_ISA_COUNT + 2 * i + planes - 1
+    raise ValueError(f"unknown matrix unit {unit!r}")
+
+
+def set_planes(int planes):
+    """Set for how many planes of bfloat16 new instructions book scratch memory; 0 is float32."""
+    global pn_planes
+    pn_planes = planes
+
+
+def get_planes():
+    """Return the planes that scratch memory is booked for."""
+    return pn_planes
 
 
 def isa_best():

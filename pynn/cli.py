@@ -74,6 +74,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--out", metavar="DIR", type=Path, help="write weights, history and pictures into this folder")
     run.add_argument("--json", metavar="FILE", type=Path, help="write the result to this file")
     run.add_argument("--checkpoint", metavar="DIR", type=Path, help="save training there, and go on from what is there")
+    run.add_argument(
+        "--precision",
+        choices=("highest", "high", "medium"),
+        help="of matrix products, where the processor is faster with it",
+    )
     run.add_argument("--quiet", action="store_true", help="print the result alone")
 
     generate = commands.add_parser(
@@ -208,13 +213,15 @@ def _info(arguments: argparse.Namespace) -> None:
 
     info = config.info()
     available = ", ".join(cast("list[str]", info["isa_available"]))
+    units = ", ".join(cast("list[str]", info["matrix_units_available"])) or "none"
     openmp = "with OpenMP" if info["openmp"] else "without OpenMP"
     for name, value in (
         ("pynn", info["version"]),
         ("Python", f"{platform.python_version()} ({platform.system()} {platform.machine()})"),
         ("NumPy", numpy.__version__),
         ("ISA", f"{info['isa']} (available: {available})"),
+        ("precision", f"{info['precision']} (units for low precision: {units})"),
         ("threads", f"{info['threads']} ({openmp})"),
         ("BLAS", info["blas"]),
     ):
-        print(f"{name:8} {value}")
+        print(f"{name:10}{value}")

@@ -1,4 +1,4 @@
-"""Threads, instruction set and debugging: what holds for the whole process."""
+"""Threads, instruction set, precision and debugging: what holds for the whole process."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ from pynn import _core
 from pynn._version import __version__
 from pynn.errors import unknown_name
 
-__all__ = ["debug", "get_num_threads", "info", "isa", "set_debug", "set_num_threads", "use_isa", "version"]
+__all__ = [
+    "debug", "get_num_threads", "get_precision", "info", "isa", "matrix_unit", "set_debug", "set_num_threads",
+    "set_precision", "use_isa", "use_matrix_unit", "version",
+]  # fmt: skip
 
 ISA_NAMES = ("generic", "avx2", "avx512")
+PRECISIONS = {"highest": 0, "high": 2, "medium": 1}  # planes of bfloat16; 0 is float32
+# By precision, the units worth using: three products on AVX-512's dot products would be slower than float32.
+WORTHWHILE = {"highest": (), "high": ("amx",), "medium": ("amx", "avx512_bf16")}
 
 _changes = 0
 _debug = os.environ.get("PYNN_DEBUG", "") not in ("", "0")
@@ -64,9 +70,19 @@ def _chosen_isa() -> int:
     return ISA_NAMES.index(asked)
 
 
+def _chosen_precision() -> str:
+    asked = os.environ.get("PYNN_PRECISION", "") or "highest"
+    if asked not in PRECISIONS:
+        raise ValueError("PYNN_PRECISION: " + unknown_name("precision", asked, PRECISIONS))
+    return asked
+
+
 _core.threads_init(_default_threads(), bool(os.environ.get("PYNN_NUM_THREADS")))
 _core.set_guards(_debug)
 _isa = _chosen_isa()
+_precision = _chosen_precision()
+_forced_unit: str | None = None
+_variant: int | None = None  # tables of the matrix unit in use
 
 
 def version() -> int:
@@ -75,8 +91,8 @@ def version() -> int:
 
 
 def isa() -> int:
-    """Return the index in ISA_NAMES of the instruction set in use."""
-    return _isa
+    """Return the index of the kernel tables in use: in ISA_NAMES, or beyond for products on a matrix unit."""
+    return _isa if _variant is None else _variant
 
 
 @contextlib.contextmanager
@@ -89,16 +105,115 @@ def use_isa(name: str) -> Iterator[None]:
     >>> with pynn.config.use_isa("generic"):
     ...     y = pynn.tensor([1.0, 2.0]).exp()
     """
-    global _isa, _changes
+    global _isa
     if name not in _core.isa_available():
         raise ValueError(unknown_name("instruction set", name, _core.isa_available()))
     before, _isa = _isa, ISA_NAMES.index(name)
-    _changes += 1
+    _choose_unit()
     try:
         yield
     finally:
         _isa = before
-        _changes += 1
+        _choose_unit()
+
+
+def _choose_unit() -> None:
+    """Find the unit for the precision, and have everything recorded anew."""
+    global _variant, _changes
+    unit = matrix_unit()
+    planes = PRECISIONS[_precision] if unit else 0
+    _variant = _core.pairs_isa(unit, planes) if unit else None
+    _core.set_planes(planes)
+    _changes += 1
+
+
+def matrix_unit() -> str | None:
+    """Return what multiplies bfloat16 at the precision in use: "amx", "avx512_bf16", or None for float32.
+
+    Examples
+    --------
+    >>> import pynn
+    >>> pynn.config.matrix_unit() is None  # float32 is the default
+    True
+    """
+    if _precision == "highest" or ISA_NAMES[_isa] != "avx512":
+        return None
+    if _forced_unit is not None:
+        return _forced_unit
+    available = _core.units_available()
+    return next((unit for unit in WORTHWHILE[_precision] if unit in available), None)
+
+
+def set_precision(precision: str) -> None:
+    r"""Set how matrix products, convolutions and recurrent layers take their float32 operands.
+
+    ``"highest"``, the default, is float32. ``"medium"`` rounds each operand to bfloat16, 8 bits of mantissa, and
+    ``"high"`` splits it into two, :math:`x = x_1 + x_2`, and adds up three products,
+    :math:`x_1 y_1 + x_1 y_2 + x_2 y_1`, with a relative error of about 4e-6. Sums, weights, and the optimizer's state
+    stay float32. float64 is not affected.
+
+    Both need a processor whose matrix unit makes them faster: AMX, or for "medium" the bfloat16 products of AVX-512.
+    Elsewhere they are float32 too; :func:`matrix_unit` tells. The environment variable ``PYNN_PRECISION`` sets the
+    precision at import. Results are the same bits for any number of threads, but differ between units.
+
+    Parameters
+    ----------
+    precision : {"highest", "high", "medium"}
+
+    Raises
+    ------
+    ValueError
+        If the precision is unknown; nothing has changed then.
+
+    References
+    ----------
+    Henry, Tang, Heinecke, "Leveraging the bfloat16 artificial intelligence datatype for higher-precision
+    computations", ARITH 2019.
+
+    Examples
+    --------
+    >>> import pynn
+    >>> pynn.set_precision("medium")
+    >>> pynn.get_precision()
+    'medium'
+    >>> pynn.set_precision("highest")
+    """
+    global _precision
+    if precision not in PRECISIONS:
+        raise ValueError("[set_precision] " + unknown_name("precision", precision, PRECISIONS))
+    _precision = precision
+    _choose_unit()
+
+
+def get_precision() -> str:
+    """Return the precision that was set: "highest", "high" or "medium"."""
+    return _precision
+
+
+@contextlib.contextmanager
+def use_matrix_unit(name: str) -> Iterator[None]:
+    """Use one matrix unit inside a ``with`` block, for "high" and "medium", even where it is not worthwhile.
+
+    Parameters
+    ----------
+    name : {"amx", "avx512_bf16", "amx_emulated"}
+        The last is AMX in plain C: slow, to see its numbers on another machine with AVX-512 and bfloat16.
+
+    Raises
+    ------
+    ValueError
+        If this machine lacks it.
+    """
+    global _forced_unit
+    if name not in _core.units_available():
+        raise ValueError("[use_matrix_unit] " + unknown_name("matrix unit", name, _core.units_available()))
+    before, _forced_unit = _forced_unit, name
+    _choose_unit()
+    try:
+        yield
+    finally:
+        _forced_unit = before
+        _choose_unit()
 
 
 def set_num_threads(n: int | None) -> None:
@@ -144,7 +259,14 @@ def info() -> dict[str, object]:
         "python": platform.python_version(),
         "isa": ISA_NAMES[_isa],
         "isa_available": list(_core.isa_available()),
+        "precision": _precision,
+        "matrix_unit": matrix_unit(),
+        "matrix_units_available": list(_core.units_available()),
         "threads": get_num_threads(),
         "openmp": _core.has_openmp(),
         "blas": "scipy.linalg.cython_blas" + ("" if _core.blas_ready() else " (loaded on first use)"),
     }
+
+
+if _precision != "highest":
+    _choose_unit()

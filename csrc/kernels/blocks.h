@@ -118,7 +118,7 @@ static void block_col_sum(void *out, const void *x, i64 rows, i64 cols, int nth)
 }
 
 #define PN_OPS_INIT \
-    {(int)sizeof(real), block_gemm, block_act_grad, block_col_sum, VW, pn_for, block_pack, block_product, \
+    {(int)sizeof(real), 0, block_gemm, block_act_grad, block_col_sum, VW, pn_for, block_pack, block_product, \
      block_rnn_step, block_peep_grad, block_mul, block_expand_mask, block_word_grads, block_add_rows}
 
 static int matmul(const pn_instr *I) {
@@ -137,7 +137,7 @@ static int matmul(const pn_instr *I) {
         g.a = (const real *)I->arg[1] + z * I->dim[6];
         g.b = (const real *)I->arg[2] + z * I->dim[7];
         g.c = (real *)I->arg[0] + z * m * n;
-        block_gemm(&g, I->scratch, I->scratch_bytes, I->nth);
+        I->ops->gemm(&g, I->scratch, I->scratch_bytes, I->nth);
     }
     return PN_OK;
 }

@@ -34,7 +34,18 @@ typedef struct conv_rows {
     const real *bias;
     int act;
     real p;
+    i64 alo, blo; /* of pairs: from a plane to the next */
 } conv_rows;
+
+#ifdef PN_PAIRS
+/* The same rows over pairs of channels, which lie at a. */
+static void conv_rows_pair(conv_rows *g, const real *a, i64 alo, i64 blo) {
+    g->a = a;
+    g->arow /= 2, g->astep /= 2, g->ast1 /= 2, g->ast2 /= 2, g->len /= 2;
+    g->alo = alo;
+    g->blo = blo;
+}
+#endif
 
 static void conv_rows_run(const conv_rows *g) {
     conv_tile t;
@@ -46,6 +57,7 @@ static void conv_rows_run(const conv_rows *g) {
     t.ldc = g->cstep;
     t.add = 0;
     t.relu = g->act == PN_ACT_RELU;
+    t.alo = g->alo, t.blo = g->blo;
     for (i64 j = 0, width; j < g->n; j += width) {
         width = conv_width(g->n - j, g->pixels);
         const i64 tallest = conv_tallest(width), strips = (g->pixels + tallest - 1) / tallest;
@@ -102,7 +114,11 @@ typedef struct conv_job {
     pn_conv_bwd_scratch bs;
     const real *bias;
     real *out;
+    int planes; /* of pairs; 0: float32 */
 } conv_job;
+
+/* From a plane to the next in a room for two of them; 0 where there is one. */
+static inline i64 conv_plane(const conv_job *j, i64 room) { return j->planes > 1 ? room / 2 : 0; }
 
 /* Packs a kernel for q neighbouring pixels: to[r][s][i][p outs + o] = tap(r, s - p step)[i][o], 0 where there is none.
  * Tap (r, s) is at w + sign (r row + s tap), its element (i, o) at i is + o os. */
@@ -133,11 +149,12 @@ static void conv_fwd_pack(const conv_job *j) {
         return;
     }
     for (i64 g = 0; g < v->groups; g++) {
-        real *to = j->weights + g * terms * pn_conv_round(v->og);
+        real *to = j->weights + g * CONV_LANES(terms) * pn_conv_round(v->og);
         for (i64 k = 0, width; k < v->og; k += width) {
             width = conv_width(v->og - k, v->ow);
-            conv_pack(to, width, j->w + g * v->og + k, v->o, 1, pn_conv_min(width, v->og - k), terms);
-            to += terms * width;
+            conv_pack(to, conv_plane(j, j->fs.weights), width, j->w + g * v->og + k, v->o, 1,
+                      pn_conv_min(width, v->og - k), terms);
+            to += CONV_LANES(terms) * width;
         }
     }
 }
@@ -145,7 +162,11 @@ static void conv_fwd_pack(const conv_job *j) {
 static void conv_fwd_units(void *ctx, i64 lo, i64 hi, int ith) {
     const conv_job *j = (const conv_job *)ctx;
     const pn_conv *v = &j->v;
-    real *band = j->threads + ith * j->fs.band;
+    real *band = j->threads + ith * (j->fs.band + j->fs.pairs);
+#ifdef PN_PAIRS
+    real *paired = band + j->fs.band;
+    pairs_begin();
+#endif
     for (i64 u = lo; u < hi; u++) {
         const i64 n = u / j->u.bands, o0 = u % j->u.bands * j->u.rows, o1 = pn_conv_min(v->oh, o0 + j->u.rows);
         const real *x = j->x + (n * v->h + o0 * v->sh) * v->w * v->c;
@@ -162,6 +183,9 @@ static void conv_fwd_units(void *ctx, i64 lo, i64 hi, int ith) {
             }
             continue;
         }
+#ifdef PN_PAIRS
+        pairs_run(paired, conv_plane(j, j->fs.pairs), x, pn_conv_xrows(v, o1 - o0) * v->xw * v->c);
+#endif
         for (i64 g = 0; g < v->groups; g++) {
             const int run = v->dw == 1 && v->groups == 1; /* a row of a patch is contiguous */
             conv_rows r;
@@ -172,15 +196,22 @@ static void conv_fwd_units(void *ctx, i64 lo, i64 hi, int ith) {
             r.n1 = v->kh, r.ast1 = v->dh * v->xw * v->c;
             r.n2 = run ? 1 : v->kw, r.ast2 = v->dw * v->c;
             r.len = run ? (v->kw + (v->fq - 1) * v->sw) * v->c : v->cg;
-            r.b = j->weights + g * v->kh * v->kw * v->cg * pn_conv_round(v->og);
+            r.b = j->weights + g * CONV_LANES(v->kh * v->kw * v->cg) * pn_conv_round(v->og);
             r.n = v->fq * v->og;
             r.c = y + g * v->og;
             r.crow = v->ow * v->o, r.cstep = v->fq * v->o;
             r.bias = !j->bias ? NULL : v->fq > 1 ? j->biases : j->bias + g * v->og;
             r.act = v->act, r.p = j->p;
+            r.alo = r.blo = 0;
+#ifdef PN_PAIRS
+            conv_rows_pair(&r, paired + g * v->cg / 2, conv_plane(j, j->fs.pairs), conv_plane(j, j->fs.weights));
+#endif
             conv_rows_run(&r);
         }
     }
+#ifdef PN_PAIRS
+    pairs_end();
+#endif
 }
 
 static double conv_cost(const pn_conv *v) {
@@ -191,8 +222,12 @@ static int conv2d_fwd(const pn_instr *I) {
     conv_job j;
     memset(&j, 0, sizeof j);
     pn_conv_read(&j.v, I->dim);
+#ifdef PN_PAIRS
+    if (!pn_conv_pairs(&j.v, 0)) return pn_find_kernel("conv2d_fwd", PN_F32, PN_ISA_AVX512)(I);
+    j.planes = I->ops->planes;
+#endif
     pn_conv_fwd_units(&j.u, &j.v);
-    pn_conv_fwd_room(&j.fs, &j.v, &j.u);
+    pn_conv_fwd_room(&j.fs, &j.v, &j.u, j.planes);
     j.out = (real *)I->arg[0];
     j.x = (const real *)I->arg[1];
     j.w = (const real *)I->arg[2];

@@ -48,15 +48,16 @@ static void conv_bwd_pack(const conv_job *j) {
                         for (i64 b = 0; b < tx.count; b++) {
                             const i64 tap = (ty.first - a * ty.q) * v->kw + tx.first - b * tx.q;
                             const real *w = j->w + (tap * v->cg + k) * v->o + g * v->og;
-                            conv_pack(to, width, w, 1, v->o, pn_conv_min(width, v->cg - k), v->og);
-                            to += v->og * width;
+                            conv_pack(to, conv_plane(j, j->bs.weights), width, w, 1, v->o,
+                                      pn_conv_min(width, v->cg - k), v->og);
+                            to += CONV_LANES(v->og) * width;
                         }
                 }
             }
 }
 
-/* dx of one image, rows [z->i0, z->i1), from its band of dz; `line` holds a row of a depthwise dx. */
-static void conv_dx(const conv_job *j, const pn_conv_zone *z, const real *band, real *dx, real *line) {
+/* dx of one image, rows [z->i0, z->i1), from its band of dz (as pairs at `paired`); `line` holds a row of a depthwise dx. */
+static void conv_dx(const conv_job *j, const pn_conv_zone *z, const real *band, const real *paired, real *dx, real *line) {
     const pn_conv *v = &j->v;
     const i64 zw = z->c1 - z->c0, pixels = (v->w + v->sw - 1) / v->sw;
     const real *b = j->weights;
@@ -74,7 +75,7 @@ static void conv_dx(const conv_job *j, const pn_conv_zone *z, const real *band, 
                 r.pixels = ix < v->w ? (v->w - ix + v->sw - 1) / v->sw : 0;
                 r.n1 = ty.count, r.n2 = tx.count, r.len = v->og;
                 r.b = b;
-                b += ty.count * (tx.count + q - 1) * v->og * npad;
+                b += ty.count * (tx.count + q - 1) * CONV_LANES(v->og) * npad;
                 if (r.rows == 0 || r.pixels == 0) continue;
                 r.a = band + g * v->og;
                 r.y0 = 0, r.yrow = 1, r.ystep = ty.next, r.ylimit = v->oh;
@@ -109,6 +110,10 @@ static void conv_dx(const conv_job *j, const pn_conv_zone *z, const real *band, 
                 r.bias = NULL;
                 r.act = 0;
                 r.p = 0;
+                r.alo = r.blo = 0;
+#ifdef PN_PAIRS
+                conv_rows_pair(&r, paired + (r.a - band) / 2, conv_plane(j, j->bs.z_pairs), conv_plane(j, j->bs.weights));
+#endif
                 conv_rows_run(&r);
             }
 }
@@ -120,8 +125,12 @@ static void conv_dw(const conv_job *j, const conv_block *k, real *panels, real *
     const i64 tall = run ? pn_conv_dw_columns(v) * v->c : v->cg; /* rows of dw that lie side by side in x */
     conv_tile t;
     t.step = q * v->sw * v->c;
+    t.alo = conv_plane(j, j->bs.x_pairs), t.blo = conv_plane(j, j->bs.z_panels);
+#ifdef PN_PAIRS
+    t.step *= 2;
+#endif
     const real *b = NULL;
-    t.n1 = k->images, t.len = len;
+    t.n1 = k->images, t.len = CONV_LANES(len);
     t.ast1 = k->x_image, t.ast2 = v->sh * v->xw * v->c;
     t.ldc = q * v->o;
     t.add = add;
@@ -133,15 +142,15 @@ static void conv_dw(const conv_job *j, const conv_block *k, real *panels, real *
             const i64 tallest = conv_tallest(width), strips = (tall + tallest - 1) / tallest;
             const i64 low = tall / strips, extra = tall % strips;
             t.cols = pn_conv_min(width, columns - o);
-            if (width == q * v->o && v->groups == 1) { /* a panel lies in dz as it is */
+            if (width == q * v->o && v->groups == 1 && !j->planes) { /* a panel lies in dz as it is */
                 b = k->z;
                 t.bst1 = k->z_image, t.bst2 = k->z_row;
             } else {
                 b = panels;
-                t.bst2 = len * width, t.bst1 = k->rows * t.bst2;
+                t.bst2 = CONV_LANES(len) * width, t.bst1 = k->rows * t.bst2;
                 for (i64 n = 0; n < k->images; n++)
                     for (i64 r = 0; r < k->rows; r++)
-                        conv_pack(panels + n * t.bst1 + r * t.bst2, width,
+                        conv_pack(panels + n * t.bst1 + r * t.bst2, t.blo, width,
                                   k->z + n * k->z_image + r * k->z_row + g * v->og + o, t.ldc, 1, t.cols, len);
             }
             for (i64 r = 0; r < v->kh; r++) {
@@ -208,7 +217,7 @@ static void conv_bwd_unit(const conv_job *j, i64 unit, real *thread, real *dw, r
     const i64 n0 = unit / j->u.bands * j->u.images, n1 = pn_conv_min(v->n, n0 + j->u.images);
     const i64 y_image = v->oh * v->ow * v->o, x_image = v->h * v->w * v->c;
     real *x_band = thread, *z_band = thread + j->bs.x_band, *panels = z_band + j->bs.z_band;
-    real *line = panels + j->bs.z_panels;
+    real *line = panels + j->bs.z_panels, *x_pairs = line + j->bs.dx_row, *z_pairs = x_pairs + j->bs.x_pairs;
     int late = 0; /* dz is made block by block: no dx needs more of it */
     pn_conv_zone z;
     conv_block k;
@@ -226,7 +235,12 @@ static void conv_bwd_unit(const conv_job *j, i64 unit, real *thread, real *dw, r
         for (i64 n = n0; n < n1; n++)
             conv_fill_dz(j, &z, j->dy + n * y_image, j->y + n * y_image, z_band + (n - n0) * k.z_image);
     if (j->dx)
-        for (i64 n = n0; n < n1; n++) conv_dx(j, &z, k.z + (n - n0) * k.z_image, j->dx + n * x_image, line);
+        for (i64 n = n0; n < n1; n++) {
+#ifdef PN_PAIRS
+            pairs_run(z_pairs, conv_plane(j, j->bs.z_pairs), k.z + (n - n0) * k.z_image, (z.z1 - z.z0) * k.z_row);
+#endif
+            conv_dx(j, &z, k.z + (n - n0) * k.z_image, z_pairs, j->dx + n * x_image, line);
+        }
     k.z += (z.o0 - z.z0) * k.z_row - z.c0 * v->o;
     k.rows = z.o1 - z.o0;
     k.first = z.o0;
@@ -239,6 +253,15 @@ static void conv_bwd_unit(const conv_job *j, i64 unit, real *thread, real *dw, r
         for (i64 n = n0; n < n1; n++)
             conv_band(v, x_band + (n - n0) * k.x_image, j->x + n * x_image, z.o0 * v->sh - v->pt, xrows);
     }
+#ifdef PN_PAIRS
+    if (dw) { /* neighbouring pixels in a lane, from every pixel on */
+        const i64 size = pn_conv_xrows(v, k.rows) * v->xw * v->c;
+        for (i64 n = 0; n < k.images; n++)
+            pairs_apart(x_pairs + n * size, conv_plane(j, j->bs.x_pairs), k.x + n * k.x_image, v->sw * v->c, size);
+        k.x = x_pairs;
+        k.x_image = size;
+    }
+#endif
     rows = pn_conv_block_rows(v, &j->u);
     for (i64 r = 0, all = k.rows; r < all && (dw || db); r += rows) {
         k.rows = pn_conv_min(rows, all - r);
@@ -260,7 +283,10 @@ static void conv_bwd_unit(const conv_job *j, i64 unit, real *thread, real *dw, r
 
 static void conv_bwd_groups(void *ctx, i64 lo, i64 hi, int ith) {
     const conv_job *j = (const conv_job *)ctx;
-    real *thread = j->threads + ith * (j->bs.x_band + j->bs.z_band + j->bs.z_panels + j->bs.dx_row);
+    real *thread = j->threads + ith * pn_conv_bwd_thread(&j->bs);
+#ifdef PN_PAIRS
+    pairs_begin();
+#endif
     for (i64 g = lo; g < hi; g++) {
         real *part = j->parts + g * j->bs.part;
         const i64 first = j->u.count * g / j->groups, last = j->u.count * (g + 1) / j->groups;
@@ -268,6 +294,9 @@ static void conv_bwd_groups(void *ctx, i64 lo, i64 hi, int ith) {
             conv_bwd_unit(j, u, thread, j->dw ? part : NULL, j->db ? part + j->bs.part - pn_conv_round(j->v.o) : NULL,
                           u > first);
     }
+#ifdef PN_PAIRS
+    pairs_end();
+#endif
 }
 
 typedef struct conv_total {
@@ -307,6 +336,10 @@ static int conv2d_bwd(const pn_instr *I) {
     conv_total t;
     memset(&j, 0, sizeof j);
     pn_conv_read(&j.v, I->dim);
+#ifdef PN_PAIRS
+    if (!pn_conv_pairs(&j.v, I->arg[0] != NULL)) return pn_find_kernel("conv2d_bwd", PN_F32, PN_ISA_AVX512)(I);
+    j.planes = I->ops->planes;
+#endif
     pn_conv_bwd_units(&j.u, &j.v);
     j.dx = (real *)I->arg[0];
     j.dw = (real *)I->arg[1];
@@ -316,7 +349,7 @@ static int conv2d_bwd(const pn_instr *I) {
     j.x = (const real *)I->arg[5];
     j.w = (const real *)I->arg[6];
     j.p = (real)I->par[0];
-    pn_conv_bwd_room(&j.bs, &j.v, &j.u, j.dx != NULL, j.dw != NULL, j.db != NULL);
+    pn_conv_bwd_room(&j.bs, &j.v, &j.u, j.dx != NULL, j.dw != NULL, j.db != NULL, j.planes);
     j.groups = pn_conv_groups(&j.v, &j.u);
     j.weights = (real *)I->scratch;
     j.parts = j.weights + j.bs.weights;

@@ -19,9 +19,32 @@ typedef struct conv_tile {
     int add;               /* C += instead of C = */
     const real *bias;
     int relu;
+    i64 alo, blo;          /* of pairs: from a plane to the next; 0: one product */
 } conv_tile;
 
-#if VW > 1
+#ifdef PN_PAIRS
+#include "pairs.h"
+#define CONV_FMA(a, b, c) \
+    ((vec)_mm512_dpbf16_ps(c, (__m512bh)_mm512_castps_si512(a), (__m512bh)_mm512_castps_si512(b)))
+#define CONV_LANES(terms) (((terms) + 1) / 2) /* 32-bit lanes that hold so many terms */
+#else
+#define CONV_FMA(a, b, c) vfma(a, b, c)
+#define CONV_LANES(terms) (terms)
+#endif
+
+#if defined(PN_AMX)
+#include "amx.h"
+static inline i64 conv_width(i64 n, i64 rows) {
+    (void)rows;
+    return n > VW ? 2 * VW : VW;
+}
+static inline i64 conv_tallest(i64 width) {
+    (void)width;
+    return AMX_ROWS;
+}
+static inline void conv_tile_call(const conv_tile *t, i64 mr, i64 width, int by_term) { amx_tile(t, mr, width, by_term); }
+
+#elif VW > 1
 typedef void (*conv_kernel)(const conv_tile *t);
 
 #define CONV_LAST (v + 1 == NV && tail < VW)
@@ -40,7 +63,7 @@ GEMM_INLINE void conv_tile_run(const conv_tile *t, const int MR, const int NV, c
                 GEMM_UNROLL for (int v = 0; v < NV; v++) bv[v] = vload(b + v * VW);
                 GEMM_UNROLL for (int i = 0; i < MR; i++) {
                     vec av = vset(by_term ? rows[0][i] : rows[i / 3][(i % 3) * step]);
-                    GEMM_UNROLL for (int v = 0; v < NV; v++) acc[i][v] = vfma(av, bv[v], acc[i][v]);
+                    GEMM_UNROLL for (int v = 0; v < NV; v++) acc[i][v] = CONV_FMA(av, bv[v], acc[i][v]);
                 }
                 b += NV * VW;
                 GEMM_UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] += by_term ? step : 1;
@@ -87,9 +110,31 @@ static inline i64 conv_width(i64 n, i64 rows) { return gemm_panel(n, rows <= GEM
 static inline i64 conv_tallest(i64 width) {
     return width == VW ? GEMM_MR1 : width == 2 * VW ? GEMM_MR2 : GEMM_MR4;
 }
+#ifdef PN_PAIRS
+static void pairs_begin(void) {}
+static void pairs_end(void) {}
+static void conv_tile_call(const conv_tile *t, i64 mr, i64 width, int by_term) {
+    const conv_kernel kernel = conv_kernels[by_term][width / VW >> 1][mr - 1];
+    conv_tile u = *t;
+    if (t->blo) { /* hi hi + hi lo, then lo hi with what ends the sum */
+        u.bias = NULL;
+        u.relu = 0;
+        kernel(&u);
+        u.add = 1;
+        u.b += t->blo;
+        kernel(&u);
+        u.b = t->b;
+        u.a += t->alo;
+        u.bias = t->bias;
+        u.relu = t->relu;
+    }
+    kernel(&u);
+}
+#else
 static inline void conv_tile_call(const conv_tile *t, i64 mr, i64 width, int by_term) {
     conv_kernels[by_term][width / VW >> 1][mr - 1](t);
 }
+#endif
 
 #else /* plain C: the compiler vectorizes along the panel */
 enum { CONV_NR = 16, CONV_MR = 64 };
@@ -125,9 +170,13 @@ static void conv_tile_call(const conv_tile *t, i64 mr, i64 width, int by_term) {
 }
 #endif
 
-/* dst[p * width + j] = src[p * ps + j * js] for p < k, j < n, and 0 for the other j < width. */
-static void conv_pack(real *dst, i64 width, const real *src, i64 ps, i64 js, i64 n, i64 k) {
-#if VW > 1
+/* dst[p * width + j] = src[p * ps + j * js] for p < k, j < n, and 0 for the other j < width; or pairs, with a second
+ * plane at dst + lo. */
+static void conv_pack(real *dst, i64 lo, i64 width, const real *src, i64 ps, i64 js, i64 n, i64 k) {
+#ifdef PN_PAIRS
+    pairs_pack(dst, lo, width, src, ps, js, n, k);
+#elif VW > 1
+    (void)lo;
     for (i64 v = 0; v < width; v += VW) {
         const i64 left = n - v < VW ? (n - v < 0 ? 0 : n - v) : VW;
         if (js == 1)
@@ -138,6 +187,7 @@ static void conv_pack(real *dst, i64 width, const real *src, i64 ps, i64 js, i64
                 for (i64 j = 0; j < VW; j++) dst[p * width + v + j] = j < left ? src[p * ps + (v + j) * js] : 0;
     }
 #else
+    (void)lo;
     for (i64 p = 0; p < k; p++)
         for (i64 j = 0; j < width; j++) dst[p * width + j] = j < n ? src[p * ps + j * js] : 0;
 #endif

@@ -79,7 +79,7 @@ static void local_fwd_pixels(void *ctx, i64 lo, i64 hi, int ith) {
             t.cols = pn_conv_min(width, j->f - f);
             if (width == j->f) t.b = weights; /* the panel lies there as it is */
             else {
-                conv_pack(panel, width, weights + f, j->f, 1, t.cols, j->terms);
+                conv_pack(panel, 0, width, weights + f, j->f, 1, t.cols, j->terms);
                 t.b = panel;
             }
             t.b += (w.r0 * j->kw + w.s0) * j->c * width;
@@ -116,7 +116,7 @@ static void local_dw_pixels(void *ctx, i64 lo, i64 hi, int ith) {
         for (i64 f = 0, width; f < j->f && side > 0; f += width) {
             width = conv_width(j->f - f, side);
             t.cols = pn_conv_min(width, j->f - f);
-            conv_pack(panel, width, dy + f, j->out, 1, t.cols, j->n);
+            conv_pack(panel, 0, width, dy + f, j->out, 1, t.cols, j->n);
             for (i64 r = w.r0; r < w.r1; r++) {
                 t.a = j->x + w.x + (r - w.r0) * j->w * j->c;
                 t.c = dw + (r * j->kw + w.s0) * j->c * j->f + f;
@@ -147,7 +147,7 @@ static void local_dx_samples(void *ctx, i64 lo, i64 hi, int ith) {
                     width = conv_width(side - k, rows);
                     t.cols = pn_conv_min(width, side - k);
                     const i64 term = (r * j->kw + w.s0) * j->c + k;
-                    conv_pack(panel, width, j->weights + (p * j->terms + term) * j->f, 1, j->f, t.cols, j->f);
+                    conv_pack(panel, 0, width, j->weights + (p * j->terms + term) * j->f, 1, j->f, t.cols, j->f);
                     t.c = j->dx + n0 * j->image + w.x + (r - w.r0) * j->w * j->c + k;
                     local_rows(&t, rows, width, j->out, 0);
                 }

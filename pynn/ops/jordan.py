@@ -34,8 +34,9 @@ def _expect(what: str, t: Tensor, shape: tuple[int, ...]) -> None:
         raise ShapeError(f"[jordan_rnn] expected {what} of shape {shape}. Received: {t.shape}.")
 
 
-def _wide(columns: int) -> int:
-    return -(-columns // PACKED_TO) * PACKED_TO
+def _packed(rows: int, columns: int) -> int:
+    """Return the elements that weights may take when they are packed, or packed as pairs of terms."""
+    return (rows + rows % 2) * (-(-columns // PACKED_TO) * PACKED_TO)
 
 
 @op("jordan_rnn", "jordan_fwd", hidden=(1,), blas=True, failure=BAD_LENGTHS)
@@ -62,7 +63,7 @@ class _Jordan:
                 raise DTypeError(f"[jordan_rnn] expected lengths of dtype int32. Received: {lengths.dtype}.")
         item, (acts, pars) = z.dtype.itemsize, _codes(activation, output_activation)
         at, scratch = place_parts(
-            {"v": o * _wide(h) * item, "w": h * _wide(o) * item, "h": n * h * item, "o": n * o * item}
+            {"v": _packed(o, h) * item, "w": _packed(h, o) * item, "h": n * h * item, "o": n * o * item}
         )
         dims = (n, t, h, o, *acts, *at.values())
         return Lowered((Spec((t, n, o), z.dtype), Spec(z.shape, z.dtype)), dims, pars, z.dtype, scratch)
@@ -116,7 +117,7 @@ def _grad_infer(dy: Tensor, y: Tensor, kept: Tensor, v: Tensor, w_out: Tensor, b
     (t, n, h), o, item = kept.shape, b_out.shape[0], dy.dtype.itemsize
     gemm = max(_core.gemm_scratch(o, h, t * n, True, False), _core.gemm_scratch(h, o, t * n, True, False))
     at, scratch = place_parts(
-        {"gemm": gemm, "v": h * _wide(o) * item, "w": o * _wide(h) * item, "h": n * h * item, "o": n * o * item,
+        {"gemm": gemm, "v": _packed(h, o) * item, "w": _packed(o, h) * item, "h": n * h * item, "o": n * o * item,
          "dout": t * n * o * item}
     )  # fmt: skip
     acts, pars = _codes(activation, output_activation)

@@ -78,6 +78,7 @@ def _head(cell: int, sizes: tuple[int, ...], reverse: bool, activation: str, gem
 
 
 def _packed(cell: int, h: int, transposed: bool) -> dict[str, int]:
+    h += h % 2  # room for pairs of terms
     up = -(-h // PACKED_TO) * PACKED_TO if transposed else h
     first = COLUMNS[cell] if cell < CELLS["gru"] else 2
     wide = first * h if transposed else -(-first * h // PACKED_TO) * PACKED_TO

@@ -80,6 +80,8 @@ class Options:
         Print the result alone.
     checkpoint : Path, optional
         Folder into which training is saved now and then, and from which it goes on. Default: neither.
+    precision : {"highest", "high", "medium"}, optional
+        Of :func:`pynn.set_precision`. Default: the one that is set.
     """
 
     data: Path | None = None
@@ -91,6 +93,7 @@ class Options:
     json: Path | None = None
     quiet: bool = False
     checkpoint: Path | None = None
+    precision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ class Result:
         Time of ``fit``, without loading data and drawing.
     version : str
         Version of pynn.
+    precision : str
+        Of matrix products.
     details : dict
         More that one recipe alone has to say.
     """
@@ -125,6 +130,7 @@ class Result:
     seed: int
     threads: int
     version: str
+    precision: str
     details: dict[str, Any] = field(default_factory=dict)
 
 

@@ -46,15 +46,18 @@ def run(recipe: Recipe, options: Options) -> Result:
         check_folder(options.checkpoint, "--checkpoint")
     if options.json is not None:
         check_file(options.json, "--json")
-    before = pynn.get_num_threads()
+    before = pynn.get_num_threads(), pynn.get_precision()
     try:
+        if options.precision is not None:
+            pynn.set_precision(options.precision)
         if options.threads is not None:
             pynn.set_num_threads(options.threads)
         if not options.quiet:
             print(f"{recipe.name}: {recipe.shows}\n")
         result = recipe.play(recipe, options)
     finally:
-        pynn.set_num_threads(before)
+        pynn.set_num_threads(before[0])
+        pynn.set_precision(before[1])
     if options.json is not None:
         write_json(options.json, dataclasses.asdict(result))
     return result
@@ -187,6 +190,7 @@ def conclude(
         seed=options.seed,
         threads=pynn.get_num_threads(),
         version=pynn.__version__,
+        precision=pynn.get_precision(),
         details=dict(details or {}),
     )
     print(_sentence(recipe, result, options.quiet))
@@ -211,5 +215,7 @@ def _sentence(recipe: Recipe, result: Result, short: bool) -> str:
     lines = [f"{name:{width}}{value}" for name, value in figures.items()]
     lines[0] += f"   {expected}"
     made = f", {result.parameters:,} parameters" if result.parameters else ""
+    if result.precision != "highest":
+        made += f", precision {result.precision} ({pynn.config.matrix_unit() or 'float32: no unit for it here'})"
     lines.append(f"{'training':{width}}{work}, threads {result.threads}, seed {result.seed}{made}")
     return "\n" + "\n".join(lines)

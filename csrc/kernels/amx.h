@@ -1,0 +1,139 @@
+/* The tiles of conv_micro.h on the matrix unit of AMX: up to 32 rows x 32 columns in four tile registers.
+ *
+ * A tile register holds 16 rows of 16 pairs. A must have its pairs along a row; where they lie by term (gradients of a
+ * convolution's weights) or are fewer than a tile, a block is put together in memory first. With PN_AMX_EMULATED the
+ * four instructions are plain C on a struct: the same loops, run by tests on any machine with AVX-512 and bfloat16.
+ */
+enum { AMX_ROWS = 32, AMX_TILE = 16 * 16 };
+
+#ifdef PN_AMX_EMULATED
+typedef struct amx_unit {
+    float tile[8][AMX_TILE];
+} amx_unit;
+static float amx_bf16(float pair, int high) {
+    uint32_t bits;
+    float x;
+    memcpy(&bits, &pair, 4);
+    bits = high ? bits & 0xffff0000u : bits << 16;
+    memcpy(&x, &bits, 4);
+    return x;
+}
+static void amx_load(float *to, const float *from, i64 stride) {
+    for (int i = 0; i < 16; i++) memcpy(to + 16 * i, from + i * stride, 64);
+}
+static void amx_product(float *c, const float *a, const float *b) {
+    for (int p = 0; p < 16; p++)
+        for (int i = 0; i < 16; i++)
+            for (int j = 0; j < 16; j++) {
+                c[16 * i + j] += amx_bf16(a[16 * i + p], 0) * amx_bf16(b[16 * p + j], 0);
+                c[16 * i + j] += amx_bf16(a[16 * i + p], 1) * amx_bf16(b[16 * p + j], 1);
+            }
+}
+#define AMX_UNIT amx_unit amx
+#define AMX_ZERO(t) memset(amx.tile[t], 0, sizeof amx.tile[t])
+#define AMX_LOAD(t, from, stride) amx_load(amx.tile[t], from, stride)
+#define AMX_PRODUCT(c, a, b) amx_product(amx.tile[c], amx.tile[a], amx.tile[b])
+#define AMX_STORE(t, to) for (int row = 0; row < 16; row++) memcpy((to) + AMX_ROWS * row, amx.tile[t] + 16 * row, 64)
+static void pairs_begin(void) {}
+static void pairs_end(void) {}
+#else
+#define AMX_UNIT
+#define AMX_ZERO(t) _tile_zero(t)
+#define AMX_LOAD(t, from, stride) _tile_loadd(t, from, (size_t)(stride) * sizeof(float))
+#define AMX_PRODUCT(c, a, b) _tile_dpbf16ps(c, a, b)
+#define AMX_STORE(t, to) _tile_stored(t, to, AMX_ROWS * sizeof(float))
+/* The shape of the registers, 16 rows of 64 bytes, is set on each thread before it uses them, and given up after. */
+static void pairs_begin(void) {
+    static const struct {
+        uint8_t palette, start, reserved[14];
+        uint16_t bytes[16];
+        uint8_t rows[16];
+    } shape = {1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
+    _tile_loadconfig(&shape);
+}
+static void pairs_end(void) { _tile_release(); }
+#endif
+
+/* 16 rows of 16 pairs of A, from row i and pair p of a segment: `rows` and `count` of them are there. Returns where
+ * they lie and the step between rows; `room` takes them if they must be put together. */
+static const real *amx_a(const real *a, i64 step, int by_term, i64 rows, i64 count, real *room, i64 *stride) {
+    vec r[VW];
+    if (!by_term && rows >= 16 && count >= 16) {
+        *stride = step;
+        return a;
+    }
+    *stride = 16;
+    for (i64 u = 0; u < 16; u++) {
+        const int there = u < (by_term ? count : rows);
+        const i64 lanes = by_term ? rows : count;
+        r[u] = !there ? vset(0) : lanes >= VW ? vload(a + u * step) : vloadn(a + u * step, lanes);
+    }
+    if (by_term) gemm_transpose(r);
+    for (i64 u = 0; u < 16; u++) vstore(room + 16 * u, r[u]);
+    return room;
+}
+
+static const real *amx_b(const real *b, i64 width, i64 count, real *room, i64 *stride) {
+    *stride = width;
+    if (count >= 16) return b;
+    *stride = 16;
+    for (i64 u = 0; u < 16; u++) vstore(room + 16 * u, u < count ? vload(b + u * width) : vset(0));
+    return room;
+}
+
+/* C[mr, width] (+)= A B of a conv_tile, mr <= 32, width 16 or 32. */
+static void amx_tile(const conv_tile *t, i64 mr, i64 width, int by_term) {
+    real sum[AMX_ROWS * AMX_ROWS], room[AMX_TILE];
+    const int low = mr > 16, right = width > VW;
+    AMX_UNIT;
+    AMX_ZERO(0);
+    AMX_ZERO(1);
+    AMX_ZERO(2);
+    AMX_ZERO(3);
+    for (i64 s1 = 0; s1 < t->n1; s1++)
+        for (i64 s2 = 0; s2 < t->n2; s2++)
+            for (i64 p = 0; p < t->len; p += 16) {
+                const i64 count = t->len - p < 16 ? t->len - p : 16;
+                const real *a = t->a + s1 * t->ast1 + s2 * t->ast2 + p * (by_term ? t->step : 1);
+                const real *b = t->b + s1 * t->bst1 + s2 * t->bst2 + p * width;
+                const i64 down = 16 * (by_term ? 1 : t->step);
+                for (int product = 0; product < (t->blo ? 3 : 1); product++) { /* hi hi, hi lo, lo hi */
+                    i64 stride;
+                    const real *from;
+                    if (product != 1) {
+                        from = amx_a(a + (product ? t->alo : 0), t->step, by_term, mr, count, room, &stride);
+                        AMX_LOAD(4, from, stride);
+                        if (low) {
+                            from = amx_a(a + (product ? t->alo : 0) + down, t->step, by_term, mr - 16, count, room, &stride);
+                            AMX_LOAD(5, from, stride);
+                        }
+                    }
+                    from = amx_b(b + (product == 1 ? t->blo : 0), width, count, room, &stride);
+                    AMX_LOAD(6, from, stride);
+                    if (right) {
+                        from = amx_b(b + (product == 1 ? t->blo : 0) + VW, width, count, room, &stride);
+                        AMX_LOAD(7, from, stride);
+                    }
+                    AMX_PRODUCT(0, 4, 6);
+                    if (right) AMX_PRODUCT(1, 4, 7);
+                    if (low) AMX_PRODUCT(2, 5, 6);
+                    if (low && right) AMX_PRODUCT(3, 5, 7);
+                }
+            }
+    AMX_STORE(0, sum);
+    AMX_STORE(1, sum + 16);
+    AMX_STORE(2, sum + 16 * AMX_ROWS);
+    AMX_STORE(3, sum + 16 * AMX_ROWS + 16);
+    for (i64 v = 0; v < t->cols; v += VW) {
+        const i64 lanes = t->cols - v < VW ? t->cols - v : VW;
+        const vec bias = t->bias ? vloadn(t->bias + v, lanes) : vset(0);
+        for (i64 i = 0; i < mr; i++) {
+            real *c = t->c + i * t->ldc + v;
+            vec x = vload(sum + i * AMX_ROWS + v);
+            if (t->add) x = vadd(vloadn(c, lanes), x);
+            x = vadd(x, bias);
+            if (t->relu) x = relu_y(x, x, x);
+            vstoren(c, x, lanes);
+        }
+    }
+}
