@@ -66,7 +66,10 @@ def _block(filters: int, padding: str) -> list[nn.Module]:
     batch_size=128,
 )
 def mnist_cnn(recipe: Recipe, options: Options) -> Result:
-    """Train 32 and 64 filters, a pool, 128 units and dropout with Adadelta, as mnist_cnn.py of Keras does."""
+    """Train 32 and 64 filters, a pool, 128 units and dropout, the layers of Keras's mnist_cnn.py, with AdamW.
+
+    With that script's Adadelta at a constant rate of 1, single epochs pass 99.25 % too, but not the mean over seeds.
+    """
     train, test = pynn.datasets.mnist(options.data, progress=not options.quiet)
     layers = [
         nn.Conv2D(32, 3, activation="relu"),
@@ -78,7 +81,7 @@ def mnist_cnn(recipe: Recipe, options: Options) -> Result:
         nn.Dropout(0.5),
         nn.Dense(10, activation="softmax"),
     ]
-    model = _compiled(layers, pynn.optim.Adadelta(1.0, rho=0.95, eps=1e-7), options)
+    model = _compiled(layers, pynn.optim.AdamW(cosine(options, len(train[0]), 2e-3), weight_decay=0.05), options)
     return train_classifier(recipe, options, model, train, test, pictures=pictures(model, test[0][0]))
 
 
