@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from pynn import _core, ops, program
-from pynn.graph import execute, gradients
+from pynn.gradients import gradients
+from pynn.graph import execute
 from pynn.ops.card import CARDS, Card, Sample
 from pynn.ops.common import Rng
 from pynn.tensor import Tensor, tensor

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .peers import limit_threads
-from .report import lines
+from .report import lines, number
 
 if TYPE_CHECKING:
     from .side import Side
@@ -100,8 +100,24 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     def cell(value: int | None) -> str:
         return "-" if value is None else f"{value / 1e6:,.1f}"
 
-    body = [[row["workload"], *(cell(row["bytes"].get(side)) for side in SIDES)] for row in rows]
-    return "Peak memory of a training step beyond the imports, MB.\n\n" + lines(["workload", *SIDES], body)
+    def share(found: dict[str, int | None]) -> float | None:
+        """pynn's bytes over those of the more frugal peer."""
+        peers = [value for side, value in found.items() if side != "pynn" and value is not None]
+        return found["pynn"] / max(min(peers), 1) if peers and found["pynn"] is not None else None
+
+    shares = [share(row["bytes"]) for row in rows]
+    body = [
+        [row["workload"], *(cell(row["bytes"].get(side)) for side in SIDES), number(part, ".2f")]
+        for row, part in zip(rows, shares, strict=True)
+    ]
+    more = [row["workload"] for row, part in zip(rows, shares, strict=True) if part is not None and part > 1]
+    return "\n\n".join(
+        [
+            "Peak memory of a training step beyond the imports, MB; and pynn's over that of the more frugal peer.",
+            lines(["workload", *SIDES, "pynn / less"], body),
+            f"pynn takes more than a peer in: {'; '.join(more) or 'none'}.",
+        ]
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -18,6 +18,8 @@ static int omp_limit = 0;       /* OpenMP's own limit at import; lowered later b
 /* Chunks of one parallel piece of work never start another. */
 #if defined(_MSC_VER)
 static __declspec(thread) int inside = 0;
+#elif defined(__GLIBC__) /* else glibc allocates it at a thread's first look, and aborts where memory has run out */
+static __thread int inside __attribute__((tls_model("initial-exec"))) = 0;
 #else
 static __thread int inside = 0;
 #endif

@@ -7,7 +7,8 @@ from typing import Any
 from pynn import config, ops
 from pynn._version import __version__
 from pynn.config import get_num_threads, get_precision, set_num_threads, set_precision
-from pynn.graph import grad, graph, jacobian, no_grad
+from pynn.gradients import grad, jacobian
+from pynn.graph import graph, no_grad
 from pynn.tensor import Tensor, tensor
 
 # Loaded when first used, so that `import pynn` stays quick.

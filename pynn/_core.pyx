@@ -7,6 +7,9 @@ from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
+cdef extern from "poison.h":
+    void PN_POISON(void *begin, void *end) nogil
+
 cdef enum:
     ALIGN = 64
     GUARD_BYTE = 0xA5
@@ -49,6 +52,8 @@ cdef class Buffer:
         if b.guard:
             memset(b.ptr - b.guard, GUARD_BYTE, b.guard)
             memset(b.ptr + nbytes, GUARD_BYTE, b.guard)
+        PN_POISON(b.owned, b.ptr - b.guard)
+        PN_POISON(b.ptr + nbytes + b.guard, <char *>b.owned + room)
         return b
 
     @staticmethod

@@ -21,7 +21,7 @@ cdef enum:
 
 LIMIT = MAX_INPUTS
 # Of a module's attributes, those that hold no modules, beside Module's own tables.
-PRIVATE = frozenset({"_given_seed", "_trainer", "_runner", "_prepared", "_input", "_kept"})
+PRIVATE = frozenset({"_given_seed", "_input", "_kept"})
 
 
 cdef inline Py_ssize_t aligned(Py_ssize_t nbytes) noexcept:
@@ -88,7 +88,7 @@ cdef class Watch:
 
         self.module = Module
         private = PRIVATE | _OWN
-        self.tables, self.keys = [config.__dict__, model.__dict__], ["_changes", "_trainer"]
+        self.tables, self.keys = [config.__dict__], ["_changes"]
         self.lists, self.elements = [], []
         modules = list(model.modules())
         for module in modules:
@@ -240,22 +240,16 @@ cdef class Prepared:
         return y
 
 
-@cython.final
 cdef class Predictor:
     """A callable that runs prepared programs, and hands over to `otherwise` what it has none for.
 
-    Parameters
-    ----------
-    otherwise : callable (x) -> ndarray
-        Checks and converts its input, and calls :meth:`add`.
+    A subclass defines ``otherwise(x)``, which checks and converts its input, and calls :meth:`add`.
     """
 
-    cdef object otherwise
     cdef dict prepared
     cdef Watch watch
 
-    def __init__(self, object otherwise):
-        self.otherwise = otherwise
+    def __init__(self):
         self.prepared = {}
 
     def begin(self, Watch watch):
@@ -273,6 +267,9 @@ cdef class Predictor:
 
     def quick(self, object x):
         """Return the output, or None if nothing is prepared for such input."""
+        return self.attempt(x)
+
+    cdef object attempt(self, object x):
         cdef int status = 0
         cdef i64 where = -1
         cdef object first = x
@@ -297,5 +294,5 @@ cdef class Predictor:
 
     def __call__(self, object x):
         """Return the model's output for every row of x."""
-        y = self.quick(x)
+        y = self.attempt(x)
         return self.otherwise(x) if y is None else y

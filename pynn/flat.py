@@ -43,12 +43,13 @@ class Flat:
         shape = (end // dtype.itemsize,)
         self.params = Tensor(_core.Buffer.new(end, _core.STATE, True), shape, dtype)
         self.grads = Tensor(_core.Buffer.new(end, _core.STATE, True), shape, dtype)
+        made = []
         for t, offset in zip(self.tensors, offsets, strict=True):
-            value = t.view().copy()
-            t.buffer = self.params.buffer.view(offset, t.nbytes)
-            t.view()[...] = value
-            t._dest = Tensor(self.grads.buffer.view(offset, t.nbytes), t.shape, dtype)
-            t.requires_grad = True
+            values, grads = (flat.buffer.view(offset, t.nbytes) for flat in (self.params, self.grads))
+            values.array(dtype, t.shape)[...] = t.view()
+            made.append((values, Tensor(grads, t.shape, dtype)))
+        for t, (values, dest) in zip(self.tensors, made, strict=True):  # all or, where memory runs out, none
+            t.buffer, t._dest, t.requires_grad = values, dest, True
 
     def intact(self) -> bool:
         """Tell whether all the tensors still live here: another Flat may have taken some over."""
@@ -83,10 +84,13 @@ class Slots:
         self.cursor = Tensor.state(np.zeros(1, np.int64))
         self.offset = Tensor.state(np.zeros(1, np.int64))
         self.rate = Tensor.state(np.zeros(STEPS_PER_CALL, np.float64))
+        self._views = {name: slot.view() for name, slot in vars(self).items()}
 
     def set(self, **values: Any) -> None:
         """Write slots by name; `rate` takes up to STEPS_PER_CALL values."""
         for name, value in values.items():
-            view = getattr(self, name).view()
-            value = np.atleast_1d(value)
-            view[: len(value)] = value
+            self._views[name][: 1 if isinstance(value, (int, float, np.generic)) else len(value)] = value
+
+    def get(self, name: str) -> int:
+        """Return a slot that is one integer."""
+        return int(self._views[name][0])

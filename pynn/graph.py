@@ -1,7 +1,6 @@
 """execute(), through which everything is computed, and the graph that it leaves behind.
 
-Eager is a one-instruction program; a program is the list of instructions that eager just ran. Gradients are computed
-by executing more ops, so a recorded training step holds its backward pass too.
+Eager is a one-instruction program; a program is the list of instructions that eager just ran.
 """
 
 from __future__ import annotations
@@ -10,19 +9,17 @@ import contextlib
 import itertools
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pynn import _core, config
-from pynn.errors import DataError, DTypeError, NonFiniteError, ShapeError
-from pynn.ops.card import Card, Grad
-from pynn.tensor import DTYPE_INDEX, FLOATS, Tensor, tensor
+from pynn.errors import DataError, DTypeError, NonFiniteError
+from pynn.ops.card import Card
+from pynn.tensor import DTYPE_INDEX, FLOATS, Tensor
 
-__all__ = [
-    "Node", "backward", "execute", "grad", "gradients", "graph", "jacobian", "no_grad", "scope", "state", "trial",
-]  # fmt: skip
+__all__ = ["Node", "execute", "graph", "no_grad", "reachable", "scope", "state", "trial"]
 
 
 class _State(threading.local):
@@ -233,14 +230,7 @@ def _inspect(card: Card, outs: tuple[Any, ...], args: tuple[Any, ...]) -> None:
             raise NonFiniteError(f"{where}[{card.name}] made NaN of finite inputs (debugging is on)")
 
 
-# Backward
-
-
-def _key(t: Tensor) -> Any:
-    return (id(t.node), t.index) if t.node is not None else id(t)
-
-
-def _reachable(out: Tensor) -> list[Node]:
+def reachable(out: Tensor) -> list[Node]:
     """Return the nodes below a tensor, in order of execution."""
     found: dict[int, Node] = {}
     stack = [out.node] if out.node is not None else []
@@ -251,289 +241,6 @@ def _reachable(out: Tensor) -> list[Node]:
         found[node.id] = node
         stack += [x.node for x in node.inputs if isinstance(x, Tensor) and x.node is not None]
     return [found[i] for i in sorted(found)]
-
-
-def gradients(
-    out: Tensor,
-    cotangent: Tensor,
-    targets: Sequence[Tensor] | None = None,
-    create_graph: bool = False,
-    watch: dict[tuple[int, int], Tensor] | None = None,
-) -> dict[Any, tuple[Tensor, Tensor]]:
-    """Propagate a cotangent back through the graph.
-
-    Parameters
-    ----------
-    out, cotangent : Tensor
-    targets : sequence of Tensor, optional
-        By default every leaf that requires a gradient.
-    create_graph : bool, default False
-        Whether the gradients may be differentiated again.
-    watch : dict, optional
-        Filled with what flows back along every edge: (id of a node, place of its input) -> gradient. Nothing else is
-        written then: no ``.grad``, and no parameter's memory for its gradient.
-
-    Returns
-    -------
-    dict
-        key -> (target, gradient) for every target that `out` depends on; by default every leaf that requires one.
-    """
-    nodes = _reachable(out)
-    wanted: dict[Any, Tensor] = {}
-    if targets is None:
-        for node in nodes:
-            for x in node.inputs:
-                if isinstance(x, Tensor) and x.requires_grad and x.node is None:
-                    wanted[id(x)] = x
-        if out.node is None and out.requires_grad:
-            wanted[id(out)] = out
-    else:
-        wanted = {_key(t): t for t in targets}
-    # Only nodes on a path from a target matter; count how many gradients each tensor will receive.
-    relevant: set[int] = set()
-    needs: dict[int, tuple[bool, ...]] = {}
-    coming: dict[Any, int] = {}
-    for node in nodes:
-        need = tuple(
-            isinstance(x, Tensor)
-            and x.requires_grad
-            and (_key(x) in wanted or (x.node is not None and id(x.node) in relevant))
-            for x in node.inputs
-        )
-        if any(need):
-            relevant.add(id(node))
-            needs[id(node)] = need
-            for x, n in zip(node.inputs, need, strict=True):
-                if n:
-                    coming[_key(x)] = coming.get(_key(x), 0) + 1
-    grads: dict[Any, Tensor] = {_key(out): cotangent}
-    before = state.grad_enabled, state.scope
-    try:
-        state.grad_enabled = create_graph
-        for node in reversed(nodes):
-            if id(node) in relevant:
-                state.scope = node.scope
-                _node_backward(node, needs[id(node)], grads, coming, wanted, create_graph, watch)
-        result = {}
-        for key, target in wanted.items():
-            found = grads.get(key)
-            if found is None:
-                continue
-            if watch is None and target._dest is not None and found.buffer is not target._dest.buffer:
-                found = _copy(found, target._dest)
-            result[key] = (target, found)
-        return result
-    finally:
-        state.grad_enabled, state.scope = before
-
-
-def _node_backward(
-    node: Node,
-    need: tuple[bool, ...],
-    grads: dict[Any, Tensor],
-    coming: dict[Any, int],
-    wanted: Any,
-    create_graph: bool,
-    watch: dict[tuple[int, int], Tensor] | None,
-) -> None:
-    from pynn import ops
-
-    dys = [grads.get((id(node), i)) for i in range(len(node.outs))]
-    if all(dy is None for dy in dys):
-        return
-    for i, ref in node.retained.items():
-        kept = ref()
-        if watch is None and kept is not None and dys[i] is not None:
-            kept.grad = dys[i].detach()  # type: ignore[union-attr]
-    for i, dy in enumerate(dys):
-        if dy is None and node.outs[i] is not None and i not in node.card.hidden:
-            dys[i] = ops.zeros(node.outs[i].shape, node.outs[i].dtype)
-        if (id(node), i) not in wanted:
-            grads.pop((id(node), i), None)
-    vjp = (create_graph and node.card.smooth_vjp) or node.card.vjp
-    if vjp is None:
-        raise _no_derivative(node)
-    free = watch is None
-    dest = tuple(
-        x._dest if free and n and coming[_key(x)] == 1 else None for x, n in zip(node.inputs, need, strict=True)
-    )
-    outs = node.outs
-    if create_graph:  # outputs must be part of the graph again for a second derivative
-        outs = tuple(_relink(node, i) for i in range(len(node.outs)))
-    given = vjp(Grad(node.inputs, outs, node.attrs, need, dest), *dys)
-    for i, (x, n, dx) in enumerate(zip(node.inputs, need, given, strict=True)):
-        if not n or dx is None:
-            continue
-        if watch is not None:
-            watch[node.id, i] = dx
-        key = _key(x)
-        coming[key] -= 1
-        if key in grads:
-            last = x._dest if free and coming[key] == 0 else None
-            grads[key] = ops.add(grads[key], dx, out=last)
-        else:
-            grads[key] = dx
-
-
-def _relink(node: Node, i: int) -> Any:
-    y = node.outs[i]
-    if y is None:
-        return None
-    y = y.detach()
-    y.node, y.index, y.requires_grad = node, i, True
-    return y
-
-
-def _no_derivative(node: Node) -> Exception:
-    """Return the error for a missing derivative."""
-    if node.card.name.endswith(".grad"):
-        return RuntimeError(
-            f"[{node.card.name}] is a fused gradient and has no derivative of its own, so a second derivative through "
-            f"[{node.card.name.removesuffix('.grad')}] is not available. "
-            "help: write the expression with elementary ops (exp, log, mul, ...)."
-        )
-    return RuntimeError(f"[{node.card.name}] has no derivative.")
-
-
-def _copy(source: Tensor, dest: Tensor) -> Tensor:
-    from pynn import ops
-
-    return ops.copy(source, out=dest)
-
-
-def _cotangent(out: Tensor, gradient: Any) -> Tensor:
-    from pynn import ops
-
-    if gradient is None:
-        if out.size != 1:
-            raise ShapeError(
-                f"[backward] expected a tensor with one element. Received: shape={out.shape}. "
-                "help: reduce it first (.sum() or .mean()), or pass gradient=."
-            )
-        return ops.ones(out.shape, out.dtype)
-    given = gradient if isinstance(gradient, Tensor) else tensor(gradient, dtype=out.dtype)
-    if given.shape != out.shape or given.dtype != out.dtype:
-        raise ShapeError(
-            f"[backward] expected a gradient like the tensor, {out.shape} {out.dtype}. "
-            f"Received: {given.shape} {given.dtype}."
-        )
-    return given
-
-
-def backward(out: Tensor, gradient: Any = None) -> None:
-    """Write the gradient of `out` into ``.grad`` of every leaf that requires one (see Tensor.backward)."""
-    if not out.requires_grad:
-        raise RuntimeError(
-            "[backward] this tensor does not depend on any tensor with requires_grad=True. "
-            "help: make the parameters with pynn.tensor(..., requires_grad=True), outside pynn.no_grad()."
-        )
-    for target, found in gradients(out, _cotangent(out, gradient)).values():
-        target.grad = found
-
-
-def _variable(x: Any) -> Tensor:
-    """Return an argument to differentiate by as a tensor."""
-    x = x if isinstance(x, Tensor) else tensor(x)
-    if x.dtype not in FLOATS:
-        raise DTypeError(
-            f"[grad] only floating-point arguments have gradients. Received: dtype={x.dtype}. help: pass 2.0, not 2."
-        )
-    return x
-
-
-def grad(f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
-    """Return the function that computes the gradient of a scalar function.
-
-    Parameters
-    ----------
-    f : callable
-        Takes tensors (or arrays) and returns a tensor with one element.
-    argnums : int or tuple of int, default 0
-        Which arguments to differentiate by.
-
-    Returns
-    -------
-    callable
-        Takes what `f` takes; returns a tensor, or a tuple of them. It may be differentiated again.
-
-    Examples
-    --------
-    >>> import pynn
-    >>> pynn.grad(lambda x: x * x * x)(2.0).item()
-    12.0
-    >>> pynn.grad(pynn.grad(lambda x: x * x * x))(2.0).item()
-    12.0
-    """
-    many = isinstance(argnums, tuple)
-    numbers: tuple[int, ...] = argnums if isinstance(argnums, tuple) else (argnums,)
-
-    def gradient(*args: Any, **kwargs: Any) -> Any:
-        from pynn import ops
-
-        full = list(args)
-        fresh = set()
-        for i in numbers:
-            x = _variable(full[i])
-            if state.grad_enabled and x.requires_grad:
-                x = ops.reshape(x, x.shape)  # a variable of its own: f may also see x from outside, or twice
-            else:
-                x = x.detach()
-                x.requires_grad = True
-                fresh.add(id(x))
-            full[i] = x
-        before, state.grad_enabled = state.grad_enabled, True
-        try:
-            out = f(*full, **kwargs)
-            if not isinstance(out, Tensor):
-                raise TypeError(f"[grad] expected the function to return a tensor. Received: {type(out).__name__}.")
-            # Whatever else the result depends on may be differentiated by later, in an enclosing grad().
-            others = (x for node in _reachable(out) for x in node.inputs if isinstance(x, Tensor) and x.node is None)
-            outer = before and any(x.requires_grad and id(x) not in fresh for x in others)
-            found = gradients(out, _cotangent(out, None), [full[i] for i in numbers], create_graph=outer)
-        finally:
-            state.grad_enabled = before
-        result = tuple(
-            found[_key(full[i])][1] if _key(full[i]) in found else ops.zeros(full[i].shape, full[i].dtype)
-            for i in numbers
-        )
-        return result if many else result[0]
-
-    return gradient
-
-
-def jacobian(f: Callable[[Tensor], Tensor], x: Any) -> Tensor:
-    """Return J[i, j] = d f(x)[i] / d x[j], computed row by row.
-
-    Parameters
-    ----------
-    f : callable
-        Takes a tensor and returns a tensor.
-    x : array_like
-        Where to evaluate.
-
-    Returns
-    -------
-    Tensor, shape f(x).shape + x.shape
-
-    Examples
-    --------
-    >>> import pynn
-    >>> pynn.jacobian(lambda x: x * x, [1.0, 2.0]).numpy()
-    array([[2., 0.],
-           [0., 4.]], dtype=float32)
-    """
-    at = _variable(x).detach()
-    at.requires_grad = True
-    y = f(at)
-    rows = np.zeros((y.size, at.size), dtype=at.dtype)
-    if y.requires_grad:
-        for i in range(y.size):
-            one = np.zeros(y.shape, dtype=y.dtype)
-            one.flat[i] = 1
-            found = gradients(y, tensor(one), [at])
-            if found:
-                rows[i] = found[_key(at)][1].view().ravel()
-    return tensor(rows.reshape(y.shape + at.shape))
 
 
 def graph(out: Tensor) -> list[dict[str, Any]]:
@@ -562,5 +269,5 @@ def graph(out: Tensor) -> list[dict[str, Any]]:
             "attrs": dict(node.attrs),
             "value": next(y for y in node.outs if y is not None).numpy(),
         }
-        for node in _reachable(out)
+        for node in reachable(out)
     ]

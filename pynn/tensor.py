@@ -197,7 +197,7 @@ class Tensor:
         gradient : array_like, optional
             The cotangent; by default 1, for which the tensor must have one element.
         """
-        from pynn.graph import backward
+        from pynn.gradients import backward
 
         backward(self, gradient)
 

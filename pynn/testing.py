@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from pynn import _core, config, ops
-from pynn.graph import Node, execute, gradients, no_grad
+from pynn.gradients import gradients
+from pynn.graph import Node, execute, no_grad
 from pynn.ops import copy
 from pynn.ops.card import CARDS, COMPOSITES, Card, Composite, Grad, Sample
 from pynn.ops.common import Rng, size

@@ -6,7 +6,7 @@ import pytest
 import pynn
 from pynn import nn, ops
 from pynn.errors import DataError, DTypeError
-from pynn.graph import gradients
+from pynn.gradients import gradients
 from pynn.ops.embedding import touched_rows
 from pynn.tensor import Tensor
 
@@ -252,6 +252,45 @@ def test_a_table_that_is_used_twice_has_a_dense_gradient():
         else:
             model.fit(x, np.zeros(16, int), batch_size=8, verbose=0)
             assert not touched_rows(model.table.w).live
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_a_penalty_reaches_the_rows_that_are_not_looked_up(eagerly):
+    """Their gradient is that of the penalty alone: w is multiplied by 1 - 2 * rate * l2 at every step."""
+    model = compiled([nn.Embedding(12, 3, embeddings_regularizer=pynn.regularizers.L2(0.1)), nn.Flatten(), nn.Dense(2)])
+    model.compile(pynn.optim.SGD(0.5), "cross_entropy", seed=0)
+    x, y = np.arange(16).reshape(8, 2) % 6, np.arange(8) % 2
+    model.build((1, 2))
+    before = model.get_weights()[0]
+    model.fit(x, y, batch_size=4, epochs=3, verbose=0, run_eagerly=eagerly)
+    np.testing.assert_allclose(model.get_weights()[0][6:], before[6:] * 0.9**6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_a_table_that_also_gives_the_output(eagerly):
+    """Tied weights: each row of the table has a gradient from the product, whether it was looked up or not."""
+
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Embedding(7, 3)
+
+        def forward(self, x):
+            return pynn.ops.matmul(pynn.ops.mean(self.table(x), 1), pynn.ops.transpose(self.table.w, (1, 0)))
+
+    x, y = np.array([[0, 1], [1, 2], [0, 2], [2, 1]]), np.array([3, 4, 5, 6])
+    model = Tied()
+    model.compile(pynn.optim.SGD(0.5), "cross_entropy", seed=0)
+    model(x)
+    w = model.get_weights()[0].astype(np.float64)
+    model.fit(x, y, batch_size=2, epochs=3, shuffle=False, verbose=0, run_eagerly=eagerly)
+    for rows in [slice(0, 2), slice(2, 4)] * 3:
+        looked, right = np.eye(7)[x[rows]].mean(1), np.eye(7)[y[rows]]
+        z = looked @ w @ w.T
+        p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+        dz = (p - right) / 2
+        w = w - 0.5 * (looked.T @ (dz @ w) + dz.T @ (looked @ w))
+    np.testing.assert_allclose(model.get_weights()[0], w, rtol=2e-4, atol=1e-6)
 
 
 # What is refused

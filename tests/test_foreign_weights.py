@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import zipfile
 import numpy as np
 import pytest
 
+import pynn
 from pynn import nn
 from pynn.errors import DataError
 from pynn.io.keras_layers import in_keras_order
@@ -439,6 +441,81 @@ def test_torch_files_that_do_not_fit(tmp_path):
     save_file({"a.weight": np.ones((1, 2), "i4"), "a.bias": np.ones(1, "i4")}, path)
     with pytest.raises(DataError, match=r"wrong dtype: a\.weight holds int32"):
         load_torch_weights(one, path)
+
+
+# Every kind of value: zeros of both signs, subnormal numbers, infinities.
+HALF_BITS = {
+    "F16": [0x0000, 0x8000, 0x3C00, 0xC248, 0x0001, 0x83FF, 0x7BFF, 0x7C00, 0xFC00, 0x3555],
+    "BF16": [0x0000, 0x8000, 0x3F80, 0xC049, 0x0001, 0x807F, 0x7F7F, 0x7F80, 0xFF80, 0x3EAB],
+}
+
+
+def half_precision(path, code, **tensors):
+    """Write tensors of shape and bits as safetensors, as PyTorch does."""
+    header, body = {"__metadata__": {"format": "pt"}}, b""
+    for name, (shape, bits) in tensors.items():
+        data = np.array(bits, "<u2").tobytes()
+        place = [len(body), len(body) + len(data)]
+        header[name.replace("__", ".")] = {"dtype": code, "shape": shape, "data_offsets": place}
+        body += data
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + body)
+
+
+@pytest.mark.parametrize("code", HALF_BITS)
+def test_torch_weights_of_half_precision_become_float32_exactly(code, tmp_path):
+    bits = HALF_BITS[code]
+    path = tmp_path / "net.safetensors"
+    half_precision(path, code, fc__weight=([2, 5], bits), fc__bias=([2], bits[:2]))
+    model = nn.Sequential([nn.Input((5,)), nn.Dense(2)])
+    load_torch_weights(model, path, verbose=False)
+    if code == "F16":
+        expected = np.array(bits, "u2").view("f2").astype("f4")
+    else:  # sign, 8 bits of exponent and 7 of fraction: the upper half of a float32
+        expected = (np.array(bits, "u4") << 16).view("f4")
+    found = model.layers[0].w.numpy()
+    assert found.T.tobytes() == expected.reshape(2, 5).tobytes()
+    assert model.layers[0].b.numpy().tobytes() == expected[:2].tobytes()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(DataError, match="the file was cut off"):
+        load_torch_weights(model, path)
+    path.write_bytes(whole)
+    with pytest.raises(DataError, match="not supported" if code == "BF16" else "without a pynn architecture"):
+        pynn.load(path)
+
+
+def test_torch_biases_of_half_precision_are_added_in_float32(tmp_path):
+    path = tmp_path / "net.safetensors"
+    one, small = 0x3C00, 0x1000  # 1 and 2**-11, whose sum float16 would round to 1
+    half_precision(
+        path, "F16", rnn__weight_ih_l0=([1, 2], [one] * 2), rnn__weight_hh_l0=([1, 1], [one]),
+        rnn__bias_ih_l0=([1], [one]), rnn__bias_hh_l0=([1], [small]),
+    )  # fmt: skip
+    model = nn.Sequential([nn.Input((3, 2)), nn.SimpleRNN(1)])
+    load_torch_weights(model, path, verbose=False)
+    assert model.layers[0].b.numpy().tolist() == [1 + 2**-11]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_torch_itself_writes_half_precision(dtype, tmp_path):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Conv2d(2, 4, 3), torch.nn.Flatten(), torch.nn.Linear(16, 3))
+    half = {name: t.to(getattr(torch, dtype)) for name, t in net.state_dict().items()}
+    save_file(half, tmp_path / "net.safetensors")
+    model = nn.Sequential([nn.Input((4, 4, 2)), nn.Conv2D(4, 3), nn.Flatten(), nn.Dense(3)])
+    load_torch_weights(model, tmp_path / "net.safetensors", verbose=False)
+    kernel = half["0.weight"].float().numpy()
+    assert np.array_equal(model.layers[0].w.numpy(), kernel.transpose(2, 3, 1, 0))
+    assert np.array_equal(model.layers[2].b.numpy(), half["2.bias"].float().numpy())
+    net.load_state_dict({name: t.float() for name, t in half.items()})
+    x = np.random.default_rng(0).normal(size=(5, 4, 4, 2)).astype("f4")
+    with torch.no_grad():
+        known = net(torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 1)))).numpy()
+    np.testing.assert_allclose(model.predict(x), known, rtol=1e-5, atol=1e-6)
 
 
 def test_torch_has_no_such_layer(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -108,3 +110,29 @@ def test_curves_share_colours_over_panels(tmp_path):
     assert colours[0]["b"] == colours[1]["b"] != colours[0]["a"]
     with pytest.raises(ValueError, match="at least one curve"):
         pynn.viz.plot_curves({"one": {}})
+
+
+def test_every_activation_of_a_single_number_is_drawn():
+    from pynn.ops import activation
+    from pynn.recipes import learning
+
+    known = set()
+    for name in vars(activation):
+        with contextlib.suppress(ValueError):
+            known.add(activation.named(name).__name__)
+    assert known - {"step", "softmax", "log_softmax"} == set(learning.ACTIVATIONS)
+    errors = recipes.find("activations").run(recipes.Options(quiet=True)).details["errors"]
+    assert set(errors) == set(learning.ACTIVATIONS)
+    assert max(errors.values()) < learning.TOLERANCE
+
+
+def test_initial_weights_of_bad_scales_do_not_learn():
+    details = recipes.find("initialization").run(recipes.Options(quiet=True, threads=1)).details
+    for name in ("too small", "too large"):
+        assert details[f"tanh, {name}"]["accuracy"] < 0.2
+        assert details[f"relu, {name}"]["accuracy"] < 0.2
+    assert details["tanh, too large"]["saturated"] > 0.5 > 0.01 > details["tanh, Glorot"]["saturated"]
+    assert details["relu, too large"]["loss_overflowed"]
+    assert not details["relu, He"]["loss_overflowed"]
+    assert details["relu, He"]["accuracy"] > details["relu, Glorot"]["accuracy"]
+    assert min(details[name]["accuracy"] for name in ("tanh, Glorot", "tanh, He", "relu, He")) > 0.9

@@ -10,7 +10,8 @@ import pytest
 import pynn
 from pynn import ops
 from pynn.errors import DTypeError, NonFiniteError, ShapeError
-from pynn.graph import execute, gradients, state
+from pynn.gradients import gradients
+from pynn.graph import execute, state
 from pynn.ops.card import CARDS
 
 

@@ -171,3 +171,60 @@ def test_integers_wrap_as_in_numpy():
             assert np.array_equal((pynn.tensor(x) + 1).numpy(), x + np.array(1, dtype))
             assert np.array_equal((pynn.tensor(x) * 3).numpy(), x * np.array(3, dtype))
             assert np.array_equal((-pynn.tensor(x)).numpy(), -x)
+
+
+# Reductions, powers and transposes take other paths for short, long and odd sizes.
+
+
+@pytest.mark.parametrize("isa", _core.isa_available())
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+def test_extremes_of_rows_of_every_length(isa, dtype):
+    rng = np.random.default_rng(0)
+    with config.use_isa(isa):
+        for n in (*range(1, 70), 127, 128, 129, 1000):
+            x = rng.integers(-9, 9, (3, n)).astype(dtype)  # many are equal
+            t = Tensor.state(x)
+            assert np.array_equal(ops.max(t, 1).numpy(), x.max(1)), n
+            assert np.array_equal(ops.min(t, 1).numpy(), x.min(1)), n
+            assert np.array_equal(ops.argmax(t, 1).numpy(), x.argmax(1)), n
+            t = Tensor.state(x.reshape(1, 3, n))
+            assert np.array_equal(ops.max(t, 1).numpy()[0], x.max(0)), n
+            assert np.array_equal(ops.argmax(t, 1).numpy()[0], x.argmax(0)), n
+
+
+@pytest.mark.parametrize("isa", _core.isa_available())
+@pytest.mark.parametrize("n", [1, 7, 16, 33, 100])
+def test_nan_comes_through_an_extreme_wherever_it_stands(isa, n):
+    with config.use_isa(isa):
+        for at in range(n):
+            x = np.linspace(-1, 1, n, dtype=np.float32)
+            x[at] = np.nan
+            for shape, axis in (((1, n), 1), ((n, 1), 0), ((1, n, 3), 1)):
+                t = Tensor.state(np.broadcast_to(x.reshape(shape[:2] + (1,) * (len(shape) - 2)), shape).copy())
+                assert np.isnan(ops.max(t, axis).numpy()).all()
+                assert np.isnan(ops.min(t, axis).numpy()).all()
+                assert (ops.argmax(t, axis).numpy() == at).all()
+
+
+@pytest.mark.parametrize("isa", _core.isa_available())
+@pytest.mark.parametrize("power", [-1.0, 1.0, 2.0, 3.0, 2.5])
+def test_powers(isa, power):
+    x = np.array([-np.inf, -3.0, -0.0, 0.0, 1e-30, 0.7, 3.0, 1e13, np.inf, np.nan] * 5, np.float32)
+    with config.use_isa(isa), np.errstate(all="ignore"):
+        exact = np.power(x.astype(np.float64), power).astype(np.float32)
+        y = ops.pow(Tensor.state(x), Tensor.state(np.float32(power))).numpy()
+        np.testing.assert_allclose(y, exact, rtol=3e-7)
+        assert np.array_equal(np.signbit(y[:3]), np.signbit(exact[:3]))
+        each = ops.pow(Tensor.state(x), Tensor.state(np.full(50, power, np.float32))).numpy()
+        np.testing.assert_allclose(each, exact, rtol=3e-7)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "int64"])
+def test_transposes_of_odd_sizes(dtype):
+    rng = np.random.default_rng(0)
+    for shape in ((1, 5), (5, 1), (4, 4), (31, 67), (64, 3), (2, 33, 35), (3, 5, 2, 37)):
+        x = rng.integers(0, 200, shape).astype(dtype)
+        for axes in ((*range(len(shape) - 2), len(shape) - 1, len(shape) - 2), tuple(range(len(shape)))[::-1]):
+            assert np.array_equal(ops.transpose(Tensor.state(x), axes).numpy(), x.transpose(axes)), (shape, axes)
+    column = rng.integers(0, 200, (7, 1)).astype(dtype)
+    assert np.array_equal(ops.expand(Tensor.state(column), (7, 19)).numpy(), np.broadcast_to(column, (7, 19)))

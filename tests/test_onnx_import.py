@@ -267,6 +267,7 @@ BROKEN = {
     "too few bytes": (changed(set_dims(3)), r"initializer 'w': expected 12 bytes.*Received: 8"),
     "negative size": (changed(set_dims(-2, -1)), "sizes of at least 0"),
     "enormous size": (changed(set_dims(2**40, 2**20)), "more than max_bytes"),
+    "empty, but enormous": (changed(set_dims(2**62, 1, 1, 0)), "not beyond all bounds"),
     "many dimensions": (changed(set_dims(*[1] * 7)), "at most 6"),
     "unknown input": (model_of([helper.make_node("Relu", ["z"], ["y"])], {"x": [2]}), "its input 'z' is not known"),
     "not in order": (

@@ -357,6 +357,25 @@ def test_penalty_and_its_gradient(regularizer):
     np.testing.assert_allclose(w.grad.numpy(), regularizer.l1 * np.sign(v) + 2 * regularizer.l2 * v, rtol=1e-12)
 
 
+def test_a_penalty_comes_last_and_adds_to_the_other_gradients():
+    """One pass over the weights: no gradient of its own that is added afterwards."""
+    w = pynn.tensor(np.array([[1.0, -2.0], [0.0, 0.5]]), requires_grad=True)
+    with pynn.program.record() as recorder:
+        loss = (w * w * w).sum() + regularizers.L2(0.2)(w) + regularizers.L1(0.3)(w)
+        loss.backward()
+    v = w.numpy()
+    np.testing.assert_allclose(w.grad.numpy(), 3 * v * v + 0.4 * v + 0.3 * np.sign(v), rtol=1e-12)
+    names = [instr.card.name for instr in recorder.instrs]
+    assert names[-2:] == ["penalty.grad", "penalty.grad"]
+
+
+def test_a_penalty_on_what_was_computed_flows_on():
+    x = pynn.tensor(np.array([1.0, -2.0]), requires_grad=True)
+    y = x * 3.0
+    (y.sum() + regularizers.L2(0.5)(y)).backward()
+    np.testing.assert_allclose(x.grad.numpy(), 3 * (1 + 3 * x.numpy()))
+
+
 def test_regularizers_by_name():
     assert regularizers.get(None) is None
     assert regularizers.get("l1").l1 == 0.01

@@ -83,8 +83,8 @@ def in_child(work, seconds=20.0):
 @needs_fork
 @pytest.mark.timeout(120)
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@pytest.mark.parametrize(("dtype", "times"), [("float32", 50), ("float64", 10)])
-def test_fork_after_training_fifty_times(dtype, times):
+@pytest.mark.parametrize(("dtype", "times"), [("float32", 200), ("float64", 20)])
+def test_fork_after_training_many_times(dtype, times):
     """The parent's threads are not there in the child: it must train all the same, and to the same bits."""
     pynn.set_num_threads(2)
     x, y = data()

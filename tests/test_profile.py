@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pynn import nn, optim
+from pynn import nn, optim, schedules
 
 
 def rows_by_op(model, x, y, **options):
@@ -39,3 +39,33 @@ def test_of_a_table_only_the_rows_that_are_looked_up():
     assert (rows["embedding"].read, rows["embedding"].written) == (looked_up + ids_read, looked_up)
     backward = rows["embedding.rows"]
     assert (backward.read, backward.written) == (2 * looked_up + ids_read, 2 * looked_up)
+
+
+def test_a_profile_times_steps_in_the_middle_of_a_native_call(monkeypatch):
+    """The first step of a call clears the whole table of an embedding, later ones the touched rows."""
+    model = nn.Sequential([nn.Embedding(1000, 4), nn.Flatten(), nn.Dense(2)])
+    model.compile(optim.SGD(schedules.Exponential(0.1, rate=0.5, every=10)), "cross_entropy", seed=0)
+    ids = np.arange(60).reshape(20, 3)
+    model.fit(ids, np.zeros(20, int), batch_size=5, verbose=0)
+    trainer, cursors = model._trainer, []
+    find = trainer.cache.get
+
+    class Spied:
+        def __init__(self, program):
+            self.program = program
+
+        def __len__(self):
+            return len(self.program)
+
+        def __getattr__(self, name):
+            return getattr(self.program, name)
+
+        def run_timed(self, times):
+            cursors.append(trainer.slots.get("cursor"))
+            return self.program.run_timed(times)
+
+    monkeypatch.setattr(trainer.cache, "get", lambda key: Spied(find(key)))
+    rate, step = model.optimizer.learning_rate, trainer.slots.get("step")
+    model.profile(ids, np.zeros(20, int), batch_size=5, steps=3)
+    assert cursors == [0, 1, 1, 1]  # the first is not counted
+    assert (model.optimizer.learning_rate, trainer.slots.get("step")) == (rate, step)

@@ -9,9 +9,10 @@ import pytest
 
 import pynn
 from pynn import recipes
+from pynn.commands import predict
 from pynn.datasets import cache
 from pynn.errors import DataError
-from pynn.recipes.reviews import with_bigrams
+from pynn.recipes.reviews import WordPairs
 from pynn.text import Tokenizer
 
 
@@ -35,12 +36,55 @@ def reviews(tmp_path, monkeypatch):
 def test_bigrams_are_the_most_frequent_neighbours():
     x = np.array([[1, 4, 5, 4, 5], [4, 5, 6, 0, 0], [2, 4, 2, 5, 6]])
     others = np.array([[5, 6, 4, 5, 2], [6, 5, 0, 0, 0]])
-    one, other = with_bigrams(x, others, words=7, pairs=2)  # (4, 5) three times and (5, 6) twice; (5, 4) but once
+    pairs = WordPairs.most_frequent(x, words=7, count=2)  # (4, 5) three times and (5, 6) twice; (5, 4) but once
+    one, other = pairs(x), pairs(others)
     assert one.dtype == other.dtype == np.int32
     assert one.tolist() == [[1, 4, 5, 4, 5, 7, 7], [4, 5, 6, 7, 8, 0, 0], [2, 4, 2, 5, 6, 8, 0]]
     assert other.tolist() == [[5, 6, 4, 5, 2, 8, 7], [6, 5, 0, 0, 0, 0, 0]]
-    same, _ = with_bigrams(np.array([[1, 2, 4]]), others, words=7, pairs=5)
-    assert same.tolist() == [[1, 2, 4]]
+    none = WordPairs.most_frequent(np.array([[1, 2, 4]]), words=7, count=5)
+    assert none(np.array([[1, 2, 4]])).tolist() == [[1, 2, 4]]
+    for table in (pairs, none):
+        again = WordPairs.from_config(json.loads(json.dumps(table.to_config())))
+        assert again(others, columns=8).tolist() == [row + [0] * (8 - len(row)) for row in table(others).tolist()]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        None,
+        {},
+        {"words": 7},
+        {"words": 7, "codes": [1]},
+        {"words": 7, "codes": "1 -1"},
+        {"words": 7, "codes": "1 0"},
+        {"words": 7, "codes": "40 9"},
+        {"words": 7, "codes": "9" * 19},
+        {"words": 7.0, "codes": "1"},
+        {"words": 0, "codes": ""},
+    ],
+)
+def test_a_table_of_pairs_that_is_none_is_refused(config):
+    with pytest.raises(DataError, match=r"\[pairs\] expected"):
+        WordPairs.from_config(config)
+
+
+@pytest.mark.parametrize("name", ["imdb-lstm", "imdb-best"])
+def test_what_a_recipe_saved_predicts_from_texts_what_it_predicted(name, reviews, tmp_path):
+    out = tmp_path / "out"
+    options = recipes.Options(data=reviews, epochs=3, batch_size=4, seed=1, threads=1, quiet=True, out=out)
+    result = recipes.find(name).run(options)
+    metadata = pynn.io.read_metadata(out / "model.pynn")
+    _, (texts, y) = pynn.datasets.imdb_texts(reviews, progress=False)
+    ids = Tokenizer.from_config(metadata["tokenizer"]).encode_batch(texts)
+    x = pynn.text.pad_sequences(ids, metadata["maxlen"], truncating="pre")
+    if name == "imdb-best":
+        x = WordPairs.from_config(metadata["pairs"])(x, columns=metadata["columns"])
+    np.save(tmp_path / "x.npy", x)
+    predict.run(out / "model.pynn", [tmp_path / "x.npy"], tmp_path / "y.npy")
+    found = np.load(tmp_path / "y.npy")[:, 0]
+    assert ((found >= 0.5) == y).mean() == result.test["accuracy"]
+    loss = -np.log(np.where(y == 1, found, 1 - found)).mean()
+    assert loss == pytest.approx(result.test["loss"], rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["imdb-lstm", "imdb-best"])

@@ -944,6 +944,32 @@ def test_compile_again_starts_afresh():
     assert all(np.array_equal(a, b) for a, b in zip(weights, model.get_weights(), strict=True))
 
 
+def test_what_a_callback_changes_between_epochs_is_seen_by_the_program():
+    """Programs of earlier epochs are found again without a key, but never used when something has changed."""
+
+    def trained(eagerly):
+        model = mlp(optimizer=optim.SGD(0.1, momentum=0.5))
+
+        def change(epoch, logs):
+            if epoch == 2:
+                model.optimizer.weight_decay = 0.3
+            if epoch == 3:
+                model.layers[0].trainable = False
+            if epoch == 4:
+                model.optimizer.clip_norm = 0.01
+            if epoch == 5:
+                model.layers[0].trainable, model.optimizer.clip_norm = True, None
+
+        begin = LambdaCallback(on_epoch_begin=change)
+        model.fit(X, Y, batch_size=25, epochs=8, verbose=0, callbacks=[begin], run_eagerly=eagerly)
+        return model
+
+    program, eager = trained(False), trained(True)
+    assert bits(program) == bits(eager)
+    # whole batches and the rest, of each of five settings: what is trainable clears what was recorded before
+    assert program._trainer.cache.recordings == 10
+
+
 def test_set_weights_between_fits_is_seen_by_the_program():
     one, two = mlp(), mlp()
     start = one.get_weights()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import types
@@ -63,6 +64,59 @@ def test_confusion_shows_counts_and_shares(tmp_path):
     assert {"8", "2", "1", "1,009", "80.0%", "99.9%"} <= texts
     assert figure.axes[0].get_title(loc="left") == "1,017 of 1,020 right (99.71%)"
     assert (tmp_path / "confusion.png").stat().st_size > 1000
+
+
+def test_confusion_says_what_was_tested():
+    title = viz.plot_confusion([[3, 1], [0, 4]], title="strangers").axes[0].get_title(loc="left")
+    assert title == "strangers: 7 of 8 right (87.50%)"
+
+
+def test_pictures_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    kept = tmp_path / "curve.png"
+    kept.write_bytes(b"what was there")
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", _half_written)
+    with pytest.raises(OSError, match="disk is full"):
+        viz.plot_curves({"one": {"a": [1, 2]}}, kept)
+    assert kept.read_bytes() == b"what was there"
+    assert [path.name for path in tmp_path.iterdir()] == ["curve.png"]
+
+
+def _half_written(self, target, **options):
+    with contextlib.ExitStack() as stack:
+        file = target if hasattr(target, "write") else stack.enter_context(open(target, "wb"))
+        file.write(b"half of a")
+        raise OSError("the disk is full")
+
+
+def test_a_picture_without_an_ending_is_a_png(tmp_path):
+    viz.plot_curves({"one": {"a": [1, 2]}}, tmp_path / "curve")
+    assert (tmp_path / "curve.png").read_bytes().startswith(PNG)
+    viz.plot_curves({"one": {"a": [1, 2]}}, tmp_path / "curve.svg")
+    assert b"<svg" in (tmp_path / "curve.svg").read_bytes()
+
+
+def test_a_moving_picture_grows_and_its_lines_keep_their_colours(tmp_path):
+    from matplotlib.colors import to_rgb
+    from PIL import Image
+
+    steps = np.linspace(0, 1, 30)
+    paths = {f"{i}": np.stack([steps * 2 - 1, np.full(30, i / 4 - 0.9)], axis=1) for i in range(7)}
+    viz.animate_optimizer_paths(lambda x, y: x**2 + y**2, paths, tmp_path / "a.gif", bounds=(-1, 1, -1, 1))
+    shown = []
+    with Image.open(tmp_path / "a.gif") as file:
+        assert file.n_frames == 30
+        for frame in (2, 29):
+            file.seek(frame)
+            shown.append(np.asarray(file.convert("RGB")).reshape(-1, 3).astype(int))
+    for color in viz.figure.COLORS:
+        wanted = np.array(to_rgb(color)) * 255
+        few, many = (int((np.abs(pixels - wanted).max(axis=1) < 4).sum()) for pixels in shown)
+        assert many > few + 200, color
+
+
+def test_a_curve_that_cannot_be_drawn_is_named():
+    figure = viz.plot_curves({"one": {"a": [1.0, 2.0], "b": [float("nan")] * 2}})
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["a", "b: not finite"]
 
 
 def test_confusion_bad_input_and_classes_that_never_came():
@@ -172,6 +226,25 @@ def test_embeddings_with_classes_words_and_tsne(tmp_path):
             viz.plot_embedding(*bad)
     with pytest.raises(ValueError, match="'pca' or 'tsne'"):
         viz.plot_embedding(x, method="umap")
+
+
+def test_words_of_a_map_do_not_cover_each_other(rng):
+    from pynn.viz.embedding import _apart
+
+    size = np.stack([rng.uniform(10, 50, 60), np.full(60, 8.5)], axis=1)
+    centre = _apart(rng.uniform(0, 60, (60, 2)), size)
+    overlap = (size[:, None] + size) / 2 - np.abs(centre[:, None] - centre)
+    assert not ((overlap > 0.5).all(axis=2) & ~np.eye(60, dtype=bool)).any()
+    alone = np.array([[0.0, 0.0], [100.0, 0.0]])
+    np.testing.assert_allclose(_apart(alone, size[:2]), alone, atol=0.01)
+
+
+def test_a_map_of_many_points_and_classes_warns_of_nothing(rng):
+    x, y = rng.normal(size=(20_000, 2)), np.arange(20_000) % 10
+    figure = viz.plot_embedding(x, y)
+    colours = {tuple(np.round(c.get_facecolor()[0], 3)) for c in figure.axes[0].collections}
+    assert len(colours) == 10
+    figure.canvas.draw()
 
 
 def test_attribution_is_the_gradient_of_the_chosen_output(tmp_path):

@@ -46,6 +46,11 @@ def test_word2vec_on_reviews(reviews, tmp_path, capsys):
     assert {path.name for path in out.iterdir()} == {"vectors.bin", "history.csv", "history.png", "map.png"}
     assert json.loads((tmp_path / "r.json").read_text())["details"]["words"] == 60
     said = capsys.readouterr().out
+    near = [word for word, _ in result.details["king_man_woman"]]
+    rank = result.details["rank_of_queen"]
+    assert (near[rank - 1] == "queen") if rank <= len(near) else ("queen" not in near)
+    assert f"queen is number {rank} of the words nearest to it" in said
+    assert set(result.details["neighbours"]) <= {"good", "actor", "london", "seven"}
     assert "king - man + woman" in said
     assert "similarity of man and woman" in said
 

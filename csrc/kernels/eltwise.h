@@ -82,7 +82,19 @@ EW_BINARY(maximum_fwd, vsel(visnan(a), a, vsel(visnan(b), b, vmax(a, b))))
 EW_BINARY(minimum_fwd, vsel(visnan(a), a, vsel(visnan(b), b, vmin(a, b))))
 #ifndef PN_INT
 EW_BINARY(div_fwd, vdiv(a, b))
-EW_BINARY(pow_fwd, vpow(a, b))
+EW_BINARY(pow_any, vpow(a, b))
+EW_BINARY(pow_three, vmul(vmul(a, a), a))
+EW_BINARY(pow_two, vmul(a, a))
+EW_BINARY(pow_one, a)
+EW_BINARY(pow_inverse, vdiv(vset(1), a))
+/* Some powers are one or two instructions. */
+static int pow_fwd(const pn_instr *I) {
+    real b = 0;
+    int single = I->dim[0] > 0;
+    for (i64 ax = 0; ax < I->dim[1]; ax++) single &= I->dim[14 + ax] == 0;
+    if (single) b = *(const real *)I->arg[2];
+    return b == 3 ? pow_three(I) : b == 2 ? pow_two(I) : b == 1 ? pow_one(I) : b == -1 ? pow_inverse(I) : pow_any(I);
+}
 /* The share of a maximum's gradient that goes to a: all, half at a tie, nothing. */
 EW_BINARY(max_share_fwd, vsel(vlt(b, a), vset(1), vsel(veq(a, b), vset((real)0.5), vset(0))))
 #endif

@@ -234,6 +234,8 @@ static int loss_labels_fit(const void *t, i64 bytes, i64 N, i64 C) {
     return !bad;
 }
 
+static const real loss_one[2 * VW] = {[VW] = 1}; /* from place VW - t on, a one in lane t */
+
 /* l = log(s) weight - d for n rows; weight NULL means 1. */
 static inline void loss_logs(real *l, const real *s, const real *weight, const real *d, i64 n) {
     i64 i = 0;
@@ -287,20 +289,31 @@ static int cross_entropy_fwd(const pn_instr *I) {
     return PN_OK;
 }
 
+/* dl (p - onehot(t)) for the `lanes` columns of p from c on. */
+static inline vec loss_off(const real *p, i64 c, i64 lanes, i64 t, vec k) {
+    const vec v = lanes == VW ? vload(p + c) : vloadn(p + c, lanes);
+    return vmul(k, t >= c && t < c + VW ? vsub(v, vload(loss_one + VW - (t - c))) : v);
+}
+
 static void cross_entropy_bwd_range(void *ctx, i64 r, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 C = I->dim[1], end = C - C % VW, rest = C - end;
-    const real *dl = (const real *)I->arg[3];
+    const i64 C = I->dim[1];
+    const real *dl = (const real *)I->arg[3], *p = (const real *)I->arg[1];
+    real *dz = (real *)I->arg[0];
     (void)ith;
+    /* Short rows in fours: all are read before any is written, for what was just written is slow to read. */
+    for (; C <= VW && r + 4 <= hi; r += 4) {
+        vec v[4];
+        for (int i = 0; i < 4; i++)
+            v[i] = loss_off(p + (r + i) * C, 0, C, loss_label(I->arg[2], I->dim[2], r + i), vset(dl[r + i]));
+        for (int i = 0; i < 4; i++) vstoren(dz + (r + i) * C, v[i], C);
+    }
     for (; r < hi; r++) {
-        real *dz = (real *)I->arg[0] + r * C;
-        const real *p = (const real *)I->arg[1] + r * C;
         const i64 t = loss_label(I->arg[2], I->dim[2], r);
         const vec k = vset(dl[r]);
-        const real right = dl[r] * (p[t] - 1);
-        for (i64 c = 0; c < end; c += VW) vstore(dz + c, vmul(vload(p + c), k));
-        if (rest) vstoren(dz + end, vmul(vloadn(p + end, rest), k), rest);
-        dz[t] = right;
+        i64 c = 0;
+        for (; c + VW <= C; c += VW) vstore(dz + r * C + c, loss_off(p + r * C, c, VW, t, k));
+        if (c < C) vstoren(dz + r * C + c, loss_off(p + r * C, c, C - c, t, k), C - c);
     }
 }
 static int cross_entropy_bwd(const pn_instr *I) {

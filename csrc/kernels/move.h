@@ -20,7 +20,11 @@
  * Parallel over chunks of the output where it is large. Bytes: one read and one write. No aliasing.
  */
 
-enum { MV_RANK = 6, MV_CHUNK = 16384, MV_AHEAD = 8 };
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+
+enum { MV_RANK = 6, MV_CHUNK = 16384, MV_AHEAD = 8, MV_TILE = 32 };
 
 #define MV_LOOP(T)                                                                                 \
     for (i64 at = lo; at < hi;) {                                                                  \
@@ -36,6 +40,8 @@ enum { MV_RANK = 6, MV_CHUNK = 16384, MV_AHEAD = 8 };
                 for (i64 i = 0; i < count; i++) s[i * stride] = c[i];                              \
             else if (stride == 1)                                                                  \
                 memcpy(c, s, (size_t)count * sizeof(T));                                           \
+            else if (stride == 0)                                                                  \
+                for (i64 i = 0; i < count; i++) c[i] = *s;                                         \
             else                                                                                   \
                 for (i64 i = 0; i < count; i++) c[i] = s[i * stride];                              \
         }                                                                                          \
@@ -53,11 +59,72 @@ static void mv_strided(const pn_instr *I, i64 lo, i64 hi, int place) {
     }
 }
 
+/* A plane of a transpose: y[p][q] = x[p + q step] for p < P, q < Q, in tiles, so that a line of a cache that was fetched
+ * for one row serves the next rows too; numbers of 4 bytes four by four. */
+#if defined(__SSE2__)
+#define MV_FOUR(T)                                                                                              \
+    for (; sizeof(T) == 4 && q + 4 <= q1; q += 4)                                                               \
+        for (p = p0; p + 4 <= p1; p += 4) mv_turn((float *)(y + p * Q + q), Q, (const float *)(x + p + q * step), step);
+static inline void mv_turn(float *y, i64 ldy, const float *x, i64 ldx) {
+    __m128 a = _mm_loadu_ps(x), b = _mm_loadu_ps(x + ldx), c = _mm_loadu_ps(x + 2 * ldx), d = _mm_loadu_ps(x + 3 * ldx);
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_storeu_ps(y, a);
+    _mm_storeu_ps(y + ldy, b);
+    _mm_storeu_ps(y + 2 * ldy, c);
+    _mm_storeu_ps(y + 3 * ldy, d);
+}
+#else
+#define MV_FOUR(T)
+#endif
+#define MV_PLANE(T)                                                                                 \
+    {                                                                                               \
+        T *y = (T *)I->arg[0] + plane * P * Q;                                                      \
+        const T *x = (const T *)I->arg[1] + off;                                                    \
+        for (i64 q0 = 0; q0 < Q; q0 += MV_TILE)                                                     \
+            for (i64 p0 = 0; p0 < P; p0 += MV_TILE) {                                               \
+                const i64 q1 = q0 + MV_TILE < Q ? q0 + MV_TILE : Q, p1 = p0 + MV_TILE < P ? p0 + MV_TILE : P; \
+                i64 q = q0, p = p0;                                                                 \
+                MV_FOUR(T)                                                                          \
+                for (i64 r = p; r < p1; r++) /* the rows that are left, then the columns */         \
+                    for (i64 k = q0; k < q; k++) y[r * Q + k] = x[r + k * step];                    \
+                for (; q < q1; q++)                                                                 \
+                    for (p = p0; p < p1; p++) y[p * Q + q] = x[p + q * step];                       \
+            }                                                                                       \
+        break;                                                                                      \
+    }
+
+/* Planes [lo, hi). */
+static void transpose_range(void *ctx, i64 lo, i64 hi, int ith) {
+    const pn_instr *I = (const pn_instr *)ctx;
+    const int r = (int)I->dim[1];
+    const i64 P = I->dim[r], Q = I->dim[1 + r], step = I->dim[7 + r];
+    (void)ith;
+    for (i64 plane = lo; plane < hi; plane++) {
+        i64 off = I->dim[20], row = plane;
+        for (int ax = r - 3; ax >= 0; ax--) {
+            off += (row % I->dim[2 + ax]) * I->dim[8 + ax];
+            row /= I->dim[2 + ax];
+        }
+        switch (I->dim[21]) {
+        case 1: MV_PLANE(uint8_t)
+        case 4: MV_PLANE(uint32_t)
+        default: MV_PLANE(uint64_t)
+        }
+    }
+}
+
 static void strided_copy_range(void *ctx, i64 lo, i64 hi, int ith) {
     (void)ith;
     mv_strided((const pn_instr *)ctx, lo, hi, 0);
 }
 static int strided_copy(const pn_instr *I) {
+    const int r = (int)I->dim[1];
+    if (r > 1 && I->dim[6 + r] == 1 && I->dim[7 + r] > 1 && I->dim[r] > 1) {
+        const i64 plane = I->dim[r] * I->dim[1 + r];
+        pn_for(I->dim[0] / plane, plane > MV_CHUNK ? 1 : MV_CHUNK / plane, (double)I->dim[0], I->nth, transpose_range,
+               (void *)I);
+        return PN_OK;
+    }
     pn_for(I->dim[0], MV_CHUNK, (double)I->dim[0], I->nth, strided_copy_range, (void *)I);
     return PN_OK;
 }

@@ -366,12 +366,14 @@ static int max_norm(const pn_instr *I) {
 }
 
 /* Penalties on weights: y = par[0] sum |w| + par[1] sum w^2, in double. OUT y [1]; IN w [n]. dim[0] = n; scratch: two
- * doubles per OPT_SUM elements. penalty_bwd: dw = dy (par[0] sign(w) + 2 par[1] w). OUT dw [n]; IN dy [1], w. */
+ * doubles per OPT_SUM elements. penalty_bwd: dw = g + dy (par[0] sign(w) + 2 par[1] w). OUT dw [n]; IN dy [1], w,
+ * g [n] or NULL (0). */
 static void penalty_fwd_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     double *part = (double *)I->scratch + 2 * (lo / OPT_SUM);
     (void)ith;
-    opt_sums((const real *)I->arg[1] + lo, hi - lo, part, part + 1);
+    part[1] = 0;
+    opt_sums((const real *)I->arg[1] + lo, hi - lo, part, I->par[0] != 0 ? part + 1 : NULL);
 }
 static int penalty_fwd(const pn_instr *I) {
     const i64 n = I->dim[0];
@@ -389,14 +391,15 @@ static void penalty_bwd_range(void *ctx, i64 i, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     const double dy = (double)*(const real *)I->arg[1];
     real *dw = (real *)I->arg[0];
-    const real *w = (const real *)I->arg[2];
+    const real *w = (const real *)I->arg[2], *g = (const real *)I->arg[3];
     const vec l1 = vset((real)(dy * I->par[0])), l2 = vset((real)(2.0 * dy * I->par[1])), zero = vset(0);
     (void)ith;
     for (; i < hi; i += VW) {
         const i64 n = hi - i < VW ? hi - i : VW;
         const vec v = opt_load(w + i, n);
         const vec sign = vsel(vlt(zero, v), l1, vsel(vlt(v, zero), vneg(l1), zero));
-        opt_store(dw + i, vfma(l2, v, sign), n);
+        const vec u = vfma(l2, v, sign);
+        opt_store(dw + i, g ? vadd(opt_load(g + i, n), u) : u, n);
     }
 }
 static int penalty_bwd(const pn_instr *I) {

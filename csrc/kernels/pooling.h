@@ -262,8 +262,9 @@ static void avg_pool_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
     }
 }
 
-/* ns: of one output and one tap of its window. */
+/* ns: of one output and one tap of its window. Without channels there is nothing to write, or to divide by. */
 static int pool_run(const pn_instr *I, i64 rows, i64 row, double ns, pn_range_fn fn) {
+    if (row == 0) return PN_OK;
     pn_for(rows, row > 8192 ? 1 : 8192 / (row + 1) + 1, ns * (double)rows * (double)row, I->nth, fn, (void *)I);
     return PN_OK;
 }

@@ -88,7 +88,39 @@ static int sum_fwd(const pn_instr *I) {
     return PN_OK;
 }
 
-#define RED_EXTREME(NAME, BETTER)                                                                            \
+#ifdef PN_INT
+static inline int red_isnan(real x) { (void)x; return 0; }
+#else
+static inline int red_isnan(real x) { return x != x; }
+#endif
+
+/* m, or v where v is better or NaN: of equal values m stays, and a NaN stays. */
+static inline vec red_max(vec m, vec v) { return vsel(visnan(v), v, vmax(v, m)); }
+static inline vec red_min(vec m, vec v) { return vsel(visnan(v), v, vmin(v, m)); }
+
+/* The four running vectors of a row hide the latency of one; the lanes are compared at the end. */
+#define RED_EXTREME(NAME, PICK, BETTER)                                                                      \
+    static real NAME##_few(real m, const real *x, i64 n) {                                                   \
+        for (i64 i = 0; i < n; i++) m = (x[i] BETTER m || red_isnan(x[i])) && !red_isnan(m) ? x[i] : m;      \
+        return m;                                                                                            \
+    }                                                                                                        \
+    static real NAME##_row(const real *x, i64 n) {                                                           \
+        real t[VW];                                                                                          \
+        vec m0, m1, m2, m3;                                                                                  \
+        i64 i = 0;                                                                                           \
+        if (n < 2 * VW) return NAME##_few(x[0], x, n);                                                       \
+        m0 = m1 = m2 = m3 = vload(x);                                                                        \
+        for (; i + 4 * VW <= n; i += 4 * VW) {                                                               \
+            m0 = PICK(m0, vload(x + i));                                                                     \
+            m1 = PICK(m1, vload(x + i + VW));                                                                \
+            m2 = PICK(m2, vload(x + i + 2 * VW));                                                            \
+            m3 = PICK(m3, vload(x + i + 3 * VW));                                                            \
+        }                                                                                                    \
+        for (; i + VW <= n; i += VW) m0 = PICK(m0, vload(x + i));                                            \
+        if (i < n) m1 = PICK(m1, vload(x + n - VW));                                                         \
+        vstore(t, PICK(PICK(m0, m1), PICK(m2, m3)));                                                         \
+        return NAME##_few(t[0], t, VW);                                                                      \
+    }                                                                                                        \
     static void NAME##_range(void *ctx, i64 lo, i64 hi, int ith) {                                           \
         const pn_instr *I = (const pn_instr *)ctx;                                                           \
         i64 R = I->dim[1], B = I->dim[2];                                                                    \
@@ -96,35 +128,67 @@ static int sum_fwd(const pn_instr *I) {
         for (i64 a = lo; a < hi; a++) {                                                                      \
             const real *x = (const real *)I->arg[1] + a * R * B;                                             \
             real *y = (real *)I->arg[0] + a * B;                                                             \
+            if (B == 1) {                                                                                    \
+                *y = NAME##_row(x, R);                                                                       \
+                continue;                                                                                    \
+            }                                                                                                \
             memcpy(y, x, (size_t)B * sizeof(real));                                                          \
-            for (i64 r = 1; r < R; r++)                                                                      \
-                for (i64 b = 0; b < B; b++) {                                                                \
-                    real v = x[r * B + b], w = y[b];                                                         \
-                    y[b] = (v BETTER w || v != v) && w == w ? v : w;                                         \
-                }                                                                                            \
+            for (i64 r = 1; r < R; r++) {                                                                    \
+                const real *row = x + r * B;                                                                 \
+                i64 b = 0;                                                                                   \
+                for (; b + VW <= B; b += VW) vstore(y + b, PICK(vload(y + b), vload(row + b)));              \
+                if (b < B) vstoren(y + b, PICK(vloadn(y + b, B - b), vloadn(row + b, B - b)), B - b);        \
+            }                                                                                                \
         }                                                                                                    \
     }                                                                                                        \
     static int NAME(const pn_instr *I) {                                                                     \
         i64 A = I->dim[0], per = I->dim[1] * I->dim[2];                                                      \
-        pn_for(A, per > RED_PIECE ? 1 : RED_PIECE / (per + 1) + 1, (double)(A * per), I->nth, NAME##_range, (void *)I); \
+        pn_for(A, per > RED_PIECE ? 1 : RED_PIECE / (per + 1) + 1, 0.2 * (double)(A * per), I->nth, NAME##_range, \
+               (void *)I);                                                                                   \
         return PN_OK;                                                                                        \
     }
 
-RED_EXTREME(max_fwd, >)
-RED_EXTREME(min_fwd, <)
+RED_EXTREME(max_fwd, red_max, >)
+RED_EXTREME(min_fwd, red_min, <)
+
+/* Rows that lie in one piece: their largest value, then the first place that has it. */
+static i64 red_argmax_row(const real *x, i64 n) {
+    const real m = max_fwd_row(x, n);
+    i64 i = 0;
+    if (red_isnan(m))
+        while (!red_isnan(x[i])) i++;
+    else
+        while (x[i] != m) i++;
+    return i;
+}
 
 static void argmax_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     i64 R = I->dim[1], B = I->dim[2];
     (void)ith;
-    for (i64 a = lo; a < hi; a++)
-        for (i64 b = 0; b < B; b++) {
-            const real *x = (const real *)I->arg[1] + a * R * B + b;
-            i64 best = 0;
-            for (i64 r = 1; r < R && x[best * B] == x[best * B]; r++)
-                if (x[r * B] > x[best * B] || x[r * B] != x[r * B]) best = r;
-            ((i64 *)I->arg[0])[a * B + b] = best;
+    for (i64 a = lo; a < hi; a++) {
+        const real *x = (const real *)I->arg[1] + a * R * B;
+        i64 *y = (i64 *)I->arg[0] + a * B;
+        if (B == 1) {
+            *y = red_argmax_row(x, R);
+            continue;
         }
+        for (i64 b0 = 0; b0 < B; b0 += RED_COLS) { /* the compiler's own vectors; rows one after the other */
+            const i64 n = B - b0 < RED_COLS ? B - b0 : RED_COLS;
+            real best[RED_COLS];
+            i64 at[RED_COLS];
+            for (i64 b = 0; b < n; b++) best[b] = x[b0 + b], at[b] = 0;
+            for (i64 r = 1; r < R; r++) {
+                const real *row = x + r * B + b0;
+                for (i64 b = 0; b < n; b++) {
+                    const int better = (row[b] > best[b]) | (red_isnan(row[b]) & !red_isnan(best[b]));
+                    at[b] = better ? r : at[b];
+                    best[b] = better ? row[b] : best[b];
+                }
+            }
+            memcpy(y + b0, at, (size_t)n * sizeof *at);
+        }
+    }
 }
 static int argmax_fwd(const pn_instr *I) {
     i64 A = I->dim[0], per = I->dim[1] * I->dim[2];

@@ -27,25 +27,33 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
 import course_code
+import pynn
 from pynn import recipes
+from pynn.recipes import Measure
 
 DOCS = Path(__file__).resolve().parents[1]
 LINE = re.compile(r"^\{\{ (\w+)(?:: (.*?))? \}\}$", re.MULTILINE)
 LANGUAGES = {"en": "English", "es": "Español"}
 TEXTS = {
     "en": {
-        "expected": "expected", "reached": "reached", "training": "training", "data": "data",
+        "expected": "expected", "reached": "reached", "training": "training", "data": "data", "time": "time",
         "code": "The code of this page", "recipe": "recipe", "shows": "what it shows",
         "made": "{epochs} epochs, seed {seed}, {parameters:,} numbers learnt",
+        "took": "{seconds} s, threads: {threads}",
         "other": "Esta página en español", "measure": "measure",
     },
     "es": {
-        "expected": "esperado", "reached": "alcanzado", "training": "entrenamiento", "data": "datos",
-        "code": "El código de esta página", "recipe": "receta", "shows": "qué muestra (en inglés)",
-        "made": "{epochs} épocas, semilla {seed}, {parameters:,} números aprendidos", "other": "This page in English",
-        "measure": "medida",
+        "expected": "esperado", "reached": "alcanzado", "training": "entrenamiento", "data": "datos", "time": "tiempo",
+        "code": "El código de esta página", "recipe": "receta", "shows": "qué muestra",
+        "made": "{epochs} épocas, semilla {seed}, {parameters:,} números aprendidos",
+        "took": "{seconds} s, hilos: {threads}",
+        "other": "This page in English", "measure": "medida",
     },
 }  # fmt: skip
+# What recipes say of themselves, in the languages other than theirs: by kind of text and then by name or text.
+TRANSLATED = {"es": json.loads((Path(__file__).parent / "recipes_es.json").read_text(encoding="utf-8"))}
+# Figures of a result that stand below the one by which the recipe is judged, with their place in its file.
+MORE = json.loads((Path(__file__).parent / "figures.json").read_text(encoding="utf-8"))
 _KNOWN = recipes.known()  # before a page of the guide adds one
 _runs: dict[Path, tuple[str, dict[str, course_code.Cell]]] = {}
 
@@ -128,26 +136,74 @@ def _run(argument: str, stem: str, texts: dict[str, str]) -> str:
 def _recipe(argument: str, stem: str, texts: dict[str, str]) -> str:
     recipe = recipes.find(argument)
     rows = [
-        (texts["measure"], recipe.measure.name),
-        (texts["data"], recipe.data),
+        (texts["measure"], _said(texts, "measure", recipe.measure.name)),
+        (texts["data"], _said(texts, "data", recipe.data)),
         (texts["expected"], recipe.measure.text(recipe.expected)),
     ]
-    path = DOCS / "results" / f"{recipe.name}.json"
-    if path.exists():
-        result = json.loads(path.read_text(encoding="utf-8"))
-        rows.append((texts["reached"], f"**{recipe.measure.text(result['test'][recipe.measure.key])}**"))
-        rows.append((texts["training"], texts["made"].format(**result)))
+    result = _result(recipe.name)
+    if result is not None:
+        rows += [
+            (texts["reached"], f"**{recipe.measure.text(result['test'][recipe.measure.key])}**"),
+            *((figure[_language(texts)], _figure(result, figure)) for figure in MORE.get(recipe.name, ())),
+            (texts["training"], texts["made"].format(**result)),
+            (texts["time"], texts["took"].format(seconds=_seconds(result), **result)),
+        ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
-    return f"{_fence(f'pynn run {recipe.name}', 'sh')}\n\n| {texts['recipe']} | `{recipe.name}` |\n|---|---|\n{table}"
+    shows = _said(texts, "shows", recipe.shows, recipe.name)
+    head = f"| {texts['recipe']} | `{recipe.name}` |\n|---|---|"
+    return f"{shows[:1].upper()}{shows[1:]}.\n\n{_fence(f'pynn run {recipe.name}', 'sh')}\n\n{head}\n{table}"
 
 
 def _gallery(argument: str, stem: str, texts: dict[str, str]) -> str:
-    lines = [f"| {texts['recipe']} | {texts['shows']} | {texts['data']} | {texts['expected']} |", "|---|---|---|---:|"]
-    lines += [
-        f"| `{recipe.name}` | {recipe.shows} | {recipe.data} | {recipe.measure.text(recipe.expected)} |"
-        for recipe in _KNOWN
-    ]
+    names = [texts[name] for name in ("recipe", "shows", "data", "measure", "expected", "reached", "time")]
+    lines = [f"| {' | '.join(names)} |", "|---|---|---|---|---:|---:|---:|"]
+    for recipe in _KNOWN:
+        result = _result(recipe.name)
+        cells = [
+            f"`{recipe.name}`",
+            _said(texts, "shows", recipe.shows, recipe.name),
+            _said(texts, "data", recipe.data),
+            _said(texts, "measure", recipe.measure.name),
+            recipe.measure.text(recipe.expected),
+            "" if result is None else recipe.measure.text(result["test"][recipe.measure.key]),
+            "" if result is None else f"{_seconds(result)} s",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _result(name: str) -> dict[str, Any] | None:
+    """Return what ``pynn run NAME --json`` wrote for the documentation, if it did."""
+    path = DOCS / "results" / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _seconds(result: dict[str, Any]) -> str:
+    seconds = result["train_seconds"]
+    return f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.1f}" if seconds >= 0.1 else "< 0.1"
+
+
+def _said(texts: dict[str, str], kind: str, text: str, key: str = "") -> str:
+    """Return what a recipe says in the language of a page.
+
+    Raises
+    ------
+    KeyError
+        If it was not translated.
+    """
+    language = _language(texts)
+    return TRANSLATED[language][kind][key or text] if language in TRANSLATED else text
+
+
+def _language(texts: dict[str, str]) -> str:
+    return next(name for name, own in TEXTS.items() if own is texts)
+
+
+def _figure(result: dict[str, Any], figure: dict[str, Any]) -> str:
+    value: Any = result
+    for key in figure["at"]:
+        value = value[key]
+    return f"{value:,}" if figure["unit"] == "count" else Measure("", "", figure["unit"]).text(value)
 
 
 def _sides(argument: str, stem: str, texts: dict[str, str]) -> str:
@@ -182,7 +238,8 @@ def _op_row(name: str, card: Any) -> tuple[str, ...]:
 def _api(argument: str, stem: str, texts: dict[str, str]) -> str:
     module = importlib.import_module(argument)
     parts = []
-    for name in sorted(module.__all__, key=str.lower):
+    names = set(module.__all__) - (set() if module is pynn else set(pynn.__all__))  # each thing once in the reference
+    for name in sorted(names, key=str.lower):
         thing = getattr(module, name)
         if inspect.isclass(thing) or inspect.isfunction(thing):
             parts.append(f"::: {thing.__module__}.{name}\n    options:\n      heading: {name}\n      toc_label: {name}")

@@ -239,6 +239,8 @@ class BaseNetwork(BaseEstimator, ABC):
         model = self.model_
         if not partial or model._trainer is None:  # a partial fit keeps the optimizer and the seed
             model.compile(self._optimizer(place, o["rate"]), self._coding.loss, seed=seed)
+            model._trainer.output_shape([X[:1]])  # finds the last activation, for scores in the first epoch
+            self._logits = model._trainer.logits_layer is None
         score = None
         if held is not None:
             x_held, coded, w_held = held
@@ -257,8 +259,6 @@ class BaseNetwork(BaseEstimator, ABC):
         watch.wait = self._wait if partial or o["warm"] else 0
         epochs = self._epochs + (1 if partial else o["epochs"])
         self.n_iter_ = 0
-        model._trainer.output_shape([X[:1]])  # finds the last activation, which a score in the first epoch needs
-        self._logits = model._trainer.logits_layer is None
         callbacks = [copy.copy(c) for c in self._callbacks(place)]  # they keep the model, which is none of a parameter
         validation = (x_held, self._targets(coded, model.dtype), w_held) if given else None
         history = model.fit(

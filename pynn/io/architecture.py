@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 
 from pynn.errors import DataError
+from pynn.graph import no_grad, trial
 from pynn.io import registry
 from pynn.io.config import decode, encode
 from pynn.nn.arguments import Gone, current_arguments, parameters
+from pynn.nn.context import training
 from pynn.nn.functional import Model
 from pynn.nn.layers import Input
 from pynn.nn.module import Module
 from pynn.nn.sequential import Sequential
 from pynn.nn.symbol import Symbol
+from pynn.tensor import Tensor
 
 __all__ = ["Assembler", "describe"]
 
@@ -273,6 +276,26 @@ class Assembler:
         extra = [p for p, _ in self.model.named_modules() if p not in {record["path"] for record in self.states}]
         if extra:
             raise DataError(f"[load] {extra[0]}: the model has this layer, the file does not tell of it.")
+        self._check_fit()
+
+    def _check_fit(self) -> None:
+        """Refuse layers that do not fit together: every one is called, with no rows, which costs no memory.
+
+        What the program's own classes take is theirs to know.
+        """
+        model = self.model
+        if not model.built or not all(type(m).__module__.startswith("pynn.nn.") for m in model.modules()):
+            return
+        shapes = model.input_shapes if isinstance(model, Model) else [model._built_for[1:]]
+        if isinstance(model, Sequential) and model._input is not None:
+            shapes = [model._input]
+        try:
+            with no_grad(), training(False), trial():
+                model(*(_no_rows(model, i, shape) for i, shape in enumerate(shapes)))
+        except DataError:
+            raise
+        except Exception as error:
+            raise DataError(f"[load] the layers do not fit together: {error}") from error
 
     def _restore(self, module: Module, record: dict[str, Any]) -> None:
         object.__setattr__(module, "name", record["name"])
@@ -305,6 +328,11 @@ class Assembler:
                     setattr(module, key, wanted if callable(wanted) else getattr(fresh, key))
                 except Exception as error:
                     raise DataError(f"[load] {place}: {key} cannot be set to {wanted!r}: {error}") from error
+
+
+def _no_rows(model: Module, i: int, shape: tuple[int, ...]) -> Tensor:
+    looked_up = model._looked_up(i) if isinstance(model, Model) else model.takes_integers
+    return Tensor.state(np.zeros((0, *shape), np.int32 if looked_up else model.dtype))
 
 
 def _table(value: Any, keys: set[str], place: str) -> dict[str, Any]:

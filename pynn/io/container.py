@@ -33,6 +33,7 @@ DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1", "U64": "<u8",
     "U32": "<u4", "U16": "<u2", "U8": "<u1", "BOOL": "|b1",
 }  # fmt: skip
+NARROW = {"F16": "<f2", "BF16": "<u2"}  # what others' files hold in half the bits of float32, whose values they all are
 _CODES = {np.dtype(text): code for code, text in DTYPES.items()}
 _TOKEN = re.compile(
     rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL
@@ -105,8 +106,14 @@ def digest(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> st
     return found.hexdigest()
 
 
-def read(path: str | os.PathLike[str]) -> Contents:
+def read(path: str | os.PathLike[str], widen: bool = False) -> Contents:
     """Read and check a file.
+
+    Parameters
+    ----------
+    path : path-like
+    widen : bool, default False
+        Return tensors of float16 and bfloat16, which other programs write, as float32; no value changes.
 
     Raises
     ------
@@ -126,11 +133,11 @@ def read(path: str | os.PathLike[str]) -> Contents:
         start = file.read(64)
         _check_start(start, kind.st_size, path)
         file.seek(0)
-        return unpack(file.read(), path)
+        return unpack(file.read(), path, widen)
 
 
-def unpack(data: bytes, source: str) -> Contents:
-    """Read and check the bytes of a file; `source` names them in errors.
+def unpack(data: bytes, source: str, widen: bool = False) -> Contents:
+    """Read and check the bytes of a file; `source` names them in errors, `widen` as in :func:`read`.
 
     Raises
     ------
@@ -146,7 +153,8 @@ def unpack(data: bytes, source: str) -> Contents:
     if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
         raise DataError(f"{_damaged(source)} {METADATA} holds something else than texts.")
     body = memoryview(data)[8 + length :]
-    places = sorted(_entry(name, entry, source) for name, entry in header.items())
+    dtypes = {**DTYPES, **NARROW} if widen else DTYPES
+    places = sorted(_entry(name, entry, source, dtypes) for name, entry in header.items())
     tensors, at = {}, 0
     for begin, end, name, code, shape in places:
         if begin != at:
@@ -157,7 +165,8 @@ def unpack(data: bytes, source: str) -> Contents:
             raise DataError(
                 f"{_damaged(source)} tensor {name!r} ends at byte {end} of {len(body)}: the file was cut off."
             )
-        tensors[name] = np.frombuffer(body[begin:end], DTYPES[code]).reshape(shape)
+        array = np.frombuffer(body[begin:end], dtypes[code]).reshape(shape)
+        tensors[name] = _widened(array, code) if widen and code in NARROW else array
     if at != len(body):
         raise DataError(f"{_damaged(source)} {len(body) - at} bytes follow the last tensor.")
     return Contents(tensors, metadata)
@@ -217,18 +226,25 @@ def _check_start(start: bytes, size: int, source: str) -> None:
     raise DataError(f"[load] expected a pynn model file. Received: {source!r}, of no known format ({size} bytes).")
 
 
-def _entry(name: str, entry: Any, source: str) -> tuple[int, int, str, str, tuple[int, ...]]:
+def _widened(array: np.ndarray, code: str) -> np.ndarray:
+    """Return float32 of what was read of one of the NARROW dtypes: a bfloat16 is its upper half."""
+    wide = (array.astype("<u4") << 16).view("<f4") if code == "BF16" else array.astype("<f4")
+    wide.setflags(write=False)
+    return wide
+
+
+def _entry(name: str, entry: Any, source: str, dtypes: Mapping[str, str]) -> tuple[int, int, str, str, tuple[int, ...]]:
     """Return (begin, end, name, dtype, shape) of a tensor, checked."""
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise DataError(f"{_damaged(source)} tensor {name!r} needs dtype, shape and data_offsets.")
     code, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(code, str) or code not in DTYPES:
+    if not isinstance(code, str) or code not in dtypes:
         raise DataError(f"{_damaged(source)} tensor {name!r} has the dtype {str(code)[:20]!r}, which is not supported.")
     if not isinstance(shape, list) or len(shape) > RANK_LIMIT or not all(map(_is_size, shape)):
         raise DataError(f"{_damaged(source)} tensor {name!r} has the shape {str(shape)[:60]}.")
     if not isinstance(offsets, list) or len(offsets) != 2 or not all(map(_is_size, offsets)):
         raise DataError(f"{_damaged(source)} tensor {name!r} has the data_offsets {str(offsets)[:60]}.")
-    nbytes = np.dtype(DTYPES[code]).itemsize
+    nbytes = np.dtype(dtypes[code]).itemsize
     for size in shape:
         nbytes *= size  # Python's integers do not overflow
     begin, end = offsets

@@ -49,7 +49,8 @@ def load_torch_weights(
     model : Module
         Built.
     path : path-like
-        A ``.safetensors`` file, as ``safetensors.torch.save_file(net.state_dict(), path)`` writes it.
+        A ``.safetensors`` file, as ``safetensors.torch.save_file(net.state_dict(), path)`` writes it; float16 and
+        bfloat16 become float32, exactly.
     names : mapping of str to str, optional
         Which module of the file belongs to a layer (by name, or by path as in named_modules()), for instance
         ``{"dense_1": "classifier.0"}``; ``"rnn.l1"`` is the second layer of a recurrent module. Others are found by
@@ -85,7 +86,7 @@ def load_torch_weights(
     layers.0.b  <-  fc.bias
     """
     source = os.fspath(path)
-    contents = container.read(source)
+    contents = container.read(source, widen=True)
     if contents.metadata.get("format") == "pynn":
         raise DataError(f"[{PLACE}] {source!r} is a pynn model file. help: pynn.load(path) returns the model.")
     tensors = contents.tensors

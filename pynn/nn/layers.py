@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -246,7 +247,17 @@ class Reshape(Module):
         self.target_shape = tuple(target_shape)
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.reshape(x, (x.shape[0], *self.target_shape))
+        target = self.target_shape
+        if x.shape[0] == 0:  # without rows the number of elements does not tell whether the shape fits
+            count = math.prod(x.shape[1:])
+            if target.count(-1) == 1:
+                target = tuple(count // max(1, -math.prod(target)) if d == -1 else d for d in target)
+            if math.prod(target) != count:
+                raise ShapeError(
+                    f"[reshape] expected a shape with {count} elements. "
+                    f"Received: {self.target_shape} for samples of shape {x.shape[1:]}."
+                )
+        return ops.reshape(x, (x.shape[0], *target))
 
     def extra_repr(self) -> str:
         return str(self.target_shape)

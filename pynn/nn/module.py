@@ -300,8 +300,11 @@ class Module(Trainable):
                 raise ShapeError(f"[set_weights] expected {path} of shape {weight.shape}. Received: {array.shape}.")
             if array.dtype.kind not in "fiub":
                 raise ShapeError(f"[set_weights] expected numbers for {path}. Received: dtype={array.dtype}.")
-        for (_, weight), array in zip(named, arrays, strict=True):
-            weight.view()[...] = array
+        # What must be converted is so before the first is written: memory may run out.
+        views = [weight.view() for _, weight in named]
+        arrays = [array.astype(view.dtype, copy=False) for view, array in zip(views, arrays, strict=True)]
+        for view, array in zip(views, arrays, strict=True):
+            view[...] = array
 
     def astype(self, dtype: Any) -> Module:
         """Set the floating dtype of weights that are still to be built. Returns self.

@@ -14,10 +14,17 @@ __all__ = ["Trainable"]
 class Trainable:
     """The methods of a model that train and run it (Keras names)."""
 
+    # What runs a model lies beside its attributes: it watches those, and would else be part of what it holds.
+    __slots__ = ("__dict__", "__weakref__", "_prepared", "_runner", "_trainer")
     stop_training = False
-    _trainer: Any = None
-    _runner: Any = None  # what predict() uses before compile()
-    _prepared: Any = None  # forward passes of few rows, for predict()
+    _trainer: Any
+    _runner: Any  # what predict() uses before compile()
+    _prepared: Any  # forward passes of few rows, for predict()
+
+    def __new__(cls, *_: Any, **__: Any) -> Any:
+        made = super().__new__(cls)
+        made._trainer = made._runner = made._prepared = None
+        return made
 
     def compile(
         self,
@@ -48,6 +55,7 @@ class Trainable:
         from pynn.train.trainer import Trainer
 
         self._trainer = Trainer(self, optimizer, loss, metrics, seed, run_eagerly)
+        self._touch()  # type: ignore[attr-defined]  # what predicted without it no longer holds
 
     def fit(self, x: Any, y: Any = None, **options: Any) -> Any:
         """Train the model.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ _OTHER = {
 }  # fmt: skip
 _WIDER = {"int8": "int32", "int16": "int32", "uint16": "int32", "uint32": "int64", "uint64": "int64"}
 MOST_DIMENSIONS = 6
+MOST_ELEMENTS = 2**60  # an empty array's other sizes count too: NumPy takes their product
 
 
 def dtype_of(number: int, place: str) -> np.dtype:
@@ -89,13 +91,12 @@ def array_of(tensor: Any, place: str, room: int) -> np.ndarray:
         )
     dims = list(tensor.dims)
     dtype = dtype_of(tensor.data_type, place)
-    if len(dims) > MOST_DIMENSIONS or any(d < 0 for d in dims):
+    if len(dims) > MOST_DIMENSIONS or any(d < 0 for d in dims) or math.prod(d or 1 for d in dims) > MOST_ELEMENTS:
         raise DataError(
-            f"[onnx] {place}: expected at most {MOST_DIMENSIONS} sizes of at least 0. Received: {shape_text(dims)}."
+            f"[onnx] {place}: expected at most {MOST_DIMENSIONS} sizes of at least 0, not beyond all bounds. "
+            f"Received: {shape_text(dims)}."
         )
-    count = 1
-    for d in dims:
-        count *= d
+    count = math.prod(dims)
     if count * dtype.itemsize > room:
         raise DataError(
             f"[onnx] {place}: shape {shape_text(dims)} takes {count * dtype.itemsize:,} bytes, more than max_bytes "

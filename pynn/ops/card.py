@@ -90,6 +90,10 @@ class Grad:
         Which inputs need a gradient; the vjp returns None for the others.
     dest : tuple of Tensor or None
         Where each gradient should be written, if the op can write there.
+    sofar : tuple of Tensor or None
+        What the other uses of each input have given so far. It is added to what the vjp returns, but by the vjp itself
+        where `adds` is true (a late card).
+    adds : bool
     """
 
     inputs: tuple[Any, ...]
@@ -97,6 +101,8 @@ class Grad:
     attrs: dict[str, Any]
     needs: tuple[bool, ...]
     dest: tuple[Any, ...]
+    sofar: tuple[Any, ...] = ()
+    adds: bool = False
 
 
 @dataclass(eq=False)
@@ -110,6 +116,7 @@ class Card:
     smooth_vjp: Callable[..., tuple[Tensor | None, ...]] | None = (
         None  # made of differentiable ops; for 2nd derivatives
     )
+    late: bool = False  # for leaves alone: its vjp comes after all others, and adds to what they gave
     inplace: bool = False  # a program may put the first output where the first input was
     mutates: bool = False  # the "outputs" are existing state that the kernel updates
     effect: bool = False  # keep it in a program even if nobody reads its outputs

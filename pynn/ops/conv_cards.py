@@ -216,7 +216,7 @@ class _Conv2dTranspose:
         need_float("conv2d_transpose", x, w)
         need_images("conv2d_transpose", x)
         check_window("conv2d_transpose", window)
-        if w.ndim != 4 or x.shape[3] != w.shape[3]:
+        if w.ndim != 4 or min(w.shape) < 1 or x.shape[3] != w.shape[3]:
             raise ShapeError(
                 "[conv2d_transpose] expected weights [rows, columns, outputs / groups, channels]. "
                 f"Received: w.shape={w.shape} for x.shape={x.shape}."
@@ -273,6 +273,8 @@ def _weights_infer(x: Tensor, dy: Tensor, kernel: Pair, window: Window = PLAIN, 
     if dy.shape[:3] != expected:
         raise ShapeError(f"[conv2d.weights] expected dy of shape {expected} and channels. Received: {dy.shape}.")
     shape = (*kernel, x.shape[3] // groups, dy.shape[3])
+    if min(shape) < 1:
+        raise ShapeError(f"[conv2d.weights] expected at least one channel of x and of dy. Received: {shape}.")
     dims = _dims(x.shape, shape, dy.shape[1:3], window, groups, 0)  # type: ignore[arg-type]
     scratch = _native.bwd_scratch(dims, x.dtype.itemsize, False, True, False)
     outs = (None, Spec(shape, x.dtype), None)

@@ -120,7 +120,8 @@ class _Embedding:
                     "[embedding] expected a table with sparse=True to be looked up once per step. Received: several "
                     "uses. help: concatenate the ids and look them up together, or leave sparse=False."
                 )
-            if dest is not None and (touched.sparse or touched.cursor is not None):
+            alone = dest is not None and g.sofar[0] is None  # another use of the table has rows of its own
+            if alone and (touched.sparse or touched.cursor is not None):
                 touched.write(dy, ids, dest)
                 return dest, None
             touched.live = False

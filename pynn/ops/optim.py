@@ -204,7 +204,7 @@ MAX_NORM = register(
 )
 
 
-@op("penalty", "penalty_fwd")
+@op("penalty", "penalty_fwd", late=True)
 class _Penalty:
     """y = l1 * sum|w| + l2 * sum(w**2); dw = dy * (l1 * sign(w) + 2 * l2 * w)."""
 
@@ -213,7 +213,8 @@ class _Penalty:
         return Lowered((Spec((), w.dtype),), (w.size,), (l1, l2), scratch=_sums(w.size, 2))
 
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return execute(_PENALTY_GRAD, (dy, g.inputs[0]), g.attrs, out=g.dest)
+        sofar = g.sofar[0] if g.adds else None
+        return execute(_PENALTY_GRAD, (dy, g.inputs[0], sofar), g.attrs, out=g.dest)
 
     def ref(w: np.ndarray, l1: float, l2: float) -> np.ndarray:
         return np.asarray(l1 * np.abs(w).sum() + l2 * np.square(w).sum())
@@ -224,7 +225,7 @@ class _Penalty:
         yield Sample((r(200, 170),), {"l1": 0.01, "l2": 0.02}, smooth=False)
 
 
-def _penalty_grad_infer(dy: Tensor, w: Tensor, l1: float, l2: float) -> Lowered:
+def _penalty_grad_infer(dy: Tensor, w: Tensor, sofar: Tensor | None, l1: float, l2: float) -> Lowered:
     return Lowered((Spec(w.shape, w.dtype),), (w.size,), (l1, l2))
 
 

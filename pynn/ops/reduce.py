@@ -29,6 +29,8 @@ def _samples(r: Rng) -> Iterator[Sample]:
     yield Sample((r(4, 5),), {"axis": 1, "stop": 2})
     yield Sample((r(3, 37, 5),), {"axis": 1, "stop": 2})
     yield Sample((r(3, 4, 5),), {"axis": 0, "stop": 2})
+    yield Sample((r(4, 71),), {"axis": 1, "stop": 2})
+    yield Sample((r(2, 3, 71),), {"axis": 1, "stop": 2})
     yield Sample((r(9001),), {"axis": 0, "stop": 1})
     yield Sample((r(1, 1),), {"axis": 0, "stop": 2})
     yield Sample((r(0, 3),), {"axis": 1, "stop": 2})

@@ -74,6 +74,8 @@ class _Transpose:
     def samples(r: Rng) -> Iterator[Sample]:
         yield Sample((r(3, 4),), {"axes": (1, 0)})
         yield Sample((r(2, 3, 4, 5),), {"axes": (2, 0, 3, 1)})
+        yield Sample((r(37, 70),), {"axes": (1, 0)})
+        yield Sample((r(2, 35, 2, 33),), {"axes": (0, 2, 3, 1)})
         yield Sample((r(0, 3),), {"axes": (1, 0)})
         yield Sample((r(1, 1),), {"axes": (1, 0)})
 

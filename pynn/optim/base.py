@@ -92,10 +92,23 @@ class Optimizer:
         self.weight_decay = number(self.name, "weight_decay", weight_decay, 0)
         self.clip_value = None if clip_value is None else number(self.name, "clip_value", clip_value, 0, open_low=True)
         self.clip_norm = None if clip_norm is None else number(self.name, "clip_norm", clip_norm, 0, open_low=True)
+        self._begin()
+
+    def _begin(self) -> None:
         self.iterations = 0
         self._states: weakref.WeakKeyDictionary[Flat, dict[str, Tensor]] = weakref.WeakKeyDictionary()
         self._flat: Flat | None = None
         self._own: Slots | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the settings: a copy, or what a pickle holds, has no parameters yet and begins at step 0."""
+        left = ("iterations", "_states", "_flat", "_own")
+        return {name: value for name, value in self.__dict__.items() if name not in left}
+
+    def __setstate__(self, settings: dict[str, Any]) -> None:
+        """Take what ``__getstate__`` returned."""
+        self.__dict__.update(settings)
+        self._begin()
 
     # What a rule defines
 

@@ -45,12 +45,13 @@ SURFACES: dict[str, tuple[Callable[..., Any], tuple[float, float], int, tuple[fl
     "saddle": (saddle, (-1.0, 0.005), 100, (-1.3, 1.3, -1.1, 1.1), None),
 }
 
-# Learning rates on Beale's function, on the saddle, and on MNIST.
+# Learning rates on Beale's function, on the saddle, and on MNIST, where the best of five for each was chosen by the
+# accuracy on the last 10,000 training images.
 RATES = {
-    "sgd": (0.005, 0.05, 0.1), "momentum": (0.002, 0.02, 0.05), "nesterov": (0.002, 0.02, 0.05),
-    "adagrad": (0.3, 0.1, 0.02), "adadelta": (1.0, 1.0, 1.0), "rmsprop": (0.02, 0.02, 0.001),
-    "adam": (0.05, 0.02, 0.001), "amsgrad": (0.05, 0.02, 0.001), "adamax": (0.05, 0.02, 0.002),
-    "nadam": (0.05, 0.02, 0.001), "adamw": (0.05, 0.02, 0.001),
+    "sgd": (0.005, 0.05, 0.4), "momentum": (0.002, 0.02, 0.05), "nesterov": (0.002, 0.02, 0.1),
+    "adagrad": (0.3, 0.1, 0.08), "adadelta": (1.0, 1.0, 2.0), "rmsprop": (0.02, 0.02, 0.002),
+    "adam": (0.05, 0.02, 0.004), "amsgrad": (0.05, 0.02, 0.004), "adamax": (0.05, 0.02, 0.008),
+    "nadam": (0.05, 0.02, 0.004), "adamw": (0.05, 0.02, 0.004),
 }  # fmt: skip
 
 

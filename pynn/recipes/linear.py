@@ -181,7 +181,7 @@ def basis_functions(recipe: Recipe, options: Options) -> Result:
             "frontiers.png": lambda path: viz.plot_frontier(models, xt, yt, path),
             "growth.png": lambda path: viz.plot_curves(
                 {
-                    "features of a quadratic classifier, weights of a hidden layer": {
+                    "what quadratic terms and hidden units cost": {
                         "products of two inputs": (inputs, list(growth.values())),
                         "8 hidden units": (inputs, hidden_layer),
                     }
@@ -213,7 +213,7 @@ def basis_functions(recipe: Recipe, options: Options) -> Result:
     measure=Measure("accuracy", "least accuracy of 16 units"),
 )
 def decision_frontiers(recipe: Recipe, options: Options) -> Result:
-    """Train 2-n-1 (2-n-3 on spirals) for growing n; print W and b of the small ones, draw every unit's frontier."""
+    """Train 2-n-1 (2-n-3 on spirals) for growing n; print W and b of the hidden layers, draw every unit's frontier."""
     makers = {"moons": pynn.datasets.moons, "circles": pynn.datasets.circles, "spirals": pynn.datasets.spirals}
     widths = (1, 2, 4, 16)
     details: dict[str, Any] = {}
@@ -235,9 +235,8 @@ def decision_frontiers(recipe: Recipe, options: Options) -> Result:
             details[f"{name}, {width}"] = accuracy
             if not options.quiet:
                 print(f"{name:8} {width:2} hidden units: test accuracy {accuracy:.2%}")
-                if width <= 2:
-                    w, b = model.layers[0].w.numpy(), model.layers[0].b.numpy()
-                    print(f"         W = {_short(w)}, b = {_short(b)}")
+                w, b = model.layers[0].w.numpy(), model.layers[0].b.numpy()
+                print(f"         W = {_short(w)}\n         b = {_short(b)}")
         pictures |= _drawings(name, models, xt, yt)
     report.write_pictures(options, pictures)
     least = min(details[f"{name}, 16"] for name in makers)
@@ -251,7 +250,7 @@ def _drawings(name: str, models: dict[str, Any], x: np.ndarray, y: np.ndarray) -
     units = _units(models[f"{name}, 4 units"])
     return {
         f"{name}.png": lambda path: viz.plot_frontier(models, x, y, path),
-        f"{name}-units.png": lambda path: viz.plot_frontier(units, x, y, path, threshold=0.0),
+        f"{name}-units.png": lambda path: viz.plot_frontier(units, x, y, path, threshold=0.0, mistakes=False),
     }
 
 

@@ -63,7 +63,7 @@ def adding_problem(n: int, steps: int, seed: int) -> tuple[np.ndarray, np.ndarra
 
 @recipe(
     "lstm-memory",
-    shows="adding two of 100 numbers: a simple recurrent network fails (error 0.167), an LSTM succeeds",
+    shows="adding two of 100 numbers: an LSTM learns it, a simple recurrent network hardly (0.167 is knowing nothing)",
     data="made on the spot",
     expected=0.01,
     epochs=15,

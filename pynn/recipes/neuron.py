@@ -70,9 +70,9 @@ def perceptron(recipe: Recipe, options: Options) -> Result:
         print("XNOR = (x1 AND x2) OR (x1 NOR x2), two neurons and a third upon them:")
         for corner, y in zip(CORNERS.astype(int).tolist(), network(CORNERS), strict=True):
             print(f"  {corner} -> {int(y)}")
+    seconds = time.perf_counter() - start
     models = {name: _score(units[name].predict) for name in ("AND", "OR", "XNOR")} | {"three neurons": _score(network)}
     report.write_pictures(options, {"frontiers.png": lambda path: _frontiers(models, path)})
-    seconds = time.perf_counter() - start
     return conclude(
         recipe, options, {"accuracy": accuracy}, epochs=options.epochs or recipe.epochs, seconds=seconds, parameters=9,
         details=details,
@@ -99,6 +99,8 @@ def _frontiers(models: dict[str, Any], path: Path) -> Any:
         for y, marker in ((0, "o"), (1, "s")):
             points = CORNERS[table == y]
             ax.scatter(points[:, 0], points[:, 1], s=90, marker=marker, color=COLORS[y], label=f"{y}", zorder=3)
+        ax.set_xlabel("x1")
+        ax.set_ylabel("x2")
         ax.set_title(name, loc="left", fontweight="bold", fontsize=11)
         tidy(ax)
     figure.axes[0].legend(frameon=False)
@@ -166,6 +168,7 @@ def adaline(recipe: Recipe, options: Options) -> Result:
         if not options.quiet:
             print(f"{count:3} patterns: {can[-1]:4.0%} separable, {does[-1]:4.0%} learnt without error by Adaline")
     half = float(np.interp(0.5, can[::-1], counts[::-1]))
+    seconds = time.perf_counter() - start
     report.write_pictures(
         options,
         {
@@ -182,7 +185,7 @@ def adaline(recipe: Recipe, options: Options) -> Result:
         options,
         {"capacity": half / weights},
         epochs=options.epochs or recipe.epochs,
-        seconds=time.perf_counter() - start,
+        seconds=seconds,
         parameters=weights,
         details={"patterns": counts, "separable": can, "learnt": does, "half": half},
     )

@@ -81,7 +81,7 @@ def pretraining(recipe: Recipe, options: Options) -> Result:
         row = {name: details[name][str(labels)] for name in found}
         shown = ", ".join(f"{name} {100 * v['mean']:.2f} +- {100 * v['deviation']:.2f} %" for name, v in row.items())
         print(f"{labels:5,} labels, {SEEDS} seeds: {shown}")
-    report.write_pictures(options, _pictures(found, filters))
+    report.write_pictures(options, _pictures(found, filters, options.seed))
     return conclude(
         recipe,
         options,
@@ -158,10 +158,13 @@ def _spread(values: list[float]) -> dict[str, Any]:
 
 
 def _pictures(
-    found: dict[str, dict[int, list[float]]], filters: dict[str, np.ndarray]
+    found: dict[str, dict[int, list[float]]], filters: dict[str, np.ndarray], first: int
 ) -> dict[str, Callable[[Path], Any]]:
     panels = {
-        f"{labels:,} labels": {name: [100 * v for v in by[labels]] for name, by in found.items()} for labels in LABELS
+        f"{labels:,} labels": {
+            name: (range(first, first + SEEDS), [100 * v for v in by[labels]]) for name, by in found.items()
+        }
+        for labels in LABELS
     }
     images = {name: w[:, :64].reshape(28, 28, 1, -1) for name, w in filters.items()}
 
@@ -170,6 +173,6 @@ def _pictures(
         return lambda path: viz.plot_filters(images[name], path, title=title)
 
     return {
-        "pretraining.png": lambda path: viz.plot_curves(panels, path, x="run", y="test accuracy, %"),
+        "pretraining.png": lambda path: viz.plot_curves(panels, path, x="seed", y="test accuracy, %", dots=True),
         **{f"filters-{name}.png": draw_filters(name) for name in images},
     }

@@ -12,6 +12,7 @@ import numpy as np
 import pynn
 from pynn import nn, viz
 from pynn.datasets.imdb_files import find_reviews
+from pynn.errors import DataError
 from pynn.io.atomic import write_whole
 from pynn.recipes.images import cosine
 from pynn.recipes.pace import fit_sequences
@@ -19,7 +20,7 @@ from pynn.recipes.registry import Options, Recipe, Result, recipe
 from pynn.recipes.report import write_pictures
 from pynn.recipes.runner import conclude
 
-__all__ = ["imdb_best", "imdb_lstm", "with_bigrams"]
+__all__ = ["WordPairs", "imdb_best", "imdb_lstm"]
 
 IMDB = "IMDB's 50,000 reviews (84 MB: --data, PYNN_DATA, or a download)"
 WORDS = 20_000
@@ -30,49 +31,94 @@ LINE = 200  # characters shown of each
 Part = tuple[np.ndarray, np.ndarray]
 
 
-def with_bigrams(x: np.ndarray, others: np.ndarray, words: int, pairs: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return ids in which those of frequent pairs of neighbours follow the words of each row.
+class WordPairs:
+    """Frequent pairs of neighbouring words, which get ids of their own behind those of the words.
 
     Parameters
     ----------
-    x : ndarray, int [N, T]
-        Ids below `words` that the pairs are counted in; 0, 1 and 2 (padding, start, unknown) make no pairs.
-    others : ndarray, int [M, T]
-        More rows, in which the same pairs are looked for.
-    words, pairs : int
-        The most frequent `pairs` pairs get the ids from `words` on.
-
-    Returns
-    -------
-    ndarray, ndarray
-        int32, as wide as the row with the most ids, padded on the right.
+    words : int
+        Ids of words are below; the pair at place i of `codes` has the id words + i.
+    codes : ndarray, int64 [pairs]
+        left * words + right of each pair, ascending.
 
     Examples
     --------
-    >>> x, _ = with_bigrams(np.array([[4, 5, 6], [4, 5, 0]]), np.array([[5, 6, 4]]), words=7, pairs=1)
-    >>> x
+    >>> pairs = WordPairs.most_frequent(np.array([[4, 5, 6], [4, 5, 0]]), words=7, count=1)
+    >>> pairs(np.array([[4, 5, 6], [4, 5, 0]]))
     array([[4, 5, 6, 7],
            [4, 5, 7, 0]], dtype=int32)
+    >>> WordPairs.from_config(pairs.to_config())(np.array([[4, 5]]), columns=4)
+    array([[4, 5, 7, 0]], dtype=int32)
     """
 
-    def joined(ids: np.ndarray) -> np.ndarray:
-        left, right = ids[:, :-1].astype(np.int64), ids[:, 1:]
-        return np.where((left > 2) & (right > 2), left * words + right, -1)
+    def __init__(self, words: int, codes: np.ndarray):
+        self.words, self.codes = words, codes
 
-    codes, counts = np.unique(joined(x), return_counts=True)
-    codes, counts = codes[codes >= 0], counts[codes >= 0]
-    known = np.sort(codes[np.argsort(-counts, kind="stable")[:pairs]])
+    @classmethod
+    def most_frequent(cls, x: np.ndarray, words: int, count: int) -> WordPairs:
+        """Return the `count` pairs that rows of ids hold most often.
 
-    def extended(ids: np.ndarray) -> np.ndarray:
-        if not len(known):
-            return ids.astype(np.int32)
-        found = joined(ids)
-        at = np.minimum(np.searchsorted(known, found), len(known) - 1)
-        both = np.concatenate([ids, np.where(known[at] == found, at + words, 0)], axis=1).astype(np.int32)
-        both = np.take_along_axis(both, np.argsort(both == 0, axis=1, kind="stable"), axis=1)
-        return np.ascontiguousarray(both[:, : int((both != 0).sum(axis=1).max())])
+        Parameters
+        ----------
+        x : ndarray, int [N, T]
+            Ids below `words`; 0, 1 and 2 (padding, start, unknown) make no pairs.
+        words, count : int
+        """
+        codes, counts = np.unique(_joined(x, words), return_counts=True)
+        codes, counts = codes[codes >= 0], counts[codes >= 0]
+        return cls(words, np.sort(codes[np.argsort(-counts, kind="stable")[:count]]))
 
-    return extended(x), extended(others)
+    def __call__(self, x: np.ndarray, columns: int | None = None) -> np.ndarray:
+        """Return ids in which those of the known pairs follow the words of each row.
+
+        Parameters
+        ----------
+        x : ndarray, int [N, T]
+        columns : int, optional
+            Cut or padded on the right to so many; by default as wide as the row with the most ids.
+
+        Returns
+        -------
+        ndarray, int32 [N, columns]
+        """
+        ids = x.astype(np.int32)
+        if len(self.codes):
+            found = _joined(x, self.words)
+            at = np.minimum(np.searchsorted(self.codes, found), len(self.codes) - 1)
+            ids = np.concatenate([ids, np.where(self.codes[at] == found, at + self.words, 0).astype(np.int32)], axis=1)
+            ids = np.take_along_axis(ids, np.argsort(ids == 0, axis=1, kind="stable"), axis=1)
+            ids = np.ascontiguousarray(ids[:, : int((ids != 0).sum(axis=1).max())])
+        if columns is not None:
+            ids = np.pad(ids[:, :columns], ((0, 0), (0, max(0, columns - ids.shape[1]))))
+        return ids
+
+    def to_config(self) -> dict[str, Any]:
+        """Return the table as JSON; the codes are a text of their differences, which is the shortest."""
+        return {"words": self.words, "codes": " ".join(map(str, np.diff(self.codes, prepend=0).tolist()))}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> WordPairs:
+        """Return the table that :meth:`to_config` gave, for instance from ``read_metadata(file)["pairs"]``.
+
+        Raises
+        ------
+        DataError
+            If it is no such table.
+        """
+        words, text = (config.get("words"), config.get("codes")) if isinstance(config, Mapping) else (None, None)
+        steps = text.split() if isinstance(text, str) else ["?"]
+        if type(words) is not int or not 0 < words < 2**31 or not all(s.isdecimal() and len(s) < 19 for s in steps):
+            raise DataError("[pairs] expected a table of words and codes, as to_config() writes it.")
+        codes = np.cumsum(np.array(steps, np.int64))
+        if len(codes) and not (codes[0] >= 0 and (np.diff(codes) > 0).all() and codes[-1] < words**2):
+            raise DataError(f"[pairs] expected codes that ascend and are below {words} squared.")
+        return cls(words, codes)
+
+
+def _joined(ids: np.ndarray, words: int) -> np.ndarray:
+    """Return left * words + right for all neighbours, -1 where one of them is no word."""
+    left, right = ids[:, :-1].astype(np.int64), ids[:, 1:]
+    return np.where((left > 2) & (right > 2), left * words + right, -1)
 
 
 @recipe(
@@ -95,7 +141,7 @@ def imdb_lstm(recipe: Recipe, options: Options) -> Result:
         nn.Dense(1, activation="sigmoid"),
     ]
     model = _compiled(layers, 80, cosine(options, len(train[0]), 1e-3), options)
-    return _train(recipe, options, model, train, test)
+    return _train(recipe, options, model, train, test, {"maxlen": 80})
 
 
 @recipe(
@@ -114,12 +160,15 @@ def imdb_best(recipe: Recipe, options: Options) -> Result:
     A. Joulin, E. Grave, P. Bojanowski and T. Mikolov, "Bag of tricks for efficient text classification", EACL, 2017.
     """
     (x, y), (xt, yt) = pynn.datasets.imdb(options.data, WORDS, 400, progress=not options.quiet)
-    x, xt = with_bigrams(x, xt, WORDS, PAIRS)
+    pairs = WordPairs.most_frequent(x, WORDS, PAIRS)
+    x, xt = pairs(x), pairs(xt)
     columns = max(x.shape[1], xt.shape[1])
     x, xt = (np.pad(ids, ((0, 0), (0, columns - ids.shape[1]))) for ids in (x, xt))
     layers = [nn.Embedding(WORDS + PAIRS, 16), nn.GlobalAvgPool(), nn.Dense(1, activation="sigmoid")]
     model = _compiled(layers, columns, cosine(options, len(x), 1e-2), options)
-    return _train(recipe, options, model, (x, y), (xt, yt))
+    return _train(
+        recipe, options, model, (x, y), (xt, yt), {"maxlen": 400, "pairs": pairs.to_config(), "columns": columns}
+    )
 
 
 def _compiled(layers: list[nn.Module], columns: int, rate: Any, options: Options) -> nn.Sequential:
@@ -129,8 +178,18 @@ def _compiled(layers: list[nn.Module], columns: int, rate: Any, options: Options
     return model
 
 
-def _train(recipe: Recipe, options: Options, model: nn.Sequential, train: Part, test: Part) -> Result:
-    """Train, test and tell; the test part is only looked at, for the curves and at the end."""
+def _train(
+    recipe: Recipe,
+    options: Options,
+    model: nn.Sequential,
+    train: Part,
+    test: Part,
+    more: Mapping[str, Any],
+) -> Result:
+    """Train, test and tell; the test part is only looked at, for the curves and at the end.
+
+    The model's file holds `more`, besides the vocabulary, of how texts become ids.
+    """
     (x, y), (xt, yt) = train, test
     if not options.quiet:
         model.summary()
@@ -150,14 +209,20 @@ def _train(recipe: Recipe, options: Options, model: nn.Sequential, train: Part, 
     if not options.quiet:
         print(f"speed          {speed:,} tokens a second, the testing after each epoch included")
     if options.out is not None:
-        write_pictures(options, _files(recipe, options, model, history, xt, yt))
+        write_pictures(options, _files(recipe, options, model, history, xt, yt, more))
     if history.interrupted:  # what was learnt until then is told and written all the same
         raise KeyboardInterrupt
     return result
 
 
 def _files(
-    recipe: Recipe, options: Options, model: nn.Sequential, history: Any, x: np.ndarray, y: np.ndarray
+    recipe: Recipe,
+    options: Options,
+    model: nn.Sequential,
+    history: Any,
+    x: np.ndarray,
+    y: np.ndarray,
+    more: Mapping[str, Any],
 ) -> Mapping[str, Callable[[Path], Any]]:
     """Return what is written into ``--out``: file names to functions that write to a path."""
     probability = model.predict(x)[:, 0]
@@ -166,7 +231,7 @@ def _files(
     np.add.at(confusion, (y, predicted), 1)
     wrong = np.flatnonzero(predicted != y)
     worst = wrong[np.argsort(-np.abs(probability[wrong] - 0.5), kind="stable")][:WORST]
-    metadata: dict[str, Any] = {"recipe": recipe.name}
+    metadata: dict[str, Any] = {"recipe": recipe.name, **more}
     if not _keras(options):
         tokenizer = pynn.datasets.imdb_tokenizer(options.data, WORDS, progress=False)
         metadata["tokenizer"] = tokenizer.to_config()

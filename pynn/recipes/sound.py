@@ -178,14 +178,15 @@ def _play(
         details |= explain(model)
     pictures: dict[str, Callable[[Path], Any]] = {
         "history.png": lambda path: viz.plot_history(history, path),
-        "confusion.png": lambda path: viz.plot_confusion(confusion, path=path),
+        "confusion.png": lambda path: viz.plot_confusion(confusion, path=path, title="official split"),
         **(draw(details) if draw else {}),
         **_sounds(digits),
     }
     if not history.interrupted:
         alone, strangers = _leave_one_out(recipe, options, digits, x, layers, features, rate)
         details["leave_one_speaker_out"] = alone
-        pictures["strangers.png"] = lambda path: viz.plot_confusion(strangers, path=path)
+        title = "speakers never heard before"
+        pictures["strangers.png"] = lambda path: viz.plot_confusion(strangers, path=path, title=title)
     result = conclude(
         recipe,
         options,

@@ -29,6 +29,7 @@ QUESTIONS = FileSet(
     {"questions-words.txt": "8c29b3332afc46f3fb8be04cb5297bf96f39aa7131272dff57869b4485b22a36"},
 )
 PAIRS = "wordsim353-combined.csv"
+ASKED = ("good", "actor", "london", "seven")  # whose neighbours are told
 KNOWN_WORDS = 30_000  # of analogies, as the word2vec program's demonstration has it
 WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
 TEXT8_EXPECTED = 0.50
@@ -58,7 +59,7 @@ def words_of(text: str) -> list[str]:
 
 @recipe(
     "word2vec",
-    shows="vectors learnt from plain text answer analogies: king - man + woman is near queen",
+    shows="vectors learnt from plain text: analogies, neighbours, how near king - man + woman comes to queen, a map",
     data=f"text8 if --data has it, else {REVIEWS}; questions-words.txt",
     expected=0.25,
     epochs=15,
@@ -93,6 +94,8 @@ def word2vec(recipe: Recipe, options: Options) -> Result:
         "questions": sum(len(sections[-1][kind]) for kind in ("correct", "incorrect")),
         "man_woman": wv.similarity("man", "woman"),
         "king_man_woman": wv.most_similar(["king", "woman"], ["man"], 5, restrict_vocab=KNOWN_WORDS),
+        "rank_of_queen": _rank(wv, "queen", ["king", "woman"], ["man"]),
+        "neighbours": {w: wv.most_similar(w, topn=4, restrict_vocab=KNOWN_WORDS) for w in ASKED if w in wv},
         "sections": {s["section"]: [len(s["correct"]), len(s["correct"]) + len(s["incorrect"])] for s in sections},
     }
     test = {"analogies": analogies}
@@ -165,7 +168,7 @@ def localist_distributed(recipe: Recipe, options: Options) -> Result:
             print(f"{name:16} {details['numbers_of_a_word'][name]:7,}   {known:24.1%}   {new:15.1%}")
         print("two different one-hot words are never alike: cosine 0; learnt vectors:")
         for word, near in details["examples"].items():
-            print(f"  {word:10} {', '.join(f'{other} {value:.2f}' for other, value in near)}")
+            print(f"  {word:10} {_near(near)}")
     shown = np.concatenate([np.flatnonzero(sides == side)[:60] for side in (0, 1)])
     names = np.array(["against", "for"])[sides[shown]]
     write_pictures(
@@ -253,11 +256,24 @@ def _tell(details: dict[str, Any], test: dict[str, float]) -> None:
     for name, (right, asked) in details["sections"].items():
         if asked:
             print(f"{name:28} {right:6,} of {asked:6,}  {right / asked:6.1%}")
-    near = ", ".join(f"{word} {value:.3f}" for word, value in details["king_man_woman"])
-    print(f"king - man + woman           {near}")
+    print(f"king - man + woman           {_near(details['king_man_woman'])}")
+    if details["rank_of_queen"]:
+        print(f"{'':29}queen is number {details['rank_of_queen']:,} of the words nearest to it")
     print(f"similarity of man and woman  {details['man_woman']:.3f}")
+    for word, near in details["neighbours"].items():
+        print(f"{'nearest to ' + word:28} {_near(near)}")
     if "wordsim353" in test:
         print(f"wordsim353 (Spearman)        {test['wordsim353']:.3f}")
+
+
+def _near(found: list[tuple[str, float]]) -> str:
+    return ", ".join(f"{word} {value:.3f}" for word, value in found)
+
+
+def _rank(wv: Any, word: str, positive: list[str], negative: list[str]) -> int:
+    """Return which of the nearest of the usual words this one is, from 1; 0 if it is none of them."""
+    near = wv.most_similar(positive, negative, KNOWN_WORDS, restrict_vocab=KNOWN_WORDS)
+    return next((i for i, (other, _) in enumerate(near, 1) if other == word), 0)
 
 
 def _draw_map(wv: Any, path: Path) -> Any:

@@ -254,6 +254,7 @@ class CallbackList:
         }
         self.needs_batches = any(self._hooks[hook] for hook in BATCH_HOOKS)
         self.takes_safe_points = bool(self._hooks["on_safe_point"])
+        self.takes_progress = bool(self._hooks["on_progress"])
         self._savers = [callback for callback in self.callbacks if isinstance(callback, ModelCheckpoint)]
         self.takes_nonfinite = any(isinstance(callback, TerminateOnNaN) for callback in self.callbacks)
         for callback in self.callbacks:

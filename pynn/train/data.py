@@ -133,13 +133,6 @@ def split_last(data: tuple[Any, ...], share: float) -> tuple[tuple[Any, ...], tu
     if not 0 < share < 1:
         raise ValueError(f"[fit] expected validation_split in (0, 1). Received: {share!r}.")
 
-    def cut(a: Any, first: bool, at: int) -> Any:
-        if a is None:
-            return None
-        if isinstance(a, (tuple, list)) and _all_arrays(a):
-            return tuple(cut(b, first, at) for b in a)
-        return a[:at] if first else a[at:]
-
     x = data[0]
     inner = x[0] if isinstance(x, (tuple, list)) and _all_arrays(x) else x
     try:
@@ -149,5 +142,13 @@ def split_last(data: tuple[Any, ...], share: float) -> tuple[tuple[Any, ...], tu
     at = n - int(n * share)
     if at in (0, n):
         raise ValueError(f"[fit] validation_split={share} of {n} samples leaves one part empty.")
-    first = tuple(cut(a, True, at) for a in data)
-    return first, tuple(cut(a, False, at) for a in data)
+    first = tuple(_cut(a, slice(None, at)) for a in data)
+    return first, tuple(_cut(a, slice(at, None)) for a in data)
+
+
+def _cut(a: Any, rows: slice) -> Any:
+    if a is None:
+        return None
+    if isinstance(a, (tuple, list)) and _all_arrays(a):
+        return tuple(b[rows] for b in a)
+    return a[rows]

@@ -67,7 +67,7 @@ def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, callbacks:
     """Return outputs; see Module.predict."""
     prepared = model._prepared
     if prepared is not None and batch_size is None and callbacks is None and state.recorder is None:
-        y = prepared.run.quick(x)
+        y = prepared.quick(x)
         if y is not None:
             return y
     rows = _rows("predict", batch_size)
@@ -80,7 +80,7 @@ def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, callbacks:
     if prepared is None:
         prepared = model._prepared = Preparing(model, FEW, "predict")
     if len(xs[0]) <= min(rows, FEW) and len(xs) <= LIMIT and not trainer.run_eagerly and not prepared.keeps_state:
-        out = prepared.run(xs)
+        out = prepared(xs)
     else:
         out = trainer.run_forward(xs, rows, activate=True, eagerly=trainer.run_eagerly)
     if hooks is not None:
@@ -94,4 +94,4 @@ def predict_fn(model: Any, batch_size: int | None) -> Any:
     model._require_built("predict_fn")
     prepared = Preparing(model, rows, "predict_fn")
     prepared.refuse_state()
-    return prepared.run
+    return prepared

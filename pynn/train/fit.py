@@ -175,7 +175,7 @@ def _epoch(
             if hooks.needs_batches:
                 hooks.on_train_batch_begin(done)
             start = time.perf_counter()
-            step = int(trainer.slots.step.view()[0])
+            step = trainer.slots.get("step")
             trainer.slots.set(rate=trainer.optimizer.rates(step, count))
             trainer.run_steps(data, perm, n, count, eagerly, check, again)
             again = not hooks.needs_batches  # no callback that may change settings runs before the next call
@@ -186,7 +186,8 @@ def _epoch(
             available -= count
             if hooks.needs_batches:
                 hooks.on_train_batch_end(done - 1, _running(trainer))
-            hooks.on_progress(done, source.batches, _running(trainer))
+            if hooks.takes_progress:
+                hooks.on_progress(done, source.batches, _running(trainer))
             if run is not None and available:
                 rows = (whole - available) * n
                 run.point(epoch, done, None if data.predictions is None else data.predictions[:rows])
@@ -248,7 +249,7 @@ class Stepper:
     """
 
     def __init__(self, model: Any, x: Any, y: Any, batch_size: int = 32):
-        self.trainer = model._need_trainer("steps")
+        self.model, self.trainer = model, model._need_trainer("steps")  # a trainer does not keep its model
         self.data = self.trainer.data(x, y)
         self.n = min(batch_size, len(self.data))
         self.whole = len(self.data) // self.n
@@ -263,7 +264,7 @@ class Stepper:
                 self.at = 0
             trainer.slots.set(offset=self.at * self.n)
             count = min(k, self.whole - self.at, STEPS_PER_CALL)
-            trainer.slots.set(rate=trainer.optimizer.rates(int(trainer.slots.step.view()[0]), count))
+            trainer.slots.set(rate=trainer.optimizer.rates(trainer.slots.get("step"), count))
             trainer.run_steps(self.data, self.perm, self.n, count, False, True, again)
             again = True
             self.at += count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,10 @@ def runner(model: Any) -> Trainer:
     return trainer
 
 
-class Preparing:
-    """Prepares forward passes for the shapes that come along; `run` is the callable.
+class Preparing(_predict.Predictor):
+    """A callable from arrays to an array that prepares forward passes for the shapes that come along.
+
+    Python is needed only where something is new or must be converted.
 
     Parameters
     ----------
@@ -40,22 +43,27 @@ class Preparing:
     rows : int
         Rows per pass: of more, every pass takes so many.
     place : str
-        For messages.
+        For messages. Only the model itself, whose predict() uses it, does without being kept alive by it.
 
     Attributes
     ----------
-    run : pynn._predict.Predictor
-        From arrays to an array. Python is needed only where something is new or must be converted.
     keeps_state : bool
         Whether a prediction changes what the next one gives, so that nothing can be prepared.
     """
 
     def __init__(self, model: Any, rows: int, place: str):
-        self.model, self.rows, self.place = model, rows, place
+        super().__init__()
+        self._model = weakref.ref(model)
+        self.kept = None if place == "predict" else model
+        self.rows, self.place = rows, place
         self.lock = threading.RLock()
         self.count = 0
         self.keeps_state = any(getattr(module, "stateful", False) for module in model.modules())
-        self.run = _predict.Predictor(self._convert_and_run)
+
+    @property
+    def model(self) -> Any:
+        """The model that predicts."""
+        return self._model()
 
     def refuse_state(self) -> None:
         """Raise RuntimeError, unless predict() asks: it can run such a model otherwise."""
@@ -65,7 +73,8 @@ class Preparing:
                 "state when it predicts, as a stateful layer does. help: call predict()."
             )
 
-    def _convert_and_run(self, x: Any) -> np.ndarray:
+    def otherwise(self, x: Any) -> np.ndarray:
+        """Check and convert the input, then predict pass by pass."""
         xs = runner(self.model).inputs(x, self.place)
         xs = [np.require(a, requirements=("C", "A")) for a in xs]  # copies a subclass, or what is not aligned
         n = len(xs[0])
@@ -74,7 +83,7 @@ class Preparing:
         return outs[0] if len(outs) == 1 else np.concatenate(outs)
 
     def _one_pass(self, x: Any) -> np.ndarray:
-        y = self.run.quick(x)
+        y = self.quick(x)
         return self._prepare(x) if y is None else y
 
     def _prepare(self, x: Any) -> np.ndarray:
@@ -85,8 +94,8 @@ class Preparing:
         with self.lock:
             trainer = runner(self.model)
             trainer.output_shape(xs)  # finds the activation that the loss applies
-            if not self.run.fresh() or self.count == MOST_PREPARED:
-                self.run.begin(_predict.Watch(self.model))
+            if not self.fresh() or self.count == MOST_PREPARED:
+                self.begin(_predict.Watch(self.model))
                 self.count = 0
             out, program = self._record(trainer, xs)
             if any(instr.card.mutates for instr in program.instrs):
@@ -94,7 +103,7 @@ class Preparing:
                 self.refuse_state()
                 return out
             inputs = [(a.shape, a.dtype) for a in xs]
-            self.run.add(_predict.Prepared(program, inputs, (out.shape, out.dtype)), len(xs[0]))
+            self.add(_predict.Prepared(program, inputs, (out.shape, out.dtype)), len(xs[0]))
             self.count += 1
             return out
 

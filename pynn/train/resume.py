@@ -113,7 +113,7 @@ class Run:
 
     def limit(self) -> int:
         """Return how many steps may be made before the next safe point."""
-        return self.hooks.steps_to_safe_point(int(self.trainer.slots.step.view()[0]))
+        return self.hooks.steps_to_safe_point(self.trainer.slots.get("step"))
 
 
 @dataclass
@@ -140,7 +140,7 @@ class SafePoint:
     @property
     def step(self) -> int:
         """The number of updates so far."""
-        return int(self.run.trainer.slots.step.view()[0])
+        return self.run.trainer.slots.get("step")
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint: a model file that also tells where training stands.

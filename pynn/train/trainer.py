@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import weakref
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ class Trainer:
             metric_list = [metric_list]
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0):
             raise ValueError(f"[compile] expected a seed that is an integer of at least 0. Received: seed={seed!r}.")
-        self.model = model
+        self._model = weakref.ref(model)
         self.optimizer = optim.get(optimizer)
         self.loss = losses.get(loss)
         binary = self.loss.activation == "sigmoid"  # each output is a question of its own
@@ -59,11 +60,23 @@ class Trainer:
         self.sums = Tensor.state(np.zeros(2))  # loss * n, n
         self.losses = Tensor.state(np.zeros(STEPS_PER_CALL))
         self.hits = Tensor.state(np.zeros(2))
-        self.logits_layer: Any = None  # the last layer, if its softmax or sigmoid belongs to the loss
+        self._logits_layer: Any = None  # a weak reference
         self._shapes: dict[Hashable, tuple[int, ...]] = {}
         self.rank = 0  # of the output
-        self._last: Any = None  # the program of the last steps, and what must be as it was for it to hold
+        self._ready: dict[Hashable, Any] = {}  # programs of training steps, which hold while ...
+        self._watch: Any = None  # ... nothing has changed that this watches
+        self._last: Any = None  # the one of the last steps
         self.batches_before = 0  # of this epoch, before the data that slots.offset points into
+
+    @property
+    def model(self) -> Any:
+        """The model, which holds this trainer and not the other way round."""
+        return self._model()
+
+    @property
+    def logits_layer(self) -> Any:
+        """The last layer, if its softmax or sigmoid belongs to the loss."""
+        return self._logits_layer and self._logits_layer()
 
     # Preparation
 
@@ -123,7 +136,7 @@ class Trainer:
             raise TypeError(f"[fit] expected forward() to return a tensor. Received: {type(out).__name__}.")
         calls = [id(m) for m, _ in seen]  # a layer that is used before the end too must keep its activation there
         last = [m for m, y in seen if y is out and self._is_last_activation(m) and calls.count(id(m)) == 1]
-        self.logits_layer = last[0] if last else None
+        self._logits_layer = weakref.ref(last[0]) if last else None
         for m in (*self.metrics, *self.running):
             if hasattr(m, "from_logits"):
                 m.from_logits = self.loss.from_logits and self.logits_layer is None
@@ -147,19 +160,22 @@ class Trainer:
         if kept and not self.flat.intact():  # type: ignore[union-attr]
             # another model that shares layers moved them to a flat buffer of its own
             slots = self.optimizer.state()
-            self.flat = Flat(parameters)
-            self.optimizer.build(self.flat)
+            flat = Flat(parameters)
+            self.optimizer.build(flat)
             self.optimizer.load_state(slots)
+            self.flat = flat
         elif not kept:
             if not parameters:
                 raise DataError("[fit] the model has no trainable parameters. help: set layer.trainable = True.")
             frozen = [w for _, w in self.model.named_parameters() if not any(w is p for p in parameters)]
             for weight in frozen:
                 weight.requires_grad, weight._dest = False, None
-            self.flat = Flat(parameters)
-            self.optimizer.build(self.flat)
+            flat = Flat(parameters)
+            self.optimizer.build(flat)
+            self.flat = flat  # now that it has slots: memory may run out before
         self.flat_version = version
         self.cache.clear()
+        self._ready.clear()
 
     # One step
 
@@ -214,12 +230,23 @@ class Trainer:
         for t in self.flat.tensors:
             if t.grad is None:  # this step did not use the parameter
                 t.grad = ops.zeros(t.shape, t.dtype, out=t._dest)
+        trained = [module for module in self.model.modules() if module._trainable]
+        limits = [(limit, module._weights[key]) for module in trained for key, limit in module._constraints.items()]
         self.optimizer.apply(self.flat, slots)
-        for module in self.model.modules():
-            for key, constraint in module._constraints.items():
-                if module._trainable:
-                    constraint.apply(module._weights[key])
+        for constraint, weight in limits:
+            constraint.apply(weight)
         steps.advance(slots, 1, n)
+
+    def _eager_step(self, tensors: list[Tensor], n: int, check: bool) -> None:
+        """Make a step by hand; if memory runs out, running statistics are as before (replayed, none is asked for)."""
+        held = [module._weights[key] for module in self.model.modules() for key in module._frozen]
+        before = [t.view().copy() for t in held]
+        try:
+            self._train_step(tensors[:-1], tensors[-1], n, check)
+        except MemoryError:
+            for t, values in zip(held, before, strict=True):
+                t.view()[...] = values
+            raise
 
     def _named(self, tensors: list[Tensor]) -> dict[str, Any]:
         """Name the input slots, which stand in the order of Data.arrays()."""
@@ -266,53 +293,78 @@ class Trainer:
             *more,
         )
 
+    def _layout(self, data: Data) -> tuple[int, bool, bool]:
+        return len(data.xs), data.w is not None, data.predictions is not None
+
+    def _shape_key(self, data: Data, perm: np.ndarray, n: int, check: bool) -> Hashable:
+        """Return what a program of training steps depends on, but for what is watched."""
+        shapes = tuple((a.shape[1:], a.dtype) for a in data.arrays())
+        rows = 0 if data.predictions is None else len(perm)
+        return n, check, self._layout(data), rows, shapes, self.optimizer.config(), self.loss.config()
+
     def run_steps(
         self, data: Data, perm: np.ndarray, n: int, count: int, eagerly: bool, check: bool, again: bool = False
     ) -> None:
         """Make `count` updates on batches of n rows, from slots.offset on; slots.rate holds the learning rates.
 
-        `again` promises that data, n, check and the settings of loss and optimizer are those of the last call, so that
-        its program is found without a key (from the third call on).
+        `again` promises that data, n, check and the settings of loss and optimizer are those of the last call.
         """
         arrays = [*data.arrays(), perm]
         self.slots.set(cursor=0)
         try:
-            if again and not eagerly and self._last is not None and self._last[1].unchanged():
-                self._replay(self._last[0], arrays, count)
-                return
-            self._last = None
-            self.flatten()
-            self.layout = (len(data.xs), data.w is not None, data.predictions is not None)
             if eagerly:
+                self._last = None
+                self.flatten()
+                self.layout = self._layout(data)
                 tensors = [external(a) for a in arrays]
                 for _ in range(count):
-                    self._train_step(tensors[:-1], tensors[-1], n, check)
+                    self._eager_step(tensors, n, check)
                 return
-            key = self.key("train", data, n, self.layout, check, len(perm) if data.predictions is not None else 0)
-            program = self.cache.get(key)
-            if program is None:
-                tensors = [external(a) for a in arrays]
-                with record(*tensors) as recorder:
-                    self._train_step(tensors[:-1], tensors[-1], n, check)
-                program = self.cache.add(key, recorder)
-                count -= 1
-            self._replay(program, arrays, count)
-            self._last = (program, _predict.Watch(self.model)) if again else None
+            if self._watch is None or not self._watch.unchanged():
+                self._ready.clear()
+                self._last = None
+            if not again or self._last is None:
+                shape_key = self._shape_key(data, perm, n, check)
+                self._last = self._ready.get(shape_key)
+            if self._last is None:
+                program, made = self._recorded(data, arrays, n, check)
+                count -= made
+                self._replay(program, arrays, count)
+                if not self._ready:
+                    self._watch = _predict.Watch(self.model)
+                self._ready[shape_key] = self._last = program
+                return
+            self._replay(self._last, arrays, count)
         except NonFiniteError:
             raise self._where_not_finite(data, perm, n) from None
 
+    def _recorded(self, data: Data, arrays: list[np.ndarray], n: int, check: bool) -> tuple[Any, int]:
+        """Return the program of training steps, and how many of them (0 or 1) were made to record it."""
+        self.flatten()
+        self.layout = self._layout(data)
+        key = self.key("train", data, n, self.layout, check, len(arrays[-1]) if data.predictions is not None else 0)
+        program = self.cache.get(key)
+        if program is not None:
+            return program, 0
+        tensors = [external(a) for a in arrays]
+        with record(*tensors) as recorder:
+            self._eager_step(tensors, n, check)
+        return self.cache.add(key, recorder), 1
+
     def _replay(self, program: Any, arrays: list[np.ndarray], count: int) -> None:
-        for slot, array in enumerate(arrays):
-            program.bind(slot, array)
-        if count:
-            _, status = self.cache.run(program, count)
-            if status:
-                raise failure(status, program.instrs[program.failed_at])
-        program.release()
+        try:
+            for slot, array in enumerate(arrays):
+                program.bind(slot, array)
+            if count:
+                _, status = self.cache.run(program, count)
+                if status:
+                    raise failure(status, program.instrs[program.failed_at])
+        finally:
+            program.release()
 
     def _where_not_finite(self, data: Data, perm: np.ndarray, n: int) -> NonFiniteError:
         """Find the layer: parameters are those before the bad batch, and random numbers are the same again."""
-        start = int(self.slots.offset.view()[0])
+        start = self.slots.get("offset")
         found: list[str] = []
 
         def look(module: Any, out: Any) -> None:
@@ -344,16 +396,18 @@ class Trainer:
         activate = activate and self.logits_layer is not None
         out = np.zeros((n, *shape[1:]), self.model.dtype)
         perm = np.arange(n)
-        before = int(self.slots.offset.view()[0])  # a callback may predict in the middle of an epoch
+        before = self.slots.get("offset")  # a callback may predict in the middle of an epoch
         self.slots.set(offset=0, cursor=0)
         data = Data(xs, out)
         done = 0
-        while done < n:
-            rows = min(batch_size, n - done)
-            count = max(1, (n - done) // batch_size) if rows == batch_size else 1
-            self._forward_pass(data, perm, rows, count, activate, eagerly)
-            done += rows * count
-        self.slots.set(offset=before)
+        try:
+            while done < n:
+                rows = min(batch_size, n - done)
+                count = max(1, (n - done) // batch_size) if rows == batch_size else 1
+                self._forward_pass(data, perm, rows, count, activate, eagerly)
+                done += rows * count
+        finally:
+            self.slots.set(offset=before)
         return out
 
     def _forward_step(self, tensors: list[Tensor], n: int, activate: bool) -> None:

@@ -43,7 +43,7 @@ def attribution(model: Any, images: Any, classes: Any = None) -> np.ndarray:
     >>> attribution(model, [[1.0, 2.0, 3.0]])
     array([[1., 1., 1.]], dtype=float32)
     """
-    from pynn.graph import gradients
+    from pynn.gradients import gradients
     from pynn.tensor import tensor
 
     x = np.asarray(images)

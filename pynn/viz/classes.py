@@ -20,7 +20,10 @@ COLUMNS = 6
 
 
 def plot_confusion(
-    matrix: Any, labels: Sequence[Any] | None = None, path: str | os.PathLike[str] | None = None
+    matrix: Any,
+    labels: Sequence[Any] | None = None,
+    path: str | os.PathLike[str] | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw a confusion matrix: a row for each true class, a column for each predicted one, counts in the cells.
 
@@ -35,6 +38,8 @@ def plot_confusion(
         Names of the classes. Default: their numbers.
     path : path-like, optional
         File to write.
+    title : str, optional
+        What was tested; it stands before the count of right answers. Default: the count alone.
 
     Returns
     -------
@@ -83,7 +88,8 @@ def plot_confusion(
     ax.set_xlabel("predicted class")
     ax.set_ylabel("true class")
     n, hits = int(counts.sum()), int(np.trace(counts))
-    ax.set_title(f"{hits:,} of {n:,} right ({hits / max(n, 1):.2%})", loc="left", fontweight="bold", fontsize=11)
+    said = f"{hits:,} of {n:,} right ({hits / max(n, 1):.2%})"
+    ax.set_title(f"{title}: {said}" if title else said, loc="left", fontweight="bold", fontsize=11)
     return finish(figure, path)
 
 

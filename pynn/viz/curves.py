@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_curves"]
 
+TITLE = 50  # letters of a panel's heading, which is as wide as the panel
+
 
 def plot_curves(
     panels: Mapping[str, Mapping[str, Any]],
@@ -26,6 +29,7 @@ def plot_curves(
     log_y: bool = False,
     title: str | None = None,
     columns: int = 3,
+    dots: bool = False,
 ) -> Figure:
     """Draw named curves in named panels.
 
@@ -44,6 +48,8 @@ def plot_curves(
         Heading. Default: none.
     columns : int, default 3
         Panels in a row, at the most.
+    dots : bool, default False
+        Mark the points, where the line between them says nothing.
 
     Returns
     -------
@@ -65,6 +71,8 @@ def plot_curves(
     """
     if not panels or not all(panels.values()):
         raise ValueError("[plot_curves] expected panels with at least one curve each. Received: an empty one.")
+    from matplotlib.ticker import MaxNLocator
+
     across = min(columns, len(panels))
     down = -(-len(panels) // across)
     figure = new_figure(5.0 * across + 0.4, 3.5 * down + 0.3)
@@ -76,12 +84,17 @@ def plot_curves(
             at = labels.index(label)
             xs, ys = points if isinstance(points, tuple) else (range(1, len(points) + 1), points)
             color, style = COLORS[at % len(COLORS)], styles[at // len(COLORS) % len(styles)]
-            ax.plot(np.asarray(xs), np.asarray(ys), style, color=color, linewidth=1.7, label=label)
+            values = np.asarray(ys, dtype=float)
+            said = label if np.isfinite(values).any() else f"{label}: not finite"  # a line that cannot be seen
+            marker = "o" if dots else ""
+            ax.plot(np.asarray(xs), values, style, color=color, linewidth=1.7, label=said, marker=marker, markersize=3)
         ax.set_xscale("log" if log_x else "linear")
+        if not log_x and all((np.asarray(line.get_xdata()) % 1 == 0).all() for line in ax.get_lines()):
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no epoch 1.5
         ax.set_yscale("log" if log_y else "linear")
         ax.set_xlabel(x)
         ax.set_ylabel(y)
-        ax.set_title(name, loc="left", fontweight="bold", fontsize=11)
+        ax.set_title(textwrap.fill(name, TITLE), loc="left", fontweight="bold", fontsize=11)
         tidy(ax)
         if len(curves) > 1 or len(panels) == 1:
             ax.legend(frameon=False, fontsize=8, labelcolor=INK)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from pynn.errors import ShapeError
-from pynn.graph import Node, _reachable, gradients
+from pynn.gradients import gradients
+from pynn.graph import Node, reachable
 from pynn.ops import ones
 from pynn.ops.card import Grad
 from pynn.tensor import Tensor
@@ -104,7 +105,7 @@ def collect(
             f"{'a leaf' if out.requires_grad else 'a detached tensor'}, which has no graph. "
             "help: make the inputs with pynn.tensor(..., requires_grad=True), outside pynn.no_grad()."
         )
-    nodes = _reachable(out)
+    nodes = reachable(out)
     if len(nodes) > MANY:
         raise ValueError(
             f"[draw_graph] expected a graph of at most {MANY} ops. Received: {len(nodes)}. "

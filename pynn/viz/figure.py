@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pynn.io.atomic import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,9 +42,12 @@ def tidy(ax: Axes) -> None:
 
 
 def finish(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
-    """Write the figure to `path`, if there is one, and return it."""
+    """Write the figure to `path`, if there is one, whole or not at all, and return it; with no ending it is a PNG."""
     if path is not None:
-        figure.savefig(os.fspath(path), dpi=DPI)
+        target = Path(path) if Path(path).suffix else Path(f"{os.fspath(path)}.png")
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format=target.suffix[1:], dpi=DPI)
+        write_whole(target, drawn.getvalue())
     return figure
 
 

@@ -28,10 +28,11 @@ def plot_frontier(
     path: str | os.PathLike[str] | None = None,
     title: str | None = None,
     threshold: float = 0.5,
+    mistakes: bool = True,
 ) -> Figure:
     """Draw which class a model gives to each place of the plane, the frontier between them, and the points.
 
-    The map is paler where the model is less sure; points that it gets wrong are ringed.
+    The map is paler where the model is less sure.
 
     Parameters
     ----------
@@ -49,6 +50,8 @@ def plot_frontier(
         Heading for one model. Default: none.
     threshold : float, default 0.5
         Where the frontier lies for a model of one column.
+    mistakes : bool, default True
+        Ring the points that are on the wrong side. A hidden unit has a frontier, but no classes to get wrong.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def plot_frontier(
     figure = new_figure(4.7 * len(models) + 0.5, 4.6)
     for i, (name, one) in enumerate(models.items()):
         ax = figure.add_subplot(1, len(models), i + 1)
-        _panel(ax, one.predict if hasattr(one, "predict") else one, x, y, threshold)
+        _panel(ax, one.predict if hasattr(one, "predict") else one, x, y, threshold, mistakes)
         ax.set_title(name, loc="left", fontweight="bold", fontsize=11)
     entries = {text: handle for ax in figure.axes for handle, text in zip(*ax.get_legend_handles_labels(), strict=True)}
     columns = min(len(entries), 6)
@@ -83,7 +86,9 @@ def plot_frontier(
     return finish(figure, path)
 
 
-def _panel(ax: Axes, predict: Callable[[np.ndarray], Any], x: np.ndarray, y: np.ndarray, threshold: float) -> None:
+def _panel(
+    ax: Axes, predict: Callable[[np.ndarray], Any], x: np.ndarray, y: np.ndarray, threshold: float, mistakes: bool
+) -> None:
     low, high = x.min(axis=0), x.max(axis=0)
     margin = MARGIN * np.maximum(high - low, 1e-6)
     columns, rows = (np.linspace(low[k] - margin[k], high[k] + margin[k], STEPS) for k in (0, 1))
@@ -100,7 +105,7 @@ def _panel(ax: Axes, predict: Callable[[np.ndarray], Any], x: np.ndarray, y: np.
         marker, color = MARKERS[label % len(MARKERS)], COLORS[label % len(COLORS)]
         ax.scatter(x[y == label, 0], x[y == label, 1], 20, color=color, marker=marker, **style)
     wrong = x[_winner(_outputs(predict, x), threshold) != y]
-    if len(wrong):
+    if mistakes and len(wrong):
         ax.scatter(wrong[:, 0], wrong[:, 1], 56, facecolors="none", edgecolors=INK, linewidths=0.9, label="wrong")
     tidy(ax)
     ax.grid(False)

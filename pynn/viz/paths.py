@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pynn.io.atomic import write_whole
 from pynn.viz.figure import COLORS, DPI, INK, finish, new_figure, tidy
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ __all__ = ["animate_optimizer_paths", "plot_optimizer_paths"]
 STEPS = 161
 LEVELS = 26
 FRAMES = 60
+FRAME_MS, LAST_MS = 80, 1500
 
 
 def plot_optimizer_paths(
@@ -81,20 +84,50 @@ def animate_optimizer_paths(
     log: bool = True,
 ) -> None:
     """Write the same picture as a GIF in which the paths grow, 60 frames at the most; see plot_optimizer_paths."""
-    from matplotlib.animation import FuncAnimation, PillowWriter
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image  # without which there is no matplotlib
 
     figure, lines = _draw(surface, paths, bounds, minimum, title, log, "animate_optimizer_paths")
-    FigureCanvasAgg(figure)
+    figure.set_dpi(DPI * 0.6)
+    canvas = FigureCanvasAgg(figure)
+    moving = [artist for ax in figure.axes for artist in ax.get_lines()]
+    for artist in moving:
+        artist.set_animated(True)
+    canvas.draw()
+    behind = canvas.copy_from_bbox(figure.bbox)  # the contours take most of the time, and do not move
     longest = max(len(points) for _, points in lines)
-    ends = np.unique(np.linspace(1, longest, min(FRAMES, longest)).astype(int))
-
-    def show(frame: int) -> list[Any]:
+    frames = []
+    for end in np.unique(np.linspace(1, longest, min(FRAMES, longest)).astype(int)):
+        canvas.restore_region(behind)
         for line, points in lines:
-            line.set_data(points[: ends[frame], 0], points[: ends[frame], 1])
-        return [line for line, _ in lines]
+            line.set_data(points[:end, 0], points[:end, 1])
+        for artist in moving:
+            figure.draw_artist(artist)
+        frames.append(Image.fromarray(np.array(canvas.buffer_rgba())[..., :3]))
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(_palette())
+    frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    file = io.BytesIO()
+    durations = [FRAME_MS] * (len(frames) - 1) + [LAST_MS]
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    write_whole(path, file.getvalue())
 
-    FuncAnimation(figure, show, frames=len(ends)).save(os.fspath(path), writer=PillowWriter(fps=12), dpi=DPI * 0.6)
+
+def _palette() -> list[int]:
+    """Return red, green and blue of the 256 colours of a GIF: greys, and each line's colour on its way to light grey.
+
+    A palette chosen by counting pixels would give thin lines the colours of others.
+    """
+    from matplotlib.colors import to_rgb
+
+    steps = 14
+    greys = [(value,) * 3 for value in np.linspace(0, 1, 256 - steps * (len(COLORS) - 1))]
+    lines = [
+        tuple(0.85 + (part - 0.85) * share for part in to_rgb(color))
+        for color in COLORS[:-1]  # the last one is black
+        for share in np.linspace(1 / steps, 1, steps)
+    ]
+    return [round(255 * part) for color in greys + lines for part in color]
 
 
 def _draw(
@@ -115,11 +148,13 @@ def _draw(
     figure = new_figure(7.2, 5.6)
     ax = figure.add_subplot()
     _contours(ax, surface, bounds, log)
-    styles, lines = ("-", "--", ":", "-."), []
+    styles, lines = ("-", (0, (2.2, 1.4)), ":", "-."), []
+    dots = "." if len(given) <= len(COLORS) else ""  # dashes, which more paths need, are not seen among dots
     for i, (name, points) in enumerate(given.items()):
-        color = COLORS[i % len(COLORS)]
-        [line] = ax.plot(*points.T, styles[i // len(COLORS) % 4], color=color, linewidth=1.7, label=name, marker=".",
-                         markersize=3.5)  # fmt: skip
+        color, style = COLORS[i % len(COLORS)], styles[i // len(COLORS) % 4]
+        [line] = ax.plot(
+            *points.T, linestyle=style, color=color, linewidth=1.9, label=name, marker=dots, markersize=3.5
+        )
         lines.append((line, points))
     start = next(iter(given.values()))[0]
     ax.plot(*start, "o", color=INK, markersize=6)
@@ -127,10 +162,12 @@ def _draw(
         ax.plot(*minimum, "*", color=INK, markersize=13)
     ax.set_xlim(bounds[0], bounds[1])
     ax.set_ylim(bounds[2], bounds[3])
+    ax.set_xlabel("x")
+    ax.set_ylabel("y")
     if title:
         ax.set_title(title, loc="left", fontweight="bold", fontsize=11)
     tidy(ax)
-    ax.legend(frameon=False, fontsize=8, labelcolor=INK, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ax.legend(frameon=False, fontsize=8, labelcolor=INK, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=3.2)
     return figure, lines
 
 
@@ -140,5 +177,5 @@ def _contours(ax: Axes, surface: Callable[..., Any], bounds: tuple[float, float,
     if log:
         above = z - z.min()
         z = np.log10(above + max(float(above.max()), 1e-12) * 1e-5)
-    ax.contourf(x, y, z, LEVELS, cmap="Greys", alpha=0.5)
+    ax.contourf(x, y, z, LEVELS, cmap="Greys", alpha=0.35)
     ax.contour(x, y, z, LEVELS, colors="white", linewidths=0.5)

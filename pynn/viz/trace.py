@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from pynn import losses
-from pynn.graph import _reachable, gradients, state
+from pynn.gradients import gradients
+from pynn.graph import reachable, state
 from pynn.nn.context import training
 from pynn.nn.module import Module
 from pynn.nn.sequential import Sequential
@@ -245,7 +246,7 @@ def _before(layer: Module, x: Tensor) -> Tensor:
 
 def _operations(out: Tensor, flows: dict[tuple[int, int], Tensor], x: Tensor) -> list[tuple[str, np.ndarray]]:
     """Return the ops of a graph with their values, then the derivatives that flow back, in reverse."""
-    nodes = _reachable(out)
+    nodes = reachable(out)
     names: dict[int, str] = {}
     rows = []
     for i, node in enumerate(nodes):
