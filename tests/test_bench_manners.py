@@ -2,6 +2,7 @@
 
 import copy
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,14 @@ def test_the_probes_run():
     assert "failed" in manners.probe("forks", "none", 1)
 
 
+def until(holds, seconds=60):
+    """Wait for what is bound to happen."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @linux
 @pytest.mark.timeout(120)
 def test_a_training_process_answers_and_neighbours_rest():
@@ -75,9 +84,7 @@ def test_a_training_process_answers_and_neighbours_rest():
         assert one.microseconds(0.01) > 0
         with neighbours.busy():
             assert one.microseconds(0.01) > 0
-        children = [
-            Path(f"/proc/{child.pid}/stat").read_text().rsplit(")", 1)[1].split() for child in neighbours.children
-        ]
-        assert {fields[0] for fields in children} == {"T"}
+        for child in neighbours.children:  # a stop signal arrives when the system finds the time
+            until(lambda child=child: Path(f"/proc/{child.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T")
     assert one.child.returncode == 0
     assert all(child.returncode is not None for child in neighbours.children)

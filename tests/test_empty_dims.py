@@ -11,7 +11,7 @@ from pynn.ops.card import Sample
 from pynn.testing import _Case, _convert
 
 SMALL = 5000  # elements of a sample; larger ones are of the same shape, but for speed
-BELIEVING = {"slice", "batch_rows"}  # indexing and the trainer give them places, which fit the shapes
+BELIEVING = {"slice", "batch_rows", "batch_scaled"}  # indexing and the trainer give them places, which fit the shapes
 NAMES = sorted(set(testing.all_ops()) - BELIEVING)
 
 
