@@ -153,6 +153,7 @@ def sides(workload: Workload, threads: int) -> Iterator[Side]:
     eager.clear()
     yield chosen
     os.environ.setdefault("TORCH_LOGS", "-all")
+    torch._dynamo.reset()  # else the rows before count as recompilations, and after eight of them it gives up
     compiled = side("torch.compile", workload, layout, torch.compile)
     try:
         with warnings.catch_warnings():
