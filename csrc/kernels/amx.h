@@ -39,7 +39,12 @@ static void pairs_end(void) {}
 #else
 #define AMX_UNIT
 #define AMX_ZERO(t) _tile_zero(t)
-#define AMX_LOAD(t, from, stride) _tile_loadd(t, from, (size_t)(stride) * sizeof(float))
+/* The compiler does not know that the instruction reads memory, and must not drop or delay what was stored there. */
+#define AMX_LOAD(t, from, stride) \
+    do { \
+        __asm__ volatile("" ::: "memory"); \
+        _tile_loadd(t, from, (size_t)(stride) * sizeof(float)); \
+    } while (0)
 #define AMX_PRODUCT(c, a, b) _tile_dpbf16ps(c, a, b)
 #define AMX_STORE(t, to) _tile_stored(t, to, AMX_ROWS * sizeof(float))
 /* The shape of the registers, 16 rows of 64 bytes, is set on each thread before it uses them, and given up after. */
