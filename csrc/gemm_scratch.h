@@ -40,7 +40,7 @@ static inline i64 pn_gemm_scratch_part(i64 m, i64 n, i64 k, int tb) {
 }
 
 /* Operands as pairs of bfloat16 (kernels/pairs_gemm.h): a block of B is KC x NC, a strip of A MR x KC. */
-enum { PN_PAIRS_KC = 768, PN_PAIRS_NC = 256, PN_PAIRS_MR = 32, PN_PAIRS_STEP = 512 };
+enum { PN_PAIRS_KC = 768, PN_PAIRS_MR = 32, PN_PAIRS_STEP = 512, PN_PAIRS_BLOCK = 131072 };
 
 /* Terms per block of k: equal blocks, a multiple of 32. */
 static inline i64 pn_pairs_kc(i64 k) {
@@ -48,11 +48,20 @@ static inline i64 pn_pairs_kc(i64 k) {
     return ((k + blocks - 1) / blocks + 31) & ~(i64)31;
 }
 
+/* Columns of one block of B: as many as leave it, with all its planes, half of a second-level cache of 1 MB. A strip of
+ * A is packed anew for every block. */
+static inline i64 pn_pairs_nc(i64 k, int planes) {
+    const i64 columns = PN_PAIRS_BLOCK / (pn_pairs_kc(k) / 2 * planes) & ~(i64)63;
+    return columns < 256 ? 256 : columns > 1024 ? 1024 : columns;
+}
+
 /* Smaller products are not worth the packing. */
 static inline int pn_pairs_worth(i64 m, i64 n, i64 k) { return m >= 16 && n >= 16 && k >= 32; }
 
-/* Elements for one thread, two planes each. */
-static inline i64 pn_pairs_scratch_part(i64 k) { return pn_pairs_kc(k) * (PN_PAIRS_NC + PN_PAIRS_MR); }
+/* Elements for one thread: a block of B and a strip of A. */
+static inline i64 pn_pairs_scratch_part(i64 k, int planes) {
+    return pn_pairs_kc(k) / 2 * planes * (pn_pairs_nc(k, planes) + PN_PAIRS_MR);
+}
 
 /* Bytes of 64-byte aligned scratch that pn_gemm needs for C[m,n] = op(A)[m,k] op(B)[k,n], an upper bound for all ISAs.
  * ta, tb: whether A, B are read transposed (column stride other than 1). nth: the most threads. */

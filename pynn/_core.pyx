@@ -10,6 +10,9 @@ from libc.string cimport memcpy, memset
 cdef extern from "poison.h":
     void PN_POISON(void *begin, void *end) nogil
 
+cdef extern from "huge.h":
+    void pn_huge(void *p, size_t nbytes) nogil
+
 cdef enum:
     ALIGN = 64
     GUARD_BYTE = 0xA5
@@ -48,6 +51,7 @@ cdef class Buffer:
         b.owned = PyMem_RawCalloc(1, room) if zero else PyMem_RawMalloc(room)
         if b.owned == NULL:
             raise MemoryError(f"could not allocate {nbytes} bytes")
+        pn_huge(b.owned, room)
         b.ptr = <char *>((<uintptr_t>b.owned + b.guard + ALIGN - 1) & ~<uintptr_t>(ALIGN - 1))
         if b.guard:
             memset(b.ptr - b.guard, GUARD_BYTE, b.guard)

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 import subprocess
 import sys
 import textwrap
@@ -238,3 +239,23 @@ GROWTH = """
 @pytest.mark.timeout(240)
 def test_memory_does_not_grow():
     python(GROWTH)
+
+
+@linux
+def test_large_memory_asks_for_large_pages():
+    """Only the address range of a big tensor is marked, and only where the kernel knows such pages."""
+    if not os.path.exists("/sys/kernel/mm/transparent_hugepage"):
+        pytest.skip("this kernel has no transparent huge pages")
+    held = pynn.ops.add(pynn.tensor(np.ones(1 << 22, np.float32)), 1.0)
+    middle = held.numpy().ctypes.data + held.numpy().nbytes // 2
+    flags, inside = None, False
+    with open("/proc/self/smaps", encoding="ascii") as file:
+        for line in file:
+            head = line.split(maxsplit=1)[0]
+            if "-" in head:
+                low, high = (int(part, 16) for part in head.split("-"))
+                inside = low <= middle < high
+            elif inside and head == "VmFlags:":
+                flags = line.split()[1:]
+    assert flags is not None
+    assert "hg" in flags

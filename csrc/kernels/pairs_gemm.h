@@ -11,12 +11,21 @@ typedef struct pairs_job {
     int planes;
 } pairs_job;
 
+/* A block of B in panels, k terms of n columns. */
+static void pairs_panels(real *to, i64 lo, const real *b, i64 brs, i64 bcs, i64 n, i64 k, i64 rows) {
+    for (i64 j = 0, width; j < n; j += width, to += (k + 1) / 2 * width) {
+        width = conv_width(n - j, rows);
+        pairs_pack(to, lo, width, b + j * bcs, brs, bcs, pn_conv_min(width, n - j), k);
+    }
+}
+
 static void pairs_region(const pairs_job *job, i64 r0, i64 r1, i64 c0, i64 c1, real *buf) {
     const pn_gemm_call *g = job->g;
-    const i64 kc = pn_pairs_kc(g->k), m = r1 - r0, lanes = kc / 2;
+    const i64 kc = pn_pairs_kc(g->k), most = pn_pairs_nc(g->k, job->planes), m = r1 - r0, lanes = kc / 2;
+    const i64 blocks = (c1 - c0 + most - 1) / most, columns = ((c1 - c0 + blocks - 1) / blocks + 31) & ~(i64)31;
     const i64 tallest = conv_tallest(conv_width(c1 - c0, m)), strips = (m + tallest - 1) / tallest;
     const i64 low = m / strips, extra = m % strips;
-    const i64 b_plane = lanes * PN_PAIRS_NC, a_plane = lanes * PN_PAIRS_MR;
+    const i64 b_plane = lanes * most, a_plane = lanes * PN_PAIRS_MR;
     real *const strip = buf + job->planes * b_plane;
     conv_tile t;
     memset(&t, 0, sizeof t);
@@ -25,18 +34,14 @@ static void pairs_region(const pairs_job *job, i64 r0, i64 r1, i64 c0, i64 c1, r
     t.ldc = g->ldc;
     t.alo = job->planes > 1 ? a_plane : 0;
     t.blo = job->planes > 1 ? b_plane : 0;
-    for (i64 jc = c0; jc < c1; jc += PN_PAIRS_NC) {
-        const i64 nc = c1 - jc < PN_PAIRS_NC ? c1 - jc : PN_PAIRS_NC;
+    for (i64 jc = c0; jc < c1; jc += columns) {
+        const i64 nc = c1 - jc < columns ? c1 - jc : columns;
         for (i64 p0 = 0; p0 < g->k; p0 += kc) {
             const i64 terms = g->k - p0 < kc ? g->k - p0 : kc;
             const int last = p0 + terms == g->k;
             t.len = (terms + 1) / 2;
             t.add = g->accumulate || p0 > 0;
-            for (i64 j = 0, width, at = 0; j < nc; j += width, at += width * t.len) {
-                width = conv_width(nc - j, m);
-                pairs_pack(buf + at, t.blo, width, (const real *)g->b + p0 * g->brs + (jc + j) * g->bcs, g->brs, g->bcs,
-                           pn_conv_min(width, nc - j), terms);
-            }
+            pairs_panels(buf, t.blo, (const real *)g->b + p0 * g->brs + jc * g->bcs, g->brs, g->bcs, nc, terms, m);
             for (i64 s = 0, i = r0, mr; s < strips; s++, i += mr) {
                 mr = low + (s < extra);
                 pairs_strip(strip, t.alo, lanes, (const real *)g->a + i * g->ars + p0 * g->acs, g->ars, g->acs, mr, terms);
@@ -78,7 +83,7 @@ static void pairs_gemm(const pn_gemm_call *g, void *scratch, i64 scratch_bytes, 
         return;
     }
     const int parts = pn_gemm_parts(g->m, g->n, g->k, nth);
-    job.part = pn_pairs_scratch_part(g->k);
+    job.part = pn_pairs_scratch_part(g->k, planes);
     if (parts > 1) {
         gemm_job grid = {NULL, NULL, 0, 0, 0, 1, 1};
         pn_gemm_args sizes = {g->m, g->n, g->k, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
@@ -108,12 +113,7 @@ static void pairs_pack_all(void *dst, const void *b, i64 brs, i64 bcs, i64 n, i6
     real *to = dst;
     for (i64 p = 0; p < k; p += PN_PAIRS_STEP) {
         const i64 terms = k - p < PN_PAIRS_STEP ? k - p : PN_PAIRS_STEP, plane = (terms + 1) / 2 * wide;
-        real *at = to;
-        for (i64 j = 0, width; j < n; j += width, at += (terms + 1) / 2 * width) {
-            width = conv_width(n - j, rows);
-            pairs_pack(at, planes > 1 ? plane : 0, width, (const real *)b + p * brs + j * bcs, brs, bcs,
-                       pn_conv_min(width, n - j), terms);
-        }
+        pairs_panels(to, planes > 1 ? plane : 0, (const real *)b + p * brs, brs, bcs, n, terms, rows);
         to += planes * plane;
     }
 }
