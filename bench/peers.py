@@ -77,7 +77,8 @@ def compare(what: Workload | Prediction, rounds: int, threads: int) -> dict[str,
     tokens = getattr(what, "tokens", 0)
     return {**summary(times, {side.name for side in sides if side.whole_pass}),
             "workload": what.name, "kind": "training step" if steps else "prediction", "threads": threads,
-            "target": what.target, "tokens": tokens, "verified": verified, "others_busy": others.cores}  # fmt: skip
+            "target": what.target, "tokens": tokens, "verified": verified, "others_busy": others.cores,
+            "flops": getattr(what, "flops", int)()}  # fmt: skip
 
 
 def summary(times: dict[str, dict[str, float]], whole_pass: set[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from .machine import BUSY_LIMIT
@@ -11,7 +12,8 @@ STEP_PEERS = ("torch eager", "torch.compile", "jax jit", "jax scan", "scikit-lea
 PREDICT_PEERS = ("numpy", "onnxruntime", "torch eager")
 STEPS_TITLE = (
     "Microseconds of one training step: the median of the rounds, half the distance of pynn's quartiles in per cent of "
-    "it, and the best peer's time over pynn's."
+    "it, and the best peer's time over pynn's. The bound is the time of the multiply-adds alone, at their measured "
+    "peak; the last column says how many times faster than the best peer a float32 step at the bound would be."
 )
 
 
@@ -36,16 +38,30 @@ def width(row: dict[str, Any], name: str) -> str:
     return "-" if values is None else f"{50 * (values['high'] - values['low']) / values['median']:.1f}"
 
 
-def steps(rows: Sequence[dict[str, Any]]) -> str:
-    head = ["workload", "pynn", "+- %", *STEP_PEERS, "best step / pynn", "target", "best of all / pynn"]
-    body = [
-        [
-            named(row), number(row["pynn_us"]), width(row, "pynn"),
-            *(number(row["peers"].get(name)) for name in STEP_PEERS), number(row["ratio"], ".2f"),
-            number(row["target"], ".1f"), number(row["ratio_whole_pass"], ".2f"),
-        ]
-        for row in rows
+def bound(row: dict[str, Any], machine: dict[str, Any]) -> float | None:
+    """Microseconds of the row's multiply-adds at the peak of all its threads; None where either is not known."""
+    peak, flops = machine["fma_gflops_one_core"], row.get("flops")
+    if not peak or not flops or machine.get("precision", "highest") != "highest":
+        return None
+    return float(flops / (1e3 * peak * machine["threads"]))
+
+
+def steps(rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> str:
+    head = [
+        "workload", "pynn", "+- %", *STEP_PEERS, "best step / pynn", "target", "best of all / pynn", "bound",
+        "best step / bound",
     ]  # fmt: skip
+    body = []
+    for row in rows:
+        least, ratio = bound(row, machine), row["ratio"]
+        body.append(
+            [
+                named(row), number(row["pynn_us"]), width(row, "pynn"),
+                *(number(row["peers"].get(name)) for name in STEP_PEERS), number(ratio, ".2f"),
+                number(row["target"], ".1f"), number(row["ratio_whole_pass"], ".2f"), number(least),
+                number(ratio * row["pynn_us"] / least if ratio and least else None, ".2f"),
+            ]
+        )  # fmt: skip
     return lines(head, body)
 
 
@@ -88,7 +104,7 @@ def markdown(machine: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
         parts.append(f"pynn at precision {machine['precision']} ({unit}), the peers with {against}.")
     kinds = {kind: [row for row in rows if row["kind"] == kind] for kind in ("training step", "prediction")}
     for title, table, chosen in (
-        (STEPS_TITLE, steps, kinds["training step"]),
+        (STEPS_TITLE, partial(steps, machine=machine), kinds["training step"]),
         ("Tokens per second.", tokens, [row for row in rows if row["tokens"]]),
         ("Microseconds of one prediction, including the call.", predictions, kinds["prediction"]),
     ):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import pynn
-from pynn import nn
+from pynn import _core, nn
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc and limits the address space")
 
@@ -243,11 +243,11 @@ def test_memory_does_not_grow():
 
 @linux
 def test_large_memory_asks_for_large_pages():
-    """Only the address range of a big tensor is marked, and only where the kernel knows such pages."""
+    """The mapping of a big buffer is marked for them, where the kernel knows such pages."""
     if not os.path.exists("/sys/kernel/mm/transparent_hugepage"):
         pytest.skip("this kernel has no transparent huge pages")
-    held = pynn.ops.add(pynn.tensor(np.ones(1 << 22, np.float32)), 1.0)
-    middle = held.numpy().ctypes.data + held.numpy().nbytes // 2
+    held = _core.Buffer.new(1 << 26)
+    middle = np.frombuffer(held, np.uint8).ctypes.data + held.nbytes // 2
     flags, inside = None, False
     with open("/proc/self/smaps", encoding="ascii") as file:
         for line in file:
