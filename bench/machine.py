@@ -60,20 +60,41 @@ def busy_seconds() -> float | None:
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
+def own_seconds() -> float:
+    """Processor seconds of this process and of its children, those that have ended and those that live."""
+    total = sum(os.times()[:4])
+    for task in Path("/proc/self/task").glob("*/children"):
+        for pid in task.read_text().split():
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:  # it has just ended
+                continue
+            total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
+def autogroup() -> bool | None:
+    """Whether Linux shares the processor among sessions rather than among processes; None where it cannot tell."""
+    try:
+        return Path("/proc/sys/kernel/sched_autogroup_enabled").read_text().strip() == "1"
+    except OSError:
+        return None
+
+
 class OthersBusy:
     """Inside a ``with`` block, count the cores that others kept busy, or the hypervisor: `cores`, None if unknown."""
 
     cores: float | None = None
 
     def __enter__(self) -> OthersBusy:
-        self._before = busy_seconds(), sum(os.times()[:4]), time.perf_counter()
+        self._before = busy_seconds(), own_seconds(), time.perf_counter()
         return self
 
     def __exit__(self, *exception: object) -> None:
         busy, own, started = self._before
         now = busy_seconds()
         if busy is not None and now is not None:
-            others = now - busy - (sum(os.times()[:4]) - own)
+            others = now - busy - (own_seconds() - own)
             self.cores = max(0.0, others / (time.perf_counter() - started))
 
 

@@ -21,15 +21,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-HANGS = 3  # forked children that hang before a side is given up
+HANGS = 2  # forked children that hang before a side is given up
 PATIENCE = 5.0  # seconds until a child is taken to hang
 SIZES, BATCH, STEPS = (784, 512, 512, 10), 128, 4
+FORKED = (784, 128, 10)  # large enough for threads, small enough to be copied a thousand times
+SMALL = (20, 64, 64, 2)  # for a million predictions in seconds
 
 
-def batches() -> tuple[np.ndarray, np.ndarray]:
+def batches(sizes: Sequence[int] = SIZES) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     n = STEPS * BATCH
-    return rng.standard_normal((n, SIZES[0]), np.float32), rng.integers(0, SIZES[-1], n)
+    return rng.standard_normal((n, sizes[0]), np.float32), rng.integers(0, sizes[-1], n)
 
 
 class Model(Protocol):
@@ -41,14 +43,14 @@ class Model(Protocol):
 
 
 class Pynn:
-    def __init__(self, seed: int = 0):
+    def __init__(self, seed: int = 0, sizes: tuple[int, ...] = SIZES):
         import pynn
         from pynn import nn
 
-        hidden = [nn.Dense(n, activation="relu") for n in SIZES[1:-1]]
-        self.model = nn.Sequential([nn.Input(SIZES[:1]), *hidden, nn.Dense(SIZES[-1])], seed=seed)
+        hidden = [nn.Dense(n, activation="relu") for n in sizes[1:-1]]
+        self.model = nn.Sequential([nn.Input(sizes[:1]), *hidden, nn.Dense(sizes[-1])], seed=seed)
         self.model.compile(pynn.optim.Adam(1e-3), "cross_entropy", seed=seed)
-        self.data = batches()
+        self.data = batches(sizes)
         self.predict = self.model.predict_fn()
 
     def train(self) -> None:
@@ -59,17 +61,17 @@ class Pynn:
 
 
 class Torch:
-    def __init__(self, seed: int = 0):
+    def __init__(self, seed: int = 0, sizes: tuple[int, ...] = SIZES):
         import torch
 
         torch.manual_seed(seed)
         self.torch = torch
         layers: list[torch.nn.Module] = []
-        for inputs, outputs in itertools.pairwise(SIZES):
+        for inputs, outputs in itertools.pairwise(sizes):
             layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
         self.model = torch.nn.Sequential(*layers[:-1])
         self.optimizer = torch.optim.Adam(self.model.parameters(), 1e-3, fused=True)
-        self.data = [torch.from_numpy(a) for a in batches()]
+        self.data = [torch.from_numpy(a) for a in batches(sizes)]
 
     def train(self) -> None:
         for x, y in zip(*(a.split(BATCH) for a in self.data), strict=True):
@@ -85,7 +87,7 @@ class Torch:
         return [p.detach().numpy() for p in self.model.parameters()]
 
 
-MAKERS: dict[str, Callable[[int], Model]] = {"pynn": Pynn, "torch": Torch}
+MAKERS: dict[str, Callable[..., Model]] = {"pynn": Pynn, "torch": Torch}
 
 
 def digest(arrays: list[np.ndarray]) -> str:
@@ -113,7 +115,7 @@ def idle(side: str, number: int) -> dict[str, Any]:
 
 def forks(side: str, number: int) -> dict[str, Any]:
     """Train, fork, train in the child, again and again."""
-    model = MAKERS[side](0)
+    model = MAKERS[side](0, FORKED)
     model.train()
     finished, hangs, tried, seen = 0, 0, 0, set()
     while tried < number and hangs < HANGS:
@@ -138,7 +140,7 @@ def forks(side: str, number: int) -> dict[str, Any]:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
         os.close(read)
-    return {"tried": tried, "finished": finished, "hangs": hangs, "same_bits": len(seen) == 1}
+    return {"tried": tried, "finished": finished, "hangs": hangs, "same_bits": len(seen) == 1 if seen else None}
 
 
 def native_threads(callers: Sequence[threading.Thread] = ()) -> int:
@@ -164,6 +166,8 @@ def at_once(work: Callable[[int], Any], count: int) -> tuple[list[Any], int]:
     while any(t.is_alive() for t in threads):
         most = max(most, native_threads(threads))
         time.sleep(0.002)
+    while {t.native_id for t in threads} & {int(t) for t in os.listdir("/proc/self/task")}:
+        time.sleep(0.002)  # a thread that Python has done with may still be there for the system to end
     return results, most
 
 
@@ -208,13 +212,13 @@ def resident() -> int:
 
 def growth(side: str, number: int) -> dict[str, Any]:
     """Kilobytes by which the resident memory grows over many predictions of one row, and over `number` / 10000 fits."""
-    model = MAKERS[side](0)
-    x = batches()[0][:1].copy()
+    model, trains = MAKERS[side](0, SMALL), MAKERS[side](0)
+    x = batches(SMALL)[0][:1].copy()
     calls: dict[str, tuple[int, Callable[[], Any]]] = {"predict_fn": (number, lambda: model.predict(x))}
     if isinstance(model, Pynn):
         inner = model.model
         calls["predict"] = (number, lambda: inner.predict(x))
-    calls["fit"] = (max(number // 10_000, 1), model.train)
+    calls["fit"] = (max(number // 10_000, 1), trains.train)
     found: dict[str, Any] = {}
     for name, (times, call) in calls.items():
         for _ in range(min(times, 1000)):
@@ -298,4 +302,4 @@ PROBES: dict[str, Callable[[str, int], dict[str, Any]]] = {
 if __name__ == "__main__":
     from bench import manner_probes  # a spawned child finds the functions under this name, not under __main__
 
-    print(json.dumps(manner_probes.PROBES[sys.argv[1]](sys.argv[2], int(sys.argv[3]))))
+    print(json.dumps(manner_probes.PROBES[sys.argv[1]](sys.argv[2], int(*sys.argv[3:4]))))

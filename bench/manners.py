@@ -5,7 +5,8 @@
 Parts: "threads", the default number of threads against one; "busy", a training step while another process keeps every
 core busy; "rest", processor time between calls, forked, spawned and joblib's children, several threads of the caller,
 growth of memory; "imports", NumPy, scikit-learn, PyTorch and pynn imported in every order. All is measured in
-processes of their own. Needs Linux; about eight minutes, with --quick less than one (that checks, it does not measure).
+processes of their own, and each part is printed when it has been measured. Needs Linux; about six minutes, with --quick
+less than one (that checks, it does not measure).
 """
 
 from __future__ import annotations
@@ -17,15 +18,18 @@ import itertools
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .machine import OthersBusy, header, usable_cores
+from .machine import OthersBusy, autogroup, header, usable_cores
 from .report import lines, named, number
-from .training import Neighbours, Training, environment
+from .training import Neighbours, TimeUp, Training, environment
 from .workloads import WORKLOADS, Workload
 
 PARTS = ("threads", "busy", "rest", "imports")
@@ -34,26 +38,29 @@ MOST_SLOWER = 1.05  # default threads, of one thread's time
 MOST_BUSY = 2.5  # beside busy neighbours, of the quiet time
 MOST_GROWTH = 1024  # kilobytes
 MOST_IDLE = 2.0  # milliseconds of processor time in a second, most of it of going to sleep
-HANG = 300  # seconds until a process is taken to hang
+HANG = 120  # seconds until a process is taken to hang
+CUT = " ^"  # marks a figure of fewer rounds than wanted
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is done."""
+    """How much is done; times in seconds."""
 
     workloads: tuple[Workload, ...] = WORKLOADS
     rounds: int = 7
     peer_rounds: int = 3
-    block: float = 0.12  # seconds of training between changes of side
-    neighbour_rounds: int = 3
-    neighbour_block: float = 0.8
+    block: float = 0.12  # of training between changes of side
+    neighbour_rounds: int = 5
+    neighbour_block: float = 0.4
+    row: float = 6.0  # after which no other round of a row begins
+    step: float = 15.0  # that a step beside busy neighbours may take before it is given up
     forks: int = 1000
     calls: int = 1_000_000
-    peer_calls: int = 100_000
+    peer_calls: int = 50_000
     orders: int | None = None
 
 
-QUICK = Effort(WORKLOADS[:2], 1, 1, 0.02, 1, 0.1, 20, 10_000, 2_000, 2)
+QUICK = Effort(WORKLOADS[:2], 1, 1, 0.02, 1, 0.1, 6.0, 15.0, 20, 10_000, 2_000, 2)
 
 
 def probe(name: str, side: str, count: int = 0) -> dict[str, Any]:
@@ -70,50 +77,76 @@ def probe(name: str, side: str, count: int = 0) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def alternating(sides: Sequence[Callable[[], float]], rounds: int) -> list[float]:
-    """The median of each side's figures, the sides taken in turn."""
+def alternating(sides: Sequence[Callable[[], float]], rounds: int, seconds: float) -> tuple[list[float], int]:
+    """The median of each side's figures, the sides taken in turn, and of how many rounds: time may be up before."""
     found: list[list[float]] = [[] for _ in sides]
+    deadline = time.monotonic() + seconds
     for turn in range(rounds):
+        if turn and time.monotonic() > deadline:
+            break
         for k in (range(len(sides)), reversed(range(len(sides))))[turn % 2]:
             found[k].append(sides[k]())
-    return [median(values) for values in found]
+    return [median(values) for values in found], len(found[0])
 
 
-def default_against_one(workload: Workload, side: str, rounds: int, block: float) -> dict[str, float]:
+def default_against_one(trainings: Sequence[Training], workload: str, rounds: int, effort: Effort) -> dict[str, Any]:
     """Microseconds of a step with one thread and with the default number, in two processes that take turns."""
-    with Training(side, workload.name, 1) as one, Training(side, workload.name, None) as default:
-        single, several = alternating([lambda: one.microseconds(block), lambda: default.microseconds(block)], rounds)
-    return {"one_us": single, "default_us": several, "ratio": several / single, "threads": default.threads}
+    for training in trainings:
+        training.load(workload)
+    one, default = trainings
+    sides = [lambda: one.microseconds(effort.block), lambda: default.microseconds(effort.block)]
+    (single, several), done = alternating(sides, rounds, effort.row)
+    return {"one_us": single, "default_us": several, "ratio": several / single, "threads": default.threads,
+            "rounds": done, "cut": done < rounds}  # fmt: skip
 
 
-def beside_neighbours(workload: Workload, side: str, rounds: int, block: float) -> dict[str, float]:
+def beside_neighbours(training: Training, neighbours: Neighbours, workload: str, effort: Effort) -> dict[str, Any]:
     """Microseconds of a step of two threads (the default where it is more), quiet and with a busy process per core."""
-    threads = None if usable_cores() >= 2 else 2
-    with Training(side, workload.name, threads) as training, Neighbours() as neighbours:
+    training.load(workload)
+    quiet_us: list[float] = []
 
-        def beside() -> float:
-            with neighbours.busy():
-                return training.microseconds(block)
+    def quiet() -> float:
+        quiet_us.append(training.microseconds(effort.neighbour_block))
+        return quiet_us[-1]
 
-        quiet, busy = alternating([lambda: training.microseconds(block), beside], rounds)
-    return {"quiet_us": quiet, "busy_us": busy, "ratio": busy / quiet, "threads": training.threads}
+    def beside() -> float:
+        with neighbours.busy():
+            return training.microseconds(effort.neighbour_block, effort.step)
+
+    row = {"threads": training.threads}
+    try:
+        (alone, busy), done = alternating([quiet, beside], effort.neighbour_rounds, effort.row)
+    except TimeUp:
+        alone, busy = median(quiet_us), effort.step * 1e6
+        row |= {"at_least": True}
+        done = len(quiet_us)
+    return row | {"quiet_us": alone, "busy_us": busy, "ratio": busy / alone, "rounds": done,
+                  "cut": done < effort.neighbour_rounds}  # fmt: skip
 
 
 def timed(part: str, sides: Sequence[str], effort: Effort) -> list[dict[str, Any]]:
     """The rows of "threads" or of "busy"."""
     rows = []
-    for workload in effort.workloads:
-        print(f"{part}: {workload.name} ...", file=sys.stderr, flush=True)
-        row: dict[str, Any] = {"workload": workload.name}
-        with OthersBusy() as others:
-            for side in sides:
-                first = side == sides[0]
-                if part == "threads":
-                    rounds = effort.rounds if first else effort.peer_rounds
-                    row[side] = default_against_one(workload, side, rounds, effort.block)
-                elif first or any(fnmatch.fnmatch(workload.name, p) for p in BUSY_PEER):
-                    row[side] = beside_neighbours(workload, side, effort.neighbour_rounds, effort.neighbour_block)
-        rows.append(row | {"others_busy": others.cores})
+    several = None if usable_cores() >= 2 else 2
+    counts = (1, None) if part == "threads" else (several,)
+    with ExitStack() as stack:
+        trainings = {side: [stack.enter_context(Training(side, n)) for n in counts] for side in sides}
+        neighbours = stack.enter_context(Neighbours()) if part == "busy" else None
+        for workload in effort.workloads:
+            print(f"{part}: {workload.name} ...", file=sys.stderr, flush=True)
+            row: dict[str, Any] = {"workload": workload.name}
+            with OthersBusy() as others:
+                for side in sides:
+                    first = side == sides[0]
+                    try:
+                        if neighbours is None:
+                            rounds = effort.rounds if first else effort.peer_rounds
+                            row[side] = default_against_one(trainings[side], workload.name, rounds, effort)
+                        elif first or any(fnmatch.fnmatch(workload.name, p) for p in BUSY_PEER):
+                            row[side] = beside_neighbours(trainings[side][0], neighbours, workload.name, effort)
+                    except TimeUp as error:
+                        row[side] = {"failed": str(error)}
+            rows.append(row | {"others_busy": others.cores})
     return rows
 
 
@@ -130,23 +163,25 @@ def rest(sides: Sequence[str], effort: Effort) -> dict[str, dict[str, Any]]:
 
 
 def imports(sides: Sequence[str], effort: Effort) -> dict[str, Any]:
-    """All orders of what is installed; the counts of threads are compared with those of an order without pynn."""
+    """All orders of what is installed; the counts of threads are compared with those of an order without pynn.
+
+    Nothing is timed, so as many processes as there are cores run at once.
+    """
     names = [n for n in ("numpy", "sklearn", "pynn", "torch") if n in sides or importlib.util.find_spec(n)]
     others = [n for n in names if n != "pynn"]
-    without = probe("imports", ",".join(others))
-    found: dict[str, Any] = {"names": names, "without_pynn": without, "orders": {}}
-    for order in itertools.islice(itertools.permutations(names), effort.orders):
-        text = ",".join(order)
-        print(f"imports: {text} ...", file=sys.stderr, flush=True)
-        got = probe("imports", text)
+    orders = [",".join(order) for order in itertools.islice(itertools.permutations(names), effort.orders)]
+    print(f"imports: {len(orders)} orders ...", file=sys.stderr, flush=True)
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        without, *all_found = pool.map(lambda text: probe("imports", text), [",".join(others), *orders])
+    for got in all_found:
         if "failed" not in got:
             for library, count in without.get("counts", {}).items():
                 if got["counts"].get(library, count) != count:
                     got["changed"][f"{library} with pynn"] = [count, got["counts"][library]]
-        found["orders"][text] = got
-    bits = {got.get("bits") for got in found["orders"].values()}
-    good = [text for text, got in found["orders"].items() if not got.get("failed") and not got["changed"]]
-    return found | {"good": len(good), "same_bits": len(bits) == 1 and None not in bits}
+    found = {"names": names, "without_pynn": without, "orders": dict(zip(orders, all_found, strict=True))}
+    bits = {got.get("bits") for got in all_found}
+    good = sum(not got.get("failed") and not got["changed"] for got in all_found)
+    return found | {"good": good, "same_bits": len(bits) == 1 and None not in bits}
 
 
 # Tables
@@ -161,9 +196,16 @@ def timed_table(rows: Sequence[dict[str, Any]], before: str, after: str, titles:
         got = row.get(side)
         if got is None:
             return ["-"] * 3
-        return [number(got[before]), number(got[after]), number(got["ratio"], ".2f")]
+        if "failed" in got:
+            return ["-", got["failed"], "-"]
+        more, cut = "> " if got.get("at_least") else "", CUT if got.get("cut") else ""
+        return [number(got[before]), f"{more}{number(got[after])}{cut}", f"{more}{number(got['ratio'], '.2f')}"]
 
-    return lines(head, [[named(row), *(cell for side in sides for cell in cells(row, side))] for row in rows])
+    table = lines(head, [[named(row), *(cell for side in sides for cell in cells(row, side))] for row in rows])
+    notes = [f"{CUT.strip()} the median of fewer rounds: the row's time was up."] if CUT in table else []
+    if any(named(row).endswith("*") for row in rows):
+        notes.append("* Other processes were busy meanwhile; the figures are not to be trusted.")
+    return "\n\n".join([table, *notes])
 
 
 def yes(value: Any) -> str:
@@ -220,8 +262,11 @@ def misses(results: dict[str, Any]) -> list[str]:
     found = []
     for part, most in (("threads", MOST_SLOWER), ("busy", MOST_BUSY)):
         for row in results.get(part, ()):
-            if row["pynn"]["ratio"] > most:
-                found.append(f"{part}: {row['workload']}: {row['pynn']['ratio']:.2f}, at most {most}")
+            got = row["pynn"]
+            if "failed" in got:
+                found.append(f"{part}: {row['workload']}: {got['failed']}")
+            elif got["ratio"] > most:
+                found.append(f"{part}: {row['workload']}: {got['ratio']:.2f}, at most {most}")
     for name, got in results.get("rest", {}).get("pynn", {}).items():
         if "failed" in got:
             found.append(f"{name}: {got['failed']}")
@@ -245,23 +290,43 @@ def misses(results: dict[str, Any]) -> list[str]:
     return found
 
 
-def markdown(machine: dict[str, Any], results: dict[str, Any]) -> str:
-    """All tables, and what misses its target."""
-    parts = [f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}."]
-    if "threads" in results:
+def described(machine: dict[str, Any]) -> str:
+    """What it was measured on."""
+    sharing = {True: "on", False: "off"}.get(machine.get("autogroup"), "unknown")
+    packages = ", ".join(f"{name} {version}" for name, version in machine.get("versions", {}).items())
+    busy = number(machine.get("busy_cores"), ".2f")
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}; autogroup {sharing} (busy neighbours belong "
+        f"to the session of what they disturb); other processes kept {busy} cores busy before. {packages}."
+    )
+
+
+def part_text(part: str, found: Any) -> str:
+    """The tables of one part, and what misses its target."""
+    wrong = misses({part: found})
+    parts = []
+    if part == "threads":
         parts += [f"Microseconds of a step with one thread and with the default; a ratio of at most {MOST_SLOWER}.",
-                  timed_table(results["threads"], "one_us", "default_us", ("one thread", "default"))]  # fmt: skip
-    if "busy" in results:
+                  timed_table(found, "one_us", "default_us", ("one thread", "default"))]  # fmt: skip
+    elif part == "busy":
         parts += ["Microseconds of a step of all threads, quiet and with one busy process on every core; at most "
                   f"{MOST_BUSY} times as long.",
-                  timed_table(results["busy"], "quiet_us", "busy_us", ("quiet", "busy"))]  # fmt: skip
-    if "rest" in results:
-        parts.append(rest_table(results["rest"]))
-    if "imports" in results:
-        parts.append(imports_text(results["imports"]))
-    wrong = misses(results)
-    parts.append("Targets missed: " + ("; ".join(wrong) if wrong else "none") + ".")
+                  timed_table(found, "quiet_us", "busy_us", ("quiet", "busy"))]  # fmt: skip
+    else:
+        parts.append(rest_table(found) if part == "rest" else imports_text(found))
+    parts.append(f"Targets missed in {part}: " + ("; ".join(wrong) if wrong else "none") + ".")
     return "\n\n".join(parts)
+
+
+def markdown(machine: dict[str, Any], results: dict[str, Any]) -> str:
+    """All tables, and what misses its target."""
+    return "\n\n".join([described(machine), *(part_text(part, found) for part, found in results.items())])
+
+
+def measured(part: str, sides: Sequence[str], effort: Effort) -> Any:
+    if part in ("threads", "busy"):
+        return timed(part, sides, effort)
+    return (rest if part == "rest" else imports)(sides, effort)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -275,20 +340,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     effort = QUICK if options.quick else Effort()
     sides = ["pynn"] if options.alone or importlib.util.find_spec("torch") is None else ["pynn", "torch"]
-    machine = header(usable_cores())
+    machine = header(usable_cores()) | {"autogroup": autogroup()}
+    print(described(machine), flush=True)
     results: dict[str, Any] = {}
     for part in PARTS:
-        if part in options.only:
-            if part in ("threads", "busy"):
-                results[part] = timed(part, sides, effort)
-            else:
-                results[part] = (rest if part == "rest" else imports)(sides, effort)
-    text = markdown(machine, results)
-    print(text)
-    if options.out:
-        content = json.dumps({"machine": machine, **results}, indent=1)
-        options.out.with_suffix(".json").write_text(content + "\n")
-        options.out.with_suffix(".md").write_text(text + "\n")
+        if part not in options.only:
+            continue
+        started = time.monotonic()
+        results[part] = measured(part, sides, effort)
+        print(f"\n{part_text(part, results[part])}", flush=True)
+        print(f"{part}: {time.monotonic() - started:.0f} seconds", file=sys.stderr, flush=True)
+        if options.out:  # after every part, so that whoever stops it keeps what was measured
+            content = json.dumps({"machine": machine, **results}, indent=1)
+            options.out.with_suffix(".json").write_text(content + "\n")
+            options.out.with_suffix(".md").write_text(markdown(machine, results) + "\n")
 
 
 if __name__ == "__main__":

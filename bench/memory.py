@@ -36,6 +36,7 @@ SIDES = {
     "jax jit": ("peer_jax", "jax jit"),
 }
 STEPS = 4
+LITTLE = 100_000  # bytes below which two sides take the same: a few pages more or less
 CANNOT = 3  # exit status of a side that cannot run here
 
 
@@ -101,9 +102,11 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
         return "-" if value is None else f"{value / 1e6:,.1f}"
 
     def share(found: dict[str, int | None]) -> float | None:
-        """pynn's bytes over those of the more frugal peer."""
-        peers = [value for side, value in found.items() if side != "pynn" and value is not None]
-        return found["pynn"] / max(min(peers), 1) if peers and found["pynn"] is not None else None
+        """pynn's bytes over those of the more frugal peer; 1 where both are little."""
+        own, peers = found["pynn"], [value for side, value in found.items() if side != "pynn" and value is not None]
+        if own is None or not peers:
+            return None
+        return 1.0 if max(own, min(peers)) < LITTLE else own / max(min(peers), 1)
 
     shares = [share(row["bytes"]) for row in rows]
     body = [
@@ -113,7 +116,8 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     more = [row["workload"] for row, part in zip(rows, shares, strict=True) if part is not None and part > 1]
     return "\n\n".join(
         [
-            "Peak memory of a training step beyond the imports, MB; and pynn's over that of the more frugal peer.",
+            "Peak memory of a training step beyond the imports, MB; and pynn's over that of the more frugal peer, 1 "
+            f"where both are below {LITTLE / 1e6:.1f}.",
             lines(["workload", *SIDES, "pynn / less"], body),
             f"pynn takes more than a peer in: {'; '.join(more) or 'none'}.",
         ]

@@ -1,12 +1,14 @@
-"""A process that trains one workload on demand, so that its threads, its neighbours and its rivals can be chosen.
+"""A process that trains workloads on demand, so that its threads, its neighbours and its rivals can be chosen.
 
-python -m bench.training SIDE WORKLOAD        serves one: "SECONDS" on standard input, steps and seconds on the output
+python -m bench.training SIDE        serves one: a line of JSON on standard input, its answer on the output
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -15,12 +17,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .machine import usable_cores
+if TYPE_CHECKING:
+    from .side import Side
 
 ROOT = str(Path(__file__).resolve().parent.parent)
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PYNN_NUM_THREADS")
+PATIENCE = 120.0  # seconds for an answer, where none are named
+
+
+class TimeUp(RuntimeError):
+    """A process that trains did not answer in time, and was ended."""
 
 
 def environment(threads: int | None) -> dict[str, str]:
@@ -31,46 +39,62 @@ def environment(threads: int | None) -> dict[str, str]:
 
 
 class Training:
-    """A child that trains a workload whenever it is told to; close it, or use it in a ``with`` block.
+    """A child that trains whatever workload it is told to; close it, or use it in a ``with`` block.
+
+    It starts with the first workload, imports its library once, and starts again after :class:`TimeUp`.
 
     Parameters
     ----------
     side : {"pynn", "torch"}
-    workload : str
-        Name of one of `bench.workloads.WORKLOADS`.
     threads : int or None
         None for the library's default.
     """
 
-    def __init__(self, side: str, workload: str, threads: int | None):
-        self.child = subprocess.Popen(
-            [sys.executable, "-m", "bench.training", side, workload],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(threads),
-        )  # fmt: skip
-        self.threads: int = self._answer()["threads"]
+    child: subprocess.Popen[str] | None = None
+    threads = 0  # that the child uses, once it has a workload
 
-    def _answer(self) -> dict[str, Any]:
+    def __init__(self, side: str, threads: int | None):
+        self.side, self.asked = side, threads
+
+    def _ask(self, patience: float, **question: Any) -> dict[str, Any]:
+        assert self.child is not None
+        assert self.child.stdin is not None
         assert self.child.stdout is not None
+        self.child.stdin.write(json.dumps(question) + "\n")
+        self.child.stdin.flush()
+        if not select.select([self.child.stdout], [], [], patience)[0]:
+            self.child.kill()
+            self.close()
+            raise TimeUp(f"no answer within {patience:.0f} s")
         line = self.child.stdout.readline()
         if not line:
             self.close()
             raise RuntimeError("a process that trains has ended; see above")
         return json.loads(line)
 
-    def microseconds(self, seconds: float) -> float:
-        """Train for so many seconds and return the mean time of a step."""
-        assert self.child.stdin is not None
-        self.child.stdin.write(f"{seconds}\n")
-        self.child.stdin.flush()
-        answer = self._answer()
+    def load(self, workload: str) -> None:
+        """Make the named one of `bench.workloads.WORKLOADS` ready to train."""
+        if self.child is None:
+            self.child = subprocess.Popen(
+                [sys.executable, "-m", "bench.training", self.side],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(self.asked),
+            )  # fmt: skip
+        self.threads = self._ask(PATIENCE, load=workload)["threads"]
+
+    def microseconds(self, seconds: float, patience: float = PATIENCE) -> float:
+        """Train for so many seconds, or one step if that takes longer, and return the mean time of a step."""
+        answer = self._ask(patience, train=seconds)
         return answer["seconds"] / answer["steps"] * 1e6
 
     def close(self) -> None:
-        assert self.child.stdin is not None
-        assert self.child.stdout is not None
-        self.child.stdin.close()
-        self.child.wait()
-        self.child.stdout.close()
+        child, self.child = self.child, None
+        if child is None:
+            return
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.close()
+        child.wait()
+        child.stdout.close()
 
     def __enter__(self) -> Training:
         return self
@@ -110,12 +134,25 @@ class Neighbours:
             child.wait()
 
 
-def serve(name: str, workload_name: str) -> None:
-    """Answer each line of standard input, a number of seconds, with the steps made and the time they took."""
+def train(side: Side, wanted: float, block: int) -> dict[str, float]:
+    """Take steps, in blocks of that many but not of more than an eighth of the time; the steps and their seconds."""
+    started = time.perf_counter()
+    side.run(1)  # wakes threads and fetches data; beside busy neighbours it may be all that there is time for
+    if (first := time.perf_counter() - started) > wanted:
+        return {"steps": 1, "seconds": first}
+    block = min(block, max(1, int(wanted / 8 / first)))
+    steps, started = 0, time.perf_counter()
+    while (seconds := time.perf_counter() - started) < wanted or not steps:
+        side.run(block)
+        steps += block
+    return {"steps": steps, "seconds": seconds}
+
+
+def serve(name: str) -> None:
+    """Answer {"load": workload} with the threads in use, {"train": seconds} with the steps made and their time."""
     from .measure import steps_per_block
     from .workloads import WORKLOADS
 
-    workload = next(w for w in WORKLOADS if w.name == workload_name)
     if name == "torch":
         import torch
 
@@ -128,16 +165,20 @@ def serve(name: str, workload_name: str) -> None:
         from . import side_pynn as source  # type: ignore[no-redef]
 
         threads = pynn.get_num_threads()
-    side = next(source.sides(workload, threads))
-    block = steps_per_block(side)
-    print(json.dumps({"threads": threads, "cores": usable_cores()}), flush=True)
+    side, block = None, 1
     for line in sys.stdin:
-        wanted, steps, started = float(line), 0, time.perf_counter()
-        while (seconds := time.perf_counter() - started) < wanted or not steps:
-            side.run(block)
-            steps += block
-        print(json.dumps({"steps": steps, "seconds": seconds}), flush=True)
+        match json.loads(line):
+            case {"load": workload}:
+                side = None  # one at a time
+                gc.collect()
+                side = next(source.sides(next(w for w in WORKLOADS if w.name == workload), threads))
+                block = steps_per_block(side)
+                answer: dict[str, float] = {"threads": threads}
+            case {"train": seconds}:
+                assert side is not None
+                answer = train(side, seconds, block)
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":
-    serve(*sys.argv[1:3])
+    serve(sys.argv[1])

@@ -1,9 +1,10 @@
 /* A pool of threads that wait politely.
  *
  * Chunks are claimed one by one, so the caller never waits for a worker that has not started: on a busy machine it does
- * the work itself. A worker looks for the next job for some microseconds, then sleeps; nothing spins for long, which on
- * a shared machine costs many times more than it gains. A forked child starts with an empty pool and makes its own
- * workers when it needs them.
+ * the work itself. A worker looks for the next job for some microseconds, then sleeps, and so does the caller while
+ * workers finish their last chunks; nothing spins for long, which on a shared machine costs many times more than it
+ * gains, and nothing yields: that gives a slice away that a sleeper keeps. A forked child starts with an empty pool and
+ * makes its own workers when it needs them.
  */
 #if defined(__linux__) && !defined(_GNU_SOURCE)
 #define _GNU_SOURCE /* sched_getcpu, pthread_setaffinity_np */
@@ -19,8 +20,8 @@
 #include <time.h>
 
 enum { MAX_WORKERS = 255, LOOKS_BEFORE_CLOCK = 64 };
-#define LOOK_NS 30000.0  /* how long a worker looks for the next job before it sleeps */
-#define WAIT_NS 20000.0  /* how long the caller looks for a worker to finish before it yields its core */
+#define LOOK_NS 100000.0 /* how long a worker looks for the next job before it sleeps */
+#define WAIT_NS 40000.0  /* how long the caller looks for workers to finish before it sleeps */
 
 #if defined(__x86_64__) || defined(__i386__)
 #define RELAX() __builtin_ia32_pause()
@@ -54,6 +55,11 @@ static struct {
     atomic_int open;
     atomic_int inside;
 } job;
+
+/* Where the caller sleeps until the last worker has left its job. */
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t left = PTHREAD_COND_INITIALIZER;
+static atomic_int waiting = 0;
 
 static double now_ns(void) {
     struct timespec t;
@@ -89,6 +95,28 @@ static void await_call(worker *w, int seen) {
     pthread_mutex_unlock(&w->lock);
 }
 
+static void leave(void) {
+    if (atomic_fetch_sub(&job.inside, 1) == 1 && atomic_load(&waiting)) {
+        pthread_mutex_lock(&gate);
+        pthread_cond_signal(&left);
+        pthread_mutex_unlock(&gate);
+    }
+}
+
+/* Returns when no worker is inside the job. */
+static void await_leave(void) {
+    if (!atomic_load(&job.inside)) return;
+    for (double start = now_ns(); now_ns() - start < WAIT_NS;) {
+        if (!atomic_load(&job.inside)) return;
+        RELAX();
+    }
+    atomic_store(&waiting, 1); /* before the look at `inside`: the last to leave sees it, or is seen to have left */
+    pthread_mutex_lock(&gate);
+    while (atomic_load(&job.inside)) pthread_cond_wait(&left, &gate);
+    pthread_mutex_unlock(&gate);
+    atomic_store(&waiting, 0);
+}
+
 static void *work(void *arg) {
     worker *w = (worker *)arg;
     int seen = 0;
@@ -97,7 +125,7 @@ static void *work(void *arg) {
         seen = atomic_load(&w->calls);
         atomic_fetch_add(&job.inside, 1);
         if (atomic_load(&job.open) && w->index < job.threads) take_chunks(w->index);
-        atomic_fetch_sub(&job.inside, 1);
+        leave();
     }
     return NULL;
 }
@@ -155,6 +183,9 @@ static void after_fork_in_child(void) {
     spread_for = -1;
     atomic_store(&job.open, 0);
     atomic_store(&job.inside, 0);
+    pthread_mutex_init(&gate, NULL); /* another thread of the parent may have held it */
+    pthread_cond_init(&left, NULL);
+    atomic_store(&waiting, 0);
     atomic_flag_clear(&busy);
 }
 static void watch_forks(void) { pthread_atfork(NULL, NULL, after_fork_in_child); }
@@ -177,13 +208,7 @@ int pn_pool_run(i64 n, i64 chunk, int threads, pn_range_fn fn, void *ctx) {
     take_chunks(0);
     /* A worker that enters from here on finds the job closed; those inside are waited for. */
     atomic_store(&job.open, 0);
-    if (atomic_load(&job.inside)) {
-        double start = now_ns();
-        while (atomic_load(&job.inside)) {
-            RELAX();
-            if (now_ns() - start > WAIT_NS) sched_yield();
-        }
-    }
+    await_leave();
     atomic_flag_clear(&busy);
     return 1;
 }

@@ -49,13 +49,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, ArithmeticError, OSError, ImportError) as error:
         if debug:
             raise
-        print(f"pynn: error: {error}", file=sys.stderr)
-        return USAGE
+        return _report(error)
     except Exception as error:
         if debug:
             raise
         print(f"pynn: internal error: {error!r}\nhelp: PYNN_DEBUG=1 shows where it comes from", file=sys.stderr)
         return FAILED
+
+
+def _report(error: Exception) -> int:
+    print(f"pynn: error: {error}", file=sys.stderr)
+    return USAGE
+
+
+def refuse(error: ValueError) -> None:
+    """End the process with the error's one line where it is the command; return where somebody's program imports pynn.
+
+    For what is wrong with the environment at import, before the command line has its turn.
+    """
+    interpreter_s = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]  # arguments that are not the program's
+    name = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else ""
+    module = name == "-m" and interpreter_s[-1] in ("pynn", "-mpynn")
+    script = name.removesuffix(".exe").removesuffix("-script.py") == "pynn"
+    if (module or script) and os.environ.get("PYNN_DEBUG") != "1":
+        sys.exit(_report(error))
 
 
 def _parser() -> argparse.ArgumentParser:

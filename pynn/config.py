@@ -77,10 +77,16 @@ def _chosen_precision() -> str:
     return asked
 
 
-_core.threads_init(_default_threads(), bool(os.environ.get("PYNN_NUM_THREADS")))
+try:
+    _core.threads_init(_default_threads(), bool(os.environ.get("PYNN_NUM_THREADS")))
+    _isa = _chosen_isa()
+    _precision = _chosen_precision()
+except ValueError as error:
+    from pynn import cli
+
+    cli.refuse(error)
+    raise
 _core.set_guards(_debug)
-_isa = _chosen_isa()
-_precision = _chosen_precision()
 _forced_unit: str | None = None
 _variant: int | None = None  # tables of the matrix unit in use
 

@@ -119,23 +119,25 @@ def _blocks(instrs: list[Any]) -> dict[int, _Block]:
 
 
 def _merge_in_place(instrs: list[Any], blocks: dict[int, _Block]) -> None:
-    """Let an output take its first input's memory where the kernel allows it and nobody reads the input again."""
+    """Let an output take an input's memory where the kernel allows it and nobody reads the input again."""
     for i, instr in enumerate(instrs):
-        if not instr.card.inplace or instr.n_out < 1:
-            continue
-        out, source = instr.buffers[0], instr.buffers[instr.n_out]
-        if out is None or source is None:
-            continue
-        others = [b.root() for b in instr.buffers[instr.n_out + 1 :] if b is not None]
-        if any(b is source.root() for b in others):
-            continue
-        to, give = blocks.get(id(out.root())), blocks.get(id(source.root()))
-        if to is None or give is None or to.first != i or out.nbytes != source.nbytes or to.nbytes != give.nbytes:
-            continue
-        give = give.base()
-        if give.last == i and to.base() is not give:
-            give.last = max(give.last, to.last)
-            to.merged = give
+        inputs = instr.buffers[instr.n_out :]
+        for to_index, from_index in instr.card.overwrites:
+            if to_index >= instr.n_out:
+                continue
+            out, source = instr.buffers[to_index], inputs[from_index]
+            if out is None or source is None:
+                continue
+            others = [b.root() for k, b in enumerate(inputs) if b is not None and k != from_index]
+            if any(b is source.root() for b in others):
+                continue
+            to, give = blocks.get(id(out.root())), blocks.get(id(source.root()))
+            if to is None or give is None or to.first != i or out.nbytes != source.nbytes or to.nbytes != give.nbytes:
+                continue
+            give = give.base()
+            if give.last == i and to.base() is not give:
+                give.last = max(give.last, to.last)
+                to.merged = give
 
 
 def plan(recorder: Recorder) -> Any:

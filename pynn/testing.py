@@ -343,19 +343,23 @@ def _executed(op: Card | Composite, sample: Sample) -> Iterator[tuple[Card, tupl
 
 
 def check_inplace(op: Op) -> None:
-    """Check that a kernel may write over its first input where its card says so: the same bits either way."""
+    """Check that a kernel may write over those inputs that its card names: the same bits either way."""
     op = _find(op)
     for sample in samples(op):
         for card, inputs, attrs in _executed(op, sample):
-            if not card.inplace:
+            if not card.overwrites:
                 continue
             with no_grad():
                 apart = execute(card, inputs, attrs)
                 fresh = [Tensor.state(x.view()) if isinstance(x, Tensor) else x for x in inputs]
-                y = apart[0]
-                if y is None or y.nbytes != fresh[0].nbytes:
+                out: list[Tensor | None] = [None] * len(apart)
+                for to, source in card.overwrites:
+                    y, x = apart[to], fresh[source]
+                    if y is not None and isinstance(x, Tensor) and y.nbytes == x.nbytes:
+                        out[to] = Tensor(x.buffer, y.shape, y.dtype)
+                if not any(y is not None for y in out):
                     continue
-                over = execute(card, tuple(fresh), attrs, out=(Tensor(fresh[0].buffer, y.shape, y.dtype),))
+                over = execute(card, tuple(fresh), attrs, out=tuple(out))
             _assert_same_bits(
                 {f"output {i}": t.view() for i, t in enumerate(apart) if t is not None},
                 {f"output {i}": t.view() for i, t in enumerate(over) if t is not None},

@@ -201,4 +201,11 @@ def test_tables():
     assert "not to be trusted" in text
     assert "not to be trusted" not in report.markdown(found["machine"], [row])
     lines = memory.markdown([{"workload": "one", "bytes": {"pynn": 1500000, "torch eager": 3000000, "jax jit": None}}])
-    assert "| one | 1.5 | 3.0 | - |" in lines
+    assert "| one | 1.5 | 3.0 | - | 0.50 |" in lines
+    assert "more than a peer in: none." in lines
+    few = {"workload": "few", "bytes": {"pynn": 8192, "torch eager": 4096, "jax jit": 4_300_000}}
+    more = {"workload": "more", "bytes": {"pynn": 200_000, "torch eager": 50_000, "jax jit": None}}
+    lines = memory.markdown([few, more])
+    assert "| few | 0.0 | 0.0 | 4.3 | 1.00 |" in lines  # a page more is no more
+    assert "| more | 0.2 | 0.1 | - | 4.00 |" in lines
+    assert "more than a peer in: more." in lines

@@ -1,6 +1,8 @@
 """bench.manners: the arithmetic, and its processes; nothing is timed."""
 
 import copy
+import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,11 +14,12 @@ if not (ROOT / "bench").is_dir():
     pytest.skip("the measurements are not part of an installation", allow_module_level=True)
 sys.path.append(str(ROOT))
 
-from bench import manners  # noqa: E402
-from bench.training import Neighbours, Training  # noqa: E402
+from bench import machine, manners  # noqa: E402
+from bench.training import Neighbours, TimeUp, Training  # noqa: E402
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
+MACHINE = {"cpu": "a", "cores": 2, "system": "Linux", "autogroup": False}
 GOOD = {
     "threads": [{"workload": "w", "others_busy": 0.0, "pynn": {"one_us": 4.0, "default_us": 4.1, "ratio": 1.02}}],
     "busy": [{"workload": "w", "others_busy": 0.0, "pynn": {"quiet_us": 4.0, "busy_us": 8.0, "ratio": 2.0}}],
@@ -37,9 +40,9 @@ GOOD = {
 
 
 def test_what_misses_its_target_is_named():
-    machine = {"cpu": "a", "cores": 2, "system": "Linux"}
-    text = manners.markdown(machine, GOOD)
-    assert "Targets missed: none." in text
+    text = manners.markdown(MACHINE, GOOD)
+    assert text.startswith("a, 2 cores, Linux; autogroup off (")
+    assert text.count("Targets missed in") == text.count(": none.") == 4
     assert "| w | 4.0 | 4.1 | 1.02 |" in text
     assert "| forked children that trained on, of those tried | 9 of 9 | failed: hangs for 300 s |" in text
     assert "1 of 1 orders of importing numpy, pynn" in text
@@ -53,7 +56,51 @@ def test_what_misses_its_target_is_named():
     assert [word.split(":")[0] for word in found] == [
         "threads", "busy", "idle", "forks", "callers", "children", "growth", "imports"
     ]  # fmt: skip
-    assert "numpy,pynn: {'torch': [2, 1]}" in manners.markdown(machine, bad)
+    text = manners.markdown(MACHINE, bad)
+    assert "numpy,pynn: {'torch': [2, 1]}" in text
+    assert "Targets missed in busy: busy: w: 2.60, at most 2.5." in text
+
+
+def test_figures_of_fewer_rounds_and_bounds_are_marked():
+    row = copy.deepcopy(GOOD["busy"][0])
+    row["pynn"]["cut"] = True
+    row["torch"] = {"quiet_us": 5.0, "busy_us": 15e6, "ratio": 3e6, "cut": True, "at_least": True}
+    text = manners.part_text("busy", [row])
+    assert "| w | 4.0 | 8.0 ^ | 2.00 | 5.0 | > 15,000,000.0 ^ | > 3000000.00 |" in text
+    assert "fewer rounds" in text
+    assert "fewer rounds" not in manners.part_text("busy", GOOD["busy"])
+    text = manners.part_text("threads", [{"workload": "w", "pynn": {"failed": "no answer within 120 s"}}])
+    assert "| w | - | no answer within 120 s | - |" in text
+    assert "missed in threads: threads: w: no answer within 120 s." in text
+
+
+def test_rounds_end_when_time_is_up():
+    calls = []
+
+    def side():
+        calls.append(1)
+        return float(len(calls))
+
+    assert manners.alternating([side, side], 3, 60.0) == ([4.0, 3.0], 3)
+    assert manners.alternating([side], 3, -1.0) == ([7.0], 1)  # one round there always is
+
+
+def test_each_part_is_printed_and_written_when_it_is_measured(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(manners, "header", lambda cores: dict(MACHINE))
+    printed = []
+
+    def measured(part, sides, effort):
+        printed.append(capsys.readouterr().out)
+        return GOOD[part]
+
+    monkeypatch.setattr(manners, "measured", measured)
+    manners.main(["--only", "rest", "threads", "imports", "--out", str(tmp_path / "found.md")])
+    assert "2 cores" in printed[0]
+    assert "Targets missed in threads" in printed[1]
+    assert "Targets missed in rest" in printed[2]
+    text = (tmp_path / "found.md").read_text()
+    assert [f"missed in {part}" in text for part in manners.PARTS] == [True, False, True, True]
+    assert set(json.loads((tmp_path / "found.json").read_text())) == {"machine", "threads", "rest", "imports"}
 
 
 @linux
@@ -79,12 +126,38 @@ def until(holds, seconds=60):
 @linux
 @pytest.mark.timeout(120)
 def test_a_training_process_answers_and_neighbours_rest():
-    with Training("pynn", manners.WORKLOADS[0].name, 1) as one, Neighbours() as neighbours:
+    with Training("pynn", 1) as one, Neighbours() as neighbours:
+        one.load(manners.WORKLOADS[1].name)
+        one.load(manners.WORKLOADS[0].name)
         assert one.threads == 1
         assert one.microseconds(0.01) > 0
         with neighbours.busy():
             assert one.microseconds(0.01) > 0
         for child in neighbours.children:  # a stop signal arrives when the system finds the time
             until(lambda child=child: Path(f"/proc/{child.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T")
-    assert one.child.returncode == 0
+        child = one.child
+    assert child.returncode == 0
     assert all(child.returncode is not None for child in neighbours.children)
+
+
+@linux
+@pytest.mark.timeout(120)
+def test_a_training_process_that_takes_too_long_is_ended_and_starts_again():
+    with Training("pynn", 1) as one:
+        one.load(manners.WORKLOADS[0].name)
+        child = one.child
+        with pytest.raises(TimeUp):
+            one.microseconds(60.0, patience=0.05)
+        assert child.returncode < 0
+        one.load(manners.WORKLOADS[0].name)
+        assert one.microseconds(0.01) > 0
+
+
+@linux
+def test_children_are_no_others():
+    code = "import sys, time\nwhile time.process_time() < 0.3: pass\nsys.stdin.read()"
+    before = machine.own_seconds()
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as child:
+        until(lambda: machine.own_seconds() - before > 0.1)
+        child.stdin.close()
+    assert machine.own_seconds() - before > 0.2  # and when it has ended

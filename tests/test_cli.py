@@ -104,6 +104,40 @@ def test_bad_usage_is_one_message_and_status_2(command, arguments, message):
     assert "Traceback" not in done.stderr
 
 
+@pytest.fixture(params=["module", "script"])
+def started(request, tmp_path):
+    """The two ways to start the command."""
+    if request.param == "module":
+        return [sys.executable, "-m", "pynn"]
+    script = tmp_path / "pynn"  # as an installer writes it
+    script.write_text("import sys\nfrom pynn.cli import main\nif __name__ == '__main__':\n    sys.exit(main())\n")
+    return [sys.executable, str(script)]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("PYNN_NUM_THREADS", "many", "PYNN_NUM_THREADS must be a positive integer. Received: 'many'."),
+        ("PYNN_ISA", "avx3", "PYNN_ISA: unknown instruction set. Received: 'avx3'"),
+        ("PYNN_PRECISION", "low", "PYNN_PRECISION: unknown precision. Received: 'low'"),
+    ],
+)
+def test_a_bad_environment_is_one_message_and_status_2(started, variable, value, message, tmp_path):
+    options = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 60}
+    done = subprocess.run([*started, "list"], env=environment(**{variable: value}), **options)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"pynn: error: {message}")
+    assert len(done.stderr.splitlines()) == 1
+    assert not done.stdout
+    debugged = subprocess.run([*started, "list"], env=environment(**{variable: value, "PYNN_DEBUG": "1"}), **options)
+    assert debugged.returncode == 1
+    assert "Traceback" in debugged.stderr
+    # Somebody's program, or another module, is no command: it gets the exception, to catch or not.
+    code = "try:\n    import pynn\nexcept ValueError as error:\n    print(error)"
+    caught = subprocess.run([sys.executable, "-c", code, "pynn"], env=environment(**{variable: value}), **options)
+    assert caught.stdout.startswith(message)
+
+
 @pytest.mark.parametrize("option", ["--out", "--json"])
 def test_results_that_cannot_be_written_are_refused_before_the_data_are_read(command, option, tmp_path):
     (tmp_path / "file").write_text("kept")

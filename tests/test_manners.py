@@ -143,6 +143,70 @@ def test_workers_sleep_between_calls():
     python(REST, OPENBLAS_NUM_THREADS="1")
 
 
+# On one processor workers are interrupted inside their chunks, here long ones, and the caller has to wait for them:
+# asleep, not spinning or yielding, which the system counts as no sleep.
+WAITING = """
+    import os, resource, threading
+    import numpy as np
+    import pynn
+
+    pynn.set_num_threads(1)
+    x = pynn.tensor(np.random.default_rng(0).standard_normal((1024, 1024), np.float32))
+    expected = (x @ x).numpy().tobytes()
+
+    def slept():
+        return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+
+    def work(jobs):
+        before = slept()
+        for _ in range(jobs):
+            assert (x @ x).numpy().tobytes() == expected
+        return slept() - before
+
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    pynn.set_num_threads(4)
+"""
+
+SLEEPS = """
+    assert any(work(1) for _ in range(200))
+"""
+
+FORKS_WHILE_WAITING = """
+    go_on = True
+
+    def caller():
+        while go_on:
+            work(1)
+
+    thread = threading.Thread(target=caller)
+    thread.start()
+    for _ in range(30):
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                work(1)
+                code = 0
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    go_on = False
+    thread.join()
+"""
+
+
+@linux
+@pytest.mark.timeout(240)
+def test_the_caller_sleeps_while_workers_finish():
+    python(WAITING + SLEEPS, OPENBLAS_NUM_THREADS="1")
+
+
+@linux
+@pytest.mark.timeout(240)
+def test_a_child_works_that_was_forked_while_another_thread_waits_for_workers():
+    python(WAITING + FORKS_WHILE_WAITING, OPENBLAS_NUM_THREADS="1")
+
+
 # Several callers
 
 
@@ -182,6 +246,8 @@ def at_once(work, count):
     while any(t.is_alive() for t in callers):
         seen |= native_threads(callers)
         time.sleep(0.001)
+    while {t.native_id for t in callers} & {int(t) for t in os.listdir("/proc/self/task")}:
+        time.sleep(0.001)  # a thread that Python has done with may still be there for the system to end
     return results, seen
 
 

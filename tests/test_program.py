@@ -11,6 +11,7 @@ import pytest
 import pynn
 from pynn import _core, config, nn, ops, optim, regularizers
 from pynn.errors import CaptureError
+from pynn.ops.card import CARDS
 from pynn.program import plan, record
 from pynn.tensor import Tensor
 from pynn.train.data import external
@@ -182,6 +183,30 @@ def test_output_takes_the_input_that_is_dead():
     x = np.ones((64, 64), "float32")
     replay = Replay(lambda x: [ops.relu(ops.neg(ops.exp(x)))], x)
     assert replay.program.arena_bytes == x.nbytes  # one block for three results
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_gradients_of_dense_layers_take_the_memory_of_what_is_dead(residual, monkeypatch):
+    """dz lies where dy was and dx where y was, which saves two blocks; with a second reader of y or dy, it does not."""
+
+    def trained():
+        x = h = nn.Input((32,))
+        for _ in range(4):
+            y = nn.Dense(32, activation="tanh")(h)
+            h = nn.Add()([y, h]) if residual else y
+        model = nn.Model(x, nn.Dense(3)(h))
+        model.compile(optimizer="sgd", loss="cross_entropy", seed=3)
+        r = np.random.default_rng(0)
+        model.fit(r.standard_normal((256, 32), np.float32), r.integers(0, 3, 256), batch_size=64, verbose=0)
+        return model
+
+    sharing = trained()
+    monkeypatch.setattr(CARDS["dense.grad"], "inplace", False)
+    apart = trained()
+    assert bits(sharing) == bits(apart)
+    less = programs(apart)[0].arena_bytes - programs(sharing)[0].arena_bytes
+    block = 64 * 32 * 4
+    assert less >= (0 if residual else 2 * block)
 
 
 def test_input_that_is_read_again_is_not_overwritten():

@@ -35,7 +35,7 @@ cdef int dense_bwd(const pn_instr *I) noexcept nogil:
 
     OUT dx [M,K] or NULL, dw [K,N] or NULL, db [N] or NULL, dz [M,N] or NULL (without activation dz is dy);
     IN dy [M,N], y [M,N], x [M,K], w [K,N].   dim: M, N, K, act; par: act's parameter.
-    Parallel over tiles. 4MNK flops. dx may be x's memory only if nobody reads x again; the outputs alias nothing.
+    Parallel over tiles. 4MNK flops. dz may be dy's memory, and dx, which is written last, that of x or y.
     """
     cdef int64_t m = I.dim[0], n = I.dim[1], k = I.dim[2]
     cdef const void *dz = I.arg[4]

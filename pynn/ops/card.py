@@ -117,7 +117,7 @@ class Card:
         None  # made of differentiable ops; for 2nd derivatives
     )
     late: bool = False  # for leaves alone: its vjp comes after all others, and adds to what they gave
-    inplace: bool = False  # a program may put the first output where the first input was
+    inplace: bool | tuple[tuple[int, int], ...] = False  # see `overwrites`; True: the first output, the first input
     mutates: bool = False  # the "outputs" are existing state that the kernel updates
     effect: bool = False  # keep it in a program even if nobody reads its outputs
     differentiable: bool = True
@@ -128,6 +128,11 @@ class Card:
     flops: Callable[..., float] | None = None  # of a Lowered
     doc: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def overwrites(self) -> tuple[tuple[int, int], ...]:
+        """Pairs (output, input): a program may put the output where the kernel's input was, all pairs at once."""
+        return ((0, 0),) if self.inplace is True else self.inplace or ()
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"

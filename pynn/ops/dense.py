@@ -123,7 +123,16 @@ def _grad_flops(low: Lowered) -> float:
     return 2.0 * products * low.dims[0] * low.dims[1] * low.dims[2]
 
 
-_DENSE_GRAD = register(Card("dense.grad", _grad_infer, "dense_bwd", flops=_grad_flops, extra={"blas": True}))
+_DENSE_GRAD = register(
+    Card(
+        "dense.grad",
+        _grad_infer,
+        "dense_bwd",
+        inplace=((3, 0), (0, 1)),  # dz over dy, dx over y
+        flops=_grad_flops,
+        extra={"blas": True},
+    )
+)
 
 
 def dense(x: Any, w: Any, b: Any = None, activation: str = "linear", par: float | None = None) -> Tensor:
