@@ -1,6 +1,7 @@
 """Train the same networks with pynn and with its peers, interleaved in one run.
 
-    python -m bench.peers [--threads N] [--rows PATTERN] [--precision P] [--out FILE] [--rounds N] [--check] [--strict]
+    python -m bench.peers [--threads N] [--rows PATTERN] [--precision P] [--algorithm A] [--out FILE] [--rounds N]
+                          [--check] [--strict]
 
 Every side runs in short blocks that alternate, so a change of the machine's speed meets all of them. The figure of a
 side is the median over the rounds; the ratio is that of the best peer to pynn. Before it is timed, all sides of a row
@@ -8,6 +9,7 @@ start from the same weights and must agree on the loss, then and after a pass ov
 installed is skipped.
 
 At the precision "high", pynn is compared with its peers in float32; at "medium", with PyTorch's bfloat16 autocast.
+With the algorithm "winograd" the convolutional networks are compared, pynn's layers with that option.
 """
 
 from __future__ import annotations
@@ -124,16 +126,26 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         default="highest",
         help="of pynn's products (default: highest)",
     )
+    parser.add_argument(
+        "--algorithm",
+        choices=("direct", "winograd"),
+        default="direct",
+        help="of pynn's convolutions (default: direct)",
+    )
     parser.add_argument("--check", action="store_true", help="time nothing; check that all sides compute the same")
     parser.add_argument("--strict", action="store_true", help="refuse to measure while other processes are busy")
     found = parser.parse_args(argv)
     if found.threads < 1 or found.rounds < 1:
         parser.error("--threads and --rounds must be at least 1")
+    if found.precision != "highest" and found.algorithm != "direct":
+        parser.error(f"--algorithm {found.algorithm} is for float32: it cannot be joined with --precision")
     limit_threads(found.threads)
     from .predictions import PREDICTIONS
-    from .workloads import at_precision
+    from .workloads import at_precision, by_algorithm
 
-    rows = (*at_precision(found.precision), *(PREDICTIONS if found.precision == "highest" else ()))
+    plain = found.precision == "highest" and found.algorithm == "direct"
+    steps = at_precision(found.precision) if found.algorithm == "direct" else by_algorithm(found.algorithm)
+    rows = (*steps, *(PREDICTIONS if plain else ()))
     found.chosen = [w for w in rows if fnmatch.fnmatch(w.name.lower(), f"*{found.rows.lower()}*")]
     if not found.chosen:
         parser.error(f"no row matches {found.rows!r}; there are: {'; '.join(w.name for w in rows)}")

@@ -24,7 +24,9 @@ def build(workload: Workload) -> nn.Sequential:
             case LSTM(units, every_step):
                 layers.append(nn.LSTM(units, return_sequences=every_step))
             case Conv(filters, size, padding):
-                layers.append(nn.Conv2D(filters, size, padding=padding, activation=activation))
+                layers.append(
+                    nn.Conv2D(filters, size, padding=padding, activation=activation, algorithm=workload.algorithm)
+                )
             case Pool(size, stride):
                 layers.append(nn.MaxPool2D(size, stride))
             case Flatten():

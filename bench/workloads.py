@@ -66,7 +66,7 @@ class Workload:
     takes `most_steps` steps, or fewer where these would be much data.
 
     `precision` is that of pynn.set_precision; with "medium" PyTorch runs under bfloat16 autocast, and the other peers,
-    which have nothing like it, are left out.
+    which have nothing like it, are left out. `algorithm` is that of pynn's convolutions; the peers choose their own.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Workload:
     target: float
     most_steps: int = 128
     precision: str = "highest"
+    algorithm: str = "direct"
 
     @property
     def learning_rate(self) -> float:
@@ -276,4 +277,13 @@ def at_precision(precision: str) -> tuple[Workload, ...]:
         for w in WORKLOADS
         for name, aim in aims.items()
         if w.name.startswith(name)
+    )
+
+
+def by_algorithm(algorithm: str) -> tuple[Workload, ...]:
+    """The workloads whose convolutions are to be computed by an algorithm; with another than "direct" it is named."""
+    if algorithm == "direct":
+        return WORKLOADS
+    return tuple(
+        replace(w, name=f"{w.name} ({algorithm})", algorithm=algorithm) for w in WORKLOADS if w.name.startswith("Conv")
     )

@@ -21,6 +21,7 @@ typedef struct pn_conv {
     i64 pt, pl;           /* padding above and left */
     i64 oh, ow;           /* y [n,oh,ow,o] */
     int act;
+    int winograd;         /* F(4x4, 3x3) where that is faster (winograd_plan.h) */
     i64 cg, og;           /* channels of one group */
     i64 eh, ew;           /* extent of the dilated kernel */
     i64 xw, xc;           /* columns and channels of a band of x */
@@ -46,13 +47,14 @@ static inline i64 pn_conv_wide(i64 channels, i64 pixels, i64 kw, i64 step) {
 /* Depthwise: one input channel per group, so that channels are lanes. */
 static inline int pn_conv_depthwise(const pn_conv *v) { return v->cg == 1 && v->c > 1; }
 
-/* dim: n h w c kh kw o sh sw dh dw groups pt pl oh ow act */
+/* dim: n h w c kh kw o sh sw dh dw groups pt pl oh ow act winograd */
 static inline void pn_conv_read(pn_conv *v, const i64 *dim) {
     v->n = dim[0], v->h = dim[1], v->w = dim[2], v->c = dim[3];
     v->kh = dim[4], v->kw = dim[5], v->o = dim[6];
     v->sh = dim[7], v->sw = dim[8], v->dh = dim[9], v->dw = dim[10], v->groups = dim[11];
     v->pt = dim[12], v->pl = dim[13], v->oh = dim[14], v->ow = dim[15];
     v->act = (int)dim[16];
+    v->winograd = (int)dim[17];
     v->cg = v->c / v->groups, v->og = v->o / v->groups;
     v->eh = (v->kh - 1) * v->dh + 1, v->ew = (v->kw - 1) * v->dw + 1;
     v->xc = pn_conv_depthwise(v) ? v->o : v->c;
@@ -198,26 +200,22 @@ static inline void pn_conv_bwd_room(pn_conv_bwd_scratch *s, const pn_conv *v, co
     s->z_pairs = planes && dx ? s->z_band + 16 : 0;
 }
 
-/* Bytes of scratch of conv2d_fwd for at most nth threads. */
-static inline i64 pn_conv_fwd_bytes(const i64 *dim, i64 itemsize, int nth, int planes) {
-    pn_conv v;
+/* Elements of scratch of a direct conv2d_fwd for at most nth threads. */
+static inline i64 pn_conv_fwd_elements(const pn_conv *v, int nth, int planes) {
     pn_conv_units u;
     pn_conv_fwd_scratch s;
-    pn_conv_read(&v, dim);
-    pn_conv_fwd_units(&u, &v);
-    pn_conv_fwd_room(&s, &v, &u, planes);
-    return (s.weights + s.bias + nth * (s.band + s.pairs)) * itemsize;
+    pn_conv_fwd_units(&u, v);
+    pn_conv_fwd_room(&s, v, &u, planes);
+    return s.weights + s.bias + nth * (s.band + s.pairs);
 }
 
-/* Bytes of scratch of conv2d_bwd. */
-static inline i64 pn_conv_bwd_bytes(const i64 *dim, i64 itemsize, int nth, int dx, int dw, int db, int planes) {
-    pn_conv v;
+/* Elements of scratch of a direct conv2d_bwd. */
+static inline i64 pn_conv_bwd_elements(const pn_conv *v, int nth, int dx, int dw, int db, int planes) {
     pn_conv_units u;
     pn_conv_bwd_scratch s;
-    pn_conv_read(&v, dim);
-    pn_conv_bwd_units(&u, &v);
-    pn_conv_bwd_room(&s, &v, &u, dx, dw, db, planes);
-    return (s.weights + s.parts + nth * pn_conv_bwd_thread(&s)) * itemsize;
+    pn_conv_bwd_units(&u, v);
+    pn_conv_bwd_room(&s, v, &u, dx, dw, db, planes);
+    return s.weights + s.parts + nth * pn_conv_bwd_thread(&s);
 }
 
 #endif

@@ -54,6 +54,17 @@ def test_spread():
     assert measure.spread([7.0])["low"] == measure.spread([7.0])["high"] == 7.0
 
 
+def test_workloads_by_algorithm():
+    assert workloads.by_algorithm("direct") is workloads.WORKLOADS
+    named = {w.name for w in workloads.WORKLOADS}
+    rows = workloads.by_algorithm("winograd")
+    assert len(rows) == 2
+    for row in rows:
+        assert row.algorithm == "winograd"
+        assert row.name.endswith(" (winograd)")
+        assert row.name.removesuffix(" (winograd)") in named
+
+
 def test_compare_finds_what_became_slower(tmp_path, capsys):
     old = result(one=(10.0, 50.0, 60.0), two=(10.0, 50.0, 60.0), three=(10.0, 50.0, 60.0))
     new = result(one=(11.0, 50.0, 60.0), two=(10.3, 50.0, 60.0), three=(8.0, 50.0, 60.0))

@@ -5,7 +5,7 @@
  *     outputs o of group g see the channels of group g only.
  *   dz = dy act'(y); dx, dw, db by the chain rule                                                       conv2d_bwd
  *     OUT dx, dw, db, each may be NULL; IN dy, y, x, w.
- * dim: see conv_plan.h; par[0]: act's parameter. Outputs alias nothing.
+ * dim: see conv_plan.h; par[0]: act's parameter. Outputs alias nothing. Some may be computed otherwise: winograd.h.
  *
  * The matrix of patches (im2col) is never made: along a row of pixels it lies in the image already, with one step from
  * patch to patch and long contiguous runs in a patch, and the tiles of conv_micro.h read it there. dx is such a
@@ -218,6 +218,8 @@ static double conv_cost(const pn_conv *v) {
     return 2.0 * (double)(v->n * v->oh * v->ow * v->o) * (double)(v->kh * v->kw * v->cg) / (12 * VW);
 }
 
+#include "winograd.h"
+
 static int conv2d_fwd(const pn_instr *I) {
     conv_job j;
     memset(&j, 0, sizeof j);
@@ -233,6 +235,7 @@ static int conv2d_fwd(const pn_instr *I) {
     j.w = (const real *)I->arg[2];
     j.bias = (const real *)I->arg[3];
     j.p = (real)I->par[0];
+    if (wino_fwd(&j, I)) return PN_OK;
     j.weights = (real *)I->scratch;
     j.biases = j.weights + j.fs.weights;
     j.threads = j.biases + j.fs.bias;

@@ -313,7 +313,8 @@ static void conv_add_parts(void *ctx, i64 lo, i64 hi, int ith) {
         const i64 lanes = pn_conv_min(VW, hi - i);
         vec s = vloadn(t->parts + i, lanes);
         for (i64 g = 1; g < t->count; g++) s = vadd(s, vloadn(t->parts + g * t->stride + i, lanes));
-        vstoren(t->to + i, s, lanes);
+        if (lanes == VW) vstore(t->to + i, s); /* masked stores are slow on some processors */
+        else vstoren(t->to + i, s, lanes);
     }
 }
 
@@ -330,6 +331,8 @@ static void conv_fold(const pn_conv *v, real *dw, const real *wide) {
                     dw[o] = sum;
                 }
 }
+
+#include "winograd_bwd.h"
 
 static int conv2d_bwd(const pn_instr *I) {
     conv_job j;
@@ -349,6 +352,7 @@ static int conv2d_bwd(const pn_instr *I) {
     j.x = (const real *)I->arg[5];
     j.w = (const real *)I->arg[6];
     j.p = (real)I->par[0];
+    if (wino_bwd(&j, I)) return PN_OK;
     pn_conv_bwd_room(&j.bs, &j.v, &j.u, j.dx != NULL, j.dw != NULL, j.db != NULL, j.planes);
     j.groups = pn_conv_groups(&j.v, &j.u);
     j.weights = (real *)I->scratch;

@@ -13,6 +13,7 @@ from pynn.nn.field import Field
 from pynn.nn.layers import Activated, _positive, init_pair
 from pynn.nn.module import Module
 from pynn.ops.activation import FUSED, named
+from pynn.ops.conv_cards import check_algorithm
 from pynn.ops.window import Pair, pair, resolve_padding
 from pynn.tensor import Tensor
 
@@ -137,6 +138,9 @@ class Conv2D(Convolution):
     kernel_constraint : constraint, optional
     name : str, optional
     seed : int, optional
+    algorithm : {"direct", "winograd"}, default "direct"
+        "winograd" computes the layer and its gradients faster, and less exactly, if it has a 3 x 3 kernel, stride 1 and
+        many channels; other layers it leaves as they are. See ``ops.conv2d``.
 
     Notes
     -----
@@ -164,9 +168,12 @@ class Conv2D(Convolution):
         dilation_rate: int | Pair = 1,
         groups: int = 1,
         activation: str | Callable[..., Any] | None = None,
+        *,
+        algorithm: str = "direct",
         **options: Any,
     ):
         super().__init__(kernel_size, strides, padding, dilation_rate, activation, **options)
+        self.algorithm = check_algorithm(self.place, algorithm)
         self.filters = _positive(self.place, "filters", filters)
         self.groups = _positive(self.place, "groups", groups)
         if self.filters % self.groups:
@@ -184,14 +191,14 @@ class Conv2D(Convolution):
         self._add_weights((*self.kernel_size, channels // self.groups, self.filters), (self.filters,))
 
     def forward(self, x: Tensor) -> Tensor:
+        walk = {"strides": self.strides, "padding": self.padding, "dilation": self.dilation_rate, "groups": self.groups}
         return self._activated(
-            lambda act: ops.conv2d(
-                x, self.w, self._bias, self.strides, self.padding, self.dilation_rate, self.groups, act
-            )
+            lambda act: ops.conv2d(x, self.w, self._bias, activation=act, algorithm=self.algorithm, **walk)
         )
 
     def extra_repr(self) -> str:
-        return f"{self.filters}, {self._settings()}"
+        text = f"{self.filters}, {self._settings()}"
+        return text if self.algorithm == "direct" else f"{text}, algorithm={self.algorithm!r}"
 
 
 class Conv1D(Convolution):

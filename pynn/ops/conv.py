@@ -6,7 +6,7 @@ from typing import Any
 
 from pynn.graph import execute
 from pynn.ops.common import as_tensor
-from pynn.ops.conv_cards import CONV, TRANSPOSE, check_conv
+from pynn.ops.conv_cards import CONV, TRANSPOSE, check_algorithm, check_conv
 from pynn.ops.dense import dense
 from pynn.ops.image import pad2d
 from pynn.ops.shape import concat, reshape
@@ -24,6 +24,7 @@ def conv2d(
     groups: int = 1,
     activation: str = "linear",
     par: float | None = None,
+    algorithm: str = "direct",
 ) -> Tensor:
     """Return act(x * w + b): y[n,i,j,o] = act(sum of x[n, i sh + r dh - top, j sw + s dw - left, c] w[r,s,c,o] + b[o]).
 
@@ -41,6 +42,8 @@ def conv2d(
     activation : {"linear", "relu", "leaky_relu", "tanh", "sigmoid", "elu", "selu"}
     par : float, optional
         The slope of leaky_relu, the alpha of elu.
+    algorithm : {"direct", "winograd"}
+        "winograd" is faster, and less exact, for 3 x 3 kernels with stride 1 and many channels (see Notes).
 
     Returns
     -------
@@ -50,6 +53,23 @@ def conv2d(
     ------
     ShapeError, ValueError, DTypeError
 
+    Notes
+    -----
+    ``algorithm="winograd"`` is Winograd's minimal filtering F(4x4, 3x3): each tile of 4 x 4 outputs takes 36 products
+    of transformed tiles and kernels instead of 144, forwards and in both gradients. It is used for float32, 3 x 3
+    kernels with stride and dilation 1, one group, 16 channels or more on both sides, and images with sides of 4, 6 or
+    more pixels and enough tiles for their weights (``csrc/winograd_plan.h``), on processors with AVX2 or AVX-512 and
+    without the bfloat16 products of ``pynn.set_precision``. Everything else is computed as with "direct", to the same
+    bits.
+
+    Its results differ from the direct ones by rounding. The error relative to float64 (Frobenius norms, normal numbers,
+    64 and 128 channels) is 5e-7 forwards, 1e-6 in dx and 5e-7 in dw; that of "direct" is 3e-7, 4e-7 and 1.4e-7. A NaN
+    or infinite pixel reaches the whole tile, also those of its outputs that do not see the pixel.
+
+    References
+    ----------
+    A. Lavin and S. Gray, Fast algorithms for convolutional neural networks, CVPR 2016.
+
     Examples
     --------
     >>> import numpy as np
@@ -58,6 +78,7 @@ def conv2d(
     array([[9., 9.],
            [9., 9.]])
     """
+    check_algorithm("conv2d", algorithm)
     x = as_tensor(x)
     w, b = as_tensor(w, x), None if b is None else as_tensor(b, x)
     strides, dilation = pair("conv2d", "strides", strides), pair("conv2d", "dilation", dilation)
@@ -75,7 +96,7 @@ def conv2d(
                 return reshape(y, (n, 1, 1, w.shape[3]))
     else:
         window = Window(strides, dilation)
-    attrs = {"window": window, "groups": groups, "activation": activation, "par": par}
+    attrs = {"window": window, "groups": groups, "activation": activation, "par": par, "algorithm": algorithm}
     return execute(CONV, (x, w, b), attrs)[0]
 
 
