@@ -13,7 +13,7 @@ if not (ROOT / "bench").is_dir():
     pytest.skip("the measurements are not part of an installation", allow_module_level=True)
 sys.path.append(str(ROOT))
 
-from bench import compare, measure, memory, peers, predictions, report, roofline, workloads  # noqa: E402
+from bench import compare, gemm, measure, memory, peers, predictions, report, roofline, shares, workloads  # noqa: E402
 from bench.side import Side  # noqa: E402
 
 
@@ -220,3 +220,19 @@ def test_tables():
     assert "| few | 0.0 | 0.0 | 4.3 | 1.00 |" in lines  # a page more is no more
     assert "| more | 0.2 | 0.1 | - | 4.00 |" in lines
     assert "more than a peer in: more." in lines
+
+
+def test_products_are_held_to_the_peak_and_to_the_better_of_the_others():
+    machine = {"cpu": "a", "threads": 2, "fma_gflops_one_core": 100.0, "versions": {"numpy": "2"}}
+    row = {"shape": [2, 3, 4], "kind": "tn", "gflops": {"pynn": 150.0, "MKL": 60.0, "OpenBLAS": 75.0}}
+    assert "| 2, 3, 4 | tn | 150 | 60 | 75 | 75 | 2.00 |" in gemm.markdown(machine, [row])
+    assert "| 150 | 60 | 75 | - | 2.00 |" in gemm.markdown(machine | {"fma_gflops_one_core": None}, [row])
+
+
+def test_shares_of_a_step_add_up():
+    found = shares.row(workloads.WORKLOADS[0])
+    parts = [found[kind] for kind in ("products", "optimizer", "rest")]
+    assert min(parts) > 0
+    assert sum(parts) == pytest.approx(found["us"])
+    text = shares.markdown({"cpu": "a", "fma_gflops_one_core": 1e3 * found["gflops"]}, [found | {"gbytes": 0.0015}])
+    assert text.endswith("| 0 | 1.50 |")
