@@ -35,6 +35,15 @@ def steps_per_block(side: Side) -> int:
     return side.quantum * max(1, round(steps * BLOCK_SECONDS / elapsed / side.quantum))
 
 
+def settle() -> None:
+    """Wait, for half a second at most, until the threads of the side before have stopped looking for more work."""
+    for _ in range(50):
+        before = time.process_time()
+        time.sleep(0.01)
+        if time.process_time() - before < 0.0005:
+            return
+
+
 def measure(sides: Sequence[Side], rounds: int, threads: int) -> dict[str, list[float]]:
     """Microseconds of one step, per side and round; fewer rounds where ROW_SECONDS do not suffice."""
     sides = list(sides)
@@ -49,7 +58,7 @@ def measure(sides: Sequence[Side], rounds: int, threads: int) -> dict[str, list[
         shift = turn % len(sides)
         for side in sides[shift:] + sides[:shift]:
             if threads > 1:
-                time.sleep(0.03)  # the threads of the side before still spin for a while
+                settle()
             if not side.whole_pass:  # which is long enough to warm itself
                 side.run(side.quantum)
             started = time.perf_counter()
