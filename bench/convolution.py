@@ -10,7 +10,6 @@ wrong over that of the float64 result, for a few images; x are rectified normal 
 from __future__ import annotations
 
 import argparse
-import json
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -27,7 +26,7 @@ from pynn.ops.window import Window
 
 from .kernels import Timed
 from .machine import header
-from .report import lines, number
+from .report import lines, number, save
 
 ROUNDS = 9
 EXACT_IMAGES = 4  # that are computed in float64 too
@@ -147,9 +146,7 @@ def main(argv: list[str] | None = None) -> None:
     rows = [row for layer in LAYERS for row in rows_of(layer, options.threads)]
     text = markdown(machine, rows)
     print(text)
-    if options.out:
-        options.out.with_suffix(".json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
-        options.out.with_suffix(".md").write_text(text + "\n")
+    save(options.out, {"machine": machine, "rows": rows}, text)
 
 
 if __name__ == "__main__":

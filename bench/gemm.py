@@ -9,7 +9,6 @@ multiply-adds of as many cores, measured in the same run.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -121,6 +120,7 @@ def main(argv: list[str] | None = None) -> None:
     import pynn
 
     from .machine import header
+    from .report import save
 
     torch.set_num_threads(options.threads)
     pynn.set_num_threads(options.threads)
@@ -128,9 +128,7 @@ def main(argv: list[str] | None = None) -> None:
     rows = [row(*shape, options.rounds) for shape in SHAPES]
     text = markdown(machine, rows)
     print(text)
-    if options.out:
-        options.out.with_suffix(".json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
-        options.out.with_suffix(".md").write_text(text + "\n")
+    save(options.out, {"machine": machine, "rows": rows}, text)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from statistics import median
 from typing import Any
 
 from .machine import OthersBusy, autogroup, header, usable_cores
-from .report import lines, named, number
+from .report import lines, named, number, save
 from .training import Neighbours, TimeUp, Training, environment
 from .workloads import WORKLOADS, Workload
 
@@ -350,10 +350,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         results[part] = measured(part, sides, effort)
         print(f"\n{part_text(part, results[part])}", flush=True)
         print(f"{part}: {time.monotonic() - started:.0f} seconds", file=sys.stderr, flush=True)
-        if options.out:  # after every part, so that whoever stops it keeps what was measured
-            content = json.dumps({"machine": machine, **results}, indent=1)
-            options.out.with_suffix(".json").write_text(content + "\n")
-            options.out.with_suffix(".md").write_text(markdown(machine, results) + "\n")
+        # After every part, so that whoever stops it keeps what was measured.
+        save(options.out, {"machine": machine, **results}, markdown(machine, results))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ import dataclasses
 import fnmatch
 import gc
 import importlib
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .peers import limit_threads
-from .report import lines, number
+from .report import lines, number, save
 
 if TYPE_CHECKING:
     from .side import Side
@@ -158,8 +157,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         from .machine import cpu_name, versions
 
         described = {"cpu": cpu_name(), "threads": options.threads, "versions": versions()}
-        options.out.with_suffix(".json").write_text(json.dumps({"machine": described, "rows": rows}, indent=1) + "\n")
-        options.out.with_suffix(".md").write_text(text + "\n")
+        save(options.out, {"machine": described, "rows": rows}, text)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import importlib
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -155,7 +154,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     options = arguments(argv)
     from .machine import BUSY_LIMIT, header
-    from .report import markdown
+    from .report import markdown, save
 
     if options.check:
         for what in options.chosen:
@@ -170,9 +169,7 @@ def main(argv: list[str] | None = None) -> None:
         rows.append(compare(what, options.rounds, options.threads))
     text = markdown(machine, rows)
     print(text)
-    if options.out:
-        options.out.with_suffix(".json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
-        options.out.with_suffix(".md").write_text(text + "\n")
+    save(options.out, {"machine": machine, "rows": rows}, text)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,7 @@ from pynn.ops.card import CARDS
 
 from .kernels import Timed
 from .machine import header
-from .report import lines, number
+from .report import lines, number, save
 
 PRECISIONS = ("highest", "high", "medium")
 # m, n, k: forward passes, gradients of weights (A transposed) and of inputs (B transposed).
@@ -121,10 +120,7 @@ def main(argv: list[str] | None = None) -> None:
     rows = [row(*shape, options.unit) for shape in SHAPES]
     text = markdown(machine, units, rows)
     print(text)
-    if options.out:
-        found = {"machine": machine, "units": units, "rows": rows}
-        options.out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
-        options.out.with_suffix(".md").write_text(text + "\n")
+    save(options.out, {"machine": machine, "units": units, "rows": rows}, text)
 
 
 if __name__ == "__main__":

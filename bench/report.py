@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
+
+from pynn.io.atomic import write_whole
 
 from .machine import BUSY_LIMIT
 
@@ -15,6 +19,13 @@ STEPS_TITLE = (
     "it, and the best peer's time over pynn's. The bound is the time of the multiply-adds alone, at their measured "
     "peak; the last column says how many times faster than the best peer a float32 step at the bound would be."
 )
+
+
+def save(out: Path | None, found: dict[str, Any], text: str) -> None:
+    """Write what was found to `out`, if it is given, with .json and the text with .md in place of its end."""
+    if out:
+        write_whole(out.with_suffix(".json"), (json.dumps(found, indent=1) + "\n").encode())
+        write_whole(out.with_suffix(".md"), (text + "\n").encode())
 
 
 def number(value: float | None, form: str = ",.1f") -> str:

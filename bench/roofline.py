@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .peers import limit_threads
-from .report import lines
+from .report import lines, save
 
 if TYPE_CHECKING:
     from .kernels import Timed
@@ -154,10 +153,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(f"no kernel matches {options.rows!r}")
     text = markdown(machine, found)
     print(text)
-    if options.out:
-        rows = [{**asdict(point), "bound": point.bound, "share": point.share} for point in found]
-        options.out.with_suffix(".json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
-        options.out.with_suffix(".md").write_text(text + "\n")
+    rows = [{**asdict(point), "bound": point.bound, "share": point.share} for point in found]
+    save(options.out, {"machine": machine, "rows": rows}, text)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import json
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +70,7 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     limit_threads(1)
     from .machine import header
+    from .report import save
     from .workloads import by_algorithm
 
     machine = header(1)
@@ -78,9 +78,7 @@ def main(argv: list[str] | None = None) -> None:
     rows = [row(each) for each in chosen if fnmatch.fnmatch(each.name.lower(), f"*{options.rows.lower()}*")]
     text = markdown(machine, rows)
     print(text)
-    if options.out:
-        options.out.with_suffix(".json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
-        options.out.with_suffix(".md").write_text(text + "\n")
+    save(options.out, {"machine": machine, "rows": rows}, text)
 
 
 if __name__ == "__main__":

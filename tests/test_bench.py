@@ -236,3 +236,11 @@ def test_shares_of_a_step_add_up():
     assert sum(parts) == pytest.approx(found["us"])
     text = shares.markdown({"cpu": "a", "fma_gflops_one_core": 1e3 * found["gflops"]}, [found | {"gbytes": 0.0015}])
     assert text.endswith("| 0 | 1.50 |")
+
+
+def test_results_are_saved_as_json_and_as_text(tmp_path):
+    report.save(tmp_path / "found.json", {"rows": [1]}, "| a |")
+    assert json.loads((tmp_path / "found.json").read_text()) == {"rows": [1]}
+    assert (tmp_path / "found.md").read_text() == "| a |\n"
+    report.save(None, {}, "")
+    assert len(list(tmp_path.iterdir())) == 2
