@@ -39,14 +39,14 @@ DIRECTIVES = {
 
 
 def extensions():
-    """One extension per Cython module; the C sources belong to pynn._core."""
+    """One extension per Cython module; the C sources belong to pynn.core._core."""
     headers = sorted(glob("csrc/**/*.h", recursive=True) + glob("csrc/**/*.def", recursive=True))
     declarations = sorted(glob("pynn/**/*.pxd", recursive=True))
-    for pyx in sorted(glob("pynn/_*.pyx") + glob("pynn/_kernels/*.pyx")):
+    for pyx in sorted(glob("pynn/core/**/*.pyx", recursive=True)):
         name = Path(pyx).with_suffix("").as_posix().replace("/", ".")
         yield Extension(
             name,
-            [pyx, *(sorted(glob("csrc/*.c")) if name == "pynn._core" else [])],
+            [pyx, *(sorted(glob("csrc/*.c")) if name == "pynn.core._core" else [])],
             include_dirs=["csrc"],
             depends=["setup.py", *headers, *declarations],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],

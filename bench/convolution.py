@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import pynn
-from pynn.graph import execute
-from pynn.ops.card import CARDS
+from pynn.core.card import CARDS
+from pynn.core.graph import execute
 from pynn.ops.conv_cards import ALGORITHMS
 from pynn.ops.window import Window
 

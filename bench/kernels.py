@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from pynn import _core, ops, program
-from pynn.gradients import gradients
-from pynn.graph import execute
-from pynn.ops.card import CARDS, Card, Sample
+from pynn import ops
+from pynn.core import _core, program
+from pynn.core.card import CARDS, Card, Sample
+from pynn.core.gradients import gradients
+from pynn.core.graph import execute
+from pynn.core.tensor import Tensor, tensor
 from pynn.ops.common import Rng
-from pynn.tensor import Tensor, tensor
 
 from .workloads import WORKLOADS, Conv, Layer, Pool, Shape, Workload
 

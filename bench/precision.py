@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 import pynn
-from pynn.graph import execute
-from pynn.ops.card import CARDS
+from pynn.core.card import CARDS
+from pynn.core.graph import execute
 
 from .kernels import Timed
 from .machine import header

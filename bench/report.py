@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pynn.io.atomic import write_whole
+from pynn.files import write_whole
 
 from .machine import BUSY_LIMIT
 

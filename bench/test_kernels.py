@@ -5,7 +5,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import pynn
-from pynn.ops.card import CARDS
+from pynn.core.card import CARDS
 
 from .kernels import (
     SEQUENCES,

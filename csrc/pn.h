@@ -130,7 +130,7 @@ struct pn_ops {
     void (*add_rows)(void *rows, i64 stride, const void *src, const void *coef, const int32_t *entry, i64 n);
 };
 
-/* What BLAS-calling code needs, filled by pynn._blas on first use (row-major, C = op(A) op(B) + beta C). */
+/* What BLAS-calling code needs, filled by pynn.core._blas on first use (row-major, C = op(A) op(B) + beta C). */
 typedef void (*pn_gemm_f32_fn)(int ta, int tb, i64 m, i64 n, i64 k, const float *a, i64 lda, const float *b, i64 ldb,
                                float beta, float *c, i64 ldc);
 typedef void (*pn_gemm_f64_fn)(int ta, int tb, i64 m, i64 n, i64 k, const double *a, i64 lda, const double *b, i64 ldb,

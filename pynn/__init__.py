@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from pynn import config, ops
+from pynn import ops
 from pynn._version import __version__
-from pynn.config import get_num_threads, get_precision, set_num_threads, set_precision
-from pynn.gradients import grad, jacobian
-from pynn.graph import graph, no_grad
-from pynn.tensor import Tensor, tensor
+from pynn.core import config
+from pynn.core.config import get_num_threads, get_precision, set_num_threads, set_precision
+from pynn.core.gradients import grad, jacobian
+from pynn.core.graph import graph
+from pynn.core.state import no_grad
+from pynn.core.tensor import Tensor, tensor
 
 # Loaded when first used, so that `import pynn` stays quick.
 _LAZY = (

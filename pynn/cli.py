@@ -226,7 +226,7 @@ def _table(recipes: Sequence[Recipe], shows_width: int = 46, data_width: int = 2
 def _info(arguments: argparse.Namespace) -> None:
     import numpy
 
-    from pynn import config
+    from pynn.core import config
 
     info = config.info()
     available = ", ".join(cast("list[str]", info["isa_available"]))

@@ -12,7 +12,7 @@ ROWS, COLUMNS = 20, 12
 
 def tensor_html(t: Any) -> str:
     """Return a tensor of one or two axes as a table of at most 20 x 12 numbers, any other as text; then its facts."""
-    from pynn.graph import state
+    from pynn.core.state import state
 
     if state.recorder is not None or t.ndim not in (1, 2) or not t.size:
         return f"<pre>{escape(repr(t))}</pre>"

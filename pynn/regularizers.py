@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from pynn import ops
+from pynn.core.tensor import Tensor
 from pynn.errors import unknown_name
-from pynn.tensor import Tensor
 
 __all__ = ["L1", "L1L2", "L2", "NAMES", "MaxNorm", "get"]
 

@@ -18,14 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from pynn import _core, config, ops
-from pynn.gradients import gradients
-from pynn.graph import Node, execute, no_grad
+from pynn import ops
+from pynn.core import _core, config
+from pynn.core.card import CARDS, COMPOSITES, Card, Composite, Grad, Sample
+from pynn.core.gradients import gradients
+from pynn.core.graph import Node, execute
+from pynn.core.program import plan, record
+from pynn.core.state import no_grad
+from pynn.core.tensor import FLOATS, Tensor, tensor
 from pynn.ops import copy
-from pynn.ops.card import CARDS, COMPOSITES, Card, Composite, Grad, Sample
 from pynn.ops.common import Rng, size
-from pynn.program import plan, record
-from pynn.tensor import FLOATS, Tensor, tensor
 
 ops.load_all()  # every card is to be checked
 

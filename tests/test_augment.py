@@ -7,9 +7,10 @@ import pytest
 from scipy import ndimage
 
 import pynn
-from pynn import _core, config, nn
+from pynn import config, nn
+from pynn.core import _core
+from pynn.core.state import state
 from pynn.errors import ShapeError
-from pynn.graph import state
 from pynn.ops import augment, uniform
 
 FUNCTIONS = {

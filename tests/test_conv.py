@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import pynn
-from pynn import nn, ops, program, testing
+from pynn import nn, ops, testing
+from pynn.core import program
 from pynn.ops.window import Window, resolve_padding, same_padding
 
 GRID = [

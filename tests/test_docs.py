@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pynn import recipes
+from pynn.core import card
 from pynn.io import registry
-from pynn.ops import card
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = sorted((DOCS / "code").glob("*.py"))

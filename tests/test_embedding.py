@@ -5,10 +5,10 @@ import pytest
 
 import pynn
 from pynn import nn, ops
+from pynn.core.gradients import gradients
+from pynn.core.tensor import Tensor
 from pynn.errors import DataError, DTypeError
-from pynn.gradients import gradients
 from pynn.ops.embedding import touched_rows
-from pynn.tensor import Tensor
 
 N, T, D, H = 5, 7, 4, 6
 LENGTHS = np.array([7, 3, 1, 5, 7], "int32")

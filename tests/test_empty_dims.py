@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pynn import ops, testing
+from pynn.core.card import Sample
 from pynn.errors import ShapeError
-from pynn.ops.card import Sample
 from pynn.testing import _Case, _convert
 
 SMALL = 5000  # elements of a sample; larger ones are of the same shape, but for speed

@@ -13,10 +13,10 @@ import pytest
 
 import pynn
 from pynn import nn
+from pynn.convert.keras_layers import in_keras_order
+from pynn.convert.keras_weights import load_keras_weights
+from pynn.convert.torch_weights import load_torch_weights
 from pynn.errors import DataError
-from pynn.io.keras_layers import in_keras_order
-from pynn.io.keras_weights import load_keras_weights
-from pynn.io.torch_weights import load_torch_weights
 
 HAS_H5PY = importlib.util.find_spec("h5py") is not None
 needs_h5py = pytest.mark.skipif(not HAS_H5PY, reason="h5py is not installed")

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pynn import _core, config, nn, optim
+from pynn import config, nn, optim
+from pynn.core import _core
 
 N, D, H, C, STEPS = 16, 8, 12, 4, 10
 

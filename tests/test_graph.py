@@ -9,10 +9,11 @@ import pytest
 
 import pynn
 from pynn import ops
+from pynn.core.card import CARDS
+from pynn.core.gradients import gradients
+from pynn.core.graph import execute
+from pynn.core.state import state
 from pynn.errors import DTypeError, NonFiniteError, ShapeError
-from pynn.gradients import gradients
-from pynn.graph import execute, state
-from pynn.ops.card import CARDS
 
 
 def leaf(x, dtype="float64"):
@@ -542,7 +543,7 @@ def test_an_output_nobody_used_counts_as_zero():
 
 
 def test_an_index_out_of_range_names_the_layer():
-    from pynn.graph import scope
+    from pynn.core.state import scope
 
     with (
         pytest.raises(IndexError, match=r"model/embed: \[take\] an index lies outside"),

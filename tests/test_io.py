@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import pynn
-from pynn import nn
+from pynn import files, nn
 from pynn.errors import DataError
-from pynn.io import atomic, container, dumps, loads, read_info, read_metadata, write_whole
+from pynn.io import container, dumps, loads, read_info, read_metadata, write_whole
 from pynn.io.registry import _classes
 from pynn.nn.arguments import current_arguments
 from pynn.nn.rnn import _Recurrent
@@ -761,11 +761,11 @@ def test_temporaries_of_dead_processes_are_swept_those_of_living_stay(tmp_path):
     left = tmp_path / ".model.pynn.0123456789abcdef.tmp"
     left.touch()
     (tmp_path / ".other.tmp").touch()
-    with atomic.atomic(tmp_path / "mine") as file:
+    with files.atomic(tmp_path / "mine") as file:
         file.write(b"x")
         assert not left.exists()
         left.touch()
-        assert atomic.sweep(tmp_path) == 1  # not the one that is open
+        assert files.sweep(tmp_path) == 1  # not the one that is open
         assert len(list(tmp_path.glob("*.tmp")) + list(tmp_path.glob(".*.tmp"))) >= 2
     assert sorted(os.listdir(tmp_path)) == [".other.tmp", "mine"]
 
@@ -847,5 +847,5 @@ print(seen)
     assert ran.stdout.strip() == "[]", ran.stdout + ran.stderr
 
 
-def test_atomic_is_the_module_of_the_writer():
-    assert atomic.write_whole is write_whole
+def test_io_hands_on_the_writer_of_files():
+    assert files.write_whole is write_whole

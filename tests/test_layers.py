@@ -678,7 +678,7 @@ def test_layer_added_after_training_is_trained_too():
 def test_recording_refuses_changes_but_eager_allows_them():
     layer = nn.Dropout(0.1)
     layer.rate = 0.2
-    from pynn.program import record
+    from pynn.core.program import record
 
     with record(), pytest.raises(CaptureError, match=r"\[dropout\] attribute 'rate' was changed"):
         layer.rate = 0.3

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import pynn
-from pynn import _core, nn
+from pynn import nn
+from pynn.core import _core
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc and limits the address space")
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import pynn
-from pynn import _core, config, ops
-from pynn.tensor import Tensor
+from pynn import config, ops
+from pynn.core import _core
+from pynn.core.tensor import Tensor
 
 STEP = 509  # every 509th of the 2**32 float32 values; a prime, so that no bit of the mantissa is left out
 LIMIT = 4.0

@@ -203,7 +203,7 @@ def test_a_shape_that_is_data_cannot_be_recorded():
     network = read(model_of(nodes, {"x": [6], "s": [2]}))
     (y,) = network.run(np.arange(6, dtype="float32"), np.array([2, 3], "float32"))
     assert y.shape == (2, 3)
-    from pynn.program import record
+    from pynn.core.program import record
 
     with pytest.raises(DataError, match=r"depends on the data.*run_eagerly"), record():
         network(np.arange(6, dtype="float32"), np.array([2, 3], "float32"))

@@ -5,8 +5,8 @@ import pytest
 
 import pynn
 from pynn import config, ops, optim, regularizers, schedules
+from pynn.core.flat import Flat, Slots
 from pynn.errors import DTypeError, ShapeError
-from pynn.flat import Flat, Slots
 
 STEPS = 20
 SHAPES = ((7, 5), (5,), (33,), (1,))  # none fills whole vectors, so the flat buffer has gaps

@@ -12,7 +12,7 @@ import pytest
 
 import pynn
 from pynn import nn
-from pynn.flat import Flat
+from pynn.core.flat import Flat
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space by what /proc says")
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import pynn
-from pynn import _core, config, nn, ops
-from pynn.graph import execute
-from pynn.ops.card import CARDS
+from pynn import config, nn, ops
+from pynn.core import _core
+from pynn.core.card import CARDS
+from pynn.core.graph import execute
 
 UNITS = _core.units_available()
 PLANES = {"medium": 1, "high": 2}

@@ -7,8 +7,8 @@ import pytest
 
 import pynn
 from pynn import nn, ops
+from pynn.core.state import state
 from pynn.errors import CaptureError, DataError, DTypeError, ShapeError
-from pynn.graph import state
 
 RNG = np.random.default_rng(7)
 X = RNG.standard_normal((300, 20), np.float32)

@@ -374,7 +374,7 @@ def test_threads_of_python_have_a_state_of_their_own():
     """A recording or no_grad() in one thread is none in another."""
     import threading
 
-    from pynn.program import record
+    from pynn.core.program import record
 
     found = {}
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import pynn
-from pynn import _core, config, nn, ops, optim, regularizers
+from pynn import config, nn, ops, optim, regularizers
+from pynn.core import _core
+from pynn.core.card import CARDS
+from pynn.core.program import plan, record
+from pynn.core.tensor import Tensor
 from pynn.errors import CaptureError
-from pynn.ops.card import CARDS
-from pynn.program import plan, record
-from pynn.tensor import Tensor
 from pynn.train.data import external
 
 # Helpers

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 import pynn
-from pynn import _core, config, testing
-from pynn.graph import execute
-from pynn.ops.card import CARDS, COMPOSITES, Card, Lowered, Sample, Spec, register
-from pynn.tensor import DTYPE_INDEX, FLOATS
+from pynn import config, testing
+from pynn.core import _core
+from pynn.core.card import CARDS, COMPOSITES, Card, Lowered, Sample, Spec, register
+from pynn.core.graph import execute
+from pynn.core.tensor import DTYPE_INDEX, FLOATS
 
 for module in pkgutil.iter_modules(pynn.ops.__path__):
     importlib.import_module(f"pynn.ops.{module.name}")

@@ -5,7 +5,7 @@ import pytest
 
 import pynn
 from pynn import nn
-from pynn.gradients import gradients
+from pynn.core.gradients import gradients
 from pynn.testing import gradcheck
 
 N, T, D, H = 5, 7, 4, 6

@@ -5,7 +5,7 @@ import pytest
 
 import pynn
 from pynn import nn, ops
-from pynn.gradients import gradients
+from pynn.core.gradients import gradients
 from pynn.ops import rnn as cells
 
 N, T, D, H = 5, 7, 4, 6

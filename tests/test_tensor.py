@@ -10,8 +10,8 @@ import pytest
 
 import pynn
 from pynn import ops
+from pynn.core.tensor import DTYPE_INDEX, Tensor
 from pynn.errors import DTypeError, ShapeError
-from pynn.tensor import DTYPE_INDEX, Tensor
 
 DTYPES = [str(d) for d in DTYPE_INDEX]
 NUMBERS = ["float32", "float64", "int32", "int64"]
@@ -20,7 +20,7 @@ NUMBERS = ["float32", "float64", "int32", "int64"]
 @pytest.fixture
 def nothing_said(monkeypatch):
     """Forget which conversions were already announced in this process."""
-    monkeypatch.setattr(sys.modules["pynn.tensor"], "_noted", set())
+    monkeypatch.setattr(sys.modules["pynn.core.tensor"], "_noted", set())
 
 
 # Making

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import pynn
-from pynn import _core, config, ops
+from pynn import config, ops
+from pynn.core import _core
 
 threaded = pytest.mark.skipif(not _core.has_openmp(), reason="built without OpenMP")
 
@@ -52,8 +53,8 @@ def test_dense_and_its_gradients(isa, dtype, m, k, n, rng):
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize(("ta", "tb"), [(False, False), (True, False), (False, True), (True, True)])
 def test_matmul(isa, ta, tb, rng):
-    from pynn.graph import execute
-    from pynn.ops.card import CARDS
+    from pynn.core.card import CARDS
+    from pynn.core.graph import execute
 
     a = pynn.tensor(rng.standard_normal((400, 260) if ta else (260, 400)), "float32")
     b = pynn.tensor(rng.standard_normal((530, 400) if tb else (400, 530)), "float32")

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 import pynn
-from pynn import _core, config, nn, ops, program, testing
-from pynn._kernels import conv2d as native
+from pynn import nn, ops, testing
+from pynn.core import _core, config, program
+from pynn.core.card import Sample
+from pynn.core.kernels import conv2d as native
 from pynn.ops.activation import FUSED
-from pynn.ops.card import Sample
 from pynn.ops.conv_cards import CONV
 from pynn.ops.window import Window
 

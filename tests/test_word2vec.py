@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import pynn
+from pynn.core.graph import execute
 from pynn.errors import DataError, DTypeError, NonFiniteError
-from pynn.graph import execute
-from pynn.io.atomic import write_whole
+from pynn.files import write_whole
 from pynn.io.container import pack, read
 from pynn.text import KeyedVectors, Phrases, Word2Vec
 from pynn.text.corpus import END, encode

@@ -1,5 +1,5 @@
 /* Recurrent cells: what happens in one time step besides the matrix products, and the product with packed weights.
- * pynn/_kernels/rnn.pyx holds the loops over time and over blocks of batch rows.
+ * pynn/core/kernels/rnn.pyx holds the loops over time and over blocks of batch rows.
  *
  *   rnn        h' = act(z)
  *   lstm       i f g o = z;  c' = sig(f) c + sig(i) tanh(g);  h' = sig(o) tanh(c')

@@ -2,7 +2,7 @@
 import numpy as np
 from pynn import ops, testing
 from pynn.errors import DTypeError
-from pynn.ops.card import Sample, composite
+from pynn.core.card import Sample, composite
 
 
 def reference(x, beta=1.0):

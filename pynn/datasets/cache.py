@@ -66,7 +66,7 @@ def _read(path: Path) -> Arrays | None:
 
 
 def _write(path: Path, arrays: Arrays) -> None:
-    from pynn.io.atomic import write_whole
+    from pynn.files import write_whole
 
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **arrays)

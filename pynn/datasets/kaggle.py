@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from pynn.errors import DataError
-from pynn.io.atomic import write_whole
+from pynn.files import write_whole
 
 __all__ = ["kaggle_digits", "write_submission"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from pynn import losses, ops
+from pynn.core.tensor import Tensor
 from pynn.errors import unknown_name
-from pynn.tensor import Tensor
 
 __all__ = ["ClassCoding", "ValueCoding"]
 

@@ -21,7 +21,7 @@ from pynn.export.constants import Constants
 from pynn.export.steps import Plan, Step, lower
 from pynn.export.target import check_name, identifier
 from pynn.export.walk import Value
-from pynn.io.atomic import write_whole
+from pynn.files import write_whole
 
 __all__ = ["c_source", "to_c"]
 

@@ -18,7 +18,7 @@ from pynn.export import numpy_kernels
 from pynn.export.constants import Constants
 from pynn.export.steps import Plan, Step, lower
 from pynn.export.target import check_name
-from pynn.io.atomic import write_whole
+from pynn.files import write_whole
 
 __all__ = ["numpy_source", "to_numpy"]
 

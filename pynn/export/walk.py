@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pynn import ops
+from pynn.core.state import no_grad, trial
+from pynn.core.tensor import Tensor
 from pynn.errors import DataError
-from pynn.graph import no_grad, trial
 from pynn.nn.context import training
 from pynn.nn.functional import Model
 from pynn.nn.module import Module
 from pynn.nn.sequence import TimeDistributed
 from pynn.nn.sequential import Sequential
-from pynn.tensor import Tensor
 
 __all__ = ["ENTER", "EXIT", "Call", "Value", "Walk", "described", "walk"]
 

@@ -10,17 +10,17 @@ from typing import Any
 
 # Where each name lives; loaded when first used, as the writer of files is wanted by modules that models are made of.
 _HOMES = {
-    "write_whole": "atomic",
-    "register": "registry",
-    "registered": "registry",
-    "dumps": "model_file",
-    "load": "model_file",
-    "load_keras_weights": "keras_weights",
-    "load_torch_weights": "torch_weights",
-    "loads": "model_file",
-    "read_info": "model_file",
-    "read_metadata": "model_file",
-    "save": "model_file",
+    "write_whole": "files",
+    "register": "io.registry",
+    "registered": "io.registry",
+    "dumps": "io.model_file",
+    "load": "io.model_file",
+    "load_keras_weights": "convert.keras_weights",
+    "load_torch_weights": "convert.torch_weights",
+    "loads": "io.model_file",
+    "read_info": "io.model_file",
+    "read_metadata": "io.model_file",
+    "save": "io.model_file",
 }
 
 __all__ = [
@@ -42,5 +42,5 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         import importlib
 
-        return getattr(importlib.import_module(f"pynn.io.{_HOMES[name]}"), name)
+        return getattr(importlib.import_module(f"pynn.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'pynn.io' has no attribute {name!r}")

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.state import no_grad, trial
+from pynn.core.tensor import Tensor
 from pynn.errors import DataError
-from pynn.graph import no_grad, trial
 from pynn.io import registry
 from pynn.io.config import decode, encode
 from pynn.nn.arguments import Gone, current_arguments, parameters
@@ -22,7 +23,6 @@ from pynn.nn.layers import Input
 from pynn.nn.module import Module
 from pynn.nn.sequential import Sequential
 from pynn.nn.symbol import Symbol
-from pynn.tensor import Tensor
 
 __all__ = ["Assembler", "describe"]
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from pynn.detect import name_format
 from pynn.errors import DataError
-from pynn.io.detect import name_format
 
 __all__ = ["Contents", "checked_json", "digest", "pack", "read", "unpack"]
 

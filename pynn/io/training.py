@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.tensor import Tensor
 from pynn.errors import DataError
 from pynn.io.config import construct, encode_object
 from pynn.losses import Loss
 from pynn.metrics import Metric
 from pynn.optim import Optimizer
-from pynn.tensor import Tensor
 
 __all__ = ["compile_as", "describe_training", "matched_slots", "training_tensors"]
 

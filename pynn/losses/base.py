@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from pynn import ops
+from pynn.core.tensor import Tensor, to_array
 from pynn.errors import ShapeError
 from pynn.losses import targets
 from pynn.ops.common import as_tensor, size
-from pynn.tensor import Tensor, to_array
 
 __all__ = ["Loss"]
 

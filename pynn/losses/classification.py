@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from pynn import ops
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.losses import targets
 from pynn.losses.base import Loss, like
-from pynn.tensor import Tensor
 
 __all__ = ["BinaryCrossEntropy", "CrossEntropy", "Hinge", "KLDivergence", "SquaredHinge"]
 

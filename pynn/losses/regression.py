@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from pynn import ops
+from pynn.core.tensor import Tensor
 from pynn.losses import targets
 from pynn.losses.base import Loss, like
-from pynn.tensor import Tensor
 
 __all__ = ["MAE", "MSE", "Huber", "MSEHalf", "Poisson"]
 

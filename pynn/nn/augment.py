@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from pynn.graph import state
+from pynn.core.state import state
+from pynn.core.tensor import Tensor
 from pynn.nn.module import Module
 from pynn.ops import augment
-from pynn.tensor import Tensor
 
 __all__ = [
     "ElasticDeformation", "RandomAffine", "RandomCrop", "RandomErasing", "RandomFlip", "RandomRotation", "RandomShear",

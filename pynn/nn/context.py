@@ -7,9 +7,9 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from pynn.flat import Slots
-from pynn.graph import state
-from pynn.tensor import Tensor
+from pynn.core.flat import Slots
+from pynn.core.state import state
+from pynn.core.tensor import Tensor
 
 __all__ = ["StepRandom", "loading", "training"]
 

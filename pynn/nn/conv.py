@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pynn import ops, regularizers
+from pynn.core.state import state
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.graph import state
 from pynn.nn.field import Field
 from pynn.nn.layers import Activated, _positive, init_pair
 from pynn.nn.module import Module
 from pynn.ops.activation import FUSED, named
 from pynn.ops.conv_cards import check_algorithm
 from pynn.ops.window import Pair, pair, resolve_padding
-from pynn.tensor import Tensor
 
 __all__ = ["Conv1D", "Conv2D"]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from pynn import init, ops, regularizers
+from pynn.core.tensor import Tensor
 from pynn.nn.conv import KERNEL, Convolution, hands_on, need_channels
 from pynn.nn.layers import _positive
 from pynn.ops.window import Pair
-from pynn.tensor import Tensor
 
 __all__ = ["DepthwiseConv2D", "SeparableConv2D"]
 

@@ -7,13 +7,13 @@ from fractions import Fraction
 from typing import Any
 
 from pynn import ops
+from pynn.core.state import state
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.graph import state
 from pynn.nn.conv import Convolution, hands_on, need_channels
 from pynn.nn.field import Field
 from pynn.nn.layers import _positive
 from pynn.ops.window import Pair, Window, need_images, resolve_padding, same_padding
-from pynn.tensor import Tensor
 
 __all__ = ["Conv2DTranspose"]
 

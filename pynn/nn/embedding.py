@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from pynn import init, ops, regularizers
+from pynn.core.tensor import Tensor
 from pynn.nn.layers import _positive
 from pynn.nn.module import Module
 from pynn.ops.embedding import check_ids
-from pynn.tensor import Tensor
 
 __all__ = ["Embedding"]
 

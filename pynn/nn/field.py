@@ -6,9 +6,9 @@ import math
 from fractions import Fraction
 from typing import Any
 
+from pynn.core.tensor import FLOATS, Tensor
 from pynn.nn.jordan import JordanRNN
 from pynn.nn.rnn import _Recurrent
-from pynn.tensor import FLOATS, Tensor
 
 Number = int | float | Fraction
 Field = tuple[tuple[Number, Number], tuple[Number, Number]]  # places seen and the step between neighbours, by axis

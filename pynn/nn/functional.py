@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.state import no_grad, state, trial
+from pynn.core.tensor import Tensor
 from pynn.errors import DTypeError, ShapeError
-from pynn.graph import no_grad, state, trial
 from pynn.nn.context import training
 from pynn.nn.layers import Input
 from pynn.nn.module import Module, unbuilt_if_it_fails
 from pynn.nn.sequential import _name_apart
 from pynn.nn.symbol import Symbol, spread
-from pynn.tensor import Tensor
 
 __all__ = ["Model"]
 

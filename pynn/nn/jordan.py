@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from pynn import init, ops
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError, unknown_name
 from pynn.nn.layers import _positive
 from pynn.nn.module import Module
 from pynn.ops.activation import named
 from pynn.ops.jordan import OUTPUT_ACTIVATIONS
 from pynn.ops.rnn import RNN_ACTIVATIONS
-from pynn.tensor import Tensor
 
 __all__ = ["JordanRNN"]
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pynn import ops, regularizers
+from pynn.core.state import state
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.graph import state
 from pynn.nn.module import Module
 from pynn.nn.symbol import Symbol
 from pynn.ops.activation import FUSED, named
 from pynn.ops.common import size
-from pynn.tensor import Tensor
 
 __all__ = ["Activation", "Dense", "Dropout", "Flatten", "Input", "Maxout", "Reshape"]
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from pynn import ops
+from pynn.core.state import state
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.graph import state
 from pynn.nn.conv import Convolution, hands_on, need_channels
 from pynn.nn.layers import _positive
 from pynn.ops.window import Pair, Window, need_images, output_size, resolve_padding
-from pynn.tensor import Tensor
 
 __all__ = ["LocallyConnected2D"]
 

@@ -6,10 +6,10 @@ from functools import reduce
 from typing import Any
 
 from pynn import ops
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.nn.module import Module
 from pynn.nn.symbol import spread
-from pynn.tensor import Tensor
 
 __all__ = ["Add", "Concatenate", "Multiply"]
 

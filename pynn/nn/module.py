@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from pynn import init
+from pynn.core.state import scope, state
+from pynn.core.tensor import Tensor, as_dtype, tensor
 from pynn.errors import CaptureError, ShapeError
-from pynn.graph import scope, state
 from pynn.nn.arguments import recorded
 from pynn.nn.context import loading
 from pynn.nn.context import training as training_mode
 from pynn.nn.symbol import Symbol
 from pynn.nn.trainable import Trainable
-from pynn.tensor import Tensor, as_dtype, tensor
 
 __all__ = ["Module"]
 
@@ -213,7 +213,7 @@ class Module(Trainable):
         object.__setattr__(self, "_version", next(_versions))
 
     def _own_slots(self) -> Any:
-        from pynn.flat import Slots
+        from pynn.core.flat import Slots
 
         if "_slots" not in self.__dict__:
             object.__setattr__(self, "_slots", Slots(self._seed[0]))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from pynn import init, ops, regularizers
+from pynn.core.state import state
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.graph import state
 from pynn.nn.field import Field
 from pynn.nn.layers import Dropout, _positive
 from pynn.nn.module import Module
 from pynn.ops.common import size
-from pynn.tensor import Tensor
 
 __all__ = [
     "BatchNormalization", "GroupNormalization", "LayerNormalization", "LocalContrastNormalization",

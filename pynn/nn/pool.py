@@ -6,11 +6,11 @@ from fractions import Fraction
 from typing import Any
 
 from pynn import ops
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.nn.field import WHOLE, Field
 from pynn.nn.module import Module
 from pynn.ops.window import Four, Pair, pair, resolve_padding
-from pynn.tensor import Tensor
 
 __all__ = [
     "AvgPool1D", "AvgPool2D", "Cropping2D", "GlobalAvgPool", "GlobalMaxPool", "MaxPool1D", "MaxPool2D", "UpSampling2D",

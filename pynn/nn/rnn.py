@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from pynn import init, ops, regularizers
+from pynn.core.graph import execute
+from pynn.core.state import state
+from pynn.core.tensor import Tensor, tensor
 from pynn.errors import DataError, ShapeError, unknown_name
-from pynn.graph import execute, state
 from pynn.nn.layers import _positive
 from pynn.nn.module import Module
 from pynn.nn.symbol import Symbol
@@ -16,7 +18,6 @@ from pynn.ops.embedding import check_lengths
 from pynn.ops.random import _Dropout
 from pynn.ops.rnn import RNN_ACTIVATIONS
 from pynn.ops.steps import assign
-from pynn.tensor import Tensor, tensor
 
 __all__ = ["GRU", "LSTM", "SimpleRNN", "reset_states"]
 

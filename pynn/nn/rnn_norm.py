@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from pynn import init, ops
+from pynn.core.tensor import Tensor
 from pynn.nn.rnn import LSTM
-from pynn.tensor import Tensor
 
 __all__ = ["LayerNormLSTM"]
 

@@ -6,11 +6,11 @@ import copy
 from typing import Any
 
 from pynn import ops
+from pynn.core.tensor import Tensor, tensor
 from pynn.errors import ShapeError, unknown_name
 from pynn.nn.module import Module
 from pynn.nn.rnn import _Recurrent
 from pynn.nn.symbol import Symbol
-from pynn.tensor import Tensor, tensor
 
 __all__ = ["Bidirectional", "TimeDistributed"]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.state import no_grad, state, trial
+from pynn.core.tensor import Tensor
 from pynn.errors import CaptureError
-from pynn.graph import no_grad, state, trial
 from pynn.nn.context import training
 from pynn.nn.layers import Input
 from pynn.nn.module import Module, unbuilt_if_it_fails
-from pynn.tensor import Tensor
 
 __all__ = ["Sequential"]
 

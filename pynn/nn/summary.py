@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from pynn.graph import no_grad, state, trial
+from pynn.core.program import record
+from pynn.core.state import no_grad, state, trial
+from pynn.core.tensor import Tensor
 from pynn.nn.context import training
 from pynn.nn.field import Fields
-from pynn.program import record
-from pynn.tensor import Tensor
 
 __all__ = ["summary"]
 

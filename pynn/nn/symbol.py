@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pynn.tensor import Tensor
+from pynn.core.tensor import Tensor
 
 __all__ = ["Symbol", "spread"]
 

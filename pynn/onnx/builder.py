@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.state import no_grad, trial
+from pynn.core.tensor import Tensor
 from pynn.errors import DataError
-from pynn.graph import no_grad, trial
 from pynn.nn.context import training
 from pynn.nn.module import Module
 from pynn.onnx.extra import onnx_package
-from pynn.tensor import Tensor
 
 __all__ = ["Builder", "Wire", "channels_first", "converter"]
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from pynn._version import __version__
+from pynn.core.tensor import Tensor
 from pynn.errors import DataError, ShapeError
-from pynn.io.atomic import write_whole
+from pynn.files import write_whole
 from pynn.nn.functional import Model
 from pynn.nn.module import Module
 from pynn.onnx.builder import Builder, Wire
 from pynn.onnx.extra import onnx_package
 from pynn.onnx.network import Network
-from pynn.tensor import Tensor
 
 __all__ = ["OLDEST", "export", "to_model"]
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.tensor import FLOATS
 from pynn.errors import DataError
 from pynn.onnx.network import Network, run_node
 from pynn.onnx.operators import OPERATORS, Node
 from pynn.onnx.reader import Graph, read
 from pynn.onnx.tensors import held_dtype
 from pynn.onnx.value import Value
-from pynn.tensor import FLOATS
 
 __all__ = ["load", "loads"]
 

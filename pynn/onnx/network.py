@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.state import no_grad, scope, state
+from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import CaptureError, DataError, ShapeError
-from pynn.graph import no_grad, scope, state
 from pynn.io.registry import register
 from pynn.nn.context import training
 from pynn.nn.module import Module
@@ -17,7 +18,6 @@ from pynn.onnx.operators import OPERATORS, Node
 from pynn.onnx.tensors import held, held_dtype
 from pynn.onnx.value import Value
 from pynn.ops.activation import named
-from pynn.tensor import FLOATS, Tensor
 
 __all__ = ["Network", "run_node", "unrecorded"]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.tensor import DTYPE_INDEX
 from pynn.errors import DataError, DTypeError
-from pynn.tensor import DTYPE_INDEX
 
 __all__ = ["DTYPES", "array_of", "held", "shape_text"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pynn import ops
-from pynn.tensor import Tensor
+from pynn.core.tensor import Tensor
 
 __all__ = ["Value", "channels_last"]
 

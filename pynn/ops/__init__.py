@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from pynn.core.card import CARDS, COMPOSITES
 from pynn.ops.activation import (
     abs,
     clip,
@@ -28,7 +29,6 @@ from pynn.ops.activation import (
     step,
     tanh,
 )
-from pynn.ops.card import CARDS, COMPOSITES
 from pynn.ops.dense import dense
 from pynn.ops.embedding import embedding, sequence_lengths
 from pynn.ops.entropy import cross_entropy, kl_divergence

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.card import Grad, Lowered, Sample, composite, op
+from pynn.core.graph import execute
+from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DTypeError, ShapeError, unknown_name
-from pynn.graph import execute
-from pynn.ops.card import Grad, Lowered, Sample, composite, op
 from pynn.ops.common import Rng, as_tensor, elementwise
-from pynn.tensor import FLOATS, Tensor
 
 SELU_SCALE = 1.0507009873554805
 SELU_ALPHA = 1.6732632423543772

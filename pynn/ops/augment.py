@@ -20,13 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from pynn.graph import execute, state
+from pynn.core.graph import execute
+from pynn.core.state import state
+from pynn.core.tensor import Tensor
 from pynn.ops.augment_cards import AFFINE_DRAW, BLUR, CROP, ERASE, FLIP, WARP, fill_mode, image_shape
 from pynn.ops.common import as_tensor
 from pynn.ops.math import mul
 from pynn.ops.random import uniform
 from pynn.ops.shape import cast
-from pynn.tensor import Tensor
 
 __all__ = ["affine", "blur", "crop", "elastic", "erase", "fill_mode", "flip", "warp"]
 

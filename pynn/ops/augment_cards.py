@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from pynn import _core
+from pynn.core import _core
+from pynn.core.card import Card, Lowered, Sample, Spec, op
+from pynn.core.tensor import Tensor
 from pynn.errors import DTypeError, ShapeError
-from pynn.ops.card import Card, Lowered, Sample, Spec, op
 from pynn.ops.common import Rng, need_float
-from pynn.tensor import Tensor
 
 FILLS = ("constant", "nearest")
 TRUNCATE = 4.0  # the Gaussian ends after so many standard deviations, as in SciPy

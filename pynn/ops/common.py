@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.card import Lowered, Spec
+from pynn.core.tensor import FLOATS, MAX_RANK, Tensor, tensor
 from pynn.errors import DTypeError, ShapeError
-from pynn.ops.card import Lowered, Spec
-from pynn.tensor import FLOATS, MAX_RANK, Tensor, tensor
 
 BOOL = np.dtype("bool")
 INT64 = np.dtype("int64")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from pynn.graph import execute
+from pynn.core.graph import execute
+from pynn.core.tensor import Tensor
 from pynn.ops.common import as_tensor
 from pynn.ops.conv_cards import CONV, TRANSPOSE, check_algorithm, check_conv
 from pynn.ops.dense import dense
 from pynn.ops.image import pad2d
 from pynn.ops.shape import concat, reshape
 from pynn.ops.window import Pair, Window, need_images, output_size, pair, resolve_padding
-from pynn.tensor import Tensor
 
 
 def conv2d(

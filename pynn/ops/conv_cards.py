@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from pynn import _core, config
-from pynn._kernels import conv2d as _native
+from pynn.core import _core, config
+from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.graph import execute
+from pynn.core.kernels import conv2d as _native
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError, unknown_name
-from pynn.graph import execute
 from pynn.ops.activation import FUSED
-from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.ops.common import Rng, need_float
 from pynn.ops.window import PLAIN, Pair, Window, check_window, need_images, output_size
-from pynn.tensor import Tensor
 
 ALGORITHMS = ("direct", "winograd")
 

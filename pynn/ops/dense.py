@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-import pynn._kernels.dense  # noqa: F401  (registers its kernels)
-from pynn import _core
+import pynn.core.kernels.dense  # noqa: F401  (registers its kernels)
+from pynn.core import _core
+from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.graph import execute
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.graph import execute
 from pynn.ops.activation import FUSED, SELU_ALPHA, SELU_SCALE
-from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.ops.common import Rng, as_tensor, need_float, size
-from pynn.tensor import Tensor
 
 
 def _sizes(x: Tensor, w: Tensor) -> tuple[int, int, int]:

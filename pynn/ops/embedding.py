@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-import pynn._kernels.lengths  # noqa: F401  (registers its kernels)
+import pynn.core.kernels.lengths  # noqa: F401  (registers its kernels)
+from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.graph import execute
+from pynn.core.state import state
+from pynn.core.tensor import Tensor
 from pynn.errors import DataError, DTypeError, ShapeError
-from pynn.graph import execute, state
-from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.ops.common import INT64, INTS, Rng, as_tensor, need_float, need_rank
 from pynn.ops.shape import _TAKE_GRAD
-from pynn.tensor import Tensor
 
 INT32 = np.dtype("int32")
 PAIR = Spec((2,), INT64)  # where a kernel says what it refused

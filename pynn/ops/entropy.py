@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.graph import execute
+from pynn.core.tensor import Tensor
 from pynn.errors import DTypeError, ShapeError
-from pynn.graph import execute
-from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.ops.common import INTS, Rng, as_tensor, need_float, size
 from pynn.ops.loss import EPS
 from pynn.ops.softmax import log_softmax, softmax
-from pynn.tensor import Tensor
 
 
 def _rows(z: Tensor) -> tuple[int, int]:

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.card import Sample, composite
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError, unknown_name
-from pynn.ops.card import Sample, composite
 from pynn.ops.common import Rng, as_tensor, need_float
 from pynn.ops.conv import conv2d
 from pynn.ops.image import pad2d
 from pynn.ops.shape import gather, reshape
-from pynn.tensor import Tensor
 
 MODES = ("full", "same", "valid")
 BOUNDARIES = {"fill": "constant", "symm": "symmetric", "wrap": "wrap"}

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.card import Grad, Lowered, Sample, Spec, composite, op
+from pynn.core.graph import execute
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.graph import execute
-from pynn.ops.card import Grad, Lowered, Sample, Spec, composite, op
 from pynn.ops.common import Rng, as_tensor, contiguous_strides, need_float
 from pynn.ops.math import matmul
 from pynn.ops.shape import _strided, expand, reshape
 from pynn.ops.window import Four, Pair, need_images, pair
-from pynn.tensor import Tensor
 
 
 @op("pad2d", "strided_place")

@@ -7,21 +7,21 @@ from typing import Any
 
 import numpy as np
 
-import pynn._kernels.jordan  # noqa: F401  (registers its kernels)
-from pynn import _core
+import pynn.core.kernels.jordan  # noqa: F401  (registers its kernels)
+from pynn.core import _core
+from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.graph import execute
+from pynn.core.tensor import Tensor
 from pynn.errors import DataError, DTypeError, ShapeError, unknown_name
-from pynn.graph import execute
 from pynn.ops.activation import FUSED
-from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.ops.common import Rng, as_tensor, need_float
 from pynn.ops.dense import dense
 from pynn.ops.rnn import BAD_LENGTHS, INT32, PACKED_TO, RNN_ACTIVATIONS, checked_lengths, place_parts
 from pynn.ops.rnn_ref import ACT
 from pynn.ops.shape import transpose
-from pynn.tensor import Tensor
 
 OUTPUT_ACTIVATIONS = (*RNN_ACTIVATIONS, "softmax")
-SOFTMAX = -1  # pynn/_kernels/jordan.pyx
+SOFTMAX = -1  # pynn/core/kernels/jordan.pyx
 
 
 def _codes(activation: str, output_activation: str) -> tuple[tuple[int, int], tuple[float, float]]:

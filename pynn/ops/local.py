@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from pynn import _core
+from pynn.core import _core
+from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.graph import execute
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.graph import execute
-from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.ops.common import Rng, as_tensor, need_float
 from pynn.ops.conv import conv2d_transpose, patches2d
 from pynn.ops.math import matmul
 from pynn.ops.shape import reshape, transpose
 from pynn.ops.window import PLAIN, Pair, Window, check_window, need_images, output_size, pair, resolve_padding
-from pynn.tensor import Tensor
 
 WIDEST = 64  # LOCAL_WIDEST of csrc/kernels/local.h
 

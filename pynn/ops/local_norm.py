@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from pynn import _core
+from pynn.core import _core
+from pynn.core.card import Card, Grad, Lowered, Sample, Spec, composite, op, register
+from pynn.core.graph import execute
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.graph import execute
 from pynn.ops.activation import sqrt, square
-from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, composite, op, register
 from pynn.ops.common import Rng, as_tensor, need_float, size
 from pynn.ops.conv import conv2d
 from pynn.ops.math import div, maximum
@@ -20,7 +21,6 @@ from pynn.ops.norm import check_channels
 from pynn.ops.reduce import mean
 from pynn.ops.shape import reshape
 from pynn.ops.window import need_images
-from pynn.tensor import Tensor
 
 LRN_ROWS = 16  # as in csrc/kernels/lrn.h
 

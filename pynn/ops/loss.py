@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.graph import execute
+from pynn.core.tensor import Tensor
 from pynn.errors import DTypeError, ShapeError
-from pynn.graph import execute
-from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.ops.common import Rng, as_tensor, need_float, size
-from pynn.tensor import Tensor
 
 EPS = 1e-7  # the least probability whose logarithm is taken (csrc/kernels/loss.h)
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from pynn import _core
+from pynn.core import _core
+from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op
+from pynn.core.graph import execute
+from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DTypeError, ShapeError
-from pynn.graph import execute
-from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op
 from pynn.ops.common import BOOL, Rng, as_tensor, broadcast_dims, broadcast_shape, need_float, need_same_dtype, pair
 from pynn.ops.reduce import sum_to
 from pynn.ops.shape import reshape, zeros
-from pynn.tensor import FLOATS, Tensor
 
 
 def _lower_binary(name: str, a: Tensor, b: Tensor, floats: bool = False, out: np.dtype | None = None) -> Lowered:

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.graph import execute
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.graph import execute
 from pynn.ops.activation import sqrt
-from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.ops.common import Rng, as_tensor, need_float, size
 from pynn.ops.math import div
 from pynn.ops.reduce import sum_to
-from pynn.tensor import Tensor
 
 CHUNK, PARTS = 8192, 16  # NORM_CHUNK and NORM_PARTS of csrc/kernels/norm.h
 

@@ -1,9 +1,9 @@
 """The updates of the optimizers, gradient clipping, max-norm and weight penalties.
 
 An update mutates (parameters, slot, slot, slot), given as `out`; slots that a rule does not use are None. Its inputs
-are the gradients and the slots `rate`, `cursor` and `step` of :class:`pynn.flat.Slots`, all read by pointer. For the
-table of an embedding, `marked`, `rows` and `count` of :class:`pynn.ops.embedding.TouchedRows` follow: the gradient of
-other rows is 0 and is not read, and with `lazy` those rows are left alone.
+are the gradients and the slots `rate`, `cursor` and `step` of :class:`pynn.core.flat.Slots`, all read by pointer. For
+the table of an embedding, `marked`, `rows` and `count` of :class:`pynn.ops.embedding.TouchedRows` follow: the gradient
+of other rows is 0 and is not read, and with `lazy` those rows are left alone.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.graph import execute
+from pynn.core.tensor import Tensor, tensor
 from pynn.errors import ShapeError
-from pynn.graph import execute
-from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.ops.common import Rng, as_tensor, need_float, size
-from pynn.tensor import Tensor, tensor
 
 CHUNK_OF_SUMS = 16384  # elements per partial sum (csrc/kernels/optim.h)
 DOUBLE = np.dtype("float64")

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.graph import execute
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.graph import execute
-from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.ops.common import Rng, as_tensor, need_float
 from pynn.ops.window import PLAIN, Pair, Window, check_window, need_images, output_size, pair, resolve_padding
-from pynn.tensor import Tensor
 
 
 def _check(place: str, x: Tensor, kernel: Pair, window: Window) -> Pair:

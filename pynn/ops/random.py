@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.graph import execute
+from pynn.core.tensor import FLOATS, Tensor, as_dtype
 from pynn.errors import DTypeError, ShapeError
-from pynn.graph import execute
-from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.ops.common import INT64, Rng, as_tensor, need_float, size
-from pynn.tensor import FLOATS, Tensor, as_dtype
 
 UINT8 = np.dtype("uint8")
 MASK32 = np.uint64(0xFFFFFFFF)

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.card import Card, Grad, Lowered, Sample, Spec, composite, op
+from pynn.core.graph import execute
+from pynn.core.tensor import Tensor
 from pynn.errors import DTypeError, ShapeError
-from pynn.graph import execute
-from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, composite, op
 from pynn.ops.common import INT64, Rng, as_tensor, need_float, normal_axes, size
 from pynn.ops.shape import expand, reshape
-from pynn.tensor import Tensor
 
 
 def _lower(name: str, x: Tensor, axis: int, stop: int, *pars: float, out: np.dtype | None = None) -> Lowered:

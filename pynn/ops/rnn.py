@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-import pynn._kernels.rnn  # noqa: F401  (registers its kernels)
-from pynn import _core
+import pynn.core.kernels.rnn  # noqa: F401  (registers its kernels)
+from pynn.core import _core
+from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.graph import execute
+from pynn.core.tensor import Tensor
 from pynn.errors import DataError, DTypeError, ShapeError, unknown_name
-from pynn.graph import execute
 from pynn.ops.activation import FUSED
-from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.ops.common import Rng, as_tensor, need_float
 from pynn.ops.rnn_ref import bad, gru_ref, lstm_ref, simple_rnn_ref, variants
-from pynn.tensor import Tensor
 
 INT32, UINT8 = np.dtype("int32"), np.dtype("uint8")
 CELLS = {"simple_rnn": 0, "lstm": 1, "gru": 2, "gru_after": 3}

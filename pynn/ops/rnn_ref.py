@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.card import Sample
 from pynn.errors import DataError, DTypeError, ShapeError
-from pynn.ops.card import Sample
 from pynn.ops.common import Rng
 
 

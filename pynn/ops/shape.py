@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.graph import execute
+from pynn.core.tensor import DTYPE_INDEX, Tensor, as_dtype
 from pynn.errors import DTypeError, ShapeError
-from pynn.graph import execute
-from pynn.ops.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.ops.common import INTS, Rng, as_tensor, broadcast_shape, contiguous_strides, merge_axes, need_rank, pad6, size
-from pynn.tensor import DTYPE_INDEX, Tensor, as_dtype
 
 
 def _strided(dtype: np.dtype, shape: Sequence[int], strides: Sequence[int], offset: int, other: int) -> tuple[int, ...]:

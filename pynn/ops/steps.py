@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from pynn.flat import Slots
-from pynn.graph import execute
-from pynn.ops.card import Card, Lowered, Sample, Spec, register
+from pynn.core.card import Card, Lowered, Sample, Spec, register
+from pynn.core.flat import Slots
+from pynn.core.graph import execute
+from pynn.core.tensor import Tensor
 from pynn.ops.common import Rng, size
-from pynn.tensor import Tensor
 
 ARGMAX_LABELS, ARGMAX_ROWS, THRESHOLD = 0, 1, 2
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.tensor import Tensor
 
 Pair = tuple[int, int]
 Four = tuple[int, int, int, int]

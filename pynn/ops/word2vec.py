@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from pynn._kernels import word2vec as kernel
+from pynn.core.card import CARDS, Lowered, Sample, Spec, op
+from pynn.core.kernels import word2vec as kernel
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.ops.card import CARDS, Lowered, Sample, Spec, op
 from pynn.ops.common import Rng, need_float
-from pynn.tensor import Tensor
 
-CHUNK = 32  # positions that are worked on in one go (pynn/_kernels/word2vec.pyx)
+CHUNK = 32  # positions that are worked on in one go (pynn/core/kernels/word2vec.pyx)
 ROW = 16  # the stride of a row is a multiple of this
 DOUBLE = np.dtype("float64")
 GOLDEN = 0x9E3779B97F4A7C15
@@ -46,8 +46,8 @@ def _window(text: list[int], p: int, reach: int) -> list[int]:
 class _Block:
     """rows += the steps of word2vec over a block of text; sums += its loss, predictions and words.
 
-    Out are rows [R, stride] and sums float64 [3]; see pynn/_kernels/word2vec.pyx for the operands. Batches are taken
-    one after the other, and inside a batch every gradient is that of the weights before it.
+    Out are rows [R, stride] and sums float64 [3]; see pynn/core/kernels/word2vec.pyx for the operands. Batches are
+    taken one after the other, and inside a batch every gradient is that of the weights before it.
     """
 
     def infer(rate: Tensor, ids: Tensor, keep: Tensor | None, alias: Tensor | None, path: Tensor | None,

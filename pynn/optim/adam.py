@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from pynn.flat import Flat
+from pynn.core.flat import Flat
+from pynn.core.tensor import Tensor
 from pynn.ops import optim as cards
 from pynn.optim.base import Optimizer, number
 from pynn.schedules import Schedule
-from pynn.tensor import Tensor
 
 __all__ = ["AMSGrad", "AdaMax", "Adam", "AdamW", "Nadam"]
 

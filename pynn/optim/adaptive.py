@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pynn.flat import Flat
+from pynn.core.flat import Flat
+from pynn.core.tensor import Tensor
 from pynn.ops import optim as cards
 from pynn.optim.base import Optimizer, number
 from pynn.schedules import Schedule
-from pynn.tensor import Tensor
 
 __all__ = ["Adadelta", "Adagrad", "RMSprop"]
 

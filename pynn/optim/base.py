@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pynn import ops
+from pynn.core.card import Card
+from pynn.core.flat import Flat, Slots
+from pynn.core.graph import execute
+from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DTypeError, ShapeError
-from pynn.flat import Flat, Slots
-from pynn.graph import execute
-from pynn.ops.card import Card
 from pynn.ops.embedding import TouchedRows, touched_rows
 from pynn.schedules import Schedule
-from pynn.tensor import FLOATS, Tensor
 
 __all__ = ["Optimizer"]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 import pynn
 from pynn import nn, text, viz
-from pynn.io.atomic import write_whole
+from pynn.files import write_whole
 from pynn.recipes import report
 from pynn.recipes.pace import fit_sequences
 from pynn.recipes.registry import Measure, Options, Recipe, Result, recipe

@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from pynn.io.atomic import write_whole
+from pynn.files import write_whole
 
 __all__ = ["check_file", "check_folder", "write_json", "write_whole"]
 

@@ -13,7 +13,7 @@ import pynn
 from pynn import nn, viz
 from pynn.datasets.imdb_files import find_reviews
 from pynn.errors import DataError
-from pynn.io.atomic import write_whole
+from pynn.files import write_whole
 from pynn.recipes.images import cosine
 from pynn.recipes.pace import fit_sequences
 from pynn.recipes.registry import Options, Recipe, Result, recipe

@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.graph import failure
+from pynn.core.program import ProgramCache, record
+from pynn.core.state import no_grad
+from pynn.core.tensor import Tensor
 from pynn.errors import DataError
-from pynn.graph import failure, no_grad
 from pynn.nn.context import training
 from pynn.nn.module import Module
 from pynn.nn.rnn import _Recurrent, reset_states
 from pynn.ops.shape import reshape
 from pynn.ops.steps import assign
-from pynn.program import ProgramCache, record
-from pynn.tensor import Tensor
 from pynn.text.tokenizer import SPECIALS, Tokenizer
 from pynn.text.windows import positive
 

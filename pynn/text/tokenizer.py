@@ -331,7 +331,7 @@ class Tokenizer:
         ...     Tokenizer.load(path).encode("not to be")
         array([6, 5, 4], dtype=int32)
         """
-        from pynn.io.atomic import write_whole
+        from pynn.files import write_whole
 
         self._need_words()
         write_whole(Path(path), (json.dumps(self.to_config(), indent=0) + "\n").encode("ascii"))

@@ -12,9 +12,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from pynn.detect import name_format
 from pynn.errors import DataError
-from pynn.io.atomic import write_whole
-from pynn.io.detect import name_format
+from pynn.files import write_whole
 
 if TYPE_CHECKING:
     from pynn.text.vectors import KeyedVectors

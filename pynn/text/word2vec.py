@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.graph import execute
+from pynn.core.tensor import Tensor, tensor
 from pynn.errors import DataError, NonFiniteError
-from pynn.graph import execute
 from pynn.ops.word2vec import BLOCK, CHUNK, ROW
-from pynn.tensor import Tensor, tensor
 from pynn.text.corpus import encode
 from pynn.text.sampling import (
     Tree,

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.tensor import Tensor
 from pynn.errors import DataError
-from pynn.io.atomic import write_whole
+from pynn.files import write_whole
 from pynn.io.container import checked_json, pack, read
 from pynn.ops.word2vec import ROW
-from pynn.tensor import Tensor
 from pynn.text.sampling import Tree
 from pynn.text.word2vec import Word2Vec
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from pynn import _core
+from pynn.core import _core
+from pynn.core.tensor import Tensor
 from pynn.errors import DataError
-from pynn.tensor import Tensor
 from pynn.train.data import Data
 from pynn.train.resume import Position, fingerprint
 from pynn.train.trainer import Trainer

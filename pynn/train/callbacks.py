@@ -12,8 +12,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from pynn.flat import STEPS_PER_CALL
-from pynn.io.atomic import write_whole
+from pynn.core.flat import STEPS_PER_CALL
+from pynn.files import write_whole
 from pynn.train.checkpoint import ModelCheckpoint
 from pynn.train.history import History
 from pynn.train.hooks import BATCH_HOOKS, HOOKS, Callback, LambdaCallback, Logs, overrides

@@ -102,7 +102,7 @@ class ModelCheckpoint(Monitor):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Make the folder, and complain before the first step of whatever would fail later."""
-        from pynn.io.atomic import sweep
+        from pynn.files import sweep
         from pynn.io.model_file import contents
 
         self.best, self.best_epoch = -self.sign * math.inf, None

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from pynn import _core
+from pynn.core import _core
+from pynn.core.tensor import Tensor, to_array
 from pynn.errors import DataError, DTypeError, ShapeError
-from pynn.tensor import Tensor, to_array
 
 __all__ = ["Data", "as_inputs", "check_finite", "external", "split_last", "to_dtype"]
 

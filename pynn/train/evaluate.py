@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from pynn._predict import LIMIT
-from pynn.graph import no_grad, state
-from pynn.tensor import Tensor
+from pynn.core._predict import LIMIT
+from pynn.core.state import no_grad, state
+from pynn.core.tensor import Tensor
 from pynn.train.callbacks import CallbackList
 from pynn.train.data import Data
 from pynn.train.predictor import ROWS, Preparing, runner

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.flat import STEPS_PER_CALL
 from pynn.errors import DataError
-from pynn.flat import STEPS_PER_CALL
 from pynn.train.batches import Arrays, Batches, Source, is_batches, permutation, unpack
 from pynn.train.callbacks import CallbackList
 from pynn.train.data import split_last

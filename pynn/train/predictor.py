@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from pynn import _predict, ops
-from pynn.flat import Slots
-from pynn.graph import no_grad
+from pynn import ops
+from pynn.core import _predict
+from pynn.core.flat import Slots
+from pynn.core.program import plan, record
+from pynn.core.state import no_grad
+from pynn.core.tensor import Tensor
 from pynn.ops import steps
-from pynn.program import plan, record
-from pynn.tensor import Tensor
 from pynn.train.data import external
 from pynn.train.trainer import Trainer
 

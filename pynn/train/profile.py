@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn.flat import STEPS_PER_CALL
+from pynn.core.flat import STEPS_PER_CALL
 from pynn.ops.common import size
 
 __all__ = ["Profile", "profile"]

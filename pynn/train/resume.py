@@ -152,8 +152,8 @@ class SafePoint:
         OSError
             If it cannot be written; what was there before is still there.
         """
+        from pynn.files import write_whole
         from pynn.io import container
-        from pynn.io.atomic import write_whole
         from pynn.io.model_file import contents
 
         write_whole(path, container.pack(*contents(self.run.model, progress=self._progress())))

@@ -10,16 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from pynn import _predict, config, losses, metrics, ops, optim
+from pynn import losses, metrics, ops, optim
+from pynn.core import _predict, config
+from pynn.core.flat import STEPS_PER_CALL, Flat, Slots
+from pynn.core.graph import failure
+from pynn.core.program import ProgramCache, record
+from pynn.core.state import no_grad, state, trial
+from pynn.core.tensor import Tensor
 from pynn.errors import DataError, NonFiniteError, ShapeError
-from pynn.flat import STEPS_PER_CALL, Flat, Slots
-from pynn.graph import failure, no_grad, state, trial
 from pynn.nn.context import training
 from pynn.nn.module import unbuilt_if_it_fails
 from pynn.ops import steps
 from pynn.ops.activation import named
-from pynn.program import ProgramCache, record
-from pynn.tensor import Tensor
 from pynn.train.data import Data, as_inputs, check_finite, external, sample_weights, to_dtype
 
 __all__ = ["Trainer"]
@@ -95,7 +97,7 @@ class Trainer:
         if y is None:
             raise DataError(f"[{place}] expected targets. Received: y=None. help: call {place}(x, y).")
         n = len(xs[0])
-        from pynn.tensor import to_array
+        from pynn.core.tensor import to_array
 
         y_array = to_array(y, place)
         if y_array.ndim == 0 or len(y_array) != n:

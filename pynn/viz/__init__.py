@@ -6,7 +6,7 @@ in a script without a screen, in a notebook and in a server. Give ``path`` to wr
 
 from __future__ import annotations
 
-from pynn.gradients import jacobian
+from pynn.core.gradients import jacobian
 from pynn.viz.attribution import attribution, plot_attribution
 from pynn.viz.classes import plot_confusion, plot_mistakes
 from pynn.viz.curves import plot_curves

@@ -43,8 +43,8 @@ def attribution(model: Any, images: Any, classes: Any = None) -> np.ndarray:
     >>> attribution(model, [[1.0, 2.0, 3.0]])
     array([[1., 1., 1.]], dtype=float32)
     """
-    from pynn.gradients import gradients
-    from pynn.tensor import tensor
+    from pynn.core.gradients import gradients
+    from pynn.core.tensor import tensor
 
     x = np.asarray(images)
     x = (x / np.float32(255) if x.dtype == np.uint8 else x).astype(model.dtype)

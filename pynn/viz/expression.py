@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.card import Grad
+from pynn.core.gradients import gradients
+from pynn.core.graph import Node, reachable
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.gradients import gradients
-from pynn.graph import Node, reachable
 from pynn.ops import ones
-from pynn.ops.card import Grad
-from pynn.tensor import Tensor
 
 __all__ = ["Arrow", "Box", "collect", "shown"]
 

@@ -123,7 +123,7 @@ def plot_feature_maps(
 
 def feature_maps(model: Any, image: Any, layers: Sequence[str] | None = None) -> dict[str, np.ndarray]:
     """Return what layers make of one image: name to array [H, W, C]; see :func:`plot_feature_maps`."""
-    from pynn.graph import no_grad, state
+    from pynn.core.state import no_grad, state
 
     x = np.asarray(image)
     x = (x / np.float32(255) if x.dtype == np.uint8 else x).astype(model.dtype)[None]

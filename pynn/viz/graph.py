@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
-from pynn.tensor import Tensor
+from pynn.core.tensor import Tensor
 from pynn.viz.expression import Arrow, Box, collect
 from pynn.viz.layout import layered
 
@@ -42,7 +42,7 @@ class GraphDrawing:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the SVG to a file, whole or not at all."""
-        from pynn.io.atomic import write_whole
+        from pynn.files import write_whole
 
         write_whole(Path(path), self.svg.encode())
 

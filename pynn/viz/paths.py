@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pynn.io.atomic import write_whole
+from pynn.files import write_whole
 from pynn.viz.figure import COLORS, DPI, INK, finish, new_figure, tidy
 
 if TYPE_CHECKING:

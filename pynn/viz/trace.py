@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from pynn import losses
-from pynn.gradients import gradients
-from pynn.graph import reachable, state
+from pynn.core.gradients import gradients
+from pynn.core.graph import reachable
+from pynn.core.state import state
+from pynn.core.tensor import Tensor, tensor
 from pynn.nn.context import training
 from pynn.nn.module import Module
 from pynn.nn.sequential import Sequential
 from pynn.ops import ones
-from pynn.tensor import Tensor, tensor
 
 __all__ = ["LayerTrace", "Trace", "trace"]
 

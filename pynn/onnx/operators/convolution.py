@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from pynn import ops
+from pynn.core.tensor import Tensor
 from pynn.errors import DataError, ShapeError
 from pynn.onnx.operators.registry import Node, floating, operator
 from pynn.onnx.operators.shapes import padded
 from pynn.onnx.operators.window import Walk, auto_pad, positive, same_pads, walk
 from pynn.onnx.value import Value, channels_last
-from pynn.tensor import Tensor
 
 
 def kernel_last(node: Node, rank: int) -> tuple[int, ...]:

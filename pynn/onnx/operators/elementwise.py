@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from pynn import ops
+from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DTypeError, ShapeError
 from pynn.onnx.operators.registry import Node, floating, operator
 from pynn.onnx.value import Perm, Value
-from pynn.tensor import FLOATS, Tensor
 
 BYTES = (np.dtype("uint8"), np.dtype("bool"))
 INT32, INT64 = np.dtype("int32"), np.dtype("int64")

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from pynn import ops
+from pynn.core.state import state
+from pynn.core.tensor import Tensor
 from pynn.errors import DataError, ShapeError
-from pynn.graph import state
 from pynn.onnx.operators.registry import Node, floating, full, operator
 from pynn.onnx.operators.shapes import axis_of, padded
 from pynn.onnx.value import Value, channels_last
 from pynn.ops.steps import assign
-from pynn.tensor import Tensor
 
 
 def _channels(x: Value, *parameters: Value | None) -> None:

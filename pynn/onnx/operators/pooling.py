@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from pynn import ops
+from pynn.core.graph import execute
+from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DataError, ShapeError
-from pynn.graph import execute
 from pynn.onnx.operators.registry import Node, floating, operator
 from pynn.onnx.operators.window import Walk, positive, reduced, walk
 from pynn.onnx.value import Value, channels_last
 from pynn.ops.window import Window
-from pynn.tensor import FLOATS, Tensor
 
 
 def _walk(node: Node, x: Value) -> Walk:

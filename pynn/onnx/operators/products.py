@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from pynn import ops
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.onnx.operators.registry import Node, floating, operator
 from pynn.onnx.value import Value
-from pynn.tensor import Tensor
 
 
 def _turned(node: Node, rank: int) -> tuple[int, ...] | None:

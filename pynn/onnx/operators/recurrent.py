@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pynn import ops
+from pynn.core.tensor import Tensor
 from pynn.errors import DataError, ShapeError
 from pynn.onnx.operators.registry import Node, floating, operator
 from pynn.onnx.value import Value
-from pynn.tensor import Tensor
 
 BLOCKS = {"RNN": 1, "LSTM": 4, "GRU": 3}
 ORDER = {"RNN": (0,), "LSTM": (0, 2, 3, 1), "GRU": (0, 1, 2)}  # ONNX has i o f c, pynn i f g o

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from pynn import ops
+from pynn.core.tensor import FLOATS, Tensor
 from pynn.onnx.operators.registry import Node, full, operator
 from pynn.onnx.operators.shapes import axes_of
 from pynn.onnx.value import Value
-from pynn.tensor import FLOATS, Tensor
 
 REDUCE: dict[str, Any] = {
     "ReduceSum": ops.sum,

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pynn import ops
+from pynn.core.state import state
+from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DataError, DTypeError
-from pynn.graph import state
 from pynn.onnx.value import Value
-from pynn.tensor import FLOATS, Tensor
 
 __all__ = ["OPERATORS", "Node", "Operator", "floating", "operator"]
 

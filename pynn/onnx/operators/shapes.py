@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from pynn import ops
+from pynn.core.tensor import Tensor
 from pynn.errors import DataError, DTypeError, ShapeError
 from pynn.onnx.operators.elementwise import reshaped
 from pynn.onnx.operators.registry import Node, full, operator
 from pynn.onnx.value import Value
-from pynn.tensor import Tensor
 
 ENDLESS = 2**31  # more steps than any axis has
 

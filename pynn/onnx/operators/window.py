@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pynn.core.tensor import Tensor
 from pynn.errors import DataError, ShapeError
 from pynn.onnx.operators.registry import Node
-from pynn.tensor import Tensor
 
 MOST = 2**31  # no stride, dilation or padding may be larger: sizes stay far below 2**63
 MOST_TAPS = 4096

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from pynn import nn
+from pynn.convert.foreign import first
 from pynn.errors import DataError
 from pynn.export.walk import ENTER, EXIT, Call, described, walk
-from pynn.io.foreign import first
 from pynn.nn.conv import Convolution
 
 __all__ = ["Part", "Unit", "units_of"]

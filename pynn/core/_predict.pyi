@@ -2,7 +2,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from pynn._core import Program
+from pynn.core._core import Program
 
 LIMIT: Final[int]
 

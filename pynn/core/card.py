@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from pynn.tensor import Tensor
+    from pynn.core.tensor import Tensor
 
 __all__ = [
     "CARDS",
@@ -191,7 +191,7 @@ def _add_gradient(card: Card, kernel: str, saves: str) -> None:
     grad_card = register(Card(name=f"{card.name}.grad", kernel=kernel, infer=infer, inplace=True))
 
     def vjp(g: Grad, dy: Any) -> tuple[Any, ...]:
-        from pynn.graph import execute
+        from pynn.core.graph import execute
 
         saved = g.outs[0] if saves == "out" else g.inputs[0]
         return execute(grad_card, (dy, saved), g.attrs, out=(g.dest[0],))

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pynn import _core
-from pynn.tensor import Tensor
+from pynn.core import _core
+from pynn.core.tensor import Tensor
 
 __all__ = ["STEPS_PER_CALL", "Flat", "Slots"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn import _core
+from pynn.core import _core
 from pynn.errors import CaptureError, DTypeError, ShapeError
 
 __all__ = ["DTYPE_INDEX", "Tensor", "as_dtype", "tensor"]
@@ -46,7 +46,7 @@ class Tensor:
         Whether gradients flow to this tensor.
     grad : Tensor or None
         What the last :meth:`backward` wrote. It is written, not accumulated: there is nothing to zero.
-    node : pynn.graph.Node or None
+    node : pynn.core.graph.Node or None
         The op and the inputs that made this tensor; None for one made from data.
 
     Examples
@@ -109,7 +109,7 @@ class Tensor:
         CaptureError
             While a program is being recorded: the value would be frozen into it.
         """
-        from pynn.graph import state
+        from pynn.core.state import state
 
         if state.recorder is not None:
             raise CaptureError(
@@ -150,7 +150,7 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
-        from pynn.graph import state
+        from pynn.core.state import state
 
         made = f", made by {self.node.card.name}" if self.node else ""
         grad = ", requires_grad=True" if self.requires_grad and not self.node else ""
@@ -197,7 +197,7 @@ class Tensor:
         gradient : array_like, optional
             The cotangent; by default 1, for which the tensor must have one element.
         """
-        from pynn.gradients import backward
+        from pynn.core.gradients import backward
 
         backward(self, gradient)
 

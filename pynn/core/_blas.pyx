@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uintptr_t
 from scipy.linalg.cython_blas cimport dgemm, sgemm
 
-from pynn import _core
+from pynn.core import _core
 
 ctypedef fused real:
     float

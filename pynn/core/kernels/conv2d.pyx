@@ -1,8 +1,8 @@
 """The scratch memory of convolutions, from the same header that lays it out in C."""
 
-from pynn._core cimport i64
+from pynn.core._core cimport i64
 
-from pynn import _core
+from pynn.core import _core
 
 cdef extern from "winograd_plan.h" nogil:
     i64 pn_conv_fwd_bytes(const i64 *dim, i64 itemsize, int nth, int planes)

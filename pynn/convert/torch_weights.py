@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pynn.convert.foreign import Target, fill
+from pynn.convert.torch_layout import Unit, units_of
 from pynn.errors import DataError
 from pynn.export.walk import described
 from pynn.io import container
-from pynn.io.foreign import Target, fill
-from pynn.io.torch_layout import Unit, units_of
 
 __all__ = ["load_torch_weights"]
 

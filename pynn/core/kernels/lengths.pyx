@@ -2,9 +2,9 @@
 
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 
-from pynn._core cimport PN_BAD_INDEX, pn_instr
+from pynn.core._core cimport PN_BAD_INDEX, pn_instr
 
-from pynn import _core
+from pynn.core import _core
 
 ctypedef fused ids_t:
     int32_t

@@ -380,6 +380,6 @@ def blas_ready():
 
 
 def set_blas(uintptr_t sgemm, uintptr_t dgemm):
-    """Hand the row-major gemm functions of pynn._blas to the kernels."""
+    """Hand the row-major gemm functions of pynn.core._blas to the kernels."""
     pn_blas_table.sgemm = <pn_gemm_f32_fn><void *>sgemm
     pn_blas_table.dgemm = <pn_gemm_f64_fn><void *>dgemm

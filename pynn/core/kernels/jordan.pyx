@@ -11,9 +11,9 @@ from libc.math cimport exp
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
-from pynn._core cimport PN_BAD_INDEX, PN_RNN, PN_RNN_BWD, pn_gemm_call, pn_instr, pn_ops, pn_rnn_step
+from pynn.core._core cimport PN_BAD_INDEX, PN_RNN, PN_RNN_BWD, pn_gemm_call, pn_instr, pn_ops, pn_rnn_step
 
-from pynn import _core
+from pynn.core import _core
 
 cdef enum:
     BLOCK = 64

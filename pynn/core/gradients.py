@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.card import Grad
+from pynn.core.graph import Node, reachable
+from pynn.core.state import state
+from pynn.core.tensor import FLOATS, Tensor, tensor
 from pynn.errors import DTypeError, ShapeError
-from pynn.graph import Node, reachable, state
-from pynn.ops.card import Grad
-from pynn.tensor import FLOATS, Tensor, tensor
 
 __all__ = ["backward", "grad", "gradients", "jacobian"]
 

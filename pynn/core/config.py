@@ -7,8 +7,8 @@ import os
 import platform
 from collections.abc import Iterator
 
-from pynn import _core
 from pynn._version import __version__
+from pynn.core import _core
 from pynn.errors import unknown_name
 
 __all__ = [

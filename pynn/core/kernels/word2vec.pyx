@@ -17,9 +17,9 @@ word2vec_block   MUTATES rows [R,S], sums f64 [3]: loss, predictions, words that
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memset
 
-from pynn._core cimport PN_BAD_INDEX, pn_instr, pn_ops, pn_words
+from pynn.core._core cimport PN_BAD_INDEX, pn_instr, pn_ops, pn_words
 
-from pynn import _core
+from pynn.core import _core
 
 cdef enum:
     CHUNK = 32  # positions of the thinned text that are worked on in one go

@@ -7,9 +7,9 @@ work and what is skipped.
 from libc.stdint cimport int64_t, uintptr_t
 from libc.string cimport memset
 
-from pynn._core cimport pn_gemm_call, pn_instr
+from pynn.core._core cimport pn_gemm_call, pn_instr
 
-from pynn import _core
+from pynn.core import _core
 
 
 cdef int dense_fwd(const pn_instr *I) noexcept nogil:

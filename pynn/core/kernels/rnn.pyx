@@ -18,7 +18,7 @@ Cost: 2 N T K H (D + H) flops forwards, twice that backwards.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uintptr_t
 from libc.string cimport memcpy, memset
 
-from pynn._core cimport (
+from pynn.core._core cimport (
     PN_BAD_INDEX,
     PN_GRU,
     PN_GRU_AFTER,
@@ -34,7 +34,7 @@ from pynn._core cimport (
     pn_rnn_step,
 )
 
-from pynn import _core
+from pynn.core import _core
 
 cdef enum:
     BLOCK = 64  # most rows of a block: more would push the weights out of the cache

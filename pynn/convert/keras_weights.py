@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pynn import nn
+from pynn.convert.foreign import Target, fill
+from pynn.convert.hdf5 import Arrays
+from pynn.convert.keras_layers import in_keras_order, keras_name, parallel, weights_of
+from pynn.detect import name_format
 from pynn.errors import DataError
 from pynn.export.walk import described
-from pynn.io.detect import name_format
-from pynn.io.foreign import Target, fill
-from pynn.io.hdf5 import Arrays
-from pynn.io.keras_layers import in_keras_order, keras_name, parallel, weights_of
 from pynn.nn.module import Module
 
 __all__ = ["load_keras_weights"]

@@ -12,9 +12,9 @@ import warnings
 from collections.abc import Hashable, Iterator
 from typing import Any
 
-from pynn import _core
+from pynn.core import _core
+from pynn.core.state import state
 from pynn.errors import CaptureError
-from pynn.graph import state
 
 __all__ = ["Arena", "ProgramCache", "Recorder", "plan", "record"]
 

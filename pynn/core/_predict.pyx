@@ -1,7 +1,7 @@
 """Prepared predictions: from arrays to an array in one native call, from any number of threads at once."""
 
 # Before NumPy's headers, which define I by way of complex.h.
-from pynn._core cimport Buffer, Program, i64
+from pynn.core._core cimport Buffer, Program, i64
 
 cimport cython
 cimport numpy as cnp
@@ -9,8 +9,9 @@ from cpython.dict cimport PyDict_GetItem
 from cpython.object cimport PyObject
 from libc.string cimport memcpy
 
-from pynn import _core, config
-from pynn.graph import failure, state
+from pynn.core import _core, config
+from pynn.core.graph import failure
+from pynn.core.state import state
 
 cnp.import_array()
 

@@ -1,4 +1,4 @@
-# The C ABI of csrc/ and the classes of pynn._core, for the compiled parts of pynn.
+# The C ABI of csrc/ and the classes of pynn.core._core, for the compiled parts of pynn.
 cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 

@@ -5,37 +5,21 @@ Eager is a one-instruction program; a program is the list of instructions that e
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import threading
 import weakref
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pynn import _core, config
+from pynn.core import _core, config
+from pynn.core.card import Card
+from pynn.core.state import state
+from pynn.core.tensor import DTYPE_INDEX, FLOATS, Tensor
 from pynn.errors import DataError, DTypeError, NonFiniteError
-from pynn.ops.card import Card
-from pynn.tensor import DTYPE_INDEX, FLOATS, Tensor
 
-__all__ = ["Node", "execute", "graph", "no_grad", "reachable", "scope", "state", "trial"]
+__all__ = ["Node", "execute", "failure", "graph", "reachable"]
 
 
-class _State(threading.local):
-    """What holds for the calling thread."""
-
-    recorder: Any = None  # a pynn.program.Recorder while a program is being recorded
-    grad_enabled = True
-    training = False
-    rng: Any = None  # where random ops find seed, step and salt (pynn.nn.context)
-    scope = ""  # the path of the layer that is being computed
-    logits_of: Any = None  # the last layer, when the loss applies its activation itself
-    trial = False  # whether a model is run on any data, to see shapes: state that outlives a call stays as it is
-    observer: Any = None  # called with (module, output) after each module's forward pass, for summaries
-
-
-state = _State()
 _ids = itertools.count()
 
 
@@ -77,46 +61,6 @@ class InstrInfo(NamedTuple):
     outs: tuple[Any, ...]
     inputs: tuple[Any, ...]
     flops: float
-
-
-@contextlib.contextmanager
-def no_grad() -> Iterator[None]:
-    """Compute without building the graph, inside a ``with`` block.
-
-    Examples
-    --------
-    >>> import pynn
-    >>> x = pynn.tensor(2.0, requires_grad=True)
-    >>> with pynn.no_grad():
-    ...     (x * x).requires_grad
-    False
-    """
-    before, state.grad_enabled = state.grad_enabled, False
-    try:
-        yield
-    finally:
-        state.grad_enabled = before
-
-
-@contextlib.contextmanager
-def trial() -> Iterator[None]:
-    """Run a model for its shapes alone: layers neither use nor change state that outlives a call."""
-    before, state.trial = state.trial, True
-    try:
-        yield
-    finally:
-        state.trial = before
-
-
-@contextlib.contextmanager
-def scope(name: str) -> Iterator[None]:
-    """Name the layer in whose behalf ops are executed."""
-    before = state.scope
-    state.scope = f"{before}/{name}" if before else name
-    try:
-        yield
-    finally:
-        state.scope = before
 
 
 def execute(
@@ -171,7 +115,7 @@ def execute(
 def _run(card: Card, low: Any, outs: tuple[Any, ...], args: tuple[Any, ...], salt: int) -> None:
     dtype = low.dtype or next(x.dtype for x in (*args, *outs) if x is not None)
     if card.extra.get("blas") and not _core.blas_ready() and (config.isa() == 0 or dtype == np.float64):
-        from pynn import _blas  # noqa: F401  (importing it hands BLAS to the kernels)
+        from pynn.core import _blas  # noqa: F401  (importing it hands BLAS to the kernels)
     kernel = _core.find_kernel(card.kernel, DTYPE_INDEX[dtype], config.isa())
     if not kernel:
         raise DTypeError(

@@ -1,0 +1,1 @@
+"""Weights from other libraries' files: Keras's and PyTorch's."""

@@ -1,0 +1,1 @@
+"""Hands SciPy's BLAS to the kernels when it is imported."""

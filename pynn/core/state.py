@@ -1,0 +1,66 @@
+"""What holds for the calling thread: recording, gradients, training, random numbers, the layer that computes."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = ["no_grad", "scope", "state", "trial"]
+
+
+class _State(threading.local):
+    """What holds for the calling thread."""
+
+    recorder: Any = None  # a pynn.core.program.Recorder while a program is being recorded
+    grad_enabled = True
+    training = False
+    rng: Any = None  # where random ops find seed, step and salt (pynn.nn.context)
+    scope = ""  # the path of the layer that is being computed
+    logits_of: Any = None  # the last layer, when the loss applies its activation itself
+    trial = False  # whether a model is run on any data, to see shapes: state that outlives a call stays as it is
+    observer: Any = None  # called with (module, output) after each module's forward pass, for summaries
+
+
+state = _State()
+
+
+@contextlib.contextmanager
+def no_grad() -> Iterator[None]:
+    """Compute without building the graph, inside a ``with`` block.
+
+    Examples
+    --------
+    >>> import pynn
+    >>> x = pynn.tensor(2.0, requires_grad=True)
+    >>> with pynn.no_grad():
+    ...     (x * x).requires_grad
+    False
+    """
+    before, state.grad_enabled = state.grad_enabled, False
+    try:
+        yield
+    finally:
+        state.grad_enabled = before
+
+
+@contextlib.contextmanager
+def trial() -> Iterator[None]:
+    """Run a model for its shapes alone: layers neither use nor change state that outlives a call."""
+    before, state.trial = state.trial, True
+    try:
+        yield
+    finally:
+        state.trial = before
+
+
+@contextlib.contextmanager
+def scope(name: str) -> Iterator[None]:
+    """Name the layer in whose behalf ops are executed."""
+    before = state.scope
+    state.scope = f"{before}/{name}" if before else name
+    try:
+        yield
+    finally:
+        state.scope = before
