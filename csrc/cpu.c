@@ -22,10 +22,9 @@ static unsigned long long xgetbv0(void) {
 #endif
 
 /* The operating system must save the wide registers too: xgetbv tells. */
-int pn_isa_available(int isa) {
+static int isa_runs(int isa) {
     unsigned r1[4], r7[4], r0[4];
     unsigned long long saved;
-    if (isa == PN_ISA_GENERIC) return 1;
     cpuid(0, 0, r0);
     if (r0[0] < 7) return 0;
     cpuid(1, 0, r1);
@@ -35,12 +34,10 @@ int pn_isa_available(int isa) {
     {
         int avx2 = (saved & 6) == 6 && (r1[2] & (1u << 28)) && (r1[2] & (1u << 12)) && (r7[1] & (1u << 5));
         unsigned need = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31); /* F, DQ, BW, VL */
-        if (isa == PN_ISA_AVX2) return avx2;
-        return isa == PN_ISA_AVX512 && avx2 && (saved & 0xe6) == 0xe6 && (r7[1] & need) == need;
+        if (isa == PN_TARGET_AVX2) return avx2;
+        return avx2 && (saved & 0xe6) == 0xe6 && (r7[1] & need) == need;
     }
 }
-#else
-int pn_isa_available(int isa) { return isa == PN_ISA_GENERIC; }
 #endif
 
 #if defined(PN_X86) && defined(PN_PAIRS_BUILT)
@@ -53,56 +50,68 @@ static int amx_granted(void) { return syscall(SYS_arch_prctl, 0x1023 /* ARCH_REQ
 static int amx_granted(void) { return 0; }
 #endif
 
-int pn_unit_available(int unit) {
+static int unit_runs(int unit) {
     unsigned r7[4], sub[4];
-    if (!pn_isa_available(PN_ISA_AVX512)) return 0;
+    if (!isa_runs(PN_TARGET_AVX512)) return 0;
     cpuid(7, 0, r7);
     if (r7[0] < 1) return 0;
     cpuid(7, 1, sub);
     if (!(sub[0] & (1u << 5))) return 0; /* AVX512_BF16 */
-    if (unit != PN_UNIT_AMX) return 1;
+    if (unit != PN_TARGET_AMX) return 1;
     return (r7[3] & (1u << 22)) && (r7[3] & (1u << 24)) && (xgetbv0() & 0x60000) == 0x60000 && amx_granted();
-}
-
-static const pn_entry *unit_table(int isa) {
-    static const pn_entry *const tables[PN_UNIT_COUNT] = {pn_table_bf16, pn_table_amx, pn_table_amx_emulated};
-    return tables[(isa - PN_ISA_COUNT) / 2];
-}
-
-/* The AVX-512 building blocks but for products. */
-static const pn_ops *unit_ops(int isa) {
-    static const pn_products *const products[PN_UNIT_COUNT] = {pn_products_bf16, pn_products_amx, pn_products_amx_emulated};
-    static pn_ops made[2 * PN_UNIT_COUNT];
-    const int i = isa - PN_ISA_COUNT;
-    const pn_products *p = products[i / 2] + i % 2;
-    pn_ops ops = pn_ops_f32_avx512;
-    ops.planes = 1 + i % 2;
-    ops.gemm = p->gemm;
-    ops.pack = p->pack;
-    ops.product = p->product;
-    made[i] = ops; /* the same bytes every time */
-    return &made[i];
-}
-#else
-int pn_unit_available(int unit) {
-    (void)unit;
-    return 0;
 }
 #endif
 
-const char *pn_unit_name(int unit) {
-    static const char *const names[PN_UNIT_COUNT] = {"avx512_bf16", "amx", "amx_emulated"};
-    return unit >= 0 && unit < PN_UNIT_COUNT ? names[unit] : "unknown";
+/* What this build holds of each target; the tables of targets that it lacks are NULL. */
+typedef struct target {
+    const char *name;
+    int fallback;
+    const pn_entry *table;
+    const pn_ops *ops;           /* of an ISA */
+    const pn_products *products; /* of a unit, with one plane and with two */
+} target;
+
+#if defined(PN_X86)
+#define PN_BUILT_ISA(id) pn_table_##id, &pn_ops_##id
+#else
+#define PN_BUILT_ISA(id) PN_TARGET_##id == PN_TARGET_GENERIC ? pn_table_GENERIC : NULL, \
+                         PN_TARGET_##id == PN_TARGET_GENERIC ? &pn_ops_GENERIC : NULL
+#endif
+#if defined(PN_X86) && defined(PN_PAIRS_BUILT)
+#define PN_BUILT_UNIT(id) pn_table_##id, NULL, pn_products_##id
+#else
+#define PN_BUILT_UNIT(id) NULL, NULL, NULL
+#endif
+static const target targets[PN_TARGET_COUNT] = {
+#define PN_ROW_OF(id, name, fallback) {name, PN_TARGET_##fallback, PN_BUILT_ISA(id), NULL},
+    PN_ISAS(PN_ROW_OF)
+#undef PN_ROW_OF
+#define PN_ROW_OF(id, name, fallback) {name, PN_TARGET_##fallback, PN_BUILT_UNIT(id)},
+    PN_UNITS(PN_ROW_OF)
+#undef PN_ROW_OF
+};
+
+int pn_target_available(int t) {
+    if (t == PN_TARGET_GENERIC) return 1;
+    if (t < 0 || t >= PN_TARGET_COUNT || !targets[t].table) return 0;
+#if defined(PN_X86)
+    if (t < PN_ISA_COUNT) return isa_runs(t);
+#if defined(PN_PAIRS_BUILT)
+    return unit_runs(t);
+#endif
+#endif
+    return 0;
 }
+
+const char *pn_target_name(int t) { return t >= 0 && t < PN_TARGET_COUNT ? targets[t].name : "unknown"; }
+
+int pn_target_fallback(int t) { return t >= 0 && t < PN_TARGET_COUNT ? targets[t].fallback : PN_TARGET_GENERIC; }
 
 int pn_isa_best(void) {
-    if (pn_isa_available(PN_ISA_AVX512)) return PN_ISA_AVX512;
-    return pn_isa_available(PN_ISA_AVX2) ? PN_ISA_AVX2 : PN_ISA_GENERIC;
-}
-
-const char *pn_isa_name(int isa) {
-    static const char *const names[PN_ISA_COUNT] = {"generic", "avx2", "avx512"};
-    return isa >= 0 && isa < PN_ISA_COUNT ? names[isa] : "unknown";
+    int best = PN_TARGET_GENERIC;
+    for (int t = 0; t < PN_ISA_COUNT; t++)
+        if (pn_target_available(t)) best = t;
+    return best;
 }
 
 static pn_kernel find(const pn_entry *table, const char *name) {
@@ -111,21 +120,12 @@ static pn_kernel find(const pn_entry *table, const char *name) {
     return NULL;
 }
 
-pn_kernel pn_find_kernel(const char *name, int dtype, int isa) {
+pn_kernel pn_own_kernel(const char *name, int dtype, int t) {
     pn_kernel fn = NULL;
+    if (t < 0 || t >= PN_TARGET_COUNT) return NULL;
+    if (dtype == PN_F32) fn = find(targets[t].table, name);
+    if (fn || t != PN_TARGET_GENERIC) return fn;
     switch (dtype) {
-    case PN_F32:
-#if defined(PN_X86)
-#if defined(PN_PAIRS_BUILT)
-        if (isa >= PN_ISA_COUNT) fn = find(unit_table(isa), name);
-#endif
-        if (!fn && isa >= PN_ISA_AVX512) fn = find(pn_table_f32_avx512, name);
-        if (isa == PN_ISA_AVX2) fn = find(pn_table_f32_avx2, name);
-#else
-        (void)isa;
-#endif
-        if (!fn) fn = find(pn_table_f32_generic, name);
-        break;
     case PN_F64: fn = find(pn_table_f64, name); break;
     case PN_I32: fn = find(pn_table_i32, name); break;
     case PN_I64: fn = find(pn_table_i64, name); break;
@@ -134,17 +134,28 @@ pn_kernel pn_find_kernel(const char *name, int dtype, int isa) {
     return fn ? fn : find(pn_table_any, name);
 }
 
-const pn_ops *pn_find_ops(int dtype, int isa) {
+pn_kernel pn_find_kernel(const char *name, int dtype, int t) {
+    pn_kernel fn = pn_own_kernel(name, dtype, t);
+    while (!fn && t != PN_TARGET_GENERIC) fn = pn_own_kernel(name, dtype, t = pn_target_fallback(t));
+    return fn;
+}
+
+const pn_ops *pn_find_ops(int dtype, int t, int planes) {
+    static pn_ops made[PN_TARGET_COUNT][2];
     if (dtype == PN_F64) return &pn_ops_f64;
-    if (dtype != PN_F32) return NULL;
-#if defined(PN_X86)
-#if defined(PN_PAIRS_BUILT)
-    if (isa >= PN_ISA_COUNT) return unit_ops(isa);
-#endif
-    if (isa == PN_ISA_AVX512) return &pn_ops_f32_avx512;
-    if (isa == PN_ISA_AVX2) return &pn_ops_f32_avx2;
-#endif
-    return &pn_ops_f32_generic;
+    if (dtype != PN_F32 || t < 0 || t >= PN_TARGET_COUNT) return NULL;
+    if (targets[t].products && (planes == 1 || planes == 2)) { /* the fallback's building blocks but for products */
+        const pn_products *p = targets[t].products + planes - 1;
+        pn_ops ops = *targets[targets[t].fallback].ops;
+        ops.planes = planes;
+        ops.gemm = p->gemm;
+        ops.pack = p->pack;
+        ops.product = p->product;
+        made[t][planes - 1] = ops; /* the same bytes every time */
+        return &made[t][planes - 1];
+    }
+    while (!targets[t].ops) t = targets[t].fallback;
+    return targets[t].ops;
 }
 
 static const pn_entry *entry(i64 i) {

@@ -4,7 +4,7 @@
 #ifdef PN_PAIRS_BUILT
 PN_TARGET_PUSH_AMX
 #include "isa_pairs.h"
-PN_DEFINE_TABLE(pn_table_amx, PN_PAIRS_KERNELS(PN_ROW));
-const pn_products pn_products_amx[2] = PN_PRODUCTS_INIT;
+PN_DEFINE_TABLE(pn_table_AMX, PN_PAIRS_KERNELS(PN_ROW));
+const pn_products pn_products_AMX[2] = PN_PRODUCTS_INIT;
 PN_TARGET_POP
 #endif

@@ -3,7 +3,7 @@
 #ifdef PN_PAIRS_BUILT
 PN_TARGET_PUSH_BF16
 #include "isa_pairs.h"
-PN_DEFINE_TABLE(pn_table_bf16, PN_PAIRS_KERNELS(PN_ROW));
-const pn_products pn_products_bf16[2] = PN_PRODUCTS_INIT;
+PN_DEFINE_TABLE(pn_table_BF16, PN_PAIRS_KERNELS(PN_ROW));
+const pn_products pn_products_BF16[2] = PN_PRODUCTS_INIT;
 PN_TARGET_POP
 #endif

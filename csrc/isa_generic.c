@@ -2,5 +2,5 @@
 #define PN_REAL_F32
 #include "all_kernels.h"
 #include "kernels.def"
-PN_DEFINE_TABLE(pn_table_f32_generic, PN_REAL_KERNELS(PN_ROW));
-const pn_ops pn_ops_f32_generic = PN_OPS_INIT;
+PN_DEFINE_TABLE(pn_table_GENERIC, PN_REAL_KERNELS(PN_ROW));
+const pn_ops pn_ops_GENERIC = PN_OPS_INIT;

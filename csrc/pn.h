@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "targets.def"
+
 typedef int64_t i64;
 
 enum {
@@ -146,21 +148,26 @@ int pn_run(const pn_instr *code, i64 n, i64 *where);
 /* The same with the nanoseconds of each instruction added to ns[i]. */
 int pn_run_timed(const pn_instr *code, i64 n, i64 *where, double *ns);
 
-/* Kernel tables. isa: 0 generic, 1 AVX2+FMA, 2 AVX-512. dtype: 0 f32, 1 f64, 2 i32, 3 i64, 4 u8, 5 bool. */
-enum { PN_ISA_GENERIC = 0, PN_ISA_AVX2 = 1, PN_ISA_AVX512 = 2, PN_ISA_COUNT = 3 };
-/* Beyond them: AVX-512 with products of bfloat16 on a matrix unit; isa = PN_ISA_COUNT + 2 unit + (two planes). */
-enum { PN_UNIT_BF16 = 0, PN_UNIT_AMX = 1, PN_UNIT_AMX_EMULATED = 2, PN_UNIT_COUNT = 3 };
+/* Kernels are found under (name, dtype, target). Targets: the ISAs, then AVX-512 with products of bfloat16 on a unit. */
+#define PN_ENUM(id, name, fallback) PN_TARGET_##id,
+enum { PN_ISAS(PN_ENUM) PN_UNITS(PN_ENUM) PN_TARGET_COUNT };
+#undef PN_ENUM
+#define PN_ONE(id, name, fallback) +1
+enum { PN_ISA_COUNT = PN_ISAS(PN_ONE) };
+#undef PN_ONE
 enum { PN_F32 = 0, PN_F64 = 1, PN_I32 = 2, PN_I64 = 3, PN_U8 = 4, PN_BOOL = 5, PN_DTYPES = 6 };
-int pn_isa_available(int isa);
+int pn_target_available(int target); /* asks the operating system for AMX, where it must be asked */
+const char *pn_target_name(int target);
+int pn_target_fallback(int target); /* whose kernels stand in; generic is its own */
 int pn_isa_best(void);
-const char *pn_isa_name(int isa);
-int pn_unit_available(int unit); /* asks the kernel for AMX, where it must be asked */
-const char *pn_unit_name(int unit);
 /* Planes for which the scratch memory of new instructions is booked: 0, 1 or 2. */
 extern int pn_planes;
-/* NULL when no such kernel exists for the dtype; a vector ISA falls back to generic. */
-pn_kernel pn_find_kernel(const char *name, int dtype, int isa);
-const pn_ops *pn_find_ops(int dtype, int isa); /* NULL unless dtype is f32 or f64 */
+/* The target's own kernel; NULL if its table has none of the name for the dtype. */
+pn_kernel pn_own_kernel(const char *name, int dtype, int target);
+/* The same along the chain of fallbacks. */
+pn_kernel pn_find_kernel(const char *name, int dtype, int target);
+/* NULL unless dtype is f32 or f64; planes count for matrix units alone. */
+const pn_ops *pn_find_ops(int dtype, int target, int planes);
 i64 pn_kernel_count(void);
 const char *pn_kernel_name(i64 i);
 

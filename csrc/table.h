@@ -9,7 +9,10 @@ typedef struct pn_entry {
     pn_kernel fn;
 } pn_entry;
 
-extern const pn_entry pn_table_f32_generic[], pn_table_f32_avx2[], pn_table_f32_avx512[];
+/* float32 has a table per target, the other dtypes are the generic target's; an entry of NULL ends a table. */
+#define PN_DECLARE(id, name, fallback) extern const pn_entry pn_table_##id[];
+PN_ISAS(PN_DECLARE) PN_UNITS(PN_DECLARE)
+#undef PN_DECLARE
 extern const pn_entry pn_table_f64[], pn_table_i32[], pn_table_i64[];
 extern const pn_entry pn_table_any[]; /* kernels that move bytes and do not care for the dtype */
 
@@ -20,10 +23,14 @@ typedef struct pn_products {
     void (*product)(i64 m, i64 n, i64 k, const void *a, i64 lda, const void *packed, void *c, i64 ldc, int add,
                     i64 rows);
 } pn_products;
-extern const pn_products pn_products_bf16[2], pn_products_amx[2], pn_products_amx_emulated[2];
-extern const pn_entry pn_table_bf16[], pn_table_amx[], pn_table_amx_emulated[];
+#define PN_DECLARE(id, name, fallback) extern const pn_products pn_products_##id[2];
+PN_UNITS(PN_DECLARE)
+#undef PN_DECLARE
 
-extern const pn_ops pn_ops_f32_generic, pn_ops_f32_avx2, pn_ops_f32_avx512, pn_ops_f64;
+#define PN_DECLARE(id, name, fallback) extern const pn_ops pn_ops_##id;
+PN_ISAS(PN_DECLARE)
+#undef PN_DECLARE
+extern const pn_ops pn_ops_f64;
 
 #define PN_ROW(name) {#name, name},
 #define PN_DEFINE_TABLE(table, rows) const pn_entry table[] = {rows{NULL, NULL}}

@@ -433,7 +433,7 @@ def test_training_on_batch_checks_too():
 @pytest.fixture
 def _forgetful():
     """Let conversions be said again."""
-    noted = sys.modules["pynn.tensor"]._noted  # `pynn.tensor` is the function
+    noted = sys.modules["pynn.core.tensor"]._noted  # `pynn.tensor` is the function
     before = set(noted)
     noted.clear()
     yield

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import pynn
-from pynn import config, ops, optim, regularizers, schedules
+from pynn import ops, optim, regularizers, schedules
+from pynn.core import config, program
 from pynn.core.flat import Flat, Slots
 from pynn.errors import DTypeError, ShapeError
 
@@ -360,7 +361,7 @@ def test_penalty_and_its_gradient(regularizer):
 def test_a_penalty_comes_last_and_adds_to_the_other_gradients():
     """One pass over the weights: no gradient of its own that is added afterwards."""
     w = pynn.tensor(np.array([[1.0, -2.0], [0.0, 0.5]]), requires_grad=True)
-    with pynn.program.record() as recorder:
+    with program.record() as recorder:
         loss = (w * w * w).sum() + regularizers.L2(0.2)(w) + regularizers.L1(0.3)(w)
         loss.backward()
     v = w.numpy()

@@ -12,6 +12,7 @@ import pytest
 
 import pynn
 from pynn import nn
+from pynn.core import flat
 from pynn.core.flat import Flat
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space by what /proc says")
@@ -208,7 +209,7 @@ def test_parameters_move_together_or_not_at_all(good, monkeypatch):
     model = prepared()
     tensors, before = model.parameters(), [t.buffer for t in model.parameters()]
     values = model.get_weights()
-    monkeypatch.setattr(pynn.flat, "Tensor", Once(pynn.flat.Tensor, good))
+    monkeypatch.setattr(flat, "Tensor", Once(flat.Tensor, good))
     with pytest.raises(MemoryError):
         Flat(tensors)
     assert all(t.buffer is b for t, b in zip(tensors, before, strict=True))

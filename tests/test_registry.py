@@ -182,3 +182,29 @@ def test_one_wrong_element_among_many_is_found():
     wrong = Card("my_exp", infer, "exp_fwd", vjp=vjp, samples=lambda r: iter([Sample((r(50, 60),))]))
     with pytest.raises(AssertionError, match="gradient by input 0"):
         testing.check_gradients(wrong)
+
+
+def test_a_target_takes_what_it_lacks_from_its_fallbacks():
+    """Kernels in C and in Cython are found alike, and a table of its own comes before the generic one."""
+    generic, avx512, amx = (config.TARGETS.index(name) for name in ("generic", "avx512", "amx"))
+    ours = _core.find_kernel("dense_fwd", 0, generic)
+    assert ours
+    assert {_core.find_kernel("dense_fwd", 0, target) for target in (avx512, amx)} == {ours}
+    relu = _core.find_kernel("relu_fwd", 0, generic)
+    assert _core.find_kernel("relu_fwd", 0, amx) == _core.find_kernel("relu_fwd", 0, avx512) != relu
+    theirs = _core.find_kernel("copy", 0, generic)
+    try:
+        _core.register_kernel("dense_fwd", 0, theirs, avx512)
+        assert _core.find_kernel("dense_fwd", 0, avx512) == _core.find_kernel("dense_fwd", 0, amx) == theirs
+        assert _core.find_kernel("dense_fwd", 0, generic) == ours
+    finally:
+        _core.register_kernel("dense_fwd", 0, 0, avx512)
+    assert _core.find_kernel("dense_fwd", 0, avx512) == ours
+
+
+def test_one_row_of_targets_def_names_each_table():
+    assert config.ISA_NAMES == config.TARGETS[: len(config.ISA_NAMES)]
+    assert set(_core.isa_available()) <= set(config.ISA_NAMES)
+    assert set(_core.units_available()) <= set(config.TARGETS) - set(config.ISA_NAMES)
+    with config.use_isa("generic"):
+        assert config.TARGETS[config.target()] == config.ISA_NAMES[config.isa()] == "generic"

@@ -225,7 +225,7 @@ static int conv2d_fwd(const pn_instr *I) {
     memset(&j, 0, sizeof j);
     pn_conv_read(&j.v, I->dim);
 #ifdef PN_PAIRS
-    if (!pn_conv_pairs(&j.v, 0)) return pn_find_kernel("conv2d_fwd", PN_F32, PN_ISA_AVX512)(I);
+    if (!pn_conv_pairs(&j.v, 0)) return pn_find_kernel("conv2d_fwd", PN_F32, PN_TARGET_AVX512)(I);
     j.planes = I->ops->planes;
 #endif
     pn_conv_fwd_units(&j.u, &j.v);

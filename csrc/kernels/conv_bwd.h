@@ -340,7 +340,7 @@ static int conv2d_bwd(const pn_instr *I) {
     memset(&j, 0, sizeof j);
     pn_conv_read(&j.v, I->dim);
 #ifdef PN_PAIRS
-    if (!pn_conv_pairs(&j.v, I->arg[0] != NULL)) return pn_find_kernel("conv2d_bwd", PN_F32, PN_ISA_AVX512)(I);
+    if (!pn_conv_pairs(&j.v, I->arg[0] != NULL)) return pn_find_kernel("conv2d_bwd", PN_F32, PN_TARGET_AVX512)(I);
     j.planes = I->ops->planes;
 #endif
     pn_conv_bwd_units(&j.u, &j.v);

@@ -82,7 +82,7 @@ GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, c
     M(11, nv, at, full) M(12, nv, at, full)
 #define GEMM_UPTO14(M, nv, at, full) GEMM_UPTO12(M, nv, at, full) M(13, nv, at, full) M(14, nv, at, full)
 #define GEMM_UPTO16(M, nv, at, full) GEMM_UPTO14(M, nv, at, full) M(15, nv, at, full) M(16, nv, at, full)
-#if VW == 16
+#ifdef PN_AVX512
 #define GEMM_MR1 16
 #define GEMM_MR2 14
 #define GEMM_MR4 6
@@ -107,7 +107,7 @@ GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, c
     {{GEMM_ROWS1(GEMM_NAME, 1, at, full)}, {GEMM_ROWS2(GEMM_NAME, 2, at, full)}, {GEMM_ROWS4(GEMM_NAME, 4, at, full)}}
 GEMM_DEFINE_ALL(0, 0)
 GEMM_DEFINE_ALL(1, 0)
-#if VW == 16 /* masking a load is free: no full kernels */
+#ifdef PN_AVX512 /* masking a load is free: no full kernels */
 static const gemm_kernel gemm_kernels[2][3][16] = {GEMM_NAME_ALL(0, 0), GEMM_NAME_ALL(1, 0)};
 #define GEMM_KERNEL(mr, nv, at, tail) gemm_kernels[at][(nv) >> 1][(mr) - 1]
 #else
@@ -119,7 +119,7 @@ static const gemm_kernel gemm_kernels[4][3][16] = {GEMM_NAME_ALL(0, 0), GEMM_NAM
 #endif
 
 /* Transposes VW vectors in registers. */
-#if VW == 16
+#ifdef PN_AVX512
 GEMM_INLINE void gemm_transpose(vec r[16]) {
     vec t[16];
     GEMM_UNROLL for (int i = 0; i < 8; i++) {

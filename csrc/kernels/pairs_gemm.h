@@ -79,7 +79,7 @@ static void pairs_gemm(const pn_gemm_call *g, void *scratch, i64 scratch_bytes, 
     const double flops = 2.0 * (double)g->m * (double)g->n * (double)g->k;
     pairs_job job = {g, scratch, 0, 1, 1, planes};
     if (!pn_pairs_worth(g->m, g->n, g->k)) {
-        pn_ops_f32_avx512.gemm(g, scratch, scratch_bytes, nth);
+        pn_ops_AVX512.gemm(g, scratch, scratch_bytes, nth);
         return;
     }
     const int parts = pn_gemm_parts(g->m, g->n, g->k, nth);

@@ -31,7 +31,7 @@ static pool_dims pool_read(const i64 *d) {
 
 /* Up to VW indices, as numbers. */
 static inline vec pool_load(const void *index, i64 at, i64 bytes, i64 n) {
-#if VW == 16
+#ifdef PN_AVX512
     if (bytes == 1)
         return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(vfirst(n), (const uint8_t *)index + at)));
     return _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(vfirst(n), (const int32_t *)index + at));
@@ -43,7 +43,7 @@ static inline vec pool_load(const void *index, i64 at, i64 bytes, i64 n) {
 #endif
 }
 static inline void pool_store(void *index, i64 at, i64 bytes, vec v, i64 n) {
-#if VW == 16
+#ifdef PN_AVX512
     if (bytes == 1) _mm_mask_storeu_epi8((uint8_t *)index + at, vfirst(n), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
     else _mm512_mask_storeu_epi32((int32_t *)index + at, vfirst(n), _mm512_cvtps_epi32(v));
 #else
@@ -62,7 +62,7 @@ static inline void pool_max(vec *best, vec *where, vec v, i64 tap) {
     *best = vsel(stuck, *best, vsel(keep, *best, v));
 }
 
-#if VW == 16
+#ifdef PN_AVX512
 /* Few channels leave lanes idle. Then the lanes are the channels of several neighbouring windows, which are picked out
  * of two vectors of an image's row: lane (p, c) of tap s is element (p sw + s) C + c. */
 typedef struct pool_lanes {
@@ -139,7 +139,7 @@ static void max_pool_fwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     const pool_dims d = pool_read(I->dim);
     (void)ith;
-#if VW == 16
+#ifdef PN_AVX512
     const pool_lanes packed = pool_pack(&d);
 #endif
     for (i64 row = lo; row < hi; row++) {
@@ -149,7 +149,7 @@ static void max_pool_fwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
             const i64 left = j * d.sw - d.pl, at = (row * d.ow + j) * d.c;
             POOL_CLIP(s0, s1, left, d.kw, d.w);
             const real *x = (const real *)I->arg[2] + ((n * d.h + top) * d.w + left) * d.c;
-#if VW == 16
+#ifdef PN_AVX512
             if (packed.windows && left >= 0 && j + packed.windows <= d.ow &&
                 left + (packed.windows - 1) * d.sw + d.kw <= d.w) {
                 pool_max_lanes(&packed, &d, x, r0, r1, (real *)I->arg[0], I->arg[1], at);
@@ -174,14 +174,14 @@ static void max_pool_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     const pool_dims d = pool_read(I->dim);
     (void)ith;
-#if VW == 16
+#ifdef PN_AVX512
     const pool_pairs pairs = pool_pair(&d);
 #endif
     for (i64 row = lo; row < hi; row++) {
         const i64 n = row / d.h, i = row % d.h;
         POOL_SEEN(r0, r1, i, d.kh, d.sh, d.pt, d.oh);
         i64 j = 0, s0 = 0, s1 = 0;
-#if VW == 16
+#ifdef PN_AVX512
         if (pairs.windows && r1 == r0 + 1) { /* one window or none sees a pixel */
             pool_spread(&d, &pairs, (real *)I->arg[0] + row * d.w * d.c, (const real *)I->arg[1], I->arg[2],
                         (n * d.oh + r0) * d.ow * d.c, d.ow, (i - r0 * d.sh) * d.kw);

@@ -108,16 +108,16 @@ cdef extern from "pn.h" nogil:
     pn_blas pn_blas_table
     int pn_run(const pn_instr *code, i64 n, i64 *where)
     int pn_run_timed(const pn_instr *code, i64 n, i64 *where, double *ns)
-    int pn_isa_available(int isa)
     int pn_isa_best()
-    const char *pn_isa_name(int isa)
+    int PN_TARGET_GENERIC
     int PN_ISA_COUNT
-    int PN_UNIT_COUNT
-    int pn_unit_available(int unit)
-    const char *pn_unit_name(int unit)
+    int PN_TARGET_COUNT
+    int pn_target_available(int target)
+    const char *pn_target_name(int target)
+    int pn_target_fallback(int target)
     int pn_planes
-    pn_kernel pn_find_kernel(const char *name, int dtype, int isa)
-    const pn_ops *pn_find_ops(int dtype, int isa)
+    pn_kernel pn_own_kernel(const char *name, int dtype, int target)
+    const pn_ops *pn_find_ops(int dtype, int target, int planes)
     i64 pn_kernel_count()
     const char *pn_kernel_name(i64 i)
 

@@ -18,11 +18,12 @@ cdef enum:
     GUARD_BYTE = 0xA5
 
 TEMP, STATE, EXTERNAL = 0, 1, 2
+ISA_COUNT = PN_ISA_COUNT  # the first of the targets
 DTYPES = ("float32", "float64", "int32", "int64", "uint8", "bool")
 LIMITS = {"args": PN_MAX_ARG, "dims": PN_MAX_DIM, "pars": PN_MAX_PAR}
 
 cdef bint guards = False
-cdef dict cython_kernels = {}
+cdef dict added = {}  # (name, dtype, target): address
 cdef dict found = {}
 
 
@@ -123,34 +124,42 @@ cdef class Buffer:
             PyMem_RawFree(self.owned)
 
 
-def register_kernel(str name, int dtype, uintptr_t address):
-    """Add a kernel written in Cython; dtype is its index in DTYPES, or -1 for any dtype."""
-    cython_kernels[name, dtype] = address
+def register_kernel(str name, int dtype, uintptr_t address, int target=PN_TARGET_GENERIC):
+    """Add a kernel to a target's table; dtype is its index in DTYPES, or -1 for any dtype.
+
+    What is added to "generic", as kernels written in Cython are, serves every target that has none of its own.
+    """
+    added[name, dtype, target] = address
+    found.clear()
 
 
-def find_kernel(str name, int dtype, int isa):
-    """Return the address of a kernel for a dtype and an ISA; 0 if there is none."""
-    key = (name, dtype, isa)
+def find_kernel(str name, int dtype, int target):
+    """Return the address of a kernel for a dtype and a target, along the chain of its fallbacks; 0 if there is none."""
+    key = (name, dtype, target)
     cdef object address = found.get(key)
-    if address is None:
-        address = cython_kernels.get((name, dtype)) or cython_kernels.get((name, -1))
+    cdef int at = target
+    while address is None:
+        address = added.get((name, dtype, at)) or added.get((name, -1, at))
         if address is None:
-            address = <uintptr_t><void *>pn_find_kernel(name.encode(), dtype, isa)
-        found[key] = address
+            address = <uintptr_t><void *>pn_own_kernel(name.encode(), dtype, at) or None
+        if address is None and at == PN_TARGET_GENERIC:
+            address = 0
+        at = pn_target_fallback(at)
+    found[key] = address
     return address
 
 
 def kernel_names():
     """Return the names of all kernels, those in C and those in Cython."""
     cdef list names = [pn_kernel_name(i).decode() for i in range(pn_kernel_count())]
-    return sorted(set(names) | {name for name, _ in cython_kernels})
+    return sorted(set(names) | {name for name, _, _ in added})
 
 
 cdef class Instr:
     """One kernel with its operands: what eager runs, and what a program is a list of."""
 
     def __init__(self, uintptr_t kernel, tuple buffers, int n_out, tuple dims, tuple pars,
-                 Py_ssize_t scratch_bytes, uint32_t salt, int dtype, int isa, object card, object info):
+                 Py_ssize_t scratch_bytes, uint32_t salt, int dtype, int target, object card, object info):
         cdef Py_ssize_t i
         if len(buffers) > PN_MAX_ARG or len(dims) > PN_MAX_DIM or len(pars) > PN_MAX_PAR:
             raise ValueError(f"instruction {card}: too many operands, dimensions or parameters")
@@ -168,7 +177,7 @@ cdef class Instr:
             self.c.par[i] = pars[i]
         self.c.nth = pn_get_threads()
         self.c.salt = salt
-        self.c.ops = pn_find_ops(dtype, isa)
+        self.c.ops = pn_find_ops(dtype, target, pn_planes)
         if scratch_bytes:
             self.scratch = Buffer.new(scratch_bytes)
             self.c.scratch = self.scratch.ptr
@@ -315,22 +324,19 @@ def permutation(uint32_t n, uint64_t seed):
     return order
 
 
+def targets():
+    """Return the names of all targets, those that this machine cannot run among them, in the order of their indices."""
+    return [pn_target_name(i).decode() for i in range(PN_TARGET_COUNT)]
+
+
 def isa_available():
     """Return the names of the instruction sets this machine can run."""
-    return [pn_isa_name(i).decode() for i in range(PN_ISA_COUNT) if pn_isa_available(i)]
+    return [pn_target_name(i).decode() for i in range(PN_ISA_COUNT) if pn_target_available(i)]
 
 
 def units_available():
     """Return the names of the matrix units that products of bfloat16 can run on here."""
-    return [pn_unit_name(i).decode() for i in range(PN_UNIT_COUNT) if pn_unit_available(i)]
-
-
-def pairs_isa(str unit, int planes):
-    """Return the index of the kernel tables whose products run on a unit with one or two planes of bfloat16."""
-    for i in range(PN_UNIT_COUNT):
-        if pn_unit_name(i).decode() == unit:
-            return PN_ISA_COUNT + 2 * i + planes - 1
-    raise ValueError(f"unknown matrix unit {unit!r}")
+    return [pn_target_name(i).decode() for i in range(PN_ISA_COUNT, PN_TARGET_COUNT) if pn_target_available(i)]
 
 
 def set_planes(int planes):
@@ -347,11 +353,6 @@ def get_planes():
 def isa_best():
     """Return the index of the best instruction set."""
     return pn_isa_best()
-
-
-def isa_name(int isa):
-    """Return the name of an instruction set."""
-    return pn_isa_name(isa).decode()
 
 
 def threads_init(int n, bint asked):

@@ -13,10 +13,11 @@ from pynn.errors import unknown_name
 
 __all__ = [
     "debug", "get_num_threads", "get_precision", "info", "isa", "matrix_unit", "set_debug", "set_num_threads",
-    "set_precision", "use_isa", "use_matrix_unit", "version",
+    "set_precision", "target", "use_isa", "use_matrix_unit", "version",
 ]  # fmt: skip
 
-ISA_NAMES = ("generic", "avx2", "avx512")
+TARGETS = tuple(_core.targets())  # tables of kernels: the instruction sets, then the matrix units
+ISA_NAMES = TARGETS[: _core.ISA_COUNT]
 PRECISIONS = {"highest": 0, "high": 2, "medium": 1}  # planes of bfloat16; 0 is float32
 # By precision, the units worth using: three products on AVX-512's dot products would be slower than float32.
 WORTHWHILE = {"highest": (), "high": ("amx",), "medium": ("amx", "avx512_bf16")}
@@ -88,7 +89,7 @@ except ValueError as error:
     raise
 _core.set_guards(_debug)
 _forced_unit: str | None = None
-_variant: int | None = None  # tables of the matrix unit in use
+_target = _isa  # the matrix unit in use, or the instruction set
 
 
 def version() -> int:
@@ -97,8 +98,13 @@ def version() -> int:
 
 
 def isa() -> int:
-    """Return the index of the kernel tables in use: in ISA_NAMES, or beyond for products on a matrix unit."""
-    return _isa if _variant is None else _variant
+    """Return the index of the instruction set in use, in ISA_NAMES."""
+    return _isa
+
+
+def target() -> int:
+    """Return the index of the table of kernels in use, in TARGETS: the instruction set's, or a matrix unit's."""
+    return _target
 
 
 @contextlib.contextmanager
@@ -125,11 +131,10 @@ def use_isa(name: str) -> Iterator[None]:
 
 def _choose_unit() -> None:
     """Find the unit for the precision, and have everything recorded anew."""
-    global _variant, _changes
+    global _target, _changes
     unit = matrix_unit()
-    planes = PRECISIONS[_precision] if unit else 0
-    _variant = _core.pairs_isa(unit, planes) if unit else None
-    _core.set_planes(planes)
+    _target = TARGETS.index(unit) if unit else _isa
+    _core.set_planes(PRECISIONS[_precision] if unit else 0)
     _changes += 1
 
 

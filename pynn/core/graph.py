@@ -116,7 +116,7 @@ def _run(card: Card, low: Any, outs: tuple[Any, ...], args: tuple[Any, ...], sal
     dtype = low.dtype or next(x.dtype for x in (*args, *outs) if x is not None)
     if card.extra.get("blas") and not _core.blas_ready() and (config.isa() == 0 or dtype == np.float64):
         from pynn.core import _blas  # noqa: F401  (importing it hands BLAS to the kernels)
-    kernel = _core.find_kernel(card.kernel, DTYPE_INDEX[dtype], config.isa())
+    kernel = _core.find_kernel(card.kernel, DTYPE_INDEX[dtype], config.target())
     if not kernel:
         raise DTypeError(
             f"[{card.name}] is not defined for {dtype}. help: convert it first, for instance x.astype('float32')."
@@ -136,7 +136,7 @@ def _run(card: Card, low: Any, outs: tuple[Any, ...], args: tuple[Any, ...], sal
         low.scratch,
         salt,
         DTYPE_INDEX[dtype],
-        config.isa(),
+        config.target(),
         card,
         info,
     )

@@ -366,7 +366,7 @@ def _ops() -> Any:
 
 
 _noted: set[str] = set()
-_PACKAGE = os.path.dirname(__file__) + os.sep
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 def note_once(message: str) -> None:
