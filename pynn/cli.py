@@ -62,19 +62,6 @@ def _report(error: Exception) -> int:
     return USAGE
 
 
-def refuse(error: ValueError) -> None:
-    """End the process with the error's one line where it is the command; return where somebody's program imports pynn.
-
-    For what is wrong with the environment at import, before the command line has its turn.
-    """
-    interpreter_s = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]  # arguments that are not the program's
-    name = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else ""
-    module = name == "-m" and interpreter_s[-1] in ("pynn", "-mpynn")
-    script = name.removesuffix(".exe").removesuffix("-script.py") == "pynn"
-    if (module or script) and os.environ.get("PYNN_DEBUG") != "1":
-        sys.exit(_report(error))
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="pynn", description="Neural networks on the CPU: run a named experiment on real data.")
     parser.add_argument("--version", action="version", version=f"pynn {__version__}")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import os
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 
-__all__ = ["CaptureError", "DTypeError", "DataError", "NonFiniteError", "ShapeError", "unknown_name"]
+__all__ = ["CaptureError", "DTypeError", "DataError", "NonFiniteError", "ShapeError", "refuse", "unknown_name"]
 
 
 class ShapeError(ValueError):
@@ -49,3 +52,17 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"unknown {kind}. Received: {name!r}. help: {hint}Known: {', '.join(names)}."
+
+
+def refuse(error: ValueError) -> None:
+    """End the process with the error's one line where it is the command; return where somebody's program imports pynn.
+
+    For what is wrong with the environment at import, before the command line has its turn.
+    """
+    interpreter_s = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]  # arguments that are not the program's
+    name = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else ""
+    module = name == "-m" and interpreter_s[-1] in ("pynn", "-mpynn")
+    script = name.removesuffix(".exe").removesuffix("-script.py") == "pynn"
+    if (module or script) and os.environ.get("PYNN_DEBUG") != "1":
+        print(f"pynn: error: {error}", file=sys.stderr)
+        sys.exit(2)

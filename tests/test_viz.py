@@ -12,6 +12,7 @@ import pytest
 
 import pynn
 from pynn import viz
+from pynn.figure import COLORS
 
 matplotlib = pytest.importorskip("matplotlib")
 PNG = b"\x89PNG"
@@ -108,7 +109,7 @@ def test_a_moving_picture_grows_and_its_lines_keep_their_colours(tmp_path):
         for frame in (2, 29):
             file.seek(frame)
             shown.append(np.asarray(file.convert("RGB")).reshape(-1, 3).astype(int))
-    for color in viz.figure.COLORS:
+    for color in COLORS:
         wanted = np.array(to_rgb(color)) * 255
         few, many = (int((np.abs(pixels - wanted).max(axis=1) < 4).sum()) for pixels in shown)
         assert many > few + 200, color

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from pynn._version import __version__
 from pynn.core import _core
-from pynn.errors import unknown_name
+from pynn.errors import refuse, unknown_name
 
 __all__ = [
     "debug", "get_num_threads", "get_precision", "info", "isa", "matrix_unit", "set_debug", "set_num_threads",
@@ -83,9 +83,7 @@ try:
     _isa = _chosen_isa()
     _precision = _chosen_precision()
 except ValueError as error:
-    from pynn import cli
-
-    cli.refuse(error)
+    refuse(error)
     raise
 _core.set_guards(_debug)
 _forced_unit: str | None = None

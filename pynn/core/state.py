@@ -16,7 +16,7 @@ class _State(threading.local):
     recorder: Any = None  # a pynn.core.program.Recorder while a program is being recorded
     grad_enabled = True
     training = False
-    rng: Any = None  # where random ops find seed, step and salt (pynn.nn.context)
+    rng: Any = None  # where random ops find seed, step and salt (pynn.core.context)
     scope = ""  # the path of the layer that is being computed
     logits_of: Any = None  # the last layer, when the loss applies its activation itself
     trial = False  # whether a model is run on any data, to see shapes: state that outlives a call stays as it is

@@ -160,7 +160,7 @@ class Tensor:
         return f"Tensor({values}, dtype={self.dtype}{grad}{made})"
 
     def _repr_html_(self) -> str:
-        from pynn.display import tensor_html
+        from pynn.core.display import tensor_html
 
         return tensor_html(self)
 

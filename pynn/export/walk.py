@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pynn import ops
+from pynn.core.context import training
 from pynn.core.state import no_grad, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError
-from pynn.nn.context import training
 from pynn.nn.functional import Model
 from pynn.nn.module import Module
 from pynn.nn.sequence import TimeDistributed

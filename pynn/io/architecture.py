@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.context import training
 from pynn.core.state import no_grad, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError
 from pynn.io import registry
 from pynn.io.config import decode, encode
 from pynn.nn.arguments import Gone, current_arguments, parameters
-from pynn.nn.context import training
 from pynn.nn.functional import Model
 from pynn.nn.layers import Input
 from pynn.nn.module import Module

@@ -11,13 +11,13 @@ from typing import Any, cast
 import numpy as np
 
 from pynn._version import __version__
+from pynn.core.context import loading
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError
 from pynn.files import write_whole
 from pynn.io import container
 from pynn.io.architecture import Assembler, describe
 from pynn.io.training import compile_as, describe_training, matched_slots, training_tensors
-from pynn.nn.context import loading
 from pynn.nn.module import Module
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "contents", "dumps", "load", "loads", "read_info", "read_metadata", "save"]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.context import training
 from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import DTypeError, ShapeError
-from pynn.nn.context import training
 from pynn.nn.layers import Input
 from pynn.nn.module import Module, unbuilt_if_it_fails
 from pynn.nn.sequential import _name_apart

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from pynn import init
+from pynn.core.context import loading
+from pynn.core.context import training as training_mode
 from pynn.core.state import scope, state
 from pynn.core.tensor import Tensor, as_dtype, tensor
 from pynn.errors import CaptureError, ShapeError
 from pynn.nn.arguments import recorded
-from pynn.nn.context import loading
-from pynn.nn.context import training as training_mode
 from pynn.nn.symbol import Symbol
 from pynn.nn.trainable import Trainable
 

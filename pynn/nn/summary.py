@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
 
+from pynn.core.context import training
 from pynn.core.program import record
 from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor
-from pynn.nn.context import training
 from pynn.nn.field import Fields
 
-__all__ = ["summary"]
+__all__ = ["model_html", "summary"]
 
 
 def _size(n: float, unit: str) -> str:
@@ -68,6 +69,12 @@ def summary(model: Any, input_shape: Sequence[Any] | None = None) -> str:
         key = parts[1] if len(parts) > 1 else parts[0]
         flops[key] = flops.get(key, 0.0) + (instr.info.flops or sum(int(np.prod(s[0])) for s in instr.info.outs if s))
     return _table(model, shapes if declared else [], seen, [text for _, text in fields or ()], flops)
+
+
+def model_html(model: Any) -> str:
+    """Return a model's summary; one that is not built yet as its text."""
+    text = summary(model) if model.built else repr(model)
+    return f"<pre>{escape(text)}</pre>"
 
 
 def _declared(model: Any) -> list[tuple[int, ...]]:

@@ -265,7 +265,7 @@ class Trainable:
         print(summary(self, input_shape), file=file)
 
     def _repr_html_(self) -> str:
-        from pynn.display import model_html
+        from pynn.nn.summary import model_html
 
         return model_html(self)
 

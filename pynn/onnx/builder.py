@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.context import training
 from pynn.core.state import no_grad, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError
-from pynn.nn.context import training
 from pynn.nn.module import Module
 from pynn.onnx.extra import onnx_package
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.context import training
 from pynn.core.state import no_grad, scope, state
 from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import CaptureError, DataError, ShapeError
 from pynn.io.registry import register
-from pynn.nn.context import training
 from pynn.nn.module import Module
 from pynn.onnx.operators import OPERATORS, Node
 from pynn.onnx.tensors import held, held_dtype

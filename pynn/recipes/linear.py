@@ -70,7 +70,7 @@ def _short(values: np.ndarray) -> str:
 
 
 def _scatter(true: np.ndarray, predicted: np.ndarray, path: Path) -> Any:
-    from pynn.viz.figure import COLORS, GREY, finish, new_figure, tidy
+    from pynn.figure import COLORS, GREY, finish, new_figure, tidy
 
     figure = new_figure(4.8, 4.6)
     ax = figure.add_subplot()

@@ -9,11 +9,11 @@ import numpy as np
 
 import pynn
 from pynn import nn
+from pynn.figure import COLORS, GREY, INK, finish, new_figure, tidy
 from pynn.recipes import report
 from pynn.recipes.pace import fit_sequences
 from pynn.recipes.registry import Measure, Options, Recipe, Result, recipe
 from pynn.recipes.runner import conclude
-from pynn.viz.figure import COLORS, GREY, INK, finish, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -85,7 +85,7 @@ def _score(predict: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray]
 
 def _frontiers(models: dict[str, Any], path: Path) -> Any:
     """Draw the four models, each over its own truth table."""
-    from pynn.viz.figure import COLORS, finish, new_figure, tidy
+    from pynn.figure import COLORS, finish, new_figure, tidy
 
     figure = new_figure(3.4 * len(models), 3.4)
     side = np.linspace(-0.4, 1.4, 181)

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pynn.viz.figure import COLORS, GREY, INK, finish, new_figure
+from pynn.figure import COLORS, GREY, INK, finish, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.context import training
 from pynn.core.graph import failure
 from pynn.core.program import ProgramCache, record
 from pynn.core.state import no_grad
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError
-from pynn.nn.context import training
 from pynn.nn.module import Module
 from pynn.nn.rnn import _Recurrent, reset_states
 from pynn.ops.shape import reshape

@@ -9,6 +9,7 @@ from os import PathLike
 from typing import Any
 
 from pynn.train.hooks import Callback, Logs
+from pynn.train.plot import plot_history
 
 __all__ = ["History"]
 
@@ -71,8 +72,6 @@ class History(Callback):
 
     def plot(self, path: str | PathLike[str] | None = None) -> Any:
         """Draw the curves with matplotlib, into the file `path` if it is given; return the figure."""
-        from pynn.viz import plot_history
-
         return plot_history(self, path)
 
     def __repr__(self) -> str:

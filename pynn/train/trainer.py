@@ -12,13 +12,13 @@ import numpy as np
 
 from pynn import losses, metrics, ops, optim
 from pynn.core import _predict, config
+from pynn.core.context import training
 from pynn.core.flat import STEPS_PER_CALL, Flat, Slots
 from pynn.core.graph import failure
 from pynn.core.program import ProgramCache, record
 from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError, NonFiniteError, ShapeError
-from pynn.nn.context import training
 from pynn.nn.module import unbuilt_if_it_fails
 from pynn.ops import steps
 from pynn.ops.activation import named

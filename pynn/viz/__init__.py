@@ -7,6 +7,7 @@ in a script without a screen, in a notebook and in a server. Give ``path`` to wr
 from __future__ import annotations
 
 from pynn.core.gradients import jacobian
+from pynn.train.plot import plot_history
 from pynn.viz.attribution import attribution, plot_attribution
 from pynn.viz.classes import plot_confusion, plot_mistakes
 from pynn.viz.curves import plot_curves
@@ -14,7 +15,6 @@ from pynn.viz.embedding import plot_embedding, principal_components
 from pynn.viz.filters import feature_maps, plot_augmented, plot_feature_maps, plot_filters, plot_images
 from pynn.viz.frontier import plot_frontier
 from pynn.viz.graph import GraphDrawing, draw_graph
-from pynn.viz.history import plot_history
 from pynn.viz.paths import animate_optimizer_paths, plot_optimizer_paths
 from pynn.viz.rows import plot_rows
 from pynn.viz.sound import plot_sound, plot_sounds

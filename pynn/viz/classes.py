@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pynn.viz.figure import COLORS, GREY, INK, finish, label_texts, new_figure
+from pynn.figure import COLORS, GREY, INK, finish, label_texts, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pynn.viz.figure import COLORS, GREY, INK, finish, label_texts, new_figure, tidy
+from pynn.figure import COLORS, GREY, INK, finish, label_texts, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

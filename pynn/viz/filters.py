@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pynn.viz.figure import GREY, INK, finish, new_figure
+from pynn.figure import GREY, INK, finish, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pynn.figure import COLORS, DPI, INK, finish, new_figure, tidy
 from pynn.files import write_whole
-from pynn.viz.figure import COLORS, DPI, INK, finish, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pynn.viz.figure import INK, finish, new_figure
+from pynn.figure import INK, finish, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

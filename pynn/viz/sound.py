@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pynn.viz.figure import COLORS, GREY, INK, finish, new_figure, tidy
+from pynn.figure import COLORS, GREY, INK, finish, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

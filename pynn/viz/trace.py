@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from pynn import losses
+from pynn.core.context import training
 from pynn.core.gradients import gradients
 from pynn.core.graph import reachable
 from pynn.core.state import state
 from pynn.core.tensor import Tensor, tensor
-from pynn.nn.context import training
 from pynn.nn.module import Module
 from pynn.nn.sequential import Sequential
 from pynn.ops import ones

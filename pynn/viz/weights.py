@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pynn.viz.figure import COLORS, INK, finish, new_figure, tidy
+from pynn.figure import COLORS, INK, finish, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,19 +1,19 @@
-"""How tensors and models look in a notebook."""
+"""How a tensor looks in a notebook."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import Any
 
-__all__ = ["model_html", "tensor_html"]
+from pynn.core.state import state
+
+__all__ = ["tensor_html"]
 
 ROWS, COLUMNS = 20, 12
 
 
 def tensor_html(t: Any) -> str:
     """Return a tensor of one or two axes as a table of at most 20 x 12 numbers, any other as text; then its facts."""
-    from pynn.core.state import state
-
     if state.recorder is not None or t.ndim not in (1, 2) or not t.size:
         return f"<pre>{escape(repr(t))}</pre>"
     values = t.view().reshape(-1, t.shape[-1])
@@ -30,11 +30,3 @@ def tensor_html(t: Any) -> str:
     elif t.requires_grad:
         facts.append("requires_grad")
     return f"<table>{''.join(lines)}</table><small>{', '.join(facts)}</small>"
-
-
-def model_html(model: Any) -> str:
-    """Return a model's summary; one that is not built yet as its text."""
-    from pynn.nn.summary import summary
-
-    text = summary(model) if model.built else repr(model)
-    return f"<pre>{escape(text)}</pre>"

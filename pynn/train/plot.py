@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pynn.viz.figure import COLORS, INK, finish, new_figure, tidy
+from pynn.figure import COLORS, INK, finish, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
