@@ -10,6 +10,7 @@ import numpy as np
 
 from pynn.core.flat import STEPS_PER_CALL
 from pynn.ops.common import size
+from pynn.train.stepping import program_key
 
 __all__ = ["Profile", "profile"]
 
@@ -143,7 +144,7 @@ def profile(model: Any, x: Any, y: Any, batch_size: int, steps: int) -> Profile:
         rates = trainer.optimizer.rates(keep_step, 2)
         trainer.slots.set(offset=0, rate=rates)
         trainer.run_steps(data, perm, n, 1, False, True)  # records the program if there is none
-        program = trainer.cache.get(trainer.key("train", data, n, trainer.layout, True, 0))
+        program = trainer.cache.get(program_key(trainer, "train", data, n, trainer.layout, True, 0))
         total = np.zeros(len(program))
         for slot, array in enumerate([*data.arrays(), perm]):
             program.bind(slot, array)

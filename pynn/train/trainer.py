@@ -11,24 +11,23 @@ from typing import Any
 import numpy as np
 
 from pynn import losses, metrics, ops, optim
-from pynn.core import _predict, config
 from pynn.core.context import training
 from pynn.core.flat import STEPS_PER_CALL, Flat, Slots
-from pynn.core.graph import failure
-from pynn.core.program import ProgramCache, record
+from pynn.core.program import ProgramCache
 from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor
-from pynn.errors import DataError, NonFiniteError, ShapeError
+from pynn.errors import DataError, ShapeError
 from pynn.nn.module import unbuilt_if_it_fails
 from pynn.ops import steps
 from pynn.ops.activation import named
-from pynn.train.data import Data, as_inputs, check_finite, external, sample_weights, to_dtype
+from pynn.train import forward, stepping
+from pynn.train.data import Data, as_inputs, check_finite, sample_weights, to_dtype
 
 __all__ = ["Trainer"]
 
 
 class Trainer:
-    """The compiled state of a model. One step is written once, in :meth:`_train_step`.
+    """The compiled state of a model. One step is written once, in stepping.py.
 
     Run by hand it is eager execution; run once under a recorder it becomes a program, which every later batch of the
     same shape replays.
@@ -65,6 +64,7 @@ class Trainer:
         self._logits_layer: Any = None  # a weak reference
         self._shapes: dict[Hashable, tuple[int, ...]] = {}
         self.rank = 0  # of the output
+        self.layout = (0, False, False)  # of the data that a step is made on: inputs, weights, predictions
         self._ready: dict[Hashable, Any] = {}  # programs of training steps, which hold while ...
         self._watch: Any = None  # ... nothing has changed that this watches
         self._last: Any = None  # the one of the last steps
@@ -209,55 +209,6 @@ class Trainer:
                 loss = ops.add(loss, regularizer(module._weights[key]))
         return loss
 
-    def _train_step(self, tensors: list[Tensor], perm: Tensor, n: int, check: bool) -> None:
-        """One training step: fetch, forward, loss, backward, update. Everything goes through execute()."""
-        slots, dtype = self.slots, self.model.dtype
-        data = self._named(tensors)
-        xs = [steps.batch(x, perm, slots, n, dtype) for x in data["xs"]]
-        y = steps.batch(data["y"], perm, slots, n, dtype) if data["y"].dtype != np.uint8 else data["y"]
-        w = steps.batch(data["w"], perm, slots, n, dtype) if data["w"] is not None else None
-        out = self.forward(xs, train=True)
-        loss = self.penalties(self.loss(out, y, w))
-        steps.log_loss(loss, n, slots, self.sums, self.losses, check)
-        if self.counted is not None:
-            kind, threshold = self._counting(out, y)
-            steps.count_correct(out.detach(), y, w, self.hits, kind, threshold)
-        if data["predictions"] is not None:
-            with no_grad():
-                steps.store_rows(self.activate(out.detach()), slots, data["predictions"])
-        assert self.flat is not None
-        for t in self.flat.tensors:
-            t.grad = None
-        loss.backward()
-        for t in self.flat.tensors:
-            if t.grad is None:  # this step did not use the parameter
-                t.grad = ops.zeros(t.shape, t.dtype, out=t._dest)
-        trained = [module for module in self.model.modules() if module._trainable]
-        limits = [(limit, module._weights[key]) for module in trained for key, limit in module._constraints.items()]
-        self.optimizer.apply(self.flat, slots)
-        for constraint, weight in limits:
-            constraint.apply(weight)
-        steps.advance(slots, 1, n)
-
-    def _eager_step(self, tensors: list[Tensor], n: int, check: bool) -> None:
-        """Make a step by hand; if memory runs out, running statistics are as before (replayed, none is asked for)."""
-        held = [module._weights[key] for module in self.model.modules() for key in module._frozen]
-        before = [t.view().copy() for t in held]
-        try:
-            self._train_step(tensors[:-1], tensors[-1], n, check)
-        except MemoryError:
-            for t, values in zip(held, before, strict=True):
-                t.view()[...] = values
-            raise
-
-    def _named(self, tensors: list[Tensor]) -> dict[str, Any]:
-        """Name the input slots, which stand in the order of Data.arrays()."""
-        layout, rest = self.layout, list(tensors)
-        xs = [rest.pop(0) for _ in range(layout[0])]
-        y = rest.pop(0)
-        w = rest.pop(0) if layout[1] else None
-        return {"xs": xs, "y": y, "w": w, "predictions": rest.pop(0) if layout[2] else None}
-
     @property
     def counted(self) -> Any:
         """The metric that the program itself counts: plain accuracy of one row of scores per sample."""
@@ -280,157 +231,12 @@ class Trainer:
 
     # Many steps
 
-    def key(self, kind: str, data: Data, n: int, *more: Hashable) -> Hashable:
-        """Return all that a program depends on."""
-        shapes = tuple((a.shape[1:], a.dtype.str) for a in data.arrays())
-        return (
-            kind,
-            n,
-            shapes,
-            self.model.version(),
-            tuple(w.buffer.address for _, w in self.model.named_parameters()),
-            config.version(),
-            self.optimizer.config(),
-            self.loss.config(),
-            *more,
-        )
-
-    def _layout(self, data: Data) -> tuple[int, bool, bool]:
-        return len(data.xs), data.w is not None, data.predictions is not None
-
-    def _shape_key(self, data: Data, perm: np.ndarray, n: int, check: bool) -> Hashable:
-        """Return what a program of training steps depends on, but for what is watched."""
-        shapes = tuple((a.shape[1:], a.dtype) for a in data.arrays())
-        rows = 0 if data.predictions is None else len(perm)
-        return n, check, self._layout(data), rows, shapes, self.optimizer.config(), self.loss.config()
-
     def run_steps(
         self, data: Data, perm: np.ndarray, n: int, count: int, eagerly: bool, check: bool, again: bool = False
     ) -> None:
-        """Make `count` updates on batches of n rows, from slots.offset on; slots.rate holds the learning rates.
-
-        `again` promises that data, n, check and the settings of loss and optimizer are those of the last call.
-        """
-        arrays = [*data.arrays(), perm]
-        self.slots.set(cursor=0)
-        try:
-            if eagerly:
-                self._last = None
-                self.flatten()
-                self.layout = self._layout(data)
-                tensors = [external(a) for a in arrays]
-                for _ in range(count):
-                    self._eager_step(tensors, n, check)
-                return
-            if self._watch is None or not self._watch.unchanged():
-                self._ready.clear()
-                self._last = None
-            if not again or self._last is None:
-                shape_key = self._shape_key(data, perm, n, check)
-                self._last = self._ready.get(shape_key)
-            if self._last is None:
-                program, made = self._recorded(data, arrays, n, check)
-                count -= made
-                self._replay(program, arrays, count)
-                if not self._ready:
-                    self._watch = _predict.Watch(self.model)
-                self._ready[shape_key] = self._last = program
-                return
-            self._replay(self._last, arrays, count)
-        except NonFiniteError:
-            raise self._where_not_finite(data, perm, n) from None
-
-    def _recorded(self, data: Data, arrays: list[np.ndarray], n: int, check: bool) -> tuple[Any, int]:
-        """Return the program of training steps, and how many of them (0 or 1) were made to record it."""
-        self.flatten()
-        self.layout = self._layout(data)
-        key = self.key("train", data, n, self.layout, check, len(arrays[-1]) if data.predictions is not None else 0)
-        program = self.cache.get(key)
-        if program is not None:
-            return program, 0
-        tensors = [external(a) for a in arrays]
-        with record(*tensors) as recorder:
-            self._eager_step(tensors, n, check)
-        return self.cache.add(key, recorder), 1
-
-    def _replay(self, program: Any, arrays: list[np.ndarray], count: int) -> None:
-        try:
-            for slot, array in enumerate(arrays):
-                program.bind(slot, array)
-            if count:
-                _, status = self.cache.run(program, count)
-                if status:
-                    raise failure(status, program.instrs[program.failed_at])
-        finally:
-            program.release()
-
-    def _where_not_finite(self, data: Data, perm: np.ndarray, n: int) -> NonFiniteError:
-        """Find the layer: parameters are those before the bad batch, and random numbers are the same again."""
-        start = self.slots.get("offset")
-        found: list[str] = []
-
-        def look(module: Any, out: Any) -> None:
-            if not found and isinstance(out, Tensor) and not np.isfinite(out.view()).all():
-                found.append(module.name)
-
-        state.observer = look
-        try:
-            with no_grad(), trial():
-                rows = perm[start : start + n]
-                dtype = self.model.dtype
-                xs = [(a[rows] / dtype.type(255)).astype(dtype) if a.dtype == np.uint8 else a[rows] for a in data.xs]
-                self.forward([Tensor.state(a) for a in xs], train=True)
-        finally:
-            state.observer = None
-        place = f"layer {found[0]!r}" if found else "the loss"
-        return NonFiniteError(
-            f"[fit] the loss is not finite in batch {self.batches_before + start // max(n, 1)}: {place} is the first "
-            "place with a NaN or an infinite value. The update was not made. help: lower the learning rate, clip "
-            "gradients (clip_norm=1.0), or scale the inputs; check_finite=False goes on regardless."
-        )
-
-    # Predictions
+        """Make `count` updates on batches of n rows; see stepping.run_steps."""
+        stepping.run_steps(self, data, perm, n, count, eagerly, check, again)
 
     def run_forward(self, xs: list[np.ndarray], batch_size: int, activate: bool, eagerly: bool = False) -> np.ndarray:
         """Return the outputs for all rows, computed in passes of batch_size."""
-        n = len(xs[0])
-        shape = self.output_shape(xs)
-        activate = activate and self.logits_layer is not None
-        out = np.zeros((n, *shape[1:]), self.model.dtype)
-        perm = np.arange(n)
-        before = self.slots.get("offset")  # a callback may predict in the middle of an epoch
-        self.slots.set(offset=0, cursor=0)
-        data = Data(xs, out)
-        done = 0
-        try:
-            while done < n:
-                rows = min(batch_size, n - done)
-                count = max(1, (n - done) // batch_size) if rows == batch_size else 1
-                self._forward_pass(data, perm, rows, count, activate, eagerly)
-                done += rows * count
-        finally:
-            self.slots.set(offset=before)
-        return out
-
-    def _forward_step(self, tensors: list[Tensor], n: int, activate: bool) -> None:
-        *xs, out, perm = tensors
-        with no_grad():
-            z = self.forward([steps.batch(x, perm, self.slots, n, self.model.dtype) for x in xs])
-            steps.store_rows(self.activate(z) if activate else z, self.slots, out)
-            steps.advance(self.slots, 0, n)
-
-    def _forward_pass(self, data: Data, perm: np.ndarray, n: int, count: int, activate: bool, eagerly: bool) -> None:
-        arrays = [*data.xs, data.y, perm]
-        key = self.key("forward", data, n, activate)
-        program = self.cache.get(key)
-        if program is None or eagerly:
-            tensors = [external(a) for a in arrays]
-            if eagerly:
-                for _ in range(count):
-                    self._forward_step(tensors, n, activate)
-                return
-            with record(*tensors) as recorder:
-                self._forward_step(tensors, n, activate)
-            program = self.cache.add(key, recorder)
-            count -= 1
-        self._replay(program, arrays, count)
+        return forward.run_forward(self, xs, batch_size, activate, eagerly)
