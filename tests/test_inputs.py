@@ -55,19 +55,24 @@ OBJECTS[:] = [[1, 2]] * N
 
 # name -> (x, y, error, message)
 BAD_FIT = {
-    "rank of x": (X[:, :, None], Y, ShapeError, r"\[dense\] expected input with last dimension 6.*\(1, 6, 1\)"),
-    "vector for x": (X[:, 0].copy(), Y, ShapeError, r"\[dense\] .*Received: x\.shape=\(1,\)"),
+    "rank of x": (X[:, :, None], Y, ShapeError, r"\[fit\] expected inputs of shape \(N, 6\).*\(24, 6, 1\).*Flatten"),
+    "vector for x": (
+        X[:, 0].copy(),
+        Y,
+        ShapeError,
+        r"\[fit\] expected inputs of shape \(N, 6\).*Received: x\.shape=\(24,\)",
+    ),
     "images without Flatten": (
         X.reshape(N, 2, 3),
         Y,
         ShapeError,
-        r"(?s)last dimension 6. Received: x\.shape=\(1, 2, 3\).*help: put nn\.Flatten\(\) before Dense",
+        r"(?s)shape \(N, 6\).* Received: x\.shape=\(24, 2, 3\).*help: .*nn\.Flatten\(\) before Dense",
     ),
     "last dimension of x": (
         X[:, :5].copy(),
         Y,
         ShapeError,
-        r"expected input with last dimension 6. Received: x.shape=\(1, 5\)",
+        r"\[fit\] expected inputs of shape \(N, 6\), as nn.Input says. Received: x.shape=\(24, 5\)",
     ),
     "lengths": (X, Y[:-1], ShapeError, r"\[fit\] expected as many targets as samples. Received: 24 samples and 23"),
     "number for x": (

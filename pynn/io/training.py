@@ -17,6 +17,7 @@ from pynn.optim import Optimizer
 __all__ = ["compile_as", "describe_training", "matched_slots", "training_tensors"]
 
 KEYS = {"optimizer", "loss", "metrics", "seed", "run_eagerly", "step"}
+LATER = {"epochs": 0}  # what files of earlier versions lack, and what it is then
 
 
 def describe_training(trainer: Any) -> dict[str, Any]:
@@ -28,6 +29,7 @@ def describe_training(trainer: Any) -> dict[str, Any]:
         "seed": trainer.seed,
         "run_eagerly": bool(trainer.run_eagerly),
         "step": int(trainer.slots.step.view()[0]),
+        "epochs": trainer.epochs,
     }
 
 
@@ -61,11 +63,12 @@ def _slots(trainer: Any) -> list[tuple[str, Tensor, dict[str, slice]]]:
 
 def compile_as(model: Any, record: Any) -> None:
     """Compile a model as a record says, after every field was checked."""
-    if not isinstance(record, dict) or set(record) != KEYS:
+    if not isinstance(record, dict) or set(record) - set(LATER) != KEYS:
         raise DataError(f"[load] training: expected a table of {', '.join(sorted(KEYS))}.")
+    record = {**LATER, **record}
     if not isinstance(record["metrics"], list) or not isinstance(record["run_eagerly"], bool):
         raise DataError("[load] training: expected a list of metrics, and run_eagerly true or false.")
-    for key in ("seed", "step"):
+    for key in ("seed", "step", "epochs"):
         if type(record[key]) is not int or not 0 <= record[key] < 2**63:
             raise DataError(f"[load] training.{key}: expected an integer of at least 0. Received: {record[key]!r}.")
     model.compile(
@@ -75,6 +78,7 @@ def compile_as(model: Any, record: Any) -> None:
         seed=record["seed"],
         run_eagerly=record["run_eagerly"],
     )
+    model._trainer.epochs = record["epochs"]
 
 
 def matched_slots(trainer: Any, tensors: Mapping[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from pynn.core.context import training
 from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor
-from pynn.errors import CaptureError
+from pynn.errors import CaptureError, ShapeError
 from pynn.nn.layers import Input
 from pynn.nn.module import Module, unbuilt_if_it_fails
 
@@ -80,6 +81,7 @@ class Sequential(Module):
             self.forward(self.example((1, *input_shape[1:])))
 
     def _build_now(self, xs: tuple[Any, ...]) -> None:
+        self._check_shape(xs[0].shape, self.name)
         if self._seed is self._unseeded:  # inside another model, that model decided already
             self.assign_seeds(self._seed[0])
         object.__setattr__(self, "_built_for", xs[0].shape)
@@ -91,9 +93,29 @@ class Sequential(Module):
         return x
 
     def check_inputs(self, xs: list[np.ndarray], place: str) -> None:
-        """Refuse a data set whose token ids the first layer cannot look up."""
+        """Refuse a data set of another shape than Input's, or with ids that the first layer cannot look up."""
+        self._check_shape(xs[0].shape, place)
         if self._layers and hasattr(self._layers[0], "check_ids"):
             self._layers[0].check_ids(xs[0], place)
+
+    def _check_shape(self, shape: tuple[int, ...], place: str) -> None:
+        """Raise if Input promised another shape than that of a batch."""
+        if self._input is None or shape[1:] == self._input:
+            return
+        if self._input[-1:] == (1,) and shape[1:] == self._input[:-1]:
+            help = "x[..., None] adds the last axis."
+        elif shape == self._input:
+            help = "x[None] is a batch of one sample."
+        elif len(self._input) == 1 and math.prod(shape[1:]) == self._input[0]:
+            help = f"x.reshape(len(x), -1), or put nn.Input({shape[1:]}) and nn.Flatten() before Dense."
+        elif len(shape) > 1:
+            help = f"make it nn.Input({shape[1:]}), or give x as Input says."
+        else:
+            help = "a batch has an axis of samples first."
+        wanted = "".join(f", {d}" for d in self._input)
+        raise ShapeError(
+            f"[{place}] expected inputs of shape (N{wanted}), as nn.Input says. Received: x.shape={shape}. help: {help}"
+        )
 
     def _require_built(self, place: str) -> None:
         self.layers  # noqa: B018  (builds them if it can)

@@ -19,7 +19,7 @@ __all__ = ["Arrays", "Batches", "Source", "is_batches", "permutation", "unpack"]
 
 
 def permutation(seed: int, epoch: int, n: int, shuffle: bool) -> np.ndarray:
-    """Return the order of samples of an epoch; it depends on seed and epoch alone, so a resumed run repeats it."""
+    """Return the order of samples of the epoch-th epoch of all; a resumed run repeats it."""
     if not shuffle:
         return np.arange(n)
     (key,) = np.random.SeedSequence([abs(seed), epoch, int(seed < 0)]).generate_state(1, np.uint64)
@@ -31,6 +31,7 @@ class Source:
 
     batches: int | None
     steps_per_call = 1
+    shift = 0  # what earlier calls of fit() add to the epoch, for the order of its samples
     watched = False  # whether checkpoints are made, so that passed() must answer
 
     def describe(self) -> dict[str, Any]:
@@ -62,7 +63,7 @@ class Source:
 
 
 class Arrays(Source):
-    """Batches of arrays, in an order that depends on seed and epoch alone."""
+    """Batches of arrays, in an order that depends on the seed and on how many epochs went before."""
 
     def __init__(self, trainer: Trainer, data: Data, batch_size: int, shuffle: bool):
         self.trainer, self.data, self.shuffle = trainer, data, shuffle
@@ -86,14 +87,14 @@ class Arrays(Source):
 
     def permutation_digest(self, epoch: int) -> str | None:
         """Return a digest of the order of an epoch's samples."""
-        if self._order is None or self._order[0] != epoch:
-            order = permutation(self.trainer.seed, epoch, len(self.data), self.shuffle)
-            self._order = epoch, fingerprint(order)
+        if self._order is None or self._order[0] != epoch + self.shift:
+            order = permutation(self.trainer.seed, epoch + self.shift, len(self.data), self.shuffle)
+            self._order = epoch + self.shift, fingerprint(order)
         return self._order[1]
 
     def pieces(self, epoch: int) -> Iterator[tuple[Data, np.ndarray, int, int]]:
         """Yield the whole batches, then the partial last one."""
-        perm = permutation(self.trainer.seed, epoch, len(self.data), self.shuffle)
+        perm = permutation(self.trainer.seed, epoch + self.shift, len(self.data), self.shuffle)
         whole, rest = divmod(len(perm), self.n)
         yield self.data, perm, self.n, whole
         if rest:  # the partial last batch is a second, small program on the rows that remain

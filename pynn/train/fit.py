@@ -78,6 +78,8 @@ def fit(
             raise ValueError(f"[fit] expected resume or initial_epoch. Received: both, initial_epoch={initial_epoch}.")
         position = read(resume, model, source)
         initial_epoch = initial_epoch if position is None else position.epoch
+    if position is None:  # a resumed training has the order of its samples from the checkpoint
+        source.shift = max(0, trainer.epochs - initial_epoch)
     names = ["loss", *(m.name for m in trainer.metrics)]
     hooks = CallbackList(
         callbacks,
@@ -113,6 +115,7 @@ def fit(
                     hooks.on_epoch_begin(epoch)
                 if model.stop_training:
                     break
+                trainer.epochs = epoch + source.shift + 1
                 logs = _epoch(model, trainer, source, epoch, hooks, eagerly, check, interrupts, run, position)
                 position = None
                 if validation is not None:

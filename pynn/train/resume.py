@@ -21,6 +21,7 @@ __all__ = ["CHECKPOINT", "Position", "Run", "SafePoint", "fingerprint", "latest"
 
 CHECKPOINT = re.compile(r"step-(\d{10,})\.pynn")
 KEYS = {"epoch", "batch", "rate", "source", "passed", "permutation", "callbacks", "metrics", "arrays"}
+LATER = {"order"}  # what checkpoints of earlier versions lack
 
 
 @dataclass
@@ -182,6 +183,7 @@ class SafePoint:
             "source": source.describe(),
             "passed": source.passed() if self.batch else None,
             "permutation": source.permutation_digest(self.epoch),
+            "order": self.epoch + source.shift,
             "callbacks": [
                 {"class": type(callback).__name__, "state": encode(state, type(callback).__name__, inner)}
                 for callback in self.run.hooks.callbacks
@@ -244,6 +246,7 @@ def read(path: str | os.PathLike[str], model: Any, source: Any) -> Position | No
         _compare("training", *(_without_counters(record, trainer) for record in (theirs, mine)))
         record = _checked(texts["progress"])
         _compare("data", record["source"], source.describe())
+        source.shift = record.get("order", record["epoch"]) - record["epoch"]
         _compare("order of the samples", record["permutation"], source.permutation_digest(record["epoch"]))
         weights = model_file.matched_weights(model, parts[model_file.WEIGHTS])
         states = model_file.matched_states(model, parts[model_file.STATE])
@@ -254,6 +257,7 @@ def read(path: str | os.PathLike[str], model: Any, source: Any) -> Position | No
     model_file.restore([*weights, *slots], states)
     trainer.slots.set(step=theirs["step"])
     trainer.optimizer.iterations = theirs["step"]
+    trainer.epochs = record["epoch"] + source.shift
     if record["rate"] is not None:
         trainer.optimizer.learning_rate = record["rate"]
     return position
@@ -274,7 +278,7 @@ def _compare_weights(model: Any, tensors: Mapping[str, np.ndarray]) -> None:
 
 def _without_counters(record: dict[str, Any], trainer: Any) -> dict[str, Any]:
     """Return the settings of a training that must agree."""
-    kept = {key: value for key, value in record.items() if key not in ("step", "run_eagerly")}
+    kept = {key: value for key, value in record.items() if key not in ("step", "epochs", "run_eagerly")}
     optimizer = kept.get("optimizer")
     if isinstance(optimizer, dict) and isinstance(optimizer.get("config"), dict):
         config = dict(optimizer["config"])
@@ -314,9 +318,11 @@ def _difference(a: Any, b: Any, place: str) -> tuple[str, Any, Any] | None:
 
 
 def _checked(record: Any) -> dict[str, Any]:
-    if not isinstance(record, dict) or set(record) != KEYS:
+    if not isinstance(record, dict) or set(record) - LATER != KEYS:
         raise DataError("[fit] the checkpoint does not tell where training stands.")
-    counts = all(type(record[key]) is int and 0 <= record[key] < 2**62 for key in ("epoch", "batch"))
+    counts = all(
+        type(record[key]) is int and 0 <= record[key] < 2**62 for key in ("epoch", "batch", *(LATER & set(record)))
+    )
     rate = record["rate"] is None or (isinstance(record["rate"], float) and 0 <= record["rate"] < np.inf)
     lists = isinstance(record["callbacks"], list) and isinstance(record["metrics"], list)
     if not counts or not rate or not lists:

@@ -68,6 +68,7 @@ class Trainer:
         self._ready: dict[Hashable, Any] = {}  # programs of training steps, which hold while ...
         self._watch: Any = None  # ... nothing has changed that this watches
         self._last: Any = None  # the one of the last steps
+        self.epochs = 0  # begun so far, in all calls of fit(): the next one has an order of samples of its own
         self.batches_before = 0  # of this epoch, before the data that slots.offset points into
 
     @property
