@@ -83,7 +83,7 @@ class Timed:
 
 def forward_and_backward(card: Card, sample: Sample) -> Iterator[tuple[str, Timed]]:
     """The op on the sample in float32, then its gradient if it has one."""
-    inputs = tuple(as_input(x, card.vjp is not None and card.differentiable) for x in sample.inputs)
+    inputs = tuple(as_input(x, card.has_gradient) for x in sample.inputs)
     forward = Timed(lambda: execute(card, inputs, sample.attrs))
     if len(forward):
         yield "forward", forward

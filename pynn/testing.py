@@ -21,7 +21,7 @@ import numpy as np
 from pynn import ops
 from pynn.core import _core, config
 from pynn.core.card import CARDS, COMPOSITES, Card, Composite, Grad, Sample
-from pynn.core.gradients import gradients
+from pynn.core.gradients import gradients, pulled_back
 from pynn.core.graph import Node, execute
 from pynn.core.program import plan, record
 from pynn.core.state import no_grad
@@ -97,7 +97,7 @@ def _visible(op: Card | Composite, outs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _differentiable(op: Card | Composite) -> bool:
-    return isinstance(op, Composite) or (op.differentiable and op.vjp is not None)
+    return isinstance(op, Composite) or op.has_gradient
 
 
 class _Case:
@@ -329,7 +329,7 @@ def _executed(op: Card | Composite, sample: Sample) -> Iterator[tuple[Card, tupl
         if y is not None:
             _nodes(y, found)
     for node in list(found.values()):
-        if node.card.vjp is None:
+        if not node.card.has_gradient:
             continue
         outs = (None if i in node.card.hidden else y for i, y in enumerate(node.outs))
         dys = tuple(None if y is None else tensor(np.ones(y.shape, y.dtype)) for y in outs)
@@ -337,7 +337,8 @@ def _executed(op: Card | Composite, sample: Sample) -> Iterator[tuple[Card, tupl
             if dy is not None:
                 dy.requires_grad = dy.dtype in FLOATS
         needs = tuple(isinstance(x, Tensor) and x.requires_grad for x in node.inputs)
-        for dx in node.card.vjp(Grad(node.inputs, node.outs, node.attrs, needs, (None,) * len(needs)), *dys):
+        g = Grad(node.inputs, node.outs, node.attrs, needs, (None,) * len(needs))
+        for dx in pulled_back(node.card, g, dys):
             if dx is not None:
                 _nodes(dx, found)
     for node in found.values():

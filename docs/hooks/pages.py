@@ -232,7 +232,7 @@ def _ops(argument: str, stem: str, texts: dict[str, str]) -> str:
 def _op_row(name: str, card: Any) -> tuple[str, ...]:
     family = card.infer.__module__.rpartition(".")[2]
     first = " ".join((card.doc or "").strip().split("\n\n")[0].split())
-    return f"`{name}`", family, f"`{first}`" if first else "", "yes" if card.vjp else ""
+    return f"`{name}`", family, f"`{first}`" if first else "", "yes" if card.has_gradient else ""
 
 
 def _api(argument: str, stem: str, texts: dict[str, str]) -> str:

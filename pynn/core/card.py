@@ -113,6 +113,8 @@ class Card:
     infer: Callable[..., Lowered]
     kernel: str = ""  # "" : an alias of the first input's memory (reshape)
     vjp: Callable[..., tuple[Tensor | None, ...]] | None = None
+    bwd: Card | None = None  # instead of a vjp: dx of (dy, s), one kernel
+    saves: str = "out"  # what s is there: the output, or the input ("in")
     smooth_vjp: Callable[..., tuple[Tensor | None, ...]] | None = (
         None  # made of differentiable ops; for 2nd derivatives
     )
@@ -128,6 +130,11 @@ class Card:
     flops: Callable[..., float] | None = None  # of a Lowered
     doc: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether gradients flow through the op."""
+        return self.differentiable and (self.vjp is not None or self.bwd is not None)
 
     @property
     def overwrites(self) -> tuple[tuple[int, int], ...]:
@@ -176,27 +183,21 @@ def op(name: str, kernel: str = "", bwd: str = "", saves: str = "out", **options
             if key in vars(cls)
         }
         extra: dict[str, Any] = {key: options.pop(key) for key in ("blas", "failure") if key in options}
-        card = Card(name=name, kernel=kernel, doc=cls.__doc__ or "", extra=extra, **parts, **options)
+        card = Card(name, kernel=kernel, saves=saves, doc=cls.__doc__ or "", extra=extra, **parts, **options)
         if bwd:
-            _add_gradient(card, bwd, saves)
+            card.bwd = register(Card(f"{name}.grad", _like_forward(card), bwd, inplace=True))
         return register(card)
 
     return make
 
 
-def _add_gradient(card: Card, kernel: str, saves: str) -> None:
+def _like_forward(card: Card) -> Callable[..., Lowered]:
+    """Return the `infer` of a gradient kernel that is called as the forward one, for (dy, s)."""
+
     def infer(dy: Any, s: Any, **attrs: Any) -> Lowered:
         return card.infer(s, **attrs)
 
-    grad_card = register(Card(name=f"{card.name}.grad", kernel=kernel, infer=infer, inplace=True))
-
-    def vjp(g: Grad, dy: Any) -> tuple[Any, ...]:
-        from pynn.core.graph import execute
-
-        saved = g.outs[0] if saves == "out" else g.inputs[0]
-        return execute(grad_card, (dy, saved), g.attrs, out=(g.dest[0],))
-
-    card.vjp = vjp
+    return infer
 
 
 def composite(

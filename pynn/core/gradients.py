@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from pynn.core.card import Grad
-from pynn.core.graph import Node, reachable
+from pynn.core.card import CARDS, Card, Grad
+from pynn.core.graph import Node, execute, reachable
 from pynn.core.state import state
-from pynn.core.tensor import FLOATS, Tensor, tensor
+from pynn.core.tensor import FLOATS, FUNCTIONS, Tensor, tensor
 from pynn.errors import DTypeError, ShapeError
 
-__all__ = ["backward", "grad", "gradients", "jacobian"]
+__all__ = ["backward", "grad", "gradients", "jacobian", "pulled_back"]
 
 
 def _key(t: Tensor) -> Any:
@@ -113,8 +113,6 @@ def _node_backward(
     watch: dict[tuple[int, int], Tensor] | None,
     adds: bool = False,
 ) -> None:
-    from pynn import ops
-
     dys = [grads.get((id(node), i)) for i in range(len(node.outs))]
     if all(dy is None for dy in dys):
         return
@@ -124,12 +122,9 @@ def _node_backward(
             kept.grad = dys[i].detach()  # type: ignore[union-attr]
     for i, dy in enumerate(dys):
         if dy is None and node.outs[i] is not None and i not in node.card.hidden:
-            dys[i] = ops.zeros(node.outs[i].shape, node.outs[i].dtype)
+            dys[i] = _zeros(node.outs[i])
         if (id(node), i) not in wanted:
             grads.pop((id(node), i), None)
-    vjp = (create_graph and node.card.smooth_vjp) or node.card.vjp
-    if vjp is None:
-        raise _no_derivative(node)
     free = watch is None
     dest = tuple(
         x._dest if free and n and coming[_key(x)] == 1 else None for x, n in zip(node.inputs, need, strict=True)
@@ -138,7 +133,7 @@ def _node_backward(
     if create_graph:  # outputs must be part of the graph again for a second derivative
         outs = tuple(_relink(node, i) for i in range(len(node.outs)))
     sofar = tuple(grads.get(_key(x)) if n else None for x, n in zip(node.inputs, need, strict=True))
-    given = vjp(Grad(node.inputs, outs, node.attrs, need, dest, sofar, adds), *dys)
+    given = pulled_back(node.card, Grad(node.inputs, outs, node.attrs, need, dest, sofar, adds), dys, create_graph)
     for i, (x, n, dx) in enumerate(zip(node.inputs, need, given, strict=True)):
         if not n or dx is None:
             continue
@@ -148,7 +143,7 @@ def _node_backward(
         coming[key] -= 1
         if key in grads and not adds:
             last = x._dest if free and coming[key] == 0 else None
-            grads[key] = ops.add(grads[key], dx, out=last)
+            grads[key] = execute(CARDS["add"], (grads[key], dx), out=(last,))[0]
         else:
             grads[key] = dx
 
@@ -162,33 +157,61 @@ def _relink(node: Node, i: int) -> Any:
     return y
 
 
-def _no_derivative(node: Node) -> Exception:
+def pulled_back(card: Card, g: Grad, dys: Sequence[Any], smooth: bool = False) -> tuple[Tensor | None, ...]:
+    """Return what flows back to the inputs of a call: the card's vjp, or its gradient kernel, applied to dys.
+
+    Parameters
+    ----------
+    card : Card
+    g : Grad
+        The call.
+    dys : sequence of Tensor or None
+        What came back to each of its outputs.
+    smooth : bool, default False
+        Whether the result must be differentiable.
+
+    Raises
+    ------
+    RuntimeError
+        If the op has no derivative.
+    """
+    if smooth and card.smooth_vjp is not None:
+        return card.smooth_vjp(g, *dys)
+    if card.vjp is not None:
+        return card.vjp(g, *dys)
+    if card.bwd is None:
+        raise _no_derivative(card)
+    saved = g.outs[0] if card.saves == "out" else g.inputs[0]
+    return execute(card.bwd, (dys[0], saved), g.attrs, out=(g.dest[0],))
+
+
+def _no_derivative(card: Card) -> Exception:
     """Return the error for a missing derivative."""
-    if node.card.name.endswith(".grad"):
+    if card.name.endswith(".grad"):
         return RuntimeError(
-            f"[{node.card.name}] is a fused gradient and has no derivative of its own, so a second derivative through "
-            f"[{node.card.name.removesuffix('.grad')}] is not available. "
+            f"[{card.name}] is a fused gradient and has no derivative of its own, so a second derivative through "
+            f"[{card.name.removesuffix('.grad')}] is not available. "
             "help: write the expression with elementary ops (exp, log, mul, ...)."
         )
-    return RuntimeError(f"[{node.card.name}] has no derivative.")
+    return RuntimeError(f"[{card.name}] has no derivative.")
 
 
 def _copy(source: Tensor, dest: Tensor) -> Tensor:
-    from pynn import ops
+    return execute(CARDS["copy"], (source,), out=(dest,))[0]
 
-    return ops.copy(source, out=dest)
+
+def _zeros(like: Tensor) -> Tensor:
+    return execute(CARDS["zeros"], (), {"shape": like.shape, "dtype": like.dtype})[0]
 
 
 def _cotangent(out: Tensor, gradient: Any) -> Tensor:
-    from pynn import ops
-
     if gradient is None:
         if out.size != 1:
             raise ShapeError(
                 f"[backward] expected a tensor with one element. Received: shape={out.shape}. "
                 "help: reduce it first (.sum() or .mean()), or pass gradient=."
             )
-        return ops.ones(out.shape, out.dtype)
+        return Tensor.state(np.ones(out.shape, out.dtype))
     given = gradient if isinstance(gradient, Tensor) else tensor(gradient, dtype=out.dtype)
     if given.shape != out.shape or given.dtype != out.dtype:
         raise ShapeError(
@@ -207,6 +230,9 @@ def backward(out: Tensor, gradient: Any = None) -> None:
         )
     for target, found in gradients(out, _cotangent(out, gradient)).values():
         target.grad = found
+
+
+FUNCTIONS.backward = backward
 
 
 def _variable(x: Any) -> Tensor:
@@ -246,14 +272,12 @@ def grad(f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callab
     numbers: tuple[int, ...] = argnums if isinstance(argnums, tuple) else (argnums,)
 
     def gradient(*args: Any, **kwargs: Any) -> Any:
-        from pynn import ops
-
         full = list(args)
         fresh = set()
         for i in numbers:
             x = _variable(full[i])
             if state.grad_enabled and x.requires_grad:
-                x = ops.reshape(x, x.shape)  # a variable of its own: f may also see x from outside, or twice
+                x = x.reshape(x.shape)  # a variable of its own: f may also see x from outside, or twice
             else:
                 x = x.detach()
                 x.requires_grad = True
@@ -270,10 +294,7 @@ def grad(f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callab
             found = gradients(out, _cotangent(out, None), [full[i] for i in numbers], create_graph=outer)
         finally:
             state.grad_enabled = before
-        result = tuple(
-            found[_key(full[i])][1] if _key(full[i]) in found else ops.zeros(full[i].shape, full[i].dtype)
-            for i in numbers
-        )
+        result = tuple(found[_key(full[i])][1] if _key(full[i]) in found else _zeros(full[i]) for i in numbers)
         return result if many else result[0]
 
     return gradient

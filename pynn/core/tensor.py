@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import types
 import warnings
 import weakref
 from collections.abc import Iterator, Sequence
@@ -12,13 +13,18 @@ from typing import Any
 import numpy as np
 
 from pynn.core import _core
+from pynn.core.display import tensor_html
+from pynn.core.state import state
 from pynn.errors import CaptureError, DTypeError, ShapeError
 
-__all__ = ["DTYPE_INDEX", "Tensor", "as_dtype", "tensor"]
+__all__ = ["DTYPE_INDEX", "FUNCTIONS", "Tensor", "as_dtype", "tensor"]
 
 DTYPE_INDEX: dict[np.dtype, int] = {np.dtype(name): i for i, name in enumerate(_core.DTYPES)}
 FLOATS = (np.dtype("float32"), np.dtype("float64"))
 MAX_RANK = 6
+# What the methods of Tensor call. A tensor knows no op: pynn.ops.operators puts the functions here, and
+# pynn.core.gradients its backward().
+FUNCTIONS: Any = types.SimpleNamespace()
 
 
 def as_dtype(dtype: Any) -> np.dtype:
@@ -109,8 +115,6 @@ class Tensor:
         CaptureError
             While a program is being recorded: the value would be frozen into it.
         """
-        from pynn.core.state import state
-
         if state.recorder is not None:
             raise CaptureError(
                 "a value was read while a step was being recorded; it would be frozen into every later step. "
@@ -150,8 +154,6 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
-        from pynn.core.state import state
-
         made = f", made by {self.node.card.name}" if self.node else ""
         grad = ", requires_grad=True" if self.requires_grad and not self.node else ""
         if state.recorder is not None:
@@ -160,8 +162,6 @@ class Tensor:
         return f"Tensor({values}, dtype={self.dtype}{grad}{made})"
 
     def _repr_html_(self) -> str:
-        from pynn.core.display import tensor_html
-
         return tensor_html(self)
 
     @property
@@ -197,9 +197,7 @@ class Tensor:
         gradient : array_like, optional
             The cotangent; by default 1, for which the tensor must have one element.
         """
-        from pynn.core.gradients import backward
-
-        backward(self, gradient)
+        FUNCTIONS.backward(self, gradient)
 
     def retain_grad(self) -> Tensor:
         """Ask backward() to write ``.grad`` of this intermediate tensor too. Returns self."""
@@ -208,161 +206,155 @@ class Tensor:
         self.node.retained[self.index] = weakref.ref(self)
         return self
 
-    # Ops
+    # Ops: declared here, for readers and editors; pynn.ops says which function each one is
 
     def __add__(self, other: Any) -> Tensor:
-        return _ops().add(self, other)
+        return FUNCTIONS.add(self, other)
 
     def __radd__(self, other: Any) -> Tensor:
-        return _ops().add(other, self)
+        return FUNCTIONS.add(other, self)
 
     def __sub__(self, other: Any) -> Tensor:
-        return _ops().sub(self, other)
+        return FUNCTIONS.sub(self, other)
 
     def __rsub__(self, other: Any) -> Tensor:
-        return _ops().sub(other, self)
+        return FUNCTIONS.sub(other, self)
 
     def __mul__(self, other: Any) -> Tensor:
-        return _ops().mul(self, other)
+        return FUNCTIONS.mul(self, other)
 
     def __rmul__(self, other: Any) -> Tensor:
-        return _ops().mul(other, self)
+        return FUNCTIONS.mul(other, self)
 
     def __truediv__(self, other: Any) -> Tensor:
-        return _ops().div(self, other)
+        return FUNCTIONS.div(self, other)
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return _ops().div(other, self)
+        return FUNCTIONS.div(other, self)
 
     def __pow__(self, other: Any) -> Tensor:
-        return _ops().pow(self, other)
+        return FUNCTIONS.pow(self, other)
 
     def __rpow__(self, other: Any) -> Tensor:
-        return _ops().pow(other, self)
+        return FUNCTIONS.pow(other, self)
 
     def __matmul__(self, other: Any) -> Tensor:
-        return _ops().matmul(self, other)
+        return FUNCTIONS.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return _ops().matmul(other, self)
+        return FUNCTIONS.matmul(other, self)
 
     def __neg__(self) -> Tensor:
-        return _ops().neg(self)
+        return FUNCTIONS.neg(self)
 
     def __abs__(self) -> Tensor:
-        return _ops().abs(self)
+        return FUNCTIONS.abs(self)
 
     def __lt__(self, other: Any) -> Tensor:
-        return _ops().less(self, other)
+        return FUNCTIONS.less(self, other)
 
     def __le__(self, other: Any) -> Tensor:
-        return _ops().less_equal(self, other)
+        return FUNCTIONS.less_equal(self, other)
 
     def __gt__(self, other: Any) -> Tensor:
-        return _ops().less(other, self)
+        return FUNCTIONS.less(other, self)
 
     def __ge__(self, other: Any) -> Tensor:
-        return _ops().less_equal(other, self)
+        return FUNCTIONS.less_equal(other, self)
 
     def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
-        return _ops().equal(self, other)
+        return FUNCTIONS.equal(self, other)
 
     def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
-        return _ops().not_equal(self, other)
+        return FUNCTIONS.not_equal(self, other)
 
     __hash__ = object.__hash__
 
     def __getitem__(self, key: Any) -> Tensor:
-        return _ops().slice(self, key)
+        return FUNCTIONS.slice(self, key)
 
     def exp(self) -> Tensor:
         """Return e**self."""
-        return _ops().exp(self)
+        return FUNCTIONS.exp(self)
 
     def log(self) -> Tensor:
         """Return the natural logarithm."""
-        return _ops().log(self)
+        return FUNCTIONS.log(self)
 
     def sqrt(self) -> Tensor:
         """Return the square root."""
-        return _ops().sqrt(self)
+        return FUNCTIONS.sqrt(self)
 
     def sin(self) -> Tensor:
         """Return the sine, element by element; radians."""
-        return _ops().sin(self)
+        return FUNCTIONS.sin(self)
 
     def cos(self) -> Tensor:
         """Return the cosine, element by element; radians."""
-        return _ops().cos(self)
+        return FUNCTIONS.cos(self)
 
     def square(self) -> Tensor:
         """Return self * self."""
-        return _ops().square(self)
+        return FUNCTIONS.square(self)
 
     def tanh(self) -> Tensor:
         """Return the hyperbolic tangent."""
-        return _ops().tanh(self)
+        return FUNCTIONS.tanh(self)
 
     def sigmoid(self) -> Tensor:
         """Return 1 / (1 + e**-self)."""
-        return _ops().sigmoid(self)
+        return FUNCTIONS.sigmoid(self)
 
     def relu(self) -> Tensor:
         """Return max(self, 0)."""
-        return _ops().relu(self)
+        return FUNCTIONS.relu(self)
 
     def sum(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
         """Return the sum over the axes (all by default)."""
-        return _ops().sum(self, axis, keepdims)
+        return FUNCTIONS.sum(self, axis, keepdims)
 
     def mean(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
         """Return the mean over the axes (all by default)."""
-        return _ops().mean(self, axis, keepdims)
+        return FUNCTIONS.mean(self, axis, keepdims)
 
     def max(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
         """Return the maximum over the axes (all by default)."""
-        return _ops().max(self, axis, keepdims)
+        return FUNCTIONS.max(self, axis, keepdims)
 
     def min(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
         """Return the minimum over the axes (all by default)."""
-        return _ops().min(self, axis, keepdims)
+        return FUNCTIONS.min(self, axis, keepdims)
 
     def var(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
         """Return the population variance over the axes (all by default)."""
-        return _ops().var(self, axis, keepdims)
+        return FUNCTIONS.var(self, axis, keepdims)
 
     def argmax(self, axis: int = -1) -> Tensor:
         """Return the index of the first largest value along an axis, as int64."""
-        return _ops().argmax(self, axis)
+        return FUNCTIONS.argmax(self, axis)
 
     def clip(self, low: float, high: float) -> Tensor:
         """Return the values limited to [low, high]."""
-        return _ops().clip(self, low, high)
+        return FUNCTIONS.clip(self, low, high)
 
     def reshape(self, *shape: Any) -> Tensor:
         """Return the same memory with another shape; one size may be -1."""
         listed = len(shape) == 1 and not isinstance(shape[0], (int, np.integer))
-        return _ops().reshape(self, shape[0] if listed else shape)
+        return FUNCTIONS.reshape(self, shape[0] if listed else shape)
 
     def transpose(self, *axes: Any) -> Tensor:
         """Return a copy with permuted axes (reversed by default)."""
         listed = len(axes) == 1 and not isinstance(axes[0], (int, np.integer))
-        return _ops().transpose(self, axes[0] if listed else axes or None)
+        return FUNCTIONS.transpose(self, axes[0] if listed else axes or None)
 
     @property
     def T(self) -> Tensor:
         """The transpose."""
-        return _ops().transpose(self, None)
+        return FUNCTIONS.transpose(self, None)
 
     def astype(self, dtype: Any) -> Tensor:
         """Return a copy with another dtype."""
-        return _ops().cast(self, as_dtype(dtype))
-
-
-def _ops() -> Any:
-    from pynn import ops
-
-    return ops
+        return FUNCTIONS.cast(self, as_dtype(dtype))
 
 
 _noted: set[str] = set()

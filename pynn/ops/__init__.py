@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from pynn.core.card import CARDS, COMPOSITES
+from pynn.ops import operators
 from pynn.ops.activation import (
     abs,
     clip,
@@ -60,8 +61,8 @@ from pynn.ops.math import (
 )
 from pynn.ops.optim import clip_norm, clip_value, max_norm, penalty
 from pynn.ops.random import dropout, normal, uniform
-from pynn.ops.reduce import argmax, max, mean, min, sum, var
-from pynn.ops.shape import cast, concat, copy, expand, eye_rows, gather, ones, reshape, slice, transpose, zeros
+from pynn.ops.reduce import argmax, expand, max, mean, min, sum, var
+from pynn.ops.shape import cast, concat, copy, eye_rows, gather, ones, reshape, slice, transpose, zeros
 from pynn.ops.softmax import log_softmax, softmax
 
 # Families that are loaded when first used, so that `import pynn` stays quick.

@@ -12,6 +12,8 @@ from pynn.core.graph import execute
 from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DTypeError, ShapeError, unknown_name
 from pynn.ops.common import Rng, as_tensor, elementwise
+from pynn.ops.math import maximum
+from pynn.ops.softmax import log_softmax, softmax
 
 SELU_SCALE = 1.0507009873554805
 SELU_ALPHA = 1.6732632423543772
@@ -351,16 +353,12 @@ def _one(card: Any, x: Any, **attrs: Any) -> Tensor:
 
 def neg(x: Any) -> Tensor:
     """Return -x."""
-    from pynn.ops.math import sub
-
     x = as_tensor(x)
-    return _one(_Neg, x) if x.dtype in FLOATS else sub(0, x)
+    return _one(_Neg, x) if x.dtype in FLOATS else 0 - x
 
 
 def abs(x: Any) -> Tensor:
     """Return |x|; the gradient at 0 is 0."""
-    from pynn.ops.math import maximum
-
     x = as_tensor(x)
     return _one(_Abs, x) if x.dtype in FLOATS else maximum(x, neg(x))
 
@@ -392,10 +390,8 @@ def cos(x: Any) -> Tensor:
 
 def square(x: Any) -> Tensor:
     """Return x * x."""
-    from pynn.ops.math import mul
-
     x = as_tensor(x)
-    return _one(_Square, x) if x.dtype in FLOATS else mul(x, x)
+    return _one(_Square, x) if x.dtype in FLOATS else x * x
 
 
 def sigmoid(x: Any) -> Tensor:
@@ -450,9 +446,7 @@ def step(x: Any) -> Tensor:
 
 def step_above(x: Tensor) -> Tensor:
     """Return 1 where x > 0, else 0, as a float tensor without gradient."""
-    from pynn.ops.math import less
-
-    return less(0.0, x).astype(x.dtype)
+    return (x > 0.0).astype(x.dtype)
 
 
 def clip(x: Any, low: float, high: float) -> Tensor:
@@ -472,13 +466,10 @@ def _maxout_samples(r: Rng) -> Iterator[Sample]:
 @composite(ref=_maxout_ref, samples=_maxout_samples)
 def maxout(x: Any, pieces: int) -> Tensor:
     """Return the largest of each group of `pieces` neighbours on the last axis (Goodfellow and others 2013)."""
-    from pynn.ops.reduce import max
-    from pynn.ops.shape import reshape
-
     x = as_tensor(x)
     if x.ndim == 0 or pieces < 1 or x.shape[-1] % pieces:
         raise ShapeError(f"[maxout] expected a last axis that {pieces} divides. Received: shape={x.shape}.")
-    return max(reshape(x, (*x.shape[:-1], x.shape[-1] // pieces, pieces)), axis=-1)
+    return x.reshape((*x.shape[:-1], x.shape[-1] // pieces, pieces)).max(axis=-1)
 
 
 # The activations that dense and its like fuse, by the codes of csrc/act.h; the value is the parameter's default.
@@ -506,8 +497,6 @@ def named(name: str) -> Any:
     ValueError
         If there is none, with the nearest known name.
     """
-    from pynn.ops.softmax import log_softmax, softmax
-
     known = {
         f.__name__: f
         for f in (

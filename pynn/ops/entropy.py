@@ -13,6 +13,7 @@ from pynn.core.tensor import Tensor
 from pynn.errors import DTypeError, ShapeError
 from pynn.ops.common import INTS, Rng, as_tensor, need_float, size
 from pynn.ops.loss import EPS
+from pynn.ops.shape import eye_rows
 from pynn.ops.softmax import log_softmax, softmax
 
 
@@ -52,24 +53,18 @@ def _grad_card(name: str, kernel: str) -> Card:
 
 
 def _per_row(dl: Tensor, z: Tensor) -> Tensor:
-    from pynn.ops.shape import reshape
-
-    return reshape(dl, (*z.shape[:-1], 1))
+    return dl.reshape((*z.shape[:-1], 1))
 
 
 def _one_hot(t: Tensor, z: Tensor) -> Tensor:
-    from pynn.ops.shape import eye_rows
-
     return eye_rows(t, z.shape[-1], z.dtype)
 
 
 def _soft_dt(log_p: Tensor, g: Grad, dl: Tensor) -> Tensor:
     """Return the gradient to soft targets: -log p, and log t + 1 more for a divergence."""
-    from pynn.ops.activation import clip, log
-
     dt = -log_p
     if g.attrs.get("divergence"):
-        dt = dt + (log(clip(g.inputs[1], EPS, np.inf)) + 1.0)
+        dt = dt + (g.inputs[1].clip(EPS, np.inf).log() + 1.0)
     return dt * _per_row(dl, g.inputs[0])
 
 
@@ -204,11 +199,9 @@ class _SoftCrossEntropyProbs:
         return _soft_lower("soft_cross_entropy_probs", q, t, False, divergence)
 
     def vjp(g: Grad, dl: Tensor) -> tuple[Tensor | None, ...]:
-        from pynn.ops.activation import clip, log
-
         q, t = g.inputs
         dq = execute(_SOFT_CROSS_ENTROPY_PROBS_GRAD, (q, t, dl), out=g.dest[:1])[0] if g.needs[0] else None
-        return dq, _soft_dt(log(clip(q, EPS, np.inf)), g, dl) if g.needs[1] else None
+        return dq, _soft_dt(q.clip(EPS, np.inf).log(), g, dl) if g.needs[1] else None
 
     def ref(q: np.ndarray, t: np.ndarray, divergence: bool = False) -> np.ndarray:
         return _np_soft(np.log(np.maximum(q, EPS)), t, divergence)

@@ -14,7 +14,8 @@ from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.ops.common import Rng, as_tensor, contiguous_strides, need_float
 from pynn.ops.math import matmul
-from pynn.ops.shape import _strided, expand, reshape
+from pynn.ops.reduce import expand
+from pynn.ops.shape import reshape, strided
 from pynn.ops.window import Four, Pair, need_images, pair
 
 
@@ -32,7 +33,7 @@ class _Pad:
         n, h, w, c = x.shape
         shape = (n, h + top + bottom, w + left + right, c)
         own = contiguous_strides(shape)
-        dims = _strided(x.dtype, x.shape, own, top * own[1] + left * own[2], int(np.prod(shape)))
+        dims = strided(x.dtype, x.shape, own, top * own[1] + left * own[2], int(np.prod(shape)))
         return Lowered((Spec(shape, x.dtype),), dims)
 
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:

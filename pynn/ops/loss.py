@@ -12,6 +12,7 @@ from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import DTypeError, ShapeError
 from pynn.ops.common import Rng, as_tensor, need_float, size
+from pynn.ops.reduce import expand
 
 EPS = 1e-7  # the least probability whose logarithm is taken (csrc/kernels/loss.h)
 
@@ -64,9 +65,7 @@ def _elementwise(
         if g.needs[1]:
             return vjp(g, dl)
         y, t = g.inputs
-        from pynn.ops.shape import reshape
-
-        each = reshape(dl * (1.0 / size(y.shape[1:])), (y.shape[0], *(1,) * (y.ndim - 1)))
+        each = (dl * (1.0 / size(y.shape[1:]))).reshape((y.shape[0], *(1,) * (y.ndim - 1)))
         return slope(y, t) * each, None
 
     def samples(r: Rng) -> Iterator[Sample]:
@@ -136,9 +135,7 @@ def _huber_errors(r: Rng) -> Iterator[Any]:
 
 
 def _bce_slope(y: Tensor, t: Tensor) -> Tensor:
-    from pynn.ops.activation import sigmoid
-
-    return sigmoid(y) - t
+    return y.sigmoid() - t
 
 
 def _bce_probs_ref(y: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -204,8 +201,6 @@ class _WeightedMean:
         return dl, dw
 
     def smooth_vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-        from pynn.ops.shape import expand
-
         losses, w = g.inputs
         each = expand(dy * (1.0 / losses.size), losses.shape)
         return each if w is None else each * w, each * losses if g.needs[1] else None

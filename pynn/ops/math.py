@@ -81,9 +81,7 @@ class _Sub:
         return _lower_binary("sub", a, b)
 
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-        from pynn.ops.activation import neg
-
-        return _both(g, lambda: dy, lambda: neg(dy))
+        return _both(g, lambda: dy, lambda: -dy)
 
     ref = np.subtract
     samples = _shapes
@@ -99,7 +97,7 @@ class _Mul:
 
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
         a, b = g.inputs
-        return _both(g, lambda: mul(dy, b), lambda: mul(dy, a))
+        return _both(g, lambda: dy * b, lambda: dy * a)
 
     ref = np.multiply
     samples = _shapes
@@ -114,10 +112,8 @@ class _Div:
         return _lower_binary("div", a, b, floats=True)
 
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-        from pynn.ops.activation import neg
-
         b, y = g.inputs[1], g.outs[0]
-        return _both(g, lambda: div(dy, b), lambda: neg(div(mul(dy, y), b)))
+        return _both(g, lambda: dy / b, lambda: -(dy * y / b))
 
     ref = np.divide
 
@@ -135,15 +131,13 @@ class _Pow:
         return _lower_binary("pow", a, b, floats=True)
 
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-        from pynn.ops.activation import log
-
         (a, b), y = g.inputs, g.outs[0]
 
         def db() -> Tensor:  # 0 ** b has slope 0 in b, not 0 * log(0)
-            safe = where(equal(a, 0.0), 1.0, a)
-            return mul(mul(dy, y), log(safe))
+            safe = where(a == 0.0, 1.0, a)
+            return dy * y * safe.log()
 
-        return _both(g, lambda: mul(dy, mul(b, pow(a, sub(b, 1.0)))), db)
+        return _both(g, lambda: dy * (b * a ** (b - 1.0)), db)
 
     ref = np.power
 
@@ -179,7 +173,7 @@ class _Maximum:
 
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
         a, b = g.inputs
-        return _both(g, lambda: mul(dy, _share(a, b)), lambda: mul(dy, _share(b, a)))
+        return _both(g, lambda: dy * _share(a, b), lambda: dy * _share(b, a))
 
     ref = np.maximum
     samples = _shapes
@@ -195,7 +189,7 @@ class _Minimum:
 
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
         a, b = g.inputs
-        return _both(g, lambda: mul(dy, _share(b, a)), lambda: mul(dy, _share(a, b)))
+        return _both(g, lambda: dy * _share(b, a), lambda: dy * _share(a, b))
 
     ref = np.minimum
     samples = _shapes
@@ -344,12 +338,10 @@ def div(a: Any, b: Any) -> Tensor:
 def pow(a: Any, b: Any) -> Tensor:
     """Return a ** b with broadcasting; squares and roots take their own kernels."""
     if isinstance(b, (int, float)) and isinstance(a, Tensor) and a.dtype in FLOATS:
-        from pynn.ops import activation
-
         if b == 2:
-            return activation.square(a)
+            return a.square()
         if b == 0.5:
-            return activation.sqrt(a)
+            return a.sqrt()
     return _call(_Pow, a, b)  # type: ignore[arg-type]
 
 

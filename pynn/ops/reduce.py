@@ -1,4 +1,4 @@
-"""Reductions over axes: sum, mean, max, min, var, argmax."""
+"""Reductions over axes: sum, mean, max, min, var, argmax; and expand, the other way: the gradient of each is the other."""
 
 from __future__ import annotations
 
@@ -11,8 +11,18 @@ from pynn.core.card import Card, Grad, Lowered, Sample, Spec, composite, op
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import DTypeError, ShapeError
-from pynn.ops.common import INT64, Rng, as_tensor, need_float, normal_axes, size
-from pynn.ops.shape import expand, reshape
+from pynn.ops.common import (
+    INT64,
+    Rng,
+    as_tensor,
+    broadcast_shape,
+    contiguous_strides,
+    need_float,
+    need_rank,
+    normal_axes,
+    size,
+)
+from pynn.ops.shape import strided
 
 
 def _lower(name: str, x: Tensor, axis: int, stop: int, *pars: float, out: np.dtype | None = None) -> Lowered:
@@ -56,7 +66,7 @@ class _Sum:
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, axis, stop, scale = g.inputs[0], g.attrs["axis"], g.attrs["stop"], g.attrs.get("scale", 1.0)
         kept = (*x.shape[:axis], *(1,) * (stop - axis), *x.shape[stop:])
-        dy = reshape(dy * scale if scale != 1.0 else dy, kept)
+        dy = (dy * scale if scale != 1.0 else dy).reshape(kept)
         return (expand(dy, x.shape),)
 
     ref = _numpy(np.sum)
@@ -65,6 +75,33 @@ class _Sum:
         yield from _samples(r)
         yield Sample((r(4, 6),), {"axis": 1, "stop": 2, "scale": 1 / 6})
         yield Sample((r(4, 0),), {"axis": 1, "stop": 2})
+
+
+@op("expand", "strided_copy")
+class _Expand:
+    """y = x repeated along axes of size 1, as NumPy's broadcasting would; dx sums over them."""
+
+    def infer(x: Tensor, shape: tuple[int, ...]) -> Lowered:
+        need_rank("expand", shape)
+        if broadcast_shape("expand", x.shape, shape) != tuple(shape):
+            raise ShapeError(f"[expand] expected a shape that {x.shape} broadcasts to. Received: {tuple(shape)}.")
+        full = (1,) * (len(shape) - x.ndim) + x.shape
+        own = contiguous_strides(full)
+        strides = [0 if d == 1 else s for d, s in zip(full, own, strict=True)]
+        return Lowered((Spec(tuple(shape), x.dtype),), strided(x.dtype, shape, strides, 0, x.size))
+
+    def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
+        return (sum_to(dy, g.inputs[0].shape, g.dest[0]),)
+
+    ref = np.broadcast_to
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        yield Sample((r(5),), {"shape": (4, 5)})
+        yield Sample((r(4, 1),), {"shape": (3, 4, 5)})
+        yield Sample((r(),), {"shape": (2, 2)})
+
+    def errors(r: Rng) -> Iterator[Any]:
+        yield (r(3),), {"shape": (4,)}, ShapeError, "broadcast"
 
 
 def _extreme(name: str, function: Any) -> Card:
@@ -76,13 +113,11 @@ def _extreme(name: str, function: Any) -> Card:
             return _lower(name, x, axis, stop)
 
         def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-            from pynn.ops.math import div, equal, mul
-
             x, axis, stop = g.inputs[0], g.attrs["axis"], g.attrs["stop"]
             kept = (*x.shape[:axis], *(1,) * (stop - axis), *x.shape[stop:])
-            chosen = equal(x, reshape(g.outs[0], kept)).astype(x.dtype)
-            count = reshape(execute(_Sum, (chosen,), {"axis": axis, "stop": stop})[0], kept)  # type: ignore[arg-type]
-            return (mul(div(chosen, count), reshape(dy, kept)),)
+            chosen = (x == g.outs[0].reshape(kept)).astype(x.dtype)
+            count = execute(_Sum, (chosen,), {"axis": axis, "stop": stop})[0].reshape(kept)  # type: ignore[arg-type]
+            return (chosen / count * dy.reshape(kept),)
 
         ref = _numpy(function)
         samples = _samples
@@ -130,13 +165,18 @@ def _reduce(card: Any, x: Any, axis: Any, keepdims: bool, **attrs: Any) -> Tenso
     for i, (start, stop) in enumerate(_runs(axes)):
         y = execute(card, (y,), {"axis": start, "stop": stop, **(attrs if i == 0 else {})})[0]
     if keepdims:
-        y = reshape(y, tuple(1 if i in axes else d for i, d in enumerate(x.shape)))
+        y = y.reshape(tuple(1 if i in axes else d for i, d in enumerate(x.shape)))
     return y
 
 
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Return the sum over the axes (all by default)."""
     return _reduce(_Sum, x, axis, keepdims)
+
+
+def expand(x: Any, shape: Sequence[int]) -> Tensor:
+    """Return x repeated so that it has a shape that it broadcasts to."""
+    return execute(_Expand, (as_tensor(x),), {"shape": tuple(shape)})[0]  # type: ignore[arg-type]
 
 
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
@@ -169,10 +209,8 @@ def _var_samples(r: Rng) -> Iterator[Sample]:
 @composite(ref=lambda x, axis=None, keepdims=False: np.var(x, axis, keepdims=keepdims), samples=_var_samples)
 def var(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Return the population variance over the axes (all by default)."""
-    from pynn.ops.activation import square
-
     x = as_tensor(x)
-    return mean(square(x - mean(x, axis, keepdims=True)), axis, keepdims)
+    return mean((x - mean(x, axis, keepdims=True)).square(), axis, keepdims)
 
 
 def argmax(x: Any, axis: int = -1) -> Tensor:
@@ -189,11 +227,11 @@ def sum_to(x: Tensor, shape: tuple[int, ...], out: Tensor | None = None) -> Tens
     lead = x.ndim - len(shape)
     axes = tuple(i for i in range(x.ndim) if i < lead or (shape[i - lead] == 1 and x.shape[i] != 1))
     if not axes:
-        return reshape(x, shape)
+        return x.reshape(shape)
     runs = _runs(axes)
     y = x
     for i, (start, stop) in enumerate(runs):
         last = out if out is not None and i == len(runs) - 1 else None
         view = None if last is None else Tensor(last.buffer, y.shape[:start] + y.shape[stop:], y.dtype)
         y = execute(_Sum, (y,), {"axis": start, "stop": stop}, out=(view,))[0]  # type: ignore[arg-type]
-    return reshape(y, shape)
+    return y.reshape(shape)

@@ -1,4 +1,4 @@
-"""Moving elements: reshape, transpose, expand, slice, concat, cast, gather, and constant tensors."""
+"""Moving elements: reshape, transpose, slice, concat, cast, gather, and constant tensors."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import DTYPE_INDEX, Tensor, as_dtype
 from pynn.errors import DTypeError, ShapeError
-from pynn.ops.common import INTS, Rng, as_tensor, broadcast_shape, contiguous_strides, merge_axes, need_rank, pad6, size
+from pynn.ops.common import INTS, Rng, as_tensor, contiguous_strides, merge_axes, need_rank, pad6, size
 
 
-def _strided(dtype: np.dtype, shape: Sequence[int], strides: Sequence[int], offset: int, other: int) -> tuple[int, ...]:
+def strided(dtype: np.dtype, shape: Sequence[int], strides: Sequence[int], offset: int, other: int) -> tuple[int, ...]:
     """Return the dims of strided_copy and strided_place (see csrc/kernels/move.h)."""
     if size(shape) == 0:
         return (0, 1, *pad6([0]), *pad6([1]), *(0,) * 6, 0, dtype.itemsize, other)
@@ -63,7 +63,7 @@ class _Transpose:
             raise ShapeError(f"[transpose] expected a permutation of {tuple(range(x.ndim))}. Received: axes={axes}.")
         own = contiguous_strides(x.shape)
         shape = tuple(x.shape[a] for a in axes)
-        return Lowered((Spec(shape, x.dtype),), _strided(x.dtype, shape, [own[a] for a in axes], 0, x.size))
+        return Lowered((Spec(shape, x.dtype),), strided(x.dtype, shape, [own[a] for a in axes], 0, x.size))
 
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
         axes = g.attrs["axes"]
@@ -83,39 +83,10 @@ class _Transpose:
         yield (r(3, 4),), {"axes": (0, 0)}, ShapeError, "permutation"
 
 
-@op("expand", "strided_copy")
-class _Expand:
-    """y = x repeated along axes of size 1, as NumPy's broadcasting would; dx sums over them."""
-
-    def infer(x: Tensor, shape: tuple[int, ...]) -> Lowered:
-        need_rank("expand", shape)
-        if broadcast_shape("expand", x.shape, shape) != tuple(shape):
-            raise ShapeError(f"[expand] expected a shape that {x.shape} broadcasts to. Received: {tuple(shape)}.")
-        full = (1,) * (len(shape) - x.ndim) + x.shape
-        own = contiguous_strides(full)
-        strides = [0 if d == 1 else s for d, s in zip(full, own, strict=True)]
-        return Lowered((Spec(tuple(shape), x.dtype),), _strided(x.dtype, shape, strides, 0, x.size))
-
-    def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-        from pynn.ops.reduce import sum_to
-
-        return (sum_to(dy, g.inputs[0].shape, g.dest[0]),)
-
-    ref = np.broadcast_to
-
-    def samples(r: Rng) -> Iterator[Sample]:
-        yield Sample((r(5),), {"shape": (4, 5)})
-        yield Sample((r(4, 1),), {"shape": (3, 4, 5)})
-        yield Sample((r(),), {"shape": (2, 2)})
-
-    def errors(r: Rng) -> Iterator[Any]:
-        yield (r(3),), {"shape": (4,)}, ShapeError, "broadcast"
-
-
 def _slice_dims(x: Tensor, starts: tuple[int, ...], steps: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[int, ...]:
     own = contiguous_strides(x.shape)
     offset = sum(s * o for s, o in zip(starts, own, strict=True))
-    return _strided(x.dtype, sizes, [s * o for s, o in zip(steps, own, strict=True)], offset, x.size)
+    return strided(x.dtype, sizes, [s * o for s, o in zip(steps, own, strict=True)], offset, x.size)
 
 
 @op("slice", "strided_copy")
@@ -300,11 +271,6 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
     return execute(_Transpose, (x,), {"axes": order})[0]  # type: ignore[arg-type]
 
 
-def expand(x: Any, shape: Sequence[int]) -> Tensor:
-    """Return x repeated so that it has a shape that it broadcasts to."""
-    return execute(_Expand, (as_tensor(x),), {"shape": tuple(shape)})[0]  # type: ignore[arg-type]
-
-
 def slice(x: Any, key: Any) -> Tensor:
     """Return x[key] for integers, slices, an ellipsis and new axes, as a copy; an integer tensor gathers rows."""
     x = as_tensor(x)
@@ -410,7 +376,6 @@ __all__ = [
     "cast",
     "concat",
     "copy",
-    "expand",
     "eye_rows",
     "gather",
     "ones",

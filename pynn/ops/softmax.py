@@ -73,8 +73,6 @@ class _LogSoftmax:
 
 
 def _along(card: Card, x: Any, axis: int) -> Tensor:
-    from pynn.ops.shape import transpose
-
     x = as_tensor(x)
     if x.ndim == 0:
         raise ShapeError(f"[{card.name}] expected at least one dimension. Received: shape=().")
@@ -83,7 +81,7 @@ def _along(card: Card, x: Any, axis: int) -> Tensor:
         return execute(card, (x,))[0]
     swap = list(range(x.ndim))
     swap[a], swap[-1] = swap[-1], swap[a]
-    return transpose(execute(card, (transpose(x, swap),))[0], swap)
+    return execute(card, (x.transpose(swap),))[0].transpose(swap)
 
 
 def softmax(x: Any, axis: int = -1) -> Tensor:

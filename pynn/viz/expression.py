@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pynn.core.card import Grad
-from pynn.core.gradients import gradients
+from pynn.core.gradients import gradients, pulled_back
 from pynn.core.graph import Node, reachable
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
@@ -210,7 +210,7 @@ def _totals(out: Tensor, nodes: list[Node], flows: dict[tuple[int, int], Tensor]
 
 def _local(node: Node) -> dict[int, Tensor]:
     """Return the derivatives of one op: of the sum of its first output by each of its inputs."""
-    if node.card.vjp is None:
+    if not node.card.has_gradient:
         return {}
     needs = tuple(isinstance(x, Tensor) and x.requires_grad for x in node.inputs)
     for y in node.outs:
@@ -218,5 +218,6 @@ def _local(node: Node) -> dict[int, Tensor]:
             raise ShapeError(f"[draw_graph] {node.card.name} has no derivative of its own to show.")
     dys = [ones(y.shape, y.dtype) for y in node.outs[:1]]
     dys += [ones(y.shape, y.dtype) - 1.0 for y in node.outs[1:]]
-    given = node.card.vjp(Grad(node.inputs, node.outs, node.attrs, needs, (None,) * len(needs)), *dys)
+    g = Grad(node.inputs, node.outs, node.attrs, needs, (None,) * len(needs))
+    given = pulled_back(node.card, g, dys)
     return {i: dx for i, (dx, need) in enumerate(zip(given, needs, strict=True)) if need and dx is not None}
