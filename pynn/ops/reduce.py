@@ -1,4 +1,4 @@
-"""Reductions over axes: sum, mean, max, min, var, argmax; and expand, the other way: the gradient of each is the other."""
+"""Reductions over axes: sum, mean, max, min, var, argmax; and expand, which goes the other way."""
 
 from __future__ import annotations
 
