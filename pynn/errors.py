@@ -8,7 +8,16 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["CaptureError", "DTypeError", "DataError", "NonFiniteError", "ShapeError", "refuse", "unknown_name"]
+__all__ = [
+    "CaptureError",
+    "DTypeError",
+    "DataError",
+    "NonFiniteError",
+    "ShapeError",
+    "nearest",
+    "refuse",
+    "unknown_name",
+]
 
 
 class ShapeError(ValueError):
@@ -49,8 +58,8 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     "unknown loss. Received: 'mse_los'. help: did you mean 'mse'? Known: mae, mse."
     """
     names = sorted(known)
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = nearest(str(name), names)
+    hint = f"did you mean {near!r}? " if near else ""
     return f"unknown {kind}. Received: {name!r}. help: {hint}Known: {', '.join(names)}."
 
 
@@ -66,3 +75,42 @@ def refuse(error: ValueError) -> None:
     if (module or script) and os.environ.get("PYNN_DEBUG") != "1":
         print(f"pynn: error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that the fewest slips of a typist turn into `name`; None if none is like it.
+
+    A slip is a letter too many, missing, wrong, or exchanged with its neighbour. To stop before the end is one slip.
+
+    Examples
+    --------
+    >>> nearest("adma", ["adagrad", "adam", "adamax"]), nearest("ReLU", ["relu", "elu"]), nearest("x", ["relu"])
+    ('adam', 'relu', None)
+    """
+    given = _folded(name)
+    best: tuple[int, float, str] | None = None
+    for candidate in known:
+        other = _folded(candidate)
+        ratio = difflib.SequenceMatcher(None, given, other, autojunk=False).ratio()
+        slips = 1 if len(given) > 2 and other.startswith(given) and other != given else _slips(given, other)
+        if (ratio >= 0.5 or slips <= len(given) // 3) and (best is None or (slips, -ratio, candidate) < best):
+            best = slips, -ratio, candidate
+    return best and best[2]
+
+
+def _folded(name: str) -> str:
+    return name.casefold().replace("-", "_").replace(" ", "_")[:100]
+
+
+def _slips(a: str, b: str) -> int:
+    """Return the distance of two words in slips (optimal string alignment)."""
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        earlier, before, row = before, row, [i]
+        for j, y in enumerate(b, 1):
+            least = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (x != y))
+            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                least = min(least, earlier[j - 2] + 1)
+            row.append(least)
+    return row[-1]

@@ -14,7 +14,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from pynn.errors import DTypeError, ShapeError, unknown_name
+from pynn.checks import choice, is_integer, is_number
+from pynn.errors import DTypeError, ShapeError
+from pynn.names import Registry
 
 __all__ = [
     "Constant",
@@ -106,7 +108,7 @@ class Initializer:
         """
         name = type(self).__name__
         shape = tuple(shape)
-        if not all(isinstance(n, int | np.integer) and n >= 0 for n in shape):
+        if not all(is_integer(n, 0) for n in shape):
             raise ShapeError(f"[{name}] expected dimensions that are whole numbers >= 0. Received: shape={shape}.")
         dtype = np.dtype(dtype)
         if dtype not in (np.float32, np.float64):
@@ -121,7 +123,7 @@ class Initializer:
 
 def _generator(name: str, seed: Seed) -> np.random.Generator:
     key = list(seed) if isinstance(seed, Sequence) else [seed]
-    if not all(isinstance(k, int | np.integer) and 0 <= k < 2**64 for k in key):
+    if not all(is_integer(k, 0, 2**64 - 1) for k in key):
         raise ValueError(f"[{name}] expected seed to be whole numbers in [0, 2**64). Received: seed={seed!r}.")
     # SeedSequence pads with zeros, so that 1 and [1, 0] would be one stream; the length keeps them apart.
     words = np.array([len(key), *key], dtype="<u8").view("<u4")
@@ -146,7 +148,7 @@ class Constant(Initializer):
     value: float = 0.0
 
     def __post_init__(self) -> None:
-        self._require(math.isfinite(self.value), "a finite value", value=self.value)
+        self._require(is_number(self.value), "a finite value", value=self.value)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Doubles:
         """Return the constant."""
@@ -203,7 +205,7 @@ class Uniform(Initializer):
     high: float = 0.05
 
     def __post_init__(self) -> None:
-        ok = math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high
+        ok = is_number(self.low) and is_number(self.high) and self.low <= self.high
         self._require(ok, "finite low <= high", low=self.low, high=self.high)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Doubles:
@@ -232,7 +234,7 @@ class Normal(Initializer):
     std: float = 0.05
 
     def __post_init__(self) -> None:
-        ok = math.isfinite(self.mean) and math.isfinite(self.std) and self.std >= 0
+        ok = is_number(self.mean) and is_number(self.std) and self.std >= 0
         self._require(ok, "a finite mean and a finite std >= 0", mean=self.mean, std=self.std)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Doubles:
@@ -306,13 +308,12 @@ class VarianceScaling(Initializer):
     distribution: str = "truncated_normal"
 
     def __post_init__(self) -> None:
-        self._require(math.isfinite(self.scale) and self.scale > 0, "a finite scale > 0", scale=self.scale)
+        self._require(is_number(self.scale) and self.scale > 0, "a finite scale > 0", scale=self.scale)
         for kind, name, known in (
             ("fan mode", self.mode, ("fan_in", "fan_out", "fan_avg")),
             ("distribution", self.distribution, ("uniform", "truncated_normal")),
         ):
-            if name not in known:
-                raise ValueError(f"[{type(self).__name__}] {unknown_name(kind, name, known)}")
+            choice(type(self).__name__, kind, name, known)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Doubles:
         """Draw from the distribution above."""
@@ -438,7 +439,7 @@ class Orthogonal(Initializer):
     gain: float = 1.0
 
     def __post_init__(self) -> None:
-        self._require(math.isfinite(self.gain), "a finite gain", gain=self.gain)
+        self._require(is_number(self.gain), "a finite gain", gain=self.gain)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Doubles:
         """Draw from the distribution above."""
@@ -461,25 +462,37 @@ def _orthonormal_rows(a: Doubles) -> Doubles:
     return a
 
 
-_NAMES: dict[str, type[Initializer]] = {
-    "zeros": Zeros,
-    "ones": Ones,
-    "constant": Constant,
-    "uniform": Uniform,
-    "normal": Normal,
-    "truncated_normal": TruncatedNormal,
-    "glorot_uniform": GlorotUniform,
-    "glorot_normal": GlorotNormal,
-    "he_uniform": HeUniform,
-    "he_normal": HeNormal,
-    "lecun_uniform": LecunUniform,
-    "lecun_normal": LecunNormal,
-    "orthogonal": Orthogonal,
-}
+def _drawing(given: Any) -> Callable[..., NDArray[Any]] | None:
+    return given if callable(given) else None
 
 
-def get(initializer: str | Callable[..., NDArray[Any]]) -> Callable[..., NDArray[Any]]:
-    """Return the initializer of a name; anything that can be called as one is returned as it came.
+NAMES: Registry[Callable[..., NDArray[Any]]] = Registry(
+    "initializer",
+    Initializer,
+    {
+        "zeros": Zeros,
+        "ones": Ones,
+        "constant": Constant,
+        "uniform": Uniform,
+        "normal": Normal,
+        "truncated_normal": TruncatedNormal,
+        "glorot_uniform": GlorotUniform,
+        "glorot_normal": GlorotNormal,
+        "he_uniform": HeUniform,
+        "he_normal": HeNormal,
+        "lecun_uniform": LecunUniform,
+        "lecun_normal": LecunNormal,
+        "orthogonal": Orthogonal,
+    },
+    convert=_drawing,
+    expected="a name or an initializer object",
+    place="init",
+    remedy="pass for instance 'glorot_uniform' or pynn.init.Normal(std=0.01).",
+)
+
+
+def get(initializer: Any) -> Callable[..., NDArray[Any]]:
+    """Return the initializer of a name or a class; anything that can be called as one is returned as it came.
 
     Raises
     ------
@@ -490,18 +503,9 @@ def get(initializer: str | Callable[..., NDArray[Any]]) -> Callable[..., NDArray
 
     Examples
     --------
-    >>> get("he_normal")
-    HeNormal()
+    >>> get("he_normal"), get(HeNormal)
+    (HeNormal(), HeNormal())
     >>> get(Constant(0.1))
     Constant(value=0.1)
     """
-    if isinstance(initializer, str):
-        if initializer not in _NAMES:
-            raise ValueError(unknown_name("initializer", initializer, _NAMES))
-        return _NAMES[initializer]()
-    if isinstance(initializer, type) or not callable(initializer):
-        raise TypeError(
-            f"[init] expected a name or an initializer object. Received: {initializer!r}. "
-            "help: pass for instance 'glorot_uniform' or pynn.init.Normal(std=0.01)."
-        )
-    return initializer
+    return NAMES.resolve(initializer)

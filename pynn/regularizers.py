@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from pynn import ops
+from pynn.checks import number
 from pynn.core.tensor import Tensor
-from pynn.errors import unknown_name
+from pynn.names import Registry
 
 __all__ = ["L1", "L1L2", "L2", "NAMES", "MaxNorm", "get"]
-
-
-def _factor(name: str, value: Any) -> float:
-    if not (isinstance(value, (int, float, np.integer, np.floating)) and 0 <= value < np.inf):
-        raise ValueError(f"[{name}] expected a finite factor >= 0. Received: {value!r}.")
-    return float(value)
 
 
 class L1L2:
@@ -40,7 +33,7 @@ class L1L2:
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0):
-        self.l1, self.l2 = _factor("regularizer", l1), _factor("regularizer", l2)
+        self.l1, self.l2 = number("regularizer", "l1", l1, 0), number("regularizer", "l2", l2, 0)
 
     def __call__(self, w: Tensor) -> Tensor:
         """Return the penalty of weights, a scalar."""
@@ -109,7 +102,7 @@ class MaxNorm:
 
     Examples
     --------
-    >>> import pynn
+    >>> import numpy as np, pynn
     >>> w = pynn.tensor([[3.0, 0.3], [4.0, 0.4]])
     >>> MaxNorm(1.0).apply(w)
     >>> w.numpy().round(4).tolist() == np.float32([[0.6, 0.3], [0.8, 0.4]]).tolist()
@@ -117,9 +110,7 @@ class MaxNorm:
     """
 
     def __init__(self, limit: float = 2.0):
-        if not (isinstance(limit, (int, float, np.integer, np.floating)) and 0 < limit < np.inf):
-            raise ValueError(f"[max_norm] expected a finite limit above 0. Received: {limit!r}.")
-        self.limit = float(limit)
+        self.limit = number("max_norm", "limit", limit, 0, open_low=True)
 
     def apply(self, w: Tensor) -> None:
         """Scale columns down in place."""
@@ -129,27 +120,34 @@ class MaxNorm:
         return f"MaxNorm({self.limit!r})"
 
 
-#: name -> regularizer class
-NAMES: dict[str, type[L1L2]] = {"l1": L1, "l2": L2, "l1_l2": L1L2, "l1l2": L1L2}
+def _penalty(given: Any) -> Any:
+    return given if callable(given) else None
+
+
+#: name -> what makes the regularizer
+NAMES: Registry[Any] = Registry(
+    "regularizer",
+    L1L2,
+    {"l1": L1, "l2": L2, "l1_l2": lambda: L1L2(0.01, 0.01)},
+    {"l1l2": "l1_l2"},
+    convert=_penalty,
+    expected="a name or a function of a tensor",
+)
 
 
 def get(regularizer: Any) -> Any:
-    """Return a regularizer of a name, the object itself (any function of a tensor), or None.
+    """Return a regularizer of a name or a class, the object itself (any function of a tensor), or None.
 
     Raises
     ------
     ValueError
         If no regularizer has the name; the nearest known name is given.
+    TypeError
+        If it is neither a name nor a function.
 
     Examples
     --------
-    >>> get("l2")
-    L1L2(l1=0.0, l2=0.01)
+    >>> get("l2"), get(L1)
+    (L1L2(l1=0.0, l2=0.01), L1L2(l1=0.01, l2=0.0))
     """
-    if isinstance(regularizer, str):
-        if regularizer not in NAMES:
-            raise ValueError(unknown_name("regularizer", regularizer, NAMES))
-        return NAMES[regularizer]() if NAMES[regularizer] is not L1L2 else L1L2(0.01, 0.01)
-    if regularizer is not None and not callable(regularizer):
-        raise TypeError(f"[regularizer] expected a name or a function of a tensor. Received: {regularizer!r}.")
-    return regularizer
+    return None if regularizer is None else NAMES.resolve(regularizer)

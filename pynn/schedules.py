@@ -6,7 +6,6 @@ All schedules are immutable, and the value at a step does not depend on how the 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -15,7 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pynn.checks import is_integer, is_number
+from pynn.names import Registry
+
 __all__ = [
+    "NAMES",
     "Constant",
     "Cosine",
     "Exponential",
@@ -66,16 +69,12 @@ class Schedule:
 
     def _require_rate(self, name: str, value: Any, *, zero: bool = False) -> None:
         sign = ">= 0" if zero else "> 0"
-        ok = _is_number(value) and (value > 0 or (zero and value == 0))
+        ok = is_number(value) and (value > 0 or (zero and value == 0))
         self._require(ok, f"{name}, a learning rate, to be finite and {sign}", **{name: value})
 
     def _require_count(self, name: str, value: Any, least: int = 1) -> None:
-        ok = isinstance(value, int | np.integer) and value >= least
+        ok = is_integer(value, least)
         self._require(ok, f"{name} to be a whole number of steps >= {least}", **{name: value})
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and math.isfinite(value)
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ class Exponential(Schedule):
 
     def __post_init__(self) -> None:
         self._require_rate("initial", self.initial)
-        self._require(_is_number(self.rate) and self.rate > 0, "rate to be finite and > 0", rate=self.rate)
+        self._require(is_number(self.rate) and self.rate > 0, "rate to be finite and > 0", rate=self.rate)
         self._require_count("every", self.every)
 
     def rates(self, steps: Rates) -> Rates:
@@ -182,7 +181,7 @@ class StepDecay(Schedule):
 
     def __post_init__(self) -> None:
         self._require_rate("initial", self.initial)
-        self._require(_is_number(self.drop) and 0 < self.drop <= 1, "0 < drop <= 1", drop=self.drop)
+        self._require(is_number(self.drop) and 0 < self.drop <= 1, "0 < drop <= 1", drop=self.drop)
         self._require_count("every", self.every)
 
     def rates(self, steps: Rates) -> Rates:
@@ -227,7 +226,7 @@ class InverseTime(Schedule):
 
     def __post_init__(self) -> None:
         self._require_rate("initial", self.initial)
-        self._require(_is_number(self.rate) and self.rate >= 0, "rate to be finite and >= 0", rate=self.rate)
+        self._require(is_number(self.rate) and self.rate >= 0, "rate to be finite and >= 0", rate=self.rate)
         self._require_count("every", self.every)
 
     def rates(self, steps: Rates) -> Rates:
@@ -342,10 +341,10 @@ class OneCycle(Schedule):
         self._require_rate("max_lr", self.max_lr)
         self._require_count("steps", self.steps, least=2)
         fraction = self.start_fraction
-        self._require(_is_number(fraction) and 0 < fraction < 1, "0 < start_fraction < 1", start_fraction=fraction)
-        self._require(_is_number(self.div) and self.div >= 1, "div to be finite and >= 1", div=self.div)
+        self._require(is_number(fraction) and 0 < fraction < 1, "0 < start_fraction < 1", start_fraction=fraction)
+        self._require(is_number(self.div) and self.div >= 1, "div to be finite and >= 1", div=self.div)
         ratio = self.final_div
-        self._require(_is_number(ratio) and ratio > 0, "final_div to be finite and > 0", final_div=ratio)
+        self._require(is_number(ratio) and ratio > 0, "final_div to be finite and > 0", final_div=ratio)
 
     def rates(self, steps: Rates) -> Rates:
         """Evaluate the formula."""
@@ -446,24 +445,45 @@ class Piecewise(Schedule):
         return np.asarray(self.levels, np.float64)[np.searchsorted(self.boundaries, steps, side="right")]
 
 
+def _of_number(rate: Any) -> Schedule | None:
+    return Constant(float(rate)) if not isinstance(rate, bool) and isinstance(rate, Real) else None
+
+
+NAMES: Registry[Schedule] = Registry(
+    "schedule",
+    Schedule,
+    {
+        "constant": Constant,
+        "exponential": Exponential,
+        "step_decay": StepDecay,
+        "inverse_time": InverseTime,
+        "cosine": Cosine,
+        "one_cycle": OneCycle,
+        "warm_up": WarmUp,
+        "piecewise": Piecewise,
+    },
+    convert=_of_number,
+    expected="a number or a Schedule",
+    place="schedules",
+    remedy="for a rule of your own, subclass pynn.schedules.Schedule and define rates(steps).",
+)
+
+
 def get(rate: Any) -> Schedule:
     """Return `rate` if it is a schedule, and `Constant(rate)` if it is a number.
 
+    A class, or the name of one ("cosine"), is made without arguments, if it needs none; pynn's all need some.
+
     Raises
     ------
+    ValueError
+        If no schedule has the name; the nearest known name is given.
     TypeError
-        If it is neither.
+        If it is something else, or a class that needs arguments.
 
     Examples
     --------
     >>> get(0.5)
     Constant(initial=0.5)
     """
-    if isinstance(rate, Schedule):
-        return rate
-    if isinstance(rate, Real):
-        return Constant(float(rate))
-    raise TypeError(
-        f"[schedules] expected a number or a Schedule. Received: {rate!r}. "
-        "help: for a rule of your own, subclass pynn.schedules.Schedule and define rates(steps)."
-    )
+    return NAMES.resolve(rate)

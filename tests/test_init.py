@@ -186,7 +186,7 @@ def test_an_unknown_name_gives_the_nearest_one() -> None:
         init.get("glorot_unifrom")
 
 
-@pytest.mark.parametrize("wrong", [3, None, init.HeNormal])
+@pytest.mark.parametrize("wrong", [3, None, init.Initializer])
 def test_things_that_are_no_initializers(wrong) -> None:
     with pytest.raises(TypeError, match="expected a name or an initializer object"):
         init.get(wrong)

@@ -350,7 +350,7 @@ def test_names(name: str) -> None:
 def test_unknown_names_and_wrong_objects() -> None:
     with pytest.raises(ValueError, match=r"unknown metric. Received: 'acuracy'. help: did you mean 'accuracy'"):
         metrics.get("acuracy")
-    for wrong in (3, None, metrics.F1):
+    for wrong in (3, None, metrics.Metric):
         with pytest.raises(TypeError, match="expected a name, a Metric or a function"):
             metrics.get(wrong)
     assert metrics.higher_is_better("speed") is None

@@ -386,9 +386,9 @@ def test_regularizers_by_name():
     with pytest.raises(TypeError, match="name or a function"):
         regularizers.get(3)
     for bad in (-0.1, np.nan, np.inf, "0.1"):
-        with pytest.raises(ValueError, match=r"finite factor >= 0"):
+        with pytest.raises(ValueError, match=r"l2 to be a finite number of at least 0"):
             regularizers.L2(bad)
-    with pytest.raises(ValueError, match="finite limit above 0"):
+    with pytest.raises(ValueError, match="limit to be a finite number above 0"):
         regularizers.MaxNorm(0)
 
 

@@ -150,7 +150,7 @@ def test_get_takes_numbers_and_schedules_only() -> None:
     schedule = Cosine(0.1, 10)
     assert schedules.get(schedule) is schedule
     assert schedules.get(np.float32(0.5)) == Constant(0.5)
-    for wrong in ("cosine", None, [0.1], lambda step: 0.1):
+    for wrong in (True, None, [0.1], lambda step: 0.1):
         with pytest.raises(TypeError, match="expected a number or a Schedule"):
             schedules.get(wrong)
 

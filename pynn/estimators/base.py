@@ -85,7 +85,7 @@ class BaseNetwork(BaseEstimator, ABC):
         if isinstance(self.solver, str):
             if self.solver not in optim.NAMES:
                 raise ValueError(f"[{place}] {unknown_name('solver', self.solver, [*optim.NAMES, 'lbfgs'])}")
-            return optim.NAMES[self.solver](learning_rate=rated)  # type: ignore[call-arg]
+            return optim.NAMES[self.solver](learning_rate=rated)
         made = self.solver(learning_rate=rated) if callable(self.solver) else None
         if not isinstance(made, Optimizer):
             raise ValueError(

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pynn.errors import unknown_name
 from pynn.losses.base import Loss
 from pynn.losses.classification import BinaryCrossEntropy, CrossEntropy, Hinge, KLDivergence, SquaredHinge
 from pynn.losses.regression import MAE, MSE, Huber, MSEHalf, Poisson
 from pynn.losses.targets import class_weights_to_sample_weights
+from pynn.names import Registry
 
 __all__ = [
     "MAE",
@@ -31,28 +31,36 @@ __all__ = [
     "get",
 ]
 
-#: name -> class, with the names of Keras
-NAMES: dict[str, type[Loss]] = {
-    "mse": MSE,
-    "mean_squared_error": MSE,
-    "mse_half": MSEHalf,
-    "mae": MAE,
-    "mean_absolute_error": MAE,
-    "huber": Huber,
-    "poisson": Poisson,
-    "hinge": Hinge,
-    "squared_hinge": SquaredHinge,
-    "binary_cross_entropy": BinaryCrossEntropy,
-    "binary_crossentropy": BinaryCrossEntropy,
-    "cross_entropy": CrossEntropy,
-    "categorical_crossentropy": CrossEntropy,
-    "sparse_categorical_crossentropy": CrossEntropy,
-    "kl_divergence": KLDivergence,
-}
+#: name -> class, with the names of Keras beside pynn's
+NAMES: Registry[Loss] = Registry(
+    "loss",
+    Loss,
+    {
+        "mse": MSE,
+        "mse_half": MSEHalf,
+        "mae": MAE,
+        "huber": Huber,
+        "poisson": Poisson,
+        "hinge": Hinge,
+        "squared_hinge": SquaredHinge,
+        "binary_cross_entropy": BinaryCrossEntropy,
+        "cross_entropy": CrossEntropy,
+        "kl_divergence": KLDivergence,
+    },
+    {
+        "mean_squared_error": "mse",
+        "mean_absolute_error": "mae",
+        "binary_crossentropy": "binary_cross_entropy",
+        "categorical_crossentropy": "cross_entropy",
+        "sparse_categorical_crossentropy": "cross_entropy",
+    },
+    expected="a name or a pynn.losses.Loss",
+    remedy="for a loss of your own, subclass pynn.losses.Loss and define each(y_pred, y_true).",
+)
 
 
 def get(loss: Any) -> Loss:
-    """Return a loss of a name, or the loss itself.
+    """Return a loss of a name or a class, or the loss itself.
 
     Raises
     ------
@@ -63,18 +71,7 @@ def get(loss: Any) -> Loss:
 
     Examples
     --------
-    >>> get("huber")
-    Huber(delta=1.0)
+    >>> get("huber"), get(Huber)
+    (Huber(delta=1.0), Huber(delta=1.0))
     """
-    if isinstance(loss, Loss):
-        return loss
-    if isinstance(loss, type) and issubclass(loss, Loss):
-        return loss()
-    if isinstance(loss, str):
-        if loss not in NAMES:
-            raise ValueError(unknown_name("loss", loss, NAMES))
-        return NAMES[loss]()
-    raise TypeError(
-        f"[loss] expected a name or a pynn.losses.Loss. Received: {loss!r}. "
-        "help: for a loss of your own, subclass pynn.losses.Loss and define each(y_pred, y_true)."
-    )
+    return NAMES.resolve(loss)

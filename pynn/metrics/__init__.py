@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pynn.errors import unknown_name
 from pynn.metrics import functions
 from pynn.metrics.base import Mean, Metric
 from pynn.metrics.classification import Accuracy, BinaryAccuracy, ConfusionMatrix, TopK
@@ -34,12 +33,14 @@ from pynn.metrics.functions import (
 from pynn.metrics.perclass import F1, Precision, Recall
 from pynn.metrics.ranking import AUC
 from pynn.metrics.regression import MAE, MSE, R2
+from pynn.names import Registry
 
 __all__ = [
     "AUC",
     "F1",
     "MAE",
     "MSE",
+    "NAMES",
     "R2",
     "Accuracy",
     "BinaryAccuracy",
@@ -65,18 +66,34 @@ __all__ = [
 ]
 
 _CLASSES: tuple[type[Metric], ...] = (Accuracy, TopK, BinaryAccuracy, Precision, Recall, F1, AUC, MSE, MAE, R2)
-_NAMES = {cls.name: cls for cls in _CLASSES}
 # Passed as a metric, one of our functions means the exact metric over all batches, not a mean of its batch values.
-_FUNCTIONS = {getattr(functions, "top_k_accuracy" if name == "top_k" else name): cls for name, cls in _NAMES.items()}
+_FUNCTIONS = {getattr(functions, "top_k_accuracy" if cls is TopK else cls.name): cls for cls in _CLASSES}
+
+
+def _of_function(function: Any) -> Metric | None:
+    if not callable(function):
+        return None
+    return _FUNCTIONS[function]() if function in _FUNCTIONS else Mean(function)
+
+
+NAMES: Registry[Metric] = Registry(
+    "metric",
+    Metric,
+    {cls.name: cls for cls in _CLASSES},
+    convert=_of_function,
+    expected="a name, a Metric or a function",
+    place="metrics",
+    remedy="pass for instance 'accuracy' or pynn.metrics.TopK(k=3).",
+)
 
 
 def get(metric: Any) -> Metric:
-    """Return the metric of a name, a function or an object.
+    """Return the metric of a name, a class, a function or an object.
 
     Parameters
     ----------
-    metric : str, Metric or callable
-        A name gives a new object. A function of (y_true, y_pred) gives the mean of its values.
+    metric : str, Metric, type or callable
+        A name or a class gives a new object. A function of (y_true, y_pred) gives the mean of its values.
 
     Raises
     ------
@@ -87,23 +104,12 @@ def get(metric: Any) -> Metric:
 
     Examples
     --------
-    >>> get("accuracy")
-    <Accuracy 'accuracy': no samples>
+    >>> get("accuracy"), get(Accuracy)
+    (<Accuracy 'accuracy': no samples>, <Accuracy 'accuracy': no samples>)
     >>> get(f1)
     <F1 'f1': no samples>
     """
-    if isinstance(metric, Metric):
-        return metric
-    if isinstance(metric, str):
-        if metric not in _NAMES:
-            raise ValueError(unknown_name("metric", metric, _NAMES))
-        return _NAMES[metric]()
-    if isinstance(metric, type) or not callable(metric):
-        raise TypeError(
-            f"[metrics] expected a name, a Metric or a function. Received: {metric!r}. "
-            "help: pass for instance 'accuracy' or pynn.metrics.TopK(k=3)."
-        )
-    return _FUNCTIONS[metric]() if metric in _FUNCTIONS else Mean(metric)
+    return NAMES.resolve(metric)
 
 
 def higher_is_better(name: str) -> bool | None:
@@ -117,4 +123,4 @@ def higher_is_better(name: str) -> bool | None:
     name = name.removeprefix("val_")
     if name == "loss":
         return False
-    return _NAMES[name].higher_is_better if name in _NAMES else None
+    return next((cls.higher_is_better for cls in _CLASSES if cls.name == name), None)

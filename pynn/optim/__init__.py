@@ -5,11 +5,10 @@ The rules are PyTorch's where both have one, with the same place for eps. weight
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from pynn.errors import unknown_name
+from pynn.names import Registry
 from pynn.optim.adam import Adam, AdaMax, AdamW, AMSGrad, Nadam
 from pynn.optim.adaptive import Adadelta, Adagrad, RMSprop
 from pynn.optim.base import Optimizer
@@ -31,23 +30,28 @@ __all__ = [
 ]
 
 #: name -> what makes the optimizer with its default settings
-NAMES: dict[str, Callable[[], Optimizer]] = {
-    "sgd": SGD,
-    "momentum": partial(SGD, momentum=0.9),
-    "nesterov": partial(SGD, momentum=0.9, nesterov=True),
-    "adagrad": Adagrad,
-    "adadelta": Adadelta,
-    "rmsprop": RMSprop,
-    "adam": Adam,
-    "amsgrad": AMSGrad,
-    "adamax": AdaMax,
-    "nadam": Nadam,
-    "adamw": AdamW,
-}
+NAMES: Registry[Optimizer] = Registry(
+    "optimizer",
+    Optimizer,
+    {
+        "sgd": SGD,
+        "momentum": partial(SGD, momentum=0.9),
+        "nesterov": partial(SGD, momentum=0.9, nesterov=True),
+        "adagrad": Adagrad,
+        "adadelta": Adadelta,
+        "rmsprop": RMSprop,
+        "adam": Adam,
+        "amsgrad": AMSGrad,
+        "adamax": AdaMax,
+        "nadam": Nadam,
+        "adamw": AdamW,
+    },
+    expected="a name or a pynn.optim.Optimizer",
+)
 
 
 def get(optimizer: Any) -> Optimizer:
-    """Return an optimizer of a name, with its default settings, or the optimizer itself.
+    """Return an optimizer of a name or a class, with its default settings, or the optimizer itself.
 
     Raises
     ------
@@ -61,12 +65,4 @@ def get(optimizer: Any) -> Optimizer:
     >>> get("momentum")
     SGD(learning_rate=0.01, momentum=0.9, nesterov=False)
     """
-    if isinstance(optimizer, Optimizer):
-        return optimizer
-    if isinstance(optimizer, type) and issubclass(optimizer, Optimizer) and optimizer is not Optimizer:
-        return optimizer()  # type: ignore[call-arg]
-    if isinstance(optimizer, str):
-        if optimizer not in NAMES:
-            raise ValueError(unknown_name("optimizer", optimizer, NAMES))
-        return NAMES[optimizer]()
-    raise TypeError(f"[optimizer] expected a name or a pynn.optim.Optimizer. Received: {optimizer!r}.")
+    return NAMES.resolve(optimizer)

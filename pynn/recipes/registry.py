@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pynn.errors import unknown_name
+from pynn.names import Registry
 
 __all__ = ["ACCURACY", "Measure", "Options", "Recipe", "Result", "find", "known", "recipe"]
 
@@ -180,7 +180,7 @@ class Recipe:
         )
 
 
-_RECIPES: dict[str, Recipe] = {}
+_RECIPES: Registry[Recipe] = Registry("recipe", Recipe, {})
 
 
 def recipe(
@@ -196,25 +196,24 @@ def recipe(
     """Register the decorated function as the recipe `name`; the fields are those of :class:`Recipe`."""
 
     def register(play: Callable[[Recipe, Options], Result]) -> Recipe:
-        _RECIPES[name] = Recipe(name, shows, data, expected, epochs, batch_size, play, measure)
-        return _RECIPES[name]
+        made = Recipe(name, shows, data, expected, epochs, batch_size, play, measure)
+        _RECIPES.add(name, lambda: made)
+        return made
 
     return register
 
 
 def known() -> list[Recipe]:
     """Return all recipes, in the order in which they are best met."""
-    return list(_RECIPES.values())
+    return [make() for make in _RECIPES.values()]
 
 
-def find(name: str) -> Recipe:
-    """Return the recipe of that name.
+def find(name: str | Recipe) -> Recipe:
+    """Return the recipe of that name, or the recipe itself.
 
     Raises
     ------
     ValueError
         If there is none; the message says which name is nearest.
     """
-    if name not in _RECIPES:
-        raise ValueError(unknown_name("recipe", name, _RECIPES))
-    return _RECIPES[name]
+    return _RECIPES.resolve(name)
