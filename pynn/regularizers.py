@@ -127,7 +127,7 @@ def _penalty(given: Any) -> Any:
 #: name -> what makes the regularizer
 NAMES: Registry[Any] = Registry(
     "regularizer",
-    L1L2,
+    (L1L2,),  # which can be made itself
     {"l1": L1, "l2": L2, "l1_l2": lambda: L1L2(0.01, 0.01)},
     {"l1l2": "l1_l2"},
     convert=_penalty,
