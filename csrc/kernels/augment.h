@@ -17,16 +17,18 @@
 #include "par.h"
 #include "simd.h"
 
-/* dim[0] N, dim[1] H, dim[2] W; par = shift of y and x as shares of H and W, angle, zoom, angle of shear (radians).
+/* dim: N, H, W; par = shift of y and x as shares of H and W, angle, zoom, angle of shear (radians).
  * With s = 2 u - 1 in [-1, 1): theta = s2 par[2], z = 1 + s3 par[3], t = tan(s4 par[4]),
  * M = [cos, sin; -sin, cos] [1, 0; t, 1] / z; a source point is M (p - middle - shift) + middle. */
+enum { AUG_N, AUG_H, AUG_W, AUG_C }; /* of every kernel here; more dims follow */
+enum { DRAW_M, DRAW_U };
 static void affine_draw_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const double H = (double)I->dim[1], W = (double)I->dim[2], cy = 0.5 * (H - 1), cx = 0.5 * (W - 1);
+    const double H = (double)I->dim[AUG_H], W = (double)I->dim[AUG_W], cy = 0.5 * (H - 1), cx = 0.5 * (W - 1);
     (void)ith;
     for (i64 i = lo; i < hi; i++) {
-        const real *u = (const real *)I->arg[1] + 5 * i;
-        real *m = (real *)I->arg[0] + 6 * i;
+        const real *u = (const real *)I->arg[DRAW_U] + 5 * i;
+        real *m = (real *)I->arg[DRAW_M] + 6 * i;
         double s[5];
         for (int k = 0; k < 5; k++) s[k] = (2 * (double)u[k] - 1) * I->par[k];
         const double c = cos(s[2]), n = sin(s[2]), z = 1 / (1 + s[3]), t = tan(s[4]);
@@ -37,7 +39,7 @@ static void affine_draw_range(void *ctx, i64 lo, i64 hi, int ith) {
     }
 }
 static int affine_draw(const pn_instr *I) {
-    pn_for(I->dim[0], 16, 150.0 * (double)I->dim[0], I->nth, affine_draw_range, (void *)I);
+    pn_for(I->dim[AUG_N], 16, 150.0 * (double)I->dim[AUG_N], I->nth, affine_draw_range, (void *)I);
     return PN_OK;
 }
 
@@ -53,10 +55,12 @@ static inline double pn_within(double v, double lo, double hi) {
 
 /* Where `n` output pixels of row y from column x0 on lie in the padded image: the offset of the upper left of the four
  * pixels around (in pixels), and the distances from it. */
+enum { WARP_Y, WARP_X, WARP_M, WARP_D };
+enum { WARP_MODE = 4 };
 static inline void pn_warp_places(const pn_instr *I, const double m[6], const real *restrict d, i64 y, i64 x0, i64 n,
                                   int32_t *restrict at, real *restrict fy, real *restrict fx) {
-    const i64 H = I->dim[1], W = I->dim[2];
-    const int nearest = I->dim[4] != 0, last_y = (int)H, last_x = (int)W, pitch = (int)W + 2;
+    const i64 H = I->dim[AUG_H], W = I->dim[AUG_W];
+    const int nearest = I->dim[WARP_MODE] != 0, last_y = (int)H, last_x = (int)W, pitch = (int)W + 2;
     const double low = nearest ? 0 : -1, high_y = (double)(nearest ? H - 1 : H), high_x = (double)(nearest ? W - 1 : W);
     const double by = m[0] * (double)y + m[2], bx = m[3] * (double)y + m[5];
     for (int j = 0; j < (int)n; j++) {
@@ -86,15 +90,15 @@ static inline void pn_warp_blend(real *restrict out, const real *restrict p, i64
  * with a border one pixel wide, zero, so that no pixel needs a test. */
 static void warp_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 H = I->dim[1], W = I->dim[2], C = I->dim[3], pitch = W + 2, size = H * W * C;
-    const real *m = (const real *)I->arg[2], *d = (const real *)I->arg[3];
+    const i64 H = I->dim[AUG_H], W = I->dim[AUG_W], C = I->dim[AUG_C], pitch = W + 2, size = H * W * C;
+    const real *m = (const real *)I->arg[WARP_M], *d = (const real *)I->arg[WARP_D];
     real *p = (real *)(void *)((char *)I->scratch + ith * (I->scratch_bytes / I->nth));
     int32_t at[PN_WARP_COLS];
     real fy[PN_WARP_COLS], fx[PN_WARP_COLS];
     memset(p, 0, (size_t)((H + 2) * pitch * C) * sizeof(real));
     for (i64 i = lo; i < hi; i++) {
-        const real *x = (const real *)I->arg[1] + i * size;
-        real *y = (real *)I->arg[0] + i * size;
+        const real *x = (const real *)I->arg[WARP_X] + i * size;
+        real *y = (real *)I->arg[WARP_Y] + i * size;
         double M[6] = {1, 0, 0, 0, 1, 0};
         for (int k = 0; m && k < 6; k++) M[k] = (double)m[6 * i + k];
         for (i64 r = 0; r < H; r++) memcpy(p + ((r + 1) * pitch + 1) * C, x + r * W * C, (size_t)(W * C) * sizeof(real));
@@ -111,9 +115,9 @@ static void warp_range(void *ctx, i64 lo, i64 hi, int ith) {
     }
 }
 static int warp_fwd(const pn_instr *I) {
-    const double cost = (2.0 + (double)I->dim[3]) * (double)(I->dim[0] * I->dim[1] * I->dim[2]);
-    if (I->dim[1] * I->dim[2] * I->dim[3] == 0) return PN_OK;
-    pn_for(I->dim[0], 8, cost, I->nth, warp_range, (void *)I);
+    const double cost = (2.0 + (double)I->dim[AUG_C]) * (double)(I->dim[AUG_N] * I->dim[AUG_H] * I->dim[AUG_W]);
+    if (I->dim[AUG_H] * I->dim[AUG_W] * I->dim[AUG_C] == 0) return PN_OK;
+    pn_for(I->dim[AUG_N], 8, cost, I->nth, warp_range, (void *)I);
     return PN_OK;
 }
 
@@ -136,12 +140,14 @@ static inline void pn_blur_line(real *restrict out, const real *restrict a, i64 
     }
 }
 
-/* dim = N, H, W, C, radius; par = sigma, scale. The Gaussian has 2 radius + 1 samples of sum 1, down and then across.
+/* dim: N, H, W, C, radius; par = sigma, scale. The Gaussian has 2 radius + 1 samples of sum 1, down and then across.
  * Cost: 2 (radius + 1) multiplications and 4 radius additions per value. Scratch per thread: radius + 1 weights, one
  * image with zeros above and below, one row with zeros on both sides (no more of them than the image is long). */
+enum { BLUR_Y, BLUR_X };
+enum { BLUR_RADIUS = 4 };
 static void blur_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 H = I->dim[1], W = I->dim[2], C = I->dim[3], R = I->dim[4], line = W * C;
+    const i64 H = I->dim[AUG_H], W = I->dim[AUG_W], C = I->dim[AUG_C], R = I->dim[BLUR_RADIUS], line = W * C;
     const i64 down = R < H ? R : H, across = R < W ? R : W;
     real *w = (real *)(void *)((char *)I->scratch + ith * (I->scratch_bytes / I->nth));
     real *image = w + R + 1, *row = image + (H + 2 * down) * line;
@@ -150,8 +156,8 @@ static void blur_range(void *ctx, i64 lo, i64 hi, int ith) {
     for (i64 k = 0; k <= R; k++) w[k] = (real)(exp(-0.5 * (double)(k * k) / (I->par[0] * I->par[0])) / total);
     memset(image, 0, (size_t)((H + 2 * down) * line + (W + 2 * across) * C) * sizeof(real));
     for (i64 i = lo; i < hi; i++) {
-        const real *x = (const real *)I->arg[1] + i * H * line;
-        real *y = (real *)I->arg[0] + i * H * line;
+        const real *x = (const real *)I->arg[BLUR_X] + i * H * line;
+        real *y = (real *)I->arg[BLUR_Y] + i * H * line;
         memcpy(image + down * line, x, (size_t)(H * line) * sizeof(real));
         for (i64 r = 0; r < H; r++) {
             pn_blur_line(row + across * C, image + (down + r) * line, line, line, w, down);
@@ -161,21 +167,22 @@ static void blur_range(void *ctx, i64 lo, i64 hi, int ith) {
     }
 }
 static int blur_fwd(const pn_instr *I) {
-    const double values = (double)(I->dim[0] * I->dim[1] * I->dim[2] * I->dim[3]);
+    const double values = (double)(I->dim[AUG_N] * I->dim[AUG_H] * I->dim[AUG_W] * I->dim[AUG_C]);
     if (values == 0) return PN_OK;
-    pn_for(I->dim[0], 4, 0.2 * (double)(I->dim[4] + 2) * values, I->nth, blur_range, (void *)I);
+    pn_for(I->dim[AUG_N], 4, 0.2 * (double)(I->dim[BLUR_RADIUS] + 2) * values, I->nth, blur_range, (void *)I);
     return PN_OK;
 }
 
-/* dim = N, H, W, C; par[0] = p. Cost: 8 bytes per value. */
+/* dim: N, H, W, C; par[0] = p. Cost: 8 bytes per value. */
+enum { FLIP_Y, FLIP_X, FLIP_U };
 static void flip_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 H = I->dim[1], W = I->dim[2], C = I->dim[3];
+    const i64 H = I->dim[AUG_H], W = I->dim[AUG_W], C = I->dim[AUG_C];
     (void)ith;
     for (i64 i = lo; i < hi; i++) {
-        const real *x = (const real *)I->arg[1] + i * H * W * C;
-        real *y = (real *)I->arg[0] + i * H * W * C;
-        if (!((double)((const real *)I->arg[2])[i] < I->par[0])) {
+        const real *x = (const real *)I->arg[FLIP_X] + i * H * W * C;
+        real *y = (real *)I->arg[FLIP_Y] + i * H * W * C;
+        if (!((double)((const real *)I->arg[FLIP_U])[i] < I->par[0])) {
             memcpy(y, x, (size_t)(H * W * C) * sizeof(real));
             continue;
         }
@@ -185,25 +192,27 @@ static void flip_range(void *ctx, i64 lo, i64 hi, int ith) {
     }
 }
 static int flip_fwd(const pn_instr *I) {
-    const i64 size = I->dim[1] * I->dim[2] * I->dim[3];
-    pn_for(I->dim[0], 8, 0.6 * (double)(I->dim[0] * size), I->nth, flip_range, (void *)I);
+    const i64 size = I->dim[AUG_H] * I->dim[AUG_W] * I->dim[AUG_C];
+    pn_for(I->dim[AUG_N], 8, 0.6 * (double)(I->dim[AUG_N] * size), I->nth, flip_range, (void *)I);
     return PN_OK;
 }
 
-/* dim = N, H, W, C, height and width of the window, padding, mode. The window begins at floor(u (rows to choose from))
+/* dim: N, H, W, C, height and width of the window, padding, mode. The window begins at floor(u (rows to choose from))
  * and likewise for columns. Cost: 8 bytes per value. */
 static inline i64 pn_pick(double u, i64 n) {
     const i64 k = (i64)(u * (double)n);
     return k < n ? k : n - 1;
 }
+enum { CROP_Y, CROP_X, CROP_U };
+enum { CROP_H = 4, CROP_W, CROP_PAD, CROP_MODE };
 static void crop_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 H = I->dim[1], W = I->dim[2], C = I->dim[3], h = I->dim[4], w = I->dim[5], pad = I->dim[6];
-    const int nearest = I->dim[7] != 0;
+    const i64 H = I->dim[AUG_H], W = I->dim[AUG_W], C = I->dim[AUG_C], h = I->dim[CROP_H], w = I->dim[CROP_W], pad = I->dim[CROP_PAD];
+    const int nearest = I->dim[CROP_MODE] != 0;
     (void)ith;
     for (i64 i = lo; i < hi; i++) {
-        const real *x = (const real *)I->arg[1] + i * H * W * C, *u = (const real *)I->arg[2] + 2 * i;
-        real *y = (real *)I->arg[0] + i * h * w * C;
+        const real *x = (const real *)I->arg[CROP_X] + i * H * W * C, *u = (const real *)I->arg[CROP_U] + 2 * i;
+        real *y = (real *)I->arg[CROP_Y] + i * h * w * C;
         const i64 top = pn_pick((double)u[0], H + 2 * pad - h + 1) - pad;
         const i64 left = pn_pick((double)u[1], W + 2 * pad - w + 1) - pad;
         const i64 from = left < 0 ? -left : 0, to = W - left < w ? W - left : w; /* columns [from, to) are inside */
@@ -227,22 +236,23 @@ static void crop_range(void *ctx, i64 lo, i64 hi, int ith) {
     }
 }
 static int crop_fwd(const pn_instr *I) {
-    const i64 size = I->dim[4] * I->dim[5] * I->dim[3];
-    pn_for(I->dim[0], 8, 0.3 * (double)(I->dim[0] * size), I->nth, crop_range, (void *)I);
+    const i64 size = I->dim[CROP_H] * I->dim[CROP_W] * I->dim[AUG_C];
+    pn_for(I->dim[AUG_N], 8, 0.3 * (double)(I->dim[AUG_N] * size), I->nth, crop_range, (void *)I);
     return PN_OK;
 }
 
-/* dim = N, H, W, C; par = p, least and largest share of the area, least and largest height / width, value. Where u0 < p:
+/* dim: N, H, W, C; par = p, least and largest share of the area, least and largest height / width, value. Where u0 < p:
  * area and (on a logarithmic scale) height / width are uniform, by u1 and u2, the place by u3 and u4 (Zhong et al. 2020).
  * Cost: 8 bytes per value, 0 where y is x and nothing is erased. */
+enum { ERASE_Y, ERASE_X, ERASE_U };
 static void erase_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 H = I->dim[1], W = I->dim[2], C = I->dim[3], size = H * W * C;
+    const i64 H = I->dim[AUG_H], W = I->dim[AUG_W], C = I->dim[AUG_C], size = H * W * C;
     const double *par = I->par;
     (void)ith;
     for (i64 i = lo; i < hi; i++) {
-        const real *x = (const real *)I->arg[1] + i * size, *u = (const real *)I->arg[2] + 5 * i;
-        real *y = (real *)I->arg[0] + i * size;
+        const real *x = (const real *)I->arg[ERASE_X] + i * size, *u = (const real *)I->arg[ERASE_U] + 5 * i;
+        real *y = (real *)I->arg[ERASE_Y] + i * size;
         if (y != x) memcpy(y, x, (size_t)size * sizeof(real));
         if (!((double)u[0] < par[0])) continue;
         const double area = (double)(H * W) * (par[1] + (double)u[1] * (par[2] - par[1]));
@@ -255,8 +265,8 @@ static void erase_range(void *ctx, i64 lo, i64 hi, int ith) {
     }
 }
 static int erase_fwd(const pn_instr *I) {
-    const i64 size = I->dim[1] * I->dim[2] * I->dim[3];
-    pn_for(I->dim[0], 8, 0.3 * (double)(I->dim[0] * size), I->nth, erase_range, (void *)I);
+    const i64 size = I->dim[AUG_H] * I->dim[AUG_W] * I->dim[AUG_C];
+    pn_for(I->dim[AUG_N], 8, 0.3 * (double)(I->dim[AUG_N] * size), I->nth, erase_range, (void *)I);
     return PN_OK;
 }
 

@@ -2,8 +2,8 @@
  *
  *   gemm       C = op(A) op(B) (+ C), + bias, then an activation on each finished tile
  *   matmul     C[z] = op(A[z]) op(B[z])    OUT C [Z,m,n]; IN A, B
- *              dim[0] Z, dim[1] m, dim[2] n, dim[3] k, dim[4] A transposed, dim[5] B transposed,
- *              dim[6] dim[7] elements from one matrix to the next of A and of B (0: the same matrix)
+ *              dim: Z, m, n, k, whether A and B are transposed, elements from one matrix to the next of A and of B
+ *              (0: the same matrix)
  * Parallel over tiles of C. 2mnk flops. C aliases nothing.
  * In plain C (no vector ISA) products of some size go to BLAS, if it was loaded.
  */
@@ -121,22 +121,24 @@ static void block_col_sum(void *out, const void *x, i64 rows, i64 cols, int nth)
     {(int)sizeof(real), 0, block_gemm, block_act_grad, block_col_sum, VW, pn_for, block_pack, block_product, \
      block_rnn_step, block_peep_grad, block_mul, block_expand_mask, block_word_grads, block_add_rows}
 
+enum { MM_C, MM_A, MM_B };
+enum { MM_Z, MM_M, MM_N, MM_K, MM_AT, MM_BT, MM_STEP_A, MM_STEP_B };
 static int matmul(const pn_instr *I) {
-    i64 m = I->dim[1], n = I->dim[2], k = I->dim[3];
+    i64 m = I->dim[MM_M], n = I->dim[MM_N], k = I->dim[MM_K];
     pn_gemm_call g;
     memset(&g, 0, sizeof g);
     g.m = m;
     g.n = n;
     g.k = k;
-    g.ars = I->dim[4] ? 1 : k;
-    g.acs = I->dim[4] ? m : 1;
-    g.brs = I->dim[5] ? 1 : n;
-    g.bcs = I->dim[5] ? k : 1;
+    g.ars = I->dim[MM_AT] ? 1 : k;
+    g.acs = I->dim[MM_AT] ? m : 1;
+    g.brs = I->dim[MM_BT] ? 1 : n;
+    g.bcs = I->dim[MM_BT] ? k : 1;
     g.ldc = n;
-    for (i64 z = 0; z < I->dim[0]; z++) {
-        g.a = (const real *)I->arg[1] + z * I->dim[6];
-        g.b = (const real *)I->arg[2] + z * I->dim[7];
-        g.c = (real *)I->arg[0] + z * m * n;
+    for (i64 z = 0; z < I->dim[MM_Z]; z++) {
+        g.a = (const real *)I->arg[MM_A] + z * I->dim[MM_STEP_A];
+        g.b = (const real *)I->arg[MM_B] + z * I->dim[MM_STEP_B];
+        g.c = (real *)I->arg[MM_C] + z * m * n;
         I->ops->gemm(&g, I->scratch, I->scratch_bytes, I->nth);
     }
     return PN_OK;

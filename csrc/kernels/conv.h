@@ -220,6 +220,7 @@ static double conv_cost(const pn_conv *v) {
 
 #include "winograd.h"
 
+enum { CONV_Y, CONV_X, CONV_W, CONV_BIAS };
 static int conv2d_fwd(const pn_instr *I) {
     conv_job j;
     memset(&j, 0, sizeof j);
@@ -230,10 +231,10 @@ static int conv2d_fwd(const pn_instr *I) {
 #endif
     pn_conv_fwd_units(&j.u, &j.v);
     pn_conv_fwd_room(&j.fs, &j.v, &j.u, j.planes);
-    j.out = (real *)I->arg[0];
-    j.x = (const real *)I->arg[1];
-    j.w = (const real *)I->arg[2];
-    j.bias = (const real *)I->arg[3];
+    j.out = (real *)I->arg[CONV_Y];
+    j.x = (const real *)I->arg[CONV_X];
+    j.w = (const real *)I->arg[CONV_W];
+    j.bias = (const real *)I->arg[CONV_BIAS];
     j.p = (real)I->par[0];
     if (wino_fwd(&j, I)) return PN_OK;
     j.weights = (real *)I->scratch;

@@ -334,23 +334,24 @@ static void conv_fold(const pn_conv *v, real *dw, const real *wide) {
 
 #include "winograd_bwd.h"
 
+enum { CONVB_DX, CONVB_DW, CONVB_DB, CONVB_DY, CONVB_Y, CONVB_X, CONVB_W };
 static int conv2d_bwd(const pn_instr *I) {
     conv_job j;
     conv_total t;
     memset(&j, 0, sizeof j);
     pn_conv_read(&j.v, I->dim);
 #ifdef PN_PAIRS
-    if (!pn_conv_pairs(&j.v, I->arg[0] != NULL)) return pn_find_kernel("conv2d_bwd", PN_F32, PN_TARGET_AVX512)(I);
+    if (!pn_conv_pairs(&j.v, I->arg[CONVB_DX] != NULL)) return pn_find_kernel("conv2d_bwd", PN_F32, PN_TARGET_AVX512)(I);
     j.planes = I->ops->planes;
 #endif
     pn_conv_bwd_units(&j.u, &j.v);
-    j.dx = (real *)I->arg[0];
-    j.dw = (real *)I->arg[1];
-    j.db = (real *)I->arg[2];
-    j.dy = (const real *)I->arg[3];
-    j.y = (const real *)I->arg[4];
-    j.x = (const real *)I->arg[5];
-    j.w = (const real *)I->arg[6];
+    j.dx = (real *)I->arg[CONVB_DX];
+    j.dw = (real *)I->arg[CONVB_DW];
+    j.db = (real *)I->arg[CONVB_DB];
+    j.dy = (const real *)I->arg[CONVB_DY];
+    j.y = (const real *)I->arg[CONVB_Y];
+    j.x = (const real *)I->arg[CONVB_X];
+    j.w = (const real *)I->arg[CONVB_W];
     j.p = (real)I->par[0];
     if (wino_bwd(&j, I)) return PN_OK;
     pn_conv_bwd_room(&j.bs, &j.v, &j.u, j.dx != NULL, j.dw != NULL, j.db != NULL, j.planes);
@@ -382,14 +383,15 @@ static int conv2d_bwd(const pn_instr *I) {
     return PN_OK;
 }
 
+enum { CONVT_Y, CONVT_X, CONVT_W }; /* y stands where dx does */
 /* The transpose: y = sum over taps, what dx is to dz.   OUT y [N,H,W,C]; IN x [N,OH,OW,O], w [KH,KW,C/G,O].
  * dim as for the convolution whose gradient it is; scratch likewise. */
 static int conv2d_transpose_fwd(const pn_instr *I) {
     pn_instr as = *I;
-    as.arg[1] = as.arg[2] = NULL;
-    as.arg[3] = I->arg[1];
-    as.arg[4] = I->arg[1]; /* no activation: y is not read */
-    as.arg[5] = NULL;
-    as.arg[6] = I->arg[2];
+    as.arg[CONVB_DW] = as.arg[CONVB_DB] = NULL;
+    as.arg[CONVB_DY] = I->arg[CONVT_X];
+    as.arg[CONVB_Y] = I->arg[CONVT_X]; /* no activation: y is not read */
+    as.arg[CONVB_X] = NULL;
+    as.arg[CONVB_W] = I->arg[CONVT_W];
     return conv2d_bwd(&as);
 }

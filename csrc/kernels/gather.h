@@ -1,14 +1,14 @@
 /* Moving rows with arithmetic.
  *
- *   take_bwd       dx[a, idx[i], :] += dy[a, i, :]; dx starts at 0     OUT dx; IN dy, idx. dims as `take`, dim[3] = B
+ *   take_bwd       dx[a, idx[i], :] += dy[a, i, :]; dx starts at 0     OUT dx; IN dy, idx. dims as `take`, but B for bytes
  *   lookup_bwd     dw[ids[i], :] += dy[i, :], with a list of the rows that were touched, so that the next step clears
  *                  those alone and an optimizer knows them
  *     MUTATES dw [V,B], marked int32 [V] (1 where touched), rows int32 [V] (in order of first touch), count int64 [1];
  *     IN dy [count of ids, B], ids, cursor int64: 0 begins a native call, where everything is cleared, as anybody may
- *     have written to dw before. dim[0] V, dim[1] count of ids, dim[2] B, dim[3] 1 if ids are int32 else int64
+ *     have written to dw before. dim: V, count of ids, B, 1 if ids are int32 else int64
  *     Bytes: 8 B per id and 4 B per row cleared; the other rows of dw are neither read nor written.
  *   batch_scaled   y[i, :] = scale * x[perm[offset + i], :]            OUT y [N,B]; IN x uint8 [rows,B], perm, offset
- *     dim[0] N, dim[1] B; par[0] scale (1/255 for images). batch_rows in move.h is the same without arithmetic
+ *     dim: N, B; par[0] scale (1/255 for images). batch_rows in move.h is the same without arithmetic
  * Sums are parallel over blocks of columns, so each is taken in the order of i. No aliasing.
  */
 
@@ -66,10 +66,12 @@ static void gather_add(gather_ctx *c, i64 A, int nth) {
     pn_for(A * c->blocks, 1, 0.3 * (double)(A * c->count * c->B), nth, gather_add_range, c);
 }
 
+enum { TAKEB_DX, TAKEB_DY, TAKEB_IDX };
+enum { TAKEB_A, TAKEB_ROWS, TAKEB_COUNT, TAKEB_B, TAKEB_NARROW };
 static int take_bwd(const pn_instr *I) {
-    const i64 A = I->dim[0];
-    gather_ctx c = {(real *)I->arg[0], (const real *)I->arg[1], I->arg[2], I->dim[1], I->dim[2], I->dim[3], 0,
-                    (int)I->dim[4]};
+    const i64 A = I->dim[TAKEB_A];
+    gather_ctx c = {(real *)I->arg[TAKEB_DX], (const real *)I->arg[TAKEB_DY], I->arg[TAKEB_IDX], I->dim[TAKEB_ROWS], I->dim[TAKEB_COUNT], I->dim[TAKEB_B], 0,
+                    (int)I->dim[TAKEB_NARROW]};
     const i64 n = A * c.rows * c.B;
     pn_for(n, GA_CLEAR, 0.1 * (double)n, I->nth, gather_clear_range, c.dx);
     gather_add(&c, A, I->nth);
@@ -88,13 +90,15 @@ static void gather_clear_listed_range(void *ctx, i64 lo, i64 hi, int ith) {
     for (i64 i = lo; i < hi; i++) memset(c->dw + c->rows[i] * c->B, 0, (size_t)c->B * sizeof(real));
 }
 
+enum { LOOKB_DW, LOOKB_MARKED, LOOKB_ROWS, LOOKB_COUNT, LOOKB_DY, LOOKB_IDS, LOOKB_CURSOR };
+enum { LOOKB_V, LOOKB_IDCOUNT, LOOKB_B, LOOKB_NARROW };
 static int lookup_bwd(const pn_instr *I) {
-    const i64 V = I->dim[0];
-    int32_t *marked = (int32_t *)I->arg[1], *rows = (int32_t *)I->arg[2];
-    i64 *count = (i64 *)I->arg[3];
-    gather_ctx c = {(real *)I->arg[0], (const real *)I->arg[4], I->arg[5], V, I->dim[1], I->dim[2], 0, (int)I->dim[3]};
+    const i64 V = I->dim[LOOKB_V];
+    int32_t *marked = (int32_t *)I->arg[LOOKB_MARKED], *rows = (int32_t *)I->arg[LOOKB_ROWS];
+    i64 *count = (i64 *)I->arg[LOOKB_COUNT];
+    gather_ctx c = {(real *)I->arg[LOOKB_DW], (const real *)I->arg[LOOKB_DY], I->arg[LOOKB_IDS], V, I->dim[LOOKB_IDCOUNT], I->dim[LOOKB_B], 0, (int)I->dim[LOOKB_NARROW]};
     gather_listed listed = {c.dx, rows, c.B};
-    if (*(const i64 *)I->arg[6]) {
+    if (*(const i64 *)I->arg[LOOKB_CURSOR]) {
         pn_for(*count, 64, 0.2 * (double)(*count * c.B), I->nth, gather_clear_listed_range, &listed);
         for (i64 i = 0; i < *count; i++) marked[rows[i]] = 0;
     } else {
@@ -113,19 +117,21 @@ static int lookup_bwd(const pn_instr *I) {
     return PN_OK;
 }
 
+enum { SCALED_Y, SCALED_X, SCALED_PERM, SCALED_OFFSET };
+enum { SCALED_N, SCALED_B };
 static void batch_scaled_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    i64 B = I->dim[1];
-    const i64 *perm = (const i64 *)I->arg[2] + *(const i64 *)I->arg[3];
+    i64 B = I->dim[SCALED_B];
+    const i64 *perm = (const i64 *)I->arg[SCALED_PERM] + *(const i64 *)I->arg[SCALED_OFFSET];
     real scale = (real)I->par[0];
     (void)ith;
     for (i64 i = lo; i < hi; i++) {
-        const uint8_t *x = (const uint8_t *)I->arg[1] + perm[i] * B;
-        real *y = (real *)I->arg[0] + i * B;
+        const uint8_t *x = (const uint8_t *)I->arg[SCALED_X] + perm[i] * B;
+        real *y = (real *)I->arg[SCALED_Y] + i * B;
         for (i64 j = 0; j < B; j++) y[j] = scale * (real)x[j];
     }
 }
 static int batch_scaled(const pn_instr *I) {
-    pn_for(I->dim[0], 16, 0.15 * (double)(I->dim[0] * I->dim[1]), I->nth, batch_scaled_range, (void *)I);
+    pn_for(I->dim[SCALED_N], 16, 0.15 * (double)(I->dim[SCALED_N] * I->dim[SCALED_B]), I->nth, batch_scaled_range, (void *)I);
     return PN_OK;
 }

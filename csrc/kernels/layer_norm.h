@@ -18,14 +18,16 @@ static real norm_row_sum(const real *x, i64 n) {
     return vhsum(vadd(s, t));
 }
 
+enum { LNORM_Y, LNORM_MEAN, LNORM_RSTD, LNORM_X, LNORM_GAMMA, LNORM_BETA };
+enum { LNORM_R, LNORM_C };
 static void layer_norm_rows(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 C = I->dim[1];
-    const real *gamma = (const real *)I->arg[4], *beta = (const real *)I->arg[5];
+    const i64 C = I->dim[LNORM_C];
+    const real *gamma = (const real *)I->arg[LNORM_GAMMA], *beta = (const real *)I->arg[LNORM_BETA];
     (void)ith;
     for (i64 r = lo; r < hi; r++) {
-        const real *x = (const real *)I->arg[3] + r * C;
-        real *y = (real *)I->arg[0] + r * C;
+        const real *x = (const real *)I->arg[LNORM_X] + r * C;
+        real *y = (real *)I->arg[LNORM_Y] + r * C;
         const real mean = norm_row_sum(x, C) / (real)C;
         const vec m = vset(mean);
         real means[VW];
@@ -45,27 +47,28 @@ static void layer_norm_rows(void *ctx, i64 lo, i64 hi, int ith) {
             if (beta) v = vadd(v, vloadn(beta + c, n));
             vstoren(y + c, v, n);
         }
-        ((real *)I->arg[1])[r] = mean;
-        ((real *)I->arg[2])[r] = rstd;
+        ((real *)I->arg[LNORM_MEAN])[r] = mean;
+        ((real *)I->arg[LNORM_RSTD])[r] = rstd;
     }
 }
 static int layer_norm_fwd(const pn_instr *I) {
-    const i64 C = I->dim[1];
-    pn_for(I->dim[0], NORM_CHUNK / (C + 1) + 1, 0.4 * (double)(I->dim[0] * C), I->nth, layer_norm_rows, (void *)I);
+    const i64 C = I->dim[LNORM_C];
+    pn_for(I->dim[LNORM_R], NORM_CHUNK / (C + 1) + 1, 0.4 * (double)(I->dim[LNORM_R] * C), I->nth, layer_norm_rows, (void *)I);
     return PN_OK;
 }
 
+enum { LNORMB_DX, LNORMB_DGAMMA, LNORMB_DBETA, LNORMB_DY, LNORMB_X, LNORMB_MEAN, LNORMB_RSTD, LNORMB_GAMMA };
 static void layer_norm_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 R = I->dim[0], C = I->dim[1], parts = R < NORM_PARTS ? R : NORM_PARTS;
-    const real *gamma = (const real *)I->arg[7];
+    const i64 R = I->dim[LNORM_R], C = I->dim[LNORM_C], parts = R < NORM_PARTS ? R : NORM_PARTS;
+    const real *gamma = (const real *)I->arg[LNORMB_GAMMA];
     (void)ith;
     for (i64 g = lo; g < hi; g++) {
         real *dgamma = (real *)I->scratch + g * 2 * C, *dbeta = dgamma + C;
         memset(dgamma, 0, (size_t)(2 * C) * sizeof(real));
         for (i64 r = R * g / parts; r < R * (g + 1) / parts; r++) {
-            const real *dy = (const real *)I->arg[3] + r * C, *x = (const real *)I->arg[4] + r * C;
-            const vec m = vset(((const real *)I->arg[5])[r]), k = vset(((const real *)I->arg[6])[r]);
+            const real *dy = (const real *)I->arg[LNORMB_DY] + r * C, *x = (const real *)I->arg[LNORMB_X] + r * C;
+            const vec m = vset(((const real *)I->arg[LNORMB_MEAN])[r]), k = vset(((const real *)I->arg[LNORMB_RSTD])[r]);
             vec s1 = vset(0), s2 = s1;
             for (i64 c = 0; c < C; c += VW) {
                 const i64 n = norm_lanes(C - c);
@@ -76,22 +79,22 @@ static void layer_norm_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
                 vstoren(dgamma + c, vfma(d, hat, vloadn(dgamma + c, n)), n);
                 vstoren(dbeta + c, vadd(d, vloadn(dbeta + c, n)), n);
             }
-            if (!I->arg[0]) continue;
+            if (!I->arg[LNORMB_DX]) continue;
             const vec m1 = vset(vhsum(s1) / (real)C), m2 = vset(vhsum(s2) / (real)C);
             for (i64 c = 0; c < C; c += VW) {
                 const i64 n = norm_lanes(C - c);
                 const vec d = vloadn(dy + c, n), hat = vmul(vsub(vloadn(x + c, n), m), k);
                 const vec dg = gamma ? vmul(d, vloadn(gamma + c, n)) : d;
-                vstoren((real *)I->arg[0] + r * C + c, vmul(k, vsub(vsub(dg, m1), vmul(hat, m2))), n);
+                vstoren((real *)I->arg[LNORMB_DX] + r * C + c, vmul(k, vsub(vsub(dg, m1), vmul(hat, m2))), n);
             }
         }
     }
 }
 static int layer_norm_bwd(const pn_instr *I) {
-    const i64 R = I->dim[0], C = I->dim[1], parts = R < NORM_PARTS ? R : NORM_PARTS;
+    const i64 R = I->dim[LNORM_R], C = I->dim[LNORM_C], parts = R < NORM_PARTS ? R : NORM_PARTS;
     pn_for(parts, 1, 0.6 * (double)(R * C), I->nth, layer_norm_bwd_rows, (void *)I);
     for (int k = 0; k < 2; k++) {
-        real *to = (real *)I->arg[1 + k];
+        real *to = (real *)I->arg[LNORMB_DGAMMA + k];
         if (!to) continue;
         for (i64 c = 0; c < C; c++) {
             real s = 0;

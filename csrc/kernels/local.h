@@ -157,18 +157,20 @@ static void local_dx_samples(void *ctx, i64 lo, i64 hi, int ith) {
 
 static double local_cost(const local_job *j) { return 2.0 * (double)(j->n * j->out) * (double)j->terms / (8 * VW); }
 
+enum { LOCAL_Y, LOCAL_X, LOCAL_W, LOCAL_BIAS };
 static int local_fwd(const pn_instr *I) {
     local_job j = local_read(I);
-    j.y = (real *)I->arg[0];
-    j.x = (const real *)I->arg[1], j.weights = (const real *)I->arg[2], j.bias = (const real *)I->arg[3];
+    j.y = (real *)I->arg[LOCAL_Y];
+    j.x = (const real *)I->arg[LOCAL_X], j.weights = (const real *)I->arg[LOCAL_W], j.bias = (const real *)I->arg[LOCAL_BIAS];
     if (j.n) pn_for(j.oh * j.ow, 1, local_cost(&j), I->nth, local_fwd_pixels, &j);
     return PN_OK;
 }
 
+enum { LOCALB_DX, LOCALB_DW, LOCALB_DB, LOCALB_DY, LOCALB_X, LOCALB_W };
 static int local_bwd(const pn_instr *I) {
     local_job j = local_read(I);
-    j.dx = (real *)I->arg[0], j.dw = (real *)I->arg[1], j.db = (real *)I->arg[2];
-    j.dy = (const real *)I->arg[3], j.x = (const real *)I->arg[4], j.weights = (const real *)I->arg[5];
+    j.dx = (real *)I->arg[LOCALB_DX], j.dw = (real *)I->arg[LOCALB_DW], j.db = (real *)I->arg[LOCALB_DB];
+    j.dy = (const real *)I->arg[LOCALB_DY], j.x = (const real *)I->arg[LOCALB_X], j.weights = (const real *)I->arg[LOCALB_W];
     if (j.dw || j.db) pn_for(j.oh * j.ow, 1, local_cost(&j), I->nth, local_dw_pixels, &j);
     if (j.dx) pn_for((j.n + LOCAL_SAMPLES - 1) / LOCAL_SAMPLES, 1, local_cost(&j), I->nth, local_dx_samples, &j);
     return PN_OK;

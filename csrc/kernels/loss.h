@@ -3,10 +3,10 @@
  * Element by element, l[n] = mean over d of f(y[n,d], t[n,d]):
  *   NAME_loss_fwd   OUT l [N]; IN y [N,D], t [N,D]
  *   NAME_loss_bwd   OUT dy [N,D] or NULL, dt [N,D] or NULL; IN y, t, dl [N].   dy may be y.
- *   dim[0] = N, dim[1] = D; par[0] as noted at each row. Parallel over rows. Sums run in VW lanes over pieces of
+ *   dim: N, D; par[0] as noted at each row. Parallel over rows. Sums run in VW lanes over pieces of
  *   LOSS_PIECE elements, the pieces in double, in order.
  *
- * weighted_mean_fwd   y = par[0] sum(l w) in double, in order   OUT y [1]; IN l [N], w [N] or NULL (ones). dim[0] = N
+ * weighted_mean_fwd   y = par[0] sum(l w) in double, in order   OUT y [1]; IN l [N], w [N] or NULL (ones). dim: N
  * weighted_mean_bwd   dl = par[0] w dy                          OUT dl [N]; IN dy [1], w [N] or NULL
  *
  * Cross-entropy is further down.
@@ -36,12 +36,14 @@ static inline i64 loss_rows(i64 D) { return D >= LOSS_CHUNK ? 1 : LOSS_CHUNK / (
         return expr; \
     }
 
+enum { LOSS_L, LOSS_Y, LOSS_T };
+enum { LOSS_N, LOSS_D };
 #define PN_LOSS_FWD(NAME, ns) \
     static void NAME##_loss_fwd_range(void *ctx, i64 r, i64 hi, int ith) { \
         const pn_instr *I = (const pn_instr *)ctx; \
-        const i64 D = I->dim[1]; \
-        real *l = (real *)I->arg[0]; \
-        const real *y = (const real *)I->arg[1], *t = (const real *)I->arg[2]; \
+        const i64 D = I->dim[LOSS_D]; \
+        real *l = (real *)I->arg[LOSS_L]; \
+        const real *y = (const real *)I->arg[LOSS_Y], *t = (const real *)I->arg[LOSS_T]; \
         const vec p = vset((real)I->par[0]); \
         (void)ith; \
         if (D == 1) { \
@@ -67,7 +69,7 @@ static inline i64 loss_rows(i64 D) { return D >= LOSS_CHUNK ? 1 : LOSS_CHUNK / (
         } \
     } \
     static int NAME##_loss_fwd(const pn_instr *I) { \
-        const i64 N = I->dim[0], D = I->dim[1]; \
+        const i64 N = I->dim[LOSS_N], D = I->dim[LOSS_D]; \
         pn_for(N, loss_rows(D), (ns) * (double)(N * D), I->nth, NAME##_loss_fwd_range, (void *)I); \
         return PN_OK; \
     }
@@ -90,12 +92,13 @@ static inline i64 loss_rows(i64 D) { return D >= LOSS_CHUNK ? 1 : LOSS_CHUNK / (
                     hi - i); \
     }
 /* dt first: dy may lie where y is. */
+enum { LOSSB_DY, LOSSB_DT, LOSSB_Y, LOSSB_T, LOSSB_DL };
 #define PN_LOSS_BWD(NAME, ns) \
     static void NAME##_loss_bwd_range(void *ctx, i64 r, i64 hi, int ith) { \
         const pn_instr *I = (const pn_instr *)ctx; \
-        const i64 D = I->dim[1]; \
-        real *dy = (real *)I->arg[0], *dt = (real *)I->arg[1]; \
-        const real *y = (const real *)I->arg[2], *t = (const real *)I->arg[3], *dl = (const real *)I->arg[4]; \
+        const i64 D = I->dim[LOSS_D]; \
+        real *dy = (real *)I->arg[LOSSB_DY], *dt = (real *)I->arg[LOSSB_DT]; \
+        const real *y = (const real *)I->arg[LOSSB_Y], *t = (const real *)I->arg[LOSSB_T], *dl = (const real *)I->arg[LOSSB_DL]; \
         const vec p = vset((real)I->par[0]); \
         (void)ith; \
         if (D == 1) { \
@@ -107,7 +110,7 @@ static inline i64 loss_rows(i64 D) { return D >= LOSS_CHUNK ? 1 : LOSS_CHUNK / (
         PN_LOSS_GRADIENT(dy, NAME##_dy) \
     } \
     static int NAME##_loss_bwd(const pn_instr *I) { \
-        const i64 N = I->dim[0], D = I->dim[1]; \
+        const i64 N = I->dim[LOSS_N], D = I->dim[LOSS_D]; \
         pn_for(N, loss_rows(D), (ns) * (double)(N * D), I->nth, NAME##_loss_bwd_range, (void *)I); \
         return PN_OK; \
     }
@@ -183,9 +186,10 @@ static inline vec loss_bce_probs_dt(vec y) {
 }
 PN_LOSS(bce_probs, 0.5, loss_bce_probs(y, t), loss_bce_probs_dy(y, t), loss_bce_probs_dt(y))
 
+enum { MEAN_Y, MEAN_L, MEAN_W };
 static int weighted_mean_fwd(const pn_instr *I) {
-    const i64 N = I->dim[0], end = N - N % 8;
-    const real *l = (const real *)I->arg[1], *w = (const real *)I->arg[2];
+    const i64 N = I->dim[LOSS_N], end = N - N % 8;
+    const real *l = (const real *)I->arg[MEAN_L], *w = (const real *)I->arg[MEAN_W];
     double s[8] = {0};
     if (w) {
         for (i64 i = 0; i < end; i += 8)
@@ -196,20 +200,21 @@ static int weighted_mean_fwd(const pn_instr *I) {
             for (int j = 0; j < 8; j++) s[j] += (double)l[i + j];
         for (i64 i = end; i < N; i++) s[i - end] += (double)l[i];
     }
-    *(real *)I->arg[0] = (real)((((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]))) * I->par[0]);
+    *(real *)I->arg[MEAN_Y] = (real)((((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]))) * I->par[0]);
     return PN_OK;
 }
+enum { MEANB_DL, MEANB_DY, MEANB_W };
 static int weighted_mean_bwd(const pn_instr *I) {
-    const i64 N = I->dim[0];
-    const real k = (real)(I->par[0] * (double)*(const real *)I->arg[1]);
-    real *dl = (real *)I->arg[0];
-    const real *w = (const real *)I->arg[2];
+    const i64 N = I->dim[LOSS_N];
+    const real k = (real)(I->par[0] * (double)*(const real *)I->arg[MEANB_DY]);
+    real *dl = (real *)I->arg[MEANB_DL];
+    const real *w = (const real *)I->arg[MEANB_W];
     for (i64 i = 0; i < N; i++) dl[i] = w ? k * w[i] : k;
     return PN_OK;
 }
 
-/* Cross-entropy over classes C, for each of N rows. t is a label, int32 (dim[2] = 4) or int64 (dim[2] = 8), or a
- * distribution [N,C]; then dim[2] = 1 adds sum(t log t), which makes it the Kullback-Leibler divergence of t from p.
+/* Cross-entropy over classes C, for each of N rows. t is a label, int32 (kind 4) or int64 (kind 8), or a
+ * distribution [N,C]; then kind 1 adds sum(t log t), which makes it the Kullback-Leibler divergence of t from p.
  *
  *   cross_entropy_fwd        l = -log softmax(z)[t]                 OUT l [N], p [N,C] = softmax(z); IN z [N,C], t [N]
  *   cross_entropy_bwd        dz = dl (p - onehot(t))                OUT dz; IN p, t, dl [N].       dz may be p
@@ -220,7 +225,7 @@ static int weighted_mean_bwd(const pn_instr *I) {
  *   soft_entropy_probs_fwd   l = -sum t log max(q, eps)             OUT l; IN q, t [N,C]
  *   soft_entropy_probs_bwd   dq = -dl t / max(q, eps)               OUT dq; IN q, t, dl.           dq may be q
  *
- * dim[0] = N, dim[1] = C. A label outside [0, C) gives PN_BAD_INDEX before anything is written. Parallel over rows, each
+ * dim: N, C, kind. A label outside [0, C) gives PN_BAD_INDEX before anything is written. Parallel over rows, each
  * computed alone. Where t is zero, z may be -inf. */
 static inline i64 loss_label(const void *t, i64 bytes, i64 i) {
     return bytes == 4 ? ((const int32_t *)t)[i] : ((const i64 *)t)[i];
@@ -269,22 +274,24 @@ static inline void loss_softmax(real *p, real *s, real *m, const real *z, i64 n,
     }
 }
 
+enum { CE_L, CE_P, CE_Z, CE_T };
+enum { CE_N, CE_C, CE_KIND };
 static void cross_entropy_fwd_range(void *ctx, i64 r, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 C = I->dim[1];
-    real *l = (real *)I->arg[0], *p = (real *)I->arg[1], s[LOSS_ROWS], m[LOSS_ROWS];
-    const real *z = (const real *)I->arg[2];
+    const i64 C = I->dim[CE_C];
+    real *l = (real *)I->arg[CE_L], *p = (real *)I->arg[CE_P], s[LOSS_ROWS], m[LOSS_ROWS];
+    const real *z = (const real *)I->arg[CE_Z];
     (void)ith;
     for (; r < hi; r += LOSS_ROWS) {
         const i64 n = hi - r < LOSS_ROWS ? hi - r : LOSS_ROWS;
         loss_softmax(p + r * C, s, m, z + r * C, n, C);
-        for (i64 i = 0; i < n; i++) m[i] = z[(r + i) * C + loss_label(I->arg[3], I->dim[2], r + i)] - m[i];
+        for (i64 i = 0; i < n; i++) m[i] = z[(r + i) * C + loss_label(I->arg[CE_T], I->dim[CE_KIND], r + i)] - m[i];
         loss_logs(l + r, s, NULL, m, n);
     }
 }
 static int cross_entropy_fwd(const pn_instr *I) {
-    const i64 N = I->dim[0], C = I->dim[1];
-    if (!loss_labels_fit(I->arg[3], I->dim[2], N, C)) return PN_BAD_INDEX;
+    const i64 N = I->dim[CE_N], C = I->dim[CE_C];
+    if (!loss_labels_fit(I->arg[CE_T], I->dim[CE_KIND], N, C)) return PN_BAD_INDEX;
     pn_for(N, smx_rows(C), 0.5 * (double)(N * C), I->nth, cross_entropy_fwd_range, (void *)I);
     return PN_OK;
 }
@@ -295,21 +302,22 @@ static inline vec loss_off(const real *p, i64 c, i64 lanes, i64 t, vec k) {
     return vmul(k, t >= c && t < c + VW ? vsub(v, vload(loss_one + VW - (t - c))) : v);
 }
 
+enum { CEB_DZ, CEB_P, CEB_T, CEB_DL };
 static void cross_entropy_bwd_range(void *ctx, i64 r, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 C = I->dim[1];
-    const real *dl = (const real *)I->arg[3], *p = (const real *)I->arg[1];
-    real *dz = (real *)I->arg[0];
+    const i64 C = I->dim[CE_C];
+    const real *dl = (const real *)I->arg[CEB_DL], *p = (const real *)I->arg[CEB_P];
+    real *dz = (real *)I->arg[CEB_DZ];
     (void)ith;
     /* Short rows in fours: all are read before any is written, for what was just written is slow to read. */
     for (; C <= VW && r + 4 <= hi; r += 4) {
         vec v[4];
         for (int i = 0; i < 4; i++)
-            v[i] = loss_off(p + (r + i) * C, 0, C, loss_label(I->arg[2], I->dim[2], r + i), vset(dl[r + i]));
+            v[i] = loss_off(p + (r + i) * C, 0, C, loss_label(I->arg[CEB_T], I->dim[CE_KIND], r + i), vset(dl[r + i]));
         for (int i = 0; i < 4; i++) vstoren(dz + (r + i) * C, v[i], C);
     }
     for (; r < hi; r++) {
-        const i64 t = loss_label(I->arg[2], I->dim[2], r);
+        const i64 t = loss_label(I->arg[CEB_T], I->dim[CE_KIND], r);
         const vec k = vset(dl[r]);
         i64 c = 0;
         for (; c + VW <= C; c += VW) vstore(dz + r * C + c, loss_off(p + r * C, c, VW, t, k));
@@ -317,7 +325,7 @@ static void cross_entropy_bwd_range(void *ctx, i64 r, i64 hi, int ith) {
     }
 }
 static int cross_entropy_bwd(const pn_instr *I) {
-    const i64 N = I->dim[0], C = I->dim[1];
+    const i64 N = I->dim[CE_N], C = I->dim[CE_C];
     pn_for(N, smx_rows(C), 0.15 * (double)(N * C), I->nth, cross_entropy_bwd_range, (void *)I);
     return PN_OK;
 }
@@ -328,12 +336,12 @@ static inline vec loss_entropy(vec t) { return vsel(veq(t, LOSS_0), LOSS_0, vmul
 
 static void soft_entropy_fwd_range(void *ctx, i64 r, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 C = I->dim[1], end = C - C % VW, rest = C - end, divergence = I->dim[2];
-    real *l = (real *)I->arg[0], *p = (real *)I->arg[1], s[LOSS_ROWS], m[LOSS_ROWS], whole[LOSS_ROWS];
+    const i64 C = I->dim[CE_C], end = C - C % VW, rest = C - end, divergence = I->dim[CE_KIND];
+    real *l = (real *)I->arg[CE_L], *p = (real *)I->arg[CE_P], s[LOSS_ROWS], m[LOSS_ROWS], whole[LOSS_ROWS];
     (void)ith;
     for (; r < hi; r += LOSS_ROWS) {
         const i64 n = hi - r < LOSS_ROWS ? hi - r : LOSS_ROWS;
-        const real *z = (const real *)I->arg[2] + r * C, *t = (const real *)I->arg[3] + r * C;
+        const real *z = (const real *)I->arg[CE_Z] + r * C, *t = (const real *)I->arg[CE_T] + r * C;
         loss_softmax(p + r * C, s, m, z, n, C);
         for (i64 i = 0; i < n; i++, z += C, t += C) {
             const vec top = vset(m[i]);
@@ -357,19 +365,19 @@ static void soft_entropy_fwd_range(void *ctx, i64 r, i64 hi, int ith) {
     }
 }
 static int soft_entropy_fwd(const pn_instr *I) {
-    const i64 N = I->dim[0], C = I->dim[1];
+    const i64 N = I->dim[CE_N], C = I->dim[CE_C];
     pn_for(N, smx_rows(C), 0.6 * (double)(N * C), I->nth, soft_entropy_fwd_range, (void *)I);
     return PN_OK;
 }
 
 static void soft_entropy_bwd_range(void *ctx, i64 r, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 C = I->dim[1], end = C - C % VW, rest = C - end;
-    const real *dl = (const real *)I->arg[3];
+    const i64 C = I->dim[CE_C], end = C - C % VW, rest = C - end;
+    const real *dl = (const real *)I->arg[CEB_DL];
     (void)ith;
     for (; r < hi; r++) {
-        real *dz = (real *)I->arg[0] + r * C;
-        const real *p = (const real *)I->arg[1] + r * C, *t = (const real *)I->arg[2] + r * C;
+        real *dz = (real *)I->arg[CEB_DZ] + r * C;
+        const real *p = (const real *)I->arg[CEB_P] + r * C, *t = (const real *)I->arg[CEB_T] + r * C;
         const vec k = vset(dl[r]);
         vec w = LOSS_0;
         for (i64 c = 0; c < end; c += VW) w = vadd(w, vload(t + c));
@@ -380,19 +388,20 @@ static void soft_entropy_bwd_range(void *ctx, i64 r, i64 hi, int ith) {
     }
 }
 static int soft_entropy_bwd(const pn_instr *I) {
-    const i64 N = I->dim[0], C = I->dim[1];
+    const i64 N = I->dim[CE_N], C = I->dim[CE_C];
     pn_for(N, smx_rows(C), 0.2 * (double)(N * C), I->nth, soft_entropy_bwd_range, (void *)I);
     return PN_OK;
 }
 
+enum { CEQ_L, CEQ_Q, CEQ_T };
 static int cross_entropy_probs_fwd(const pn_instr *I) {
-    const i64 N = I->dim[0], C = I->dim[1];
-    real *l = (real *)I->arg[0], q[LOSS_ROWS], zero[LOSS_ROWS] = {0};
-    if (!loss_labels_fit(I->arg[2], I->dim[2], N, C)) return PN_BAD_INDEX;
+    const i64 N = I->dim[CE_N], C = I->dim[CE_C];
+    real *l = (real *)I->arg[CEQ_L], q[LOSS_ROWS], zero[LOSS_ROWS] = {0};
+    if (!loss_labels_fit(I->arg[CEQ_T], I->dim[CE_KIND], N, C)) return PN_BAD_INDEX;
     for (i64 r = 0; r < N; r += LOSS_ROWS) {
         const i64 n = N - r < LOSS_ROWS ? N - r : LOSS_ROWS;
         for (i64 i = 0; i < n; i++) {
-            const real v = ((const real *)I->arg[1])[(r + i) * C + loss_label(I->arg[2], I->dim[2], r + i)];
+            const real v = ((const real *)I->arg[CEQ_Q])[(r + i) * C + loss_label(I->arg[CEQ_T], I->dim[CE_KIND], r + i)];
             q[i] = v < LOSS_EPS ? LOSS_EPS : v;
         }
         loss_logs(l + r, q, NULL, zero, n);
@@ -400,13 +409,14 @@ static int cross_entropy_probs_fwd(const pn_instr *I) {
     }
     return PN_OK;
 }
+enum { CEQB_DQ, CEQB_Q, CEQB_T, CEQB_DL };
 static int cross_entropy_probs_bwd(const pn_instr *I) {
-    const i64 N = I->dim[0], C = I->dim[1];
-    real *dq = (real *)I->arg[0];
-    const real *q = (const real *)I->arg[1], *dl = (const real *)I->arg[3];
+    const i64 N = I->dim[CE_N], C = I->dim[CE_C];
+    real *dq = (real *)I->arg[CEQB_DQ];
+    const real *q = (const real *)I->arg[CEQB_Q], *dl = (const real *)I->arg[CEQB_DL];
     memset(dq, 0, (size_t)(N * C) * sizeof(real));
     for (i64 i = 0; i < N; i++) {
-        const i64 at = i * C + loss_label(I->arg[2], I->dim[2], i);
+        const i64 at = i * C + loss_label(I->arg[CEQB_T], I->dim[CE_KIND], i);
         dq[at] = -dl[i] / (q[at] < LOSS_EPS ? LOSS_EPS : q[at]);
     }
     return PN_OK;
@@ -419,30 +429,30 @@ static inline vec loss_soft_term(vec q, vec t, i64 divergence) {
 }
 static void soft_entropy_probs_fwd_range(void *ctx, i64 r, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 C = I->dim[1], end = C - C % VW, rest = C - end, divergence = I->dim[2];
+    const i64 C = I->dim[CE_C], end = C - C % VW, rest = C - end, divergence = I->dim[CE_KIND];
     (void)ith;
     for (; r < hi; r++) {
-        const real *q = (const real *)I->arg[1] + r * C, *t = (const real *)I->arg[2] + r * C;
+        const real *q = (const real *)I->arg[CEQ_Q] + r * C, *t = (const real *)I->arg[CEQ_T] + r * C;
         vec s = LOSS_0;
         for (i64 c = 0; c < end; c += VW) s = vadd(s, loss_soft_term(vload(q + c), vload(t + c), divergence));
         if (rest) /* lanes beyond the row load t = 0, which adds 0 */
             s = vadd(s, loss_soft_term(vloadn(q + end, rest), vloadn(t + end, rest), divergence));
-        ((real *)I->arg[0])[r] = vhsum(s);
+        ((real *)I->arg[CEQ_L])[r] = vhsum(s);
     }
 }
 static int soft_entropy_probs_fwd(const pn_instr *I) {
-    const i64 N = I->dim[0], C = I->dim[1];
+    const i64 N = I->dim[CE_N], C = I->dim[CE_C];
     pn_for(N, smx_rows(C), 0.5 * (double)(N * C), I->nth, soft_entropy_probs_fwd_range, (void *)I);
     return PN_OK;
 }
 static void soft_entropy_probs_bwd_range(void *ctx, i64 r, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 C = I->dim[1], end = C - C % VW, rest = C - end;
-    const real *dl = (const real *)I->arg[3];
+    const i64 C = I->dim[CE_C], end = C - C % VW, rest = C - end;
+    const real *dl = (const real *)I->arg[CEQB_DL];
     (void)ith;
     for (; r < hi; r++) {
-        real *dq = (real *)I->arg[0] + r * C;
-        const real *q = (const real *)I->arg[1] + r * C, *t = (const real *)I->arg[2] + r * C;
+        real *dq = (real *)I->arg[CEQB_DQ] + r * C;
+        const real *q = (const real *)I->arg[CEQB_Q] + r * C, *t = (const real *)I->arg[CEQB_T] + r * C;
         const vec k = vset(-dl[r]);
         for (i64 c = 0; c < end; c += VW)
             vstore(dq + c, vdiv(vmul(k, vload(t + c)), loss_at_least_eps(vload(q + c))));
@@ -451,7 +461,7 @@ static void soft_entropy_probs_bwd_range(void *ctx, i64 r, i64 hi, int ith) {
     }
 }
 static int soft_entropy_probs_bwd(const pn_instr *I) {
-    const i64 N = I->dim[0], C = I->dim[1];
+    const i64 N = I->dim[CE_N], C = I->dim[CE_C];
     pn_for(N, smx_rows(C), 0.3 * (double)(N * C), I->nth, soft_entropy_probs_bwd_range, (void *)I);
     return PN_OK;
 }

@@ -35,16 +35,18 @@ static void lrn_square(real *squares, const real *x, i64 rows, i64 C, i64 radius
         }
 }
 
+enum { LRN_Y, LRN_X };
+enum { LRN_R, LRN_C, LRN_RADIUS };
 static void lrn_fwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 C = I->dim[1], radius = I->dim[2], room = lrn_room(C, radius);
+    const i64 C = I->dim[LRN_C], radius = I->dim[LRN_RADIUS], room = lrn_room(C, radius);
     const vec k = vset((real)I->par[0]), a = vset((real)I->par[1]);
     real *squares = (real *)I->scratch + ith * 2 * LRN_ROWS * room;
     memset(squares, 0, (size_t)(LRN_ROWS * room) * sizeof(real));
     for (i64 first = lo; first < hi; first += LRN_ROWS) {
         const i64 rows = hi - first < LRN_ROWS ? hi - first : LRN_ROWS;
-        const real *x = (const real *)I->arg[1] + first * C;
-        real *y = (real *)I->arg[0] + first * C;
+        const real *x = (const real *)I->arg[LRN_X] + first * C;
+        real *y = (real *)I->arg[LRN_Y] + first * C;
         lrn_square(squares, x, rows, C, radius, room);
         for (i64 r = 0; r < rows; r++)
             for (i64 c = 0; c < C; c += VW) {
@@ -56,17 +58,18 @@ static void lrn_fwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
 }
 
 /* dx = dy d^-b - 2 a b x sum over the window of dy x d^(-b-1). */
+enum { LRNB_DX, LRNB_DY, LRNB_X };
 static void lrn_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 C = I->dim[1], radius = I->dim[2], room = lrn_room(C, radius);
+    const i64 C = I->dim[LRN_C], radius = I->dim[LRN_RADIUS], room = lrn_room(C, radius);
     const vec k = vset((real)I->par[0]), a = vset((real)I->par[1]);
     const vec twice = vset((real)(-2 * I->par[1] * I->par[2]));
     real *squares = (real *)I->scratch + ith * 2 * LRN_ROWS * room, *terms = squares + LRN_ROWS * room;
     memset(squares, 0, (size_t)(2 * LRN_ROWS * room) * sizeof(real));
     for (i64 first = lo; first < hi; first += LRN_ROWS) {
         const i64 rows = hi - first < LRN_ROWS ? hi - first : LRN_ROWS;
-        const real *dy = (const real *)I->arg[1] + first * C, *x = (const real *)I->arg[2] + first * C;
-        real *dx = (real *)I->arg[0] + first * C;
+        const real *dy = (const real *)I->arg[LRNB_DY] + first * C, *x = (const real *)I->arg[LRNB_X] + first * C;
+        real *dx = (real *)I->arg[LRNB_DX] + first * C;
         lrn_square(squares, x, rows, C, radius, room);
         for (i64 r = 0; r < rows; r++)
             for (i64 c = 0; c < C; c += VW) {
@@ -85,12 +88,12 @@ static void lrn_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
     }
 }
 static int lrn_fwd(const pn_instr *I) {
-    const i64 C = I->dim[1];
-    pn_for(I->dim[0], NORM_CHUNK / (C + 1) + 1, 2.0 * (double)(I->dim[0] * C), I->nth, lrn_fwd_rows, (void *)I);
+    const i64 C = I->dim[LRN_C];
+    pn_for(I->dim[LRN_R], NORM_CHUNK / (C + 1) + 1, 2.0 * (double)(I->dim[LRN_R] * C), I->nth, lrn_fwd_rows, (void *)I);
     return PN_OK;
 }
 static int lrn_bwd(const pn_instr *I) {
-    const i64 C = I->dim[1];
-    pn_for(I->dim[0], NORM_CHUNK / (C + 1) + 1, 3.0 * (double)(I->dim[0] * C), I->nth, lrn_bwd_rows, (void *)I);
+    const i64 C = I->dim[LRN_C];
+    pn_for(I->dim[LRN_R], NORM_CHUNK / (C + 1) + 1, 3.0 * (double)(I->dim[LRN_R] * C), I->nth, lrn_bwd_rows, (void *)I);
     return PN_OK;
 }

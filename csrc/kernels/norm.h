@@ -7,7 +7,7 @@
  *     OUT dx, dgamma, dbeta (each may be NULL); IN dy, x, mean, var, gamma                       norm_bwd
  *   y = (x - mean[c]) / sqrt(var[c] + eps) * gamma[c] + beta[c] with given mean, var             norm_apply
  *   mean = m mean + (1 - m) batch mean, var likewise                                             norm_track
- *     MUTATES mean, var [C]; IN batch mean, batch var. dim[0] = C, par[0] = m.
+ *     MUTATES mean, var [C]; IN batch mean, batch var. dim: C, par[0] = m.
  *   dim A P C G, par eps. Statistics are taken chunk by chunk, twice over a chunk in the cache, and joined in order in
  *   double precision (Chan's formula): one pass over memory, no cancellation. Parallel over chunks of rows.
  *   Scratch: two numbers per chunk and channel, and four per sample and channel (norm_scratch in pynn/ops/norm.py).
@@ -31,10 +31,11 @@ typedef struct norm_job {
     double *sums; /* [2][C] */
 } norm_job;
 
+enum { NORM_A, NORM_P, NORM_C, NORM_G };
 static norm_job norm_read(const pn_instr *I) {
     norm_job j;
     memset(&j, 0, sizeof j);
-    j.A = I->dim[0], j.P = I->dim[1], j.C = I->dim[2], j.G = I->dim[3];
+    j.A = I->dim[NORM_A], j.P = I->dim[NORM_P], j.C = I->dim[NORM_C], j.G = I->dim[NORM_G];
     j.rows = norm_chunk_rows(j.P, j.C);
     j.chunks = (j.P + j.rows - 1) / j.rows;
     j.eps = (real)I->par[0];
@@ -161,11 +162,12 @@ static void norm_scale(void *ctx, i64 lo, i64 hi, int ith) {
     }
 }
 
+enum { NORM_Y, NORM_MEAN, NORM_VAR, NORM_X, NORM_GAMMA, NORM_BETA };
 static int norm_fwd(const pn_instr *I) {
     norm_job j = norm_read(I);
     const double cost = 0.2 * (double)(j.A * j.P * j.C);
-    j.y = (real *)I->arg[0], j.mean = (real *)I->arg[1], j.var = (real *)I->arg[2];
-    j.x = (const real *)I->arg[3], j.gamma = (const real *)I->arg[4], j.beta = (const real *)I->arg[5];
+    j.y = (real *)I->arg[NORM_Y], j.mean = (real *)I->arg[NORM_MEAN], j.var = (real *)I->arg[NORM_VAR];
+    j.x = (const real *)I->arg[NORM_X], j.gamma = (const real *)I->arg[NORM_GAMMA], j.beta = (const real *)I->arg[NORM_BETA];
     pn_for(j.A * j.chunks, 1, cost, I->nth, norm_stats, &j);
     for (i64 a = 0; a < j.A; a++) {
         norm_join(&j, a);
@@ -176,22 +178,25 @@ static int norm_fwd(const pn_instr *I) {
 }
 
 /* Given statistics: OUT y; IN x, mean, var, gamma, beta. */
+enum { NAPPLY_Y, NAPPLY_X, NAPPLY_MEAN, NAPPLY_VAR, NAPPLY_GAMMA, NAPPLY_BETA };
 static int norm_apply(const pn_instr *I) {
     norm_job j = norm_read(I);
-    j.y = (real *)I->arg[0];
-    j.x = (const real *)I->arg[1], j.mean = (real *)I->arg[2], j.var = (real *)I->arg[3];
-    j.gamma = (const real *)I->arg[4], j.beta = (const real *)I->arg[5];
+    j.y = (real *)I->arg[NAPPLY_Y];
+    j.x = (const real *)I->arg[NAPPLY_X], j.mean = (real *)I->arg[NAPPLY_MEAN], j.var = (real *)I->arg[NAPPLY_VAR];
+    j.gamma = (const real *)I->arg[NAPPLY_GAMMA], j.beta = (const real *)I->arg[NAPPLY_BETA];
     for (i64 a = 0; a < j.A; a++) norm_lines(&j, a);
     pn_for(j.A * j.chunks, 1, 0.2 * (double)(j.A * j.P * j.C), I->nth, norm_scale, &j);
     return PN_OK;
 }
 
+enum { NTRACK_MEAN, NTRACK_VAR, NTRACK_BATCH }; /* of both: mean, then variance */
+enum { NTRACK_C };
 static int norm_track(const pn_instr *I) {
     const real m = (real)I->par[0];
     for (int k = 0; k < 2; k++) {
-        real *state = (real *)I->arg[k];
-        const real *batch = (const real *)I->arg[2 + k];
-        for (i64 c = 0; c < I->dim[0]; c++) state[c] += (1 - m) * (batch[c] - state[c]);
+        real *state = (real *)I->arg[NTRACK_MEAN + k];
+        const real *batch = (const real *)I->arg[NTRACK_BATCH + k];
+        for (i64 c = 0; c < I->dim[NTRACK_C]; c++) state[c] += (1 - m) * (batch[c] - state[c]);
     }
     return PN_OK;
 }
@@ -253,13 +258,14 @@ static void norm_bwd_dx(void *ctx, i64 lo, i64 hi, int ith) {
     }
 }
 
+enum { NORMB_DX, NORMB_DGAMMA, NORMB_DBETA, NORMB_DY, NORMB_X, NORMB_MEAN, NORMB_VAR, NORMB_GAMMA };
 static int norm_bwd(const pn_instr *I) {
     norm_job j = norm_read(I);
     const i64 K = j.C / j.G;
     const double cost = 0.3 * (double)(j.A * j.P * j.C), count = (double)(j.P * K);
-    j.y = (real *)I->arg[0], j.dgamma = (real *)I->arg[1], j.dbeta = (real *)I->arg[2];
-    j.dy = (const real *)I->arg[3], j.x = (const real *)I->arg[4];
-    j.mean = (real *)I->arg[5], j.var = (real *)I->arg[6], j.gamma = (const real *)I->arg[7];
+    j.y = (real *)I->arg[NORMB_DX], j.dgamma = (real *)I->arg[NORMB_DGAMMA], j.dbeta = (real *)I->arg[NORMB_DBETA];
+    j.dy = (const real *)I->arg[NORMB_DY], j.x = (const real *)I->arg[NORMB_X];
+    j.mean = (real *)I->arg[NORMB_MEAN], j.var = (real *)I->arg[NORMB_VAR], j.gamma = (const real *)I->arg[NORMB_GAMMA];
     if (j.dgamma) memset(j.dgamma, 0, (size_t)j.C * sizeof(real));
     if (j.dbeta) memset(j.dbeta, 0, (size_t)j.C * sizeof(real));
     for (i64 a = 0; a < j.A; a++) norm_lines(&j, a);

@@ -12,6 +12,7 @@
  * every element is written once, in a fixed order). One pass: reads x once (overlaps from the cache), no scratch.
  * Outputs alias nothing.
  */
+enum { POOL_N, POOL_H, POOL_W, POOL_C, POOL_KH, POOL_KW, POOL_SH, POOL_SW, POOL_PT, POOL_PL, POOL_OH, POOL_OW, POOL_BYTES };
 typedef struct pool_dims {
     i64 n, h, w, c, kh, kw, sh, sw, pt, pl, oh, ow, bytes;
 } pool_dims;
@@ -135,6 +136,7 @@ static void pool_spread(const pool_dims *d, const pool_pairs *p, real *dx, const
 }
 #endif
 
+enum { MAXP_Y, MAXP_INDEX, MAXP_X };
 static void max_pool_fwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     const pool_dims d = pool_read(I->dim);
@@ -148,11 +150,11 @@ static void max_pool_fwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
         for (i64 j = 0; j < d.ow; j++) {
             const i64 left = j * d.sw - d.pl, at = (row * d.ow + j) * d.c;
             POOL_CLIP(s0, s1, left, d.kw, d.w);
-            const real *x = (const real *)I->arg[2] + ((n * d.h + top) * d.w + left) * d.c;
+            const real *x = (const real *)I->arg[MAXP_X] + ((n * d.h + top) * d.w + left) * d.c;
 #ifdef PN_AVX512
             if (packed.windows && left >= 0 && j + packed.windows <= d.ow &&
                 left + (packed.windows - 1) * d.sw + d.kw <= d.w) {
-                pool_max_lanes(&packed, &d, x, r0, r1, (real *)I->arg[0], I->arg[1], at);
+                pool_max_lanes(&packed, &d, x, r0, r1, (real *)I->arg[MAXP_Y], I->arg[MAXP_INDEX], at);
                 j += packed.windows - 1;
                 continue;
             }
@@ -163,13 +165,14 @@ static void max_pool_fwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
                 for (i64 r = r0; r < r1; r++)
                     for (i64 s = s0; s < s1; s++)
                         pool_max(&best, &where, vloadn(x + (r * d.w + s) * d.c + c, lanes), r * d.kw + s);
-                vstoren((real *)I->arg[0] + at + c, best, lanes);
-                pool_store(I->arg[1], at + c, d.bytes, where, lanes);
+                vstoren((real *)I->arg[MAXP_Y] + at + c, best, lanes);
+                pool_store(I->arg[MAXP_INDEX], at + c, d.bytes, where, lanes);
             }
         }
     }
 }
 
+enum { MAXPB_DX, MAXPB_DY, MAXPB_INDEX };
 static void max_pool_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     const pool_dims d = pool_read(I->dim);
@@ -183,7 +186,7 @@ static void max_pool_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
         i64 j = 0, s0 = 0, s1 = 0;
 #ifdef PN_AVX512
         if (pairs.windows && r1 == r0 + 1) { /* one window or none sees a pixel */
-            pool_spread(&d, &pairs, (real *)I->arg[0] + row * d.w * d.c, (const real *)I->arg[1], I->arg[2],
+            pool_spread(&d, &pairs, (real *)I->arg[MAXPB_DX] + row * d.w * d.c, (const real *)I->arg[MAXPB_DY], I->arg[MAXPB_INDEX],
                         (n * d.oh + r0) * d.ow * d.c, d.ow, (i - r0 * d.sh) * d.kw);
             j = 2 * d.ow;
         }
@@ -191,7 +194,7 @@ static void max_pool_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
         for (; j < d.w; j++) { /* the windows [s0, s1) see column j */
             while (s1 < d.ow && s1 * d.sw - d.pl <= j) s1++;
             while (s0 < s1 && s0 * d.sw - d.pl + d.kw <= j) s0++;
-            real *dx = (real *)I->arg[0] + (row * d.w + j) * d.c;
+            real *dx = (real *)I->arg[MAXPB_DX] + (row * d.w + j) * d.c;
             for (i64 c = 0; c < d.c; c += VW) {
                 const i64 lanes = d.c - c < VW ? d.c - c : VW;
                 vec sum = vset(0);
@@ -199,8 +202,8 @@ static void max_pool_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
                     for (i64 s = s0; s < s1; s++) {
                         const i64 at = ((n * d.oh + r) * d.ow + s) * d.c + c;
                         const i64 tap = (i + d.pt - r * d.sh) * d.kw + j + d.pl - s * d.sw;
-                        const mask here = veq(pool_load(I->arg[2], at, d.bytes, lanes), vset((real)tap));
-                        sum = vadd(sum, vsel(here, vloadn((const real *)I->arg[1] + at, lanes), vset(0)));
+                        const mask here = veq(pool_load(I->arg[MAXPB_INDEX], at, d.bytes, lanes), vset((real)tap));
+                        sum = vadd(sum, vsel(here, vloadn((const real *)I->arg[MAXPB_DY] + at, lanes), vset(0)));
                     }
                 vstoren(dx + c, sum, lanes);
             }
@@ -208,6 +211,7 @@ static void max_pool_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
     }
 }
 
+enum { AVGP_Y, AVGP_X };
 static void avg_pool_fwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     const pool_dims d = pool_read(I->dim);
@@ -218,19 +222,20 @@ static void avg_pool_fwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
         for (i64 j = 0; j < d.ow; j++) {
             const i64 left = j * d.sw - d.pl;
             POOL_CLIP(s0, s1, left, d.kw, d.w);
-            const real *x = (const real *)I->arg[1] + ((n * d.h + top) * d.w + left) * d.c;
+            const real *x = (const real *)I->arg[AVGP_X] + ((n * d.h + top) * d.w + left) * d.c;
             const vec share = vset(1 / (real)((r1 - r0) * (s1 - s0)));
             for (i64 c = 0; c < d.c; c += VW) {
                 const i64 lanes = d.c - c < VW ? d.c - c : VW;
                 vec sum = vset(0);
                 for (i64 r = r0; r < r1; r++)
                     for (i64 s = s0; s < s1; s++) sum = vadd(sum, vloadn(x + (r * d.w + s) * d.c + c, lanes));
-                vstoren((real *)I->arg[0] + (row * d.ow + j) * d.c + c, vmul(sum, share), lanes);
+                vstoren((real *)I->arg[AVGP_Y] + (row * d.ow + j) * d.c + c, vmul(sum, share), lanes);
             }
         }
     }
 }
 
+enum { AVGPB_DX, AVGPB_DY };
 static void avg_pool_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     const pool_dims d = pool_read(I->dim);
@@ -242,7 +247,7 @@ static void avg_pool_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
         for (i64 j = 0, s0 = 0, s1 = 0; j < d.w; j++) { /* the windows [s0, s1) see column j */
             while (s1 < d.ow && s1 * d.sw - d.pl <= j) s1++;
             while (s0 < s1 && s0 * d.sw - d.pl + d.kw <= j) s0++;
-            real *dx = (real *)I->arg[0] + (row * d.w + j) * d.c;
+            real *dx = (real *)I->arg[AVGPB_DX] + (row * d.w + j) * d.c;
             for (i64 c = 0; c < d.c; c += VW) {
                 const i64 lanes = d.c - c < VW ? d.c - c : VW;
                 vec sum = vset(0);
@@ -250,7 +255,7 @@ static void avg_pool_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
                     POOL_CLIP(y0, y1, r * d.sh - d.pt, d.kh, d.h);
                     for (i64 s = s0; s < s1; s++) {
                         POOL_CLIP(x0, x1, s * d.sw - d.pl, d.kw, d.w);
-                        const real *dy = (const real *)I->arg[1] + ((n * d.oh + r) * d.ow + s) * d.c + c;
+                        const real *dy = (const real *)I->arg[AVGPB_DY] + ((n * d.oh + r) * d.ow + s) * d.c + c;
                         const i64 count = (y1 - y0) * (x1 - x0);
                         const real share = count == d.kh * d.kw ? whole : 1 / (real)count;
                         sum = vadd(sum, vmul(vloadn(dy, lanes), vset(share)));
@@ -268,17 +273,17 @@ static int pool_run(const pn_instr *I, i64 rows, i64 row, double ns, pn_range_fn
     pn_for(rows, row > 8192 ? 1 : 8192 / (row + 1) + 1, ns * (double)rows * (double)row, I->nth, fn, (void *)I);
     return PN_OK;
 }
-static double pool_taps(const pn_instr *I) { return (double)(I->dim[4] * I->dim[5]); }
-static double pool_overlap(const pn_instr *I) { return 1 + pool_taps(I) / (double)(I->dim[6] * I->dim[7]); }
+static double pool_taps(const pn_instr *I) { return (double)(I->dim[POOL_KH] * I->dim[POOL_KW]); }
+static double pool_overlap(const pn_instr *I) { return 1 + pool_taps(I) / (double)(I->dim[POOL_SH] * I->dim[POOL_SW]); }
 static int max_pool_fwd(const pn_instr *I) {
-    return pool_run(I, I->dim[0] * I->dim[10], I->dim[11] * I->dim[3], 0.15 * pool_taps(I), max_pool_fwd_rows);
+    return pool_run(I, I->dim[POOL_N] * I->dim[POOL_OH], I->dim[POOL_OW] * I->dim[POOL_C], 0.15 * pool_taps(I), max_pool_fwd_rows);
 }
 static int max_pool_bwd(const pn_instr *I) {
-    return pool_run(I, I->dim[0] * I->dim[1], I->dim[2] * I->dim[3], 0.15 * pool_overlap(I), max_pool_bwd_rows);
+    return pool_run(I, I->dim[POOL_N] * I->dim[POOL_H], I->dim[POOL_W] * I->dim[POOL_C], 0.15 * pool_overlap(I), max_pool_bwd_rows);
 }
 static int avg_pool_fwd(const pn_instr *I) {
-    return pool_run(I, I->dim[0] * I->dim[10], I->dim[11] * I->dim[3], 0.1 * pool_taps(I), avg_pool_fwd_rows);
+    return pool_run(I, I->dim[POOL_N] * I->dim[POOL_OH], I->dim[POOL_OW] * I->dim[POOL_C], 0.1 * pool_taps(I), avg_pool_fwd_rows);
 }
 static int avg_pool_bwd(const pn_instr *I) {
-    return pool_run(I, I->dim[0] * I->dim[1], I->dim[2] * I->dim[3], 0.1 * pool_overlap(I), avg_pool_bwd_rows);
+    return pool_run(I, I->dim[POOL_N] * I->dim[POOL_H], I->dim[POOL_W] * I->dim[POOL_C], 0.1 * pool_overlap(I), avg_pool_bwd_rows);
 }

@@ -96,7 +96,7 @@ static inline void pn_philox_group(const pn_philox *s, i64 g, uint32_t word[PN_G
 
 /* Dropout: keep_i = [word_i >= rate 2^32]; y = x keep / (1 - rate); dx = dy keep / (1 - rate).
  *
- * dropout_fwd: OUT y [n], mask u8 [n] (1 kept, 0 dropped); IN x [n], seed i64, step i64. dim[0] = n, par[0] = rate in
+ * dropout_fwd: OUT y [n], mask u8 [n] (1 kept, 0 dropped); IN x [n], seed i64, step i64. dim: n, par[0] = rate in
  * [0, 1), I->salt. dropout_bwd: OUT dx [n]; IN dy [n], mask u8 [n].
  * Parallel over groups of elements. Cost: 1 flop, 20 integer operations and 9 bytes per element.
  * Aliasing: y may be x; dx may be dy. */
@@ -105,12 +105,14 @@ static inline uint32_t pn_dropout_threshold(double rate) {
     return t >= 4294967295.0 ? 4294967295u : (uint32_t)t;
 }
 
+enum { RANDOM_N }; /* of every kernel here */
+enum { DROP_Y, DROP_KEEP, DROP_X, DROP_SEED, DROP_STEP };
 static void dropout_fwd_range(void *ctx, i64 i, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    real *y = (real *)I->arg[0];
-    uint8_t *keep = (uint8_t *)I->arg[1];
-    const real *x = (const real *)I->arg[2];
-    const pn_philox s = pn_philox_of((const i64 *)I->arg[3], (const i64 *)I->arg[4], I->salt);
+    real *y = (real *)I->arg[DROP_Y];
+    uint8_t *keep = (uint8_t *)I->arg[DROP_KEEP];
+    const real *x = (const real *)I->arg[DROP_X];
+    const pn_philox s = pn_philox_of((const i64 *)I->arg[DROP_SEED], (const i64 *)I->arg[DROP_STEP], I->salt);
     const uint32_t threshold = pn_dropout_threshold(I->par[0]);
     const real scale = (real)(1.0 / (1.0 - I->par[0]));
     uint32_t word[PN_GROUP];
@@ -140,15 +142,16 @@ static void dropout_fwd_range(void *ctx, i64 i, i64 hi, int ith) {
     }
 }
 static int dropout_fwd(const pn_instr *I) {
-    pn_for(I->dim[0], PN_RANDOM_CHUNK, 0.4 * (double)I->dim[0], I->nth, dropout_fwd_range, (void *)I);
+    pn_for(I->dim[RANDOM_N], PN_RANDOM_CHUNK, 0.4 * (double)I->dim[RANDOM_N], I->nth, dropout_fwd_range, (void *)I);
     return PN_OK;
 }
 
+enum { DROPB_DX, DROPB_DY, DROPB_KEEP };
 static void dropout_bwd_range(void *ctx, i64 i, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    real *dx = (real *)I->arg[0];
-    const real *dy = (const real *)I->arg[1];
-    const uint8_t *keep = (const uint8_t *)I->arg[2];
+    real *dx = (real *)I->arg[DROPB_DX];
+    const real *dy = (const real *)I->arg[DROPB_DY];
+    const uint8_t *keep = (const uint8_t *)I->arg[DROPB_KEEP];
     const real scale = (real)(1.0 / (1.0 - I->par[0]));
     (void)ith;
 #if VW > 1
@@ -157,19 +160,20 @@ static void dropout_bwd_range(void *ctx, i64 i, i64 hi, int ith) {
     for (; i < hi; i++) dx[i] = keep[i] ? dy[i] * scale : 0;
 }
 static int dropout_bwd(const pn_instr *I) {
-    pn_for(I->dim[0], PN_RANDOM_CHUNK, 0.12 * (double)I->dim[0], I->nth, dropout_bwd_range, (void *)I);
+    pn_for(I->dim[RANDOM_N], PN_RANDOM_CHUNK, 0.12 * (double)I->dim[RANDOM_N], I->nth, dropout_bwd_range, (void *)I);
     return PN_OK;
 }
 
 /* Uniform: y = low + (high - low) u with u = floor(word / 2^8) / 2^24, so low <= y < high.
  *
- * OUT y [n]; IN seed i64, step i64. dim[0] = n, par = low, high; I->salt. Parallel over groups of elements.
+ * OUT y [n]; IN seed i64, step i64. dim: n, par = low, high; I->salt. Parallel over groups of elements.
  * Cost: 2 flops, 20 integer operations and 4 bytes per element. No aliasing. The step of y is rounded to float, so the
  * product is exact in double and the bits are the same in every ISA, with or without fused multiply-add. */
+enum { DRAWN_Y, DRAWN_SEED, DRAWN_STEP };
 static void uniform_fwd_range(void *ctx, i64 i, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    real *y = (real *)I->arg[0];
-    const pn_philox s = pn_philox_of((const i64 *)I->arg[1], (const i64 *)I->arg[2], I->salt);
+    real *y = (real *)I->arg[DRAWN_Y];
+    const pn_philox s = pn_philox_of((const i64 *)I->arg[DRAWN_SEED], (const i64 *)I->arg[DRAWN_STEP], I->salt);
     const real low = (real)I->par[0], high = (real)I->par[1];
     const double width = (float)((I->par[1] - I->par[0]) / 16777216.0);
     uint32_t word[PN_GROUP];
@@ -184,19 +188,19 @@ static void uniform_fwd_range(void *ctx, i64 i, i64 hi, int ith) {
     }
 }
 static int uniform_fwd(const pn_instr *I) {
-    pn_for(I->dim[0], PN_RANDOM_CHUNK, 0.8 * (double)I->dim[0], I->nth, uniform_fwd_range, (void *)I);
+    pn_for(I->dim[RANDOM_N], PN_RANDOM_CHUNK, 0.8 * (double)I->dim[RANDOM_N], I->nth, uniform_fwd_range, (void *)I);
     return PN_OK;
 }
 
 /* Normal: Box-Muller on the words j and j + 32 of a group: r = sqrt(-2 log u), y = mean + std r (cos, sin)(2 pi v).
  *
- * OUT y [n]; IN seed i64, step i64. dim[0] = n, par = mean, std; I->salt. Parallel over groups of elements.
+ * OUT y [n]; IN seed i64, step i64. dim: n, par = mean, std; I->salt. Parallel over groups of elements.
  * Cost: half a log and sqrt, a sin or cos in double and 4 bytes per element. No aliasing. u = (word + 1/2) / 2^32, so
  * |y - mean| < 6.7 std. */
 static void normal_fwd_range(void *ctx, i64 i, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    real *y = (real *)I->arg[0];
-    const pn_philox s = pn_philox_of((const i64 *)I->arg[1], (const i64 *)I->arg[2], I->salt);
+    real *y = (real *)I->arg[DRAWN_Y];
+    const pn_philox s = pn_philox_of((const i64 *)I->arg[DRAWN_SEED], (const i64 *)I->arg[DRAWN_STEP], I->salt);
     const double mean = I->par[0], std = I->par[1], unit = 1.0 / 4294967296.0, turn = 6.283185307179586476925 * unit;
     uint32_t word[PN_GROUP];
     (void)ith;
@@ -212,7 +216,7 @@ static void normal_fwd_range(void *ctx, i64 i, i64 hi, int ith) {
     }
 }
 static int normal_fwd(const pn_instr *I) {
-    pn_for(I->dim[0], PN_RANDOM_CHUNK, 30.0 * (double)I->dim[0], I->nth, normal_fwd_range, (void *)I);
+    pn_for(I->dim[RANDOM_N], PN_RANDOM_CHUNK, 30.0 * (double)I->dim[RANDOM_N], I->nth, normal_fwd_range, (void *)I);
     return PN_OK;
 }
 

@@ -4,7 +4,7 @@
  *   y[a,b] = max over r of x[a,r,b]       max_fwd, min_fwd (NaN comes through)
  *   y[a,b] = argmax over r of x[a,r,b]    argmax_fwd: OUT int64, the first of equal values; NaN counts as largest
  *
- * dim[0..2] = A, R, B; par[0] scales the result of sum (1/R makes it a mean). OUT y [A,B]; IN x [A,R,B].
+ * dim: A, R, B; par[0] scales the result of sum (1/R makes it a mean). OUT y [A,B]; IN x [A,R,B].
  * Parallel over A, over blocks of columns when A is 1. One flop per element; reads x once. No aliasing.
  * Order of a sum: B > 1, r increasing; B == 1, the row is cut in pieces of RED_PIECE, each piece is summed in VW * 4
  * lanes, and the pieces are added in order. It depends on the sizes and the ISA only.
@@ -59,14 +59,16 @@ static void red_sum_cols(real *y, const real *x, i64 R, i64 ld, i64 lo, i64 hi, 
     }
 }
 
+enum { RED_Y, RED_X };
+enum { RED_A, RED_R, RED_B };
 static void sum_rows_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    i64 R = I->dim[1], B = I->dim[2];
+    i64 R = I->dim[RED_R], B = I->dim[RED_B];
     real scale = (real)I->par[0];
     (void)ith;
     for (i64 a = lo; a < hi; a++) {
-        const real *x = (const real *)I->arg[1] + a * R * B;
-        real *y = (real *)I->arg[0] + a * B;
+        const real *x = (const real *)I->arg[RED_X] + a * R * B;
+        real *y = (real *)I->arg[RED_Y] + a * B;
         if (B == 1)
             *y = red_sum_row(x, R) * scale;
         else
@@ -76,10 +78,10 @@ static void sum_rows_range(void *ctx, i64 lo, i64 hi, int ith) {
 static void sum_cols_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     (void)ith;
-    red_sum_cols((real *)I->arg[0], (const real *)I->arg[1], I->dim[1], I->dim[2], lo, hi, (real)I->par[0]);
+    red_sum_cols((real *)I->arg[RED_Y], (const real *)I->arg[RED_X], I->dim[RED_R], I->dim[RED_B], lo, hi, (real)I->par[0]);
 }
 static int sum_fwd(const pn_instr *I) {
-    i64 A = I->dim[0], R = I->dim[1], B = I->dim[2];
+    i64 A = I->dim[RED_A], R = I->dim[RED_R], B = I->dim[RED_B];
     double cost = 0.3 * (double)(A * R * B);
     if (A == 1 && B > 1)
         pn_for(B, RED_COLS, cost, I->nth, sum_cols_range, (void *)I);
@@ -123,11 +125,11 @@ static inline vec red_min(vec m, vec v) { return vsel(visnan(v), v, vmin(v, m));
     }                                                                                                        \
     static void NAME##_range(void *ctx, i64 lo, i64 hi, int ith) {                                           \
         const pn_instr *I = (const pn_instr *)ctx;                                                           \
-        i64 R = I->dim[1], B = I->dim[2];                                                                    \
+        i64 R = I->dim[RED_R], B = I->dim[RED_B];                                                                    \
         (void)ith;                                                                                           \
         for (i64 a = lo; a < hi; a++) {                                                                      \
-            const real *x = (const real *)I->arg[1] + a * R * B;                                             \
-            real *y = (real *)I->arg[0] + a * B;                                                             \
+            const real *x = (const real *)I->arg[RED_X] + a * R * B;                                             \
+            real *y = (real *)I->arg[RED_Y] + a * B;                                                             \
             if (B == 1) {                                                                                    \
                 *y = NAME##_row(x, R);                                                                       \
                 continue;                                                                                    \
@@ -142,7 +144,7 @@ static inline vec red_min(vec m, vec v) { return vsel(visnan(v), v, vmin(v, m));
         }                                                                                                    \
     }                                                                                                        \
     static int NAME(const pn_instr *I) {                                                                     \
-        i64 A = I->dim[0], per = I->dim[1] * I->dim[2];                                                      \
+        i64 A = I->dim[RED_A], per = I->dim[RED_R] * I->dim[RED_B];                                                      \
         pn_for(A, per > RED_PIECE ? 1 : RED_PIECE / (per + 1) + 1, 0.2 * (double)(A * per), I->nth, NAME##_range, \
                (void *)I);                                                                                   \
         return PN_OK;                                                                                        \
@@ -164,11 +166,11 @@ static i64 red_argmax_row(const real *x, i64 n) {
 
 static void argmax_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    i64 R = I->dim[1], B = I->dim[2];
+    i64 R = I->dim[RED_R], B = I->dim[RED_B];
     (void)ith;
     for (i64 a = lo; a < hi; a++) {
-        const real *x = (const real *)I->arg[1] + a * R * B;
-        i64 *y = (i64 *)I->arg[0] + a * B;
+        const real *x = (const real *)I->arg[RED_X] + a * R * B;
+        i64 *y = (i64 *)I->arg[RED_Y] + a * B;
         if (B == 1) {
             *y = red_argmax_row(x, R);
             continue;
@@ -191,7 +193,7 @@ static void argmax_range(void *ctx, i64 lo, i64 hi, int ith) {
     }
 }
 static int argmax_fwd(const pn_instr *I) {
-    i64 A = I->dim[0], per = I->dim[1] * I->dim[2];
+    i64 A = I->dim[RED_A], per = I->dim[RED_R] * I->dim[RED_B];
     pn_for(A, per > RED_PIECE ? 1 : RED_PIECE / (per + 1) + 1, (double)(A * per), I->nth, argmax_range, (void *)I);
     return PN_OK;
 }

@@ -5,7 +5,7 @@
  *   log_softmax_fwd   y = x - max x - log sum exp(x - max x)      OUT y; IN x
  *   log_softmax_bwd   dx = dy - exp(y) sum(dy)                    OUT dx; IN dy, y
  *
- * dim[0] = N, dim[1] = C. Parallel over rows; each row is computed alone, in an order that C and the ISA alone decide.
+ * dim: N, C. Parallel over rows; each row is computed alone, in an order that C and the ISA alone decide.
  * Cost: about 25 flops and 8 (forward) or 12 (backward) bytes per element. Aliasing: y may be x; dx may be dy.
  * A row that holds NaN or +inf, or nothing but -inf, gives NaN; a single -inf is a probability of zero.
  *
@@ -99,11 +99,13 @@ static inline real smx_row(real *y, const real *x, i64 C, real *top) {
     return s;
 }
 
+enum { SMX_Y, SMX_X };
+enum { SMX_N, SMX_C };
 static void softmax_fwd_range(void *ctx, i64 r, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 C = I->dim[1];
-    real *y = (real *)I->arg[0], buf[SMX_SMALL * VW], top;
-    const real *x = (const real *)I->arg[1];
+    const i64 C = I->dim[SMX_C];
+    real *y = (real *)I->arg[SMX_Y], buf[SMX_SMALL * VW], top;
+    const real *x = (const real *)I->arg[SMX_X];
     (void)ith;
     if (C > SMX_SMALL) {
         for (; r < hi; r++) smx_row(y + r * C, x + r * C, C, &top);
@@ -119,17 +121,18 @@ static void softmax_fwd_range(void *ctx, i64 r, i64 hi, int ith) {
     }
 }
 static int softmax_fwd(const pn_instr *I) {
-    pn_for(I->dim[0], smx_rows(I->dim[1]), 0.5 * (double)(I->dim[0] * I->dim[1]), I->nth, softmax_fwd_range, (void *)I);
+    pn_for(I->dim[SMX_N], smx_rows(I->dim[SMX_C]), 0.5 * (double)(I->dim[SMX_N] * I->dim[SMX_C]), I->nth, softmax_fwd_range, (void *)I);
     return PN_OK;
 }
 
+enum { SMXB_DX, SMXB_DY, SMXB_Y };
 static void softmax_bwd_range(void *ctx, i64 r, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 C = I->dim[1], end = C - C % VW, rest = C - end;
+    const i64 C = I->dim[SMX_C], end = C - C % VW, rest = C - end;
     (void)ith;
     for (; r < hi; r++) {
-        real *dx = (real *)I->arg[0] + r * C;
-        const real *dy = (const real *)I->arg[1] + r * C, *y = (const real *)I->arg[2] + r * C;
+        real *dx = (real *)I->arg[SMXB_DX] + r * C;
+        const real *dy = (const real *)I->arg[SMXB_DY] + r * C, *y = (const real *)I->arg[SMXB_Y] + r * C;
         vec s = vset(0);
         for (i64 c = 0; c < end; c += VW) s = vfma(vload(dy + c), vload(y + c), s);
         if (rest) s = vfma(vloadn(dy + end, rest), vloadn(y + end, rest), s);
@@ -139,17 +142,17 @@ static void softmax_bwd_range(void *ctx, i64 r, i64 hi, int ith) {
     }
 }
 static int softmax_bwd(const pn_instr *I) {
-    pn_for(I->dim[0], smx_rows(I->dim[1]), 0.3 * (double)(I->dim[0] * I->dim[1]), I->nth, softmax_bwd_range, (void *)I);
+    pn_for(I->dim[SMX_N], smx_rows(I->dim[SMX_C]), 0.3 * (double)(I->dim[SMX_N] * I->dim[SMX_C]), I->nth, softmax_bwd_range, (void *)I);
     return PN_OK;
 }
 
 static void log_softmax_fwd_range(void *ctx, i64 r, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 C = I->dim[1], end = C - C % VW, rest = C - end;
+    const i64 C = I->dim[SMX_C], end = C - C % VW, rest = C - end;
     (void)ith;
     for (; r < hi; r++) {
-        real *y = (real *)I->arg[0] + r * C;
-        const real *x = (const real *)I->arg[1] + r * C;
+        real *y = (real *)I->arg[SMX_Y] + r * C;
+        const real *x = (const real *)I->arg[SMX_X] + r * C;
         const real m = smx_max(x, C);
         const vec top = vset(m), s = vset(smx_log(smx_exp(NULL, x, C, m)));
         for (i64 c = 0; c < end; c += VW) vstore(y + c, vsub(vsub(vload(x + c), top), s));
@@ -157,18 +160,18 @@ static void log_softmax_fwd_range(void *ctx, i64 r, i64 hi, int ith) {
     }
 }
 static int log_softmax_fwd(const pn_instr *I) {
-    pn_for(I->dim[0], smx_rows(I->dim[1]), 0.5 * (double)(I->dim[0] * I->dim[1]), I->nth, log_softmax_fwd_range,
+    pn_for(I->dim[SMX_N], smx_rows(I->dim[SMX_C]), 0.5 * (double)(I->dim[SMX_N] * I->dim[SMX_C]), I->nth, log_softmax_fwd_range,
            (void *)I);
     return PN_OK;
 }
 
 static void log_softmax_bwd_range(void *ctx, i64 r, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 C = I->dim[1], end = C - C % VW, rest = C - end;
+    const i64 C = I->dim[SMX_C], end = C - C % VW, rest = C - end;
     (void)ith;
     for (; r < hi; r++) {
-        real *dx = (real *)I->arg[0] + r * C;
-        const real *dy = (const real *)I->arg[1] + r * C, *y = (const real *)I->arg[2] + r * C;
+        real *dx = (real *)I->arg[SMXB_DX] + r * C;
+        const real *dy = (const real *)I->arg[SMXB_DY] + r * C, *y = (const real *)I->arg[SMXB_Y] + r * C;
         vec s = vset(0);
         for (i64 c = 0; c < end; c += VW) s = vadd(s, vload(dy + c));
         if (rest) s = vadd(s, vloadn(dy + end, rest));
@@ -178,7 +181,7 @@ static void log_softmax_bwd_range(void *ctx, i64 r, i64 hi, int ith) {
     }
 }
 static int log_softmax_bwd(const pn_instr *I) {
-    pn_for(I->dim[0], smx_rows(I->dim[1]), 0.4 * (double)(I->dim[0] * I->dim[1]), I->nth, log_softmax_bwd_range,
+    pn_for(I->dim[SMX_N], smx_rows(I->dim[SMX_C]), 0.4 * (double)(I->dim[SMX_N] * I->dim[SMX_C]), I->nth, log_softmax_bwd_range,
            (void *)I);
     return PN_OK;
 }

@@ -12,6 +12,16 @@ from pynn.core._core cimport pn_gemm_call, pn_instr
 from pynn.core import _core
 
 
+cdef enum:
+    FWD_Y, FWD_X, FWD_W, FWD_B
+
+cdef enum:
+    BWD_DX, BWD_DW, BWD_DB, BWD_DZ, BWD_DY, BWD_Y, BWD_X, BWD_W
+
+cdef enum:
+    M, N, K, ACT
+
+
 cdef int dense_fwd(const pn_instr *I) noexcept nogil:
     """y = act(x w + b).   OUT y [M,N]; IN x [M,K], w [K,N], b [N] or NULL.
 
@@ -19,12 +29,12 @@ cdef int dense_fwd(const pn_instr *I) noexcept nogil:
     """
     cdef pn_gemm_call g
     memset(&g, 0, sizeof(g))
-    g.m, g.n, g.k = I.dim[0], I.dim[1], I.dim[2]
-    g.a, g.ars, g.acs = I.arg[1], g.k, 1
-    g.b, g.brs, g.bcs = I.arg[2], g.n, 1
-    g.c, g.ldc = I.arg[0], g.n
-    g.bias = I.arg[3]
-    g.act = <int>I.dim[3]
+    g.m, g.n, g.k = I.dim[M], I.dim[N], I.dim[K]
+    g.a, g.ars, g.acs = I.arg[FWD_X], g.k, 1
+    g.b, g.brs, g.bcs = I.arg[FWD_W], g.n, 1
+    g.c, g.ldc = I.arg[FWD_Y], g.n
+    g.bias = I.arg[FWD_B]
+    g.act = <int>I.dim[ACT]
     g.act_par = I.par[0]
     I.ops.gemm(&g, I.scratch, I.scratch_bytes, I.nth)
     return 0
@@ -37,26 +47,26 @@ cdef int dense_bwd(const pn_instr *I) noexcept nogil:
     IN dy [M,N], y [M,N], x [M,K], w [K,N].   dim: M, N, K, act; par: act's parameter.
     Parallel over tiles. 4MNK flops. dz may be dy's memory, and dx, which is written last, that of x or y.
     """
-    cdef int64_t m = I.dim[0], n = I.dim[1], k = I.dim[2]
-    cdef const void *dz = I.arg[4]
+    cdef int64_t m = I.dim[M], n = I.dim[N], k = I.dim[K]
+    cdef const void *dz = I.arg[BWD_DY]
     cdef pn_gemm_call g
-    if I.dim[3] != 0:
-        dz = I.arg[3]
-        I.ops.act_grad(<int>I.dim[3], I.par[0], I.arg[3], I.arg[4], I.arg[5], m * n, I.nth)
+    if I.dim[ACT] != 0:
+        dz = I.arg[BWD_DZ]
+        I.ops.act_grad(<int>I.dim[ACT], I.par[0], I.arg[BWD_DZ], I.arg[BWD_DY], I.arg[BWD_Y], m * n, I.nth)
     memset(&g, 0, sizeof(g))
-    if I.arg[1] != NULL:
+    if I.arg[BWD_DW] != NULL:
         g.m, g.n, g.k = k, n, m
-        g.a, g.ars, g.acs = I.arg[6], 1, k
+        g.a, g.ars, g.acs = I.arg[BWD_X], 1, k
         g.b, g.brs, g.bcs = dz, n, 1
-        g.c, g.ldc = I.arg[1], n
+        g.c, g.ldc = I.arg[BWD_DW], n
         I.ops.gemm(&g, I.scratch, I.scratch_bytes, I.nth)
-    if I.arg[2] != NULL:
-        I.ops.col_sum(I.arg[2], dz, m, n, I.nth)
-    if I.arg[0] != NULL:
+    if I.arg[BWD_DB] != NULL:
+        I.ops.col_sum(I.arg[BWD_DB], dz, m, n, I.nth)
+    if I.arg[BWD_DX] != NULL:
         g.m, g.n, g.k = m, k, n
         g.a, g.ars, g.acs = dz, n, 1
-        g.b, g.brs, g.bcs = I.arg[7], 1, n
-        g.c, g.ldc = I.arg[0], k
+        g.b, g.brs, g.bcs = I.arg[BWD_W], 1, n
+        g.c, g.ldc = I.arg[BWD_DX], k
         I.ops.gemm(&g, I.scratch, I.scratch_bytes, I.nth)
     return 0
 

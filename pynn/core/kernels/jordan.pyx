@@ -20,6 +20,16 @@ cdef enum:
     PLAIN_BLOCK = 16  # without vectors blocks are fixed, as BLAS may round by the number of rows
     SOFTMAX = -1  # a code beside those of act.h
 
+cdef enum:
+    FWD_Y, FWD_H, FWD_Z, FWD_V, FWD_W_OUT, FWD_B_OUT, FWD_LENGTHS
+
+cdef enum:
+    BWD_DZ, BWD_DV, BWD_DW_OUT, BWD_DB_OUT, BWD_DY, BWD_Y, BWD_H, BWD_V, BWD_W_OUT, BWD_LENGTHS
+
+cdef enum:  # from INTO_HIDDEN on byte offsets into the scratch memory
+    DIM_N, DIM_T, DIM_H, DIM_P, DIM_ACT, DIM_ACT_OUT, DIM_INTO_HIDDEN, DIM_INTO_OUTPUT, DIM_STATE_H
+    DIM_STATE_O, DIM_DOUT, DIM_GEMM
+
 
 cdef struct Job:
     const pn_ops *ops
@@ -123,8 +133,8 @@ cdef void prepare(Job *j, const pn_instr *I) noexcept nogil:
     cdef int64_t parts
     memset(j, 0, sizeof(Job))
     j.ops = I.ops
-    j.N, j.T, j.H, j.P = I.dim[0], I.dim[1], I.dim[2], I.dim[3]
-    j.act, j.act_out = <int>I.dim[4], <int>I.dim[5]
+    j.N, j.T, j.H, j.P = I.dim[DIM_N], I.dim[DIM_T], I.dim[DIM_H], I.dim[DIM_P]
+    j.act, j.act_out = <int>I.dim[DIM_ACT], <int>I.dim[DIM_ACT_OUT]
     j.act_par, j.act_out_par = I.par[0], I.par[1]
     work = <double>(j.N * j.T * (j.H + j.P)) * (j.H / (6.0 * j.ops.lanes) + 1)
     parts = min(I.nth, max(1, <int64_t>(work / 24000)))
@@ -154,16 +164,16 @@ cdef int jordan_fwd(const pn_instr *I) noexcept nogil:
     cdef Job j
     cdef char *scratch = <char *>I.scratch
     prepare(&j, I)
-    j.lengths = <int32_t *>I.arg[6]
+    j.lengths = <int32_t *>I.arg[FWD_LENGTHS]
     if bad_lengths(&j):
         return PN_BAD_INDEX
-    j.y, j.h, j.b_out = <char *>I.arg[0], <char *>I.arg[1], <char *>I.arg[5]
-    if I.arg[1] != I.arg[2]:
-        memcpy(j.h, I.arg[2], j.T * j.N * j.H * j.ops.itemsize)
-    j.into_hidden, j.into_output = scratch + I.dim[6], scratch + I.dim[7]
-    j.state_h, j.state_o = scratch + I.dim[8], scratch + I.dim[9]
-    j.ops.pack(j.into_hidden, I.arg[3], j.H, 1, j.H, j.P, j.rows)
-    j.ops.pack(j.into_output, I.arg[4], j.P, 1, j.P, j.H, j.rows)
+    j.y, j.h, j.b_out = <char *>I.arg[FWD_Y], <char *>I.arg[FWD_H], <char *>I.arg[FWD_B_OUT]
+    if I.arg[FWD_H] != I.arg[FWD_Z]:
+        memcpy(j.h, I.arg[FWD_Z], j.T * j.N * j.H * j.ops.itemsize)
+    j.into_hidden, j.into_output = scratch + I.dim[DIM_INTO_HIDDEN], scratch + I.dim[DIM_INTO_OUTPUT]
+    j.state_h, j.state_o = scratch + I.dim[DIM_STATE_H], scratch + I.dim[DIM_STATE_O]
+    j.ops.pack(j.into_hidden, I.arg[FWD_V], j.H, 1, j.H, j.P, j.rows)
+    j.ops.pack(j.into_output, I.arg[FWD_W_OUT], j.P, 1, j.P, j.H, j.rows)
     j.ops.parallel(j.N, j.rows, work_of(&j), I.nth, forward_block, &j)
     return 0
 
@@ -211,36 +221,36 @@ cdef void weight_gradient(const Job *j, const pn_instr *I, void *to, const char 
     g.a, g.ars, g.acs = a, 1, m
     g.b, g.brs, g.bcs = b, n, 1
     g.c, g.ldc = to, n
-    j.ops.gemm(&g, I.scratch, I.dim[11], I.nth)
+    j.ops.gemm(&g, I.scratch, I.dim[DIM_GEMM], I.nth)
 
 
 cdef int jordan_bwd(const pn_instr *I) noexcept nogil:
     """OUT dz [T,N,H], dv, dw_out, db_out; IN dy [T,N,P], y, h, v, w_out, lengths.
 
-    dim: as jordan_fwd with dim[8], dim[9] the carried gradients, then dim[10] the place of the gradient before act_out
-    and dim[11] bytes for products, which lie first. Parallel over batch rows, then over tiles of the weight gradients.
+    dim: as jordan_fwd with the carried gradients as states, then the place of the gradient before act_out and the bytes
+    for products, which lie first. Parallel over batch rows, then over tiles of the weight gradients.
     8 N T H P flops.
     """
     cdef Job j
     cdef char *scratch = <char *>I.scratch
     cdef int64_t step_h
     prepare(&j, I)
-    j.lengths = <int32_t *>I.arg[9]
+    j.lengths = <int32_t *>I.arg[BWD_LENGTHS]
     if bad_lengths(&j):
         return PN_BAD_INDEX
-    j.h, j.dy, j.y, j.kept = <char *>I.arg[0], <char *>I.arg[4], <char *>I.arg[5], <char *>I.arg[6]
-    j.into_hidden, j.into_output = scratch + I.dim[6], scratch + I.dim[7]
-    j.state_h, j.state_o, j.dout = scratch + I.dim[8], scratch + I.dim[9], scratch + I.dim[10]
-    j.ops.pack(j.into_hidden, I.arg[7], 1, j.H, j.P, j.H, j.rows)
-    j.ops.pack(j.into_output, I.arg[8], 1, j.P, j.H, j.P, j.rows)
+    j.h, j.dy, j.y, j.kept = <char *>I.arg[BWD_DZ], <char *>I.arg[BWD_DY], <char *>I.arg[BWD_Y], <char *>I.arg[BWD_H]
+    j.into_hidden, j.into_output = scratch + I.dim[DIM_INTO_HIDDEN], scratch + I.dim[DIM_INTO_OUTPUT]
+    j.state_h, j.state_o, j.dout = scratch + I.dim[DIM_STATE_H], scratch + I.dim[DIM_STATE_O], scratch + I.dim[DIM_DOUT]
+    j.ops.pack(j.into_hidden, I.arg[BWD_V], 1, j.H, j.P, j.H, j.rows)
+    j.ops.pack(j.into_output, I.arg[BWD_W_OUT], 1, j.P, j.H, j.P, j.rows)
     j.ops.parallel(j.N, j.rows, 2 * work_of(&j), I.nth, backward_block, &j)
     step_h = j.N * j.H * j.ops.itemsize
-    if I.arg[1] != NULL:
-        weight_gradient(&j, I, I.arg[1], j.y, j.P, j.h + step_h, j.H, (j.T - 1) * j.N)
-    if I.arg[2] != NULL:
-        weight_gradient(&j, I, I.arg[2], j.kept, j.H, j.dout, j.P, j.T * j.N)
-    if I.arg[3] != NULL:
-        j.ops.col_sum(I.arg[3], j.dout, j.T * j.N, j.P, I.nth)
+    if I.arg[BWD_DV] != NULL:
+        weight_gradient(&j, I, I.arg[BWD_DV], j.y, j.P, j.h + step_h, j.H, (j.T - 1) * j.N)
+    if I.arg[BWD_DW_OUT] != NULL:
+        weight_gradient(&j, I, I.arg[BWD_DW_OUT], j.kept, j.H, j.dout, j.P, j.T * j.N)
+    if I.arg[BWD_DB_OUT] != NULL:
+        j.ops.col_sum(I.arg[BWD_DB_OUT], j.dout, j.T * j.N, j.P, I.nth)
     return 0
 
 

@@ -6,6 +6,15 @@ from pynn.core._core cimport PN_BAD_INDEX, pn_instr
 
 from pynn.core import _core
 
+cdef enum:
+    ARG_LENGTHS, ARG_BAD, ARG_IDS
+
+cdef enum:
+    ARG_GIVEN = ARG_IDS
+
+cdef enum:
+    DIM_N, DIM_T, DIM_NARROW
+
 ctypedef fused ids_t:
     int32_t
     int64_t
@@ -30,12 +39,12 @@ cdef int sequence_lengths(const pn_instr *I) noexcept nogil:
 
     dim: N, T, 1 if ids are int32 else int64. A zero elsewhere is PN_BAD_INDEX, with its place in `bad`.
     """
-    cdef int32_t *to = <int32_t *>I.arg[0]
-    cdef int64_t *bad = <int64_t *>I.arg[1]
+    cdef int32_t *to = <int32_t *>I.arg[ARG_LENGTHS]
+    cdef int64_t *bad = <int64_t *>I.arg[ARG_BAD]
     bad[0] = bad[1] = 0
-    if I.dim[2]:
-        return lengths_of[int32_t](to, bad, <const int32_t *>I.arg[2], I.dim[0], I.dim[1])
-    return lengths_of[int64_t](to, bad, <const int64_t *>I.arg[2], I.dim[0], I.dim[1])
+    if I.dim[DIM_NARROW]:
+        return lengths_of[int32_t](to, bad, <const int32_t *>I.arg[ARG_IDS], I.dim[DIM_N], I.dim[DIM_T])
+    return lengths_of[int64_t](to, bad, <const int64_t *>I.arg[ARG_IDS], I.dim[DIM_N], I.dim[DIM_T])
 
 
 _core.register_kernel("sequence_lengths", -1, <uintptr_t><void *>sequence_lengths)
@@ -46,13 +55,13 @@ cdef int check_lengths(const pn_instr *I) noexcept nogil:
 
     dim: N, T. A length outside 1 ... T is PN_BAD_INDEX, with its place and value in `bad`.
     """
-    cdef int32_t *to = <int32_t *>I.arg[0]
-    cdef int64_t *bad = <int64_t *>I.arg[1]
-    cdef const int32_t *lengths = <const int32_t *>I.arg[2]
+    cdef int32_t *to = <int32_t *>I.arg[ARG_LENGTHS]
+    cdef int64_t *bad = <int64_t *>I.arg[ARG_BAD]
+    cdef const int32_t *lengths = <const int32_t *>I.arg[ARG_GIVEN]
     cdef int64_t n
     bad[0] = bad[1] = 0
-    for n in range(I.dim[0]):
-        if lengths[n] < 1 or lengths[n] > I.dim[1]:
+    for n in range(I.dim[DIM_N]):
+        if lengths[n] < 1 or lengths[n] > I.dim[DIM_T]:
             bad[0], bad[1] = n, lengths[n]
             return PN_BAD_INDEX
         to[n] = lengths[n]

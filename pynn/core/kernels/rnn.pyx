@@ -42,6 +42,21 @@ cdef enum:
     CHUNK = 192 * 1024  # ... beside the gates of as many steps
     PLAIN_BLOCK = 16  # without vectors blocks are fixed, as BLAS may round by the number of rows
 
+cdef enum:
+    FWD_Y, FWD_H, FWD_C, FWD_GATES, FWD_CELLS, FWD_X, FWD_W, FWD_U, FWD_B, FWD_H0, FWD_C0, FWD_PEEP
+    FWD_LENGTHS, FWD_MASK
+
+cdef enum:
+    BWD_DZ, BWD_DX, BWD_DW, BWD_DU, BWD_DB, BWD_DH0, BWD_DC0, BWD_DPEEP, BWD_GATES, BWD_DY, BWD_DH, BWD_DC
+    BWD_X, BWD_W, BWD_U, BWD_H0, BWD_C0, BWD_PEEP, BWD_LENGTHS, BWD_MASK, BWD_CELLS
+
+cdef enum:  # from X on byte offsets into the scratch memory; GEMM is a size
+    DIM_N, DIM_T, DIM_D, DIM_H, DIM_CELL, DIM_REVERSED, DIM_ACT, DIM_GEMM, DIM_X, DIM_PACKED, DIM_PACKED2
+    DIM_MASK, DIM_BIAS, DIM_SPARE
+
+cdef enum:  # backwards, in place of SPARE
+    DIM_DH = DIM_SPARE, DIM_STATES, DIM_RESETS, DIM_SUMS, DIM_WIDE  # WIDE: or -1
+
 
 cdef struct Job:
     const pn_instr *I
@@ -79,8 +94,8 @@ cdef void prepare(Job *j, const pn_instr *I) noexcept nogil:
     cdef double work
     memset(j, 0, sizeof(Job))
     j.I, j.ops = I, I.ops
-    j.N, j.T, j.D, j.H = I.dim[0], I.dim[1], I.dim[2], I.dim[3]
-    j.cell, j.reverse = <int>I.dim[4], <int>I.dim[5]
+    j.N, j.T, j.D, j.H = I.dim[DIM_N], I.dim[DIM_T], I.dim[DIM_D], I.dim[DIM_H]
+    j.cell, j.reverse = <int>I.dim[DIM_CELL], <int>I.dim[DIM_REVERSED]
     j.G = gates_of(j.cell) * j.H
     j.K = 3 * j.H if j.cell == PN_GRU_AFTER else j.G
     j.size = I.ops.itemsize
@@ -140,7 +155,7 @@ cdef void at_step(const Job *j, pn_rnn_step *s, int64_t lo, int64_t n, int64_t t
     cdef int first = before < 0 or before == j.T
     s.rows, s.units, s.t, s.ldh = n, H, t, j.W
     s.lengths = NULL if j.lengths == NULL else j.lengths + lo
-    s.act, s.act_par = <int>j.I.dim[6], j.I.par[0]
+    s.act, s.act_par = <int>j.I.dim[DIM_ACT], j.I.par[0]
     s.gates = j.gates + (t * N + lo) * j.G * size
     if j.cells != NULL:
         s.cell = j.cells + (t * N + lo) * H * size
@@ -165,10 +180,10 @@ cdef void project(const Job *j, int64_t t, int64_t steps, int nth) noexcept nogi
     memset(&g, 0, sizeof(g))
     g.m, g.n, g.k = steps * j.N, j.K, j.D
     g.a, g.ars, g.acs = x, j.D, 1
-    g.b, g.brs, g.bcs = j.I.arg[6], j.K, 1
+    g.b, g.brs, g.bcs = j.I.arg[FWD_W], j.K, 1
     g.c, g.ldc = j.gates + t * j.N * j.G * j.size, j.G
     g.bias = j.bias
-    j.ops.gemm(&g, j.I.scratch, j.I.dim[7], nth)
+    j.ops.gemm(&g, j.I.scratch, j.I.dim[DIM_GEMM], nth)
 
 
 cdef void forward_block(void *ctx, int64_t lo, int64_t hi, int ith) noexcept nogil:
@@ -185,15 +200,15 @@ cdef void forward_block(void *ctx, int64_t lo, int64_t hi, int ith) noexcept nog
         memcpy(h, j.h0 + lo * H * size, n * H * size)
     else:
         memset(h, 0, n * H * size)
-    s.state, s.peep = h, instr.arg[11]
+    s.state, s.peep = h, instr.arg[FWD_PEEP]
     if j.mask != NULL:
         s.mask = j.mask + lo * H * size
         s.masked = meets = j.masked + lo * H * size
         ops.mul(meets, h, s.mask, n * H, 0)
     if j.spare != NULL:
         s.reset = j.spare + lo * H * size
-    if j.cell == PN_GRU_AFTER and instr.arg[8] != NULL:
-        s.bias = <char *>instr.arg[8] + 5 * H * size
+    if j.cell == PN_GRU_AFTER and instr.arg[FWD_B] != NULL:
+        s.bias = <char *>instr.arg[FWD_B] + 5 * H * size
     for step in range(j.T):
         if j.steps and step % j.steps == 0:
             i = min(j.steps, j.T - step)
@@ -212,8 +227,8 @@ cdef void forward_block(void *ctx, int64_t lo, int64_t hi, int ith) noexcept nog
             if step or j.h0 != NULL:
                 ops.product(n, H, H, s.reset, H, j.packed2, z + 2 * H * size, G, 1, j.rows)
         ops.rnn_step(j.cell, &s)
-    if instr.arg[2] != NULL:
-        memcpy(<char *>instr.arg[2] + lo * H * size, s.cell, n * H * size)
+    if instr.arg[FWD_C] != NULL:
+        memcpy(<char *>instr.arg[FWD_C] + lo * H * size, s.cell, n * H * size)
 
 
 cdef int rnn_fwd(const pn_instr *I) noexcept nogil:
@@ -223,22 +238,23 @@ cdef int rnn_fwd(const pn_instr *I) noexcept nogil:
     """
     cdef Job j
     cdef char *scratch = <char *>I.scratch
-    cdef char *bias = <char *>I.arg[8]
+    cdef char *bias = <char *>I.arg[FWD_B]
     cdef int64_t tail, both
     prepare(&j, I)
-    j.lengths = <int32_t *>I.arg[12]
+    j.lengths = <int32_t *>I.arg[FWD_LENGTHS]
     if bad_lengths(&j):
         return PN_BAD_INDEX
     if j.N == 0:
         return 0
-    j.y, j.h, j.gates, j.cells = <char *>I.arg[0], <char *>I.arg[1], <char *>I.arg[3], <char *>I.arg[4]
-    j.h0, j.c0 = <char *>I.arg[9], <char *>I.arg[10]
-    j.given, j.x = <char *>I.arg[5], scratch + I.dim[8]
+    j.y, j.h = <char *>I.arg[FWD_Y], <char *>I.arg[FWD_H]
+    j.gates, j.cells = <char *>I.arg[FWD_GATES], <char *>I.arg[FWD_CELLS]
+    j.h0, j.c0 = <char *>I.arg[FWD_H0], <char *>I.arg[FWD_C0]
+    j.given, j.x = <char *>I.arg[FWD_X], scratch + I.dim[DIM_X]
     if j.cell == PN_GRU_AFTER and bias != NULL:  # both biases of z and r, that of the input alone for g
-        bias = scratch + I.dim[12]
+        bias = scratch + I.dim[DIM_BIAS]
         tail = 2 * j.H * j.size
-        j.ops.col_sum(bias, I.arg[8], 2, j.K, 1)
-        memcpy(bias + tail, <char *>I.arg[8] + tail, j.H * j.size)
+        j.ops.col_sum(bias, I.arg[FWD_B], 2, j.K, 1)
+        memcpy(bias + tail, <char *>I.arg[FWD_B] + tail, j.H * j.size)
     j.bias = bias
     # One thread with small weights projects a few steps at a time, so that their gates are still in the cache.
     both = (j.D + j.H) * j.K * j.size
@@ -246,13 +262,13 @@ cdef int rnn_fwd(const pn_instr *I) noexcept nogil:
     if j.steps > j.T:
         project(&j, 0, j.T, I.nth)
         j.steps = 0
-    j.packed, j.packed2 = scratch + I.dim[9], scratch + I.dim[10]
-    pack_weights(&j, <char *>I.arg[7], 0)
-    if I.arg[13] != NULL:
-        j.mask, j.masked = scratch + I.dim[11], scratch + I.dim[11] + j.N * j.H * j.size
-        j.ops.expand_mask(j.mask, <const uint8_t *>I.arg[13], I.par[1], j.N * j.H)
+    j.packed, j.packed2 = scratch + I.dim[DIM_PACKED], scratch + I.dim[DIM_PACKED2]
+    pack_weights(&j, <char *>I.arg[FWD_U], 0)
+    if I.arg[FWD_MASK] != NULL:
+        j.mask, j.masked = scratch + I.dim[DIM_MASK], scratch + I.dim[DIM_MASK] + j.N * j.H * j.size
+        j.ops.expand_mask(j.mask, <const uint8_t *>I.arg[FWD_MASK], I.par[1], j.N * j.H)
     if j.cell == PN_GRU:
-        j.spare = scratch + I.dim[13]
+        j.spare = scratch + I.dim[DIM_SPARE]
     j.ops.parallel(j.N, j.rows, <double>(j.N * j.T * j.K) * (j.H / (6.0 * j.ops.lanes) + 1), I.nth, forward_block, &j)
     return 0
 
@@ -269,7 +285,7 @@ cdef void backward_block(void *ctx, int64_t lo, int64_t hi, int ith) noexcept no
     cdef char *dz
     cdef pn_rnn_step s
     memset(&s, 0, sizeof(s))
-    s.dh, s.peep = dh, j.I.arg[17]
+    s.dh, s.peep = dh, j.I.arg[BWD_PEEP]
     if j.dc != NULL:
         s.dc = j.dc + lo * H * size
     if j.h0 != NULL:
@@ -310,7 +326,7 @@ cdef void backward_block(void *ctx, int64_t lo, int64_t hi, int ith) noexcept no
             ops.product(n, H, H, dz + last_column * size, G, j.packed2, s.reset, H, 0, j.rows)
             s.next = j.resets + (t * N + lo) * H * size
             ops.rnn_step(PN_GRU_RESET_BWD, &s)
-        if step or j.I.arg[5] != NULL:
+        if step or j.I.arg[BWD_DH0] != NULL:
             ops.product(n, H, first, dz, G, j.packed, to, H, j.mask == NULL, j.rows)
             if j.cell == PN_GRU_AFTER:
                 ops.product(n, H, H, dz + last_column * size, G, j.packed2, to, H, 1, j.rows)
@@ -321,10 +337,10 @@ cdef void backward_block(void *ctx, int64_t lo, int64_t hi, int ith) noexcept no
             for r in range(n):
                 dz = j.states + (t * N + lo + r) * W * size
                 ops.mul(dz, dz, <char *>s.mask + r * H * size, H, 0)
-    if j.I.arg[5] != NULL:
-        memcpy(<char *>j.I.arg[5] + lo * H * size, dh, bytes)
-    if j.I.arg[6] != NULL:
-        memcpy(<char *>j.I.arg[6] + lo * H * size, s.dc, bytes)
+    if j.I.arg[BWD_DH0] != NULL:
+        memcpy(<char *>j.I.arg[BWD_DH0] + lo * H * size, dh, bytes)
+    if j.I.arg[BWD_DC0] != NULL:
+        memcpy(<char *>j.I.arg[BWD_DC0] + lo * H * size, s.dc, bytes)
 
 
 cdef void weight_gradient(const Job *j, void *to, int64_t ldc, const char *a, int64_t rows, int64_t lda,
@@ -337,7 +353,7 @@ cdef void weight_gradient(const Job *j, void *to, int64_t ldc, const char *a, in
     g.a, g.ars, g.acs = a + from_row * lda * j.size, 1, lda
     g.b, g.brs, g.bcs = dz + from_row * j.G * j.size, j.G, 1
     g.c, g.ldc = to, ldc
-    j.ops.gemm(&g, j.I.scratch, j.I.dim[7], j.I.nth)
+    j.ops.gemm(&g, j.I.scratch, j.I.dim[DIM_GEMM], j.I.nth)
 
 
 cdef void fill_ones(void *ctx, int64_t lo, int64_t hi, int ith) noexcept nogil:
@@ -361,99 +377,100 @@ cdef int rnn_bwd(const pn_instr *I) noexcept nogil:
     cdef Job j
     cdef pn_gemm_call g
     cdef char *scratch = <char *>I.scratch
-    cdef char *sums = scratch + I.dim[16]
+    cdef char *sums = scratch + I.dim[DIM_SUMS]
     cdef int64_t NH, skip, tail, move
     cdef int wide
     cdef const char *z
     prepare(&j, I)
-    j.lengths = <int32_t *>I.arg[18]
+    j.lengths = <int32_t *>I.arg[BWD_LENGTHS]
     if bad_lengths(&j):
         return PN_BAD_INDEX
     NH = j.N * j.H * j.size
-    j.gates, j.y, j.cells, j.dz = <char *>I.arg[8], <char *>I.arg[9], <char *>I.arg[20], <char *>I.arg[0]
-    j.h0, j.c0 = <char *>I.arg[15], <char *>I.arg[16]
-    j.dh = scratch + I.dim[13]
-    if I.arg[10] != NULL:
-        memcpy(j.dh, I.arg[10], NH)
+    j.gates, j.y = <char *>I.arg[BWD_GATES], <char *>I.arg[BWD_DY]
+    j.cells, j.dz = <char *>I.arg[BWD_CELLS], <char *>I.arg[BWD_DZ]
+    j.h0, j.c0 = <char *>I.arg[BWD_H0], <char *>I.arg[BWD_C0]
+    j.dh = scratch + I.dim[DIM_DH]
+    if I.arg[BWD_DH] != NULL:
+        memcpy(j.dh, I.arg[BWD_DH], NH)
     else:
         memset(j.dh, 0, NH)
     if j.cell == PN_LSTM:
         j.dc = j.dh + NH
-        if I.arg[11] != NULL:
-            memcpy(j.dc, I.arg[11], NH)
+        if I.arg[BWD_DC] != NULL:
+            memcpy(j.dc, I.arg[BWD_DC], NH)
         else:
             memset(j.dc, 0, NH)
     if j.cell == PN_GRU:
-        j.spare, j.resets = j.dh + NH, scratch + I.dim[15]
-    wide = I.dim[17] >= 0 and (I.arg[2] != NULL or I.arg[3] != NULL or I.arg[4] != NULL)
-    j.states, j.W = scratch + I.dim[14], j.H
+        j.spare, j.resets = j.dh + NH, scratch + I.dim[DIM_RESETS]
+    wide = I.dim[DIM_WIDE] >= 0 and (I.arg[BWD_DW] != NULL or I.arg[BWD_DU] != NULL or I.arg[BWD_DB] != NULL)
+    j.states, j.W = scratch + I.dim[DIM_STATES], j.H
     if wide:  # rows x_t, what met u, 1: one product gives all three gradients
         j.W = j.D + j.H + 1
         j.ops.parallel(j.T * j.N, 256, 0.3 * <double>(j.T * j.N), I.nth, fill_ones, &j)
-        swap_axes(&j, j.states, j.W, <char *>I.arg[12], j.T * j.D, j.D, j.T, j.N, j.D)
+        swap_axes(&j, j.states, j.W, <char *>I.arg[BWD_X], j.T * j.D, j.D, j.T, j.N, j.D)
         j.states += j.D * j.size
-    j.packed, j.packed2 = scratch + I.dim[9], scratch + I.dim[10]
-    pack_weights(&j, <char *>I.arg[14], 1)
-    if I.arg[19] != NULL:
-        j.mask, j.masked = scratch + I.dim[11], scratch + I.dim[11] + NH
-        j.ops.expand_mask(j.mask, <const uint8_t *>I.arg[19], I.par[1], j.N * j.H)
+    j.packed, j.packed2 = scratch + I.dim[DIM_PACKED], scratch + I.dim[DIM_PACKED2]
+    pack_weights(&j, <char *>I.arg[BWD_U], 1)
+    if I.arg[BWD_MASK] != NULL:
+        j.mask, j.masked = scratch + I.dim[DIM_MASK], scratch + I.dim[DIM_MASK] + NH
+        j.ops.expand_mask(j.mask, <const uint8_t *>I.arg[BWD_MASK], I.par[1], j.N * j.H)
     j.ops.parallel(j.N, j.rows, <double>(j.N * j.T * j.K) * (j.H / (6.0 * j.ops.lanes) + 1), I.nth, backward_block, &j)
     skip = j.h0 == NULL
     if wide:
-        z = scratch + I.dim[17]
+        z = scratch + I.dim[DIM_WIDE]
         weight_gradient(&j, <void *>z, j.K, j.states - j.D * j.size, j.W, j.W, j.dz, j.K, 0)
         tail = j.K * j.size
-        if I.arg[2] != NULL:
-            memcpy(I.arg[2], z, j.D * tail)
-        if I.arg[3] != NULL:
-            memcpy(I.arg[3], z + j.D * tail, j.H * tail)
-        if I.arg[4] != NULL:
-            memcpy(I.arg[4], z + (j.D + j.H) * tail, tail)
-    elif I.arg[3] != NULL:
+        if I.arg[BWD_DW] != NULL:
+            memcpy(I.arg[BWD_DW], z, j.D * tail)
+        if I.arg[BWD_DU] != NULL:
+            memcpy(I.arg[BWD_DU], z + j.D * tail, j.H * tail)
+        if I.arg[BWD_DB] != NULL:
+            memcpy(I.arg[BWD_DB], z + (j.D + j.H) * tail, tail)
+    elif I.arg[BWD_DU] != NULL:
         if j.cell < PN_GRU:
-            weight_gradient(&j, I.arg[3], j.K, j.states, j.H, j.H, j.dz, j.K, skip)
+            weight_gradient(&j, I.arg[BWD_DU], j.K, j.states, j.H, j.H, j.dz, j.K, skip)
         else:
             tail = 2 * j.H * j.size
-            weight_gradient(&j, I.arg[3], j.K, j.states, j.H, j.H, j.dz, 2 * j.H, skip)
-            weight_gradient(&j, <char *>I.arg[3] + tail, j.K, j.resets if j.cell == PN_GRU else j.states, j.H,
+            weight_gradient(&j, I.arg[BWD_DU], j.K, j.states, j.H, j.H, j.dz, 2 * j.H, skip)
+            weight_gradient(&j, <char *>I.arg[BWD_DU] + tail, j.K, j.resets if j.cell == PN_GRU else j.states, j.H,
                             j.H, j.dz + (tail if j.cell == PN_GRU else 3 * j.H * j.size), j.H, skip)
-    if I.arg[4] != NULL and not wide:
+    if I.arg[BWD_DB] != NULL and not wide:
         if j.cell == PN_GRU_AFTER:
             tail = 2 * j.H * j.size
             j.ops.col_sum(sums, j.dz, j.T * j.N, j.G, I.nth)
-            memcpy(I.arg[4], sums, j.K * j.size)
-            memcpy(<char *>I.arg[4] + j.K * j.size, sums, tail)
-            memcpy(<char *>I.arg[4] + j.K * j.size + tail, sums + j.K * j.size, j.H * j.size)
+            memcpy(I.arg[BWD_DB], sums, j.K * j.size)
+            memcpy(<char *>I.arg[BWD_DB] + j.K * j.size, sums, tail)
+            memcpy(<char *>I.arg[BWD_DB] + j.K * j.size + tail, sums + j.K * j.size, j.H * j.size)
         else:
-            j.ops.col_sum(I.arg[4], j.dz, j.T * j.N, j.G, I.nth)
-    if I.arg[7] != NULL:
-        memset(I.arg[7], 0, 3 * j.H * j.size)
+            j.ops.col_sum(I.arg[BWD_DB], j.dz, j.T * j.N, j.G, I.nth)
+    if I.arg[BWD_DPEEP] != NULL:
+        memset(I.arg[BWD_DPEEP], 0, 3 * j.H * j.size)
         move = (j.T - 1) * j.N
         z = j.dz
         if j.reverse:
-            j.ops.peep_grad(I.arg[7], z, j.cells + NH, move, j.H, 1)
+            j.ops.peep_grad(I.arg[BWD_DPEEP], z, j.cells + NH, move, j.H, 1)
             z = j.dz + move * j.G * j.size
         else:
-            j.ops.peep_grad(I.arg[7], j.dz + j.N * j.G * j.size, j.cells, move, j.H, 1)
+            j.ops.peep_grad(I.arg[BWD_DPEEP], j.dz + j.N * j.G * j.size, j.cells, move, j.H, 1)
         if j.c0 != NULL:
-            j.ops.peep_grad(I.arg[7], z, j.c0, j.N, j.H, 1)
-        j.ops.peep_grad(I.arg[7], j.dz, j.cells, j.T * j.N, j.H, 0)
-    j.x = <char *>I.arg[12]
-    if I.arg[2] != NULL and not wide:
+            j.ops.peep_grad(I.arg[BWD_DPEEP], z, j.c0, j.N, j.H, 1)
+        j.ops.peep_grad(I.arg[BWD_DPEEP], j.dz, j.cells, j.T * j.N, j.H, 0)
+    j.x = <char *>I.arg[BWD_X]
+    if I.arg[BWD_DW] != NULL and not wide:
         if j.N > 1 and j.T > 1:
-            j.x = scratch + I.dim[8]
-            swap_axes(&j, j.x, j.D, <char *>I.arg[12], j.T * j.D, j.D, j.T, j.N, j.D)
-        weight_gradient(&j, I.arg[2], j.K, j.x, j.D, j.D, j.dz, j.K, 0)
-    if I.arg[1] != NULL:
+            j.x = scratch + I.dim[DIM_X]
+            swap_axes(&j, j.x, j.D, <char *>I.arg[BWD_X], j.T * j.D, j.D, j.T, j.N, j.D)
+        weight_gradient(&j, I.arg[BWD_DW], j.K, j.x, j.D, j.D, j.dz, j.K, 0)
+    if I.arg[BWD_DX] != NULL:
         memset(&g, 0, sizeof(g))
-        j.x = scratch + I.dim[8] if j.N > 1 and j.T > 1 else <char *>I.arg[1]
+        j.x = scratch + I.dim[DIM_X] if j.N > 1 and j.T > 1 else <char *>I.arg[BWD_DX]
         g.m, g.n, g.k = j.T * j.N, j.D, j.K
         g.a, g.ars, g.acs = j.dz, j.G, 1
-        g.b, g.brs, g.bcs = I.arg[13], 1, j.K
+        g.b, g.brs, g.bcs = I.arg[BWD_W], 1, j.K
         g.c, g.ldc = j.x, j.D
-        j.ops.gemm(&g, scratch, I.dim[7], I.nth)
+        j.ops.gemm(&g, scratch, I.dim[DIM_GEMM], I.nth)
         if j.N > 1 and j.T > 1:
-            swap_axes(&j, <char *>I.arg[1], j.D, j.x, j.N * j.D, j.D, j.N, j.T, j.D)
+            swap_axes(&j, <char *>I.arg[BWD_DX], j.D, j.x, j.N * j.D, j.D, j.N, j.T, j.D)
     return 0
 
 

@@ -25,6 +25,13 @@ cdef enum:
     CHUNK = 32  # positions of the thinned text that are worked on in one go
     BUCKETS = 16  # sets of rows; a set is changed by one thread
 
+cdef enum:
+    ARG_ROWS, ARG_SUMS, ARG_RATE, ARG_IDS, ARG_KEEP, ARG_ALIAS, ARG_PATH, ARG_NODE, ARG_CODE
+
+cdef enum:
+    DIM_N, DIM_V, DIM_S, DIM_WINDOW, DIM_SHRINK, DIM_SKIPGRAM, DIM_MEAN, DIM_NEGATIVE, DIM_BATCH, DIM_KEY
+    DIM_LONGEST, DIM_COUNT
+
 
 cdef struct Job:
     const pn_instr *I
@@ -103,11 +110,11 @@ cdef int64_t place(const Job *j, Slot *s, char *base) noexcept nogil:
 
 cdef void setup(Job *j, const int64_t *dim, int size, int has_path) noexcept nogil:
     memset(j, 0, sizeof(Job))
-    j.n, j.V, j.S, j.window = dim[0], dim[1], dim[2], dim[3]
-    j.shrink, j.skipgram, j.negative = <int>dim[4], <int>dim[5], <int>dim[7]
-    j.batch, j.chunk = dim[8], min(dim[8], <int64_t>CHUNK)
-    j.key = <uint64_t>dim[9]
-    j.most = (1 + j.negative if j.negative else 0) + (dim[10] if has_path else 0)
+    j.n, j.V, j.S, j.window = dim[DIM_N], dim[DIM_V], dim[DIM_S], dim[DIM_WINDOW]
+    j.shrink, j.skipgram, j.negative = <int>dim[DIM_SHRINK], <int>dim[DIM_SKIPGRAM], <int>dim[DIM_NEGATIVE]
+    j.batch, j.chunk = dim[DIM_BATCH], min(dim[DIM_BATCH], <int64_t>CHUNK)
+    j.key = <uint64_t>dim[DIM_KEY]
+    j.most = (1 + j.negative if j.negative else 0) + (dim[DIM_LONGEST] if has_path else 0)
     j.size = size
 
 
@@ -119,9 +126,9 @@ def block_scratch(tuple dims, int itemsize, bint has_path):
     """Return the bytes of scratch memory that word2vec_block needs."""
     cdef Job j
     cdef Slot s
-    cdef int64_t dim[11]
+    cdef int64_t dim[DIM_COUNT]
     cdef int i
-    for i in range(11):
+    for i in range(DIM_COUNT):
         dim[i] = dims[i]
     setup(&j, dim, itemsize, has_path)
     return ids_bytes(&j) + j.batch // j.chunk * place(&j, &s, NULL)
@@ -253,17 +260,17 @@ cdef inline Slot *slot_of(const Job *j, int64_t i) noexcept nogil:
 cdef int word2vec_block(const pn_instr *I) noexcept nogil:
     cdef Job j
     cdef Slot *s
-    cdef double *sums = <double *>I.arg[1]
+    cdef double *sums = <double *>I.arg[ARG_SUMS]
     cdef double begin, end, cost
     cdef int64_t i, chunks
-    setup(&j, I.dim, I.ops.itemsize, I.arg[6] != NULL)
+    setup(&j, I.dim, I.ops.itemsize, I.arg[ARG_PATH] != NULL)
     j.I, j.ops = I, I.ops
-    j.rows = <char *>I.arg[0]
+    j.rows = <char *>I.arg[ARG_ROWS]
     j.ids = <int32_t *>I.scratch
     j.slots = <char *>I.scratch + ids_bytes(&j)
-    j.alias, j.path = <const uint32_t *>I.arg[5], <const int32_t *>I.arg[6]
-    j.node, j.code = <const int32_t *>I.arg[7], <const uint8_t *>I.arg[8]
-    if thin(&j, <const int32_t *>I.arg[3], <const uint32_t *>I.arg[4]):
+    j.alias, j.path = <const uint32_t *>I.arg[ARG_ALIAS], <const int32_t *>I.arg[ARG_PATH]
+    j.node, j.code = <const int32_t *>I.arg[ARG_NODE], <const uint8_t *>I.arg[ARG_CODE]
+    if thin(&j, <const int32_t *>I.arg[ARG_IDS], <const uint32_t *>I.arg[ARG_KEEP]):
         return PN_BAD_INDEX
     for i in range(j.batch // j.chunk):
         s = slot_of(&j, i)
@@ -273,11 +280,11 @@ cdef int word2vec_block(const pn_instr *I) noexcept nogil:
         s.w.at, s.w.left, s.w.right, s.w.start = s.at, s.left, s.right, s.start
         s.w.target, s.w.label = s.target, s.label
         s.w.most_targets = (j.most + 3) // 4 * 4
-        s.w.skipgram, s.w.mean = j.skipgram, <int>I.dim[6]
+        s.w.skipgram, s.w.mean = j.skipgram, <int>I.dim[DIM_MEAN]
     if j.size == 4:
-        begin, end = (<float *>I.arg[2])[0], (<float *>I.arg[2])[1]
+        begin, end = (<float *>I.arg[ARG_RATE])[0], (<float *>I.arg[ARG_RATE])[1]
     else:
-        begin, end = (<double *>I.arg[2])[0], (<double *>I.arg[2])[1]
+        begin, end = (<double *>I.arg[ARG_RATE])[0], (<double *>I.arg[ARG_RATE])[1]
     # Nanoseconds of a step, for one thread: about 2 (skip-gram: each of some window inputs) row operations a target.
     cost = 0.03 * j.S * (j.most + j.window) * (j.window if j.skipgram else 1) + 60
     while j.lo < j.kept:
