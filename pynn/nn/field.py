@@ -7,14 +7,11 @@ from fractions import Fraction
 from typing import Any
 
 from pynn.core.tensor import FLOATS, Tensor
-from pynn.nn.jordan import JordanRNN
-from pynn.nn.rnn import _Recurrent
 
 Number = int | float | Fraction
 Field = tuple[tuple[Number, Number], tuple[Number, Number]]  # places seen and the step between neighbours, by axis
 PIXEL: Field = ((1, 1), (1, 1))
 WHOLE: Field = ((math.inf, math.inf), (1, 1))
-RECURRENT = (_Recurrent, JordanRNN)
 
 
 class Fields:
@@ -50,7 +47,7 @@ class Fields:
         if out.ndim not in (3, 4):
             return WHOLE  # what is made of a vector depends on all of it
         seen, jump = self._below(out)
-        if isinstance(module, RECURRENT):
+        if module.recurrent:
             return WHOLE  # what came before, however long
         if not hasattr(module, "window"):
             return seen, jump

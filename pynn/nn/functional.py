@@ -13,9 +13,10 @@ from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import DTypeError, ShapeError
 from pynn.nn.layers import Input
-from pynn.nn.module import Module, unbuilt_if_it_fails
+from pynn.nn.module import Module
 from pynn.nn.sequential import _name_apart
 from pynn.nn.symbol import Symbol, spread
+from pynn.train.building import unbuilt_if_it_fails
 
 __all__ = ["Model"]
 

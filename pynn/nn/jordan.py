@@ -59,6 +59,7 @@ class JordanRNN(Module):
     """
 
     keeps_lengths = True
+    recurrent = True
 
     def __init__(
         self,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,10 @@ from pynn.core.state import scope, state
 from pynn.core.tensor import Tensor, as_dtype, tensor
 from pynn.errors import CaptureError, ShapeError
 from pynn.nn.arguments import recorded
+from pynn.nn.summary import model_html, summary
 from pynn.nn.symbol import Symbol
-from pynn.nn.trainable import Trainable
+from pynn.train.building import unbuilt_if_it_fails
+from pynn.train.trainable import Trainable
 
 __all__ = ["Module"]
 
@@ -59,6 +60,7 @@ class Module(Trainable):
     """
 
     keeps_lengths = False  # whether padding that the input ends with is padding of the output
+    recurrent = False  # whether the output of a step depends on all that came before, however long
     _built_for: tuple[int, ...] = ()  # the input shape that build() was given
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -320,6 +322,40 @@ class Module(Trainable):
             module.dtype = as_dtype(dtype)
         return self
 
+    def summary(self, input_shape: Sequence[int] | None = None, file: Any = None) -> None:
+        """Print layers with output shapes, receptive fields, parameters, bytes and flops per sample.
+
+        Parameters
+        ----------
+        input_shape : sequence of int, optional
+            Of one sample, without the batch axis; needed unless the model begins with nn.Input. A list of shapes for a
+            module with several inputs.
+        file : file object, optional
+            Where to print, by default standard output.
+
+        Notes
+        -----
+        The receptive field of a layer is how many rows x columns of an image, or steps of a sequence, one place of its
+        output depends on at most; the column is there if the model has convolutions or pooling.
+
+        Examples
+        --------
+        >>> from pynn import nn
+        >>> nn.Sequential([nn.Input((8, 8, 1)), nn.Conv2D(2, 3), nn.MaxPool2D(2), nn.Flatten()]).summary()
+        layer                  output        receptive field  parameters  bytes  flops
+        ------------------------------------------------------------------------------
+        input                  (N, 8, 8, 1)            1 x 1           0
+        conv2d (Conv2D)        (N, 6, 6, 2)            3 x 3          20   80 B   1296
+        maxpool2d (MaxPool2D)  (N, 3, 3, 2)            4 x 4           0    0 B     36
+        flatten (Flatten)      (N, 18)                                 0    0 B      0
+        ------------------------------------------------------------------------------
+        20 parameters (20 trainable), 80 B; flops are of one sample, forward
+        """
+        print(summary(self, input_shape), file=file)
+
+    def _repr_html_(self) -> str:
+        return model_html(self)
+
     def _require_built(self, place: str) -> None:
         if not self.built:
             raise RuntimeError(
@@ -334,18 +370,6 @@ class Module(Trainable):
     def extra_repr(self) -> str:
         """Return the settings to show in repr()."""
         return ""
-
-
-@contextlib.contextmanager
-def unbuilt_if_it_fails(model: Module) -> Iterator[None]:
-    """Let go of the weights that were built inside a ``with`` block that fails: bad input must change nothing."""
-    fresh = [module for module in model.modules() if not module.built]
-    try:
-        yield
-    except Exception:
-        for module in fresh:
-            module._unbuild()
-        raise
 
 
 # Where Module keeps its own things, so that a walk over the tree, made at every native call, does not look there.

@@ -54,6 +54,7 @@ class _Recurrent(Module):
     """What recurrent layers share: settings, masks, dropout, and states that are kept, given or returned."""
 
     place = "rnn"
+    recurrent = True
     blocks = 1  # of columns of the weights
     states = 1  # tensors of state
 

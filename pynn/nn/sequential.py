@@ -13,7 +13,8 @@ from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import CaptureError, ShapeError
 from pynn.nn.layers import Input
-from pynn.nn.module import Module, unbuilt_if_it_fails
+from pynn.nn.module import Module
+from pynn.train.building import unbuilt_if_it_fails
 
 __all__ = ["Sequential"]
 

@@ -22,7 +22,9 @@ def xor(recipe: Recipe, options: Options) -> Result:
     """Train 2-1 and 2-8-1 on the same 400 points; the result is that of the hidden layer."""
     train, test = pynn.datasets.xor(400, seed=0), pynn.datasets.xor(400, seed=1)
     perceptron = _compiled([nn.Dense(1, activation="sigmoid")], options)
-    if perceptron.fit(*train, batch_size=options.batch_size, epochs=options.epochs, verbose=0).interrupted:
+    if perceptron.fit(
+        *train, batch_size=options.batch_size, epochs=options.epochs or recipe.epochs, verbose=0
+    ).interrupted:
         raise KeyboardInterrupt
     failure = perceptron.evaluate(*test)
     if not options.quiet:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from pynn.train.callbacks import (
-    Callback,
-    CallbackList,
-    CSVLogger,
-    EarlyStopping,
-    History,
-    LambdaCallback,
-    LearningRateScheduler,
-    ModelCheckpoint,
-    ProgressBar,
-    ReduceLROnPlateau,
-    TerminateOnNaN,
-)
-from pynn.train.fit import steps
-from pynn.train.profile import Profile
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pynn.train.callbacks import (
+        Callback,
+        CallbackList,
+        CSVLogger,
+        EarlyStopping,
+        History,
+        LambdaCallback,
+        LearningRateScheduler,
+        ModelCheckpoint,
+        ProgressBar,
+        ReduceLROnPlateau,
+        TerminateOnNaN,
+    )
+    from pynn.train.fit import steps
+    from pynn.train.profile import Profile
 
 __all__ = [
     "CSVLogger",
@@ -33,3 +37,30 @@ __all__ = [
     "TerminateOnNaN",
     "steps",
 ]
+
+# Where each name lives; loaded when first used, as whoever makes a layer need not train it.
+_HOMES = {
+    "Callback": "callbacks",
+    "CallbackList": "callbacks",
+    "CSVLogger": "callbacks",
+    "EarlyStopping": "callbacks",
+    "History": "callbacks",
+    "LambdaCallback": "callbacks",
+    "LearningRateScheduler": "callbacks",
+    "ModelCheckpoint": "callbacks",
+    "Profile": "profile",
+    "ProgressBar": "callbacks",
+    "ReduceLROnPlateau": "callbacks",
+    "steps": "fit",
+    "TerminateOnNaN": "callbacks",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"pynn.train.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'pynn.train' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

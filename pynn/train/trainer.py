@@ -17,10 +17,10 @@ from pynn.core.program import ProgramCache
 from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError, ShapeError
-from pynn.nn.module import unbuilt_if_it_fails
 from pynn.ops import steps
 from pynn.ops.activation import named
 from pynn.train import forward, stepping
+from pynn.train.building import unbuilt_if_it_fails
 from pynn.train.data import Data, as_inputs, check_finite, sample_weights, to_dtype
 
 __all__ = ["Trainer"]

@@ -1,12 +1,19 @@
-"""What every module can do once it is compiled: fit, evaluate, predict. The work is done in pynn.train."""
+"""What every module can do once it is compiled: fit, evaluate, predict. Other files do the work."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from pynn.losses import Loss
+    from pynn.optim import Optimizer
+    from pynn.train.history import History
+    from pynn.train.hooks import Callback
+    from pynn.train.profile import Profile
 
 __all__ = ["Trainable"]
 
@@ -22,14 +29,15 @@ class Trainable:
     _prepared: Any  # forward passes of few rows, for predict()
 
     def __new__(cls, *_: Any, **__: Any) -> Any:
+        """Make it with nothing that runs it yet, whatever the constructor takes."""
         made = super().__new__(cls)
         made._trainer = made._runner = made._prepared = None
         return made
 
     def compile(
         self,
-        optimizer: Any = "adam",
-        loss: Any = "cross_entropy",
+        optimizer: str | Optimizer = "adam",
+        loss: str | Loss | type[Loss] = "cross_entropy",
         metrics: Sequence[Any] = (),
         seed: int | None = None,
         run_eagerly: bool = False,
@@ -57,7 +65,25 @@ class Trainable:
         self._trainer = Trainer(self, optimizer, loss, metrics, seed, run_eagerly)
         self._touch()  # type: ignore[attr-defined]  # what predicted without it no longer holds
 
-    def fit(self, x: Any, y: Any = None, **options: Any) -> Any:
+    def fit(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        batch_size: int | None = 32,
+        epochs: int = 1,
+        verbose: Literal["auto", 0, 1, 2] | bool = "auto",
+        callbacks: Callback | Iterable[Callback] | None = None,
+        validation_split: float = 0.0,
+        validation_data: Sequence[Any] | None = None,
+        shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        run_eagerly: bool | None = None,
+        check_finite: bool = True,
+        resume: str | PathLike[str] | None = None,
+    ) -> History:
         """Train the model.
 
         Parameters
@@ -97,7 +123,24 @@ class Trainable:
         """
         from pynn.train.fit import fit
 
-        return fit(self, x, y, **options)
+        return fit(
+            self,
+            x,
+            y,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            initial_epoch=initial_epoch,
+            run_eagerly=run_eagerly,
+            check_finite=check_finite,
+            resume=resume,
+        )
 
     def evaluate(
         self,
@@ -105,8 +148,9 @@ class Trainable:
         y: Any = None,
         batch_size: int | None = None,
         sample_weight: Any = None,
-        verbose: Any = 0,
-        **options: Any,
+        verbose: int = 0,
+        *,
+        callbacks: Callback | Iterable[Callback] | None = None,
     ) -> dict[str, float]:
         """Return the loss and the metrics on data, as a dict.
 
@@ -118,13 +162,20 @@ class Trainable:
             Rows per pass, by default 256; the result does not depend on it beyond rounding.
         verbose : int, default 0
             1 prints the result.
-        callbacks : sequence of pynn.train.Callback
+        callbacks : sequence of pynn.train.Callback, optional
         """
         from pynn.train.evaluate import evaluate
 
-        return evaluate(self, x, y, batch_size, sample_weight, verbose, **options)
+        return evaluate(self, x, y, batch_size, sample_weight, verbose, callbacks)
 
-    def predict(self, x: Any, batch_size: int | None = None, verbose: Any = 0, **options: Any) -> np.ndarray:
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int = 0,
+        *,
+        callbacks: Callback | Iterable[Callback] | None = None,
+    ) -> np.ndarray:
         """Return the model's output for every row of x, as an array.
 
         Parameters
@@ -132,12 +183,15 @@ class Trainable:
         x : array_like [N, ...]
         batch_size : int, optional
             Rows per pass, by default 256.
+        verbose : int, default 0
+            Accepted as Keras does; nothing is printed.
+        callbacks : sequence of pynn.train.Callback, optional
         """
         from pynn.train.evaluate import predict
 
-        return predict(self, x, batch_size, verbose, **options)
+        return predict(self, x, batch_size, verbose, callbacks)
 
-    def predict_fn(self, batch_size: int | None = None) -> Any:
+    def predict_fn(self, batch_size: int | None = None) -> Callable[[Any], np.ndarray]:
         """Return a prepared function f(x) that predicts like predict(), in microseconds and from any thread.
 
         The first call for each shape of input prepares it, which takes milliseconds; from then on a call is one native
@@ -219,7 +273,7 @@ class Trainable:
 
         save(self, path, include_optimizer, metadata)
 
-    def profile(self, x: Any, y: Any, batch_size: int = 32, steps: int = 50) -> Any:
+    def profile(self, x: Any, y: Any, batch_size: int = 32, steps: int = 50) -> Profile:
         """Time one training step instruction by instruction; the model's weights are restored afterwards.
 
         Returns
@@ -230,44 +284,6 @@ class Trainable:
         from pynn.train.profile import profile
 
         return profile(self, x, y, batch_size, steps)
-
-    def summary(self, input_shape: Sequence[int] | None = None, file: Any = None) -> None:
-        """Print layers with output shapes, receptive fields, parameters, bytes and flops per sample.
-
-        Parameters
-        ----------
-        input_shape : sequence of int, optional
-            Of one sample, without the batch axis; needed unless the model begins with nn.Input. A list of shapes for a
-            module with several inputs.
-        file : file object, optional
-            Where to print, by default standard output.
-
-        Notes
-        -----
-        The receptive field of a layer is how many rows x columns of an image, or steps of a sequence, one place of its
-        output depends on at most; the column is there if the model has convolutions or pooling.
-
-        Examples
-        --------
-        >>> from pynn import nn
-        >>> nn.Sequential([nn.Input((8, 8, 1)), nn.Conv2D(2, 3), nn.MaxPool2D(2), nn.Flatten()]).summary()
-        layer                  output        receptive field  parameters  bytes  flops
-        ------------------------------------------------------------------------------
-        input                  (N, 8, 8, 1)            1 x 1           0
-        conv2d (Conv2D)        (N, 6, 6, 2)            3 x 3          20   80 B   1296
-        maxpool2d (MaxPool2D)  (N, 3, 3, 2)            4 x 4           0    0 B     36
-        flatten (Flatten)      (N, 18)                                 0    0 B      0
-        ------------------------------------------------------------------------------
-        20 parameters (20 trainable), 80 B; flops are of one sample, forward
-        """
-        from pynn.nn.summary import summary
-
-        print(summary(self, input_shape), file=file)
-
-    def _repr_html_(self) -> str:
-        from pynn.nn.summary import model_html
-
-        return model_html(self)
 
     @property
     def optimizer(self) -> Any:

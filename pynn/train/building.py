@@ -1,0 +1,21 @@
+"""Bad input changes nothing: what was built for it is let go of."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = ["unbuilt_if_it_fails"]
+
+
+@contextlib.contextmanager
+def unbuilt_if_it_fails(model: Any) -> Iterator[None]:
+    """Let go of the weights that were built inside a ``with`` block that fails: bad input must change nothing."""
+    fresh = [module for module in model.modules() if not module.built]
+    try:
+        yield
+    except Exception:
+        for module in fresh:
+            module._unbuild()
+        raise
