@@ -1,4 +1,7 @@
-"""The one writer of files: a reader, or a crash, meets the old content or the new, never a part of it."""
+"""The one writer of files: a reader, or a crash, meets the old content or the new, never a part of it.
+
+What is no regular file (a pipe, a device) is written into and never replaced.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import errno
 import os
 import re
 import secrets
+import stat
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -60,6 +65,9 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     Parameters
     ----------
     path : path-like
+        A link is followed. A file that is there keeps its owner, group, permissions and extended attributes where that
+        is allowed, with a UserWarning where it is not, but no set-user-id or set-group-id; other names of the same file
+        (hard links) go on naming the old content. A pipe or a device is written into as it is.
 
     Yields
     ------
@@ -70,31 +78,84 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     OSError
         See :func:`write_whole`.
     """
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise IsADirectoryError(errno.EISDIR, f"expected a file to write. Received: a folder, {str(path)!r}")
-    existed = target.exists()
+    target, before = _target(path)
+    if before is not None and not stat.S_ISREG(before.st_mode):
+        try:
+            with open(target, "wb", opener=_open_existing) as file:
+                yield file
+        except OSError as error:
+            raise type(error)(error.errno, f"could not write into {os.fspath(path)!r}: {_reason(error)}") from error
+        return
     temporary: Path | None = None
+    lost: list[str] = []
     try:
         _sweep_once(target.parent)
         temporary, descriptor = _locked_temporary(target)
         with open(descriptor, "wb") as file:
             yield file
             file.flush()
-            if existed:
-                with contextlib.suppress(OSError):  # a file system without permissions
-                    os.chmod(temporary, target.stat().st_mode & 0o7777)
+            if before is not None:
+                lost = _keep(before, target, temporary)
             os.fsync(file.fileno())
             if os.name == "nt":
                 file.close()  # an open file cannot be renamed there
             os.replace(temporary, target)
         _sync_folder(target.parent)
     except OSError as error:
-        raise _told(error, path, existed) from error
+        raise _told(error, path, before is not None) from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+    if lost:
+        warnings.warn(f"{os.fspath(path)}: written, but not with its {' and '.join(lost)} of before", stacklevel=4)
+
+
+def _target(path: str | os.PathLike[str]) -> tuple[Path, os.stat_result | None]:
+    """Return the file that is meant, behind links, and what is there."""
+    try:
+        before = os.stat(path)
+    except FileNotFoundError:  # nothing, or a link to where nothing is yet
+        return Path(os.path.realpath(path)), None
+    except OSError as error:
+        raise _told(error, path, True) from error
+    if stat.S_ISDIR(before.st_mode):
+        raise IsADirectoryError(errno.EISDIR, f"expected a file to write. Received: a folder, {str(path)!r}")
+    return Path(os.path.realpath(path)), before
+
+
+def _open_existing(path: str, flags: int) -> int:
+    # A pipe waits here for its reader. Neither made nor emptied: a device that has gone meanwhile must not become a file.
+    return os.open(path, flags & ~(os.O_CREAT | os.O_TRUNC))
+
+
+def _keep(before: os.stat_result, target: Path, temporary: Path) -> list[str]:
+    """Give a new file the owner, group, permissions and attributes of the old one; return what could not be kept.
+
+    The bits that run a program as its owner or group are dropped: they were given to other content.
+    """
+    lost = []
+    if hasattr(os, "chown"):
+        now = os.stat(temporary)
+        for name, there, here in (("owner", before.st_uid, now.st_uid), ("group", before.st_gid, now.st_gid)):
+            if there != here:
+                try:
+                    os.chown(temporary, *((there, -1) if name == "owner" else (-1, there)))
+                except OSError:
+                    lost.append(name)
+    mode = stat.S_IMODE(before.st_mode) & ~(stat.S_ISUID | stat.S_ISGID)
+    if "group" in lost:
+        mode &= ~stat.S_IRWXG  # what the old group was allowed is not for the new one
+    with contextlib.suppress(OSError):  # a file system without permissions
+        os.chmod(temporary, mode)
+    if hasattr(os, "listxattr"):
+        with contextlib.suppress(OSError):  # a file system without attributes
+            for name in os.listxattr(target):
+                try:
+                    os.setxattr(temporary, name, os.getxattr(target, name))
+                except OSError:
+                    lost.append(f"attribute {name}")
+    return lost
 
 
 def sweep(folder: str | os.PathLike[str]) -> int:
@@ -166,6 +227,9 @@ def _sync_folder(folder: Path) -> None:
 
 def _told(error: OSError, path: str | os.PathLike[str], existed: bool) -> OSError:
     """Return the error with the path that was meant and what became of it."""
-    reason = error.strerror or str(error)
     after = "the file is as it was before" if existed else "no file was made"
-    return type(error)(error.errno, f"could not write {os.fspath(path)!r}: {reason}; {after}")
+    return type(error)(error.errno, f"could not write {os.fspath(path)!r}: {_reason(error)}; {after}")
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
