@@ -111,6 +111,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.add_argument("--output", metavar="FILE", type=Path, help=".csv or .npy file (default: print CSV)")
     predict.add_argument("--batch-size", metavar="N", type=_integer(1), help="samples in a pass")
+    predict.add_argument(
+        "--header", action=argparse.BooleanOptionalAction,
+        help="whether a table's first line holds names (default: yes if it holds no number and no gap)",
+    )  # fmt: skip
 
     export = commands.add_parser(
         "export",
@@ -174,7 +178,7 @@ def _summary(arguments: argparse.Namespace) -> None:
 def _predict(arguments: argparse.Namespace) -> None:
     from pynn.commands.predict import run
 
-    run(arguments.file, arguments.input, arguments.output, arguments.batch_size)
+    run(arguments.file, arguments.input, arguments.output, arguments.batch_size, arguments.header)
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -125,7 +125,7 @@ def _target(path: str | os.PathLike[str]) -> tuple[Path, os.stat_result | None]:
 
 
 def _open_existing(path: str, flags: int) -> int:
-    # A pipe waits here for its reader. Neither made nor emptied: a device that has gone meanwhile must not become a file.
+    # A pipe waits here for its reader. Not made: a device that has gone meanwhile must not become a file.
     return os.open(path, flags & ~(os.O_CREAT | os.O_TRUNC))
 
 

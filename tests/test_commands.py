@@ -113,6 +113,14 @@ def test_predict_images_and_ids(command, tmp_path, rng):
         ("1,2,3,4\n1,2,x,4\n", "line 2, column 3: expected a number. Received: 'x'"),
         ("", "expected at least one row"),
         ("a,b,c,d\n", "expected at least one row"),
+        ("1,,3,4\n5,6,7,8\n", "line 1, column 2: expected a number. Received: ''. help: --header"),
+        ("1,?,3,4\n5,6,7,8\n", "line 1, column 2: expected a number. Received: '?'"),
+        ("NA,2,3,4\n5,6,7,8\n", "line 1, column 1: expected a number. Received: 'NA'"),
+        ('1,"2,000",3,4\n5,6,7,8\n', "line 1, column 2: expected a number. Received: '2,000'"),
+        ("a,,c,d\n1,2,3,4\n", "line 1, column 1: expected a number"),
+        ("1,2,3,4\n5,nan,7,8\n", "line 2, column 2: expected a finite number. Received: 'nan'"),
+        ("1,2,3,4\n5,6,7,inf\n", "line 2, column 4: expected a finite number"),
+        ("1,5;2,5;3,5;4,5\n", "line 1, column 2: expected a number"),
     ],
 )
 def test_tables_that_do_not_fit(command, saved, tmp_path, content, message):
@@ -121,6 +129,14 @@ def test_tables_that_do_not_fit(command, saved, tmp_path, content, message):
     status, out, err = command("predict", saved[1], "--input", path)
     assert (status, out) == (2, "")
     assert message in err
+
+
+def test_the_first_line_is_what_the_caller_says(command, saved, tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("0,1,2,3\n1,2,3,4\n5,6,7,8\n")  # as pandas names columns
+    for flag, count in ((), 3), (("--header",), 2), (("--no-header",), 3):
+        status, out, _ = command("predict", saved[1], "--input", path, *flag)
+        assert (status, len(rows(out))) == (0, count)
 
 
 def test_what_is_no_model_or_no_input(command, saved, tmp_path):

@@ -136,7 +136,11 @@ def test_attributes_stay(tmp_path):
 
 @posix
 def test_an_error_in_the_block_leaves_a_device_open_to_others():
-    with pytest.raises(RuntimeError, match="ours"), atomic("/dev/null") as file:
-        file.write(b"x")
-        raise RuntimeError("ours")
+    def fail():
+        with atomic("/dev/null") as file:
+            file.write(b"x")
+            raise RuntimeError("ours")
+
+    with pytest.raises(RuntimeError, match="ours"):
+        fail()
     write_whole("/dev/null", b"again")

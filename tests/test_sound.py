@@ -78,6 +78,22 @@ def test_text_after_the_samples_is_no_fault():
 WHOLE = wav_bytes(tone(440, 0.05))
 
 
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0xFFFFFFFF - 36, 0x7FFFF000])
+@pytest.mark.parametrize("cut", [0, 1])
+def test_sizes_that_a_pipe_left_open_mean_what_is_there(size, cut):
+    """As ffmpeg (0xFFFFFFFF) and sox (0x7FFFF000) write them."""
+    streamed = WHOLE[:4] + struct.pack("<I", size) + WHOLE[8:40] + struct.pack("<I", size) + WHOLE[44:]
+    samples, _ = audio.read_wav("a.wav", streamed[: len(streamed) - cut])
+    assert (samples == audio.read_wav("a.wav", WHOLE)[0][: 400 - cut]).all()
+    assert len(samples) == 400 - cut
+
+
+def test_no_samples_before_a_text_are_no_samples():
+    empty = wav_bytes(np.zeros(0)) + b"LIST" + struct.pack("<I", 4) + b"INFO"
+    with pytest.raises(DataError, match="no samples"):
+        audio.read_wav("a.wav", empty)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -242,3 +242,73 @@ def test_gensim_gives_the_same_scores_on_the_same_file(tmp_path, rng, data_dir, 
     np.testing.assert_allclose([x for _, x in mine], [x for _, x in peer], atol=1e-6)
     group = ours.index_to_key[10:16]
     assert ours.doesnt_match(group) == theirs.doesnt_match(group)
+
+
+# Text as people have it
+
+
+TEXTS = {
+    "a word of two words": ("2 2\nnew york 0.5 1\nqueen 0 -2\n", ["new york", "queen"]),
+    "several blanks": ("2  2 \nnew  york  0.5   1 \nqueen 0 -2\n", ["new  york", "queen"]),
+    "tabs": ("2\t2\nking\t0.5\t1\nqueen\t0\t-2\n", ["king", "queen"]),
+    "a tab behind the word": ("new york\t0.5 1\nqueen\t0 -2\n", ["new york", "queen"]),
+    "a byte-order mark": ("\ufeffking 0.5 1\nqueen 0 -2\n", ["king", "queen"]),
+    "a byte-order mark before the header": ("\ufeff2 2\nking 0.5 1\nqueen 0 -2\n", ["king", "queen"]),
+    "decimal commas": ("2 2\nking 0,5 1\nqueen 0 -2,0\n", ["king", "queen"]),
+    "decimal commas without header": ("king 0,5 1,0\nqueen 0 -2,0\n", ["king", "queen"]),
+    "Windows": ("2 2\r\nking 0.5 1\r\nqueen 0 -2\r\n", ["king", "queen"]),
+    "a number as a word": ("king 0.5 1\n1984 0 -2\n", ["king", "1984"]),
+    "a first word that ends in a number": ("apollo 11 0.5 1\nqueen 0 -2\n", ["apollo 11", "queen"]),
+    "dots as a word": (". . 0.5 1\nqueen 0 -2\n", [". .", "queen"]),
+    "exponents": ("2 2\nking 5e-1 1e0\nqueen 0 -2\n", ["king", "queen"]),
+}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", TEXTS)
+def test_text_is_read_as_people_have_it(tmp_path, kind, packed):
+    content, words = TEXTS[kind]
+    path = tmp_path / "v.vec"
+    data = content.encode()
+    path.write_bytes(gzip.compress(data) if packed else data)
+    for binary in (None, False):
+        wv = KeyedVectors.load_word2vec_format(path, binary=binary)
+        assert wv.index_to_key == words
+        assert wv.vectors.tolist() == [[0.5, 1], [0, -2]]
+
+
+def test_a_long_text_of_phrases_is_text(tmp_path, rng):
+    vectors = rng.standard_normal((500, 50)).round(6)
+    rows = [f"new york {i} " + " ".join(map(str, row)) for i, row in enumerate(vectors)]
+    path = tmp_path / "v.vec"
+    path.write_text("500 50\n" + "\n".join(rows) + "\n")
+    wv = KeyedVectors.load_word2vec_format(path)
+    assert wv.index_to_key[7] == "new york 7"
+    np.testing.assert_allclose(wv.vectors, vectors, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"2 2\nking 0.5 1\nqueen 0\n", r"the line 'queen 0\\n' has a word and 1 number instead of 2"),
+        (b"2 2\nking 0.5 1\nqueen one 2\n", r"a word and 1 number instead of 2|could not convert"),
+        (b"2 2\nking 0,5 1.5\nqueen 0 1\n", "both decimal commas and points"),
+        (b"1 2\nking 0.5 1\nqueen 0 1\n", r"tells of 1 words, and more follow\. help: limit=1"),
+        (b"1 2\na \x00\x00\x80?\x00\x00\x80?\nrest", "more follow|is damaged"),
+        ("king 0.5 1\n".encode("utf-16"), "UTF-16"),
+        (b"word,x,y\nking,0.5,1\n", r"expected a word2vec file\. Received: .*a text file"),
+        (b"2 3\nking 0.5\n", "instead of 3|is damaged"),
+    ],
+)
+def test_text_that_does_not_fit_is_never_read_as_binary(tmp_path, content, message):
+    path = tmp_path / "v.vec"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        KeyedVectors.load_word2vec_format(path)
+    assert "binary=True" not in str(caught.value)
+
+
+def test_a_limit_takes_the_first_words_of_more(tmp_path):
+    path = tmp_path / "v.vec"
+    path.write_text("1 2\nking 0.5 1\nqueen 0 1\n")
+    assert KeyedVectors.load_word2vec_format(path, limit=1).index_to_key == ["king"]

@@ -16,6 +16,8 @@ from pynn.errors import DataError, ShapeError
 
 __all__ = ["load", "mono", "read_wav", "resample"]
 
+# Sizes from here on, and 0, were written into a pipe, where a program cannot go back to say how much it wrote.
+UNKNOWN = 0x7FFFF000
 SLOWEST, FASTEST = 1_000, 768_000  # rates in Hz that a recording can have; a damaged header gives others
 
 
@@ -25,7 +27,8 @@ def read_wav(path: str | os.PathLike[str], content: bytes | None = None) -> tupl
     Parameters
     ----------
     path : path-like
-        The file; PCM of 8 to 64 bits or floating-point numbers.
+        The file; PCM of 8 to 64 bits or floating-point numbers. Sizes that a program writing into a pipe left open (0
+        or about 2**31 or 2**32) mean all that is there.
     content : bytes, optional
         What is in the file, where it was read already (out of an archive); `path` is then its name for messages.
 
@@ -50,7 +53,7 @@ def read_wav(path: str | os.PathLike[str], content: bytes | None = None) -> tupl
     ((3457, 1), 8000)
     """
     data = Path(path).read_bytes() if content is None else content
-    _check_header(path, data)
+    data = _with_true_sizes(path, data)
     from scipy.io import wavfile  # here, because importing scipy.io takes a quarter of a second
 
     try:
@@ -160,21 +163,33 @@ def resample(x: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     return resample_poly(x.astype(np.float64), wanted // common, rate // common).astype(np.float32)
 
 
-def _check_header(path: str | os.PathLike[str], data: bytes) -> None:
-    """Refuse what is no RIFF file, and one whose chunks end behind the file's end: readers take those in silence."""
+def _with_true_sizes(path: str | os.PathLike[str], data: bytes) -> bytes:
+    """Return the file with its sizes filled in, where it was written into a pipe.
+
+    What is no RIFF file is refused, and one whose chunks end behind the file's end: readers take those in silence.
+    """
     if not data:
         raise _damaged(path, "an empty file")
     if len(data) < 12 or data[:4] not in (b"RIFF", b"RIFX", b"RF64") or data[8:12] != b"WAVE":
         raise _damaged(path, f"a file that begins with {data[:12]!r}")
     if data[:4] == b"RF64":  # sizes of 64 bits stand elsewhere; the samples of such a file fill gigabytes
-        return
+        return data
     order = "<I" if data[:4] == b"RIFF" else ">I"
-    at, found = 12, []
+    at, found, block = 12, [], 1
     while at + 8 <= len(data):
         name, size = data[at : at + 4], struct.unpack_from(order, data, at + 4)[0]
         found.append(name)
-        at += 8 + size
+        begin, at = at + 8, at + 8 + size
+        if name == b"fmt " and begin + 14 <= len(data):
+            block = max(1, struct.unpack_from(order[0] + "H", data, begin + 12)[0])
         if name == b"data":
+            there = len(data) - begin
+            if (size >= UNKNOWN and at > len(data)) or (size == 0 and not _only_chunks(data, begin, order)):
+                whole = there - there % block  # the last sample may be cut
+                head = bytearray(data[:begin])
+                struct.pack_into(order, head, 4, begin - 8 + whole)
+                struct.pack_into(order, head, begin - 4, whole)
+                return bytes(head) + data[begin : begin + whole]
             if at > len(data):
                 raise _damaged(path, f"{len(data):,} bytes of {at:,}: the end is missing")
             break
@@ -182,6 +197,15 @@ def _check_header(path: str | os.PathLike[str], data: bytes) -> None:
     missing = [name.decode() for name in (b"fmt ", b"data") if name not in found]
     if missing:
         raise _damaged(path, f"no part {missing[0]!r}")
+    return data
+
+
+def _only_chunks(data: bytes, at: int, order: str) -> bool:
+    """Tell whether nothing or whole chunks lie from `at` to the end."""
+    while at + 8 <= len(data) and data[at : at + 4].isascii() and data[at : at + 4].isalnum():
+        size = struct.unpack_from(order, data, at + 4)[0]
+        at += 8 + size + size % 2
+    return at >= len(data)
 
 
 def _damaged(path: str | os.PathLike[str], what: str) -> DataError:

@@ -22,7 +22,9 @@ __all__ = ["read_input", "run", "table"]
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 
 
-def run(file: Path, inputs: Sequence[Path], output: Path | None, batch_size: int | None = None) -> None:
+def run(
+    file: Path, inputs: Sequence[Path], output: Path | None, batch_size: int | None = None, header: bool | None = None
+) -> None:
     """Write the outputs of a model for a file of samples, as CSV or (``.npy``) as an array.
 
     Parameters
@@ -35,6 +37,8 @@ def run(file: Path, inputs: Sequence[Path], output: Path | None, batch_size: int
         By default CSV goes to the standard output.
     batch_size : int, optional
         Rows per pass.
+    header : bool, optional
+        Whether the first line of a table holds names. By default it does if none of its fields is a number or empty.
 
     Raises
     ------
@@ -44,7 +48,7 @@ def run(file: Path, inputs: Sequence[Path], output: Path | None, batch_size: int
         If a file is missing or cannot be written.
     """
     model = pynn.load(file)
-    x = read_sounds(read_metadata(file), inputs) if is_sound(inputs) else read_input(model, inputs)
+    x = read_sounds(read_metadata(file), inputs) if is_sound(inputs) else read_input(model, inputs, header)
     y = model.predict(x, batch_size=batch_size)
     if output is not None and output.suffix == ".npy":
         packed = io.BytesIO()
@@ -58,7 +62,7 @@ def run(file: Path, inputs: Sequence[Path], output: Path | None, batch_size: int
         write_whole(output, text.encode())
 
 
-def read_input(model: Any, paths: Sequence[Path]) -> np.ndarray:
+def read_input(model: Any, paths: Sequence[Path], header: bool | None = None) -> np.ndarray:
     """Return the samples in files, in the shape that the model takes."""
     shape = _input_shape(model)
     kinds = {path.suffix.lower() for path in paths}
@@ -70,7 +74,7 @@ def read_input(model: Any, paths: Sequence[Path]) -> np.ndarray:
     if path.suffix.lower() == ".npy":
         x = _array(path)
     elif path.suffix.lower() in (".csv", ".tsv", ".txt"):
-        x = _csv(path)
+        x = _csv(path, header)
     else:
         raise DataError(
             f"[predict] expected a .csv or .npy file, or images ({', '.join(IMAGES)}). Received: {str(path)!r}."
@@ -129,8 +133,8 @@ def _array(path: Path) -> np.ndarray:
     return x
 
 
-def _csv(path: Path) -> np.ndarray:
-    """Return the numbers of a table; its first line may hold names."""
+def _csv(path: Path, header: bool | None = None) -> np.ndarray:
+    """Return the numbers of a table; its first line may hold names. A row is never dropped: a gap in it is an error."""
     with open(path, newline="", encoding="utf-8-sig") as file:
         sample = file.readline()
         delimiter = next((mark for mark in ",;\t" if mark in sample), ",")
@@ -139,8 +143,9 @@ def _csv(path: Path) -> np.ndarray:
             lines = [(number, row) for number, row in enumerate(csv.reader(file, delimiter=delimiter), 1) if row]
         except (csv.Error, UnicodeDecodeError) as error:
             raise DataError(f"[predict] {path}: expected comma-separated numbers ({error}).") from None
-    if lines and not all(map(_is_number, lines[0][1])):
-        lines = lines[1:]
+    if header is None:
+        header = bool(lines) and not any(_is_number(text) or not text.strip() for text in lines[0][1])
+    lines = lines[header:]
     if not lines:
         raise DataError(f"[predict] {path}: expected at least one row of numbers.")
     width = len(lines[0][1])
@@ -152,9 +157,16 @@ def _csv(path: Path) -> np.ndarray:
             values[i] = row
         except ValueError:
             bad = next(k for k, text in enumerate(row) if not _is_number(text))
+            hint = " help: --header, if this line holds the names of the columns." if number == 1 else ""
             raise DataError(
-                f"[predict] {path}: line {number}, column {bad + 1}: expected a number. Received: {row[bad][:40]!r}."
+                f"[predict] {path}: line {number}, column {bad + 1}: expected a number. "
+                f"Received: {row[bad][:40]!r}.{hint}"
             ) from None
+        if not np.isfinite(values[i]).all():
+            bad = int(np.argmin(np.isfinite(values[i])))
+            raise DataError(
+                f"[predict] {path}: line {number}, column {bad + 1}: expected a finite number. Received: {row[bad]!r}."
+            )
     return values
 
 

@@ -1,4 +1,7 @@
-"""The word2vec formats: a line ``words size``, then each word and its numbers, as text or as float32."""
+"""The word2vec formats: a line ``words size``, then each word and its numbers, as text or as float32.
+
+Text is read as people have it: words with blanks in them, tabs, several blanks, a byte-order mark, decimal commas.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["detect", "read", "write"]
 
-HEADER = re.compile(rb"(\d{1,18}) (\d{1,18})\s*\n")
+HEADER = re.compile(rb"[ \t]*(\d{1,18})[ \t]+(\d{1,18})[ \t]*\r?\n")
+MARK = b"\xef\xbb\xbf"  # of byte order, which some editors write before UTF-8
+WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 GZIP = b"\x1f\x8b"
 FASTTEXT = (793712314).to_bytes(4, "little")
 PEEK = 1 << 16
@@ -44,27 +49,54 @@ def detect(start: bytes, path: str = "") -> str:
     >>> detect(b"2 3\nking 0.5 1 2\n"), detect(b"king 0.5 1 2\nqueen 0 1 2\n")
     ('word2vec text', 'GloVe text (no header line)')
     """
+    if start[:2] in WIDE_MARKS:
+        return "a text in UTF-16 (save it as UTF-8)"
+    start = start.removeprefix(MARK)
     header = HEADER.match(start)
     if header:
-        numbers = start[header.end() :].split(b"\n", 1)[0].split()[1:]
-        textual = len(numbers) >= int(header[2]) or len(start) - header.end() >= PEEK // 2
-        nothing = not numbers and len(start) == header.end()
-        return TEXT if nothing or (textual and _numeric(numbers)) else BINARY
+        return TEXT if _textual(start[header.end() :], int(header[2])) else BINARY
     if start.startswith(FASTTEXT):
         return "a fastText model (.bin); its .vec file is meant"
     if start[8:9] == b"{" and b'"__metadata__"' in start[:200]:
         return "a safetensors file (Word2Vec.load reads those that Word2Vec.save wrote)"
-    first = start.split(b"\n", 1)[0].split()[1:]
-    if len(first) >= 2 and _numeric(first):
-        return GLOVE
-    return name_format(start[:64], path)
+    return GLOVE if _size(start) >= 2 else name_format(start[:64], path)
 
 
-def _numeric(numbers: list[bytes]) -> bool:
+def _textual(rows: bytes, size: int) -> bool:
+    """Tell whether what follows the header is text: a row of numbers, or at least nothing that no text has."""
+    first = rows.lstrip(b"\r\n").split(b"\n", 1)[0].rsplit(None, size)[1:]
+    if len(first) == size and all(map(_is_number, first)):
+        return True
     try:
-        return all(float(number) is not None for number in numbers[:-1] or numbers)
+        text = rows.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.end < len(rows):  # else the last letter is cut
+            return False
+        text = rows[: error.start].decode("utf-8")
+    return not any(ord(letter) < 32 and letter not in "\t\r\n" for letter in text)
+
+
+def _size(start: bytes) -> int:
+    """Return how many numbers follow a word where no header says so: the fewest of the first rows; 0 if not all do."""
+    rows = start.split(b"\n")
+    whole = [row for row in (rows[:-1] if len(rows) > 1 else rows)[:100] if row.strip()]
+    return min((_numbers_at_end(row) for row in whole), default=0)
+
+
+def _numbers_at_end(row: bytes) -> int:
+    parts = row.split()
+    count = 0
+    while count < len(parts) - 1 and _is_number(parts[-1 - count]):
+        count += 1
+    return count
+
+
+def _is_number(text: bytes) -> bool:
+    try:
+        float(text.replace(b",", b".", 1))
     except ValueError:
         return False
+    return True
 
 
 def read(
@@ -85,9 +117,9 @@ def read(
                     f"{found or 'of no known format'}.{more}"
                 )
             if found == GLOVE:
-                count, size = None, len(start.split(b"\n", 1)[0].split()) - 1
+                count, size = None, _size(start.removeprefix(MARK))
             else:
-                count, size = (int(part) for part in file.readline().split())
+                count, size = (int(part) for part in file.readline().removeprefix(MARK).split())
                 _plausible(name, count, size, found)
             records = _binary(file, size, name) if found == BINARY else _lines(file, size, name)
             return _collected(records, count, size, limit, errors, name)
@@ -141,20 +173,27 @@ def _binary(file: IO[bytes], size: int, name: str) -> Iterator[tuple[bytes, Any]
 
 
 def _lines(file: IO[bytes], size: int, name: str) -> Iterator[tuple[bytes, Any]]:
-    for line in file:
-        parts = line.rstrip().rsplit(b" ", size)
-        if parts == [b""]:
+    for i, line in enumerate(file):
+        if not line.strip():
             continue
+        if i == 0:
+            line = line.removeprefix(MARK)
+        word, *numbers = line.rsplit(None, size)
         try:
-            if len(parts) != size + 1:
-                raise ValueError(f"{len(parts) - 1} numbers instead of {size}")
-            vector = np.array(parts[1:], "S").astype(np.float64).astype(np.float32)
+            if len(numbers) != size:
+                found = _numbers_at_end(line)
+                raise ValueError(f"a word and {found} number{'s' * (found != 1)} instead of {size}")
+            if any(b"," in number for number in numbers):
+                if any(b"." in number for number in numbers):
+                    raise ValueError("numbers with both decimal commas and points")
+                numbers = [number.replace(b",", b".", 1) for number in numbers]
+            vector = np.array(numbers, "S").astype(np.float64).astype(np.float32)
         except ValueError as error:
             raise DataError(
                 f"[load_word2vec_format] {name!r} is damaged: the line {line[:40].decode(errors='replace')!r} "
                 f"has {error}."
             ) from None
-        yield parts[0], vector
+        yield word.strip(), vector
 
 
 def _collected(
@@ -186,6 +225,11 @@ def _collected(
             continue
         index[word] = len(vectors)
         vectors.append(record[1])
+    if limit is None and count is not None and next(records, None) is not None:
+        raise DataError(
+            f"[load_word2vec_format] {name!r} is damaged: its first line tells of {count} words, and more follow. "
+            f"help: limit={count} reads those alone."
+        )
     return list(index), np.array(vectors, np.float32).reshape(len(vectors), size)
 
 
