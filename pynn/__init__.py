@@ -35,7 +35,8 @@ _LAZY = (
     "viz",
 )
 
-_FROM_IO = ("load", "register")
+# Single names, by the module that has them.
+_HOMES = {"load": "models", "register": "io.registry"}
 
 __all__ = [
     "Tensor",
@@ -52,16 +53,16 @@ __all__ = [
     "set_precision",
     "tensor",
     *_LAZY,
-    *_FROM_IO,
+    *_HOMES,
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY or name in _FROM_IO:
+    if name in _LAZY or name in _HOMES:
         import importlib
 
-        home = importlib.import_module("pynn.io" if name in _FROM_IO else f"pynn.{name}")
-        return getattr(home, name) if name in _FROM_IO else home
+        home = importlib.import_module(f"pynn.{_HOMES.get(name, name)}")
+        return getattr(home, name) if name in _HOMES else home
     raise AttributeError(f"module 'pynn' has no attribute {name!r}")
 
 

@@ -19,8 +19,8 @@ import pynn
 from pynn import files, nn
 from pynn.errors import DataError
 from pynn.io import container, dumps, loads, read_info, read_metadata, write_whole
+from pynn.io.arguments import current_arguments
 from pynn.io.registry import _classes
-from pynn.nn.arguments import current_arguments
 from pynn.nn.rnn import _Recurrent
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -9,13 +9,13 @@ __all__ = ["from_bytes", "to_bytes"]
 
 def to_bytes(model: Any) -> bytes:
     """Return a model with the state of its optimizer, as the bytes of a model file."""
-    from pynn import io
+    from pynn.io.model_file import dumps
 
-    return io.dumps(model)
+    return dumps(model)
 
 
 def from_bytes(data: bytes) -> Any:
     """Return the model of :func:`to_bytes`. Nothing in the bytes is unpickled, evaluated or imported."""
-    from pynn import io
+    from pynn.models import loads
 
-    return io.loads(data)
+    return loads(data)

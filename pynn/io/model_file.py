@@ -18,9 +18,8 @@ from pynn.files import write_whole
 from pynn.io import container
 from pynn.io.architecture import Assembler, describe
 from pynn.io.training import compile_as, describe_training, matched_slots, training_tensors
-from pynn.nn.module import Module
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "contents", "dumps", "load", "loads", "read_info", "read_metadata", "save"]
+__all__ = ["FORMAT", "FORMAT_VERSION", "assemble", "contents", "dumps", "read_info", "read_metadata", "save"]
 
 FORMAT = "pynn"
 FORMAT_VERSION = 1
@@ -43,13 +42,13 @@ def save(
     write_whole(path, container.pack(*contents(model, include_optimizer, metadata)))
 
 
-def dumps(model: Module, include_optimizer: bool = True, metadata: Mapping[str, Any] | None = None) -> bytes:
+def dumps(model: Any, include_optimizer: bool = True, metadata: Mapping[str, Any] | None = None) -> bytes:
     """Return the bytes of a model's file; parameters as for :meth:`pynn.nn.Module.save`."""
     return b"".join(container.pack(*contents(model, include_optimizer, metadata)))
 
 
 def contents(
-    model: Module,
+    model: Any,
     include_optimizer: bool = True,
     metadata: Mapping[str, Any] | None = None,
     progress: tuple[dict[str, np.ndarray], dict[str, Any]] | None = None,
@@ -78,55 +77,13 @@ def contents(
     return tensors, texts
 
 
-def load(path: str | os.PathLike[str]) -> Any:
-    """Read a model from a file that :meth:`pynn.nn.Module.save` or a ModelCheckpoint wrote.
-
-    Only pynn's own classes and those that the program registered are made (:func:`pynn.register`); nothing is imported,
-    evaluated or unpickled.
-
-    Parameters
-    ----------
-    path : path-like
-
-    Returns
-    -------
-    Module
-        Built, with the weights and states of the file; compiled, unless the optimizer was left out.
-
-    Raises
-    ------
-    DataError
-        If it is no model file (the format that it seems to have is named), was written by a newer pynn, is damaged,
-        lacks tensors or has others, or names a class that is not registered.
-    OSError
-        If it cannot be read.
-
-    Examples
-    --------
-    >>> import numpy as np, pynn, tempfile
-    >>> model = pynn.nn.Sequential([pynn.nn.Input((4,)), pynn.nn.Dense(3, activation="softmax")])
-    >>> x = np.ones((2, 4), "float32")
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     model.save(f"{folder}/model.pynn")
-    ...     again = pynn.load(f"{folder}/model.pynn")
-    >>> bool((again.predict(x) == model.predict(x)).all())
-    True
-    """
-    return _assemble(container.read(path), os.fspath(path))
-
-
-def loads(data: bytes) -> Any:
-    """Return the model that the bytes of a file hold; see :func:`load`."""
-    return _assemble(container.unpack(bytes(data), "bytes"), "bytes")
-
-
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the ``metadata`` that was given to :meth:`pynn.nn.Module.save`, without making the model.
 
     Raises
     ------
     DataError, OSError
-        As :func:`load`.
+        As :func:`pynn.load`.
     """
     return read_info(path)["metadata"]
 
@@ -143,7 +100,7 @@ def read_info(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises
     ------
     DataError, OSError
-        As :func:`load`.
+        As :func:`pynn.load`.
     """
     source = os.fspath(path)
     found = container.read(path)
@@ -153,7 +110,8 @@ def read_info(path: str | os.PathLike[str]) -> dict[str, Any]:
     }
 
 
-def _assemble(found: container.Contents, source: str) -> Any:
+def assemble(found: container.Contents, source: str) -> Any:
+    """Return the model that a file's contents describe; the classes that it names must have been loaded."""
     texts = texts_of(found, source)
     try:
         assembler = Assembler(texts["architecture"])
@@ -213,11 +171,11 @@ def texts_of(found: container.Contents, source: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _weights_from(model: Module, tensors: Mapping[str, np.ndarray]) -> Iterator[None]:
+def _weights_from(model: Any, tensors: Mapping[str, np.ndarray]) -> Iterator[None]:
     """Let add_weight() take what the file has of the declared shape: a file cannot make pynn allocate more."""
     paths: dict[int, str] = {}
 
-    def values(module: Module, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    def values(module: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
         if id(module) not in paths:
             paths.update((id(m), path) for path, m in model.named_modules())
         path = paths.get(id(module), module.name)
@@ -241,7 +199,7 @@ def _fitting(tensors: Mapping[str, np.ndarray], path: str, shape: tuple[int, ...
     return found
 
 
-def matched_weights(model: Module, tensors: Mapping[str, np.ndarray]) -> Pairs:
+def matched_weights(model: Any, tensors: Mapping[str, np.ndarray]) -> Pairs:
     """Return (weight, its value in the file) for all; raise if a tensor is missing, left over, or does not fit."""
     named = list(model.named_parameters())
     fitting = [_fitting(tensors, path, weight.shape, weight.dtype) for path, weight in named]
@@ -252,7 +210,7 @@ def matched_weights(model: Module, tensors: Mapping[str, np.ndarray]) -> Pairs:
     return [(weight.view(), array) for (_, weight), array in zip(named, fitting, strict=True)]
 
 
-def matched_states(model: Module, tensors: Mapping[str, np.ndarray]) -> list[tuple[Any, list[np.ndarray] | None]]:
+def matched_states(model: Any, tensors: Mapping[str, np.ndarray]) -> list[tuple[Any, list[np.ndarray] | None]]:
     """Return (recurrent layer, the states that it kept between batches, None for zeros); raise if one does not fit."""
     left = dict(tensors)
     found: list[tuple[Any, list[np.ndarray] | None]] = []

@@ -9,13 +9,15 @@ from typing import Any, TypeVar, overload
 
 from pynn.errors import DataError, unknown_name
 
-__all__ = ["find", "name_of", "register", "registered"]
+__all__ = ["announce", "enter", "find", "is_own", "name_of", "register", "registered"]
 
 Any_ = TypeVar("Any_", bound=Callable[..., Any])
 
 _CUSTOM = "custom."
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
 _custom: dict[str, Any] = {}
+_own: dict[str, type] = {}  # pynn's own layers, which enter themselves
+_announced: dict[str, Callable[[], None]] = {}  # what registers a name as soon as a file asks for it
 
 
 @overload
@@ -101,8 +103,8 @@ def find(name: Any, kind: type | None, place: str) -> Any:
         raise DataError(f"[load] {place}: expected the name of a class. Received: {str(name)[:40]!r}.")
     if name.startswith(_CUSTOM):
         key = name.removeprefix(_CUSTOM)
-        if key == "onnx.Network":
-            import pynn.onnx.network  # noqa: F401  (registers itself; the one such name there is)
+        if key in _announced and key not in _custom:
+            _announced[key]()
         if key not in _custom:
             known = f"Registered: {', '.join(sorted(_custom))}." if _custom else "Nothing is registered."
             raise DataError(
@@ -119,20 +121,39 @@ def find(name: Any, kind: type | None, place: str) -> Any:
         known_names = ["relu"] if kind is None else [n for n, c in _classes().items() if issubclass(c, kind)]
         raise DataError(f"[load] {place}: {unknown_name(what, name[:80], known_names)}")
     if kind is not None and not (isinstance(item, type) and issubclass(item, kind)):
-        raise DataError(f"[load] {place}: expected a {kind.__name__}. Received: {name!r}.")
+        raise DataError(f"[load] {place}: expected a {getattr(kind, 'called', kind.__name__)}. Received: {name!r}.")
     if kind is None and isinstance(item, type):
         raise DataError(f"[load] {place}: expected a function. Received: {name!r}, a class.")
     return item
 
 
-@functools.cache
+def enter(prefix: str, cls: type) -> None:
+    """Let files name a class of pynn's own, as ``prefix.ClassName``. For rooms above this one."""
+    _own[f"{prefix}.{cls.__name__}"] = cls
+
+
+def announce(name: str, load: Callable[[], None]) -> None:
+    """Say what to call when a file names something that registers itself when loaded. For rooms above this one."""
+    _announced[name] = load
+
+
+def is_own(cls: type) -> bool:
+    """Tell whether a class is pynn's own."""
+    return cls in _classes().values()
+
+
 def _classes() -> dict[str, type]:
-    """Return the fixed table of pynn's own classes."""
-    from pynn import init, losses, metrics, nn, optim, regularizers, schedules
+    """Return the table of pynn's own classes."""
+    return {**_own, **_below()}
+
+
+@functools.cache
+def _below() -> dict[str, type]:
+    """Return the fixed part of the table: the classes of the rooms below this one."""
+    from pynn import init, losses, metrics, optim, regularizers, schedules
 
     found: dict[str, type] = {}
     for prefix, module, base in (
-        ("nn", nn, nn.Module),
         ("init", init, init.Initializer),
         ("losses", losses, losses.Loss),
         ("metrics", metrics, metrics.Metric),
@@ -147,7 +168,6 @@ def _classes() -> dict[str, type]:
     return found
 
 
-@functools.cache
 def _names() -> dict[type, str]:
     return {cls: name for name, cls in _classes().items()}
 

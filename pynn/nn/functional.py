@@ -11,7 +11,9 @@ import numpy as np
 from pynn.core.context import training
 from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor
-from pynn.errors import DTypeError, ShapeError
+from pynn.errors import DataError, DTypeError, ShapeError
+from pynn.io import fields
+from pynn.io.config import encode
 from pynn.nn.layers import Input
 from pynn.nn.module import Module
 from pynn.nn.sequential import _name_apart
@@ -163,6 +165,49 @@ class Model(Module):
     def _build_unless_recording(self) -> None:
         if not self.built and state.recorder is None:
             self.build()
+
+    def _no_rows(self) -> list[Tensor]:
+        return [
+            Tensor.state(np.zeros((0, *shape), np.int32 if self._looked_up(i) else self.dtype))
+            for i, shape in enumerate(self._shapes)
+        ]
+
+    def _declare(self, input_shape: tuple[int, ...]) -> None:
+        pass
+
+    def _record(self, scribe: Any, place: str) -> dict[str, Any]:
+        if type(self) is not Model:  # a subclass has a constructor of its own
+            return super()._record(scribe, place)
+        return {
+            "name": self.name,
+            "seed": encode(self._given_seed, place),
+            "inputs": [list(shape) for shape in self._shapes],
+            "calls": [
+                {"layer": scribe.record(step.module, f"{place}.{step.module.name}"), "inputs": list(step.inputs)}
+                for step in self._plan
+            ],
+        }
+
+    @classmethod
+    def _of_record(cls, assembler: Any, record: dict[str, Any], place: str) -> Any:
+        if cls is not Model:
+            return super()._of_record(assembler, record, place)
+        fields.table(record, {"class", "id", "name", "seed", "inputs", "calls"}, place)
+        shapes = fields.items(record["inputs"], f"{place}.inputs")
+        inputs = [Input(fields.shape(shape, f"{place}.inputs[{i}]")) for i, shape in enumerate(shapes)]
+        values: list[Symbol] = list(inputs)
+        for i, item in enumerate(fields.items(record["calls"], f"{place}.calls")):
+            here = f"{place}.calls[{i}]"
+            call = fields.table(item, {"layer", "inputs"}, here)
+            layer = assembler.module(call["layer"], here)
+            slots = fields.items(call["inputs"], f"{here}.inputs")
+            if not slots or not all(s is None or (type(s) is int and 0 <= s < len(values)) for s in slots):
+                raise DataError(f"[load] {here}: expected inputs that come before it. Received: {str(slots)[:60]}.")
+            values.append(Symbol(layer, [None if s is None else values[s] for s in slots]))
+        model = assembler.made(cls, place, inputs=inputs, outputs=values[-1], name=record["name"], seed=record["seed"])
+        if len(model._plan) != len(values) - len(inputs):
+            raise DataError(f"[load] {place}.calls: expected that the output needs every call.")
+        return model
 
     def _require_built(self, place: str) -> None:
         self._build_unless_recording()

@@ -14,7 +14,8 @@ from pynn.core.context import training as training_mode
 from pynn.core.state import scope, state
 from pynn.core.tensor import Tensor, as_dtype, tensor
 from pynn.errors import CaptureError, ShapeError
-from pynn.nn.arguments import recorded
+from pynn.io import registry
+from pynn.io.recorded import Recorded
 from pynn.nn.summary import model_html, summary
 from pynn.nn.symbol import Symbol
 from pynn.train.building import unbuilt_if_it_fails
@@ -26,7 +27,7 @@ _created = itertools.count()
 _versions = itertools.count(1)
 
 
-class Module(Trainable):
+class Module(Trainable, Recorded):
     """A layer or a model: assign layers (or lists of them) as attributes and write :meth:`forward`.
 
     Parameters and inner modules are found by attribute. A layer that needs to know its input's shape declares its
@@ -63,12 +64,12 @@ class Module(Trainable):
     recurrent = False  # whether the output of a step depends on all that came before, however long
     _built_for: tuple[int, ...] = ()  # the input shape that build() was given
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, base: bool = False, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "__init__" in cls.__dict__:  # a file that holds the module needs the arguments
-            cls.__init__ = recorded(cls.__init__)  # type: ignore[method-assign]
+        # Files may name pynn's own layers, but not what is there only to be derived from.
+        if cls.__module__.startswith("pynn.nn.") and not base and not cls.__name__.startswith("_"):
+            registry.enter("nn", cls)
 
-    @recorded
     def __init__(self, name: str | None = None, seed: int | None = None):
         self.name = name or type(self).__name__.lower()
         self.built = False
@@ -265,6 +266,14 @@ class Module(Trainable):
     def example(self, shape: tuple[int, ...]) -> Tensor:
         """Return an input of zeros, of the dtype that the module takes."""
         return Tensor.state(np.zeros(shape, np.int32 if self.takes_integers else self.dtype))
+
+    def _no_rows(self) -> list[Tensor]:
+        """Return inputs without a row, which cost no memory, of the shapes that the module was built for."""
+        return [self.example((0, *self._built_for[1:]))]
+
+    def _declare(self, input_shape: tuple[int, ...]) -> None:
+        """Build the module for the shape that a file tells; a model of modules has nothing to declare of its own."""
+        self.build(input_shape)
 
     def count_parameters(self) -> int:
         """Return the number of weights, state included."""

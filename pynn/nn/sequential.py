@@ -12,6 +12,8 @@ from pynn.core.context import training
 from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import CaptureError, ShapeError
+from pynn.io.config import encode
+from pynn.io.fields import items, shape, table
 from pynn.nn.layers import Input
 from pynn.nn.module import Module
 from pynn.train.building import unbuilt_if_it_fails
@@ -117,6 +119,32 @@ class Sequential(Module):
         raise ShapeError(
             f"[{place}] expected inputs of shape (N{wanted}), as nn.Input says. Received: x.shape={shape}. help: {help}"
         )
+
+    def _no_rows(self) -> list[Tensor]:
+        return [self.example((0, *(self._built_for[1:] if self._input is None else self._input)))]
+
+    def _declare(self, input_shape: tuple[int, ...]) -> None:
+        pass
+
+    def _record(self, scribe: Any, place: str) -> dict[str, Any]:
+        if type(self) is not Sequential:  # a subclass has a constructor of its own
+            return super()._record(scribe, place)
+        return {
+            "name": self.name,
+            "seed": encode(self._given_seed, place),
+            "input": None if self._input is None else list(self._input),
+            "layers": [scribe.record(layer, f"{place}.layers[{i}]") for i, layer in enumerate(self._layers)],
+        }
+
+    @classmethod
+    def _of_record(cls, assembler: Any, record: dict[str, Any], place: str) -> Any:
+        if cls is not Sequential:
+            return super()._of_record(assembler, record, place)
+        table(record, {"class", "id", "name", "seed", "input", "layers"}, place)
+        layers: list[Any] = [] if record["input"] is None else [Input(shape(record["input"], f"{place}.input"))]
+        for i, item in enumerate(items(record["layers"], f"{place}.layers")):
+            layers.append(assembler.module(item, f"{place}.layers[{i}]"))
+        return assembler.made(cls, place, layers=layers, name=record["name"], seed=record["seed"])
 
     def _require_built(self, place: str) -> None:
         self.layers  # noqa: B018  (builds them if it can)

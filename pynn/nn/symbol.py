@@ -28,6 +28,8 @@ class Symbol:
         Grows in the order of creation, so that inputs come before what is made of them.
     """
 
+    structural = True  # see pynn.io.recorded
+
     def __init__(self, module: Any = None, inputs: Sequence[Any] = ()):
         self.module = module
         self.inputs = tuple(inputs)

@@ -135,9 +135,10 @@ def load_language_model(path: str | os.PathLike[str]) -> tuple[Any, Tokenizer]:
     >>> tokenizer.vocabulary
     ('l', 'e', 'h', 'o')
     """
-    from pynn import io
+    from pynn.io.model_file import read_metadata
+    from pynn.models import load
 
-    config = io.read_metadata(path).get("tokenizer")
+    config = read_metadata(path).get("tokenizer")
     if config is None:
         raise DataError(
             f"[{PLACE}] expected a language model with its tokenizer. Received: {os.fspath(path)!r}, a model without "
@@ -147,7 +148,7 @@ def load_language_model(path: str | os.PathLike[str]) -> tuple[Any, Tokenizer]:
         tokenizer = Tokenizer.from_config(config)
     except DataError as error:
         raise DataError(f"{error} File: {os.fspath(path)!r}.") from error
-    return io.load(path), tokenizer
+    return load(path), tokenizer
 
 
 # What is asked for
