@@ -105,6 +105,12 @@ LAYERS = sorted(
 )
 
 
+def test_files_may_name_every_layer_that_people_can_make_and_no_other():
+    public = {name: getattr(nn, name) for name in nn.__all__}
+    made = {name for name, cls in public.items() if isinstance(cls, type) and issubclass(cls, nn.Module)}
+    assert {name.removeprefix("nn.") for name in _classes() if name.startswith("nn.")} == made - {"Module"}
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_every_layer_comes_back(name, rng):
     args, options = ARGUMENTS.get(name, ((), {}))

@@ -31,7 +31,7 @@ def need_channels(place: str, input_shape: tuple[int, ...], ndim: int = 4) -> in
     return input_shape[-1]
 
 
-class Convolution(Activated, Module):
+class Convolution(Activated, Module, base=True):
     """What convolutional layers share: settings, weights, and the activation, fused where it can be."""
 
     place = "conv"
