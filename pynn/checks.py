@@ -32,7 +32,8 @@ MOST = 2**63 - 1
 
 def is_integer(value: Any, least: float = -math.inf, most: float = math.inf) -> TypeGuard[int]:
     """Tell whether a value is an integer in [least, most], Python's or NumPy's, and no bool."""
-    return not isinstance(value, bool) and isinstance(value, numbers.Integral) and bool(least <= int(value) <= most)
+    whole = type(value) is int or (not isinstance(value, bool) and isinstance(value, numbers.Integral))
+    return whole and bool(least <= int(value) <= most)
 
 
 def is_number(value: Any) -> TypeGuard[float]:

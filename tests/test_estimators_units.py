@@ -107,11 +107,11 @@ def test_three_classes_have_a_unit_each():
     [
         (
             Perceptron(max_iter=0),
-            r"\[Perceptron\] expected max_iter .* of at least 1. Received: max_iter=0",
+            r"\[Perceptron\] expected max_iter to be a positive integer. Received: max_iter=0",
         ),
         (Perceptron(trace=-1), r"\[Perceptron\] expected trace"),
-        (Adaline(learning_rate=0), r"\[Adaline\] expected a finite learning_rate above 0"),
-        (Adaline(tol=float("nan")), r"\[Adaline\] expected a finite tol"),
+        (Adaline(learning_rate=0), r"\[Adaline\] expected learning_rate to be a finite number above 0"),
+        (Adaline(tol=float("nan")), r"\[Adaline\] expected tol to be a finite number"),
         (Adaline(halvings=1.5), r"\[Adaline\] expected halvings"),
     ],
 )

@@ -166,13 +166,13 @@ def test_weights_that_are_not_finite(tokenizer):
     [
         ({"prompt": "the caté"}, DataError, "'é' at position 7"),
         ({"prompt": 3}, TypeError, "expected a text|expected .* string"),
-        ({"length": 0}, ValueError, r"\[generate\] expected length to be an integer of 1 or more. Received: 0"),
-        ({"length": 2.5}, ValueError, "Received: 2.5"),
+        ({"length": 0}, ValueError, r"\[generate\] expected length to be a positive integer. Received: length=0"),
+        ({"length": 2.5}, ValueError, "Received: length=2.5"),
         ({"temperature": -0.1}, ValueError, "temperature of 0 or more. Received: -0.1. help: 0 always"),
         ({"temperature": float("nan")}, ValueError, "Received: nan"),
         ({"temperature": float("inf")}, ValueError, "Received: inf"),
         ({"temperature": "hot"}, ValueError, "Received: 'hot'"),
-        ({"seed": -1}, ValueError, "seed to be an integer of 0 or more. Received: -1"),
+        ({"seed": -1}, ValueError, "seed to be an integer of at least 0. Received: seed=-1"),
     ],
 )
 def test_bad_wishes(tokenizer, arguments, error, message):

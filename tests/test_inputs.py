@@ -201,7 +201,7 @@ def test_binary_targets_outside_0_and_1(bad):
 # Weights, validation and the options of fit
 
 BAD_OPTIONS = {
-    "batch size 0": ({"batch_size": 0}, ValueError, r"expected batch_size to be an integer of at least 1.*=0"),
+    "batch size 0": ({"batch_size": 0}, ValueError, r"expected batch_size to be a positive integer.*=0"),
     "batch size -1": ({"batch_size": -1}, ValueError, r"batch_size=-1"),
     "batch size 2.5": ({"batch_size": 2.5}, ValueError, r"batch_size=2\.5"),
     "batch size True": ({"batch_size": True}, ValueError, r"batch_size=True"),
@@ -261,8 +261,8 @@ BAD_COMPILE = {
     "loss number": ({"loss": 3}, (TypeError, ValueError), r"loss.*3"),
     "optimizer None": ({"optimizer": None}, (TypeError, ValueError), r"(?s)optimizer.*None"),
     "metric number": ({"metrics": [3]}, TypeError, r"\[metrics\].*Received: 3"),
-    "seed": ({"seed": 1.5}, ValueError, r"\[compile\] expected a seed that is an integer.*Received: seed=1\.5"),
-    "negative seed": ({"seed": -1}, ValueError, r"seed that is an integer of at least 0. Received: seed=-1"),
+    "seed": ({"seed": 1.5}, ValueError, r"\[compile\] expected seed to be an integer.*Received: seed=1\.5"),
+    "negative seed": ({"seed": -1}, ValueError, r"seed to be an integer of at least 0. Received: seed=-1"),
 }  # fmt: skip
 
 

@@ -527,7 +527,7 @@ BAD_SETTINGS = [
     (lambda: nn.Activation("sigmiod"), ValueError, r"mean 'sigmoid'"),
     (lambda: nn.Dense(3, kernel_initializer="glorot"), ValueError, r"unknown initializer.*mean 'glorot_"),
     (lambda: nn.Dense(3, bias_initializer="zero"), ValueError, r"mean 'zeros'"),
-    (lambda: nn.Dropout(1.0), ValueError, r"\[dropout\] expected a rate in \[0, 1\). Received: rate=1\.0"),
+    (lambda: nn.Dropout(1.0), ValueError, r"\[dropout\] expected rate to be a number in \[0, 1\). Received: rate=1\.0"),
     (lambda: nn.Dropout(-0.1), ValueError, r"rate=-0\.1"),
     (lambda: nn.Dropout("half"), ValueError, r"rate='half'"),
     (lambda: nn.Dropout(float("nan")), ValueError, r"rate=nan"),

@@ -337,7 +337,7 @@ def test_unknown_names():
 
 def test_settings():
     for delta in (0, -1, np.nan, np.inf):
-        with pytest.raises(ValueError, match="delta above 0"):
+        with pytest.raises(ValueError, match="delta to be a finite number above 0"):
             losses.Huber(delta)
     assert losses.CrossEntropy().activation == "softmax"
     assert losses.BinaryCrossEntropy().activation == "sigmoid"

@@ -421,9 +421,9 @@ SCORES = np.eye(3)
         (lambda: metrics.mse([1.0], [1.0], [math.nan]), DataError, "finite sample weights >= 0"),
         (lambda: metrics.mse([1.0], [1.0], [1.0, 2.0]), ShapeError, "one sample_weight for every row"),
         (lambda: metrics.accuracy(SCORES, SCORES, np.ones((3, 3))), ShapeError, "expected weights for rows"),
-        (lambda: metrics.TopK(k=0), ValueError, "k >= 1. Received: k=0"),
-        (lambda: metrics.BinaryAccuracy(threshold=1.0), ValueError, "0 < threshold < 1"),
-        (lambda: metrics.ConfusionMatrix(classes=0), ValueError, "classes >= 1"),
+        (lambda: metrics.TopK(k=0), ValueError, "k to be a positive integer. Received: k=0"),
+        (lambda: metrics.BinaryAccuracy(threshold=1.0), ValueError, "threshold to be a number"),
+        (lambda: metrics.ConfusionMatrix(classes=0), ValueError, "classes to be a positive integer"),
         (lambda: metrics.F1(average="makro"), ValueError, "did you mean 'macro'"),
     ],
 )

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pynn import checks, init, losses, metrics, optim, recipes, regularizers, schedules
+from pynn import checks, init, losses, metrics, nn, optim, recipes, regularizers, schedules
 from pynn.errors import nearest
 from pynn.names import Registry
 
@@ -175,3 +175,25 @@ def test_the_wording_says_the_range() -> None:
     assert checks.choice("t", "kind", "a", ("a", "b")) == "a"
     with pytest.raises(ValueError, match=r"^\[t\] unknown kind\. Received: 'bb'\. help: did you mean 'b'\?"):
         checks.choice("t", "kind", "bb", ("aa", "b"))
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64, np.uint8])
+def test_layers_take_integers_of_numpy(kind) -> None:
+    n = kind(3)
+    layers = [
+        nn.Dense(n), nn.Maxout(n, n), nn.Conv2D(n, n, strides=n), nn.Conv1D(n, n, padding=n), nn.MaxPool2D(n),
+        nn.MaxPool1D(n), nn.UpSampling2D(n), nn.Embedding(n, n), nn.LSTM(n), nn.GRU(n), nn.SimpleRNN(n),
+        nn.Input(n), nn.Input((n, n)), nn.LayerNormalization(axis=n), nn.RandomCrop(n), nn.Conv2DTranspose(n, n),
+    ]  # fmt: skip
+    for layer in layers:
+        for value in vars(layer).values():
+            for item in value if isinstance(value, tuple) else (value,):
+                assert not isinstance(item, np.integer), layer
+    assert nn.Dropout(np.float32(0.5)).rate == 0.5
+
+
+@pytest.mark.parametrize("make", [nn.Dense, nn.LSTM, nn.Dropout, nn.Embedding, nn.MaxPool2D, nn.RandomCrop])
+def test_layers_refuse_bools_as_sizes_and_rates(make) -> None:
+    for given in (True, np.True_):
+        with pytest.raises(ValueError, match=r"^\[\w+\] expected .*Received: \w+=.*True"):
+            make(given, given) if make is nn.Embedding else make(given)

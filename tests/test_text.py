@@ -256,7 +256,7 @@ def test_padding_and_truncating_on_either_side():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: pad_sequences([[1]], 0), ValueError, "maxlen to be an integer of 1 or more. Received: 0"),
+        (lambda: pad_sequences([[1]], 0), ValueError, "maxlen to be a positive integer. Received: maxlen=0"),
         (lambda: pad_sequences([[1]], 2.0), ValueError, "maxlen"),
         (lambda: pad_sequences([[1]], padding="left"), ValueError, "padding to be 'pre' or 'post'"),
         (lambda: pad_sequences([[1]], truncating="right"), ValueError, "truncating to be 'pre' or 'post'"),

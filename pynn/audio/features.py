@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import integer
 from pynn.errors import DataError, ShapeError, unknown_name
 
 __all__ = ["Features", "log_mel", "mfcc", "spectrogram"]
@@ -168,11 +169,7 @@ class Features:
         if self.kind not in ("samples", "mfcc_statistics", "mfcc"):
             raise ValueError(f"[features] {unknown_name('kind', self.kind, ('samples', 'mfcc_statistics', 'mfcc'))}")
         for name, low, high in (("length", 1, 10**7), ("rate", 1000, 768_000), ("count", 1, 32)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-                raise ValueError(
-                    f"[features] expected {name} to be an integer from {low} to {high}. Received: {value!r}."
-                )
+            integer("features", name, getattr(self, name), low, high)
 
     @property
     def shape(self) -> tuple[int, ...]:

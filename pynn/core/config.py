@@ -8,6 +8,7 @@ import platform
 from collections.abc import Iterator
 
 from pynn._version import __version__
+from pynn.checks import is_integer
 from pynn.core import _core
 from pynn.errors import refuse, unknown_name
 
@@ -237,9 +238,9 @@ def set_num_threads(n: int | None) -> None:
         If n is not a positive integer.
     """
     global _changes
-    if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
+    if n is not None and not is_integer(n, 1):
         raise ValueError(f"[set_num_threads] expected a positive integer or None. Received: {n!r}.")
-    _core.set_threads(n or 0)
+    _core.set_threads(0 if n is None else int(n))
     _changes += 1
 
 

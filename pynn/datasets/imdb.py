@@ -9,13 +9,13 @@ from typing import IO
 
 import numpy as np
 
+from pynn.checks import integer, positive
 from pynn.datasets.cache import Arrays, cached_arrays
 from pynn.datasets.imdb_files import find_reviews, fingerprint, in_fixed_order, read_reviews
 from pynn.datasets.pickled import PickleError, integer_lists
 from pynn.errors import DataError
 from pynn.text.sequences import pad_sequences
 from pynn.text.tokenizer import SPECIALS, START, UNKNOWN, Tokenizer
-from pynn.text.windows import positive
 
 __all__ = ["imdb", "imdb_texts", "imdb_tokenizer"]
 
@@ -97,8 +97,7 @@ def imdb(
         num_words = positive("imdb", "num_words", num_words)
         if num_words <= OFFSET + 1:
             raise ValueError(f"[imdb] expected num_words of {OFFSET + 2} or more. Received: {num_words}.")
-    if isinstance(skip_top, bool) or not isinstance(skip_top, (int, np.integer)) or skip_top < 0:
-        raise ValueError(f"[imdb] expected skip_top to be an integer of 0 or more. Received: {skip_top!r}.")
+    skip_top = integer("imdb", "skip_top", skip_top)
     if maxlen is not None:
         maxlen = positive("imdb", "maxlen", maxlen)
     arrays = _encoded(find_reviews(data, progress))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from pynn.checks import number, positive
+
 __all__ = ["blobs", "circles", "moons", "spirals", "xor"]
 
 Points = tuple[np.ndarray, np.ndarray]
@@ -104,7 +106,7 @@ def spirals(n: int = 600, noise: float = 0.05, seed: int = 0, arms: int = 3, tur
     [0, 1]
     """
     random = _random("spirals", n, noise, seed)
-    _at_least_one("spirals", "arms", arms)
+    positive("spirals", "arms", arms)
     y = random.permutation(np.arange(n) % arms)
     r = np.sqrt(random.uniform(0, 1, n))  # the root spreads points evenly over the disc
     angle = 2 * np.pi * (turns * r + y / arms)
@@ -123,22 +125,16 @@ def blobs(n: int = 400, noise: float = 0.5, seed: int = 0, centers: int = 3) -> 
     [100, 100, 100, 100]
     """
     random = _random("blobs", n, noise, seed)
-    _at_least_one("blobs", "centers", centers)
+    positive("blobs", "centers", centers)
     y = random.permutation(np.arange(n) % centers)
     angle = 2 * np.pi * y / centers
     return _with_noise(random, np.stack([2 * np.cos(angle), 2 * np.sin(angle)], axis=1), noise), y
 
 
 def _random(name: str, n: int, noise: float, seed: int) -> np.random.RandomState:
-    _at_least_one(name, "n", n)
-    if not 0 <= noise < np.inf:
-        raise ValueError(f"[{name}] expected noise 0 or more. Received: {noise!r}.")
+    positive(name, "n", n)
+    number(name, "noise", noise, 0)
     return np.random.RandomState(seed)  # its stream is frozen: the same points under every version of NumPy
-
-
-def _at_least_one(name: str, argument: str, value: int) -> None:
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"[{name}] expected {argument} to be an integer of 1 or more. Received: {value!r}.")
 
 
 def _with_noise(random: np.random.RandomState, points: np.ndarray, noise: float) -> np.ndarray:

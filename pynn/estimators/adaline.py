@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from pynn import nn, optim
-from pynn.estimators.checks import real, whole
+from pynn.checks import integer, number
 from pynn.estimators.units import LinearUnits
 from pynn.train import steps
 
@@ -122,12 +122,15 @@ class Adaline(LinearUnits):
         Adaline
             This one.
         """
-        most, halvings = whole("Adaline", "max_iter", self.max_iter, 1), whole("Adaline", "halvings", self.halvings, 0)
+        most, halvings = (
+            integer("Adaline", "max_iter", self.max_iter, 1),
+            integer("Adaline", "halvings", self.halvings, 0),
+        )
         X, members = self._checked(X, y)
         n, units = members.shape
         targets = 2.0 * members - 1.0
         rate = first = self._rate(X)
-        tol = real("Adaline", "tol", self.tol, 0, open_low=True)
+        tol = number("Adaline", "tol", self.tol, 0, open_low=True)
         layer = nn.Dense(units, use_bias=bool(self.fit_intercept), kernel_initializer="zeros")
         model = nn.Sequential([nn.Input(X.shape[1]), layer]).astype(np.float64)
         # the loss is a mean over the units, which the rate makes a sum; a batch of one sample is the rule itself
@@ -164,4 +167,4 @@ class Adaline(LinearUnits):
     def _rate(self, X: np.ndarray) -> float:
         if isinstance(self.learning_rate, str) and self.learning_rate == "auto":
             return 0.5 / max(float((X * X).sum(axis=1).max()) + bool(self.fit_intercept), np.finfo(float).tiny)
-        return real("Adaline", "learning_rate", self.learning_rate, 0, open_low=True)
+        return number("Adaline", "learning_rate", self.learning_rate, 0, open_low=True)

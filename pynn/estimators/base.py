@@ -16,9 +16,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pynn import nn, optim
+from pynn.checks import choice, flag, integer, number
 from pynn.errors import unknown_name
 from pynn.estimators import lbfgs
-from pynn.estimators.checks import choice, flag, real, whole
 from pynn.estimators.files import from_bytes, to_bytes
 from pynn.estimators.watch import Watch
 from pynn.optim import Optimizer
@@ -63,17 +63,17 @@ class BaseNetwork(BaseEstimator, ABC):
         """Return the parameters of the training, checked."""
         stop = self.n_iter_no_change
         return {
-            "rate": real(place, "learning_rate_init", self.learning_rate_init, 0, open_low=True),
+            "rate": number(place, "learning_rate_init", self.learning_rate_init, 0, open_low=True),
             "kind": "constant"
             if isinstance(self.learning_rate, Schedule)
             else choice(place, "learning_rate", self.learning_rate, RATE_KINDS),
-            "power": real(place, "power_t", self.power_t, 0),
-            "epochs": whole(place, "max_iter", self.max_iter, 1),
-            "tol": real(place, "tol", self.tol, 0),
-            "patience": stop if stop == np.inf else whole(place, "n_iter_no_change", stop, 1),
+            "power": number(place, "power_t", self.power_t, 0),
+            "epochs": integer(place, "max_iter", self.max_iter, 1),
+            "tol": number(place, "tol", self.tol, 0),
+            "patience": stop if stop == np.inf else integer(place, "n_iter_no_change", stop, 1),
             "shuffle": flag(place, "shuffle", self.shuffle),
             "early": flag(place, "early_stopping", self.early_stopping),
-            "share": real(place, "validation_fraction", self.validation_fraction, 0, 1),
+            "share": number(place, "validation_fraction", self.validation_fraction, 0, 1, open_high=True),
             "warm": flag(place, "warm_start", self.warm_start),
         }
 
@@ -207,7 +207,7 @@ class BaseNetwork(BaseEstimator, ABC):
     def _batch_size(self, place: str, n: int) -> int:
         if isinstance(self.batch_size, str) and self.batch_size == "auto":
             return min(200, n)
-        size = whole(place, "batch_size", self.batch_size, 1)
+        size = integer(place, "batch_size", self.batch_size, 1)
         if size > n:
             warnings.warn(f"[{place}] batch_size={size} is more than {n} samples; all are taken.", stacklevel=5)
         return min(size, n)
@@ -215,7 +215,7 @@ class BaseNetwork(BaseEstimator, ABC):
     def _fit_lbfgs(self, place: str, o: dict[str, Any], X: Any, y: Any, w: Any, seed: int) -> None:
         options = {"maxiter": o["epochs"], "gtol": o["tol"]}
         if hasattr(self, "max_fun"):
-            options["maxfun"] = whole(place, "max_fun", self.max_fun, 1)
+            options["maxfun"] = integer(place, "max_fun", self.max_fun, 1)
         self.loss_, self.n_iter_, complaint = lbfgs.minimize(self.model_, self._coding.loss, X, y, w, seed, **options)
         self._logits = self.model_._trainer.logits_layer is None
         if not all(np.isfinite(a).all() for a in self.model_.get_weights()):

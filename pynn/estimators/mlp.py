@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from pynn import nn, optim
+from pynn.checks import flag, integer, number, rate
 from pynn.estimators.base import BaseNetwork
-from pynn.estimators.checks import flag, real, whole
 from pynn.estimators.tasks import Classification, Regression
 from pynn.optim import Optimizer
 from pynn.regularizers import L2
@@ -39,10 +39,10 @@ class _MLP(BaseNetwork):
         if isinstance(activation, str):
             activation = ACTIVATIONS.get(activation, activation)
         layers: list[Any] = [nn.Input(inputs)]
-        for units, rate in zip(sizes, rates, strict=True):
+        for units, share in zip(sizes, rates, strict=True):
             layers.append(nn.Dense(units, activation=activation))
-            if real(place, "dropout", rate, 0, 1):
-                layers.append(nn.Dropout(float(rate)))
+            if rate(place, "dropout", share):
+                layers.append(nn.Dropout(float(share)))
         layers.append(nn.Dense(self._coding.outputs, activation=self._coding.activation))
         model = nn.Sequential(layers).astype(dtype)
         model.build((1, *inputs))
@@ -61,10 +61,10 @@ class _MLP(BaseNetwork):
         given = self.hidden_layer_sizes
         if isinstance(given, str) or not (np.ndim(given) <= 1):
             raise ValueError(f"[{place}] expected hidden_layer_sizes to be integers. Received: {given!r}.")
-        return [whole(place, "hidden_layer_sizes", n, 1) for n in np.atleast_1d(np.asarray(given, object))]
+        return [integer(place, "hidden_layer_sizes", n, 1) for n in np.atleast_1d(np.asarray(given, object))]
 
     def _penalise(self, share: float) -> None:
-        alpha = real(type(self).__name__, "alpha", self.alpha, 0)
+        alpha = number(type(self).__name__, "alpha", self.alpha, 0)
         for layer in _dense(self.model_):
             penalty = L2(0.5 * alpha / share) if alpha else None
             held = layer._regularizers.get("w")

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from pynn.estimators.checks import whole
+from pynn.checks import integer
 from pynn.estimators.units import LinearUnits
 
 __all__ = ["Perceptron", "Update"]
@@ -138,7 +138,7 @@ class Perceptron(LinearUnits):
         Perceptron
             This one.
         """
-        most, room = whole("Perceptron", "max_iter", self.max_iter, 1), whole("Perceptron", "trace", self.trace, 0)
+        most, room = integer("Perceptron", "max_iter", self.max_iter, 1), integer("Perceptron", "trace", self.trace, 0)
         X, members = self._checked(X, y)
         rng = check_random_state(self.random_state)
         samples = np.concatenate([np.full((len(X), 1), float(bool(self.fit_intercept))), X], axis=1)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pynn import ops
+from pynn.checks import number
 from pynn.core.tensor import Tensor
 from pynn.losses import targets
 from pynn.losses.base import Loss, like
@@ -88,9 +89,7 @@ class Huber(Loss):
     name = "huber"
 
     def __init__(self, delta: float = 1.0):
-        if not 0 < delta < np.inf:
-            raise ValueError(f"[huber] expected a finite delta above 0. Received: delta={delta!r}.")
-        self.delta = float(delta)
+        self.delta = number("huber", "delta", delta, 0, open_low=True)
 
     def each(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
         """Return the loss of every sample, [N]."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import is_integer
 from pynn.errors import DataError, DTypeError, ShapeError
 
 __all__ = ["check_binary", "check_classes", "check_distributions", "check_signs", "check_values",
@@ -206,8 +207,7 @@ def class_weights_to_sample_weights(y: Any, class_weight: Mapping[int, float]) -
         labels = (labels + 1) // 2
     weights = np.ones(len(labels), np.float32)
     for label, weight in class_weight.items():
-        whole = isinstance(label, (int, np.integer)) and not isinstance(label, bool)
-        if not whole or label < 0:
+        if not is_integer(label, 0):
             raise ValueError(f"[class_weight] expected classes from 0 on. Received: {label!r}.")
         if not (np.isfinite(weight) and weight >= 0):
             raise ValueError(f"[class_weight] expected finite weights >= 0. Received: {label}: {weight!r}.")

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pynn.checks import number, positive
 from pynn.errors import DataError
 from pynn.metrics.base import Array, Metric, drop_last, ratio, spread
 
@@ -44,9 +45,7 @@ class Classifier(Metric):
     """
 
     def __init__(self, threshold: float = 0.5, from_logits: bool = False, name: str | None = None) -> None:
-        if not 0 < threshold < 1:
-            raise ValueError(f"[{type(self).__name__}] expected 0 < threshold < 1. Received: threshold={threshold}.")
-        self.threshold = threshold
+        self.threshold = number(type(self).__name__, "threshold", threshold, 0, 1, open_low=True, open_high=True)
         self.from_logits = from_logits
         super().__init__(name)
 
@@ -181,9 +180,7 @@ class TopK(Accuracy):
     name = "top_k"
 
     def __init__(self, k: int = 5, name: str | None = None) -> None:
-        if k < 1:
-            raise ValueError(f"[TopK] expected k >= 1. Received: k={k}.")
-        self.k = k
+        self.k = positive("TopK", "k", k)
         super().__init__(name=name)
 
     def hits(self, y_true: Array, y_pred: Array) -> NDArray[np.bool_]:
@@ -219,9 +216,7 @@ class ConfusionMatrix(Classifier):
     name = "confusion_matrix"
 
     def __init__(self, classes: int | None = None, **settings: Any) -> None:
-        if classes is not None and classes < 1:
-            raise ValueError(f"[ConfusionMatrix] expected classes >= 1. Received: classes={classes}.")
-        self.classes = classes
+        self.classes = None if classes is None else positive("ConfusionMatrix", "classes", classes)
         super().__init__(**settings)
 
     def reset(self) -> None:

@@ -8,10 +8,10 @@ others at each call.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from pynn.checks import MOST_SIZE, integer, number, pair
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.nn.module import Module
@@ -148,7 +148,7 @@ class RandomFlip(Module):
 
     def __init__(self, p: float = 0.5, name: str | None = None, seed: int | None = None):
         super().__init__(name, seed)
-        self.p = augment.number(self.name, "p", p, 0.0, 1.0)
+        self.p = number(self.name, "p", p, 0.0, 1.0)
 
     def forward(self, x: Tensor) -> Tensor:
         if not state.training:
@@ -201,14 +201,9 @@ class RandomCrop(Module):
         seed: int | None = None,
     ):
         super().__init__(name, seed)
-        window = (size, size) if isinstance(size, int) else size
-        if window is not None and (len(window) != 2 or not all(_whole(d) and d > 0 for d in window)):
-            raise ValueError(f"[{self.name}] expected size to be one or two positive integers. Received: {size!r}.")
-        if not _whole(padding) or padding < 0:
-            raise ValueError(f"[{self.name}] expected padding to be an integer of 0 or more. Received: {padding!r}.")
+        self.size = None if size is None else pair(self.name, "size", size)
+        self.padding, self.fill = integer(self.name, "padding", padding, most=MOST_SIZE), fill
         augment.fill_mode(self.name, fill)
-        self.size = None if window is None else tuple(window)
-        self.padding, self.fill = padding, fill
 
     def forward(self, x: Tensor) -> Tensor:
         if state.training:
@@ -322,7 +317,3 @@ class ElasticDeformation(Module):
 def _random() -> tuple[Tensor, Tensor, int]:
     """Return the seed and the step of this training step, and a salt of one's own."""
     return state.rng.seed, state.rng.step, state.rng.salt()
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -7,15 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pynn import ops, regularizers
+from pynn.checks import pair, positive
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.nn.field import Field
-from pynn.nn.layers import Activated, _positive, init_pair
+from pynn.nn.layers import Activated, init_pair
 from pynn.nn.module import Module
 from pynn.ops.activation import FUSED, named
 from pynn.ops.conv_cards import check_algorithm
-from pynn.ops.window import Pair, pair, resolve_padding
+from pynn.ops.window import Pair, resolve_padding
 
 __all__ = ["Conv1D", "Conv2D"]
 
@@ -174,8 +175,8 @@ class Conv2D(Convolution):
     ):
         super().__init__(kernel_size, strides, padding, dilation_rate, activation, **options)
         self.algorithm = check_algorithm(self.place, algorithm)
-        self.filters = _positive(self.place, "filters", filters)
-        self.groups = _positive(self.place, "groups", groups)
+        self.filters = positive(self.place, "filters", filters)
+        self.groups = positive(self.place, "groups", groups)
         if self.filters % self.groups:
             raise ValueError(
                 f"[{self.place}] expected groups that divide the filters. Received: groups={groups}, filters={filters}."
@@ -242,18 +243,18 @@ kernel_constraint, name, seed
         activation: str | Callable[..., Any] | None = None,
         **options: Any,
     ):
-        size = _positive(self.place, "kernel_size", kernel_size)
-        step = _positive(self.place, "strides", strides)
-        dilation = _positive(self.place, "dilation_rate", dilation_rate)
+        size = positive(self.place, "kernel_size", kernel_size)
+        step = positive(self.place, "strides", strides)
+        dilation = positive(self.place, "dilation_rate", dilation_rate)
         if padding == "causal":
             given: Any = (0, 0, (size - 1) * dilation, 0)
         elif isinstance(padding, str):
             given = padding
         else:
-            given = (0, 0, padding, padding) if isinstance(padding, int) else (0, 0, *padding)
+            given = (0, 0, *pair(self.place, "padding", padding, 0))
         super().__init__((1, size), (1, step), given, (1, dilation), activation, **options)
-        self.filters = _positive(self.place, "filters", filters)
-        self.groups = _positive(self.place, "groups", groups)
+        self.filters = positive(self.place, "filters", filters)
+        self.groups = positive(self.place, "groups", groups)
 
     def build(self, input_shape: tuple[int, ...]) -> None:
         channels = need_channels(self.place, input_shape, 3)

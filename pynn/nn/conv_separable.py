@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from pynn import init, ops, regularizers
+from pynn.checks import positive
 from pynn.core.tensor import Tensor
 from pynn.nn.conv import KERNEL, Convolution, hands_on, need_channels
-from pynn.nn.layers import _positive
 from pynn.ops.window import Pair
 
 __all__ = ["DepthwiseConv2D", "SeparableConv2D"]
@@ -60,7 +60,7 @@ class DepthwiseConv2D(Convolution):
             kernel_initializer=depthwise_initializer, kernel_regularizer=depthwise_regularizer,
             kernel_constraint=depthwise_constraint, **options,
         )  # fmt: skip
-        self.depth_multiplier = _positive(self.place, "depth_multiplier", depth_multiplier)
+        self.depth_multiplier = positive(self.place, "depth_multiplier", depth_multiplier)
 
     def build(self, input_shape: tuple[int, ...]) -> None:
         channels = need_channels(self.place, input_shape)
@@ -122,8 +122,8 @@ class SeparableConv2D(Convolution):
             kernel_size, strides, padding, dilation_rate, activation,
             kernel_initializer=depthwise_initializer, kernel_regularizer=depthwise_regularizer, **options,
         )  # fmt: skip
-        self.filters = _positive(self.place, "filters", filters)
-        self.depth_multiplier = _positive(self.place, "depth_multiplier", depth_multiplier)
+        self.filters = positive(self.place, "filters", filters)
+        self.depth_multiplier = positive(self.place, "depth_multiplier", depth_multiplier)
         self._pointwise = init.get(pointwise_initializer), regularizers.get(pointwise_regularizer)
 
     def build(self, input_shape: tuple[int, ...]) -> None:

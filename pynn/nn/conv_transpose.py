@@ -7,12 +7,12 @@ from fractions import Fraction
 from typing import Any
 
 from pynn import ops
+from pynn.checks import pair, positive
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.nn.conv import Convolution, hands_on, need_channels
 from pynn.nn.field import Field
-from pynn.nn.layers import _positive
 from pynn.ops.window import Pair, Window, need_images, resolve_padding, same_padding
 
 __all__ = ["Conv2DTranspose"]
@@ -61,9 +61,9 @@ name, seed
         **options: Any,
     ):
         super().__init__(kernel_size, strides, padding, dilation_rate, activation, **options)
-        self.filters = _positive(self.place, "filters", filters)
-        more = (output_padding, output_padding) if isinstance(output_padding, int) else output_padding
-        if more is not None and not all(0 <= m < s for m, s in zip(more, self.strides, strict=True)):
+        self.filters = positive(self.place, "filters", filters)
+        more = None if output_padding is None else pair(self.place, "output_padding", output_padding, 0)
+        if more is not None and not all(m < s for m, s in zip(more, self.strides, strict=True)):
             raise ValueError(
                 f"[{self.place}] expected an output_padding of at least 0 and below the strides {self.strides}. "
                 f"Received: output_padding={output_padding!r}."

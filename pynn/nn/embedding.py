@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from pynn import init, ops, regularizers
+from pynn.checks import positive
 from pynn.core.tensor import Tensor
-from pynn.nn.layers import _positive
 from pynn.nn.module import Module
 from pynn.ops.embedding import check_ids
 
@@ -63,8 +63,8 @@ class Embedding(Module):
         seed: int | None = None,
     ):
         super().__init__(name, seed)
-        self.input_dim = _positive("embedding", "input_dim", input_dim)
-        self.output_dim = _positive("embedding", "output_dim", output_dim)
+        self.input_dim = positive("embedding", "input_dim", input_dim)
+        self.output_dim = positive("embedding", "output_dim", output_dim)
         self.mask_zero = bool(mask_zero)
         self.sparse = bool(sparse)
         if self.sparse and embeddings_regularizer is not None:

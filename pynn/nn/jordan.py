@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from pynn import init, ops
+from pynn.checks import positive
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError, unknown_name
-from pynn.nn.layers import _positive
 from pynn.nn.module import Module
 from pynn.ops.activation import named
 from pynn.ops.jordan import OUTPUT_ACTIVATIONS
@@ -73,8 +73,8 @@ class JordanRNN(Module):
         seed: int | None = None,
     ):
         super().__init__(name, seed)
-        self.units = _positive("jordan_rnn", "units", units)
-        self.outputs = _positive("jordan_rnn", "outputs", outputs)
+        self.units = positive("jordan_rnn", "units", units)
+        self.outputs = positive("jordan_rnn", "outputs", outputs)
         if activation not in RNN_ACTIVATIONS:
             raise ValueError("[jordan_rnn] " + unknown_name("activation", activation, RNN_ACTIVATIONS))
         if output_activation not in OUTPUT_ACTIVATIONS:

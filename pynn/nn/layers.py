@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from pynn import ops, regularizers
+from pynn import checks, ops, regularizers
+from pynn.checks import is_integer, positive
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
@@ -16,12 +17,6 @@ from pynn.ops.activation import FUSED, named
 from pynn.ops.common import size
 
 __all__ = ["Activation", "Dense", "Dropout", "Flatten", "Input", "Maxout", "Reshape"]
-
-
-def _positive(place: str, name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"[{place}] expected {name} to be a positive integer. Received: {name}={value!r}.")
-    return value
 
 
 class Activated:
@@ -66,11 +61,10 @@ class Input(Symbol):
 
     def __init__(self, shape: Sequence[int] | int):
         super().__init__()
-        dims = (shape,) if isinstance(shape, int) else tuple(shape)
-        for d in dims:
-            if isinstance(d, bool) or not isinstance(d, int) or d < 1:
-                raise ShapeError(f"[input] expected positive sizes without the batch axis. Received: shape={shape!r}.")
-        self.shape = dims
+        dims = tuple(shape) if isinstance(shape, Iterable) else (shape,)
+        if not all(is_integer(d, 1) for d in dims):
+            raise ShapeError(f"[input] expected positive sizes without the batch axis. Received: shape={shape!r}.")
+        self.shape = tuple(int(d) for d in dims)
 
     def __repr__(self) -> str:
         return f"Input({self.shape})"
@@ -125,7 +119,7 @@ class Dense(Activated, Module):
         seed: int | None = None,
     ):
         super().__init__(name, seed)
-        self.units = _positive("dense", "units", units)
+        self.units = positive("dense", "units", units)
         self.activation = activation
         self.use_bias = use_bias
         self._initializers = init_pair(kernel_initializer, bias_initializer)
@@ -211,9 +205,7 @@ class Dropout(Module):
 
     def __init__(self, rate: float, name: str | None = None, seed: int | None = None):
         super().__init__(name, seed)
-        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
-            raise ValueError(f"[dropout] expected a rate in [0, 1). Received: rate={rate!r}.")
-        self.rate = float(rate)
+        self.rate = checks.rate("dropout", "rate", rate)
 
     def forward(self, x: Tensor) -> Tensor:
         if not state.training or self.rate == 0:
@@ -289,8 +281,8 @@ class Maxout(Module):
         seed: int | None = None,
     ):
         super().__init__(name, seed)
-        self.units = _positive("maxout", "units", units)
-        self.pieces = _positive("maxout", "pieces", pieces)
+        self.units = positive("maxout", "units", units)
+        self.pieces = positive("maxout", "pieces", pieces)
         self._initializers = init_pair(kernel_initializer, bias_initializer)
 
     def build(self, input_shape: tuple[int, ...]) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from pynn import ops
+from pynn.checks import positive
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.nn.conv import Convolution, hands_on, need_channels
-from pynn.nn.layers import _positive
 from pynn.ops.window import Pair, Window, need_images, output_size, resolve_padding
 
 __all__ = ["LocallyConnected2D"]
@@ -48,7 +48,7 @@ bias_regularizer, name, seed
         **options: Any,
     ):
         super().__init__(kernel_size, strides, padding, 1, activation, **options)
-        self.filters = _positive(self.place, "filters", filters)
+        self.filters = positive(self.place, "filters", filters)
 
     def _out(self, shape: tuple[int, ...]) -> tuple[Pair, Window]:
         four = resolve_padding(self.place, self.padding, shape, self.kernel_size, self.strides, (1, 1))

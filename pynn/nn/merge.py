@@ -6,6 +6,7 @@ from functools import reduce
 from typing import Any
 
 from pynn import ops
+from pynn.checks import is_integer
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.nn.module import Module
@@ -63,7 +64,7 @@ class Concatenate(_Merge):
 
     def __init__(self, axis: int = -1, name: str | None = None):
         super().__init__(name)
-        if isinstance(axis, bool) or not isinstance(axis, int) or axis == 0:
+        if not is_integer(axis) or axis == 0:
             raise ValueError(
                 f"[concatenate] expected axis to be an integer other than 0, which is the batch. "
                 f"Received: axis={axis!r}."

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pynn import init, ops, regularizers
+from pynn.checks import positive
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.nn.field import Field
-from pynn.nn.layers import Dropout, _positive
+from pynn.nn.layers import Dropout
 from pynn.nn.module import Module
 from pynn.ops.common import size
 
@@ -155,7 +157,7 @@ class LayerNormalization(_Normalization):
         super().__init__(
             epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, name
         )
-        self.axis = (axis,) if isinstance(axis, int) else tuple(axis)
+        self.axis = tuple(int(a) for a in axis) if isinstance(axis, Iterable) else (int(axis),)
 
     def build(self, input_shape: tuple[int, ...]) -> None:
         self._channels(input_shape)
@@ -204,7 +206,7 @@ class GroupNormalization(_Normalization):
         super().__init__(
             epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, name
         )
-        self.groups = groups if groups == -1 else _positive("group_normalization", "groups", groups)
+        self.groups = groups if groups == -1 else positive("group_normalization", "groups", groups)
 
     def build(self, input_shape: tuple[int, ...]) -> None:
         c = self._channels(input_shape)
@@ -273,7 +275,7 @@ class LocalContrastNormalization(Module):
 
     def __init__(self, window: int = 9, epsilon: float = 1e-6, name: str | None = None):
         super().__init__(name)
-        self.window_size, self.epsilon = _positive("local_contrast_normalization", "window", window), epsilon
+        self.window_size, self.epsilon = positive("local_contrast_normalization", "window", window), epsilon
         if window % 2 == 0:
             raise ValueError(f"[local_contrast_normalization] expected an odd window. Received: window={window}.")
 

@@ -6,11 +6,12 @@ from fractions import Fraction
 from typing import Any
 
 from pynn import ops
+from pynn.checks import pair, positive
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.nn.field import WHOLE, Field
 from pynn.nn.module import Module
-from pynn.ops.window import Four, Pair, pair, resolve_padding
+from pynn.ops.window import Four, Pair, resolve_padding
 
 __all__ = [
     "AvgPool1D", "AvgPool2D", "Cropping2D", "GlobalAvgPool", "GlobalMaxPool", "MaxPool1D", "MaxPool2D", "UpSampling2D",
@@ -92,11 +93,9 @@ class _Pool1D(Module):
 
     def __init__(self, pool_size: int = 2, strides: int | None = None, padding: Any = "valid", name: str | None = None):
         super().__init__(name)
-        _, self.pool_size = pair(self.place, "pool_size", pool_size)
-        _, self.strides = (1, self.pool_size) if strides is None else pair(self.place, "strides", strides)
-        if isinstance(padding, int):
-            padding = (padding, padding)
-        self.padding = padding if isinstance(padding, str) else (0, 0, *padding)
+        self.pool_size = positive(self.place, "pool_size", pool_size)
+        self.strides = self.pool_size if strides is None else positive(self.place, "strides", strides)
+        self.padding = padding if isinstance(padding, str) else (0, 0, *pair(self.place, "padding", padding, 0))
         resolve_padding(self.place, self.padding, (1, 1, 1, 1), (1, self.pool_size), (1, self.strides), (1, 1))
 
     def window(self) -> Field:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from pynn import init, ops, regularizers
+from pynn.checks import positive, rate
 from pynn.core.graph import execute
 from pynn.core.state import state
 from pynn.core.tensor import Tensor, tensor
 from pynn.errors import DataError, ShapeError, unknown_name
-from pynn.nn.layers import _positive
 from pynn.nn.module import Module
 from pynn.nn.symbol import Symbol
 from pynn.ops.embedding import check_lengths
@@ -20,12 +20,6 @@ from pynn.ops.rnn import RNN_ACTIVATIONS
 from pynn.ops.steps import assign
 
 __all__ = ["GRU", "LSTM", "SimpleRNN", "reset_states"]
-
-
-def _rate(place: str, name: str, rate: float) -> float:
-    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
-        raise ValueError(f"[{place}] expected {name} in [0, 1). Received: {name}={rate!r}.")
-    return float(rate)
 
 
 def mask_to_lengths(mask: Any, x: Tensor, place: str) -> Tensor:
@@ -78,10 +72,10 @@ class _Recurrent(Module):
         seed: int | None,
     ):
         super().__init__(name, seed)
-        self.units = _positive(self.place, "units", units)
+        self.units = positive(self.place, "units", units)
         self.use_bias = bool(use_bias)
-        self.dropout = _rate(self.place, "dropout", dropout)
-        self.recurrent_dropout = _rate(self.place, "recurrent_dropout", recurrent_dropout)
+        self.dropout = rate(self.place, "dropout", dropout)
+        self.recurrent_dropout = rate(self.place, "recurrent_dropout", recurrent_dropout)
         self.return_sequences, self.return_state = bool(return_sequences), bool(return_state)
         self.go_backwards, self.stateful = bool(go_backwards), bool(stateful)
         self._initializers = tuple(map(init.get, (kernel_initializer, recurrent_initializer, bias_initializer)))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pynn import init, ops
+from pynn.checks import number
 from pynn.core.tensor import Tensor
 from pynn.nn.rnn import LSTM
 
@@ -62,9 +63,7 @@ class LayerNormLSTM(LSTM):
         super().__init__(units, **options)
         if self.peephole:
             raise ValueError("[layer_norm_lstm] expected no peepholes. Received: peephole=True. help: use nn.LSTM.")
-        if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not 0 < epsilon < np.inf:
-            raise ValueError(f"[layer_norm_lstm] expected an epsilon above 0. Received: epsilon={epsilon!r}.")
-        self.epsilon = float(epsilon)
+        self.epsilon = number(self.place, "epsilon", epsilon, 0, open_low=True)
 
     def build(self, input_shape: tuple[int, ...]) -> None:
         super().build(input_shape)

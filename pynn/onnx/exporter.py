@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from pynn._version import __version__
+from pynn.checks import is_integer
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError, ShapeError
 from pynn.files import write_whole
@@ -76,7 +77,7 @@ def to_model(model: Module, input_shape: Any = None, opset: int = OLDEST, name: 
     if isinstance(model, Network) and model.opset is not None and opset == OLDEST:
         opset = model.opset
     least = 7 if isinstance(model, Network) else OLDEST
-    if isinstance(opset, bool) or not isinstance(opset, int) or not least <= opset <= newest:
+    if not is_integer(opset, least, newest):
         raise ValueError(f"[onnx.export] expected an opset of {least} to {newest}. Received: opset={opset!r}.")
     shapes = _input_shapes(model, input_shape)
     integers = _integers(model, len(shapes))
@@ -112,7 +113,7 @@ def _input_shapes(model: Any, given: Any) -> list[tuple[int, ...]]:
         model.build()
         return model.input_shapes
     if given is not None:
-        shape = (given,) if isinstance(given, int) else tuple(given)
+        shape = tuple(given) if isinstance(given, Iterable) else (given,)
         if not model.built:
             model(Tensor.state(np.zeros((1, *shape), np.int32 if model.takes_integers else model.dtype)))
         return [shape]

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import number
 from pynn.core.graph import execute
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
@@ -34,20 +35,11 @@ __all__ = ["affine", "blur", "crop", "elastic", "erase", "fill_mode", "flip", "w
 MAX_ANGLE = 89.0  # of shear, in degrees: at 90 an image has no height
 
 
-def number(name: str, key: str, value: Any, low: float, high: float, open_high: bool = False) -> float:
-    """Return a parameter as a float in [low, high] (or [low, high)), or raise ValueError."""
-    good = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not good or not (low <= value < high or (value == high and not open_high)):
-        end = ")" if open_high else "]"
-        raise ValueError(f"[{name}] expected {key} to be a number in [{low:g}, {high:g}{end}. Received: {value!r}.")
-    return float(value)
-
-
 def pair(name: str, key: str, value: Any, low: float, high: float) -> tuple[float, float]:
     """Return one number, or two, as two numbers in [low, high]."""
     both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(both) != 2:
-        raise ValueError(f"[{name}] expected {key} to be a number or two. Received: {value!r}.")
+        raise ValueError(f"[{name}] expected {key} to be a number or two. Received: {key}={value!r}.")
     return number(name, key, both[0], low, high), number(name, key, both[1], low, high)
 
 

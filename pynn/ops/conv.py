@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pynn.checks import pair
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.ops.common import as_tensor
@@ -11,7 +12,7 @@ from pynn.ops.conv_cards import CONV, TRANSPOSE, check_algorithm, check_conv
 from pynn.ops.dense import dense
 from pynn.ops.image import pad2d
 from pynn.ops.shape import concat, reshape
-from pynn.ops.window import Pair, Window, need_images, output_size, pair, resolve_padding
+from pynn.ops.window import Pair, Window, need_images, output_size, resolve_padding
 
 
 def conv2d(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import pair
 from pynn.core.card import Grad, Lowered, Sample, Spec, composite, op
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
@@ -16,7 +17,7 @@ from pynn.ops.common import Rng, as_tensor, contiguous_strides, need_float
 from pynn.ops.math import matmul
 from pynn.ops.reduce import expand
 from pynn.ops.shape import reshape, strided
-from pynn.ops.window import Four, Pair, need_images, pair
+from pynn.ops.window import Four, Pair, need_images
 
 
 @op("pad2d", "strided_place")

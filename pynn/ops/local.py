@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import pair
 from pynn.core import _core
 from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
@@ -16,7 +17,7 @@ from pynn.ops.common import Rng, as_tensor, need_float
 from pynn.ops.conv import conv2d_transpose, patches2d
 from pynn.ops.math import matmul
 from pynn.ops.shape import reshape, transpose
-from pynn.ops.window import PLAIN, Pair, Window, check_window, need_images, output_size, pair, resolve_padding
+from pynn.ops.window import PLAIN, Pair, Window, check_window, need_images, output_size, resolve_padding
 
 WIDEST = 64  # LOCAL_WIDEST of csrc/kernels/local.h
 

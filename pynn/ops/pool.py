@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import pair
 from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.ops.common import Rng, as_tensor, need_float
-from pynn.ops.window import PLAIN, Pair, Window, check_window, need_images, output_size, pair, resolve_padding
+from pynn.ops.window import PLAIN, Pair, Window, check_window, need_images, output_size, resolve_padding
 
 
 def _check(place: str, x: Tensor, kernel: Pair, window: Window) -> Pair:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import is_integer
 from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import DTYPE_INDEX, Tensor, as_dtype
@@ -299,7 +300,7 @@ def slice(x: Any, key: Any) -> Tensor:
             start, stop, step = k.indices(n)
             count = len(range(start, stop, step))
             shape.append(count)
-        elif isinstance(k, (int, np.integer)) and not isinstance(k, bool):
+        elif is_integer(k):
             if not -n <= k < n:
                 raise IndexError(f"[slice] index {k} is out of range for axis {axis} with size {n}")
             start, step, count = int(k) % n, 1, 1

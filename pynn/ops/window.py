@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pynn.checks import is_integer
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 
@@ -23,14 +24,6 @@ class Window(NamedTuple):
 
 
 PLAIN = Window()
-
-
-def pair(place: str, name: str, value: Any) -> Pair:
-    """Return a positive integer, or two of them, as two."""
-    both = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
-    if len(both) != 2 or any(isinstance(v, bool) or not isinstance(v, (int, np.integer)) or v < 1 for v in both):
-        raise ValueError(f"[{place}] expected {name} to be one or two positive integers. Received: {name}={value!r}.")
-    return int(both[0]), int(both[1])
 
 
 def need_images(place: str, x: Tensor) -> None:
@@ -69,14 +62,14 @@ def resolve_padding(
             top = same_padding(shape[1], kernel[0], strides[0], dilation[0])
             return (*top, *same_padding(shape[2], kernel[1], strides[1], dilation[1]))
         raise ValueError(f"[{place}] expected padding 'valid', 'same' or integers. Received: padding={padding!r}.")
-    values = (padding,) if isinstance(padding, (int, np.integer)) else tuple(padding)
+    values = (padding,) if np.ndim(padding) == 0 else tuple(padding)
     if len(values) == 1:
         values = values * 4
-    elif len(values) == 2 and all(isinstance(v, (int, np.integer)) for v in values):
+    elif len(values) == 2 and all(map(is_integer, values)):
         values = (values[0], values[0], values[1], values[1])
-    elif len(values) == 2:
+    elif len(values) == 2 and all(np.ndim(v) == 1 for v in values):
         values = (*values[0], *values[1])
-    if len(values) != 4 or any(isinstance(v, bool) or not isinstance(v, (int, np.integer)) for v in values):
+    if len(values) != 4 or not all(map(is_integer, values)):
         raise ValueError(f"[{place}] expected padding 'valid', 'same' or integers. Received: padding={padding!r}.")
     if min(values) < 0:
         raise ValueError(

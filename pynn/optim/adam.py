@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import number, rate
 from pynn.core.flat import Flat
 from pynn.core.tensor import Tensor
 from pynn.ops import optim as cards
-from pynn.optim.base import Optimizer, number
+from pynn.optim.base import Optimizer
 from pynn.schedules import Schedule
 
 __all__ = ["AMSGrad", "AdaMax", "Adam", "AdamW", "Nadam"]
@@ -20,8 +21,8 @@ class _Moments(Optimizer):
 
     def __init__(self, learning_rate: float | Schedule, beta_1: float, beta_2: float, eps: float, **common: Any):
         super().__init__(learning_rate, **common)
-        self.beta_1 = number(self.name, "beta_1", beta_1, 0, 1)
-        self.beta_2 = number(self.name, "beta_2", beta_2, 0, 1)
+        self.beta_1 = rate(self.name, "beta_1", beta_1)
+        self.beta_2 = rate(self.name, "beta_2", beta_2)
         self.eps = number(self.name, "eps", eps, 0, open_low=True)
 
     def hyper(self) -> dict[str, Any]:

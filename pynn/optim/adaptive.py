@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from pynn.checks import number, rate
 from pynn.core.flat import Flat
 from pynn.core.tensor import Tensor
 from pynn.ops import optim as cards
-from pynn.optim.base import Optimizer, number
+from pynn.optim.base import Optimizer
 from pynn.schedules import Schedule
 
 __all__ = ["Adadelta", "Adagrad", "RMSprop"]
@@ -101,7 +102,7 @@ class Adadelta(Optimizer):
 
     def __init__(self, learning_rate: float | Schedule = 1.0, rho: float = 0.9, eps: float = 1e-6, **common: Any):
         super().__init__(learning_rate, **common)
-        self.rho = number(self.name, "rho", rho, 0, 1)
+        self.rho = rate(self.name, "rho", rho)
         self.eps = number(self.name, "eps", eps, 0, open_low=True)
 
     def hyper(self) -> dict[str, Any]:
@@ -159,8 +160,8 @@ class RMSprop(Optimizer):
         **common: Any,
     ):
         super().__init__(learning_rate, **common)
-        self.rho = number(self.name, "rho", rho, 0, 1)
-        self.momentum = number(self.name, "momentum", momentum, 0, 1)
+        self.rho = rate(self.name, "rho", rho)
+        self.momentum = rate(self.name, "momentum", momentum)
         self.eps = number(self.name, "eps", eps, 0, open_low=True)
         self.centered = bool(centered)
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pynn import ops
+from pynn.checks import number
 from pynn.core.card import Card
 from pynn.core.flat import Flat, Slots
 from pynn.core.graph import execute
@@ -18,16 +19,6 @@ from pynn.ops.embedding import TouchedRows, touched_rows
 from pynn.schedules import Schedule
 
 __all__ = ["Optimizer"]
-
-
-def number(place: str, name: str, value: Any, low: float, high: float = np.inf, *, open_low: bool = False) -> float:
-    """Return a hyper-parameter as a float, or raise ValueError if it is not in [low, high)."""
-    real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    given = float(value) if real else np.nan
-    if not ((low < given if open_low else low <= given) and given < high):
-        left, right = ("above" if open_low else "of at least"), "" if high == np.inf else f" and below {high:g}"
-        raise ValueError(f"[{place}] expected a finite {name} {left} {low:g}{right}. Received: {name}={value!r}.")
-    return given
 
 
 def _window(t: Tensor, lo: int, hi: int) -> Tensor:

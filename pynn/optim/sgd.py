@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from pynn.checks import rate
 from pynn.ops import optim as cards
-from pynn.optim.base import Optimizer, number
+from pynn.optim.base import Optimizer
 from pynn.schedules import Schedule
 
 __all__ = ["SGD"]
@@ -49,7 +50,7 @@ class SGD(Optimizer):
         self, learning_rate: float | Schedule = 0.01, momentum: float = 0.0, nesterov: bool = False, **common: Any
     ):
         super().__init__(learning_rate, **common)
-        self.momentum = number(self.name, "momentum", momentum, 0, 1)
+        self.momentum = rate(self.name, "momentum", momentum)
         self.nesterov = bool(nesterov)
         if self.nesterov and not self.momentum:
             raise ValueError("[sgd] expected momentum above 0 with nesterov=True. help: momentum=0.9 is usual.")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from pynn.checks import integer, is_number, positive
 from pynn.core.context import training
 from pynn.core.graph import failure
 from pynn.core.program import ProgramCache, record
@@ -21,7 +21,6 @@ from pynn.nn.rnn import _Recurrent, reset_states
 from pynn.ops.shape import reshape
 from pynn.ops.steps import assign
 from pynn.text.tokenizer import SPECIALS, Tokenizer
-from pynn.text.windows import positive
 
 __all__ = ["generate", "load_language_model"]
 
@@ -92,10 +91,9 @@ def generate(
     """
     length = positive(PLACE, "length", length)
     temperature = _checked_temperature(temperature)
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"[{PLACE}] expected seed to be an integer of 0 or more. Received: {seed!r}.")
+    seed = integer(PLACE, "seed", seed)
     ids = _start(tokenizer, prompt)
-    rng, specials = np.random.default_rng(int(seed)), len(SPECIALS) if tokenizer.specials else 0
+    rng, specials = np.random.default_rng(seed), len(SPECIALS) if tokenizer.specials else 0
     out = np.empty(length, np.int32)
     with _step_by_step(model):
         probabilities = _check_model(model, len(tokenizer), specials)
@@ -155,8 +153,7 @@ def load_language_model(path: str | os.PathLike[str]) -> tuple[Any, Tokenizer]:
 
 
 def _checked_temperature(temperature: Any) -> float:
-    number = isinstance(temperature, (int, float, np.number)) and not isinstance(temperature, bool)
-    if not number or not 0 <= temperature < math.inf:
+    if not is_number(temperature) or temperature < 0:
         raise ValueError(
             f"[{PLACE}] expected a temperature of 0 or more. Received: {temperature!r}. help: 0 always takes the "
             "likeliest token, 1 draws as the model says."

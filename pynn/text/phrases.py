@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
+from pynn.checks import number, positive
 from pynn.errors import DataError, unknown_name
 from pynn.text.corpus import encode, pieces
 
@@ -70,14 +70,10 @@ class Phrases:
         scoring: str = "default",
         connector_words: Iterable[str] = (),
     ) -> None:
-        if not isinstance(min_count, int) or isinstance(min_count, bool) or min_count < 1:
-            raise ValueError(f"[Phrases] expected min_count of 1 or more. Received: {min_count!r}.")
         if scoring not in SCORINGS:
             raise ValueError("[Phrases] " + unknown_name("scoring", scoring, SCORINGS))
-        if not isinstance(threshold, (int, float)) or not math.isfinite(threshold):
-            raise ValueError(f"[Phrases] expected a number as threshold. Received: {threshold!r}.")
-        self.min_count = min_count
-        self.threshold = float(threshold)
+        self.min_count = positive("Phrases", "min_count", min_count)
+        self.threshold = number("Phrases", "threshold", threshold)
         self.delimiter = delimiter
         self.scoring = scoring
         self.connector_words = frozenset(connector_words)

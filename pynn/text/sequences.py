@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import integer, positive
 from pynn.errors import DataError, DTypeError, ShapeError
-from pynn.text.windows import as_ids, positive
+from pynn.text.windows import as_ids
 
 __all__ = ["LengthBuckets", "bucket_by_length", "pad_sequences", "sequence_lengths"]
 
@@ -195,8 +196,7 @@ def bucket_by_length(
     """
     place = "bucket_by_length"
     batch_size = positive(place, "batch_size", batch_size)
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"[{place}] expected seed to be an integer of 0 or more. Received: {seed!r}.")
+    seed = integer(place, "seed", seed)
     rows, targets = _rows(place, sequences), np.asarray(y)
     if targets.ndim == 0 or len(targets) != len(rows):
         came = f"{len(targets)}" if targets.ndim else "a single number"
@@ -213,11 +213,11 @@ def bucket_by_length(
         if len(members):
             x = pad_sequences([rows[i] for i in members], int(length), truncating=truncating, value=value)
             padded.append((x, targets[members]))
-    return LengthBuckets(padded, batch_size, bool(shuffle), int(seed))
+    return LengthBuckets(padded, batch_size, bool(shuffle), seed)
 
 
 def _bounds(place: str, buckets: int | Sequence[int], lengths: np.ndarray) -> np.ndarray:
-    if isinstance(buckets, (int, np.integer)):
+    if not isinstance(buckets, Iterable):
         shares = np.arange(1, positive(place, "buckets", buckets) + 1) / buckets
         return np.unique(np.quantile(lengths, shares, method="higher"))
     bounds = [positive(place, "each length of buckets", length) for length in buckets]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import is_integer
 from pynn.errors import DataError, DTypeError, unknown_name
 from pynn.text.config import check_config, unique_keys
 
@@ -99,7 +100,7 @@ class Tokenizer:
     def _check_settings(self) -> None:
         least = self._offset + 1
         n = self.num_words
-        if n is not None and (isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < least):
+        if n is not None and not is_integer(n, least):
             raise ValueError(f"[tokenizer] expected num_words of {least} or more, or None. Received: {n!r}.")
         self.num_words = None if n is None else int(n)
         if self.errors not in ERRORS:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import is_number
 from pynn.errors import DataError, ShapeError
 from pynn.text import evaluation
 
@@ -344,4 +345,4 @@ def _listed(items: Any) -> list[Any]:
 
 
 def _is_weight(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number(value)

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import positive
 from pynn.errors import DataError, DTypeError
 
-__all__ = ["as_ids", "bptt_windows", "positive"]
+__all__ = ["as_ids", "bptt_windows"]
 
 
 def as_ids(place: str, name: str, ids: Any) -> np.ndarray:
@@ -22,13 +23,6 @@ def as_ids(place: str, name: str, ids: Any) -> np.ndarray:
     if array.size and not -(2**31) <= int(array.min()) <= int(array.max()) < 2**31:
         raise DataError(f"[{place}] expected {name} to fit into int32. Received: {array.min()} to {array.max()}.")
     return array.astype(np.int32)
-
-
-def positive(place: str, name: str, value: Any) -> int:
-    """Return an integer of 1 or more, checked."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"[{place}] expected {name} to be an integer of 1 or more. Received: {value!r}.")
-    return int(value)
 
 
 def bptt_windows(ids: Any, batch_size: int, steps: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import integer, number
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor, tensor
 from pynn.errors import DataError, NonFiniteError
@@ -131,18 +132,20 @@ class Word2Vec:
         max_final_vocab: int | None = None,
         seed: int = 0,
     ) -> None:
-        self.vector_size = _whole("vector_size", vector_size, 1)
-        self.window = _whole("window", window, 1, MOST_WINDOW)
-        self.min_count = _whole("min_count", min_count, 0)
+        self.vector_size = integer("Word2Vec", "vector_size", vector_size, 1)
+        self.window = integer("Word2Vec", "window", window, 1, MOST_WINDOW)
+        self.min_count = integer("Word2Vec", "min_count", min_count, 0)
         self.sg, self.hs, self.cbow_mean = bool(sg), bool(hs), bool(cbow_mean)
-        self.negative = _whole("negative", negative, 0, MOST_NEGATIVE)
-        self.ns_exponent = _number("ns_exponent", ns_exponent, -math.inf, math.inf)
-        self.sample = _number("sample", sample, 0, math.inf)
+        self.negative = integer("Word2Vec", "negative", negative, 0, MOST_NEGATIVE)
+        self.ns_exponent = number("Word2Vec", "ns_exponent", ns_exponent)
+        self.sample = number("Word2Vec", "sample", sample, 0)
         self.shrink_windows = bool(shrink_windows)
-        self.alpha = _number("alpha", (0.025 if sg else 0.05) if alpha is None else alpha, 0, math.inf)
-        self.min_alpha = _number("min_alpha", min_alpha, 0, math.inf)
-        self.max_final_vocab = None if max_final_vocab is None else _whole("max_final_vocab", max_final_vocab, 1)
-        self.seed = _whole("seed", seed, 0, 2**63 - 1)
+        self.alpha = number("Word2Vec", "alpha", (0.025 if sg else 0.05) if alpha is None else alpha, 0)
+        self.min_alpha = number("Word2Vec", "min_alpha", min_alpha, 0)
+        self.max_final_vocab = (
+            None if max_final_vocab is None else integer("Word2Vec", "max_final_vocab", max_final_vocab, 1)
+        )
+        self.seed = integer("Word2Vec", "seed", seed, 0, 2**63 - 1)
         if not (self.hs or self.negative):
             raise ValueError("[Word2Vec] expected hs=True or negative of 1 or more. Received: hs=False, negative=0.")
         self.words: list[str] = []
@@ -203,7 +206,7 @@ class Word2Vec:
         NonFiniteError
             If the learning rate was so large that the vectors overflowed; they are then as they were before.
         """
-        epochs = _whole("epochs", epochs, 1)
+        epochs = integer("Word2Vec", "epochs", epochs, 1)
         text = encode(corpus, "Word2Vec")
         ids = text.mapped(self._learn_words(text.words, text.counts(), new_words))
         inside = ids >= 0
@@ -380,19 +383,3 @@ def _no_words(words: list[str], counts: np.ndarray, min_count: int) -> str:
         f"[Word2Vec] expected words that come min_count={min_count} times or more. Received: {len(words):,} words, the "
         f"most frequent of which, {words[most]!r}, comes {counts[most]} times. help: more text, or a smaller min_count."
     )
-
-
-def _whole(name: str, value: Any, low: int, high: int | None = None) -> int:
-    known = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not known or value < low or (high is not None and value > high):
-        span = f"of {low} or more" if high is None else f"from {low} to {high}"
-        raise ValueError(f"[Word2Vec] expected {name} to be a whole number {span}. Received: {value!r}.")
-    return int(value)
-
-
-def _number(name: str, value: Any, low: float, high: float) -> float:
-    known = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not known or not math.isfinite(value) or not low <= value <= high:
-        span = "" if low == -math.inf else f" of {low:g} or more"
-        raise ValueError(f"[Word2Vec] expected {name} to be a number{span}. Received: {value!r}.")
-    return float(value)

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable
 from os import PathLike
 from typing import Any, TextIO
 
-import numpy as np
-
+from pynn.checks import is_number
 from pynn.core.flat import STEPS_PER_CALL
 from pynn.files import write_whole
 from pynn.train.checkpoint import ModelCheckpoint
@@ -67,7 +66,7 @@ class LearningRateScheduler(Callback):
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Set the learning rate."""
         rate: Any = self.schedule(epoch, float(self.model.optimizer.learning_rate))
-        if not isinstance(rate, int | float | np.number) or not math.isfinite(rate) or rate < 0:
+        if not is_number(rate) or rate < 0:
             raise ValueError(
                 f"[LearningRateScheduler] expected the function to return a finite number >= 0 for epoch {epoch}. "
                 f"Received: {rate!r}."

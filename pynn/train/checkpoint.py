@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pynn.checks import integer
 from pynn.train.hooks import Logs
 from pynn.train.monitor import Monitor
 from pynn.train.resume import CHECKPOINT, SafePoint
@@ -85,8 +86,8 @@ class ModelCheckpoint(Monitor):
     ) -> None:
         super().__init__("loss" if monitor is None else monitor, 0.0, 0, mode, verbose)
         for name, value in (("every_epochs", every_epochs), ("every_batches", every_batches)):
-            whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-            self.require(value is None or whole, f"{name} to be an integer of at least 1", **{name: value})
+            if value is not None:
+                integer(type(self).__name__, name, value, 1)
         self.require(keep_last >= 0, "keep_last >= 0", keep_last=keep_last)
         self.require(every_seconds is None or every_seconds >= 0, "every_seconds >= 0", every_seconds=every_seconds)
         self.require(keep_last > 0 or monitor is not None, "keep_last > 0 or a monitor", keep_last=keep_last)

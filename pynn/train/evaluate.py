@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import integer
 from pynn.core._predict import LIMIT
 from pynn.core.state import no_grad, state
 from pynn.core.tensor import Tensor
@@ -20,13 +21,7 @@ FEW = 32  # up to so many rows are predicted by prepared programs, which have me
 
 
 def _rows(place: str, batch_size: int | None) -> int:
-    if batch_size is None:
-        return ROWS
-    if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-        raise ValueError(
-            f"[{place}] expected batch_size to be a positive integer. Received: batch_size={batch_size!r}."
-        )
-    return int(batch_size)
+    return ROWS if batch_size is None else integer(place, "batch_size", batch_size, 1)
 
 
 def measure(trainer: Trainer, data: Data, eagerly: bool = False, batch_size: int = ROWS) -> dict[str, float]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import numpy as np
-
+from pynn.checks import integer
 from pynn.core.flat import STEPS_PER_CALL
 from pynn.errors import DataError
 from pynn.train.batches import Arrays, Batches, Source, is_batches, permutation, unpack
@@ -21,12 +20,6 @@ from pynn.train.trainer import Trainer
 __all__ = ["fit", "train_on_batch"]
 
 SECONDS_PER_CALL = 0.05  # how long a native call may take, so that Ctrl-C and the progress bar answer promptly
-
-
-def _positive(name: str, value: Any, least: int = 1) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"[fit] expected {name} to be an integer of at least {least}. Received: {name}={value!r}.")
-    return int(value)
 
 
 def fit(
@@ -50,10 +43,10 @@ def fit(
 ) -> Any:
     """Train a model; see Module.fit."""
     trainer = model._need_trainer("fit")
-    _positive("epochs", epochs)
-    _positive("initial_epoch", initial_epoch, 0)
+    integer("fit", "epochs", epochs, 1)
+    integer("fit", "initial_epoch", initial_epoch)
     if batch_size is not None:
-        _positive("batch_size", batch_size)
+        integer("fit", "batch_size", batch_size, 1)
     if verbose not in ("auto", 0, 1, 2, True, False):
         raise ValueError(f"[fit] expected verbose to be 'auto', 0, 1 or 2. Received: verbose={verbose!r}.")
     eagerly = trainer.run_eagerly if run_eagerly is None else bool(run_eagerly)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pynn import losses, metrics, ops, optim
+from pynn.checks import integer
 from pynn.core.context import training
 from pynn.core.flat import STEPS_PER_CALL, Flat, Slots
 from pynn.core.program import ProgramCache
@@ -38,8 +39,8 @@ class Trainer:
     ):
         if isinstance(metric_list, (str, metrics.Metric)) or callable(metric_list):
             metric_list = [metric_list]
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0):
-            raise ValueError(f"[compile] expected a seed that is an integer of at least 0. Received: seed={seed!r}.")
+        if seed is not None:
+            integer("compile", "seed", seed)
         self._model = weakref.ref(model)
         self.optimizer = optim.get(optimizer)
         self.loss = losses.get(loss)
