@@ -6,6 +6,7 @@ Eager is a one-instruction program; a program is the list of instructions that e
 from __future__ import annotations
 
 import itertools
+import math
 import weakref
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from pynn.core import _core, config
 from pynn.core.card import Card
 from pynn.core.state import state
 from pynn.core.tensor import DTYPE_INDEX, FLOATS, Tensor
-from pynn.errors import DataError, DTypeError, NonFiniteError
+from pynn.errors import DataError, DTypeError, NonFiniteError, ShapeError
 
 __all__ = ["Node", "execute", "failure", "graph", "reachable"]
 
@@ -84,16 +85,12 @@ def execute(
     tuple of Tensor
         The outputs; None where the op was told to leave one out.
     """
-    attrs = attrs or {}
+    attrs = {key: _plain(value) for key, value in attrs.items()} if attrs else {}
     low = card.infer(*inputs, **attrs)
     args = inputs if low.args is None else low.args
     if card.kernel:
         outs = tuple(
-            None
-            if spec is None
-            else out[i]
-            if i < len(out) and out[i] is not None
-            else Tensor.empty(spec.shape, spec.dtype)
+            None if spec is None else _memory(card, spec, out[i] if i < len(out) else None)
             for i, spec in enumerate(low.outs)
         )
         _run(card, low, outs, args, salt)
@@ -112,6 +109,35 @@ def execute(
     return outs
 
 
+def _plain(value: Any) -> Any:
+    """Return an attribute with Python's integers for NumPy's, whose arithmetic wraps round."""
+    if isinstance(value, np.integer):
+        return int(value)
+    if isinstance(value, tuple) and any(isinstance(v, (np.integer, tuple)) for v in value):
+        parts = [_plain(v) for v in value]
+        return value._make(parts) if hasattr(value, "_make") else tuple(parts)  # a NamedTuple stays one
+    return value
+
+
+def _memory(card: Card, spec: Any, given: Tensor | None) -> Tensor:
+    """Return where an output goes: a new tensor, or the one that the caller gave, which must have the room.
+
+    State of which a kernel writes a part may be larger.
+    """
+    if given is None:
+        try:
+            return Tensor.empty(spec.shape, spec.dtype)
+        except ShapeError as error:
+            raise ShapeError(f"[{card.name}] {error}") from None
+    fits = given.shape == spec.shape or (card.mutates and given.size >= math.prod(spec.shape))
+    if not fits or given.dtype != spec.dtype:
+        raise ShapeError(
+            f"[{card.name}] expected memory of shape {spec.shape} and dtype {spec.dtype} for the result. "
+            f"Received: shape={given.shape}, dtype={given.dtype}."
+        )
+    return given
+
+
 def _run(card: Card, low: Any, outs: tuple[Any, ...], args: tuple[Any, ...], salt: int) -> None:
     dtype = low.dtype or next(x.dtype for x in (*args, *outs) if x is not None)
     if card.extra.get("blas") and not _core.blas_ready() and (config.isa() == 0 or dtype == np.float64):
@@ -127,19 +153,22 @@ def _run(card: Card, low: Any, outs: tuple[Any, ...], args: tuple[Any, ...], sal
         tuple(None if x is None else (x.shape, x.dtype) for x in args),
         card.flops(low) if card.flops else 0.0,
     )
-    instr = _core.Instr(
-        kernel,
-        tuple(t if t is None else t.buffer for t in (*outs, *args)),
-        len(outs),
-        tuple(low.dims),
-        tuple(low.pars),
-        low.scratch,
-        salt,
-        DTYPE_INDEX[dtype],
-        config.target(),
-        card,
-        info,
-    )
+    try:
+        instr = _core.Instr(
+            kernel,
+            tuple(t if t is None else t.buffer for t in (*outs, *args)),
+            len(outs),
+            tuple(low.dims),
+            tuple(low.pars),
+            low.scratch,
+            salt,
+            DTYPE_INDEX[dtype],
+            config.target(),
+            card,
+            info,
+        )
+    except OverflowError:
+        raise ShapeError(f"[{card.name}] expected sizes and settings of 64 bits. Received: {low.dims}.") from None
     status = instr.run()
     if not instr.drop_scratch():
         raise MemoryError(f"[{card.name}] wrote outside its scratch memory")

@@ -22,6 +22,7 @@ __all__ = ["DTYPE_INDEX", "FUNCTIONS", "Tensor", "as_dtype", "tensor"]
 DTYPE_INDEX: dict[np.dtype, int] = {np.dtype(name): i for i, name in enumerate(_core.DTYPES)}
 FLOATS = (np.dtype("float32"), np.dtype("float64"))
 MAX_RANK = 6
+MOST_BYTES = 2**47  # of one tensor: what a 64-bit processor addresses
 # What the methods of Tensor call. A tensor knows no op: pynn.ops.operators puts the functions here, and
 # pynn.core.gradients its backward().
 FUNCTIONS: Any = types.SimpleNamespace()
@@ -83,11 +84,21 @@ class Tensor:
 
     @classmethod
     def empty(cls, shape: tuple[int, ...], dtype: np.dtype, kind: int = _core.TEMP) -> Tensor:
-        """Return a tensor with memory of its own and arbitrary values."""
+        """Return a tensor with memory of its own and arbitrary values.
+
+        Raises
+        ------
+        ShapeError
+            If a size is negative, or all together are more bytes than a machine can address.
+        """
         size = dtype.itemsize
         for n in shape:
-            size *= n
-        return cls(_core.Buffer.new(size, kind), shape, dtype)
+            if n < 0:
+                raise ShapeError(f"expected sizes of at least 0. Received: shape={tuple(shape)}.")
+            size *= int(n)  # of a Python integer: NumPy's would wrap
+        if size > MOST_BYTES:
+            raise ShapeError(f"expected a tensor that fits into memory. Received: shape={tuple(shape)}, dtype={dtype}.")
+        return cls(_core.Buffer.new(size, kind), tuple(map(int, shape)), dtype)
 
     @classmethod
     def state(cls, array: Any) -> Tensor:

@@ -139,7 +139,9 @@ def conv2d_transpose(
     strides, dilation = pair("conv2d_transpose", "strides", strides), pair("conv2d_transpose", "dilation", dilation)
     need_images("conv2d_transpose", x)
     kernel = tuple(w.shape[:2])
-    if size is None:
+    if size is not None:
+        size = pair("conv2d_transpose", "size", size)
+    else:
         if padding == "same":
             size = (x.shape[1] * strides[0], x.shape[2] * strides[1])
         else:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import is_integer
 from pynn.core import _core, config
 from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
@@ -37,11 +38,7 @@ def check_conv(place: str, x: Tensor, w: Tensor, b: Tensor | None, window: Windo
             f"[{place}] expected weights [rows, columns, channels / groups, outputs]. Received: w.shape={w.shape}."
         )
     channels, outputs = x.shape[3], w.shape[3]
-    if groups < 1 or channels % groups or outputs % groups:
-        raise ShapeError(
-            f"[{place}] expected groups that divide the channels of input and output. "
-            f"Received: groups={groups} for {channels} and {outputs} channels."
-        )
+    _check_groups(place, groups, channels, outputs)
     if channels != w.shape[2] * groups:
         hint = ""
         if x.shape[1] == w.shape[2] * groups:
@@ -55,12 +52,24 @@ def check_conv(place: str, x: Tensor, w: Tensor, b: Tensor | None, window: Windo
     return output_size(place, x.shape, w.shape[:2], window)
 
 
+def _check_groups(place: str, groups: int, channels: int, outputs: int) -> None:
+    if not is_integer(groups, 1) or channels % groups or outputs % groups:
+        raise ShapeError(
+            f"[{place}] expected groups that divide the channels of input and output. "
+            f"Received: groups={groups} for {channels} and {outputs} channels."
+        )
+
+
 def _dims(
     x: Sequence[int], w: Sequence[int], out: Pair, window: Window, groups: int, act: int, winograd: bool = False
 ) -> tuple[int, ...]:
-    """Return the dims of the convolution kernels (see csrc/conv_plan.h)."""
+    """Return the dims of the convolution kernels (see csrc/conv_plan.h).
+
+    Where a single window fits, it makes no step: kernels walk over as many zeros as a stride is long.
+    """
     top, _, left, _ = window.padding
-    return (*x, w[0], w[1], w[3], *window.strides, *window.dilation, groups, top, left, *out, act, int(winograd))
+    strides = (stride if size > 1 else 1 for stride, size in zip(window.strides, out, strict=True))
+    return (*x, w[0], w[1], w[3], *strides, *window.dilation, groups, top, left, *out, act, int(winograd))
 
 
 def _may_transform(algorithm: str, dtype: np.dtype) -> bool:
@@ -248,6 +257,16 @@ class _Conv2dTranspose:
                 "[conv2d_transpose] expected weights [rows, columns, outputs / groups, channels]. "
                 f"Received: w.shape={w.shape} for x.shape={x.shape}."
             )
+        if not is_integer(groups, 1, w.shape[3]) or w.shape[3] % groups:
+            raise ShapeError(
+                f"[conv2d_transpose] expected groups that divide the {w.shape[3]} channels of the input. "
+                f"Received: groups={groups}."
+            )
+        if min(size) < 1:
+            raise ShapeError(
+                f"[conv2d_transpose] expected an output of at least one pixel. Received: {size} for {x.shape[1:3]} "
+                f"pixels, kernel={w.shape[:2]}, {window}. help: less padding."
+            )
         shape = (x.shape[0], *size, w.shape[2] * groups)
         if output_size("conv2d_transpose", shape, w.shape[:2], window) != x.shape[1:3]:
             raise ShapeError(
@@ -289,6 +308,9 @@ class _Conv2dTranspose:
     def errors(r: Rng) -> Iterator[Any]:
         yield (r(1, 4, 4, 2), r(3, 3, 3, 2)), {"size": (9, 6)}, ShapeError, r"does not give \(4, 4\)"
         yield (r(1, 4, 4, 2), r(3, 3, 3, 4)), {"size": (6, 6)}, ShapeError, r"expected weights"
+        yield (r(1, 4, 4, 2), r(3, 3, 3, 2)), {"size": (6, 6), "groups": 0}, ShapeError, r"groups that divide"
+        yield (r(1, 4, 4, 2), r(3, 3, 3, 2)), {"size": (6, 6), "groups": 1000}, ShapeError, r"groups that divide"
+        yield (r(1, 4, 4, 2), r(3, 3, 3, 2)), {"size": (-2, 6)}, ShapeError, r"at least one pixel"
 
     def flops(low: Lowered) -> float:
         return _flops(low.dims)

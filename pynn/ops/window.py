@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pynn.checks import is_integer
-from pynn.core.tensor import Tensor
+from pynn.checks import MOST_SIZE, is_integer
+from pynn.core.tensor import MOST_BYTES, Tensor
 from pynn.errors import ShapeError
 
 Pair = tuple[int, int]
@@ -69,7 +69,7 @@ def resolve_padding(
         values = (values[0], values[0], values[1], values[1])
     elif len(values) == 2 and all(np.ndim(v) == 1 for v in values):
         values = (*values[0], *values[1])
-    if len(values) != 4 or not all(map(is_integer, values)):
+    if len(values) != 4 or not all(is_integer(v, most=MOST_SIZE) for v in values):
         raise ValueError(f"[{place}] expected padding 'valid', 'same' or integers. Received: padding={padding!r}.")
     if min(values) < 0:
         raise ValueError(
@@ -80,11 +80,13 @@ def resolve_padding(
 
 def output_size(place: str, shape: Sequence[int], kernel: Sequence[int], window: Window) -> Pair:
     """Return the rows and columns of a walk over images; raise if the kernel does not fit."""
-    out = []
+    check_window(place, window)
+    out, padded = [], 4 * shape[0] * shape[3]
     for axis, size in enumerate(shape[1:3]):
         before, after = window.padding[2 * axis : 2 * axis + 2]
         extent = (kernel[axis] - 1) * window.dilation[axis] + 1
         room = size + before + after
+        padded *= room
         if extent > room:
             name = ("rows", "columns")[axis]
             dilated = f" ({extent} with its dilation)" if extent != kernel[axis] else ""
@@ -94,12 +96,19 @@ def output_size(place: str, shape: Sequence[int], kernel: Sequence[int], window:
                 f"padding={window.padding}. help: use padding='same', a smaller kernel, or fewer pooling layers before."
             )
         out.append((room - extent) // window.strides[axis] + 1)
+    if padded > MOST_BYTES:
+        raise ShapeError(
+            f"[{place}] expected padded images that fit into memory. Received: x.shape={tuple(shape)}, "
+            f"padding={window.padding}."
+        )
     return out[0], out[1]
 
 
 def check_window(place: str, window: Window) -> None:
-    """Raise ValueError for strides, dilations and paddings that make no sense."""
+    """Raise ValueError for strides, dilations and paddings that make no sense, or that leave 64 bits in the kernels."""
     for name, values, least in (("strides", window.strides, 1), ("dilation", window.dilation, 1),
                                 ("padding", window.padding, 0)):  # fmt: skip
         if min(values) < least:
             raise ValueError(f"[{place}] expected {name} of at least {least}. Received: {name}={values}.")
+        if max(values) > MOST_SIZE:
+            raise ValueError(f"[{place}] expected {name} of at most {MOST_SIZE}. Received: {name}={values}.")
