@@ -409,7 +409,10 @@ def _enlarged(op: Card | Composite, sample: Sample) -> Iterator[Sample]:
                 low = op.infer(*(None if x is None else tensor(_convert(x, F32)) for x in large.inputs), **large.attrs)
                 if any(y is not None and size(y.shape) > 4 * LARGE for y in low.outs):
                     continue  # an outer product of large operands
-                if any(y is not None and y.shape != np.shape(s) for y, s in zip(low.outs, state, strict=False)):
+                if any(
+                    y is not None and s is not None and y.shape != np.shape(s)
+                    for y, s in zip(low.outs, state, strict=False)
+                ):
                     continue  # a size among the attributes did not grow with the operands
             yield large
         except (ValueError, TypeError, IndexError):
