@@ -192,7 +192,7 @@ def same(a, b):
     return all(np.array_equal(p, q) for p, q in zip(a, b, strict=True))
 
 
-@pytest.mark.parametrize("where", ["new_slot", "build", "apply"])
+@pytest.mark.parametrize("where", ["first", "build", "apply"])
 def test_memory_runs_out_in_the_optimizer(where, monkeypatch):
     """Slots that could not be made are made at the next try; running statistics are those from before."""
     model, expected = prepared(), fitted(prepared())

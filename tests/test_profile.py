@@ -17,8 +17,9 @@ def test_bytes_of_a_perceptron():
     profile, rows = rows_by_op(model, x, np.ones((64, 16), np.float32), batch_size=8)
     sizes = 10 * 16, 16, 16 * 16, 16  # each on a 64-byte border: all are multiples of 16 numbers
     adam = rows["adam"]
-    assert adam.written == 3 * 4 * sum(sizes)  # parameters and two slots
-    assert adam.read == 4 * 4 * sum(sizes) + 3 * 8  # and gradients, the rate, the cursor, the step
+    counts = 4 * 8  # how often each parameter was updated
+    assert adam.written == 3 * 4 * sum(sizes) + counts  # parameters and two slots
+    assert adam.read == 4 * 4 * sum(sizes) + counts + 2 * 8  # and gradients, the rate, the cursor
     first = profile.rows[[row.op for row in profile.rows].index("dense")]
     assert (first.read, first.written) == (4 * (8 * 10 + 10 * 16 + 16), 4 * 8 * 16)
     assert rows["batch_rows"].read == rows["batch_rows"].written + 8 * 8 + 0

@@ -1,8 +1,9 @@
 /* Optimizers: one pass over the flat parameters. Names and rules are those of the papers, eps where PyTorch has it.
  *
- * Every update kernel:  MUTATES p [n], up to three slots s0 s1 s2 [n] (NULL if unused); IN g [n], rate f64, cursor i64,
- * step i64. The learning rate is lr = rate[*cursor] and t = *step + 1. dim[0] = n; par[0] is the decoupled weight decay
- * wd: p is multiplied by 1 - lr wd first (Loshchilov and Hutter 2019).
+ * Every update kernel:  MUTATES p [n], up to three slots s0 s1 s2 [n] (NULL if unused), counts i64 [k], number f64 [k]
+ * (NULL if unused); IN g [n], rate f64, cursor i64. The learning rate is lr = rate[*cursor]. The elements are those of k
+ * parameters that have had the same counts[0] updates: t = counts[0] + 1, which all of counts become. dim[0] = n,
+ * dim[5] = k; par[0] is the decoupled weight decay wd: p is multiplied by 1 - lr wd first (Loshchilov and Hutter 2019).
  * Parallel over chunks of elements, each computed alone. Cost: 3 to 20 flops, 12 to 40 bytes per element. No aliasing.
  * Where g and all slots are zero, p stays zero if it was zero (the gaps of the flat buffer).
  */
@@ -13,25 +14,30 @@
 #include "simd.h"
 
 enum { OPT_CHUNK = 8192, OPT_SUM = 16384 };
+enum { /* operands */
+    OPT_P, OPT_S0, OPT_S1, OPT_S2, OPT_COUNTS, OPT_NUMBER, OPT_G, OPT_RATE, OPT_CURSOR, OPT_MARKED, OPT_ROWS, OPT_LISTED
+};
+enum { OPT_N, OPT_KIND, OPT_V, OPT_B, OPT_LAZY, OPT_K }; /* sizes and integer attributes */
 
 typedef struct opt_ctx {
     real *p, *s0, *s1, *s2;
     const real *g;
-    real keep, lr, a, b, c, d, eps; /* keep = 1 - lr wd */
-    int shared;                     /* s2 is one number for all elements */
+    real keep, lr, a, b, c, d, eps, share; /* keep = 1 - lr wd */
 } opt_ctx;
 
-static inline double opt_rate(const pn_instr *I) { return ((const double *)I->arg[5])[*(const i64 *)I->arg[6]]; }
-static inline double opt_time(const pn_instr *I) { return (double)*(const i64 *)I->arg[7] + 1.0; }
+static inline double opt_rate(const pn_instr *I) {
+    return ((const double *)I->arg[OPT_RATE])[*(const i64 *)I->arg[OPT_CURSOR]];
+}
+static inline double opt_time(const pn_instr *I) { return (double)*(const i64 *)I->arg[OPT_COUNTS] + 1.0; }
 
 static inline opt_ctx opt_begin(const pn_instr *I) {
     opt_ctx c;
     memset(&c, 0, sizeof c);
-    c.p = (real *)I->arg[0];
-    c.s0 = (real *)I->arg[1];
-    c.s1 = (real *)I->arg[2];
-    c.s2 = (real *)I->arg[3];
-    c.g = (const real *)I->arg[4];
+    c.p = (real *)I->arg[OPT_P];
+    c.s0 = (real *)I->arg[OPT_S0];
+    c.s1 = (real *)I->arg[OPT_S1];
+    c.s2 = (real *)I->arg[OPT_S2];
+    c.g = (const real *)I->arg[OPT_G];
     c.lr = (real)opt_rate(I);
     c.keep = (real)(1.0 - opt_rate(I) * I->par[0]);
     return c;
@@ -61,7 +67,7 @@ static inline vec opt_mix(vec s, vec g, real old, real fresh) { return vfma(vmul
         if (i < hi) AT(&c, i, hi - i, __VA_ARGS__); \
     }
 /* A table of embeddings, of which few rows have a gradient: that of the others is 0 and is not read. With dim[4] only the
- * touched rows are updated. arg[8] marked int32 [V], arg[9] rows int32 [V], arg[10] count; dim[2] = V, dim[3] = B. */
+ * touched rows are updated. IN marked int32 [V], rows int32 [V], how many are listed i64 [1]; dim[2] = V, dim[3] = B. */
 static const real opt_zeros[1024] = {0};
 
 typedef struct opt_table {
@@ -77,7 +83,7 @@ static inline void opt_part(const opt_table *t, i64 at, i64 n, const real *g) {
     c.g = g;
     if (c.s0) c.s0 += at;
     if (c.s1) c.s1 += at;
-    if (c.s2 && !c.shared) c.s2 += at;
+    if (c.s2) c.s2 += at;
     t->range(&c, 0, n, 0);
 }
 
@@ -103,16 +109,18 @@ static void opt_listed_range(void *ctx, i64 lo, i64 hi, int ith) {
 }
 
 static inline int opt_run(const pn_instr *I, opt_ctx *c, double ns, pn_range_fn range) {
-    const i64 V = I->dim[2], B = I->dim[3];
-    opt_table t = {c, range, (const int32_t *)I->arg[8], (const int32_t *)I->arg[9], B};
+    const i64 n = I->dim[OPT_N], V = I->dim[OPT_V], B = I->dim[OPT_B];
+    i64 *counts = (i64 *)I->arg[OPT_COUNTS];
+    opt_table t = {c, range, (const int32_t *)I->arg[OPT_MARKED], (const int32_t *)I->arg[OPT_ROWS], B};
     if (!V) {
-        pn_for(I->dim[0], OPT_CHUNK, ns * (double)I->dim[0], I->nth, range, c);
-    } else if (I->dim[4]) {
-        const i64 count = *(const i64 *)I->arg[10];
-        pn_for(count, 16, ns * (double)(count * B), I->nth, opt_listed_range, &t);
+        pn_for(n, OPT_CHUNK, ns * (double)n, I->nth, range, c);
+    } else if (I->dim[OPT_LAZY]) {
+        const i64 listed = *(const i64 *)I->arg[OPT_LISTED];
+        pn_for(listed, 16, ns * (double)(listed * B), I->nth, opt_listed_range, &t);
     } else {
         pn_for(V, B < OPT_CHUNK ? OPT_CHUNK / B : 1, ns * (double)(V * B), I->nth, opt_table_range, &t);
     }
+    for (i64 i = I->dim[OPT_K] - 1; i >= 0; i--) counts[i] = counts[0] + 1;
     return PN_OK;
 }
 
@@ -133,7 +141,7 @@ OPT_RANGE(nesterov_range, sgd_at, 2)
 static int sgd_step(const pn_instr *I) {
     opt_ctx c = opt_begin(I);
     c.a = (real)I->par[1];
-    return opt_run(I, &c, c.s0 ? 0.5 : 0.35, !c.s0 ? sgd_range : I->dim[1] ? nesterov_range : momentum_range);
+    return opt_run(I, &c, c.s0 ? 0.5 : 0.35, !c.s0 ? sgd_range : I->dim[OPT_KIND] ? nesterov_range : momentum_range);
 }
 
 /* s += g^2; p -= lr g / (sqrt(s) + eps). s0 = s; par[1] = eps. (Duchi, Hazan and Singer 2011) */
@@ -256,12 +264,12 @@ static int adamax_step(const pn_instr *I) {
 
 /* Adam with Nesterov's momentum (Dozat 2016): mu_t = b1 (1 - 0.96^(t psi) / 2), P_t = mu_1 ... mu_t,
  * p -= lr ((1 - mu_t) g / (1 - P_t) + mu_(t+1) m / (1 - P_(t+1))) / (sqrt(v') + eps).
- * s0 = m, s1 = v, s2 = P_(t-1), one double; par as Adam, par[4] = psi. */
+ * s0 = m, s1 = v, number = P_(t-1); par as Adam, par[4] = psi. */
 static inline void nadam_at(const opt_ctx *c, i64 i, i64 n, int unused) {
     const vec g = opt_load(c->g + i, n);
     const vec m = opt_toward(opt_load(c->s0 + i, n), g, c->a);
     const vec v = opt_mix(opt_load(c->s1 + i, n), g, c->b, c->c);
-    const vec u = vfma(vset((real)1), vmul(vset(c->lr), g), vmul(vset(*c->s2), m));
+    const vec u = vfma(vset((real)1), vmul(vset(c->lr), g), vmul(vset(c->share), m));
     (void)unused;
     opt_store(c->s0 + i, m, n);
     opt_store(c->s1 + i, v, n);
@@ -271,14 +279,12 @@ OPT_RANGE(nadam_range, nadam_at, 0)
 static int nadam_step(const pn_instr *I) {
     const double t = opt_time(I), b1 = I->par[1], b2 = I->par[2], psi = I->par[4], lr = opt_rate(I);
     const double mu = b1 * (1.0 - 0.5 * pow(0.96, t * psi)), next = b1 * (1.0 - 0.5 * pow(0.96, (t + 1.0) * psi));
-    double *product = (double *)I->arg[3];
+    double *products = (double *)I->arg[OPT_NUMBER];
+    const double product = products[0] * mu;
     opt_ctx c = opt_begin(I);
-    real share;
-    if (!I->dim[5]) *product *= mu;
-    c.lr = (real)(lr * (1.0 - mu) / (1.0 - *product));
-    share = (real)(lr * next / (1.0 - *product * next));
-    c.s2 = &share;
-    c.shared = 1;
+    for (i64 i = 0; i < I->dim[OPT_K]; i++) products[i] = product;
+    c.lr = (real)(lr * (1.0 - mu) / (1.0 - product));
+    c.share = (real)(lr * next / (1.0 - product * next));
     c.a = (real)(1.0 - b1);
     c.b = (real)b2;
     c.c = (real)(1.0 - b2);

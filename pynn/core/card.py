@@ -94,6 +94,8 @@ class Grad:
         What the other uses of each input have given so far. It is added to what the vjp returns, but by the vjp itself
         where `adds` is true (a late card).
     adds : bool
+    alone : tuple of bool
+        Whether this call is all that an input's gradient comes from.
     """
 
     inputs: tuple[Any, ...]
@@ -103,6 +105,7 @@ class Grad:
     dest: tuple[Any, ...]
     sofar: tuple[Any, ...] = ()
     adds: bool = False
+    alone: tuple[bool, ...] = ()
 
 
 @dataclass(eq=False)

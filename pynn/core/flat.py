@@ -1,4 +1,4 @@
-"""One flat buffer for all parameters, a second for their gradients, and the slots that change at every step."""
+"""Parameters side by side, one buffer for their gradients, and the slots that change at every step."""
 
 from __future__ import annotations
 
@@ -9,56 +9,77 @@ import numpy as np
 
 from pynn.core import _core
 from pynn.core.tensor import Tensor
+from pynn.errors import DTypeError
 
-__all__ = ["STEPS_PER_CALL", "Flat", "Slots"]
+__all__ = ["STEPS_PER_CALL", "Flat", "Slots", "aligned", "windows"]
 
 ALIGN = 64
 STEPS_PER_CALL = 256  # at most so many steps in one native call
 
 
+def aligned(nbytes: int) -> int:
+    """Return a size rounded up to whole cache lines."""
+    return -(-nbytes // ALIGN) * ALIGN
+
+
 class Flat:
-    """Parameters moved into one buffer, so that an optimizer is one pass and a checkpoint one copy.
+    """The parameters that are trained together, and one buffer for their gradients.
+
+    A parameter moves once, to a buffer that it shares with those that were flattened with it, so that an optimizer is
+    one pass. Another set that it belongs to, that of a second model or of the layers that are not frozen, finds it
+    where it is: no set takes anything away from another, and nothing that was recorded on its memory goes stale.
 
     Parameters
     ----------
     tensors : sequence of Tensor
-        Of one floating dtype. Each becomes a window on the flat buffer, on a 64-byte border, with its value kept;
-        the gaps are zero and stay zero under every optimizer.
+        Of one floating dtype. Each keeps its value and lies on a 64-byte border; the gaps are zero and stay zero under
+        every optimizer.
 
     Attributes
     ----------
-    params, grads : Tensor, shape [size]
     tensors : tuple of Tensor
+        Each once.
+    grads : Tensor, shape [size]
+    into : dict of int to Tensor
+        id of a parameter -> its part of `grads`, where backward() is to write.
+
+    Raises
+    ------
+    DTypeError
+        If they have several dtypes.
     """
 
     def __init__(self, tensors: Sequence[Tensor]):
-        unique = {id(t): t for t in tensors}
-        self.tensors = tuple(unique.values())
-        dtype = self.tensors[0].dtype if self.tensors else np.dtype("float32")
-        offsets, end = [], 0
+        self.tensors = tuple({id(t): t for t in tensors}.values())
+        dtypes = sorted({str(t.dtype) for t in self.tensors})
+        if len(dtypes) > 1:
+            raise DTypeError(
+                f"[flat] expected parameters of one floating dtype. Received: {', '.join(dtypes)}. "
+                "help: give all layers one dtype, as model.astype('float32') does before they are built."
+            )
+        self.dtype = np.dtype(dtypes[0] if dtypes else "float32")
+        homeless = [t for t in self.tensors if t.buffer.root() is t.buffer or t.buffer.root().kind != _core.STATE]
+        homes = windows(homeless)
+        for t, home in zip(homeless, homes, strict=True):
+            home.view()[...] = t.view()
+        places = windows(self.tensors)
+        self.into = {id(t): place for t, place in zip(self.tensors, places, strict=True)}
+        whole = places[0].buffer.root() if places else _core.Buffer.new(0, _core.STATE, True)
+        self.grads = Tensor(whole, (whole.nbytes // self.dtype.itemsize,), self.dtype)
+        for t, home in zip(homeless, homes, strict=True):  # all or, where memory runs out, none
+            t.buffer = home.buffer
         for t in self.tensors:
-            offsets.append(end)
-            end += -(-t.nbytes // ALIGN) * ALIGN
-        self.dtype = dtype
-        shape = (end // dtype.itemsize,)
-        self.params = Tensor(_core.Buffer.new(end, _core.STATE, True), shape, dtype)
-        self.grads = Tensor(_core.Buffer.new(end, _core.STATE, True), shape, dtype)
-        made = []
-        for t, offset in zip(self.tensors, offsets, strict=True):
-            values, grads = (flat.buffer.view(offset, t.nbytes) for flat in (self.params, self.grads))
-            values.array(dtype, t.shape)[...] = t.view()
-            made.append((values, Tensor(grads, t.shape, dtype)))
-        for t, (values, dest) in zip(self.tensors, made, strict=True):  # all or, where memory runs out, none
-            t.buffer, t._dest, t.requires_grad = values, dest, True
+            t.requires_grad = True
 
-    def intact(self) -> bool:
-        """Tell whether all the tensors still live here: another Flat may have taken some over."""
-        home = self.params.buffer
-        return all(t.buffer.root() is home for t in self.tensors)
 
-    def slot(self, value: float = 0.0) -> Tensor:
-        """Return a state tensor of the parameters' layout, filled with a value."""
-        return Tensor.state(np.full(self.params.shape, value, self.dtype))
+def windows(like: Sequence[Tensor]) -> list[Tensor]:
+    """Return tensors of zeros of these shapes and dtypes, side by side in one new buffer, each on a 64-byte border."""
+    whole = _core.Buffer.new(sum(aligned(t.nbytes) for t in like), _core.STATE, True)
+    made, at = [], 0
+    for t in like:
+        made.append(Tensor(whole.view(at, t.nbytes), t.shape, t.dtype))
+        at += aligned(t.nbytes)
+    return made
 
 
 class Slots:
@@ -69,7 +90,7 @@ class Slots:
     seed : Tensor, int64 [1]
         The seed of the random ops.
     step : Tensor, int64 [1]
-        Updates done so far; Adam's t is step + 1.
+        Updates done so far by a model; an optimizer counts those of each parameter itself.
     cursor : Tensor, int64 [1]
         The number of this step within one native call.
     offset : Tensor, int64 [1]

@@ -5,7 +5,7 @@ So a recorded training step holds its backward pass too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ def gradients(
     targets: Sequence[Tensor] | None = None,
     create_graph: bool = False,
     watch: dict[tuple[int, int], Tensor] | None = None,
+    into: Mapping[int, Tensor] | None = None,
 ) -> dict[Any, tuple[Tensor, Tensor]]:
     """Propagate a cotangent back through the graph.
 
@@ -40,8 +41,11 @@ def gradients(
     create_graph : bool, default False
         Whether the gradients may be differentiated again.
     watch : dict, optional
-        Filled with what flows back along every edge: (id of a node, place of its input) -> gradient. Nothing else is
-        written then: no ``.grad``, and no parameter's memory for its gradient.
+        Filled with what flows back along every edge: (id of a node, place of its input) -> gradient. No ``.grad`` is
+        written then.
+    into : mapping of int to Tensor, optional
+        id of a leaf -> memory for its gradient, by default new memory. It belongs to whoever asks, and not to the
+        leaf: two models that share a layer keep two gradients of it.
 
     Returns
     -------
@@ -49,6 +53,7 @@ def gradients(
         key -> (target, gradient) for every target that `out` depends on; by default every leaf that requires one.
     """
     nodes = reachable(out)
+    into = into or {}
     wanted: dict[Any, Tensor] = {}
     if targets is None:
         for node in nodes:
@@ -84,14 +89,14 @@ def gradients(
         late = set() if create_graph or watch is not None else {id(node) for node in order if _may_wait(node)}
         for node in sorted(order, key=lambda node: id(node) in late):
             state.scope = node.scope
-            _node_backward(node, needs[id(node)], grads, coming, wanted, create_graph, watch, id(node) in late)
+            _node_backward(node, needs[id(node)], grads, coming, wanted, create_graph, watch, into, id(node) in late)
         result = {}
         for key, target in wanted.items():
-            found = grads.get(key)
+            found, place = grads.get(key), into.get(id(target))
             if found is None:
                 continue
-            if watch is None and target._dest is not None and found.buffer is not target._dest.buffer:
-                found = _copy(found, target._dest)
+            if place is not None and found.buffer is not place.buffer:
+                found = _copy(found, place)
             result[key] = (target, found)
         return result
     finally:
@@ -111,7 +116,8 @@ def _node_backward(
     wanted: Any,
     create_graph: bool,
     watch: dict[tuple[int, int], Tensor] | None,
-    adds: bool = False,
+    into: Mapping[int, Tensor],
+    adds: bool,
 ) -> None:
     dys = [grads.get((id(node), i)) for i in range(len(node.outs))]
     if all(dy is None for dy in dys):
@@ -125,15 +131,15 @@ def _node_backward(
             dys[i] = _zeros(node.outs[i])
         if (id(node), i) not in wanted:
             grads.pop((id(node), i), None)
-    free = watch is None
-    dest = tuple(
-        x._dest if free and n and coming[_key(x)] == 1 else None for x, n in zip(node.inputs, need, strict=True)
-    )
+    last = tuple(n and coming[_key(x)] == 1 for x, n in zip(node.inputs, need, strict=True))
+    dest = tuple(into.get(id(x)) if end else None for x, end in zip(node.inputs, last, strict=True))
     outs = node.outs
     if create_graph:  # outputs must be part of the graph again for a second derivative
         outs = tuple(_relink(node, i) for i in range(len(node.outs)))
     sofar = tuple(grads.get(_key(x)) if n else None for x, n in zip(node.inputs, need, strict=True))
-    given = pulled_back(node.card, Grad(node.inputs, outs, node.attrs, need, dest, sofar, adds), dys, create_graph)
+    alone = tuple(end and before is None for end, before in zip(last, sofar, strict=True))
+    grad_call = Grad(node.inputs, outs, node.attrs, need, dest, sofar, adds, alone)
+    given = pulled_back(node.card, grad_call, dys, create_graph)
     for i, (x, n, dx) in enumerate(zip(node.inputs, need, given, strict=True)):
         if not n or dx is None:
             continue
@@ -142,8 +148,8 @@ def _node_backward(
         key = _key(x)
         coming[key] -= 1
         if key in grads and not adds:
-            last = x._dest if free and coming[key] == 0 else None
-            grads[key] = execute(CARDS["add"], (grads[key], dx), out=(last,))[0]
+            place = into.get(id(x)) if coming[key] == 0 else None
+            grads[key] = execute(CARDS["add"], (grads[key], dx), out=(place,))[0]
         else:
             grads[key] = dx
 
@@ -221,14 +227,19 @@ def _cotangent(out: Tensor, gradient: Any) -> Tensor:
     return given
 
 
-def backward(out: Tensor, gradient: Any = None) -> None:
-    """Write the gradient of `out` into ``.grad`` of every leaf that requires one (see Tensor.backward)."""
+def backward(
+    out: Tensor, gradient: Any = None, targets: Sequence[Tensor] | None = None, into: Mapping[int, Tensor] | None = None
+) -> None:
+    """Write the gradient of `out` into ``.grad`` of every leaf that requires one (see Tensor.backward).
+
+    Of `targets` alone, where they are given, and with memory from `into`, as in :func:`gradients`.
+    """
     if not out.requires_grad:
         raise RuntimeError(
             "[backward] this tensor does not depend on any tensor with requires_grad=True. "
             "help: make the parameters with pynn.tensor(..., requires_grad=True), outside pynn.no_grad()."
         )
-    for target, found in gradients(out, _cotangent(out, gradient)).values():
+    for target, found in gradients(out, _cotangent(out, gradient), targets, into=into).values():
         target.grad = found
 
 

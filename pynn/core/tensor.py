@@ -66,7 +66,7 @@ class Tensor:
     """
 
     __slots__ = (
-        "__weakref__", "_dest", "buffer", "dtype", "grad", "index", "lengths", "name", "node", "requires_grad", "shape",
+        "__weakref__", "buffer", "dtype", "grad", "index", "lengths", "name", "node", "requires_grad", "rows", "shape",
     )  # fmt: skip
     __array_priority__ = 1000  # so that ndarray + Tensor asks the tensor
 
@@ -80,7 +80,7 @@ class Tensor:
         self.index = 0
         self.name = ""
         self.lengths: Tensor | None = None  # of padded sequences [N, T, ...], int32 [N]
-        self._dest: Tensor | None = None  # where backward() is to write this tensor's gradient
+        self.rows: Any = None  # of the gradient of a table: which of its rows are not 0 (pynn.ops.embedding)
 
     @classmethod
     def empty(cls, shape: tuple[int, ...], dtype: np.dtype, kind: int = _core.TEMP) -> Tensor:

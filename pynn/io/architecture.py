@@ -234,7 +234,7 @@ class Assembler:
                 raise DataError(f"[load] {record['path'] or 'model'}: cannot be built: {error}") from error
             object.__setattr__(module, "_built_for", built_for)
             object.__setattr__(module, "built", True)
-        object.__setattr__(module, "_trainable", record.get("trainable", True))
+        module._set_trainable(record.get("trainable", True))
 
     def _set_changed(self, module: Any, record: dict[str, Any]) -> None:
         """Set what was set on a module after a class of the program's own made it."""

@@ -122,7 +122,7 @@ def assemble(found: container.Contents, source: str) -> Any:
         if texts["training"] is not None:
             compile_as(assembler.model, texts["training"])
             trainer = assembler.model._trainer
-            restore(matched_slots(trainer, parts[OPTIMIZER]), ())
+            restore(matched_slots(trainer, parts[OPTIMIZER], texts["training"]["step"]), ())
             trainer.slots.set(step=texts["training"]["step"])
             trainer.optimizer.iterations = texts["training"]["step"]
     except DataError as error:

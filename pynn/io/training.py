@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from pynn.core.tensor import Tensor
 from pynn.errors import DataError
 from pynn.io.config import construct, encode_object
 from pynn.losses import Loss
@@ -17,6 +16,8 @@ from pynn.optim import Optimizer
 __all__ = ["compile_as", "describe_training", "matched_slots", "training_tensors"]
 
 KEYS = {"optimizer", "loss", "metrics", "seed", "run_eagerly", "step"}
+STEP = "step"
+FLOAT64, INT64 = np.dtype("float64"), np.dtype("int64")
 LATER = {"epochs": 0}  # what files of earlier versions lack, and what it is then
 
 
@@ -34,31 +35,21 @@ def describe_training(trainer: Any) -> dict[str, Any]:
 
 
 def training_tensors(trainer: Any) -> dict[str, np.ndarray]:
-    """Return the optimizer's slots, ``slot/parameter``, or ``slot`` where it is one for all; none before training."""
+    """Return the optimizer's slots as ``slot/parameter``, those of frozen parameters too; none before training.
+
+    While all parameters were updated in every step, what is one number for a parameter is told once, as ``slot``, and
+    the updates of each are the model's step; else ``step/parameter`` tells them.
+    """
+    table, step = trainer.optimizer.table, trainer.slots.get("step")
+    named = [(path, held) for path, weight in trainer.model.named_parameters() if (held := table.get(weight))]
+    together = all(held.count.view()[0] == step for _, held in named)
     found: dict[str, np.ndarray] = {}
-    for name, slot, parts in _slots(trainer):
-        for path, part in parts.items():
-            found[f"{name}/{path}" if path else name] = slot.view().reshape(-1)[part] if path else slot.view()
-    shapes = {path: weight.shape for path, weight in trainer.model.named_parameters()}
-    return {k: a.reshape(shapes[k.partition("/")[2]]) if "/" in k else a for k, a in found.items()}
-
-
-def _slots(trainer: Any) -> list[tuple[str, Tensor, dict[str, slice]]]:
-    """Return (name, slot, {path of a parameter: its part of the slot}); {"": all} for a slot that is one for all."""
-    flat = trainer.flat
-    parameters = trainer.model.parameters()
-    if flat is None or [id(t) for t in parameters] != [id(t) for t in flat.tensors] or not flat.intact():
-        return []  # the next fit() begins with new slots
-    paths = {id(weight): path for path, weight in trainer.model.named_parameters()}
-    home, itemsize = flat.params.buffer.address, flat.dtype.itemsize
-    parts = {}
-    for t in flat.tensors:
-        start = (t.buffer.address - home) // itemsize
-        parts[paths[id(t)]] = slice(start, start + t.size)
-    held = trainer.optimizer._states.get(flat, {})
-    return [
-        (name, slot, parts if slot.shape == flat.params.shape else {"": slice(None)}) for name, slot in held.items()
-    ]
+    for path, held in named:
+        found.update({f"{name}/{path}": slot.view() for name, slot in held.slots.items()})
+        found.update({name if together else f"{name}/{path}": one.view() for name, one in held.numbers.items()})
+        if not together:
+            found[f"{STEP}/{path}"] = held.count.view()
+    return found
 
 
 def compile_as(model: Any, record: Any) -> None:
@@ -81,20 +72,56 @@ def compile_as(model: Any, record: Any) -> None:
     model._trainer.epochs = record["epochs"]
 
 
-def matched_slots(trainer: Any, tensors: Mapping[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return (slot of the optimizer, its value in the file) for all; raise if a tensor does not fit."""
-    if not tensors:  # it was saved before any training
-        return []
-    trainer.flatten()
-    targets = training_tensors(trainer)
-    if set(tensors) != set(targets):
-        odd = sorted(set(tensors) ^ set(targets))[0]
-        what = "has a tensor that its optimizer has not" if odd in tensors else "lacks a tensor of its optimizer"
-        raise DataError(f"[load] the file {what}: {odd!r}.")
-    for name, target in targets.items():
-        if tensors[name].shape != target.shape or tensors[name].dtype != target.dtype:
+def matched_slots(trainer: Any, tensors: Mapping[str, np.ndarray], step: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return (slot of the optimizer, its value) for all slots; raise if a tensor does not fit.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    tensors : mapping of str to ndarray
+        As :func:`training_tensors` returned them.
+    step : int
+        The model's updates so far.
+
+    Raises
+    ------
+    DataError
+        If a tensor is missing, is left over, or does not fit.
+    """
+    optimizer, named = trainer.optimizer, dict(trainer.model.named_parameters())
+    slots, numbers = optimizer.slot_names(), optimizer.number_names()
+    # A rule without slots leaves no trace in the file of which parameters it updated.
+    told = any(name.startswith(f"{STEP}/") for name in tensors)
+    signs = (STEP, *slots)
+    kept = [path for path in named if any(f"{name}/{path}" in tensors for name in signs)]
+    if not slots and not told and step:
+        kept = [path for path, _ in trainer.model.named_parameters(trainable_only=True)]
+    expected: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
+    for path in kept:
+        expected.update({f"{name}/{path}": (named[path].shape, named[path].dtype) for name in slots})
+        expected.update({f"{name}/{path}" if told else name: ((1,), FLOAT64) for name in numbers})
+        if told:
+            expected[f"{STEP}/{path}"] = ((1,), INT64)
+    odd = sorted(set(tensors) ^ set(expected))
+    if odd:
+        what = "has a tensor that its optimizer has not" if odd[0] in tensors else "lacks a tensor of its optimizer"
+        raise DataError(f"[load] the file {what}: {odd[0]!r}.")
+    for name, (shape, dtype) in expected.items():
+        if tensors[name].shape != shape or tensors[name].dtype != dtype:
             raise DataError(
-                f"[load] expected the optimizer's {name!r} of shape {target.shape}, {target.dtype}. "
+                f"[load] expected the optimizer's {name!r} of shape {shape}, {dtype}. "
                 f"Received: {tensors[name].shape}, {tensors[name].dtype}."
             )
-    return [(target, tensors[name]) for name, target in targets.items()]
+    if any(name.startswith(f"{STEP}/") and array[0] < 0 for name, array in tensors.items()):
+        raise DataError("[load] expected the optimizer's steps to be at least 0.")
+    optimizer.table.add([named[path] for path in kept], slots, numbers, optimizer.first)
+    pairs = []
+    for path, weight in named.items():
+        held = optimizer.table.get(weight)
+        for name, slot in {} if held is None else held.named().items():
+            value = tensors.get(f"{name}/{path}", tensors.get(name))
+            if value is None:  # one without slots in the file begins anew
+                value = np.asarray(step if path in kept else 0) if name == STEP else np.asarray(optimizer.first(name))
+            pairs.append((slot.view(), value))
+    optimizer.table.version += 1  # who was updated equally often may have changed
+    return pairs

@@ -80,6 +80,7 @@ class Module(Trainable, Recorded):
         self._frozen: set[str] = set()
         self._trainable = True
         self._version = next(_versions)
+        self._version_before = 0  # that of the same module with the other value of trainable; 0 if there is none
         self._given_seed = seed
         self._seed: list[int] = [0, next(_created)] if seed is None else [seed, 0]
         self._unseeded = self._seed  # replaced as soon as a model assigns seeds to what it holds
@@ -98,7 +99,11 @@ class Module(Trainable, Recorded):
                 "being recorded; later steps would not see it. help: change layers between calls of fit, or use "
                 "run_eagerly=True."
             )
-        if not key.startswith("_") and "_version" in self.__dict__ and key not in ("built", "stop_training"):
+        if (
+            not key.startswith("_")
+            and "_version" in self.__dict__
+            and key not in ("built", "stop_training", "trainable")
+        ):
             self._touch()
         object.__setattr__(self, key, value)
 
@@ -123,8 +128,7 @@ class Module(Trainable, Recorded):
         if state.recorder is not None:
             raise CaptureError(f"[{self.name}] trainable was changed while a step was being recorded.")
         for module in self.modules():
-            module._trainable = bool(on)
-            module._touch()
+            module._set_trainable(bool(on))
 
     # Building
 
@@ -147,7 +151,7 @@ class Module(Trainable, Recorded):
             values = loading.values(self, name, tuple(shape))
         weight = Tensor.state(np.asarray(values, dtype=self.dtype))
         weight.name = name
-        weight.requires_grad = trainable
+        weight.requires_grad = trainable and self._trainable
         self._weights[name] = weight
         if not trainable:
             self._frozen.add(name)
@@ -212,7 +216,18 @@ class Module(Trainable, Recorded):
         object.__setattr__(self, "built", False)
         self._touch()
 
+    def _set_trainable(self, on: bool) -> None:
+        if on == self._trainable:
+            return
+        self._trainable = on
+        for key, weight in self._weights.items():
+            weight.requires_grad = on and key not in self._frozen
+        # Back to what it was before, if nothing else has changed: what was recorded then holds again.
+        version, self._version_before = self._version_before or next(_versions), self._version
+        object.__setattr__(self, "_version", version)
+
     def _touch(self) -> None:
+        self._version_before = 0
         object.__setattr__(self, "_version", next(_versions))
 
     def _own_slots(self) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +21,7 @@ PAIR = Spec((2,), INT64)  # where a kernel says what it refused
 
 
 class TouchedRows:
-    """Which rows of a table have a gradient, as the backward pass of the last step left it.
+    """Which rows of a gradient of a table are not 0: what ``rows`` of the gradient's tensor tells.
 
     Attributes
     ----------
@@ -33,40 +32,25 @@ class TouchedRows:
     sparse : bool
         Whether an optimizer is to leave the other rows alone.
     live : bool
-        Whether all this describes the gradient that stands in the table's part of the flat buffer.
+        Whether all this describes the gradient of the last backward pass.
     """
 
-    def __init__(self, table: Tensor):
-        self.marked = Tensor.state(np.zeros(table.shape[0], INT32))
-        self.rows = Tensor.state(np.zeros(table.shape[0], INT32))
+    def __init__(self, gradient: Tensor, sparse: bool):
+        self.marked = Tensor.state(np.zeros(gradient.shape[0], INT32))
+        self.rows = Tensor.state(np.zeros(gradient.shape[0], INT32))
         self.count = Tensor.state(np.zeros(1, INT64))
-        self.sparse = self.live = False
-        self.cursor: Tensor | None = None  # of the training step under way: 0 begins a native call
+        self.sparse = sparse
+        self.live = False
         self._everything = Tensor.state(np.zeros(1, INT64))  # a cursor that says: clear all rows
 
-    def write(self, dy: Tensor, ids: Tensor, dest: Tensor) -> None:
-        """Write the gradient of the table to `dest`, and which rows it has."""
-        inputs = (dy, ids, self._everything if self.cursor is None else self.cursor)
-        execute(_ROWS_GRAD, inputs, {"shape": dest.shape}, out=(dest, self.marked, self.rows, self.count))
+    def write(self, dy: Tensor, ids: Tensor, gradient: Tensor) -> None:
+        """Write the gradient, and which rows it has."""
+        cursor = getattr(state.rng, "cursor", self._everything)  # of a training step: 0 begins a native call
+        execute(
+            _ROWS_GRAD, (dy, ids, cursor), {"shape": gradient.shape},
+            out=(gradient, self.marked, self.rows, self.count),
+        )  # fmt: skip
         self.live = True
-
-
-_TOUCHED: dict[int, tuple[weakref.ref[Tensor], TouchedRows]] = {}  # by id: == of tensors is an op
-
-
-def touched_rows(table: Tensor) -> TouchedRows | None:
-    """Return what is known of a table's gradient; None for a tensor that no embedding looked up."""
-    found = _TOUCHED.get(id(table))
-    return found[1] if found is not None and found[0]() is table else None
-
-
-def _follow(table: Tensor) -> TouchedRows:
-    """Keep track of the rows of a table from now on."""
-    found, key = touched_rows(table), id(table)
-    if found is None:
-        found = TouchedRows(table)
-        _TOUCHED[key] = weakref.ref(table, lambda _: _TOUCHED.pop(key, None)), found
-    return found
 
 
 def _range_text(rows: int, at: tuple[int, ...], value: int) -> str:
@@ -113,19 +97,20 @@ class _Embedding:
         return Lowered((Spec(shape, w.dtype), PAIR), dims)
 
     def vjp(g: Grad, dy: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-        table, ids = g.inputs
-        touched, dest = touched_rows(table), g.dest[0]
-        if touched is not None:
-            if touched.sparse and table._dest is not None and dest is None:
-                raise ValueError(
-                    "[embedding] expected a table with sparse=True to be looked up once per step. Received: several "
-                    "uses. help: concatenate the ids and look them up together, or leave sparse=False."
-                )
-            alone = dest is not None and g.sofar[0] is None  # another use of the table has rows of its own
-            if alone and (touched.sparse or touched.cursor is not None):
-                touched.write(dy, ids, dest)
-                return dest, None
-            touched.live = False
+        (table, ids), dest, sparse = g.inputs, g.dest[0], g.attrs["sparse"] and g.inputs[0].node is None
+        alone = g.alone and g.alone[0]  # another use of the table has rows of its own
+        if alone and (sparse or (dest is not None and state.rng is not None)):
+            gradient = Tensor.state(np.zeros(table.shape, table.dtype)) if dest is None else dest
+            if gradient.rows is None:
+                gradient.rows = TouchedRows(gradient, sparse)
+            gradient.rows.sparse = sparse
+            gradient.rows.write(dy, ids, gradient)
+            return gradient, None
+        if sparse and state.rng is not None:
+            raise ValueError(
+                "[embedding] expected a table with sparse=True to be looked up once per step. Received: several "
+                "uses. help: concatenate the ids and look them up together, or leave sparse=False."
+            )
         return execute(_TAKE_GRAD, (dy, ids, table), {"axis": 0}, out=(dest,))[0], None
 
     def ref(w: np.ndarray, ids: np.ndarray, sparse: bool = False) -> tuple[Any, ...]:
@@ -220,12 +205,7 @@ def embedding(ids: Any, w: Any, sparse: bool = False) -> Tensor:
     """
     w, ids = as_tensor(w), as_tensor(ids)
     note = Tensor.state(np.zeros(2, INT64))  # stays in place while a program is replayed, so that it can be read
-    y = execute(_Embedding, (w, ids), {"sparse": sparse}, out=(None, note))[0]  # type: ignore[arg-type]
-    if w.node is None and w._dest is not None:
-        touched = _follow(w)
-        touched.sparse = sparse
-        touched.cursor = getattr(state.rng, "cursor", None)
-    return y
+    return execute(_Embedding, (w, ids), {"sparse": sparse}, out=(None, note))[0]  # type: ignore[arg-type]
 
 
 def _ended(ids: np.ndarray) -> np.ndarray:

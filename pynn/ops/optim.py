@@ -1,9 +1,9 @@
 """The updates of the optimizers, gradient clipping, max-norm and weight penalties.
 
-An update mutates (parameters, slot, slot, slot), given as `out`; slots that a rule does not use are None. Its inputs
-are the gradients and the slots `rate`, `cursor` and `step` of :class:`pynn.core.flat.Slots`, all read by pointer. For
-the table of an embedding, `marked`, `rows` and `count` of :class:`pynn.ops.embedding.TouchedRows` follow: the gradient
-of other rows is 0 and is not read, and with `lazy` those rows are left alone.
+An update mutates (parameters, slot, slot, slot, counts, numbers), given as `out`; what a rule does not use is None.
+Its inputs are the gradients and the slots `rate` and `cursor` of :class:`pynn.core.flat.Slots`, all read by pointer. For the
+table of an embedding, `marked`, `rows` and `count` of :class:`pynn.ops.embedding.TouchedRows` follow: the gradient of
+other rows is 0 and is not read, and with `lazy` those rows are left alone.
 """
 
 from __future__ import annotations
@@ -20,84 +20,79 @@ from pynn.errors import ShapeError
 from pynn.ops.common import Rng, as_tensor, need_float, size
 
 CHUNK_OF_SUMS = 16384  # elements per partial sum (csrc/kernels/optim.h)
-DOUBLE = np.dtype("float64")
+DOUBLE, INT64 = np.dtype("float64"), np.dtype("int64")
 
 
-def _update(g: Tensor, slots: tuple[Any, ...], pars: tuple[float, ...], flag: int = 0) -> Lowered:
-    like = Spec(g.shape, g.dtype)
-    named = tuple(like if s is True else s or None for s in slots)
-    return Lowered((like, *named), (g.size, flag), pars)
-
-
-def _sgd(
-    g: Tensor, rate: Tensor, cursor: Tensor, step: Tensor, decay: float, momentum: float, nesterov: bool
+def _update(
+    g: Tensor, slots: tuple[bool, ...], pars: tuple[float, ...], flag: int = 0, number: bool = False
 ) -> Lowered:
+    like = Spec(g.shape, g.dtype)
+    one = (Spec((1,), INT64), Spec((1,), DOUBLE) if number else None)
+    return Lowered((like, *(like if s else None for s in slots), *one), (g.size, flag), pars)
+
+
+def _sgd(g: Tensor, decay: float, momentum: float, nesterov: bool) -> Lowered:
     return _update(g, (momentum > 0, False, False), (decay, momentum), int(nesterov))
 
 
-def _adagrad(g: Tensor, rate: Tensor, cursor: Tensor, step: Tensor, decay: float, eps: float) -> Lowered:
+def _adagrad(g: Tensor, decay: float, eps: float) -> Lowered:
     return _update(g, (True, False, False), (decay, eps))
 
 
-def _adadelta(g: Tensor, rate: Tensor, cursor: Tensor, step: Tensor, decay: float, rho: float, eps: float) -> Lowered:
+def _adadelta(g: Tensor, decay: float, rho: float, eps: float) -> Lowered:
     return _update(g, (True, True, False), (decay, rho, eps))
 
 
 def _rmsprop(
-    g: Tensor, rate: Tensor, cursor: Tensor, step: Tensor, decay: float, rho: float, eps: float, momentum: float,
+    g: Tensor, decay: float, rho: float, eps: float, momentum: float,
     centered: bool,
 ) -> Lowered:  # fmt: skip
     return _update(g, (True, momentum > 0, centered), (decay, rho, eps, momentum))
 
 
 def _adam(
-    g: Tensor, rate: Tensor, cursor: Tensor, step: Tensor, decay: float, beta_1: float, beta_2: float, eps: float,
+    g: Tensor, decay: float, beta_1: float, beta_2: float, eps: float,
     amsgrad: bool,
 ) -> Lowered:  # fmt: skip
     return _update(g, (True, True, amsgrad), (decay, beta_1, beta_2, eps))
 
 
-def _adamax(
-    g: Tensor, rate: Tensor, cursor: Tensor, step: Tensor, decay: float, beta_1: float, beta_2: float, eps: float
-) -> Lowered:
+def _adamax(g: Tensor, decay: float, beta_1: float, beta_2: float, eps: float) -> Lowered:
     return _update(g, (True, True, False), (decay, beta_1, beta_2, eps))
 
 
 def _nadam(
-    g: Tensor, rate: Tensor, cursor: Tensor, step: Tensor, decay: float, beta_1: float, beta_2: float, eps: float,
+    g: Tensor, decay: float, beta_1: float, beta_2: float, eps: float,
     momentum_decay: float,
 ) -> Lowered:  # fmt: skip
-    return _update(g, (True, True, Spec((1,), DOUBLE)), (decay, beta_1, beta_2, eps, momentum_decay))
+    return _update(g, (True, True, False), (decay, beta_1, beta_2, eps, momentum_decay), number=True)
 
 
 def _updating(name: str, rule: Any, doc: str, *variants: dict[str, Any]) -> Card:
     """Register an update; the variants are the attributes that it is tested with."""
 
-    def infer(g: Tensor, rate: Tensor, cursor: Tensor, step: Tensor, *touched: Tensor, lazy: bool = False,
-              later: bool = False, **attrs: Any) -> Lowered:  # fmt: skip
-        # `later`: another part of the parameters went first in this step (what a rule keeps once is up to date)
-        low = rule(g, rate, cursor, step, **attrs)
+    def infer(g: Tensor, rate: Tensor, cursor: Tensor, *touched: Tensor, lazy: bool = False, k: int = 1,
+              **attrs: Any) -> Lowered:  # fmt: skip
+        low = rule(g, **attrs)
         rows = touched[0].shape[0] if touched else 0
         if rows and g.size % rows:
             raise ShapeError(f"[{name}] expected a table of {rows} rows. Received: {g.size} numbers.")
-        return low._replace(dims=(*low.dims, rows, g.size // rows if rows else 0, int(lazy), int(later)))
+        return low._replace(dims=(*low.dims, rows, g.size // rows if rows else 0, int(lazy), k))
 
     def samples(r: Rng) -> Iterator[Sample]:
-        rate = Tensor.state(np.array([0.5, 0.01]))
+        rate, counts = Tensor.state(np.array([0.5, 0.01])), np.array([4, 4])
         for attrs in variants:
-            for n in (70, 1):
-                g = tensor(r(n))
-                state = [None if s is None else np.abs(r(n)) + 5 for s in infer(g, g, g, g, **attrs).outs]
-                if name == "nadam":
-                    state[3] = Tensor.state(np.array([0.9]))
-                yield Sample((g.numpy(), rate, np.array([1]), np.array([4])), attrs, state=(r(n), *state[1:]))
-            g, touched = tensor(r(70)), (Tensor.state(np.array(x, "int32")) for x in ([0, 1, 1, 0, 1, 0, 0], [4, 1, 2]))
-            state = [None if s is None else np.abs(r(70)) + 5 for s in infer(g, g, g, g, **attrs).outs]
-            if name == "nadam":
-                state[3] = Tensor.state(np.array([0.9]))
-            inputs = (g.numpy(), rate, np.array([1]), np.array([4]), *touched, Tensor.state(np.array([3])))
-            for more in ({}, {"lazy": True, "later": True}):
-                yield Sample(inputs, {**attrs, **more}, state=(r(70), *state[1:]))
+            for n, k in ((70, 2), (1, 1)):
+                yield Sample((r(n), rate, np.array([1])), {**attrs, "k": k}, state=_state(r, n, counts[:k], attrs))
+            touched = (Tensor.state(np.array(x, "int32")) for x in ([0, 1, 1, 0, 1, 0, 0], [4, 1, 2]))
+            inputs = (r(70), rate, np.array([1]), *touched, Tensor.state(np.array([3])))
+            for more in ({}, {"lazy": True}):
+                yield Sample(inputs, {**attrs, **more}, state=_state(r, 70, counts[:1], attrs))
+
+    def _state(r: Rng, n: int, counts: np.ndarray, attrs: dict[str, Any]) -> tuple[Any, ...]:
+        outs = infer(tensor(r(n)), *[tensor(0.0)] * 2, **attrs).outs
+        number = Tensor.state(np.full(len(counts), 0.9)) if outs[5] else None
+        return (r(n), *(None if s is None else np.abs(r(n)) + 5 for s in outs[1:4]), counts, number)
 
     return register(Card(name, infer, f"{name}_step", mutates=True, differentiable=False, samples=samples, doc=doc))
 

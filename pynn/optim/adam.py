@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from pynn.checks import number, rate
-from pynn.core.flat import Flat
-from pynn.core.tensor import Tensor
 from pynn.ops import optim as cards
 from pynn.optim.base import Optimizer
 from pynn.schedules import Schedule
@@ -29,7 +25,7 @@ class _Moments(Optimizer):
         """Return the decay rates and eps."""
         return {"beta_1": self.beta_1, "beta_2": self.beta_2, "eps": self.eps}
 
-    def slot_names(self) -> tuple[str | None, ...]:
+    def slot_names(self) -> tuple[str, ...]:
         """Return both averages."""
         return ("m", "v")
 
@@ -69,6 +65,7 @@ class Adam(_Moments):
 
     name = "adam"
     card = cards.ADAM
+    places = ("m", "v", "v_max")
 
     def __init__(
         self,
@@ -86,7 +83,7 @@ class Adam(_Moments):
         """Return the decay rates, eps and kind."""
         return {**super().hyper(), "amsgrad": self.amsgrad}
 
-    def slot_names(self) -> tuple[str | None, ...]:
+    def slot_names(self) -> tuple[str, ...]:
         """Return both averages, and the largest v with amsgrad."""
         return ("m", "v", "v_max") if self.amsgrad else ("m", "v")
 
@@ -176,6 +173,7 @@ class AdaMax(_Moments):
 
     name = "adamax"
     card = cards.ADAMAX
+    places = ("m", "u")
 
     def __init__(
         self,
@@ -187,7 +185,7 @@ class AdaMax(_Moments):
     ):
         super().__init__(learning_rate, beta_1, beta_2, eps, **common)
 
-    def slot_names(self) -> tuple[str | None, ...]:
+    def slot_names(self) -> tuple[str, ...]:
         """Return the average gradient and the running maximum."""
         return ("m", "u")
 
@@ -227,6 +225,7 @@ class Nadam(_Moments):
 
     name = "nadam"
     card = cards.NADAM
+    places = ("m", "v")
 
     def __init__(
         self,
@@ -244,10 +243,14 @@ class Nadam(_Moments):
         """Return the decay rates and eps."""
         return {**super().hyper(), "momentum_decay": self.momentum_decay}
 
-    def slot_names(self) -> tuple[str | None, ...]:
-        """Return both averages and the product of the mu so far."""
-        return ("m", "v", "mu_product")
+    def slot_names(self) -> tuple[str, ...]:
+        """Return both averages."""
+        return ("m", "v")
 
-    def new_slot(self, name: str, flat: Flat) -> Tensor:
-        """Return a slot with its first value."""
-        return Tensor.state(np.ones(1)) if name == "mu_product" else flat.slot()
+    def number_names(self) -> tuple[str, ...]:
+        """Return the product of the mu so far."""
+        return ("mu_product",)
+
+    def first(self, name: str) -> float:
+        """Return the first value of a slot or number."""
+        return 1.0 if name == "mu_product" else 0.0

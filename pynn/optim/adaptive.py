@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from pynn.checks import number, rate
-from pynn.core.flat import Flat
-from pynn.core.tensor import Tensor
 from pynn.ops import optim as cards
 from pynn.optim.base import Optimizer
 from pynn.schedules import Schedule
@@ -44,6 +42,7 @@ class Adagrad(Optimizer):
 
     name = "adagrad"
     card = cards.ADAGRAD
+    places = ("squares",)
 
     def __init__(
         self,
@@ -60,13 +59,13 @@ class Adagrad(Optimizer):
         """Return eps."""
         return {"eps": self.eps}
 
-    def slot_names(self) -> tuple[str | None, ...]:
+    def slot_names(self) -> tuple[str, ...]:
         """Return the sum of squares."""
         return ("squares",)
 
-    def new_slot(self, name: str, flat: Flat) -> Tensor:
-        """Return a slot with its first value."""
-        return flat.slot(self.initial_accumulator)
+    def first(self, name: str) -> float:
+        """Return the first value of a slot or number."""
+        return self.initial_accumulator
 
 
 class Adadelta(Optimizer):
@@ -99,6 +98,7 @@ class Adadelta(Optimizer):
 
     name = "adadelta"
     card = cards.ADADELTA
+    places = ("squares", "updates")
 
     def __init__(self, learning_rate: float | Schedule = 1.0, rho: float = 0.9, eps: float = 1e-6, **common: Any):
         super().__init__(learning_rate, **common)
@@ -109,7 +109,7 @@ class Adadelta(Optimizer):
         """Return rho and eps."""
         return {"rho": self.rho, "eps": self.eps}
 
-    def slot_names(self) -> tuple[str | None, ...]:
+    def slot_names(self) -> tuple[str, ...]:
         """Return the averages of squared gradients and of squared updates."""
         return ("squares", "updates")
 
@@ -149,6 +149,7 @@ class RMSprop(Optimizer):
 
     name = "rmsprop"
     card = cards.RMSPROP
+    places = ("squares", "velocity", "average")
 
     def __init__(
         self,
@@ -169,6 +170,6 @@ class RMSprop(Optimizer):
         """Return rho, eps, momentum and kind."""
         return {"rho": self.rho, "eps": self.eps, "momentum": self.momentum, "centered": self.centered}
 
-    def slot_names(self) -> tuple[str | None, ...]:
+    def slot_names(self) -> tuple[str, ...]:
         """Return the average of squares, the velocity and the average gradient."""
-        return ("squares", "velocity" if self.momentum else None, "average" if self.centered else None)
+        return ("squares", *(["velocity"] if self.momentum else []), *(["average"] if self.centered else []))

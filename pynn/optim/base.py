@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -15,18 +14,11 @@ from pynn.core.flat import Flat, Slots
 from pynn.core.graph import execute
 from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DTypeError, ShapeError
-from pynn.ops.embedding import TouchedRows, touched_rows
+from pynn.ops.embedding import TouchedRows
+from pynn.optim.slots import Part, Table
 from pynn.schedules import Schedule
 
 __all__ = ["Optimizer"]
-
-
-def _window(t: Tensor, lo: int, hi: int) -> Tensor:
-    """Return elements [lo, hi) of a flat tensor, on its own memory."""
-    if hi - lo == t.size:
-        return t
-    item = t.dtype.itemsize
-    return Tensor(t.buffer.view(lo * item, (hi - lo) * item), (hi - lo,), t.dtype)
 
 
 class Optimizer:
@@ -70,6 +62,7 @@ class Optimizer:
 
     name: ClassVar[str] = "optimizer"
     card: ClassVar[Card]
+    places: ClassVar[tuple[str, ...]] = ()  # the names of the card's slots
 
     def __init__(
         self,
@@ -87,13 +80,15 @@ class Optimizer:
 
     def _begin(self) -> None:
         self.iterations = 0
-        self._states: weakref.WeakKeyDictionary[Flat, dict[str, Tensor]] = weakref.WeakKeyDictionary()
+        self.table = Table()
         self._flat: Flat | None = None
         self._own: Slots | None = None
+        self._names: Any = None  # of the slots that these parameters have
+        self._used: dict[int, Tensor] = {}  # gradients that step() has applied
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the settings: a copy, or what a pickle holds, has no parameters yet and begins at step 0."""
-        left = ("iterations", "_states", "_flat", "_own")
+        left = ("iterations", "table", "_flat", "_own", "_names", "_used")
         return {name: value for name, value in self.__dict__.items() if name not in left}
 
     def __setstate__(self, settings: dict[str, Any]) -> None:
@@ -107,13 +102,17 @@ class Optimizer:
         """Return the attributes of the rule's op."""
         raise NotImplementedError(f"[{type(self).__name__}] an optimizer must define hyper().")
 
-    def slot_names(self) -> tuple[str | None, ...]:
-        """Return the names of the rule's slots, in the order of its op's outputs; None where it has none."""
+    def slot_names(self) -> tuple[str, ...]:
+        """Return the names of the rule's slots, which are like the parameter."""
         return ()
 
-    def new_slot(self, name: str, flat: Flat) -> Tensor:
-        """Return a slot with its first value."""
-        return flat.slot()
+    def number_names(self) -> tuple[str, ...]:
+        """Return the names of what the rule keeps as one number for a whole parameter; float64."""
+        return ()
+
+    def first(self, name: str) -> float:
+        """Return the first value of a slot or number, all over."""
+        return 0.0
 
     # The learning rate
 
@@ -150,28 +149,37 @@ class Optimizer:
     # State
 
     def config(self) -> tuple[Any, ...]:
-        """Return the hyper-parameters that a recorded program holds (not the learning rate), hashable."""
-        return (self.name, self.weight_decay, self.clip_value, self.clip_norm, *sorted(self.hyper().items()))
+        """Return what a recorded program holds of the optimizer (not the learning rate), hashable."""
+        common = (self.weight_decay, self.clip_value, self.clip_norm)
+        return (self.name, *common, self.table.version, *sorted(self.hyper().items()))
 
     def build(self, flat: Flat) -> None:
-        """Make the slots for flat parameters, once."""
-        if flat not in self._states:
-            self._states[flat] = {name: self.new_slot(name, flat) for name in self.slot_names() if name}
-        self._flat = flat
+        """Make the slots of parameters that have none yet."""
+        names = self.slot_names(), self.number_names()
+        if flat is not self._flat or names != self._names:
+            self.table.add(flat.tensors, *names, self.first)
+            self._flat, self._names = flat, names
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return copies of the slots by name, in the layout of the flat buffer; ``step`` too after bind().
+        """Return copies of the slots of the parameters that are trained now, by name, one after the other.
+
+        ``step`` tells how often each of them was updated.
 
         Examples
         --------
         >>> import pynn
-        >>> sorted(pynn.optim.Adam().bind([pynn.tensor([1.0])]).state())
-        ['m', 'step', 'v']
+        >>> optimizer = pynn.optim.Adam().bind([pynn.tensor([1.0, 2.0]), pynn.tensor(3.0)])
+        >>> {name: slot.shape for name, slot in optimizer.state().items()}
+        {'m': (3,), 'v': (3,), 'step': (2,)}
         """
-        held = {} if self._flat is None else self._states[self._flat]
-        found = {name: slot.view().copy() for name, slot in held.items()}
-        if self._own is not None:
-            found["step"] = self._own.step.view().copy()
+        targets = self._targets()
+        return {name: np.concatenate([view.ravel() for view in views]) for name, views in targets.items()}
+
+    def _targets(self) -> dict[str, list[np.ndarray]]:
+        found: dict[str, list[np.ndarray]] = {}
+        for t in () if self._flat is None else self._flat.tensors:
+            for name, slot in self.table[t].named().items():
+                found.setdefault(name, []).append(slot.view())
         return found
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
@@ -184,21 +192,27 @@ class Optimizer:
         """
         if self._flat is None:
             raise ValueError(f"[{self.name}] expected parameters first. help: call compile and fit, or bind().")
-        targets = dict(self._states[self._flat])
-        if self._own is not None:
-            targets["step"] = self._own.step
+        targets = self._targets()
         if set(state) != set(targets):
             raise ValueError(
                 f"[{self.name}] expected the slots {sorted(targets)}. Received: {sorted(state)}. "
                 "help: load the state of an optimizer of the same kind and settings."
             )
-        for name, slot in targets.items():
-            if np.shape(state[name]) != slot.shape:
+        for name, views in targets.items():
+            expected = (sum(view.size for view in views),)
+            if np.shape(state[name]) != expected:
                 raise ShapeError(
-                    f"[{self.name}] expected {name} of shape {slot.shape}. Received: {np.shape(state[name])}."
+                    f"[{self.name}] expected {name} of shape {expected}. Received: {np.shape(state[name])}."
                 )
-        for name, slot in targets.items():
-            slot.view()[...] = state[name]
+        ahead = np.ravel(state["step"]) - np.concatenate(targets["step"])
+        self.table.version += bool(np.ptp(ahead))  # who was updated equally often has changed
+        for name, views in targets.items():
+            at = 0
+            for view in views:
+                view[...] = np.reshape(state[name][at : at + view.size], view.shape)
+                at += view.size
+        if self._own is not None:
+            self._own.set(step=int(np.max(state["step"])))
 
     # Updates
 
@@ -213,40 +227,27 @@ class Optimizer:
             Learning rate (rate[cursor]) and step, read by pointer.
         """
         self.build(flat)
-        held = self._states[flat]
         if self.clip_value is not None:
             ops.clip_value(flat.grads, self.clip_value)
         if self.clip_norm is not None:
             ops.clip_norm(flat.grads, self.clip_norm)
-        for k, (lo, hi, touched) in enumerate(self._parts(flat, slots)):
-            execute(
-                self.card,
-                (_window(flat.grads, lo, hi), slots.rate, slots.cursor, slots.step,
-                 *(() if touched is None else (touched.marked, touched.rows, touched.count))),
-                {"decay": self.weight_decay, **self.hyper(), "later": k > 0, "lazy": bool(touched and touched.sparse)},
-                out=tuple(
-                    None if t is None else _window(t, lo, hi) if t.size == flat.params.size else t
-                    for t in (flat.params, *(None if name is None else held[name] for name in self.slot_names()))
-                ),
-            )  # fmt: skip
+        rows = {id(t): found for t in flat.tensors if (found := flat.into[id(t)].rows) and (found.sparse or found.live)}
+        for part in self.table.parts(flat, frozenset(rows)):
+            touched = rows.get(id(part.tensors[0]))
+            if touched is None or touched.live:  # a sparse table that was not looked up is left alone
+                self._update(part, slots, touched)
 
-    def _parts(self, flat: Flat, slots: Slots) -> list[tuple[int, int, TouchedRows | None]]:
-        """Cut the flat buffer where an embedding's table says which of its rows have a gradient."""
-        parts: list[tuple[int, int, TouchedRows | None]] = []
-        done = 0
-        for t in flat.tensors:
-            touched = touched_rows(t)
-            # Whoever calls step() by hand may have written other gradients, so a table is read as a whole then.
-            if touched is None or not (touched.sparse or (touched.live and slots is not self._own)):
-                continue
-            at = (t.buffer.offset - flat.params.buffer.offset) // t.dtype.itemsize
-            parts.append((done, at, None))
-            if touched.live:
-                parts.append((at, at + t.size, touched))
-            touched.live = touched.live and slots is self._own
-            done = at + t.size
-        parts.append((done, flat.params.size, None))
-        return [part for part in parts if part[0] < part[1]]
+    def _update(self, part: Part, slots: Slots, touched: TouchedRows | None) -> None:
+        """Execute the update of a part."""
+        rows = () if touched is None else (touched.marked, touched.rows, touched.count)
+        lazy = touched is not None and touched.sparse
+        places = [part.slots.get(name) for name in (*self.places, "", "", "")[:3]]
+        execute(
+            self.card,
+            (part.grad, slots.rate, slots.cursor, *rows),
+            {"decay": self.weight_decay, **self.hyper(), "lazy": lazy, "k": len(part.tensors)},
+            out=(part.param, *places, part.counts, *part.numbers.values()),
+        )
 
     def bind(self, parameters: Iterable[Tensor]) -> Optimizer:
         """Take tensors to optimize, for use without a model. Their values move to one flat buffer.
@@ -283,11 +284,13 @@ class Optimizer:
         if len(dtypes) > 1 or tensors[0].dtype not in FLOATS:
             raise DTypeError(f"[{self.name}] expected parameters of one floating dtype. Received: {', '.join(dtypes)}.")
         self.build(Flat(tensors))
-        self._own = Slots()
+        self._own = self._own or Slots()
         return self
 
     def step(self) -> None:
-        """Make one update with the gradients that backward() wrote. A parameter without one has gradient 0.
+        """Make one update with the gradients that backward() wrote.
+
+        A gradient is used once: a parameter that no backward() reached since the last step has gradient 0.
 
         Raises
         ------
@@ -297,10 +300,16 @@ class Optimizer:
         if self._flat is None or self._own is None:
             raise RuntimeError(f"[{self.name}] step() needs parameters. help: call optimizer.bind(parameters) first.")
         for t in self._flat.tensors:
-            if t.grad is None:
-                ops.zeros(t.shape, t.dtype, out=t._dest)
-            elif t.grad.buffer is not t._dest.buffer:  # type: ignore[union-attr]
-                ops.copy(t.grad, out=t._dest)
+            place = self._flat.into[id(t)]
+            if t.grad is None or t.grad is self._used.get(id(t)):
+                ops.zeros(t.shape, t.dtype, out=place)
+                if place.rows is not None:
+                    place.rows.live = False
+                continue
+            place.rows = t.grad.rows
+            if t.grad.buffer is not place.buffer:
+                ops.copy(t.grad, out=place)
+            self._used[id(t)] = t.grad = t.grad.detach()  # it can still be read, and another one be written
         now = self._own.step.view()
         self._own.set(rate=self.rates(int(now[0]), 1), cursor=0)
         self.apply(self._flat, self._own)

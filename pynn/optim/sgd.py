@@ -45,6 +45,7 @@ class SGD(Optimizer):
 
     name = "sgd"
     card = cards.SGD
+    places = ("velocity",)
 
     def __init__(
         self, learning_rate: float | Schedule = 0.01, momentum: float = 0.0, nesterov: bool = False, **common: Any
@@ -59,6 +60,6 @@ class SGD(Optimizer):
         """Return momentum and kind."""
         return {"momentum": self.momentum, "nesterov": self.nesterov}
 
-    def slot_names(self) -> tuple[str | None, ...]:
+    def slot_names(self) -> tuple[str, ...]:
         """Return the velocity, if there is momentum."""
         return ("velocity",) if self.momentum else ()

@@ -73,6 +73,8 @@ def fit(
         initial_epoch = initial_epoch if position is None else position.epoch
     if position is None:  # a resumed training has the order of its samples from the checkpoint
         source.shift = max(0, trainer.epochs - initial_epoch)
+    if model.built:
+        trainer.flatten()  # before any callback is told: there may be nothing to train
     names = ["loss", *(m.name for m in trainer.metrics)]
     hooks = CallbackList(
         callbacks,

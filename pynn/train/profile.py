@@ -133,6 +133,7 @@ def profile(model: Any, x: Any, y: Any, batch_size: int, steps: int) -> Profile:
     trainer = model._need_trainer("profile")
     data = trainer.data(x, y)
     n = min(batch_size, len(data))
+    trainer.flatten()
     keep_weights, keep_state, keep_step = (
         model.get_weights(),
         trainer.optimizer.state(),

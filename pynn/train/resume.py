@@ -250,7 +250,7 @@ def read(path: str | os.PathLike[str], model: Any, source: Any) -> Position | No
         _compare("order of the samples", record["permutation"], source.permutation_digest(record["epoch"]))
         weights = model_file.matched_weights(model, parts[model_file.WEIGHTS])
         states = model_file.matched_states(model, parts[model_file.STATE])
-        slots = matched_slots(trainer, parts[model_file.OPTIMIZER])
+        slots = matched_slots(trainer, parts[model_file.OPTIMIZER], theirs["step"])
         position = _position(str(file), record, parts[model_file.TRAINING])
     except DataError as error:
         raise DataError(f"{error} Checkpoint: {str(file)!r}.") from error

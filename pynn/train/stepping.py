@@ -9,6 +9,9 @@ import numpy as np
 
 from pynn import ops
 from pynn.core import _predict, config
+from pynn.core.context import training
+from pynn.core.flat import Flat, Slots
+from pynn.core.gradients import backward
 from pynn.core.graph import failure
 from pynn.core.program import record
 from pynn.core.state import no_grad, state, trial
@@ -40,18 +43,26 @@ def train_step(trainer: Trainer, tensors: list[Tensor], perm: Tensor, n: int, ch
         with no_grad():
             steps.store_rows(trainer.activate(out.detach()), slots, data["predictions"])
     assert trainer.flat is not None
-    for t in trainer.flat.tensors:
-        t.grad = None
-    loss.backward()
-    for t in trainer.flat.tensors:
-        if t.grad is None:  # this step did not use the parameter
-            t.grad = ops.zeros(t.shape, t.dtype, out=t._dest)
+    write_gradients(loss, trainer.flat, slots)
     trained = [module for module in trainer.model.modules() if module._trainable]
     limits = [(limit, module._weights[key]) for module in trained for key, limit in module._constraints.items()]
     trainer.optimizer.apply(trainer.flat, slots)
     for constraint, weight in limits:
         constraint.apply(weight)
     steps.advance(slots, 1, n)
+
+
+def write_gradients(loss: Tensor, flat: Flat, slots: Slots) -> None:
+    """Write the gradients of what a model trains, and of nothing else, to where its optimizer reads them."""
+    for t in flat.tensors:
+        t.grad, rows = None, flat.into[id(t)].rows
+        if rows is not None:
+            rows.live = False
+    with training(True, slots):  # the gradient of a table depends on the cursor
+        backward(loss, targets=flat.tensors, into=flat.into)
+    for t in flat.tensors:
+        if t.grad is None:  # this step did not use the parameter
+            t.grad = ops.zeros(t.shape, t.dtype, out=flat.into[id(t)])
 
 
 def eager_step(trainer: Trainer, tensors: list[Tensor], n: int, check: bool) -> None:

@@ -58,7 +58,8 @@ class Trainer:
         self.slots = Slots(self.seed)
         self.cache = ProgramCache()
         self.flat: Flat | None = None
-        self.flat_version = -1
+        self.flat_version: Hashable = None
+        self._flats: dict[Hashable, Flat] = {}  # of this version of the model and the one before
         self.sums = Tensor.state(np.zeros(2))  # loss * n, n
         self.losses = Tensor.state(np.zeros(STEPS_PER_CALL))
         self.hits = Tensor.state(np.zeros(2))
@@ -117,7 +118,6 @@ class Trainer:
             if class_weight is not None:
                 by_class = losses.class_weights_to_sample_weights(y_array, class_weight).astype(self.model.dtype)
                 w = by_class if w is None else w * by_class
-            self.flatten()
         return Data(xs, y_array, w)
 
     def output_shape(self, xs: list[np.ndarray]) -> tuple[int, ...]:
@@ -155,31 +155,30 @@ class Trainer:
         return name is not None and name == self.loss.activation and function is named(name)
 
     def flatten(self) -> None:
-        """Move the trainable parameters to one buffer, again whenever the set of them changed."""
+        """Find the parameters that are to be trained, each with the slots that it has from before.
+
+        Raises
+        ------
+        DataError
+            If there are none.
+        """
         version = self.model.version()
-        if self.flat is not None and version == self.flat_version and self.flat.intact():
+        if self.flat is not None and version == self.flat_version:
+            self.optimizer.build(self.flat)
             return
-        parameters = self.model.parameters()
-        kept = self.flat is not None and [id(t) for t in parameters] == [id(t) for t in self.flat.tensors]
-        if kept and not self.flat.intact():  # type: ignore[union-attr]
-            # another model that shares layers moved them to a flat buffer of its own
-            slots = self.optimizer.state()
-            flat = Flat(parameters)
-            self.optimizer.build(flat)
-            self.optimizer.load_state(slots)
-            self.flat = flat
-        elif not kept:
-            if not parameters:
-                raise DataError("[fit] the model has no trainable parameters. help: set layer.trainable = True.")
-            frozen = [w for _, w in self.model.named_parameters() if not any(w is p for p in parameters)]
-            for weight in frozen:
-                weight.requires_grad, weight._dest = False, None
-            flat = Flat(parameters)
-            self.optimizer.build(flat)
-            self.flat = flat  # now that it has slots: memory may run out before
-        self.flat_version = version
-        self.cache.clear()
-        self._ready.clear()
+        if version not in self._flats:  # else a layer was frozen and is no longer, or the other way round
+            self._flats = {key: flat for key, flat in self._flats.items() if key == self.flat_version}
+            self._flats[version] = self._same_flat(self.model.parameters())
+            self.cache.clear()
+            self._ready.clear()
+        self.flat, self.flat_version = self._flats[version], version
+        self.optimizer.build(self.flat)
+
+    def _same_flat(self, parameters: list[Tensor]) -> Flat:
+        if not parameters:
+            raise DataError("[fit] the model has no trainable parameters. help: set layer.trainable = True.")
+        same = (f for f in self._flats.values() if [id(t) for t in f.tensors] == [id(t) for t in parameters])
+        return next(same, None) or Flat(parameters)
 
     # One step
 
