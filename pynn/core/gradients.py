@@ -82,9 +82,9 @@ def gradients(
                 if n:
                     coming[_key(x)] = coming.get(_key(x), 0) + 1
     grads: dict[Any, Tensor] = {_key(out): cotangent}
-    before = state.grad_enabled, state.scope
+    before = state.grad_enabled, state.scope, state.carries
     try:
-        state.grad_enabled = create_graph
+        state.grad_enabled, state.carries = create_graph, False
         order = [node for node in reversed(nodes) if id(node) in relevant]
         late = set() if create_graph or watch is not None else {id(node) for node in order if _may_wait(node)}
         for node in sorted(order, key=lambda node: id(node) in late):
@@ -100,7 +100,7 @@ def gradients(
             result[key] = (target, found)
         return result
     finally:
-        state.grad_enabled, state.scope = before
+        state.grad_enabled, state.scope, state.carries = before
 
 
 def _may_wait(node: Node) -> bool:

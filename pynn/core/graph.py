@@ -18,7 +18,7 @@ from pynn.core.state import state
 from pynn.core.tensor import DTYPE_INDEX, FLOATS, Tensor
 from pynn.errors import DataError, DTypeError, NonFiniteError, ShapeError
 
-__all__ = ["Node", "execute", "failure", "graph", "reachable"]
+__all__ = ["Node", "execute", "failure", "graph", "reachable", "set_carrier"]
 
 
 _ids = itertools.count()
@@ -65,7 +65,12 @@ class InstrInfo(NamedTuple):
 
 
 def execute(
-    card: Card, inputs: tuple[Any, ...], attrs: dict[str, Any] | None = None, out: tuple[Any, ...] = (), salt: int = 0
+    card: Card,
+    inputs: tuple[Any, ...],
+    attrs: dict[str, Any] | None = None,
+    out: tuple[Any, ...] = (),
+    salt: int = 0,
+    carries: bool = True,
 ) -> tuple[Any, ...]:
     """Compute an op: infer, allocate, run one instruction, record it, link it into the graph.
 
@@ -79,6 +84,8 @@ def execute(
         Memory for the outputs; what is missing or None is allocated. A card that mutates state gets the state here.
     salt : int
         Distinguishes random streams.
+    carries : bool
+        Whether the outputs of padded sequences are padded sequences (see pynn.ops.lengths).
 
     Returns
     -------
@@ -106,6 +113,8 @@ def execute(
         for i, y in enumerate(outs):
             if y is not None and y.dtype in FLOATS and i not in card.hidden:
                 y.node, y.index, y.requires_grad = node, i, True
+    if carries and state.carries and any(isinstance(x, Tensor) and x.lengths is not None for x in inputs):
+        _carry(card, inputs, attrs, outs)
     return outs
 
 
@@ -136,6 +145,15 @@ def _memory(card: Card, spec: Any, given: Tensor | None) -> Tensor:
             f"Received: shape={given.shape}, dtype={given.dtype}."
         )
     return given
+
+
+_carry: Any = None
+
+
+def set_carrier(function: Any) -> None:
+    """Say what gives outputs the lengths of their inputs."""
+    global _carry
+    _carry = function
 
 
 def _run(card: Card, low: Any, outs: tuple[Any, ...], args: tuple[Any, ...], salt: int) -> None:

@@ -17,6 +17,8 @@ class _State(threading.local):
     grad_enabled = True
     training = False
     rng: Any = None  # where random ops find seed, step and salt (pynn.core.context)
+    carries = True  # whether ops hand the lengths of padded sequences on; not on the way back
+    module: Any = None  # the layer that is being computed
     scope = ""  # the path of the layer that is being computed
     logits_of: Any = None  # the last layer, when the loss applies its activation itself
     trial = False  # whether a model is run on any data, to see shapes: state that outlives a call stays as it is
@@ -56,11 +58,11 @@ def trial() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def scope(name: str) -> Iterator[None]:
+def scope(name: str, module: Any = None) -> Iterator[None]:
     """Name the layer in whose behalf ops are executed."""
-    before = state.scope
-    state.scope = f"{before}/{name}" if before else name
+    before = state.scope, state.module
+    state.scope, state.module = f"{before[0]}/{name}" if before[0] else name, module
     try:
         yield
     finally:
-        state.scope = before
+        state.scope, state.module = before

@@ -11,6 +11,7 @@ from pynn.core.tensor import Tensor, to_array
 from pynn.errors import ShapeError
 from pynn.losses import targets
 from pynn.ops.common import as_tensor, size
+from pynn.ops.lengths import ALL, mask_steps
 
 __all__ = ["Loss"]
 
@@ -91,10 +92,16 @@ class Loss:
         Returns
         -------
         Tensor, shape ()
+
+        Notes
+        -----
+        Predictions of padded sequences [N, T, ...] with a target for each step are N T samples, of which those of
+        padding weigh nothing: the mean is one over real steps.
         """
         y_pred = as_tensor(y_pred)
         if not isinstance(y_true, Tensor):
             y_true = Tensor.state(self.check_targets(to_array(y_true, self.name), y_pred.shape))
+        y_pred, y_true, weight = real_steps(self.name, y_pred, y_true, weight)
         each = self.each(y_pred, y_true)
         return ops.weighted_mean(each, None if weight is None else _per_entry(self.name, weight, each))
 
@@ -110,6 +117,18 @@ def like(y_true: Tensor, y_pred: Tensor) -> Tensor:
     if (*y_true.shape, 1) == y_pred.shape or y_true.shape == (*y_pred.shape, 1):
         y_true = ops.reshape(y_true, y_pred.shape)
     return y_true
+
+
+def real_steps(name: str, y_pred: Tensor, y_true: Tensor, weight: Any) -> tuple[Tensor, Tensor, Any]:
+    """Return predictions, targets and weights; steps of padded sequences as samples, padding with a weight of 0."""
+    if y_pred.lengths is None or y_pred.ndim < 2 or y_true.shape[:2] != y_pred.shape[:2]:
+        return y_pred, y_true, weight
+    steps = y_pred.shape[:2]
+    w = mask_steps(ops.ones(steps, y_pred.dtype), lengths=y_pred.lengths, scale=ALL)
+    if weight is not None:
+        w = w * _per_entry(name, weight, w)
+    flat = (ops.reshape(ops.without_lengths(t), (size(steps), *t.shape[2:])) for t in (y_pred, y_true))
+    return (*flat, ops.reshape(w, (size(steps),)))  # type: ignore[return-value]
 
 
 def _per_entry(name: str, weight: Any, losses: Tensor) -> Tensor:

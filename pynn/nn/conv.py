@@ -16,6 +16,7 @@ from pynn.nn.layers import Activated, init_pair
 from pynn.nn.module import Module
 from pynn.ops.activation import FUSED, named
 from pynn.ops.conv_cards import check_algorithm
+from pynn.ops.walk import Walk
 from pynn.ops.window import Pair, resolve_padding
 
 __all__ = ["Conv1D", "Conv2D"]
@@ -267,14 +268,14 @@ kernel_constraint, name, seed
 
     def forward(self, x: Tensor) -> Tensor:
         need_channels(self.place, x.shape, 3)
-        line = ops.reshape(x, (x.shape[0], 1, *x.shape[1:]))
+        shape, dilation = (1, 1, *x.shape[1:]), self.dilation_rate
+        four = resolve_padding(self.place, self.padding, shape, self.kernel_size, self.strides, dilation)
+        extent = (self.kernel_size[1] - 1) * dilation[1] + 1
+        walk = Walk(x, extent, self.strides[1], *four[2:], same=self.padding == "same")
+        line = ops.reshape(walk.seen(), (x.shape[0], 1, *x.shape[1:]))
         w = ops.reshape(self.w, (1, *self.w.shape))
-        y = self._activated(
-            lambda act: ops.conv2d(
-                line, w, self._bias, self.strides, self.padding, self.dilation_rate, self.groups, act
-            )
-        )
-        return ops.reshape(y, (y.shape[0], *y.shape[2:]))
+        y = self._activated(lambda act: ops.conv2d(line, w, self._bias, self.strides, four, dilation, self.groups, act))
+        return walk.done(ops.reshape(y, (y.shape[0], *y.shape[2:])))
 
     def extra_repr(self) -> str:
         return f"{self.filters}, {self.kernel_size[1]}, activation={self.activation!r}"

@@ -58,7 +58,6 @@ class JordanRNN(Module):
     ((3, 4, 2), (3, 4, 2))
     """
 
-    keeps_lengths = True
     recurrent = True
 
     def __init__(

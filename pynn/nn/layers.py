@@ -103,8 +103,6 @@ class Dense(Activated, Module):
     ((2, 3), (4, 3))
     """
 
-    keeps_lengths = True
-
     def __init__(
         self,
         units: int,
@@ -172,8 +170,6 @@ class Activation(Activated, Module):
         Parameters of the function, for instance ``slope`` of "leaky_relu".
     """
 
-    keeps_lengths = True
-
     def __init__(self, activation: str | Callable[..., Any], name: str | None = None, **options: Any):
         super().__init__(name)
         self.activation = activation
@@ -200,8 +196,6 @@ class Dropout(Module):
     ----------
     Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov: Dropout (JMLR 2014).
     """
-
-    keeps_lengths = True
 
     def __init__(self, rate: float, name: str | None = None, seed: int | None = None):
         super().__init__(name, seed)

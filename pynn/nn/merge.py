@@ -18,7 +18,6 @@ __all__ = ["Add", "Concatenate", "Multiply"]
 class _Merge(Module):
     """What merging layers share: several inputs, or one list of them."""
 
-    keeps_lengths = True
     place = "merge"
 
     def __call__(self, *inputs: Any, training: bool | None = None) -> Any:
@@ -70,7 +69,6 @@ class Concatenate(_Merge):
                 f"Received: axis={axis!r}."
             )
         self.axis = axis
-        self.keeps_lengths = axis == -1
 
     def forward(self, *xs: Tensor) -> Tensor:
         shapes = [x.shape for x in xs]

@@ -60,7 +60,6 @@ class Module(Trainable, Recorded):
     ['layer.w', 'layer.b']
     """
 
-    keeps_lengths = False  # whether padding that the input ends with is padding of the output
     recurrent = False  # whether the output of a step depends on all that came before, however long
     _built_for: tuple[int, ...] = ()  # the input shape that build() was given
 
@@ -187,7 +186,7 @@ class Module(Trainable, Recorded):
                     self._own_slots().step.view()[0] += 1  # the next call draws other numbers
                 return out
         xs = tuple(x if isinstance(x, Tensor) or x is None else tensor(x) for x in inputs)
-        with scope(self.name):
+        with scope(self.name, self):
             if self.built:
                 out = self.forward(*xs)
             else:
@@ -198,8 +197,6 @@ class Module(Trainable, Recorded):
             raise TypeError(
                 f"[{self.name}] forward() of {type(self).__name__} returned None. help: end it with a return statement."
             )
-        if self.keeps_lengths and isinstance(out, Tensor) and out.lengths is None and xs[0] is not None:
-            out.lengths = xs[0].lengths
         if state.observer is not None:
             state.observer(self, out)
         return out

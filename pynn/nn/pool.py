@@ -11,6 +11,7 @@ from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.nn.field import WHOLE, Field
 from pynn.nn.module import Module
+from pynn.ops.walk import Walk
 from pynn.ops.window import Four, Pair, resolve_padding
 
 __all__ = [
@@ -105,9 +106,15 @@ class _Pool1D(Module):
     def _line(self, x: Tensor, pool: Any) -> Tensor:
         if x.ndim != 3:
             raise ShapeError(f"[{self.place}] expected sequences of shape [N, T, C]. Received: x.shape={x.shape}.")
-        line = ops.reshape(x, (x.shape[0], 1, *x.shape[1:]))
-        y = pool(line, (1, self.pool_size), (1, self.strides), self.padding)
-        return ops.reshape(y, (y.shape[0], *y.shape[2:]))
+        size, strides = (1, self.pool_size), (1, self.strides)
+        four = resolve_padding(self.place, self.padding, (1, 1, *x.shape[1:]), size, strides, (1, 1))
+
+        def pooled(seen: Tensor) -> Tensor:
+            y = pool(ops.reshape(seen, (seen.shape[0], 1, *seen.shape[1:])), size, strides, four)
+            return ops.reshape(y, (y.shape[0], *y.shape[2:]))
+
+        walk = Walk(x, self.pool_size, self.strides, *four[2:], same=self.padding == "same")
+        return walk.largest(pooled) if pool is ops.max_pool2d else walk.average(pooled)
 
     def extra_repr(self) -> str:
         return f"{self.pool_size}, strides={self.strides}"

@@ -144,16 +144,16 @@ class _Recurrent(Module):
         if state.training and self.recurrent_dropout:
             options["mask"] = self._random(self.recurrent_dropout, (n, self.units))[1]
             options["keep"] = 1.0 - self.recurrent_dropout
-        y, *last = self._run(x, states, sequences=self.return_sequences, **options)
+        y, *last = self._run(ops.without_lengths(x), states, sequences=self.return_sequences, **options)
         if stateful:
             for new, kept in zip(last, self._kept, strict=True):
                 assign(new.detach(), kept)
         if not self.return_sequences:
             y = last[0]
-        elif self.go_backwards and not self._aligned:
-            y = y[:, ::-1]
         else:
             y.lengths = lengths
+            if self.go_backwards and not self._aligned:
+                y = ops.reverse_steps(y)
         return (y, *last) if self.return_state else y
 
     def _random(self, rate: float, shape: tuple[int, ...]) -> Any:
@@ -216,7 +216,7 @@ class SimpleRNN(_Recurrent):
     return_state : bool, default False
         Return the last state too.
     go_backwards : bool, default False
-        Run from the last step to the first; outputs come in that order.
+        Run from the last step to the first; outputs come in that order, padding still at the end.
     stateful : bool, default False
         Begin a batch with the states at the end of the batch before (see reset_states).
     name : str, optional

@@ -100,8 +100,6 @@ class Bidirectional(Module):
             states = [t for out in outs for t in out[1:]]
             outs = [out[0] for out in outs]
         merged = self._merge(*outs)
-        if isinstance(merged, Tensor) and self.forward_layer.return_sequences:
-            merged.lengths = outs[0].lengths
         return (merged, *states) if states else merged
 
     def _merge(self, a: Tensor, b: Tensor) -> Any:
@@ -133,8 +131,6 @@ class TimeDistributed(Module):
     (2, 3, 5)
     """
 
-    keeps_lengths = True
-
     def __init__(self, layer: Module, name: str | None = None):
         super().__init__(name)
         if not isinstance(layer, Module):
@@ -145,5 +141,7 @@ class TimeDistributed(Module):
         if x.ndim < 3:
             raise ShapeError(f"[time_distributed] expected sequences [N, T, ...]. Received: x.shape={x.shape}.")
         n, t = x.shape[:2]
-        y = self.layer(ops.reshape(x, (n * t, *x.shape[2:])))
-        return ops.reshape(y, (n, t, *y.shape[1:]))
+        y = self.layer(ops.reshape(ops.without_lengths(x), (n * t, *x.shape[2:])))
+        y = ops.reshape(y, (n, t, *y.shape[1:]))
+        y.lengths = x.lengths
+        return y

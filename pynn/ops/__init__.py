@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from pynn.core.card import CARDS, COMPOSITES
-from pynn.ops import operators
+from pynn.ops import carry, operators
 from pynn.ops.activation import (
     abs,
     clip,
@@ -33,6 +33,7 @@ from pynn.ops.activation import (
 from pynn.ops.dense import dense
 from pynn.ops.embedding import embedding, sequence_lengths
 from pynn.ops.entropy import cross_entropy, kl_divergence
+from pynn.ops.lengths import mask_steps, reverse_steps, with_lengths, without_lengths
 from pynn.ops.loss import (
     binary_cross_entropy,
     hinge,

@@ -12,6 +12,7 @@ from pynn.ops.conv_cards import CONV, TRANSPOSE, check_algorithm, check_conv
 from pynn.ops.dense import dense
 from pynn.ops.image import pad2d
 from pynn.ops.shape import concat, reshape
+from pynn.ops.walk import Walk
 from pynn.ops.window import Pair, Window, need_images, output_size, resolve_padding
 
 
@@ -87,6 +88,11 @@ def conv2d(
     if w.ndim == 4:
         window = Window(strides, dilation, resolve_padding("conv2d", padding, x.shape, w.shape[:2], strides, dilation))
         check_conv("conv2d", x, w, b, window, groups)
+        if x.lengths is not None:  # rows are the time steps of padded sequences
+            extent = (w.shape[0] - 1) * dilation[0] + 1
+            walk = Walk(x, extent, strides[0], *window.padding[:2], same=padding == "same")
+            four = window.padding
+            return walk.done(conv2d(walk.seen(), w, b, strides, four, dilation, groups, activation, par, algorithm))
         n, h, width, c = x.shape
         if groups == 1 and c and window.padding == (0, 0, 0, 0):  # two cases that are plain products
             flat = (w.shape[0] * w.shape[1] * c, w.shape[3])

@@ -15,6 +15,7 @@ from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.ops.activation import FUSED, SELU_ALPHA, SELU_SCALE
 from pynn.ops.common import Rng, as_tensor, need_float, size
+from pynn.ops.lengths import mask_steps
 
 
 def _sizes(x: Tensor, w: Tensor) -> tuple[int, int, int]:
@@ -153,5 +154,7 @@ def dense(x: Any, w: Any, b: Any = None, activation: str = "linear", par: float 
     ShapeError, DTypeError
     """
     x = as_tensor(x)
+    if x.ndim == 2:  # the sum over the time of padded sequences [N, T] is one over real steps
+        x = mask_steps(x)
     inputs = (x, as_tensor(w, x), None if b is None else as_tensor(b, x))
     return execute(_Dense, inputs, {"activation": activation, "par": par})[0]  # type: ignore[arg-type]

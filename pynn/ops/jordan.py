@@ -16,6 +16,7 @@ from pynn.errors import DataError, DTypeError, ShapeError, unknown_name
 from pynn.ops.activation import FUSED
 from pynn.ops.common import Rng, as_tensor, need_float
 from pynn.ops.dense import dense
+from pynn.ops.lengths import without_lengths
 from pynn.ops.rnn import BAD_LENGTHS, INT32, PACKED_TO, RNN_ACTIVATIONS, checked_lengths, place_parts
 from pynn.ops.rnn_ref import ACT
 from pynn.ops.shape import transpose
@@ -142,7 +143,7 @@ def jordan_rnn(x: Any, w: Any, v: Any, b: Any, w_out: Any, b_out: Any, lengths: 
     w, v, b : Tensor [D, H], [O, H], [H]
     w_out, b_out : Tensor [H, O], [O]
     lengths : int32 [N], optional
-        Outputs from a sequence's length on are 0 and change nothing.
+        By default those that x carries. Outputs from a sequence's length on are 0 and change nothing.
     activation : {"tanh", "relu", "sigmoid", "linear"}
     output_activation : {"tanh", "relu", "sigmoid", "linear", "softmax"}
 
@@ -168,9 +169,11 @@ def jordan_rnn(x: Any, w: Any, v: Any, b: Any, w_out: Any, b_out: Any, lengths: 
         raise ShapeError(f"[jordan_rnn] expected sequences [N, T, features]. Received: x.shape={x.shape}.")
     w, v, b, w_out, b_out = (as_tensor(t, x) for t in (w, v, b, w_out, b_out))
     lengths = checked_lengths("jordan_rnn", lengths, x)
-    z = dense(transpose(x, (1, 0, 2)), w, b)
+    z = dense(transpose(without_lengths(x), (1, 0, 2)), w, b)
     attrs = {"activation": activation, "output_activation": output_activation}
-    return transpose(execute(_Jordan, (z, v, w_out, b_out, lengths), attrs)[0], (1, 0, 2))  # type: ignore[arg-type]
+    y = transpose(execute(_Jordan, (z, v, w_out, b_out, lengths), attrs)[0], (1, 0, 2))  # type: ignore[arg-type]
+    y.lengths = lengths
+    return y
 
 
 __all__ = ["jordan_rnn"]

@@ -13,6 +13,7 @@ from pynn.core.graph import execute
 from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DTypeError, ShapeError
 from pynn.ops.common import BOOL, Rng, as_tensor, broadcast_dims, broadcast_shape, need_float, need_same_dtype, pair
+from pynn.ops.lengths import mask_steps
 from pynn.ops.reduce import sum_to
 from pynn.ops.shape import reshape, zeros
 
@@ -397,6 +398,10 @@ def matmul(a: Any, b: Any) -> Tensor:
     a, b = pair(a, b)
     if a.ndim == 0 or b.ndim == 0:
         raise ShapeError(f"[matmul] expected at least one dimension. Received: {a.shape} and {b.shape}.")
+    if a.ndim == 2:  # sums over the time of padded sequences are sums over real steps
+        a = mask_steps(a)
+    if b.ndim == 3:
+        b = mask_steps(b)
     left, right = a.ndim == 1, b.ndim == 1
     y = _matmul(reshape(a, (1, -1)) if left else a, reshape(b, (-1, 1)) if right else b, False, False)
     if left or right:

@@ -14,7 +14,8 @@ from pynn.errors import ShapeError
 from pynn.ops.activation import sqrt
 from pynn.ops.common import Rng, as_tensor, need_float, size
 from pynn.ops.math import div
-from pynn.ops.reduce import sum_to
+from pynn.ops.reduce import mean, sum_to
+from pynn.ops.shape import reshape
 
 CHUNK, PARTS = 8192, 16  # NORM_CHUNK and NORM_PARTS of csrc/kernels/norm.h
 
@@ -243,7 +244,7 @@ def batch_norm(
     running_mean, running_var : Tensor, shape [C], optional
         State. While training, the batch's own statistics normalize, and these move towards them:
         running = momentum * running + (1 - momentum) * batch (variances are divided by the number of values, as in
-        Keras). Otherwise these normalize.
+        Keras). Otherwise these normalize. Padding of sequences does not count.
     training : bool, default False
     momentum : float, default 0.99
     epsilon : float, default 1e-3
@@ -265,8 +266,11 @@ def batch_norm(
         if running_mean is None or running_var is None:
             raise ValueError("[batch_norm] expected running_mean and running_var, or training=True. Received: neither.")
         return execute(_NormApply, (x, running_mean, running_var, gamma, beta), {"epsilon": epsilon})[0]  # type: ignore[arg-type]
-    attrs = {"groups": x.shape[-1] if x.ndim else 1, "epsilon": epsilon, "per_sample": False}
-    y, m, v = execute(_GROUP_NORM, (x, gamma, beta), attrs)
+    attrs: dict[str, Any] = {"groups": x.shape[-1] if x.ndim else 1, "epsilon": epsilon, "per_sample": False}
+    if x.lengths is not None and x.ndim > 2:
+        y, m, v = _of_real_steps(x, gamma, beta, **attrs)
+    else:
+        y, m, v = execute(_GROUP_NORM, (x, gamma, beta), attrs)
     if running_mean is not None and running_var is not None:
         execute(_TRACK, (m.detach(), v.detach()), {"momentum": momentum}, out=(running_mean, running_var))
     return y
@@ -293,4 +297,23 @@ def group_norm(x: Any, groups: int, gamma: Any = None, beta: Any = None, epsilon
     """
     x = as_tensor(x)
     inputs = (x, *(None if p is None else as_tensor(p, x) for p in (gamma, beta)))
+    if x.lengths is not None and x.ndim > 2:
+        return _of_real_steps(*inputs, groups=groups, epsilon=epsilon)[0]
     return execute(_GROUP_NORM, inputs, {"groups": groups, "epsilon": epsilon})[0]
+
+
+def _of_real_steps(
+    x: Tensor, gamma: Tensor | None, beta: Tensor | None, groups: int, epsilon: float, per_sample: bool = True
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what the op group_norm does, with statistics of the real steps of padded sequences alone."""
+    _GROUP_NORM.infer(x, gamma, beta, groups, epsilon, per_sample)  # raises as it does
+    n, t, c = x.shape[0], x.shape[1], x.shape[-1]
+    z = reshape(x, (n, t, size(x.shape[2:-1]), groups, c // groups))
+    axes = (1, 2, 4) if per_sample else (0, 1, 2, 4)
+    m = mean(z, axes, keepdims=True)
+    d = z - m
+    v = mean(d * d, axes, keepdims=True)
+    y = reshape(div(d, sqrt(v + epsilon)), x.shape)
+    if gamma is not None:
+        y = y * gamma
+    return y if beta is None else y + beta, reshape(m, (-1,)), reshape(v, (-1,))

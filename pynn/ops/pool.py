@@ -13,6 +13,7 @@ from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.ops.common import Rng, as_tensor, need_float
+from pynn.ops.walk import Walk
 from pynn.ops.window import PLAIN, Pair, Window, check_window, need_images, output_size, resolve_padding
 
 
@@ -159,7 +160,12 @@ def _pool(card: Any, x: Any, pool_size: Any, strides: Any, padding: Any) -> Tens
     kernel = pair(card.name, "pool_size", pool_size)
     steps = kernel if strides is None else pair(card.name, "strides", strides)
     four = resolve_padding(card.name, padding, x.shape, kernel, steps, (1, 1))
-    return execute(card, (x,), {"kernel": kernel, "window": Window(steps, padding=four)})[0]
+    attrs = {"kernel": kernel, "window": Window(steps, padding=four)}
+    if x.lengths is None:
+        return execute(card, (x,), attrs)[0]
+    walk = Walk(x, kernel[0], steps[0], *four[:2], same=padding == "same")  # rows are the steps of padded sequences
+    pooled = walk.largest if card is _MaxPool else walk.average
+    return pooled(lambda seen: execute(card, (seen,), attrs)[0])
 
 
 def max_pool2d(x: Any, pool_size: int | Pair = 2, strides: int | Pair | None = None, padding: Any = "valid") -> Tensor:

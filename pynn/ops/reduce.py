@@ -22,6 +22,7 @@ from pynn.ops.common import (
     normal_axes,
     size,
 )
+from pynn.ops.lengths import ALL, EACH, mask_steps, walk_lengths
 from pynn.ops.shape import strided
 
 
@@ -169,9 +170,16 @@ def _reduce(card: Any, x: Any, axis: Any, keepdims: bool, **attrs: Any) -> Tenso
     return y
 
 
+def _over_time(name: str, x: Tensor, axis: Any) -> tuple[int, ...]:
+    """Return the axes of a reduction over the time of padded sequences, else ()."""
+    axes = normal_axes(name, axis, x.ndim) if x.lengths is not None else ()
+    return axes if 1 in axes else ()
+
+
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Return the sum over the axes (all by default)."""
-    return _reduce(_Sum, x, axis, keepdims)
+    """Return the sum over the axes (all by default), of real steps alone for padded sequences."""
+    x = as_tensor(x)
+    return _reduce(_Sum, mask_steps(x) if _over_time("sum", x, axis) else x, axis, keepdims)
 
 
 def expand(x: Any, shape: Sequence[int]) -> Tensor:
@@ -180,9 +188,12 @@ def expand(x: Any, shape: Sequence[int]) -> Tensor:
 
 
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Return the mean over the axes (all by default)."""
+    """Return the mean over the axes (all by default), of real steps alone for padded sequences (0 without any)."""
     x = as_tensor(x)
     need_float("mean", x)
+    axes = _over_time("mean", x, axis)
+    if axes:
+        x = mask_steps(x, scale=ALL if 0 in axes else EACH)
     n = size([x.shape[a] for a in normal_axes("mean", axis, x.ndim)])
     if n == 0:
         raise ShapeError(f"[mean] expected at least one element. Received: shape={x.shape}.")
@@ -190,13 +201,25 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Return the maximum over the axes (all by default)."""
-    return _reduce(_MAX, x, axis, keepdims)
+    """Return the maximum over the axes (all by default), of real steps alone for padded sequences (0 without any)."""
+    return _extreme_of(_MAX, x, axis, keepdims, -np.inf)
 
 
 def min(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Return the minimum over the axes (all by default)."""
-    return _reduce(_MIN, x, axis, keepdims)
+    """Return the minimum over the axes (all by default), of real steps alone for padded sequences (0 without any)."""
+    return _extreme_of(_MIN, x, axis, keepdims, np.inf)
+
+
+def _extreme_of(card: Any, x: Any, axis: Any, keepdims: bool, never: float) -> Tensor:
+    x = as_tensor(x)
+    axes = _over_time(card.name, x, axis)
+    if not axes:
+        return _reduce(card, x, axis, keepdims)
+    y = _reduce(card, mask_steps(x, never), axis, keepdims)
+    if 0 in axes:
+        return y
+    line = y.reshape(y.shape[0], 1, *y.shape[1:])  # a sequence without a real step has 0
+    return mask_steps(line, 0.0, walk_lengths(x.lengths, most=1)).reshape(*y.shape)
 
 
 def _var_samples(r: Rng) -> Iterator[Sample]:
@@ -214,9 +237,11 @@ def var(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 def argmax(x: Any, axis: int = -1) -> Tensor:
-    """Return the index of the first largest value along an axis, as int64."""
+    """Return the index of the first largest value along an axis, as int64; over time, of a real step."""
     x = as_tensor(x)
     (a,) = normal_axes("argmax", axis, x.ndim)
+    if a == 1:
+        x = mask_steps(x, -np.inf)
     return execute(_Argmax, (x,), {"axis": a, "stop": a + 1})[0]  # type: ignore[arg-type]
 
 

@@ -251,9 +251,9 @@ class _SimpleRNN:
 
 
 def checked_lengths(name: str, lengths: Any, x: Tensor) -> Tensor | None:
-    """Return lengths as int32; those that are data are checked, naming the sequence."""
+    """Return lengths as int32, by default those of x; those that are data are checked, naming the sequence."""
     if lengths is None:
-        return None
+        return x.lengths
     if not isinstance(lengths, Tensor):
         array = np.asarray(lengths)
         if array.dtype.kind not in "iu":
@@ -293,7 +293,8 @@ def lstm(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, c0: Any = None, 
     peephole : Tensor [3, H], optional
         i and f also see p_0 c and p_1 c (the old c), o sees p_2 c (the new one).
     lengths : int32 [N], optional
-        Steps from a sequence's length on change nothing: its state stays, its output there is 0.
+        By default those that x carries. Steps from a sequence's length on change nothing: its state stays, its output
+        there is 0.
     mask : uint8 [N, H], optional
         Recurrent dropout: where it meets u, h is 0 where the mask is, else h / keep.
     keep : float, default 1.0
@@ -313,8 +314,11 @@ def lstm(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, c0: Any = None, 
     ShapeError, DTypeError, DataError
     """
     x, (w, u, b, h0, c0, peephole) = _operands("lstm", x, w, u, b, h0, c0, peephole)
-    inputs = (x, w, u, b, h0, c0, peephole, checked_lengths("lstm", lengths, x), _mask(mask))
+    lengths = checked_lengths("lstm", lengths, x)
+    inputs = (x, w, u, b, h0, c0, peephole, lengths, _mask(mask))
     out = execute(_LSTM, inputs, {"reverse": reverse, "sequences": sequences, "keep": keep})  # type: ignore[arg-type]
+    if sequences:
+        out[0].lengths = lengths
     return out[0], out[1], out[2]
 
 
@@ -346,7 +350,10 @@ def gru(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, lengths: Any = No
     """
     x, (w, u, b, h0) = _operands("gru", x, w, u, b, h0)
     attrs = {"reset_after": bool(reset_after), "reverse": reverse, "sequences": sequences, "keep": keep}
-    out = execute(_GRU, (x, w, u, b, h0, checked_lengths("gru", lengths, x), _mask(mask)), attrs)  # type: ignore[arg-type]
+    lengths = checked_lengths("gru", lengths, x)
+    out = execute(_GRU, (x, w, u, b, h0, lengths, _mask(mask)), attrs)  # type: ignore[arg-type]
+    if sequences:
+        out[0].lengths = lengths
     return out[0], out[1]
 
 
@@ -374,8 +381,10 @@ def simple_rnn(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, lengths: A
     """
     x, (w, u, b, h0) = _operands("simple_rnn", x, w, u, b, h0)
     attrs = {"activation": activation, "reverse": reverse, "sequences": sequences, "keep": keep}
-    inputs = (x, w, u, b, h0, checked_lengths("simple_rnn", lengths, x), _mask(mask))
-    out = execute(_SimpleRNN, inputs, attrs)  # type: ignore[arg-type]
+    lengths = checked_lengths("simple_rnn", lengths, x)
+    out = execute(_SimpleRNN, (x, w, u, b, h0, lengths, _mask(mask)), attrs)  # type: ignore[arg-type]
+    if sequences:
+        out[0].lengths = lengths
     return out[0], out[1]
 
 

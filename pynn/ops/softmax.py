@@ -12,6 +12,7 @@ from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import DTypeError, ShapeError
 from pynn.ops.common import Rng, as_tensor, need_float, normal_axes, size
+from pynn.ops.lengths import FAR, mask_steps
 
 
 def _lower(name: str, x: Tensor) -> Lowered:
@@ -77,6 +78,11 @@ def _along(card: Card, x: Any, axis: int) -> Tensor:
     if x.ndim == 0:
         raise ShapeError(f"[{card.name}] expected at least one dimension. Received: shape=().")
     (a,) = normal_axes(card.name, axis, x.ndim)
+    if a == 1 and x.lengths is not None:  # over the real steps of padded sequences
+        y = _along(card, mask_steps(x, FAR), a)
+        y = mask_steps(y, 0.0, x.lengths) if card.name == "softmax" else y
+        y.lengths = x.lengths
+        return y
     if a == x.ndim - 1:
         return execute(card, (x,))[0]
     swap = list(range(x.ndim))
@@ -91,7 +97,7 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
     ----------
     x : Tensor, float32 or float64
     axis : int, default -1
-        Other axes than the last cost two transposes.
+        Other axes than the last cost two transposes. Over the time of padded sequences, padding gets 0.
 
     Returns
     -------

@@ -1,6 +1,7 @@
 """How long padded sequences are: found in token ids, or checked where they come as data."""
 
 from libc.stdint cimport int32_t, int64_t, uintptr_t
+from libc.string cimport memcpy
 
 from pynn.core._core cimport PN_BAD_INDEX, pn_instr
 
@@ -18,6 +19,10 @@ cdef enum:
 ctypedef fused ids_t:
     int32_t
     int64_t
+
+ctypedef fused real:
+    float
+    double
 
 
 cdef int lengths_of(int32_t *lengths, int64_t *bad, const ids_t *ids, int64_t rows, int64_t cols) noexcept nogil:
@@ -69,3 +74,84 @@ cdef int check_lengths(const pn_instr *I) noexcept nogil:
 
 
 _core.register_kernel("check_lengths", -1, <uintptr_t><void *>check_lengths)
+
+
+cdef int walked_lengths(const pn_instr *I) noexcept nogil:
+    """y[n] = floor((lengths[n] * mul + add) / step) + 1, not below 0 or above `most`.   OUT y int32 [N]; IN lengths.
+
+    dim: N, mul, add, step, most. The steps that a walk over sequences of those lengths makes.
+    """
+    cdef int32_t *to = <int32_t *>I.arg[0]
+    cdef const int32_t *lengths = <const int32_t *>I.arg[1]
+    cdef int64_t n, a, q
+    for n in range(I.dim[0]):
+        a = lengths[n] * I.dim[1] + I.dim[2]
+        q = a // I.dim[3] if a >= 0 else -((-a + I.dim[3] - 1) // I.dim[3])
+        q += 1
+        to[n] = <int32_t>(0 if q < 0 else I.dim[4] if q > I.dim[4] else q)
+    return 0
+
+
+_core.register_kernel("walked_lengths", -1, <uintptr_t><void *>walked_lengths)
+
+
+cdef void fill_steps(real *y, const real *x, int64_t real_steps, int64_t steps, int64_t inner, double scale,
+                     double value) noexcept nogil:
+    cdef int64_t i, stop = real_steps * inner
+    cdef real s = <real>scale, v = <real>value
+    for i in range(stop):
+        y[i] = x[i] * s
+    for i in range(stop, steps * inner):
+        y[i] = v
+
+
+cdef int mask_steps(const pn_instr *I) noexcept nogil:
+    """y[n,t] = x[n,t] * scale where t < lengths[n], else `value`.   OUT y [N,T,inner]; IN x, lengths int32 [N].
+
+    dim: N, T, inner, scale (0: 1; 1: T / lengths[n]; 2: N T / sum of lengths).  par: value.  y may be x.
+    """
+    cdef const int32_t *lengths = <const int32_t *>I.arg[2]
+    cdef int64_t n, at, steps = I.dim[1], row = I.dim[1] * I.dim[2], total = 0
+    cdef double scale = 1.0
+    for n in range(I.dim[0]):
+        if lengths[n] < 0 or lengths[n] > steps:
+            return PN_BAD_INDEX
+        total += lengths[n]
+    if I.dim[3] == 2:
+        scale = <double>(I.dim[0] * steps) / <double>(total if total else 1)
+    for n in range(I.dim[0]):
+        at = n * row
+        if I.dim[3] == 1:
+            scale = <double>steps / <double>(lengths[n] if lengths[n] else 1)
+        if I.ops.itemsize == 4:
+            fill_steps[float](<float *>I.arg[0] + at, <float *>I.arg[1] + at, lengths[n], steps, I.dim[2], scale,
+                              I.par[0])
+        else:
+            fill_steps[double](<double *>I.arg[0] + at, <double *>I.arg[1] + at, lengths[n], steps, I.dim[2], scale,
+                               I.par[0])
+    return 0
+
+
+for _dtype in (0, 1):
+    _core.register_kernel("mask_steps", _dtype, <uintptr_t><void *>mask_steps)
+
+
+cdef int reverse_steps(const pn_instr *I) noexcept nogil:
+    """y[n,t] = x[n, lengths[n] - 1 - t] for t < lengths[n], else x[n,t].   OUT y [N,T,inner]; IN x, lengths int32 [N].
+
+    dim: N, T, bytes of a step.
+    """
+    cdef const int32_t *lengths = <const int32_t *>I.arg[2]
+    cdef char *y = <char *>I.arg[0]
+    cdef const char *x = <const char *>I.arg[1]
+    cdef int64_t n, t, steps = I.dim[1], inner = I.dim[2]
+    for n in range(I.dim[0]):
+        if lengths[n] < 0 or lengths[n] > steps:
+            return PN_BAD_INDEX
+        for t in range(steps):
+            memcpy(y + (n * steps + t) * inner,
+                   x + (n * steps + (lengths[n] - 1 - t if t < lengths[n] else t)) * inner, inner)
+    return 0
+
+
+_core.register_kernel("reverse_steps", -1, <uintptr_t><void *>reverse_steps)

@@ -77,7 +77,8 @@ def recurrent(node: Node, x: Value, w: Value, r: Value, *more: Value | None) -> 
         start = [None if s is None else (s.form((1, 0, 2)) if layout == 0 else s.plain)[:, d] for s in (h0, c0)]
         reverse = d == 1 or direction == "reverse"
         parameters = _parameters(node, w, r, b, peephole, d, units)
-        runs.append(_run(node, line, parameters, start, ends, reverse, names[d] if node.op == "RNN" else ""))
+        y, *last = _run(node, line, parameters, start, ends, reverse, names[d] if node.op == "RNN" else "")
+        runs.append((ops.without_lengths(y), *last))  # ONNX's other operators know of no padding
     n, t = line.shape[:2]
     y = ops.concat([ops.reshape(run[0], (n, t, 1, units)) for run in runs], 2)
     states = [
