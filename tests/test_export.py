@@ -114,6 +114,13 @@ CASES = {
          nn.Bidirectional(nn.GRU(3, return_sequences=True)), nn.JordanRNN(4, 3),
          nn.LSTM(3, go_backwards=True, return_sequences=True), nn.SimpleRNN(4)]
     ),
+    "masked mean": lambda: nn.Sequential(
+        [nn.Input((6,)), nn.Embedding(9, 5, mask_zero=True), nn.Conv1D(4, 3, padding="causal"),
+         nn.LayerNormalization(), nn.GlobalAvgPool()]
+    ),
+    "masked largest": lambda: nn.Sequential(
+        [nn.Input((6,)), nn.Embedding(9, 5, mask_zero=True), nn.Maxout(4, 2), nn.GlobalMaxPool()]
+    ),
     "ids": lambda: branches((5,), nn.Flatten(), nn.GRU(3), nn.Conv1D(4, 2), ids=True),
     "video": lambda: nn.Sequential(
         [nn.Input((3, 6, 5, 2)), nn.TimeDistributed(nn.Sequential([

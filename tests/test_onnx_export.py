@@ -136,6 +136,11 @@ CHAINS = {
     "padded LSTM": lambda: ids(nn.LSTM(3, return_sequences=True), nn.Dense(4), nn.LSTM(2)),
     "padded bidirectional": lambda: ids(nn.Bidirectional(nn.LSTM(3, return_sequences=True)), nn.GRU(2)),
     "padded backwards": lambda: ids(nn.SimpleRNN(3, go_backwards=True)),
+    "padded backwards steps": lambda: ids(
+        nn.GRU(3, go_backwards=True, return_sequences=True), nn.LayerNormalization(), nn.Maxout(4, 2), nn.LSTM(2)
+    ),
+    "padded mean": lambda: ids(nn.Conv1D(5, 3, padding="causal"), nn.GlobalAvgPool()),
+    "padded largest": lambda: ids(nn.Dense(5), nn.GlobalMaxPool(keepdims=True)),
     "padded LayerNormLSTM": lambda: ids(nn.LayerNormLSTM(3, return_sequences=True), nn.LayerNormLSTM(2)),
     "padded jordan": lambda: ids(nn.JordanRNN(3, 2)),
 }

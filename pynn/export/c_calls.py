@@ -207,6 +207,12 @@ def _recurrent(c: Caller) -> Any:
     return _repeated(c, op, arguments)
 
 
+def _pool_steps(c: Caller) -> Any:
+    shape = c.step.inputs[0].shape
+    numbers = [f"length{c.lengths}", str(prod(shape[1:-1])), str(shape[-1]), str(int(c.average))]
+    return ["pool_steps"], [f"pool_steps({c.xs[0]}, {c.y}, {', '.join(numbers)});"]
+
+
 def _jordan(c: Caller) -> Any:
     steps, inputs = c.step.inputs[0].shape
     s = c.step.settings
@@ -238,6 +244,7 @@ _CALLS: dict[str, Callable[[Caller], tuple[list[str], list[str]]]] = {
     "local2d": _weighted,
     "max_pool2d": _windowed,
     "avg_pool2d": _windowed,
+    "pool_steps": _pool_steps,
     "scale_shift": lambda c: (
         ["scale_shift"],
         [f"scale_shift({c.xs[0]}, {c.weight('m')}, {c.weight('s')}, {c.weight('b')}, {c.y}, {c.rows()}, {_last(c)});"],

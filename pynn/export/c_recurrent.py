@@ -27,14 +27,14 @@ def _recurrent(name: str, arguments: str, about: str, states: str, cell: str) ->
     KERNELS[name] = (
         ("dense", "more", *(("act",) if "ACT" in cell else ())),
         f"""/* {about}
-   Runs from the last step to the first with reverse; y holds all outputs with sequences (in the order in which they
-   were made with turned), else the last one; steps from length on are padding. */
+   Runs from the last step to the first with reverse; y holds all outputs with sequences (the real ones in the order in
+   which they were made with turned), else the last one; steps from length on are padding. */
 {start}{arguments}, real *y, {head}
 {{
     {states}
     for (int i = 0; i < steps; ++i) {{
         const int t = reverse ? steps - 1 - i : i;
-        real *out = y + (size_t)(turned ? i : t) * units;
+        real *out = y + (size_t)(turned && t < length ? length - 1 - t : t) * units;
         if (t >= length) {{
             if (sequences)
                 memset(out, 0, units * sizeof *out);

@@ -205,6 +205,24 @@ static void avg_pool2d(const real *x, real *y, const window *g)
 """,
 )
 kernel(
+    "pool_steps",
+    """
+/* The mean (or the largest value) over the real steps of a sequence, per channel; 0 without any */
+static void pool_steps(const real *x, real *y, int length, int places, int channels, int average)
+{
+    const int count = length * places;
+    for (int c = 0; c < channels; ++c) {
+        real total = average || count == 0 ? 0 : -INFINITY;
+        for (int i = 0; i < count; ++i) {
+            const real v = x[(size_t)i * channels + c];
+            total = average ? total + v : v > total ? v : total;
+        }
+        y[c] = average && count > 0 ? total / (real)count : total;
+    }
+}
+""",
+)
+kernel(
     "crop",
     """
 /* Copies blocks of x that stand apart: the rows of a window on an image */

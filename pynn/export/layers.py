@@ -190,6 +190,9 @@ def _pool(b: Builder, layer: Any, x: Value) -> Value:
 
 @lowers(nn.GlobalAvgPool, nn.GlobalMaxPool)
 def _global_pool(b: Builder, layer: Any, x: Value) -> Value:
+    if b.lengths is not None:
+        average = isinstance(layer, nn.GlobalAvgPool)
+        return b.reshape(b.add("pool_steps", x, (x.shape[-1],), average=average, lengths=b.lengths), b.out_shape)
     op = "max_pool2d" if isinstance(layer, nn.GlobalMaxPool) else "avg_pool2d"
     line = _image(b, x)
     return b.reshape(_pooled(b, op, line, line.shape[:2], (1, 1), "valid"), b.out_shape)  # type: ignore[arg-type]

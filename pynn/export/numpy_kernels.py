@@ -143,6 +143,15 @@ def max_pool2d(x, kernel, strides, padding):  # type: ignore[no-untyped-def]
     return np.max([part for _, _, part in taps(padded(x, padding, -np.inf), kernel, strides, (1, 1))], axis=0)
 
 
+def pool_steps(x, average, lengths):  # type: ignore[no-untyped-def]
+    """Return the mean or the largest value over the real steps of sequences, 0 without any."""
+    on = (np.arange(x.shape[1]) < lengths[:, None]).reshape(len(x), -1, *(1,) * (x.ndim - 2))
+    axes = tuple(range(1, x.ndim - 1))
+    if average:
+        return np.where(on, x, 0).sum(axes) / (np.maximum(lengths, 1)[:, None] * np.prod(x.shape[2:-1], dtype=int))
+    return np.where(lengths[:, None] > 0, np.where(on, x, -np.inf).max(axes), 0)
+
+
 def avg_pool2d(x, kernel, strides, padding):  # type: ignore[no-untyped-def]
     """Return the mean of each window, of what lies in the image."""
     ones = padded(np.ones((1, *x.shape[1:3], 1), x.dtype), padding)
@@ -192,6 +201,9 @@ def unrolled(x, cell, units, states, sequences, reverse, turned, lengths):  # ty
         y[:, t] = np.where(on, state[0], 0)
     if not sequences:
         return state[0]
+    if turned and lengths is not None:  # padding stays at the end
+        at, ends = np.arange(steps), lengths[:, None]
+        return np.take_along_axis(y, np.where(at < ends, ends - 1 - at, at)[:, :, None], 1)
     return y[:, ::-1] if turned else y
 
 

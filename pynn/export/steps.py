@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn import nn
 from pynn.errors import DataError
 from pynn.export.walk import ENTER, EXIT, Call, Value, described, walk
 from pynn.ops.activation import named
@@ -73,6 +74,11 @@ class Plan:
 
 Handler = Callable[..., Value]
 HANDLERS: dict[type, Handler] = {}
+PADDED = (nn.GlobalAvgPool, nn.GlobalMaxPool, nn.SimpleRNN, nn.LSTM, nn.GRU)
+ALONE = (
+    "which is exported for recurrent layers and pooling over all steps alone. help: pool before it, or leave out "
+    "mask_zero=True"
+)
 
 
 def lowers(*kinds: type) -> Callable[[Handler], Handler]:
@@ -149,6 +155,7 @@ class Builder:
         self.out_shape: tuple[int, ...] = ()
         self.out_lengths: int | None = None
         self._layer = self._name = ""
+        self._found: set[int] = set()
         self._count = len(inputs)
 
     @staticmethod
@@ -161,6 +168,8 @@ class Builder:
         # A subclass may compute something else, so only the very class counts.
         if call.role not in (ENTER, EXIT) and type(module) not in HANDLERS:
             raise unsupported(module)
+        if call.reads and not isinstance(module, PADDED):
+            raise unsupported(module, f"it depends on where padding begins, {ALONE}")
         self._name = module.name
         self._layer = plain(f"{module.name}: {module!r}")
         self.lengths, self.out_lengths = call.inputs[0].lengths, call.output.lengths
@@ -182,6 +191,10 @@ class Builder:
     ) -> Value:
         """Add a step and return its output; weights may be tensors."""
         xs = tuple(inputs) if isinstance(inputs, list) else (inputs,)
+        if op == "lengths":
+            self._found.add(settings["which"])
+        elif settings.get("lengths") is not None and settings["lengths"] not in self._found:
+            raise DataError(f"[export] {self._layer}: the lengths of padded sequences changed before it, {ALONE}.")
         for key, value in settings.items():
             if isinstance(value, float) and not isfinite(value):
                 raise DataError(f"[export] {self._layer}: expected a finite {key}. Received: {value}.")

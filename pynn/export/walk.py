@@ -12,6 +12,7 @@ from pynn.core.tensor import Tensor
 from pynn.errors import DataError
 from pynn.nn.functional import Model
 from pynn.nn.module import Module
+from pynn.nn.padding import traced
 from pynn.nn.sequence import TimeDistributed
 from pynn.nn.sequential import Sequential
 
@@ -58,6 +59,8 @@ class Call:
     output : Value
     role : str
         "", or ENTER and EXIT where a TimeDistributed begins and ends: what lies between sees single steps.
+    reads : bool
+        Whether its values depend on where padding begins.
     """
 
     module: Any
@@ -65,6 +68,7 @@ class Call:
     inputs: tuple[Value, ...]
     output: Value
     role: str = ""
+    reads: bool = False
 
 
 @dataclass
@@ -128,6 +132,7 @@ class _Walker:
         self.calls: list[Call] = []
         self.tensors: list[Tensor] = []
         self.lengths: list[Tensor] = []
+        self.reads = False
 
     def value(self, tensor: Tensor) -> Value:
         self.tensors.append(tensor)
@@ -160,7 +165,7 @@ class _Walker:
             return values[-1]
         if type(module) is TimeDistributed:
             return self._each_step(module, path, xs[0])
-        out = module(*(self.tensors[x.number] for x in xs))
+        out, self.reads = traced(module, [self.tensors[x.number] for x in xs])
         if not isinstance(out, Tensor):
             raise DataError(
                 f"[{self.place}] expected layers that return one tensor. Received: {len(out)} from {described(module)}."
@@ -169,13 +174,15 @@ class _Walker:
 
     def _called(self, module: Any, path: str, xs: list[Value], out: Tensor, role: str = "") -> Value:
         y = self.value(out)
-        self.calls.append(Call(module, path, tuple(xs), y, role))
+        self.calls.append(Call(module, path, tuple(xs), y, role, self.reads))
+        self.reads = False
         return y
 
     def _each_step(self, module: Any, path: str, x: Value) -> Value:
         tensor = self.tensors[x.number]
         n, t = tensor.shape[:2]
-        inner = self._called(module, path, [x], ops.reshape(tensor, (n * t, *tensor.shape[2:])), ENTER)
+        plain = ops.without_lengths(tensor)
+        inner = self._called(module, path, [x], ops.reshape(plain, (n * t, *tensor.shape[2:])), ENTER)
         y = self.expand(module.layer, _below(path, "layer"), [inner])
         out = ops.reshape(self.tensors[y.number], (n, t, *y.shape))
         out.lengths = tensor.lengths

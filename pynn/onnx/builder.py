@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from pynn import nn
 from pynn.core.context import training
 from pynn.core.state import no_grad, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError
 from pynn.nn.module import Module
+from pynn.nn.padding import traced
 from pynn.onnx.extra import onnx_package
 
 __all__ = ["Builder", "Wire", "channels_first", "converter"]
@@ -19,6 +21,7 @@ __all__ = ["Builder", "Wire", "channels_first", "converter"]
 Perm = tuple[int, ...]
 Converter = Callable[..., "Wire"]
 CONVERTERS: dict[type, Converter] = {}
+PADDED = (nn.GlobalAvgPool, nn.GlobalMaxPool, nn.SimpleRNN, nn.LSTM, nn.GRU)
 
 
 def converter(*classes: type) -> Callable[[Converter], Converter]:
@@ -225,9 +228,27 @@ class Builder:
             y = _converter_of(layer)(self, layer, *wires)
         finally:
             root.scope = before
-        if layer.keeps_lengths and y.lengths is None:
-            y.lengths = wires[0].lengths
+        if any(x.lengths for x in wires):
+            y.lengths = self._lengths_after(layer, wires)
         return y
+
+    def _lengths_after(self, layer: Module, wires: Sequence[Wire]) -> str | None:
+        """Return the lengths of padded sequences that a layer's output has, from a run on zeros."""
+        known = {x.lengths: Tensor.state(np.ones(1, np.int32)) for x in wires if x.lengths}
+        zeros = [Tensor.state(np.zeros((1, *x.shape[1:]), layer.dtype)) for x in wires]
+        for zero, x in zip(zeros, wires, strict=True):
+            zero.lengths = known[x.lengths] if x.lengths else None
+        y, reads = traced(layer, zeros)
+        lengths = y.lengths if isinstance(y, Tensor) else None
+        found = [name for name, one in known.items() if one is lengths]
+        if (reads and not isinstance(layer, PADDED)) or (lengths is not None and not found):
+            raise refuse(
+                layer,
+                "reads or changes the lengths of padded sequences, which is written for recurrent layers and pooling "
+                "over all steps alone.",
+                "pool before it, or leave out mask_zero=True.",
+            )
+        return found[0] if found else None
 
 
 def _place(layer: Module) -> str:

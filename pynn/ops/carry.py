@@ -18,18 +18,18 @@ from pynn.core.card import Card
 from pynn.core.graph import set_carrier
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
-from pynn.ops.lengths import INT32, walk_lengths
+from pynn.ops.lengths import INT32, walk_lengths, without_lengths
 from pynn.ops.math import minimum
 from pynn.ops.shape import concat, gather, slice
 
-__all__ = ["RULES", "carry"]
+__all__ = ["RULES", "carry", "forget"]
 
 LOST = object()  # what a rule returns where padding is no longer at the end of time
 Rule = Callable[[tuple[Any, ...], dict[str, Any], Tensor], Any]  # inputs, attributes, output -> its lengths
 _warned: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-def _lost(card: Card, x: Tensor) -> None:
+def _lost(name: str, x: Tensor) -> None:
     """Warn, once for a layer, that what follows takes padding for real steps."""
     if x.shape[1] <= 1:
         return
@@ -38,12 +38,20 @@ def _lost(card: Card, x: Tensor) -> None:
             return
         _warned.add(state.module)
     warnings.warn(
-        f"[{state.scope or card.name}] {card.name} mixes or moves the time steps of padded sequences (shape {x.shape}):"
+        f"[{state.scope or name}] {name} mixes or moves the time steps of padded sequences (shape {x.shape}):"
         " what follows takes padding for real steps. help: pool over time first (nn.GlobalAvgPool, nn.GlobalMaxPool, a "
         "recurrent layer without return_sequences), or say that it is meant with pynn.ops.without_lengths(x).",
         UserWarning,
         stacklevel=2,
     )
+
+
+def forget(name: str, x: Tensor) -> Tensor:
+    """Return x without lengths, with a warning if it has any: for what is made of ops that would keep them wrongly."""
+    if x.lengths is None:
+        return x
+    _lost(name, x)
+    return without_lengths(x)
 
 
 def _carriers(inputs: tuple[Any, ...]) -> list[Tensor]:
@@ -106,12 +114,13 @@ def _sliced(inputs: tuple[Any, ...], attrs: dict[str, Any], y: Tensor) -> Any:
 
 
 def _joined(inputs: tuple[Any, ...], attrs: dict[str, Any], y: Tensor) -> Any:
-    axis, found, last = attrs["axis"], _carriers(inputs), inputs[-1]
+    axis, found = attrs["axis"], _carriers(inputs)
     if axis >= 2:
         return shortest([x.lengths for x in found])
     if axis == 1:
-        if len(found) == 1 and found[0] is last:  # padding stays at the end
-            return walk_lengths(last.lengths, 1, sum(x.shape[1] for x in inputs[:-1]) - 1)
+        lengths = found[0].lengths
+        if len(found) == 1 and lengths is not None and found[0] is inputs[-1]:  # padding stays at the end
+            return walk_lengths(lengths, 1, sum(x.shape[1] for x in inputs[:-1]) - 1)
         return LOST
     parts = [Tensor.state(np.full(x.shape[0], x.shape[1], INT32)) if x.lengths is None else x.lengths for x in inputs]
     return concat(parts)
@@ -173,7 +182,7 @@ def carry(card: Card, inputs: tuple[Any, ...], attrs: dict[str, Any], outs: tupl
         if found is not LOST:
             y.lengths = found
         elif not (card.mutates or card.effect):
-            _lost(card, _carriers(inputs)[0])
+            _lost(card.name, _carriers(inputs)[0])
 
 
 set_carrier(carry)

@@ -15,7 +15,7 @@ import pynn.core.kernels.lengths  # noqa: F401  (registers its kernels)
 from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
-from pynn.errors import DTypeError, ShapeError
+from pynn.errors import DataError, DTypeError, ShapeError
 from pynn.ops.common import Rng, as_tensor, need_float, size
 from pynn.ops.shape import _Reshape
 
@@ -151,7 +151,14 @@ def with_lengths(x: Any, lengths: Any) -> Tensor:
     """
     y = without_lengths(as_tensor(x))
     if not isinstance(lengths, Tensor):
-        lengths = Tensor.state(np.asarray(lengths, INT32))
+        array = np.asarray(lengths)
+        bad = np.flatnonzero((array < 0) | (array > y.shape[1])) if y.ndim > 1 else array[:0]
+        if bad.size:
+            raise DataError(
+                f"[with_lengths] expected lengths from 0 to {y.shape[1]}. "
+                f"Received: lengths[{bad[0]}] = {array.ravel()[bad[0]]}."
+            )
+        lengths = Tensor.state(array.astype(INT32))
     _need_lengths("with_lengths", y, lengths)
     y.lengths = lengths
     return y

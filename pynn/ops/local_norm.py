@@ -14,6 +14,7 @@ from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.ops.activation import sqrt, square
+from pynn.ops.carry import forget
 from pynn.ops.common import Rng, as_tensor, need_float, size
 from pynn.ops.conv import conv2d
 from pynn.ops.math import div, maximum
@@ -149,7 +150,7 @@ def local_contrast_norm(x: Any, window: int = 9, epsilon: float = 1e-6) -> Tenso
     ----------
     Jarrett, Kavukcuoglu, Ranzato, LeCun: What is the best multi-stage architecture for object recognition? (ICCV 2009).
     """
-    x = as_tensor(x)
+    x = forget("local_contrast_norm", as_tensor(x))
     need_images("local_contrast_norm", x)
     need_float("local_contrast_norm", x)
     if window < 1 or window % 2 == 0:

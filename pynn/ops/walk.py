@@ -34,7 +34,8 @@ class Walk:
         self.over = same or after > 0  # whether a window that counts may reach beyond the end
         self.lengths: Tensor | None = None
         if x.lengths is not None:
-            self.lengths = walk_lengths(x.lengths, 1, self.add, stride)
+            every = stride == 1 and self.add == -1  # an output for every step
+            self.lengths = x.lengths if every else walk_lengths(x.lengths, 1, self.add, stride)
 
     def seen(self, value: float = 0.0) -> Tensor:
         """Return x as the windows see it, without lengths: padding is `value` where they may reach it."""

@@ -135,11 +135,31 @@ def _pool(b: Builder, layer: Any, x: Wire) -> Wire:
 @converter(nn.GlobalAvgPool, nn.GlobalMaxPool)
 def _global(b: Builder, layer: Any, x: Wire) -> Wire:
     average = isinstance(layer, nn.GlobalAvgPool)
+    if x.lengths:
+        return _global_padded(b, layer, x, average)
     y = b.node("GlobalAveragePool" if average else "GlobalMaxPool", [b.first(x)])
     shape = b.shape_of(layer, x)
     if layer.keepdims:
         return Wire(shape, {channels_first(x.ndim): y})
     return Wire(shape, {(0, 1): b.node("Flatten", [y], axis=1)})
+
+
+def _global_padded(b: Builder, layer: Any, x: Wire, average: bool) -> Wire:
+    """Pool over the real steps of padded sequences; without any the output is 0."""
+    steps = b.constant(np.arange(x.shape[1], dtype=np.int32).reshape(1, -1, *(1,) * (x.ndim - 2)), "steps")
+    on = b.node("Less", [steps, b.node("Reshape", [x.lengths or "", b.ints([-1, *(1,) * (x.ndim - 1)])])])
+    axes = list(range(1, x.ndim - 1))
+    count = b.node("Reshape", [x.lengths or "", b.ints([-1, *(1,) * (x.ndim - 1 if layer.keepdims else 1)])])
+    if average:
+        total = b.reduce("ReduceSum", b.node("Where", [on, b.plain(x), b.number(0.0)]), axes, layer.keepdims)
+        count = b.node("Cast", [count], to=b.helper.np_dtype_to_tensor_dtype(b.dtype))
+        count = b.node("Max", [count, b.number(1.0)])
+        y = b.node("Div", [total, b.node("Mul", [count, b.number(float(np.prod(x.shape[2:-1])))])])
+    else:
+        seen = b.node("Where", [on, b.plain(x), b.number(float(np.finfo(b.dtype).min))])
+        y = b.reduce("ReduceMax", seen, axes, layer.keepdims)
+        y = b.node("Where", [b.node("Less", [count, b.constant(np.array(1, np.int32), "one")]), b.number(0.0), y])
+    return Wire(b.shape_of(layer, x), {tuple(range(x.ndim if layer.keepdims else 2)): y})
 
 
 @converter(nn.ZeroPadding2D)

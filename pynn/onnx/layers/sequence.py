@@ -64,6 +64,10 @@ def _finished(b: Builder, layer: Any, x: Wire, sequence: str, last: str) -> Wire
         return Wire((None, units), {(0, 1): last})
     shape = (None, x.shape[1], units)
     if layer.go_backwards and not layer._aligned:  # outputs in the order of time as the layer sees it
+        if x.lengths:
+            ends = b.node("Cast", [x.lengths], to=7)
+            turned = b.node("ReverseSequence", [sequence, ends], batch_axis=1, time_axis=0)
+            return Wire(shape, {TIME_FIRST: turned}, x.lengths)
         ends = [b.ints([v]) for v in (-1, -(2**31), 0, -1)]
         return Wire(shape, {TIME_FIRST: b.node("Slice", [sequence, *ends])})
     return Wire(shape, {TIME_FIRST: sequence}, x.lengths)

@@ -117,6 +117,20 @@ def squeeze(node: Node, x: Value, axes: Value | None = None) -> Value:
     return reshaped(x, tuple(d for i, d in enumerate(x.shape) if i not in drop))
 
 
+@operator("ReverseSequence", inputs=(2, 2))
+def reverse_sequence(node: Node, x: Value, lengths: Value) -> Value:
+    """Return the first steps of every sequence in reverse, the rest as it is."""
+    batch, time = node.integer("batch_axis", 1), node.integer("time_axis", 0)
+    if {batch, time} != {0, 1} or lengths.shape != (x.shape[batch],):
+        raise ShapeError(
+            f"expected the axes 0 and 1, and a length for each sequence. Received: batch_axis={batch}, "
+            f"time_axis={time}, lengths of shape {lengths.shape} for {x.shape}."
+        )
+    perm = (batch, time, *range(2, x.ndim))
+    line = ops.with_lengths(x.form(perm), lengths.plain.astype("int32"))
+    return Value.of(ops.without_lengths(ops.reverse_steps(line)), perm)
+
+
 @operator("Unsqueeze", inputs=(1, 2))
 def unsqueeze(node: Node, x: Value, axes: Value | None = None) -> Value:
     """Return x with new axes of size 1."""
