@@ -148,7 +148,8 @@ def pool_steps(x, average, lengths):  # type: ignore[no-untyped-def]
     on = (np.arange(x.shape[1]) < lengths[:, None]).reshape(len(x), -1, *(1,) * (x.ndim - 2))
     axes = tuple(range(1, x.ndim - 1))
     if average:
-        return np.where(on, x, 0).sum(axes) / (np.maximum(lengths, 1)[:, None] * np.prod(x.shape[2:-1], dtype=int))
+        count = np.maximum(lengths, 1)[:, None] * np.prod(x.shape[2:-1], dtype=int)
+        return np.where(on, x, 0).sum(axes) / count.astype(x.dtype)
     return np.where(lengths[:, None] > 0, np.where(on, x, -np.inf).max(axes), 0)
 
 
