@@ -147,7 +147,7 @@ def test_layer_norm_lstm_computes_what_numpy_does(reverse, lengths):
     y, h, c = layer(x, states, lengths=lengths)
     ey, eh, ec = layer_norm_lstm_reference(layer, x, lengths, reverse, *states)
     if reverse:  # real steps from the last to the first, padding still at the end
-        for row, end in zip(ey, lengths or [T] * N, strict=True):
+        for row, end in zip(ey, [T] * N if lengths is None else lengths, strict=True):
             row[:end] = row[:end][::-1].copy()
     np.testing.assert_allclose(y.numpy(), ey, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(h.numpy(), eh, rtol=1e-10, atol=1e-12)
