@@ -12,7 +12,7 @@ import re
 import secrets
 import stat
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,7 +26,9 @@ TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
 _swept: set[tuple[int, str]] = set()  # (process, folder): once each
 
 
-def write_whole(path: str | os.PathLike[str], content: bytes | Iterable[Any]) -> None:
+def write_whole(
+    path: str | os.PathLike[str], content: bytes | Iterable[Any], verify: Callable[[bytes, str], object] | None = None
+) -> None:
     """Write a file whole, or leave what was there.
 
     Parameters
@@ -35,6 +37,8 @@ def write_whole(path: str | os.PathLike[str], content: bytes | Iterable[Any]) ->
         A link is followed.
     content : bytes or iterable of bytes-like
         All of the file, or its parts in order.
+    verify : callable (content, name), optional
+        Is given what a plain file holds after it was written; if it raises, the old file stays.
 
     Raises
     ------
@@ -53,6 +57,10 @@ def write_whole(path: str | os.PathLike[str], content: bytes | Iterable[Any]) ->
         parts: Iterable[Any] = (content,) if isinstance(content, bytes) else content
         for part in parts:
             file.write(part)
+        if verify is not None and file.seekable() and stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            file.flush()
+            file.seek(0)
+            verify(file.read(), os.fspath(path))
 
 
 @contextlib.contextmanager
@@ -91,7 +99,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     try:
         _sweep_once(target.parent)
         temporary, descriptor = _locked_temporary(target)
-        with open(descriptor, "wb") as file:
+        with open(descriptor, "w+b") as file:
             yield file
             file.flush()
             if before is not None:
@@ -206,7 +214,7 @@ def _locked_temporary(target: Path) -> tuple[Path, int]:
     while True:
         stem = os.fsencode(target.name)[:200].decode("utf-8", "ignore")  # most systems take 255 bytes
         temporary = target.with_name(f".{stem}.{secrets.token_hex(8)}.tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         if fcntl is not None:
             with contextlib.suppress(OSError):  # a file system without locks
                 fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -278,6 +278,14 @@ def test_damaged_models_are_refused(tmp_path, rng):
     write_whole(path, pack(whole.tensors, {**whole.metadata, "settings": '{"sg": 1}'}))
     with pytest.raises(DataError, match="settings are missing"):
         Word2Vec.load(path)
+    write_whole(path, pack(whole.tensors, whole.metadata))
+    data = bytearray(path.read_bytes())
+    for at in range(len(data) - 400, len(data), 7):  # vectors that are other numbers than those that were saved
+        data[at] ^= 1
+        path.write_bytes(data)
+        with pytest.raises(DataError, match=r"digest|damaged"):
+            Word2Vec.load(path)
+        data[at] ^= 1
     write_whole(path, pack({}, {"format": "other"}))
     with pytest.raises(DataError, match=r"expected a file of Word2Vec.save. Received: .*'other'"):
         Word2Vec.load(path)

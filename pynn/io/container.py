@@ -21,11 +21,11 @@ import numpy as np
 from pynn.detect import name_format
 from pynn.errors import DataError
 
-__all__ = ["Contents", "checked_json", "digest", "pack", "read", "unpack"]
+__all__ = ["Contents", "beyond_limits", "checked_json", "digest", "pack", "read", "unpack", "verify"]
 
 HEADER_LIMIT = 1 << 24
 DEPTH_LIMIT = 4  # of the header: the table, an entry, a list
-ITEM_LIMIT = 250_000
+ITEM_LIMIT = 2_000_000
 RANK_LIMIT = 8
 DIGEST = "digest"
 METADATA = "__metadata__"
@@ -86,8 +86,15 @@ def pack(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Iter
         header[name] = {"dtype": _CODES[array.dtype], "shape": list(array.shape), "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    if len(text) > HEADER_LIMIT:
-        raise DataError(f"[save] expected at most {HEADER_LIMIT:,} bytes of header. Received: {len(text):,}.")
+    problem = beyond_limits(text, DEPTH_LIMIT)
+    if len(text) > HEADER_LIMIT or problem:
+        what = problem or f"has {len(text):,} bytes, and at most {HEADER_LIMIT:,} can be read"
+        raise DataError(f"[save] expected names, settings and metadata that fit into a file's header. It {what}.")
+    for name, array in arrays.items():
+        if array.ndim > RANK_LIMIT:
+            raise DataError(
+                f"[save] expected tensors of at most {RANK_LIMIT} dimensions. Received: {name}, {array.shape}."
+            )
     yield len(text).to_bytes(8, "little")
     yield text
     for name in order:
@@ -180,17 +187,9 @@ def checked_json(text: bytes, depth_limit: int, source: str, what: str) -> Any:
     DataError
         If it is no JSON, too deep or too long, or if a key is given twice.
     """
-    depth = items = 0
-    for match in _TOKEN.finditer(text):
-        token = match[0]
-        if token in b"[{":
-            depth += 1
-        elif token in b"]}":
-            depth -= 1
-        items += token in b"[{,"
-        if depth > depth_limit or items > ITEM_LIMIT:
-            kind = f"is nested more than {depth_limit} deep" if depth > depth_limit else "has too many items"
-            raise DataError(f"{_damaged(source)} its {what} {kind}.")
+    problem = beyond_limits(text, depth_limit)
+    if problem:
+        raise DataError(f"{_damaged(source)} its {what} {problem}.")
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         table = dict(pairs)
@@ -209,6 +208,30 @@ def checked_json(text: bytes, depth_limit: int, source: str, what: str) -> Any:
         raise
     except (ValueError, RecursionError) as error:  # bad UTF-8, bad JSON, a number of thousands of digits
         raise DataError(f"{_damaged(source)} its {what} is no JSON ({str(error)[:100]}).") from None
+
+
+def beyond_limits(text: bytes, depth_limit: int) -> str:
+    """Return what of a JSON text a reader would refuse for its size, in words; "" if nothing is."""
+    depth = items = 0
+    for match in _TOKEN.finditer(text):
+        token = match[0]
+        if token in b"[{":
+            depth += 1
+        elif token in b"]}":
+            depth -= 1
+        items += token in b"[{,"
+        if depth > depth_limit:
+            return f"is nested more than {depth_limit} deep"
+        if items > ITEM_LIMIT:
+            return f"has more than {ITEM_LIMIT:,} items"
+    return ""
+
+
+def verify(data: bytes, source: str) -> None:
+    """Raise DataError unless the bytes of a file are whole and have the digest that was written with them."""
+    found = unpack(data, source)
+    if found.metadata.get(DIGEST) != digest(found.tensors, found.metadata):
+        raise DataError(f"{_damaged(source)} its contents do not have the digest that was written with them.")
 
 
 def _check_start(start: bytes, size: int, source: str) -> None:

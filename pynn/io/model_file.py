@@ -39,7 +39,7 @@ def save(
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a model into a file; see :meth:`pynn.nn.Module.save`."""
-    write_whole(path, container.pack(*contents(model, include_optimizer, metadata)))
+    write_whole(path, container.pack(*contents(model, include_optimizer, metadata)), container.verify)
 
 
 def dumps(model: Any, include_optimizer: bool = True, metadata: Mapping[str, Any] | None = None) -> bytes:
@@ -63,6 +63,7 @@ def contents(
         "metadata": _text(_checked_metadata(metadata)),
     }
     tensors = {path: weight.view() for path, weight in model.named_parameters()}
+    _check_paths(model)
     for path, module in model.named_modules():
         for i, kept in enumerate(getattr(module, "_kept", None) or ()):
             tensors[f"{STATE}{path}/{i}"] = kept.view()
@@ -74,7 +75,23 @@ def contents(
         texts["progress"] = _text(progress[1])
         for name, array in progress[0].items():
             tensors[TRAINING + name] = array
+    for key in ("architecture", "metadata", "training", "progress"):
+        problem = container.beyond_limits(texts[key].encode(), DEPTH_LIMIT) if key in texts else ""
+        if problem:
+            raise DataError(f"[save] expected a model that can be loaded again. Its {key} {problem}.")
     return tensors, texts
+
+
+def _check_paths(model: Any) -> None:
+    """Refuse two layers of one path: a file would hold one of them."""
+    seen: dict[str, Any] = {}
+    for path, module in model.named_modules():
+        if path in seen:
+            raise DataError(
+                f"[save] expected layers of different paths. Received: {path!r} twice, a {type(seen[path]).__name__} "
+                f"and a {type(module).__name__}. help: rename an attribute, or keys of a dict with dots in them."
+            )
+        seen[path] = module
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:

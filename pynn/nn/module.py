@@ -240,7 +240,8 @@ class Module(Trainable, Recorded):
         """Yield (attribute path, module) of the modules directly below, lists and dicts included."""
         for key, value in self.__dict__.items():
             if isinstance(value, (Module, list, tuple, dict)) and key not in _OWN:
-                yield from _modules_in(key.lstrip("_"), value)
+                bare = key.lstrip("_")
+                yield from _modules_in(key if bare in self.__dict__ and bare != key else bare, value)
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """Yield (path, module) of this module and all below it, each once, in order."""

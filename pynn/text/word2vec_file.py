@@ -11,7 +11,7 @@ import numpy as np
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError
 from pynn.files import write_whole
-from pynn.io.container import checked_json, pack, read
+from pynn.io.container import DIGEST, checked_json, digest, pack, read, verify
 from pynn.ops.word2vec import ROW
 from pynn.text.sampling import Tree
 from pynn.text.word2vec import Word2Vec
@@ -44,7 +44,7 @@ def save(model: Word2Vec, path: str | os.PathLike[str]) -> None:
         "settings": json.dumps(settings),
         "epochs_trained": str(model.epochs_trained),
     }
-    write_whole(path, pack(tensors, texts))
+    write_whole(path, pack(tensors, texts), verify)
 
 
 def load(path: str | os.PathLike[str]) -> Word2Vec:
@@ -62,6 +62,8 @@ def load(path: str | os.PathLike[str]) -> Word2Vec:
             f"[Word2Vec] expected format version {VERSION}. Received: {source!r} of version "
             f"{texts.get('format_version', '')[:20]!r}. help: a newer pynn wrote it."
         )
+    if texts.get(DIGEST) != digest(contents.tensors, texts):
+        raise _damaged(source, "its contents do not have the digest that was written with them")
     settings = checked_json(texts.get("settings", "").encode(), 2, source, "settings")
     epochs = texts.get("epochs_trained", "")
     counted = epochs.isdecimal() and len(epochs) < 19
