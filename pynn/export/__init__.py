@@ -1,5 +1,6 @@
 """Trained networks for other programs: C, ONNX, and Python with NumPy alone."""
 
+from pynn.export import layers, recurrent  # their handlers enter themselves
 from pynn.export.c import c_source, to_c
 from pynn.export.numpy_file import numpy_source, to_numpy
 from pynn.export.steps import lower

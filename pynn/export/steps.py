@@ -125,9 +125,6 @@ def lower(model: Any) -> Plan:
     >>> [step.op for step in plan.steps], plan.output.shape
     (['dense', 'tanh'], (3,))
     """
-    import pynn.export.layers
-    import pynn.export.recurrent  # noqa: F401  (they register themselves)
-
     found = walk(model)
     builder = Builder(found.inputs)
     done = {value.number: value for value in builder.inputs}

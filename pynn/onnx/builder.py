@@ -261,8 +261,6 @@ def refuse(layer: Module, why: str, help: str = "") -> DataError:
 
 
 def _converter_of(layer: Module) -> Converter:
-    from pynn.onnx import layers  # noqa: F401  (enters the converters)
-
     for cls in type(layer).__mro__:
         if cls in CONVERTERS:
             if cls is not type(layer) and any(

@@ -15,6 +15,7 @@ from pynn.errors import DataError, ShapeError
 from pynn.files import write_whole
 from pynn.nn.functional import Model
 from pynn.nn.module import Module
+from pynn.onnx import layers  # noqa: F401  (enters the converters)
 from pynn.onnx.builder import Builder, Wire
 from pynn.onnx.extra import onnx_package
 from pynn.onnx.network import Network

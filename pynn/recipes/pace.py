@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from pynn.recipes.registry import Options
+from pynn.recipes.records import Options
 from pynn.recipes.runner import timed_fit
 from pynn.train import LambdaCallback
 

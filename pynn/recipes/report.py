@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pynn import viz
-from pynn.recipes.registry import Options
+from pynn.recipes.records import Options
 
 __all__ = ["check_drawing", "write", "write_pictures"]
 

@@ -6,14 +6,17 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import pynn
 from pynn.recipes import report
 from pynn.recipes.files import check_file, check_folder, write_json
-from pynn.recipes.registry import Options, Recipe, Result
+from pynn.recipes.records import Options, Result
+
+if TYPE_CHECKING:
+    from pynn.recipes.registry import Recipe
 
 __all__ = ["conclude", "run", "timed_fit", "train_classifier"]
 

@@ -16,6 +16,7 @@ from pynn.core.graph import execute
 from pynn.core.tensor import Tensor, tensor
 from pynn.errors import DataError, NonFiniteError
 from pynn.ops.word2vec import BLOCK, CHUNK, ROW
+from pynn.text import word2vec_file
 from pynn.text.corpus import encode
 from pynn.text.sampling import (
     Tree,
@@ -252,9 +253,7 @@ class Word2Vec:
 
         The vectors alone, for other programs: ``model.wv.save_word2vec_format(path)``.
         """
-        from pynn.text.word2vec_file import save
-
-        save(self, path)
+        word2vec_file.save(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Word2Vec:
@@ -265,9 +264,7 @@ class Word2Vec:
         DataError
             If the file is damaged or is another one; the format that it seems to have is named.
         """
-        from pynn.text.word2vec_file import load
-
-        return load(path)
+        return word2vec_file.load(path, cls)
 
     def __repr__(self) -> str:
         kind = "skip-gram" if self.sg else "CBOW"

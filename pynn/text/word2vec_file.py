@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +15,9 @@ from pynn.files import write_whole
 from pynn.io.container import DIGEST, checked_json, digest, pack, read, verify
 from pynn.ops.word2vec import ROW
 from pynn.text.sampling import Tree
-from pynn.text.word2vec import Word2Vec
+
+if TYPE_CHECKING:
+    from pynn.text.word2vec import Word2Vec
 
 __all__ = ["load", "save"]
 
@@ -47,7 +50,7 @@ def save(model: Word2Vec, path: str | os.PathLike[str]) -> None:
     write_whole(path, pack(tensors, texts), verify)
 
 
-def load(path: str | os.PathLike[str]) -> Word2Vec:
+def load(path: str | os.PathLike[str], make: Callable[..., Word2Vec]) -> Word2Vec:
     """Read a model; see :meth:`Word2Vec.load`."""
     contents = read(path)
     source = os.fspath(path)
@@ -70,7 +73,7 @@ def load(path: str | os.PathLike[str]) -> Word2Vec:
     if not isinstance(settings, dict) or set(settings) != set(SETTINGS) or not counted:
         raise _damaged(source, "settings are missing")
     try:
-        model = Word2Vec(**settings)
+        model = make(**settings)
     except (ValueError, TypeError) as error:
         raise _damaged(source, str(error)) from None
     model.epochs_trained = int(epochs)
