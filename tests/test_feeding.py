@@ -7,7 +7,7 @@ import pytest
 
 import pynn
 from pynn import nn, optim
-from pynn.errors import ShapeError
+from pynn.errors import DataError, ShapeError
 from pynn.train import LambdaCallback, ModelCheckpoint
 
 R = np.random.default_rng(0)
@@ -131,7 +131,7 @@ def test_input_is_enforced_before_anything_is_built(tmp_path):
         ((8, 8, 1), (5, 8, 8), r"x\[..., None\]"),
         ((8, 8, 1), (8, 8, 1), r"x\[None\]"),
         ((64,), (5, 8, 8), r"reshape\(len\(x\), -1\)"),
-        ((8, 3), (5, 9, 3), r"nn.Input\(\(9, 3\)\)"),
+        ((8, 3), (5, 9, 4), r"nn.Input\(\(9, 4\)\)"),
     ],
 )
 def test_input_says_what_to_do(shape, given, help):
@@ -139,3 +139,376 @@ def test_input_says_what_to_do(shape, given, help):
     model.layers  # noqa: B018  built
     with pytest.raises(ShapeError, match=help):
         model.predict(np.zeros(given, "float32"))
+
+
+def test_sizes_between_may_differ_where_the_layers_take_them(tmp_path):
+    """Weights are those of Input's shape, whatever the first batch was."""
+    longer = R.normal(size=(9, 7, 2)).astype("float32")
+    model = nn.Sequential([nn.Input((5, 2)), nn.LSTM(3), nn.Dense(1)])
+    model.compile("adam", "mse", seed=0)
+    model.fit(longer, np.zeros(9), verbose=0)
+    model.save(tmp_path / "longer.pynn")
+    np.testing.assert_array_equal(pynn.load(tmp_path / "longer.pynn").predict(longer), model.predict(longer))
+    flat = nn.Sequential([nn.Input((5, 2)), nn.Flatten(), nn.Dense(1)])
+    flat.compile("adam", "mse", seed=0)
+    with pytest.raises(ShapeError, match="last dimension 10"):
+        flat.fit(longer, np.zeros(9), verbose=0)
+    assert not any(layer.built for layer in flat._layers)
+    assert flat.layers[1].w.shape == (10, 1)
+
+
+# Batches from everywhere
+
+
+def rows(i, size=10):
+    return slice(size * i, size * i + size)
+
+
+class Counted:
+    """Gives batches by index, without __iter__, and would go on for ever."""
+
+    def __init__(self, n=4, parts=2):
+        self.n, self.parts, self.asked, self.ended = n, parts, [], 0
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, i):
+        self.asked.append(i)
+        at = rows(i % 4)
+        return (X[at], Y[at], np.ones(len(Y[at])))[: self.parts]
+
+    def on_epoch_end(self):
+        self.ended += 1
+
+
+class Again:
+    """An iterable that begins anew."""
+
+    def __iter__(self):
+        return (batch for batch in as_list())
+
+
+class Rewinding:
+    """An iterator that rewinds in __iter__."""
+
+    def __iter__(self):
+        self.at = 0
+        return self
+
+    def __next__(self):
+        if self.at == 4:
+            raise StopIteration
+        self.at += 1
+        return X[rows(self.at - 1)], Y[rows(self.at - 1)]
+
+
+def as_list():
+    return [(X[rows(i)], Y[rows(i)]) for i in range(4)]
+
+
+def endless():
+    i = 0
+    while True:
+        yield X[rows(i % 4)], Y[rows(i % 4)]
+        i += 1
+
+
+SOURCES = {
+    "list": as_list,
+    "list of lists": lambda: [list(batch) for batch in as_list()],
+    "two batches in a list": lambda: [(X[:20], Y[:20]), (X[20:], Y[20:])],
+    "iterable": Again,
+    "rewinding iterator": Rewinding,
+    "index": Counted,
+    "index with weights": lambda: Counted(parts=3),
+    "generator": lambda: iter(Again()),
+    "map": lambda: map(tuple, as_list()),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_batches_from_everywhere_in_fit_evaluate_and_predict(name):
+    one, two = classifier(), classifier()
+    size = 20 if name.startswith("two") else 10
+    a = one.fit(X, Y, batch_size=size, shuffle=False, verbose=0, validation_data=(X, Y)).history
+    b = two.fit(SOURCES[name](), shuffle=False, verbose=0, validation_data=SOURCES[name]()).history
+    assert bits(one) == bits(two)
+    for key in a:
+        assert a[key] == pytest.approx(b[key], rel=1e-5), key
+    expected, found = one.evaluate(X, Y), two.evaluate(SOURCES[name]())
+    assert found == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_allclose(two.predict(SOURCES[name]()), one.predict(X), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["list", "iterable", "rewinding iterator", "index"])
+def test_batches_that_can_be_read_again_last_for_all_epochs(name):
+    one, two = classifier(), classifier()
+    a = one.fit(X, Y, batch_size=10, epochs=3, shuffle=False, verbose=0, validation_data=(X, Y)).history
+    b = two.fit(SOURCES[name](), epochs=3, shuffle=False, verbose=0, validation_data=SOURCES[name]()).history
+    assert bits(one) == bits(two)
+    assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-5)
+
+
+def test_batches_by_index_are_asked_in_a_new_order_every_epoch():
+    given, again = Counted(), Counted()
+    classifier().fit(given, epochs=3, verbose=0)
+    orders = {tuple(given.asked[i : i + 4]) for i in (0, 4, 8)}
+    assert len(orders) > 1
+    assert all(sorted(order) == [0, 1, 2, 3] for order in orders)
+    assert given.ended == 3
+    model = classifier()
+    for _ in range(3):
+        model.fit(again, verbose=0)
+    assert again.asked == given.asked
+    ordered = Counted()
+    classifier().fit(ordered, epochs=2, verbose=0, shuffle=False)
+    classifier().evaluate(ordered)
+    assert ordered.asked == [0, 1, 2, 3] * 3
+
+
+@pytest.mark.parametrize("name", ["generator", "index", "list", "iterable"])
+def test_steps_per_epoch_reads_on(name):
+    make = {**SOURCES, "generator": endless}[name]
+    one, two = classifier(), classifier()
+    flat = [as_list()[i % 4] for i in range(9)]
+    for i in range(3):
+        one.fit(flat[3 * i : 3 * i + 3], verbose=0)
+    history = two.fit(make(), epochs=3, steps_per_epoch=3, shuffle=False, verbose=0)
+    assert bits(one) == bits(two)
+    assert len(history.history["loss"]) == 3
+    assert history.params["steps"] == 3
+
+
+def test_validation_steps_and_steps():
+    model = classifier()
+    model.fit(X, Y, verbose=0)
+    first = model.evaluate(X[:20], Y[:20])
+    second = model.evaluate(np.r_[X[20:], X[:3]][:20], np.r_[Y[20:], Y[:3]][:20])
+    assert model.evaluate(endless(), steps=2) == pytest.approx(first, rel=1e-5)
+    assert model.evaluate(as_list(), steps=2) == pytest.approx(first, rel=1e-5)
+    assert model.predict(endless(), steps=2).shape == (20, C)
+    still = classifier(optim.SGD(0.0), metrics=())
+    stays = still.fit(X, Y, epochs=3, verbose=0, validation_data=as_list(), validation_steps=2).history["val_loss"]
+    assert len(set(stays)) == 1  # always the first two
+    goes = still.fit(X, Y, epochs=2, verbose=0, validation_data=endless(), validation_steps=2).history["val_loss"]
+    assert goes[0] == stays[0] != goes[1]
+    assert second
+
+
+def test_one_line_says_what_is_expected():
+    model = classifier()
+    start = bits(model)
+    cases = [
+        (lambda: model.fit(endless(), epochs=2, verbose=0), "generator, which can be read once: 2 epochs"),
+        (
+            lambda: model.fit(X, Y, epochs=2, verbose=0, validation_data=iter(as_list())),
+            "validation_data is a list_iter",
+        ),
+        (lambda: model.fit(X, Y, steps_per_epoch=2, verbose=0), r"steps_per_epoch=2 and arrays"),
+        (
+            lambda: model.fit(X, Y, validation_data=(X, Y), validation_steps=2, verbose=0),
+            "validation_steps=2 and arrays",
+        ),
+        (lambda: model.fit(X, Y, validation_steps=2, verbose=0), "without validation_data"),
+        (lambda: model.fit(as_list(), steps_per_epoch=0, verbose=0), "steps_per_epoch"),
+        (lambda: model.evaluate(X, Y, steps=2), "steps=2 and arrays"),
+        (lambda: model.predict(X, steps=2), "steps=2 and arrays"),
+        (lambda: model.fit(Counted(), Y, verbose=0), "batches of .x, y. alone.*a Counted, and y"),
+        (lambda: model.evaluate(endless(), Y), "a generator, and y"),
+        (lambda: model.fit(X, Counted(), verbose=0), "Counted, which gives items by index"),
+        (lambda: model.fit(X, Y, sample_weight=Counted(), verbose=0), "Counted, which gives items by index"),
+        (lambda: model(Counted()), "Counted, which gives items by index"),
+        (lambda: model.predict_fn()(Counted()), "Counted, which gives items by index"),
+        (lambda: model.fit([], verbose=0), "empty"),
+        (lambda: model.evaluate(Counted(0)), "empty"),
+        (lambda: model.predict([(X,) * 4]), "one input, as Sequential has one. Received: 4"),
+        (lambda: model.fit((X, X), Y, verbose=0), "one input, as Sequential has one. Received: 2"),
+        (lambda: model.fit([(X, 3)] * 3, verbose=0), "a single sample.*DataLoader"),
+        (lambda: model.fit([X] * 4, verbose=0), "batches of"),
+    ]
+    for call, message in cases:
+        with pytest.raises((ValueError, TypeError), match=message) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+        assert bits(model) == start
+
+
+def test_a_generator_that_ends_too_soon_is_named():
+    model = classifier()
+    for call in (
+        lambda: model.fit(iter(as_list()), epochs=2, steps_per_epoch=3, verbose=0),
+        lambda: model.evaluate(iter(as_list()), steps=5),
+        lambda: model.predict(iter(as_list()), steps=5),
+    ):
+        with pytest.raises(DataError, match=r"=\d batches. Received: \d, then the list_iterator was used up. help"):
+            call()
+
+
+def test_a_sized_loader_whose_len_fails():
+    """As PyTorch's loader of an iterable data set."""
+
+    class Loader(Again):
+        def __len__(self):
+            raise TypeError("no len")
+
+    one, two = classifier(), classifier()
+    one.fit(as_list(), epochs=2, verbose=0)
+    two.fit(Loader(), epochs=2, verbose=0)
+    assert bits(one) == bits(two)
+
+
+@pytest.mark.parametrize("source", [Counted, endless])
+@pytest.mark.parametrize("kill", [4, 7])
+def test_resume_from_batches(tmp_path, source, kill):
+    """Also between epochs, where an endless generator must be wound on."""
+    steps = None if source is Counted else 3
+    one = classifier()
+    saver = ModelCheckpoint(tmp_path, every_batches=1, keep_last=100)
+    one.fit(source(), epochs=3, steps_per_epoch=steps, verbose=0, callbacks=saver)
+    other = classifier()
+    other.fit(source(), epochs=3, steps_per_epoch=steps, verbose=0, resume=tmp_path / f"step-{kill:010d}.pynn")
+    assert bits(one) == bits(other)
+
+
+def test_predictions_of_batches_with_several_inputs():
+    a, b = nn.Input((D,)), nn.Input((2,))
+    model = nn.Model([a, b], nn.Dense(2)(nn.Concatenate()([a, b])))
+    model.build()
+    z = R.normal(size=(N, 2)).astype("float32")
+    expected = model.predict((X, z))
+    pairs = [(X[rows(i)], z[rows(i)]) for i in range(4)]
+    packed = [((X[rows(i)], z[rows(i)]), Y[rows(i)]) for i in range(4)]
+    for given in (pairs, packed, iter(pairs), iter(packed)):
+        np.testing.assert_allclose(model.predict(given), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(model.predict([X, z]), expected)
+
+
+def test_a_list_of_batches_of_inputs_is_joined():
+    model = classifier()
+    model.layers  # noqa: B018
+    expected = model.predict(X)
+    np.testing.assert_allclose(model.predict([X[:20], X[20:]]), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.predict([X]), expected)
+    np.testing.assert_allclose(model.predict(list(X)), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.predict(X[:2].tolist()), expected[:2], rtol=1e-5, atol=1e-6)
+
+
+# Evaluation keeps nothing that no metric asks for
+
+
+class Parts(pynn.metrics.Metric):
+    name = "parts"
+
+    def reset(self):
+        super().reset()
+        self.sizes = []
+
+    def add(self, y_true, y_pred, weight):
+        self.sizes.append(len(y_pred))
+
+    def value(self):
+        return float(len(self.sizes))
+
+
+class Whole(Parts):
+    name = "whole"
+    streams = False
+
+
+def test_evaluation_goes_part_by_part(monkeypatch):
+    from pynn.train import measuring
+
+    w = np.linspace(0, 2, N).astype("float32")
+
+    def spread(y_true, y_pred):
+        return np.ptp(y_pred)  # of all rows, not a mean of parts
+
+    kinds = ["accuracy", Parts(), Whole(), spread, "precision", "auc"]
+    model = classifier(metrics=kinds)
+    whole = model.evaluate(X, Y, sample_weight=w)
+    assert whole["parts"] == whole["whole"] == 1
+    monkeypatch.setattr(measuring, "PART", 4 * C * 10)  # ten rows
+    for options in ({}, {"batch_size": 5}, {"batch_size": 7}, {"batch_size": 1000}):
+        parts = model.evaluate(X, Y, sample_weight=w, **options)
+        assert (parts["parts"] > 1) == (options.get("batch_size") != 1000)
+        assert parts["whole"] == 1
+        for key in set(whole) - {"parts"}:
+            assert parts[key] == pytest.approx(whole[key], rel=1e-5), key
+
+
+def test_evaluation_of_parts_has_the_penalties_once(monkeypatch):
+    from pynn.train import measuring
+
+    model = nn.Sequential([nn.Input((D,)), nn.Dense(C, kernel_regularizer="l2")])
+    model.compile("sgd", "cross_entropy", seed=0)
+    whole = model.evaluate(X, Y)["loss"]
+    monkeypatch.setattr(measuring, "PART", 1)
+    assert model.evaluate(X, Y)["loss"] == pytest.approx(whole, rel=1e-6)
+
+
+def test_hooks_of_test_and_predict_batches():
+    calls = []
+    names = ("on_test_begin", "on_test_batch_begin", "on_test_batch_end", "on_test_end", "on_predict_begin",
+             "on_predict_batch_begin", "on_predict_batch_end", "on_predict_end")  # fmt: skip
+    hooks = LambdaCallback(**{name: lambda *given, name=name: calls.append((name, *given[:-1])) for name in names})
+    losses = []
+    loss = LambdaCallback(on_test_batch_end=lambda batch, logs: losses.append(logs["loss"]))
+    model = classifier()
+    result = model.evaluate(X, Y, batch_size=20, callbacks=[hooks, loss])
+    batches = [(f"on_test_batch_{end}", i) for i in range(2) for end in ("begin", "end")]
+    assert calls == [("on_test_begin",), *batches, ("on_test_end",)]
+    assert losses[-1] == result["loss"] != losses[0]
+    calls.clear()
+    out = model.predict(X, batch_size=20, callbacks=hooks)
+    np.testing.assert_allclose(out, model.predict(X), rtol=1e-5, atol=1e-6)
+    batches = [(f"on_predict_batch_{end}", i) for i in range(2) for end in ("begin", "end")]
+    assert calls == [("on_predict_begin",), *batches, ("on_predict_end",)]
+    calls.clear()
+    model.fit(X, Y, epochs=1, verbose=0, validation_data=as_list(), callbacks=hooks)
+    assert calls == [("on_test_begin",), *((f"on_test_batch_{e}", i) for i in range(4) for e in ("begin", "end")),
+                     ("on_test_end",)]  # fmt: skip
+
+
+# What other libraries bring
+
+
+def test_masked_values_are_refused():
+    masked = np.ma.masked_array(X, mask=False)
+    model = classifier()
+    model.layers  # noqa: B018
+    np.testing.assert_array_equal(model.predict(masked), model.predict(X))
+    masked[3, 1] = np.ma.masked
+    for call in (model.predict, lambda x: model.fit(x, Y, verbose=0), model, pynn.tensor):
+        with pytest.raises(DataError, match=r"masked array with 1 masked values. help: data.filled"):
+            call(masked)
+    with pytest.raises(DataError, match="masked"):
+        model.fit(X, np.ma.masked_array(Y, mask=Y == 0), verbose=0)
+
+
+def test_dicts_and_sparse_matrices_are_named():
+    from scipy import sparse
+
+    model = classifier()
+    model.layers  # noqa: B018
+    for call in (model.predict, lambda x: model.fit(x, Y, verbose=0), lambda x: model.evaluate(x, Y)):
+        with pytest.raises(TypeError, match=r"expected numbers. Received: a dict with the keys 'a'. help: .*tuple"):
+            call({"a": X})
+        with pytest.raises(TypeError, match=r"expected a dense array. Received: a csr_matrix. help: x.toarray\(\)"):
+            call(sparse.csr_matrix(X))
+
+
+def test_tables_of_pandas():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"a": X[:, 0], "b": X[:, 1], "c": X[:, 2] > 0, "d": np.arange(N)})
+    model = classifier()
+    model.layers  # noqa: B018
+    np.testing.assert_array_equal(model.predict(table), model.predict(np.ascontiguousarray(table.to_numpy("float32"))))
+    a, b = nn.Input((2,)), nn.Input((2,))
+    two = nn.Model([a, b], nn.Dense(2)(nn.Concatenate()([a, b])))
+    two.build()
+    left, right = table[["a", "b"]], table[["c", "d"]]
+    expected = two.predict(tuple(np.ascontiguousarray(t.to_numpy("float32")) for t in (left, right)))
+    np.testing.assert_array_equal(two.predict((left, right)), expected)
+    with pytest.raises(TypeError, match="expected numbers"):
+        model.predict(table.assign(d="text"))

@@ -126,9 +126,9 @@ def test_input_is_not_written_and_output_is_fresh():
         (
             X[:1, :19].copy(),
             ShapeError,
-            r"\[dense\] expected input with last dimension 20. Received: x.shape=\(1, 19\)",
+            r"\[predict_fn\] expected inputs of shape \(N, 20\).* Received: x.shape=\(1, 19\)",
         ),
-        (X[0], ShapeError, r"\[dense\]"),
+        (X[0], ShapeError, r"\[predict_fn\] .*x\[None\] is a batch of one"),
         (1.0, ShapeError, r"\[predict_fn\] expected an array with one row per sample"),
         (X[:0], DataError, r"\[predict_fn\] expected at least one sample. Received: x.shape=\(0, 20\)"),
         (np.array([["a"] * 20]), DTypeError, r"\[predict_fn\] expected numbers"),

@@ -14,8 +14,9 @@ import numpy as np
 
 from pynn.core import _core
 from pynn.core.display import tensor_html
+from pynn.core.foreign import to_numpy
 from pynn.core.state import state
-from pynn.errors import CaptureError, DTypeError, ShapeError
+from pynn.errors import CaptureError, DataError, DTypeError, ShapeError
 
 __all__ = ["DTYPE_INDEX", "FUNCTIONS", "Tensor", "as_dtype", "tensor"]
 
@@ -397,7 +398,9 @@ def to_array(data: Any, place: str, dtype: np.dtype | None = None) -> np.ndarray
         array = data.numpy()
     else:
         try:
-            array = np.asarray(data)
+            array = to_numpy(data, place)
+        except (DataError, DTypeError):
+            raise
         except ValueError as error:
             raise ShapeError(f"[{place}] expected a rectangular array. Received: ragged data ({error}).") from None
     given = array.dtype

@@ -31,6 +31,8 @@ class Metric:
         Whether a binary score is a logit, for which 0 means even odds. A model sets it for its metrics.
     higher_is_better : bool
         Whether training should raise the result; EarlyStopping reads it.
+    streams : bool
+        Whether an evaluation may hand over the predictions part by part. If not, it keeps all of them for the metric.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class Metric:
     name = "metric"
     higher_is_better = True
     from_logits = False
+    streams = True
 
     def __init__(self, name: str | None = None) -> None:
         if name is not None:
@@ -162,7 +165,8 @@ class Mean(Metric):
     Parameters
     ----------
     function : callable
-        Takes two arrays; returns one value per row or a scalar, which counts for all rows of its batch.
+        Takes two arrays; returns one value per row or a scalar, which counts for all rows of its batch. An evaluation
+        of arrays gives it all rows at once, and keeps their predictions until then.
     name : str, optional
         By default the name of the function.
 
@@ -175,6 +179,8 @@ class Mean(Metric):
     >>> metric.name, metric.result()
     ('worst', 2.0)
     """
+
+    streams = False  # the function may need all rows at once, as a rank correlation does
 
     def __init__(self, function: Callable[[Array, Array], ArrayLike], name: str | None = None) -> None:
         self.function = function

@@ -87,8 +87,11 @@ class Sequential(Module):
         self._check_shape(xs[0].shape, self.name)
         if self._seed is self._unseeded:  # inside another model, that model decided already
             self.assign_seeds(self._seed[0])
-        object.__setattr__(self, "_built_for", xs[0].shape)
+        object.__setattr__(self, "_built_for", xs[0].shape if self._input is None else (1, *self._input))
         object.__setattr__(self, "built", True)
+        if self._built_for[1:] != xs[0].shape[1:]:  # Input says how large the weights are, not the first batch
+            with no_grad(), training(False), trial():
+                self.forward(self.example(self._built_for))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self._layers:
@@ -97,13 +100,18 @@ class Sequential(Module):
 
     def check_inputs(self, xs: list[np.ndarray], place: str) -> None:
         """Refuse a data set of another shape than Input's, or with ids that the first layer cannot look up."""
+        if len(xs) != 1:
+            raise ShapeError(
+                f"[{place}] expected one input, as Sequential has one. Received: {len(xs)}. "
+                "help: nn.Model takes several inputs."
+            )
         self._check_shape(xs[0].shape, place)
         if self._layers and hasattr(self._layers[0], "check_ids"):
             self._layers[0].check_ids(xs[0], place)
 
     def _check_shape(self, shape: tuple[int, ...], place: str) -> None:
-        """Raise if Input promised another shape than that of a batch."""
-        if self._input is None or shape[1:] == self._input:
+        """Raise if a batch has another rank than Input said, or another last axis: layers judge those between."""
+        if self._input is None or (len(shape) == len(self._input) + 1 and shape[1:][-1:] == self._input[-1:]):
             return
         if self._input[-1:] == (1,) and shape[1:] == self._input[:-1]:
             help = "x[..., None] adds the last axis."

@@ -1,21 +1,21 @@
-"""Where the batches of a training come from: arrays, or an iterable."""
+"""Where the batches of a training come from: arrays, or what gives batches."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from pynn.core import _core
-from pynn.core.tensor import Tensor
 from pynn.errors import DataError
 from pynn.train.data import Data
+from pynn.train.feed import Feed, parts_of
 from pynn.train.resume import Position, fingerprint
 from pynn.train.trainer import Trainer
 
-__all__ = ["Arrays", "Batches", "Source", "is_batches", "permutation", "unpack"]
+__all__ = ["Arrays", "Batches", "Source", "permutation"]
 
 
 def permutation(seed: int, epoch: int, n: int, shuffle: bool) -> np.ndarray:
@@ -33,6 +33,9 @@ class Source:
     steps_per_call = 1
     shift = 0  # what earlier calls of fit() add to the epoch, for the order of its samples
     watched = False  # whether checkpoints are made, so that passed() must answer
+
+    def begin(self, epoch: int, resumed: bool) -> None:
+        """Stand before the first batch of an epoch; a resumed training was there before."""
 
     def describe(self) -> dict[str, Any]:
         """Return what must be the same for a training to resume."""
@@ -117,12 +120,22 @@ class Arrays(Source):
 
 
 class Batches(Source):
-    """Batches from an iterable of (x, y) or (x, y, sample_weight)."""
+    """Batches of (x, y) or (x, y, sample_weight) that were given as such.
 
-    def __init__(self, trainer: Trainer, batches: Iterable[Any], class_weight: Any):
-        self.trainer, self.iterable, self.class_weight = trainer, batches, class_weight
-        self.batches = len(batches) if isinstance(batches, Sized) else None
+    What is asked by index is asked in an order of its own in every pass, as arrays are; anything else as it comes.
+    """
+
+    def __init__(self, trainer: Trainer, feed: Feed, class_weight: Any, shuffle: bool = False):
+        self.trainer, self.feed, self.class_weight, self.shuffle = trainer, feed, class_weight, shuffle
+        self.batches = feed.batches
         self._passed = ""
+
+    def begin(self, epoch: int, resumed: bool) -> None:
+        """Stand before the first batch of an epoch."""
+        self.feed.begin(epoch, resumed)
+
+    def _ordering(self, number: int, count: int) -> np.ndarray:
+        return permutation(self.trainer.seed, number + self.shift, count, self.shuffle)
 
     def describe(self) -> dict[str, Any]:
         """Return the number of batches."""
@@ -135,13 +148,8 @@ class Batches(Source):
     def pieces(self, epoch: int) -> Iterator[tuple[Data, np.ndarray, int, int]]:
         """Yield each batch."""
         self._passed = ""
-        for batch in self.iterable:
-            if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
-                raise DataError(
-                    "[fit] expected batches of (x, y) or (x, y, sample_weight). "
-                    f"Received: {type(batch).__name__}{f' of {len(batch)}' if hasattr(batch, '__len__') else ''}."
-                )
-            data = self.trainer.data(*unpack(tuple(batch), None, None), self.class_weight)
+        for batch in self.feed.read(epoch, self._ordering):
+            data = self.trainer.data(*parts_of(batch, "fit"), self.class_weight)
             if self.watched:  # a chain: the digest of what was before, and of this batch
                 digest = self._passed + fingerprint(*data.xs, data.y, data.w)
                 self._passed = hashlib.sha256(digest.encode()).hexdigest()
@@ -154,18 +162,3 @@ class Batches(Source):
         """Give the metrics the predictions of the batch."""
         for metric in self.trainer.logged:
             metric.update(data.y, data.predictions, data.w)
-
-
-def is_batches(x: Any) -> bool:
-    """Tell whether x is an iterable of batches."""
-    return (
-        not isinstance(x, (np.ndarray, Tensor, tuple, str)) and isinstance(x, Iterable) and not hasattr(x, "__array__")
-    )
-
-
-def unpack(x: Any, y: Any, weight: Any) -> tuple[Any, Any, Any]:
-    """Return (x, y, weight) of what may be packed in a tuple."""
-    if y is None and isinstance(x, (tuple, list)) and len(x) in (2, 3):
-        y, weight = x[1], x[2] if len(x) == 3 else weight
-        x = x[0]
-    return x, y, weight

@@ -207,6 +207,8 @@ class CallbackList:
         The record of this training.
     needs_batches : bool
         Whether a callback has a batch hook. If not, training runs many steps per call.
+    needs_test_batches, needs_predict_batches : bool
+        Whether a callback has a hook for the batches of evaluations or predictions, which then run one by one.
     takes_safe_points : bool
         Whether a callback may write checkpoints.
     takes_nonfinite : bool
@@ -252,6 +254,8 @@ class CallbackList:
             hook: [getattr(callback, hook) for callback in self.callbacks if _listens(callback, hook)] for hook in HOOKS
         }
         self.needs_batches = any(self._hooks[hook] for hook in BATCH_HOOKS)
+        self.needs_test_batches = bool(self._hooks["on_test_batch_begin"] or self._hooks["on_test_batch_end"])
+        self.needs_predict_batches = bool(self._hooks["on_predict_batch_begin"] or self._hooks["on_predict_batch_end"])
         self.takes_safe_points = bool(self._hooks["on_safe_point"])
         self.takes_progress = bool(self._hooks["on_progress"])
         self._savers = [callback for callback in self.callbacks if isinstance(callback, ModelCheckpoint)]
@@ -302,6 +306,22 @@ class CallbackList:
     def on_test_end(self, logs: Logs | None = None) -> None:
         """Call the hook of every callback."""
         self._call("on_test_end", {} if logs is None else logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Call the hook of every callback."""
+        self._call("on_test_batch_begin", batch, {} if logs is None else logs)
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Call the hook of every callback."""
+        self._call("on_test_batch_end", batch, {} if logs is None else logs)
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Call the hook of every callback."""
+        self._call("on_predict_batch_begin", batch, {} if logs is None else logs)
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Call the hook of every callback."""
+        self._call("on_predict_batch_end", batch, {} if logs is None else logs)
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
         """Call the hook of every callback."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from pynn.core import _core
+from pynn.core.foreign import is_array
 from pynn.core.tensor import Tensor, to_array
 from pynn.errors import DataError, DTypeError, ShapeError
 
-__all__ = ["Data", "as_inputs", "check_finite", "external", "split_last", "to_dtype"]
+__all__ = ["Data", "as_inputs", "check_finite", "external", "input_count", "split_last", "to_dtype"]
 
 
 def external(array: np.ndarray) -> Tensor:
@@ -85,8 +87,19 @@ def _narrowed(ids: np.ndarray, place: str) -> np.ndarray:
     return ids.astype(np.int32)
 
 
+def input_count(model: Any) -> int | None:
+    """Return how many inputs a model takes, None if it does not say."""
+    shapes = getattr(model, "input_shapes", None)
+    if isinstance(shapes, list):
+        return len(shapes)
+    kinds = [p.kind for p in inspect.signature(model.forward).parameters.values() if p.default is p.empty]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return None
+    return sum(kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for kind in kinds)
+
+
 def _all_arrays(items: Sequence[Any]) -> bool:
-    return len(items) > 0 and all(isinstance(i, (np.ndarray, Tensor)) for i in items)
+    return len(items) > 0 and all(is_array(i) for i in items)
 
 
 @dataclass

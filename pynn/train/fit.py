@@ -8,11 +8,13 @@ from typing import Any
 from pynn.checks import integer
 from pynn.core.flat import STEPS_PER_CALL
 from pynn.errors import DataError
-from pynn.train.batches import Arrays, Batches, Source, is_batches, permutation, unpack
+from pynn.train.batches import Arrays, Batches, Source, permutation
 from pynn.train.callbacks import CallbackList
 from pynn.train.data import split_last
-from pynn.train.evaluate import measure
+from pynn.train.evaluate import Held, refuse_steps, refuse_targets
+from pynn.train.feed import Feed, gives_batches, unpack
 from pynn.train.interrupt import Interrupts
+from pynn.train.measuring import measure
 from pynn.train.progress import say
 from pynn.train.resume import Position, Run, read
 from pynn.train.trainer import Trainer
@@ -40,6 +42,8 @@ def fit(
     run_eagerly: bool | None = None,
     check_finite: bool = True,
     resume: Any = None,
+    steps_per_epoch: int | None = None,
+    validation_steps: int | None = None,
 ) -> Any:
     """Train a model; see Module.fit."""
     trainer = model._need_trainer("fit")
@@ -52,11 +56,17 @@ def fit(
     eagerly = trainer.run_eagerly if run_eagerly is None else bool(run_eagerly)
     validation = None
     source: Source
-    if y is None and is_batches(x):
+    refuse_targets("fit", x, y)
+    if y is None and gives_batches(x):
         if validation_split or sample_weight is not None:
             raise ValueError("[fit] validation_split and sample_weight need arrays. Received: an iterable of batches.")
-        source = Batches(trainer, x, class_weight)
+        if steps_per_epoch is not None:
+            integer("fit", "steps_per_epoch", steps_per_epoch, 1)
+        feed = Feed(x, "fit", steps_per_epoch, "steps_per_epoch")
+        feed.refuse_passes(epochs - initial_epoch, "x")
+        source = Batches(trainer, feed, class_weight, shuffle)
     else:
+        refuse_steps("fit", "steps_per_epoch", steps_per_epoch)
         x, y, sample_weight = unpack(x, y, sample_weight)
         if validation_split and validation_data is None:
             (x, y, sample_weight), held = split_last((x, y, sample_weight), validation_split)
@@ -64,7 +74,11 @@ def fit(
         data = trainer.data(x, y, sample_weight, class_weight)
         source = Arrays(trainer, data, len(data) if batch_size is None else batch_size, shuffle)
     if validation_data is not None:
-        validation = trainer.data(*unpack(validation_data, None, None))
+        validation = Held(trainer, validation_data, "fit", validation_steps, "validation_steps")
+        if validation.feed is not None:
+            validation.feed.refuse_passes(epochs - initial_epoch, "validation_data")
+    elif validation_steps is not None:
+        raise ValueError(f"[fit] validation_steps={validation_steps!r} was given without validation_data.")
     position = None
     if resume is not None:
         if initial_epoch:
@@ -75,6 +89,7 @@ def fit(
         source.shift = max(0, trainer.epochs - initial_epoch)
     if model.built:
         trainer.flatten()  # before any callback is told: there may be nothing to train
+    source.begin(initial_epoch, position is not None)
     names = ["loss", *(m.name for m in trainer.metrics)]
     hooks = CallbackList(
         callbacks,
@@ -115,7 +130,8 @@ def fit(
                 position = None
                 if validation is not None:
                     hooks.on_test_begin()
-                    logs.update({f"val_{key}": value for key, value in measure(trainer, validation, eagerly).items()})
+                    measured = measure(trainer, validation.pieces(), eagerly, hooks=hooks)
+                    logs.update({f"val_{key}": value for key, value in measured.items()})
                     hooks.on_test_end()
                 hooks.on_epoch_end(epoch, logs)
                 run.point(epoch + 1, 0, logs=logs, last=model.stop_training or epoch + 1 == epochs)
@@ -201,7 +217,7 @@ def _epoch(
             f"[fit] cannot resume: the iterable ended after {done} batches, {skip} before the checkpoint's."
         )
     if not done:
-        raise DataError("[fit] the iterable of batches is empty. help: pass one that can be read once per epoch.")
+        raise DataError("[fit] the iterable of batches is empty.")
     logs = _running(trainer)
     for metric in trainer.logged:
         logs[metric.name] = metric.result()
@@ -229,7 +245,7 @@ def _give_back_sums(trainer: Trainer, position: Position) -> None:
 def train_on_batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> dict[str, float]:
     """Make one update; see Module.train_on_batch."""
     trainer = model._need_trainer("train_on_batch")
-    source = Batches(trainer, [(x, y, sample_weight)], class_weight)
+    source = Batches(trainer, Feed([(x, y, sample_weight)], "train_on_batch"), class_weight)
     hooks = CallbackList(None, model=model, verbose=0)
     model.stop_training = False
     return _epoch(model, trainer, source, 0, hooks, trainer.run_eagerly, True)

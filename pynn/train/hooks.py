@@ -22,8 +22,12 @@ HOOKS = (
     "on_batch_end",
     "on_test_begin",
     "on_test_end",
+    "on_test_batch_begin",
+    "on_test_batch_end",
     "on_predict_begin",
     "on_predict_end",
+    "on_predict_batch_begin",
+    "on_predict_batch_end",
     "on_progress",
     "on_safe_point",
 )
@@ -121,11 +125,23 @@ class Callback:
     def on_test_end(self, logs: Logs | None = None) -> None:
         """After an evaluation."""
 
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of an evaluation, counted from 0."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of an evaluation; `logs` holds the mean loss so far."""
+
     def on_predict_begin(self, logs: Logs | None = None) -> None:
         """Before a prediction."""
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
         """After a prediction."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of a prediction, counted from 0."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of a prediction."""
 
     def on_safe_point(self, point: Any) -> None:
         """Between two steps, a few times a second, and after every epoch's other hooks.

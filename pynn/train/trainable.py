@@ -75,7 +75,7 @@ class Trainable:
         verbose: Literal["auto", 0, 1, 2] | bool = "auto",
         callbacks: Callback | Iterable[Callback] | None = None,
         validation_split: float = 0.0,
-        validation_data: Sequence[Any] | None = None,
+        validation_data: Any = None,
         shuffle: bool = True,
         class_weight: dict[int, float] | None = None,
         sample_weight: Any = None,
@@ -83,14 +83,18 @@ class Trainable:
         run_eagerly: bool | None = None,
         check_finite: bool = True,
         resume: str | PathLike[str] | None = None,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
     ) -> History:
         """Train the model.
 
         Parameters
         ----------
-        x : array_like [N, ...], tuple (x, y) or (x, y, sample_weight), or iterable of such batches
+        x : array_like [N, ...], tuple (x, y) or (x, y, sample_weight), or what gives such batches
             uint8 arrays are images: they are scaled to 0..1 batch by batch. A tuple of arrays as x feeds a module with
-            several inputs. An iterable is read once per epoch if it can be restarted (has no ``__next__``).
+            several inputs. Batches may come from a list, from an iterable, which is read once per epoch, from a
+            generator with `steps_per_epoch`, or from an object with ``__len__`` and ``__getitem__``, whose batches are
+            asked for in an order of their own in every epoch (``shuffle=False``: from the first to the last).
         y : array_like [N, ...]
             Targets: class numbers or one-hot rows for a cross-entropy, values otherwise.
         batch_size : int or None, default 32
@@ -101,7 +105,7 @@ class Trainable:
         callbacks : sequence of pynn.train.Callback
         validation_split : float, default 0.0
             The share of the last samples that is held out.
-        validation_data : tuple (x, y) or (x, y, sample_weight), optional
+        validation_data : tuple (x, y) or (x, y, sample_weight), or what gives such batches, optional
         shuffle : bool, default True
         class_weight : dict of int to float, optional
         sample_weight : array_like [N], optional
@@ -112,6 +116,12 @@ class Trainable:
             A checkpoint of :class:`pynn.train.ModelCheckpoint`, or a folder of them (the newest counts; without one
             training begins). Training goes on from there to the same bits as if it had not stopped; `epochs` counts
             from the very beginning. Model, optimizer, data, batch size and shuffling must be the same.
+        steps_per_epoch : int, optional
+            How many batches of an iterable make an epoch. The next epoch reads on; what ends and can be read again
+            begins anew.
+        validation_steps : int, optional
+            How many batches of an iterable as validation_data are taken after each epoch: of a generator the next ones,
+            of anything else always the first ones.
         check_finite : bool, default True
             Stop with a NonFiniteError that names batch and layer when a loss is NaN or infinite.
 
@@ -140,6 +150,8 @@ class Trainable:
             run_eagerly=run_eagerly,
             check_finite=check_finite,
             resume=resume,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
         )
 
     def evaluate(
@@ -151,22 +163,33 @@ class Trainable:
         verbose: int = 0,
         *,
         callbacks: Callback | Iterable[Callback] | None = None,
+        steps: int | None = None,
     ) -> dict[str, float]:
         """Return the loss and the metrics on data, as a dict.
 
         Parameters
         ----------
         x, y, sample_weight
-            As for fit().
+            As for fit(); x may give batches of (x, y).
         batch_size : int, optional
-            Rows per pass, by default 256; the result does not depend on it beyond rounding.
+            Rows per pass, by default 256, or fewer where outputs are large; the result does not depend on it beyond
+            rounding.
         verbose : int, default 0
             1 prints the result.
         callbacks : sequence of pynn.train.Callback, optional
+        steps : int, optional
+            How many batches to take of an iterable.
+
+        Notes
+        -----
+        Outputs are measured part by part and not kept, about 16 MB at a time. Two kinds of metric keep more:
+        :class:`pynn.metrics.AUC` the scores of all rows, and functions of one's own (:class:`pynn.metrics.Mean`) all
+        predictions, as they may need every row at once. A metric class of one's own is given the parts; it asks for
+        everything at once with ``streams = False``.
         """
         from pynn.train.evaluate import evaluate
 
-        return evaluate(self, x, y, batch_size, sample_weight, verbose, callbacks)
+        return evaluate(self, x, y, batch_size, sample_weight, verbose, callbacks, steps)
 
     def predict(
         self,
@@ -175,21 +198,26 @@ class Trainable:
         verbose: int = 0,
         *,
         callbacks: Callback | Iterable[Callback] | None = None,
+        steps: int | None = None,
     ) -> np.ndarray:
         """Return the model's output for every row of x, as an array.
 
         Parameters
         ----------
-        x : array_like [N, ...]
+        x : array_like [N, ...], or what gives batches
+            A batch is an array, a tuple (x, y) or (x, y, sample_weight), of which only x counts, or a tuple with an
+            array for each input of the model.
         batch_size : int, optional
             Rows per pass, by default 256.
         verbose : int, default 0
             Accepted as Keras does; nothing is printed.
         callbacks : sequence of pynn.train.Callback, optional
+        steps : int, optional
+            How many batches to take of an iterable.
         """
         from pynn.train.evaluate import predict
 
-        return predict(self, x, batch_size, verbose, callbacks)
+        return predict(self, x, batch_size, verbose, callbacks, steps)
 
     def predict_fn(self, batch_size: int | None = None) -> Callable[[Any], np.ndarray]:
         """Return a prepared function f(x) that predicts like predict(), in microseconds and from any thread.

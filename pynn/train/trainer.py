@@ -16,13 +16,13 @@ from pynn.core.context import training
 from pynn.core.flat import STEPS_PER_CALL, Flat, Slots
 from pynn.core.program import ProgramCache
 from pynn.core.state import no_grad, state, trial
-from pynn.core.tensor import Tensor
+from pynn.core.tensor import Tensor, to_array
 from pynn.errors import DataError, ShapeError
 from pynn.ops import steps
 from pynn.ops.activation import named
 from pynn.train import forward, stepping
 from pynn.train.building import unbuilt_if_it_fails
-from pynn.train.data import Data, as_inputs, check_finite, sample_weights, to_dtype
+from pynn.train.data import Data, as_inputs, check_finite, input_count, sample_weights, to_dtype
 
 __all__ = ["Trainer"]
 
@@ -87,6 +87,8 @@ class Trainer:
 
     def inputs(self, x: Any, place: str) -> list[np.ndarray]:
         """Return the model's inputs as checked arrays."""
+        if isinstance(x, list) and len(x) > 1 and input_count(self.model) == 1:
+            x = to_array(x, place)  # rows, also where each is an array
         xs = as_inputs(x, place, self.model.dtype, self.model.takes_integers)
         if hasattr(self.model, "check_inputs"):
             self.model.check_inputs(xs, place)
@@ -100,7 +102,6 @@ class Trainer:
         if y is None:
             raise DataError(f"[{place}] expected targets. Received: y=None. help: call {place}(x, y).")
         n = len(xs[0])
-        from pynn.core.tensor import to_array
 
         y_array = to_array(y, place)
         if y_array.ndim == 0 or len(y_array) != n:
