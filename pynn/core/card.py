@@ -124,7 +124,6 @@ class Card:
     late: bool = False  # for leaves alone: its vjp comes after all others, and adds to what they gave
     inplace: bool | tuple[tuple[int, int], ...] = False  # see `overwrites`; True: the first output, the first input
     mutates: bool = False  # the "outputs" are existing state that the kernel updates
-    effect: bool = False  # keep it in a program even if nobody reads its outputs
     differentiable: bool = True
     hidden: tuple[int, ...] = ()  # outputs kept for the gradient alone: none flows into them
     ref: Callable[..., Any] | None = None

@@ -97,7 +97,7 @@ def _needed(instrs: list[Any]) -> list[Any]:
     kept = []
     for instr in reversed(instrs):
         outs = [b.root() for b in instr.buffers[: instr.n_out] if b is not None]
-        if instr.card.effect or instr.card.mutates or any(b.kind != _core.TEMP or id(b) in read for b in outs):
+        if instr.card.mutates or any(b.kind != _core.TEMP or id(b) in read for b in outs):
             kept.append(instr)
             read.update(id(b.root()) for b in instr.buffers[instr.n_out :] if b is not None)
     return kept[::-1]

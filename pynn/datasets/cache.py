@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import platformdirs
 
 __all__ = ["cached_arrays", "user_cache"]
 
@@ -21,12 +20,7 @@ Arrays = dict[str, np.ndarray]
 
 def user_cache() -> Path:
     """Return the folder for what pynn may keep between runs; downloads lie in it too."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-        return Path(base) / "pynn" / "pynn" / "Cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "pynn"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pynn"
+    return Path(platformdirs.user_cache_dir("pynn"))
 
 
 def cached_arrays(name: str, key: Any, names: set[str], make: Callable[[], Arrays]) -> Arrays:

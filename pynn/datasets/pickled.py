@@ -2,7 +2,8 @@
 
 A pickle is a program for a stack machine, which may call anything that can be imported. This reader knows just the
 opcodes that NumPy's array of lists of integers needs, and stand-ins for the three names that occur in it; nothing is
-imported or called, and everything else is an error.
+imported or called, and everything else is an error. A pickle.Unpickler with find_class replaced would refuse the same
+names, but not bound memory: nine bytes that keep an object under a large number make it ask for gigabytes.
 """
 
 from __future__ import annotations

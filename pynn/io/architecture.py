@@ -15,7 +15,7 @@ from pynn.core.context import training
 from pynn.core.state import no_grad, trial
 from pynn.errors import DataError
 from pynn.io import registry
-from pynn.io.arguments import Gone, current_arguments
+from pynn.io.arguments import UsedUp, current_arguments
 from pynn.io.config import decode, encode
 from pynn.io.fields import items, shape, table
 from pynn.io.recorded import Recorded
@@ -95,7 +95,7 @@ def _settings(module: Any) -> dict[str, Any]:
     """Return those arguments that hold no modules."""
     found = {}
     for key, value in current_arguments(module).items():
-        if key == "name" or isinstance(value, Gone):
+        if key == "name" or isinstance(value, UsedUp):
             continue
         try:
             found[key] = encode(value, f"{module.name}.{key}", _refuse)

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Gone", "current_arguments", "is_plain", "parameters", "recorded"]
+__all__ = ["UsedUp", "current_arguments", "is_plain", "parameters", "recorded"]
 
 _MISSING = object()
 
 
-class Gone:
+class UsedUp:
     """Stands for an argument that cannot be kept: an iterator, which was read to its end."""
 
     def __init__(self, kind: str):
@@ -36,10 +36,10 @@ def recorded(init: Callable[..., None]) -> Callable[..., None]:
             bound = parameters(cls).bind(*args, **kwargs)
             bound.apply_defaults()
             given = {
-                name: Gone(type(v).__name__) if isinstance(v, Iterator) else v for name, v in bound.arguments.items()
+                name: UsedUp(type(v).__name__) if isinstance(v, Iterator) else v for name, v in bound.arguments.items()
             }
             object.__setattr__(self, "_arguments", given)
-            object.__setattr__(self, "_settled", {name: _now(self, name) for name in given})
+            object.__setattr__(self, "_constructed", {name: _current(self, name) for name in given})
 
     return __init__
 
@@ -63,7 +63,7 @@ def current_arguments(module: Any) -> dict[str, Any]:
     {'rate': 0.25, 'name': 'half', 'seed': None}
     """
     found: dict[str, Any] = {}
-    settled = module.__dict__.get("_settled", {})
+    constructed = module.__dict__.get("_constructed", {})
     cls: Any = type(module)
     kinds = parameters(cls).parameters
     for name, given in module.__dict__.get("_arguments", {}).items():
@@ -73,8 +73,8 @@ def current_arguments(module: Any) -> dict[str, Any]:
         elif kind is inspect.Parameter.VAR_POSITIONAL:
             found[f"*{name}"] = list(given)
         else:
-            now = _now(module, name)
-            changed = now is not _MISSING and name in settled and not _same(now, settled[name])
+            now = _current(module, name)
+            changed = now is not _MISSING and name in constructed and not _same(now, constructed[name])
             found[name] = now if changed or name == "name" else given
     return found
 
@@ -88,7 +88,7 @@ def is_plain(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float, str, np.integer, np.floating, np.bool_))
 
 
-def _now(module: Any, name: str) -> Any:
+def _current(module: Any, name: str) -> Any:
     """Return the attribute of a parameter's name, if it holds plain data (or is the activation)."""
     if name == "activation" and callable(module.__dict__.get("_function")):
         return module.__dict__["_function"]

@@ -3,6 +3,9 @@
 Eight bytes give the length of a JSON header; it maps names of tensors to dtype, shape and place, and holds a table of
 texts, ``__metadata__``. The bytes of the tensors follow without gaps. Among the texts is a digest of all the others and
 of the tensors, so that no damaged file is taken for a whole one.
+
+The reader is pynn's own, and stricter than the package safetensors: it bounds depth and items of the JSON before it is
+parsed, refuses keys that come twice, names the format of other files, and checks the digest.
 """
 
 from __future__ import annotations

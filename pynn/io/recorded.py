@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pynn.errors import DataError
-from pynn.io.arguments import Gone, current_arguments, parameters, recorded
+from pynn.io.arguments import UsedUp, current_arguments, parameters, recorded
 from pynn.io.config import decode, encode
 from pynn.io.fields import table
 
@@ -31,7 +31,7 @@ class Recorded:
         """Return what makes one like this again, as JSON; `scribe` writes the records of inner modules."""
         config = {}
         for key, value in current_arguments(self).items():
-            if isinstance(value, Gone):
+            if isinstance(value, UsedUp):
                 raise DataError(
                     f"[save] {place}: {type(self).__name__} was made with {key}, a {value.kind}, which is used up. "
                     "help: make it with a list."

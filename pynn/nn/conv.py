@@ -99,7 +99,7 @@ class Convolution(Activated, Module, base=True):
         return f"{text}, activation={self.activation!r}"
 
 
-def hands_on(without: Sequence[str] = ()) -> Callable[[Any], Any]:
+def shows_options(without: Sequence[str] = ()) -> Callable[[Any], Any]:
     """Show in a constructor's signature what its ``**options`` are: the keywords of Convolution but for some.
 
     What reads signatures (help, editors, the writing of models to files) sees them like parameters of its own.
@@ -160,7 +160,7 @@ class Conv2D(Convolution):
 
     place = "conv2d"
 
-    @hands_on()
+    @shows_options()
     def __init__(
         self,
         filters: int,
@@ -232,7 +232,7 @@ kernel_constraint, name, seed
 
     place = "conv1d"
 
-    @hands_on()
+    @shows_options()
     def __init__(
         self,
         filters: int,

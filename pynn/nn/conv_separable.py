@@ -8,7 +8,7 @@ from typing import Any
 from pynn import init, ops, regularizers
 from pynn.checks import positive
 from pynn.core.tensor import Tensor
-from pynn.nn.conv import KERNEL, Convolution, hands_on, need_channels
+from pynn.nn.conv import KERNEL, Convolution, need_channels, shows_options
 from pynn.ops.window import Pair
 
 __all__ = ["DepthwiseConv2D", "SeparableConv2D"]
@@ -41,7 +41,7 @@ class DepthwiseConv2D(Convolution):
 
     place = "depthwise_conv2d"
 
-    @hands_on(KERNEL)
+    @shows_options(KERNEL)
     def __init__(
         self,
         kernel_size: int | Pair,
@@ -102,7 +102,7 @@ class SeparableConv2D(Convolution):
 
     place = "separable_conv2d"
 
-    @hands_on(KERNEL)
+    @shows_options(KERNEL)
     def __init__(
         self,
         filters: int,

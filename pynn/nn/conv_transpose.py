@@ -11,7 +11,7 @@ from pynn.checks import pair, positive
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.nn.conv import Convolution, hands_on, need_channels
+from pynn.nn.conv import Convolution, need_channels, shows_options
 from pynn.nn.field import Field
 from pynn.ops.window import Pair, Window, need_images, resolve_padding, same_padding
 
@@ -48,7 +48,7 @@ name, seed
 
     place = "conv2d_transpose"
 
-    @hands_on()
+    @shows_options()
     def __init__(
         self,
         filters: int,

@@ -10,7 +10,7 @@ from pynn.checks import positive
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.nn.conv import Convolution, hands_on, need_channels
+from pynn.nn.conv import Convolution, need_channels, shows_options
 from pynn.ops.window import Pair, Window, need_images, output_size, resolve_padding
 
 __all__ = ["LocallyConnected2D"]
@@ -37,7 +37,7 @@ bias_regularizer, name, seed
 
     place = "locally_connected2d"
 
-    @hands_on()
+    @shows_options()
     def __init__(
         self,
         filters: int,

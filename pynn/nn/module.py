@@ -397,7 +397,7 @@ class Module(Trainable, Recorded):
 # Where Module keeps its own things, so that a walk over the tree, made at every native call, does not look there.
 _OWN = frozenset(
     {"_weights", "_regularizers", "_constraints", "_seed", "_unseeded", "_initializers", "_penalties", "_options",
-     "_arguments", "_settled", "_built_for"}
+     "_arguments", "_constructed", "_built_for"}
 )  # fmt: skip
 
 

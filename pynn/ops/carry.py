@@ -181,7 +181,7 @@ def carry(card: Card, inputs: tuple[Any, ...], attrs: dict[str, Any], outs: tupl
         found = RULES.get(card.name, _loses)(inputs, attrs, y)
         if found is not LOST:
             y.lengths = found
-        elif not (card.mutates or card.effect):
+        elif not card.mutates:
             _lost(card.name, _carriers(inputs)[0])
 
 

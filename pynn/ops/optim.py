@@ -1,9 +1,9 @@
 """The updates of the optimizers, gradient clipping, max-norm and weight penalties.
 
-An update mutates (parameters, slot, slot, slot, counts, numbers), given as `out`; what a rule does not use is None.
-Its inputs are the gradients and the slots `rate` and `cursor` of :class:`pynn.core.flat.Slots`, all read by pointer. For the
-table of an embedding, `marked`, `rows` and `count` of :class:`pynn.ops.embedding.TouchedRows` follow: the gradient of
-other rows is 0 and is not read, and with `lazy` those rows are left alone.
+An update mutates (parameters, slot, slot, slot, counts, numbers), given as `out`; what a rule does not use is None. Its
+inputs are the gradients and the slots `rate` and `cursor` of :class:`pynn.core.flat.Slots`, all read by pointer. For
+the table of an embedding, `marked`, `rows` and `count` of :class:`pynn.ops.embedding.TouchedRows` follow: the gradient
+of other rows is 0 and is not read, and with `lazy` those rows are left alone.
 """
 
 from __future__ import annotations

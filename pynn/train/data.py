@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -117,7 +117,6 @@ class Data:
     y: np.ndarray
     w: np.ndarray | None = None
     predictions: np.ndarray | None = None
-    tensors: list[Tensor] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.xs[0])
