@@ -6,11 +6,14 @@ gradient is computed, what NumPy computes instead (`ref`), and on which inputs i
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from pynn.core.state import state
 
 if TYPE_CHECKING:
     from pynn.core.tensor import Tensor
@@ -208,7 +211,14 @@ def composite(
     """Register a function of ops with its NumPy reference and its test inputs."""
 
     def make(function: Callable[..., Any]) -> Callable[..., Any]:
-        COMPOSITES[function.__name__] = Composite(function.__name__, function, ref, samples, errors)
-        return function
+        made = COMPOSITES[function.__name__] = Composite(function.__name__, function, ref, samples, errors)
+
+        @functools.wraps(function)
+        def call(*args: Any, **options: Any) -> Any:
+            if state.recorder is None or state.recorder.ops is None:
+                return function(*args, **options)
+            return state.recorder.composed(made, args, options)
+
+        return call
 
     return make

@@ -1,0 +1,486 @@
+"""The ops that a forward pass ran, with the axis of every value that follows the number of samples.
+
+A module is run on batches of two and of three samples. What differs between the two recordings is what follows the
+batch: a size of 2 k and 3 k stands for k rows per sample (k is more than 1 inside TimeDistributed). All that does not
+depend on the inputs is a constant, computed here once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pynn.core.card import CARDS, Card
+from pynn.core.program import Ran, record
+from pynn.core.state import no_grad, state, trial
+from pynn.core.tensor import Tensor
+from pynn.errors import CaptureError, DataError
+from pynn.core.context import training
+from pynn.nn.module import Module
+
+__all__ = ["Op", "Trace", "Value", "described", "plain", "trace"]
+
+WHOLE = ("upsample2d",)  # composites that other languages have as one op
+RANDOM = ("dropout", "uniform", "normal")
+BROADCAST = (
+    "add", "sub", "mul", "div", "pow", "maximum", "minimum", "equal", "not_equal", "less", "less_equal", "where",
+)  # fmt: skip
+_numbers = itertools.count()
+
+
+@dataclass(eq=False)
+class Value:
+    """A tensor of the forward pass.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        For one sample.
+    axis : int or None
+        The axis that follows the batch: it has shape[axis] rows per sample.
+    dtype : numpy.dtype
+    array : ndarray or None
+        Of a constant: a weight, or what is computed of weights alone.
+    owner, key : str
+        Of a weight: the name of its layer, and its own.
+    number : int
+        Tells values apart.
+    """
+
+    shape: tuple[int, ...]
+    axis: int | None
+    dtype: np.dtype
+    array: np.ndarray | None = None
+    owner: str = ""
+    key: str = ""
+    number: int = field(default_factory=lambda: next(_numbers))
+
+    @property
+    def constant(self) -> bool:
+        """Whether it does not depend on the inputs."""
+        return self.array is not None
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements, for one sample."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+@dataclass(eq=False)
+class Op:
+    """An op that ran; its attributes are those for one sample.
+
+    Attributes
+    ----------
+    name : str
+        Of the card.
+    inputs, outs : tuple of Value or None
+    attrs : dict
+    layer, place : str
+        The innermost layer, as comments show it, and as messages name it.
+    path : str
+        The names of the layers around it, from the outermost on.
+    """
+
+    name: str
+    inputs: tuple[Value | None, ...]
+    outs: tuple[Value | None, ...]
+    attrs: dict[str, Any]
+    layer: str = ""
+    place: str = ""
+    path: str = ""
+
+    def like(self, name: str, inputs: Sequence[Value | None], outs: Sequence[Value | None], **attrs: Any) -> Op:
+        """Return another op of the same layer."""
+        return Op(name, tuple(inputs), tuple(outs), attrs, self.layer, self.place, self.path)
+
+    def refused(self, text: str, help: str = "") -> DataError:
+        """Return the error for an op that cannot be written."""
+        return DataError(
+            f"[export] {self.place}: the op {self.name!r} {text}. Nothing was written." + (f" help: {help}" * bool(help))
+        )
+
+
+@dataclass
+class Trace:
+    """What a forward pass computes: the inputs, the ops in order, and the output."""
+
+    inputs: list[Value]
+    ops: list[Op]
+    output: Value
+    dtype: np.dtype
+
+
+def described(module: Any) -> str:
+    """Return a layer's name and class, for messages.
+
+    Examples
+    --------
+    >>> from pynn import nn
+    >>> described(nn.Dense(3, name="head"))
+    "layer 'head' (Dense)"
+    """
+    return f"layer {module.name!r} ({type(module).__name__})"
+
+
+def plain(text: str) -> str:
+    """Return a text that can stand in a comment of any language: names come from model files, which may be hostile.
+
+    Examples
+    --------
+    >>> plain("dense */ system()")
+    'dense ? system()'
+    """
+    return re.sub(r"[^\x20-\x7e]+|\\|\*/|/\*|\?\?", "?", text)
+
+
+def trace(model: Any, input_shape: Any = None) -> Trace:
+    """Run a module on a few samples and return what it computed.
+
+    Parameters
+    ----------
+    model : Module
+        Built, or input_shape says for what.
+    input_shape : tuple of int, or list of them, optional
+        Of one sample (of each input); needed if the model does not know it.
+
+    Raises
+    ------
+    DataError
+        If samples are not computed each by itself, if a value is read while the model runs, if state changes, or if
+        something else than one tensor is returned.
+    RuntimeError
+        If the model is not built.
+
+    Examples
+    --------
+    >>> from pynn import nn
+    >>> found = trace(nn.Sequential([nn.Input((4, 6)), nn.Flatten(), nn.Dense(3)]))
+    >>> [(op.name, op.outs[0].shape, op.outs[0].axis) for op in found.ops]
+    [('reshape', (1, 24), 0), ('dense', (1, 3), 0)]
+    """
+    if not isinstance(model, Module):
+        raise TypeError(f"[export] expected a model. Received: {model!r} of type {type(model).__name__}.")
+    samples = _Samples(model, input_shape)
+    three = _Run(model, samples.draw(3))
+    samples.bounds(three)
+    base = samples.draw(2)
+    two = _Run(model, base)
+    aligned = _Aligned(model, two, three)
+    found = aligned.trace()
+    for row in (0, 1):
+        _check_sample(model, two, _Run(model, samples.other(base, row)), 1 - row, aligned, found.output)
+    return found
+
+
+class _Samples:
+    """Inputs to run a model on: random numbers, and ids that it can look up."""
+
+    def __init__(self, model: Any, input_shape: Any):
+        self.examples = _examples(model, input_shape)
+        self.most = [1] * len(self.examples)
+
+    def draw(self, n: int, seed: int = 0) -> list[Tensor]:
+        rng, made = np.random.default_rng(seed), []
+        for x, most in zip(self.examples, self.most, strict=True):
+            shape = (n, *x.shape[1:])
+            if x.dtype.kind == "f":
+                made.append(Tensor.state(rng.normal(size=shape).astype(x.dtype)))
+            else:
+                made.append(Tensor.state(np.full(shape, most, x.dtype)))
+        return made
+
+    def bounds(self, run: _Run) -> None:
+        """Find the largest ids that the inputs can hold."""
+        for i, x in enumerate(run.inputs):
+            sizes = [
+                ran.inputs[0].shape[0]
+                for ran in run.ops
+                if ran.card.name == "embedding" and ran.inputs[1].buffer is x.buffer
+            ]
+            self.most[i] = min(sizes) - 1 if sizes else 1
+
+    def other(self, base: list[Tensor], row: int) -> list[Tensor]:
+        """Return the same samples but for one."""
+        made = []
+        for i, x in enumerate(base):
+            array = x.numpy()
+            if x.dtype.kind == "f":
+                array[row] = self.draw(1, seed=1)[i].view()[0]
+            elif self.most[i] > 1:
+                array[row] = self.most[i] - 1
+            made.append(Tensor.state(array))
+        return made
+
+
+def _examples(model: Any, input_shape: Any) -> list[Any]:
+    if hasattr(model, "examples") and input_shape is None:
+        model._require_built("export")
+        return model.examples()
+    if input_shape is not None:
+        given = input_shape if isinstance(input_shape, list) else [input_shape]
+        shapes = [(s,) if isinstance(s, int) else tuple(s) for s in given]
+    else:
+        model._require_built("export")
+        shapes = [getattr(model, "_input", None) or model._built_for[1:]]
+    whole = getattr(model, "_looked_up", lambda i: model.takes_integers)
+    dtypes = [np.dtype("int32") if whole(i) else model.dtype for i in range(len(shapes))]
+    made = [Tensor.state(np.zeros((1, *shape), dtype)) for shape, dtype in zip(shapes, dtypes, strict=True)]
+    if not model.built:
+        with no_grad(), training(False), trial():
+            model(*made)
+    return made
+
+
+class _Run:
+    """One forward pass, recorded."""
+
+    def __init__(self, model: Any, inputs: list[Tensor]):
+        self.inputs = inputs
+        self.events: list[tuple[int, str, Any, Any]] = []  # how many ops had run when a module was done
+        before = state.observer
+        try:
+            with no_grad(), training(False), trial(), record(ops=True) as recorder:
+                self._raw: list[Ran] = recorder.ops  # type: ignore[assignment]
+                state.observer = self._done
+                self.out = model(*inputs)
+        except CaptureError as error:
+            raise DataError(f"[export] the model's forward pass cannot be recorded: {error}") from error
+        finally:
+            state.observer = before
+        places, layers = self._whole(), self._layers(model)
+        self.ops = [self._raw[i] for i in places]
+        self.layers = [layers[i] for i in places]
+
+    def _done(self, module: Any, out: Any) -> None:
+        path = f"{state.scope}/{module.name}" if state.scope else module.name
+        self.events.append((len(self._raw), path, module, out))
+
+    def _layers(self, model: Any) -> list[Any]:
+        """Return the innermost module of each op: the next one to be done whose path is the op's."""
+        found: list[Any] = []
+        inside: dict[str, Any] = {}
+        events = list(self.events)
+        for i in reversed(range(len(self._raw))):
+            while events and events[-1][0] > i:
+                _, path, module, _ = events.pop()
+                inside[path] = module
+            found.append(inside.get(self._raw[i].scope, model))
+        return found[::-1]
+
+    def _whole(self) -> list[int]:
+        """Return the places of the ops, composites that are written whole instead of what they are made of."""
+        kept: list[int] = []
+        for i, ran in enumerate(self._raw):
+            if ran.card.name in WHOLE:
+                while kept and kept[-1] >= ran.start:
+                    kept.pop()
+            if ran.start < 0 or ran.card.name in WHOLE:
+                kept.append(i)
+        return kept
+
+
+class _Aligned:
+    """Two recordings of one model, on two and on three samples, put side by side."""
+
+    def __init__(self, model: Any, two: _Run, three: _Run):
+        self.model, self.two, self.three = model, two, three
+        self.known: tuple[dict[Any, Value], dict[Any, Value]] = ({}, {})
+        self.constants: dict[Any, Value] = {}
+        self.spread: dict[int, Value] = {}
+        self.ops: list[Op] = []
+        self.owners = {
+            id(w.buffer): (module.name, key) for module in model.modules() for key, w in module._weights.items()
+        }
+
+    def trace(self) -> Trace:
+        """Return the ops."""
+        for _, _, module, _ in self.two.events:
+            if getattr(module, "stateful", False):
+                raise DataError(
+                    f"[export] {described(module)}: it is stateful, and what is exported keeps nothing. "
+                    "Nothing was written. help: set stateful=False."
+                )
+        layers = self.two.layers
+        inputs = []
+        for a, b in zip(self.two.inputs, self.three.inputs, strict=True):
+            inputs.append(self._new((a, b), "an input"))
+        if len(self.two.ops) != len(self.three.ops):
+            raise self._differs(self.model, "runs other ops")
+        for a, b, layer in zip(self.two.ops, self.three.ops, layers, strict=True):
+            self._op(a, b, layer)
+        output = self._output()
+        return Trace(inputs, self.ops, output, self.model.dtype)
+
+    def _differs(self, layer: Any, what: str) -> DataError:
+        return DataError(
+            f"[export] {described(layer)}: it {what} when the number of samples changes, so that samples are not "
+            "computed each by itself. Nothing was written. help: leave the first axis to the batch, and take no number "
+            "from its size."
+        )
+
+    def _output(self) -> Value:
+        a, b = self.two.out, self.three.out
+        if not isinstance(a, Tensor):
+            at = next((m for _, _, m, out in self.two.events if out is a), self.model)
+            count = len(a) if isinstance(a, (tuple, list)) else type(a).__name__
+            raise DataError(
+                f"[export] expected a model that returns one tensor. Received: {count} from {described(at)}. "
+                "Nothing was written."
+            )
+        y = self.known[0].get(_key(a))
+        if y is None or y.constant or y is not self.known[1].get(_key(b)):
+            raise DataError(
+                f"[export] expected a model that computes something of its input. Received: {described(self.model)}, "
+                "whose output does not depend on it. Nothing was written."
+            )
+        if y.axis != 0 or y.shape[0] != 1:
+            raise self._differs(self.model, f"returns {a.shape} for 2 samples and {b.shape} for 3")
+        return y
+
+    def _op(self, a: Ran, b: Ran, layer: Any) -> None:
+        if a.card is not b.card or len(a.inputs) != len(b.inputs):
+            raise self._differs(layer, "runs other ops")
+        name, place = a.card.name, described(layer)
+        if isinstance(a.card, Card) and a.card.mutates:
+            raise DataError(
+                f"[export] {place}: the op {name!r} changes state that outlives a call. Nothing was written. "
+                "help: what is exported keeps nothing from call to call."
+            )
+        if name in RANDOM:
+            raise DataError(
+                f"[export] {place}: the op {name!r} draws random numbers. Nothing was written. "
+                "help: draw them while training alone (pynn.nn.Dropout does nothing in predict)."
+            )
+        if all(x is None or (_key(x) not in self.known[0] and _key(y) not in self.known[1]) for x, y in _pairs(a, b)):
+            names = [self.owners[id(x.buffer)] for x in a.inputs if x is not None and id(x.buffer) in self.owners]
+            for y in a.outs if names else ():  # of weights and numbers alone: computed already
+                if y is not None:
+                    self.owners.setdefault(id(y.buffer), names[0])
+            return
+        op = Op(name, (), (), {}, plain(f"{layer.name}: {layer!r}"), place, a.scope)
+        xs = [None if x is None else self._input(x, y, layer) for x, y in _pairs(a, b)]
+        moving = [x for x in xs if x is not None and x.axis is not None and not x.constant]
+        if not (name in BROADCAST and moving):
+            xs = [x if x is None else self._whole(op, x) for x in xs]
+        op.inputs = tuple(xs)
+        op.attrs = {key: self._same(v, b.attrs.get(key), layer) for key, v in a.attrs.items()}
+        outs: list[Value | None] = []
+        for x, y in zip(a.outs, b.outs, strict=True):
+            outs.append(None if x is None else self._new((x, y), layer))
+        op.outs = tuple(outs)
+        self.ops.append(op)
+
+    def _input(self, x: Tensor, y: Tensor, layer: Any) -> Value:
+        one, two = self.known[0].get(_key(x)), self.known[1].get(_key(y))
+        if one is not two:
+            raise self._differs(layer, "takes other values")
+        return one if one is not None else self._constant(x, y, layer)
+
+    def _constant(self, x: Tensor, y: Tensor, layer: Any) -> Value:
+        """Return a constant; of one with rows for every sample, which must be equal, one row."""
+        if _key(x) in self.constants:
+            return self.constants[_key(x)]
+        a, b = x.view(), y.view()
+        shape, axis = self._shape(x, y, layer)
+        if axis is not None:
+            row = a.take([0], axis)
+            if not _equal(a, row):
+                raise self._differs(layer, "has other numbers")
+            a, b = row, b.take([0], axis)
+        if not _equal(a, b):
+            raise self._differs(layer, "has other numbers")
+        value = self.constants[_key(x)] = Value(a.shape, None, x.dtype, a.copy(), *self.owners.get(id(x.buffer), ()))
+        if axis is not None:
+            self.spread[value.number] = Value(shape, axis, x.dtype)
+        return value
+
+    def _whole(self, op: Op, x: Value) -> Value:
+        """Return a constant with a row for every sample."""
+        if x.number not in self.spread:
+            return x
+        wide = self.spread[x.number]
+        if not any(wide in other.outs for other in self.ops):
+            self.ops.append(op.like("expand", (x,), (wide,), shape=wide.shape))
+        return wide
+
+    def _new(self, pair: tuple[Tensor, Tensor], layer: Any) -> Value:
+        """Return the value of an input or a result."""
+        if all(_key(t) in known for t, known in zip(pair, self.known, strict=True)):
+            one, two = (known[_key(t)] for t, known in zip(pair, self.known, strict=True))
+            if one is two:  # reshaped and shaped back
+                return one
+        shape, axis = self._shape(*pair, layer)
+        value = Value(shape, axis, pair[0].dtype)
+        for tensor, known in zip(pair, self.known, strict=True):
+            known[_key(tensor)] = value
+        return value
+
+    def _shape(self, x: Tensor, y: Tensor, layer: Any) -> tuple[tuple[int, ...], int | None]:
+        if x.ndim != y.ndim:
+            raise self._differs(layer, "makes other shapes")
+        moving = [i for i, (p, q) in enumerate(zip(x.shape, y.shape, strict=True)) if p != q]
+        shape = tuple(self._same(p, q, layer) for p, q in zip(x.shape, y.shape, strict=True))
+        if len(moving) > 1:
+            raise self._differs(layer, f"makes {x.shape} of 2 samples and {y.shape} of 3, two sizes that change")
+        return shape, moving[0] if moving else None
+
+    def _same(self, a: Any, b: Any, layer: Any) -> Any:
+        """Return an attribute for one sample."""
+        if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
+            parts = [self._same(p, q, layer) for p, q in zip(a, b, strict=True)]
+            return type(a)(*parts) if hasattr(a, "_fields") else tuple(parts)
+        if a == b or (isinstance(a, float) and a != a and b != b):
+            return a
+        if isinstance(a, int) and isinstance(b, int) and not isinstance(a, bool) and a * 3 == b * 2 and a % 2 == 0:
+            return a // 2
+        raise self._differs(layer, f"computes with {a} for 2 samples and {b} for 3")
+
+
+def _pairs(a: Ran, b: Ran) -> list[tuple[Any, Any]]:
+    return list(zip(a.inputs, b.inputs, strict=True))
+
+
+def _key(t: Tensor) -> tuple[int, tuple[int, ...]]:
+    return id(t.buffer), t.shape
+
+
+def _equal(a: np.ndarray, b: np.ndarray) -> bool:
+    a, b = np.broadcast_arrays(a, b)
+    return bool(np.array_equal(a, b, equal_nan=a.dtype.kind == "f"))
+
+
+def _block(x: Tensor, value: Value, row: int) -> np.ndarray:
+    """Return the part of a value, of two samples, that belongs to one of them."""
+    if value.axis is None:
+        return x.view()
+    return np.split(x.view(), 2, value.axis)[row]
+
+
+def _check_sample(model: Any, run: _Run, other: _Run, kept: int, aligned: _Aligned, output: Value) -> None:
+    """Raise DataError if the output of a sample differs by a bit where only the other sample does."""
+    if _equal(_block(run.out, output, kept), _block(other.out, output, kept)):
+        return
+    for a, b, layer in zip(run.ops, other.ops, run.layers, strict=True):
+        for x, y in zip(a.outs, b.outs, strict=True):
+            value = None if x is None else aligned.known[0].get(_key(x))
+            if value is not None and not _equal(_block(x, value, kept), _block(y, value, kept)):
+                raise DataError(
+                    f"[export] {described(layer)}: its op {a.card.name!r} mixes samples, and an exported network "
+                    "computes each by itself. Nothing was written. help: reduce, sort and normalize along other axes "
+                    "than the first, the batch."
+                )
+    raise DataError(f"[export] {described(model)} mixes samples. Nothing was written.")
+
+
+assert all(name in CARDS for name in (*RANDOM, *BROADCAST))
