@@ -10,8 +10,8 @@ import numpy as np
 
 from pynn import nn
 from pynn.convert.foreign import first
+from pynn.convert.walk import ENTER, EXIT, Call, described, walk
 from pynn.errors import DataError
-from pynn.export.walk import ENTER, EXIT, Call, described, walk
 from pynn.nn.conv import Convolution
 
 __all__ = ["Part", "Unit", "units_of"]

@@ -106,7 +106,7 @@ def execute(
         shape, dtype = low.outs[0]  # type: ignore[misc]
         outs = (Tensor(args[0].buffer, shape, dtype),)
     if state.recorder is not None and state.recorder.ops is not None:
-        state.recorder.ops.append(Ran(card, inputs, outs, attrs, state.scope))
+        state.recorder.ops.append(Ran(card, inputs, outs, attrs, state.scope, state.module))
     if (
         state.grad_enabled
         and card.differentiable

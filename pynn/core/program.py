@@ -34,6 +34,8 @@ class Ran(NamedTuple):
     attrs : dict
     scope : str
         The names of the layers round it.
+    module : Module or None
+        The innermost of them.
     start : int
         Of a composite, which follows the ops that it is made of: the place of the first of them.
     """
@@ -43,6 +45,7 @@ class Ran(NamedTuple):
     outs: tuple[Any, ...]
     attrs: dict[str, Any]
     scope: str
+    module: Any
     start: int = -1
 
 
@@ -73,7 +76,7 @@ class Recorder:
         given.apply_defaults()
         tensors = tuple(x for x in given.arguments.values() if isinstance(x, Tensor))
         attrs = {key: x for key, x in given.arguments.items() if not isinstance(x, Tensor)}
-        self.ops.append(Ran(card, tensors, (out,), attrs, state.scope, start))
+        self.ops.append(Ran(card, tensors, (out,), attrs, state.scope, state.module, start))
         return out
 
 

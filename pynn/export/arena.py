@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import prod
 
-from pynn.export.steps import Plan, Step
-from pynn.export.walk import Value
+from pynn.export.trace import Op, Trace, Value
 
 __all__ = ["Arena"]
 
 
-def size(value: Value) -> int:
-    """Return how many numbers a value has."""
-    return prod(value.shape) * value.repeat
-
-
 @dataclass
 class _Room:
-    """A stretch of memory: what it holds, from the step that writes it to the last one that reads it."""
+    """A stretch of memory: what it holds, from the op that writes it to the last one that reads it."""
 
     size: int
     first: int
@@ -29,15 +22,17 @@ class _Room:
 
 @dataclass
 class Arena:
-    """The places of a plan's values.
+    """The places of a network's values; constants have none.
 
     Parameters
     ----------
-    plan : Plan
+    plan : Trace
+    alias : function
+        Whether an op leaves its input's memory as it is.
     inplace : function
-        Whether a step may write over its input.
+        Whether an op may write over its first input.
     scratch : function
-        How many numbers a step needs for itself.
+        How many numbers an op needs for itself.
 
     Attributes
     ----------
@@ -47,31 +42,28 @@ class Arena:
         The value (by number) whose memory a value shares: its own, or that of what it was made of.
     """
 
-    plan: Plan
-    inplace: Callable[[Step], bool]
-    scratch: Callable[[Step], int]
+    plan: Trace
+    alias: Callable[[Op], bool]
+    inplace: Callable[[Op], bool]
+    scratch: Callable[[Op], int]
     total: int = 0
     owner: dict[int, int] = field(default_factory=dict)
     _rooms: dict[int, _Room] = field(default_factory=dict)
     _scratch: dict[int, _Room] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        steps = self.plan.steps
         last = self._last_uses()
         self.owner.update((x.number, x.number) for x in self.plan.inputs)
-        for i, step in enumerate(steps):
-            y = step.output.number
-            if step.op == "lengths":
-                continue
-            x = self.owner[step.inputs[0].number]
-            if step.op == "reshape" or (x in self._rooms and last[x] == i and self.inplace(step)):
-                self.owner[y] = x
-                if x in self._rooms:
-                    last[x] = self._rooms[x].last = max(last[x], last.get(y, i))
-            else:
-                self.owner[y] = y
-                self._rooms[y] = _Room(size(step.output), i, last.get(y, i))
-            if needed := self.scratch(step):
+        for i, op in enumerate(self.plan.ops):
+            outs = [y for y in op.outs if y is not None]
+            shared = self._shared(i, op, last)
+            for y in outs:
+                self.owner[y.number] = y.number if shared is None else shared
+                if shared is None:
+                    self._rooms[y.number] = _Room(y.size, i, last.get(y.number, i))
+                elif shared in self._rooms:
+                    last[shared] = self._rooms[shared].last = max(last[shared], last.get(y.number, i))
+            if needed := self.scratch(op):
                 self._scratch[i] = _Room(needed, i, i)
         result = self.owner[self.plan.output.number]
         placed: list[_Room] = []
@@ -81,13 +73,28 @@ class Arena:
             placed.append(room)
         self.total = max((room.offset + room.size for room in placed), default=0)
 
+    def _shared(self, i: int, op: Op, last: dict[int, int]) -> int | None:
+        """Return the value whose memory the output takes, if it does."""
+        x = op.inputs[0] if op.inputs else None
+        if x is None or x.number not in self.owner:
+            return None
+        owner = self.owner[x.number]
+        if self.alias(op):
+            return owner
+        # Nobody else may read what is written over: neither later, nor this very op in another order.
+        others = [self.owner.get(other.number) for other in op.inputs[1:] if other is not None]
+        free = owner in self._rooms and last[owner] == i and owner not in others
+        return owner if free and self.inplace(op) else None
+
     def _last_uses(self) -> dict[int, int]:
-        """Return the last step that reads each value, or a reshaped one of it."""
-        last: dict[int, int] = {self.plan.output.number: len(self.plan.steps)}
-        for i, step in reversed(list(enumerate(self.plan.steps))):
-            for x in step.inputs:
-                until = last.get(step.output.number, i) if step.op == "reshape" else i
-                last[x.number] = max(last.get(x.number, 0), until)
+        """Return the last op that reads each value, or what shares its memory."""
+        last: dict[int, int] = {self.plan.output.number: len(self.plan.ops)}
+        for i, op in reversed(list(enumerate(self.plan.ops))):
+            y = op.y
+            for x in op.inputs:
+                if x is not None:
+                    until = last.get(y.number, i) if y is not None and self.alias(op) else i
+                    last[x.number] = max(last.get(x.number, 0), until)
         return last
 
     @staticmethod
@@ -108,6 +115,6 @@ class Arena:
         """Return where a value lies in the block."""
         return self._rooms[self.owner[value.number]].offset
 
-    def scratch_offset(self, step: int) -> int:
-        """Return where the scratch of a step lies in the block."""
-        return self._scratch[step].offset
+    def scratch_offset(self, op: int) -> int:
+        """Return where the scratch of an op lies in the block."""
+        return self._scratch[op].offset

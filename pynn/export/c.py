@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Iterator
-from math import isnan, prod
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -13,22 +13,30 @@ import numpy as np
 from pynn._version import __version__
 from pynn.errors import DataError
 from pynn.export.arena import Arena
-from pynn.export.c_calls import Caller, call, inplace, scratch
+from pynn.export.c_calls import CALLS, Caller, alias, inplace, scratch, takes_ids
 from pynn.export.c_kernels import ACTIVATIONS, KERNELS
 from pynn.export.c_main import main_source
 from pynn.export.c_windows import WINDOW
 from pynn.export.constants import Constants
-from pynn.export.steps import Plan, Step, lower
+from pynn.export.plan import lower
 from pynn.export.target import check_name, identifier
-from pynn.export.walk import Value
+from pynn.export.trace import Op, Trace, Value
 from pynn.files import write_whole
 
 __all__ = ["c_source", "to_c"]
 
-MATH = ("EXP", "EXPM1", "TANH", "LOG", "LOG1P", "ERF", "FABS", "SQRT", "POW")
+MATH = ("EXP", "EXPM1", "TANH", "LOG", "LOG1P", "ERF", "FABS", "SQRT", "POW", "SIN", "COS", "TRUNC")
+
+# What a function returns if it refuses its input, for the ops that may.
+CODES = {
+    "embedding": "1 if a token id is outside the vocabulary",
+    "take": "1 if an index is outside the table",
+    "sequence_lengths": "2 if padding (0) stands before a token",
+    "check_lengths": "3 if a length is outside the sequence",
+}
 
 
-def to_c(model: Any, path: str | os.PathLike[str], main: bool = False) -> list[str]:
+def to_c(model: Any, path: str | os.PathLike[str], main: bool = False, input_shape: Any = None) -> list[str]:
     """Write a model as a C99 file and a header beside it.
 
     They need no library but libm and allocate nothing: weights are const arrays, and whoever calls gives the memory to
@@ -43,11 +51,13 @@ def to_c(model: Any, path: str | os.PathLike[str], main: bool = False) -> list[s
     Parameters
     ----------
     model : Module
-        Built; of layers that can be exported, see :func:`pynn.export.lower`.
+        Built; any, one's own too: what it runs is recorded, see :func:`pynn.export.lower`.
     path : path-like
         Ends in ``.c``; the header's name ends in ``.h``.
     main : bool, default False
         Add a main() that reads samples as CSV from the standard input and prints outputs.
+    input_shape : tuple of int, or list of them, optional
+        Of one sample (of each input); needed if the model does not know it.
 
     Returns
     -------
@@ -57,7 +67,7 @@ def to_c(model: Any, path: str | os.PathLike[str], main: bool = False) -> list[s
     Raises
     ------
     DataError
-        If a layer cannot be exported (it is named) or the path ends otherwise; nothing is written.
+        If something cannot be exported (op and layer are named) or the path ends otherwise; nothing is written.
     OSError
         If a file cannot be written.
 
@@ -72,17 +82,19 @@ def to_c(model: Any, path: str | os.PathLike[str], main: bool = False) -> list[s
     """
     target = os.fspath(path)
     check_name(target, ".c", "c")
-    source, header = c_source(model, identifier(target), os.path.basename(target[:-2]) + ".h", main)
+    source, header = c_source(model, identifier(target), os.path.basename(target[:-2]) + ".h", main, input_shape)
     write_whole(target[:-2] + ".h", header.encode())
     write_whole(target, source.encode())
     return [target, target[:-2] + ".h"]
 
 
-def c_source(model: Any, name: str, header_name: str, main: bool = False) -> tuple[str, str]:
+def c_source(model: Any, name: str, header_name: str, main: bool = False, input_shape: Any = None) -> tuple[str, str]:
     """Return the texts of the C file and its header; parameters as for :func:`to_c`, `name` begins all public names."""
-    plan = lower(model)
-    if plan.output.integer:
-        raise DataError("[export] expected a model that computes something. Received: one that returns token ids.")
+    plan = lower(model, input_shape)
+    if plan.output.dtype.kind != "f":
+        raise DataError(
+            f"[export] expected a model that returns {plan.dtype}. Received: one that returns {plan.output.dtype}."
+        )
     writer = _Writer(plan)
     body = writer.body()
     sizes = _Sizes(name, plan, writer.arena.total)
@@ -103,35 +115,35 @@ def c_source(model: Any, name: str, header_name: str, main: bool = False) -> tup
 class _Sizes:
     """The names of the sizes."""
 
-    def __init__(self, name: str, plan: Plan, work: int):
+    def __init__(self, name: str, plan: Trace, work: int):
         self.name, self.upper = name, name.upper()
         many = len(plan.inputs) > 1
         self.inputs = [f"{self.upper}_INPUT{i if many else ''}_SIZE" for i in range(len(plan.inputs))]
         self.output, self.work = f"{self.upper}_OUTPUT_SIZE", f"{self.upper}_WORK_SIZE"
         self.arguments = [f"x{i}" if many else "x" for i in range(len(plan.inputs))]
-        self.values = [*(prod(x.shape) for x in plan.inputs), prod(plan.output.shape), max(work, 1)]
+        self.values = [*(x.size for x in plan.inputs), plan.output.size, max(work, 1)]
 
-    def prototype(self, plan: Plan, ctype: str) -> str:
-        kinds = ["int32_t" if x.integer else ctype for x in plan.inputs]
+    def prototype(self, plan: Trace, ctype: str) -> str:
+        kinds = ["int32_t" if x.dtype.kind in "iu" else ctype for x in plan.inputs]
         xs = ", ".join(f"const {kind} *{x}" for kind, x in zip(kinds, self.arguments, strict=True))
         return f"int {self.name}_predict({xs}, {ctype} *y, {ctype} *work)"
 
 
-def _header(sizes: _Sizes, plan: Plan, ctype: str) -> str:
+def _header(sizes: _Sizes, plan: Trace, ctype: str) -> str:
     guard = f"{sizes.upper}_H"
     lines = []
     for name, x in zip(sizes.arguments, plan.inputs, strict=True):
-        what = "token ids" if x.integer else f"{ctype}s"
-        lines.append(f"   {name}: {what} of shape {[*x.shape]}")
-    ids = any(step.op == "embedding" for step in plan.steps)
-    codes = "; 1 if a token id is outside the vocabulary, 2 if padding (0) stands before a token" if ids else ""
+        what = "token ids" if x.dtype.kind in "iu" else f"{ctype}s"
+        lines.append(f"   {name}: {what} of shape {[*x.shape[1:]]}")
+    names = {op.name for op in plan.ops}
+    codes = "".join(f"; {text}" for name, text in CODES.items() if name in names)
     macros = zip([*sizes.inputs, sizes.output, sizes.work], sizes.values, strict=True)
     return "\n".join(
         [
             f"/* A neural network, written by pynn {__version__}.",
             "",
             *lines,
-            f"   y: {ctype}s of shape {[*plan.output.shape]}",
+            f"   y: {ctype}s of shape {[*plan.output.shape[1:]]}",
             "   work: memory to work in; what it holds before and after does not matter. Calls with different memory",
             "   can run at the same time.",
             "",
@@ -168,20 +180,21 @@ def _includes(header_name: str, dtype: np.dtype, kernels: str, main: bool) -> st
     return "\n".join([*lines, *(["", *macros] if macros else [])])
 
 
-def _function(sizes: _Sizes, plan: Plan, writer: _Writer, body: list[str]) -> str:
+def _function(sizes: _Sizes, plan: Trace, writer: _Writer, body: list[str]) -> str:
     unused = [] if any("work" in line for line in body) else ["    (void)work;"]
     lines = [sizes.prototype(plan, writer.ctype), "{", *unused, *(f"    {line}" if line else "" for line in body)]
     return "\n".join([*lines, "    return 0;", "}"])
 
 
 class _Writer:
-    """Writes the steps of a plan."""
+    """Writes the ops of a plan."""
 
-    def __init__(self, plan: Plan):
+    def __init__(self, plan: Trace):
         self.plan = plan
         self.ctype = "float" if plan.dtype == np.float32 else "double"
         self.constants = Constants()
-        self.arena = Arena(plan, inplace, scratch)
+        _made_real(plan)
+        self.arena = Arena(plan, alias, inplace, scratch)
         many = len(plan.inputs) > 1
         self.inputs = {x.number: f"x{i}" if many else "x" for i, x in enumerate(plan.inputs)}
         self.used: list[str] = []
@@ -189,30 +202,35 @@ class _Writer:
     def body(self) -> list[str]:
         lines: list[str] = []
         layer = None
-        for i, step in enumerate(self.plan.steps):
-            if step.layer != layer:
-                layer = step.layer
+        for i, op in enumerate(self.plan.ops):
+            if op.layer != layer:
+                layer = op.layer
                 lines += ["", f"/* {layer[:110]} */"] if lines else [f"/* {layer[:110]} */"]
-            if step.op != "reshape":
-                for line in self._statements(i, step):
+            if not alias(op):
+                for line in self._statements(i, op):
                     indent = " " * (len(line) - len(line.lstrip()) + 4)
                     lines += textwrap.wrap(line, 112, subsequent_indent=indent, break_long_words=False)
         if self.arena.owner[self.plan.output.number] in self.inputs:  # a model that changes nothing
-            lines.append(f"memcpy(y, {self._pointer(self.plan.output)}, {prod(self.plan.output.shape)} * sizeof *y);")
+            lines.append(f"memcpy(y, {self._pointer(self.plan.output)}, {self.plan.output.size} * sizeof *y);")
         return lines
 
-    def _statements(self, i: int, step: Step) -> list[str]:
-        def weight(name: str) -> str:
-            array = step.weights[name]
-            return "NULL" if array is None else self.constants.name(step.name, name, array)
+    def _statements(self, i: int, op: Op) -> list[str]:
+        if op.name not in CALLS:
+            raise op.refused("is not written in C", f"use other ops ({', '.join(sorted(CALLS))}), or write ONNX.")
+        work = self._at(self.arena.scratch_offset(i)) if scratch(op) else "work"
+        caller = Caller(op, lambda value: self._pointer(value, takes_ids(op, _index(op, value))), self._literal, work)
+        CALLS[op.name](caller)
+        self.used += caller.functions
+        return caller.lines
 
-        y = "" if step.op == "lengths" else self._pointer(step.output)
-        work = self._at(self.arena.scratch_offset(i)) if scratch(step) else ""
-        functions, lines = call(Caller(step, [self._pointer(x) for x in step.inputs], y, self._literal, weight, work))
-        self.used += functions
-        return lines
-
-    def _pointer(self, value: Value) -> str:
+    def _pointer(self, value: Value | None, whole: bool = False) -> str:
+        if value is None:
+            return "NULL"
+        if value.array is not None:
+            kept = value.array.astype(np.int32 if whole else self.plan.dtype)
+            if kept.size == 1 and not value.owner and not whole:
+                return f"(const real[]){{{self._literal(kept.item())}}}"
+            return self.constants.name(value.owner or "constant", value.key or "values", kept)
         owner = self.arena.owner[value.number]
         if owner in self.inputs:
             return self.inputs[owner]
@@ -247,12 +265,50 @@ class _Writer:
     def constants_text(self) -> Iterator[str]:
         """Yield the weights as const arrays."""
         for name, array in self.constants.items():
-            numbers = [literal(v, self.ctype) for v in array.ravel().tolist()]
+            whole = array.dtype == np.int32
+            numbers = [str(v) if whole else literal(v, self.ctype) for v in array.ravel().tolist()]
             rows = [", ".join(numbers[k : k + 8]) for k in range(0, len(numbers), 8)]
             shape = "".join(f"[{d}]" for d in array.shape)
             yield "\n".join(
-                [f"static const real {name}[{array.size}] = {{ /* {shape} */", *(f"    {r}," for r in rows), "};"]
+                [
+                    f"static const {'int32_t' if whole else 'real'} {name}[{array.size}] = {{ /* {shape} */",
+                    *(f"    {r}," for r in rows),
+                    "};",
+                ]
             )
+
+
+def _index(op: Op, value: Value | None) -> int:
+    return next((i for i, x in enumerate(op.inputs) if x is value), -1)
+
+
+def _made_real(plan: Trace) -> None:
+    """Turn token ids into numbers of the model's dtype where something else than a table's rows is made of them.
+
+    What is computed of them is kept in such numbers too, truth values as 0 and 1.
+    """
+    whole = {x.number for x in plan.inputs if x.dtype.kind in "iu"}
+    real: dict[int, Value] = {}
+    ops: list[Op] = []
+    for op in plan.ops:
+        if op.name == "reshape" and op.x.number in whole:
+            whole.add(op.y.number)
+        inputs = list(op.inputs)
+        for i, x in enumerate(inputs):
+            if x is None or x.constant:
+                continue
+            if x.number in whole and not takes_ids(op, i):
+                if x.number not in real:
+                    real[x.number] = Value(x.shape, x.axis, plan.dtype)
+                    ops.append(op.like("cast", (x,), (real[x.number],), dtype=plan.dtype))
+                inputs[i] = real[x.number]
+            elif x.number not in whole and takes_ids(op, i) and op.name not in ("cast", "reshape"):
+                raise op.refused("takes ids that are computed", "give them to the model as an input.")
+        if op.name == "cast" and inputs[0].number not in whole:
+            op.attrs = {**op.attrs, "computed": True}
+        op.inputs = tuple(inputs)
+        ops.append(op)
+    plan.ops = ops
 
 
 def literal(value: float, ctype: str) -> str:

@@ -1,19 +1,22 @@
-"""What is called in C for each step."""
+"""What is called in C for each op: one row of a table for each card."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import prod
+from dataclasses import dataclass, field
+from math import isfinite, prod
 from typing import Any
 
-from pynn.export.c_kernels import ACTIVATIONS
-from pynn.export.c_recurrent import scratch as recurrent_scratch
-from pynn.export.steps import Step
+import numpy as np
 
-__all__ = ["Caller", "call", "inplace", "scratch"]
+from pynn.export.c_kernels import ACTIVATIONS, BINARY
+from pynn.export.c_recurrent import KINDS, STATES
+from pynn.export.trace import Op, Value
+from pynn.ops.window import Window, pair
 
-KINDS = {"tanh": "'t'", "relu": "'r'", "sigmoid": "'s'", "linear": "'l'", "softmax": "'m'"}
+__all__ = ["CALLS", "Caller", "alias", "inplace", "scratch", "takes_ids"]
+
+RECURRENT = ("simple_rnn", "lstm", "gru")
 
 
 @dataclass
@@ -22,250 +25,468 @@ class Caller:
 
     Attributes
     ----------
-    step : Step
-    xs : list of str
-        The pointers to the inputs, and to the output.
-    y : str
+    op : Op
+    place : function
+        Returns the pointer to a value, or to a constant under its own name or another one; NULL for None.
     number : function
         Writes a number as a literal.
-    weight : function
-        Returns the name of a weight, or NULL.
     work : str
         The pointer to the scratch.
+    functions, lines : list of str
+        What is called, and the statements.
     """
 
-    step: Step
-    xs: list[str]
-    y: str
+    op: Op
+    place: Callable[..., str]
     number: Callable[[float], str]
-    weight: Callable[[str], str]
-    work: str = "work"
-
-    def __getattr__(self, key: str) -> Any:
-        if key not in self.step.settings:
-            raise AttributeError(key)
-        return self.step.settings[key]
+    work: str
+    functions: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
 
     @property
-    def count(self) -> int:
-        """How many numbers go out."""
-        return prod(self.step.output.shape) * self.step.output.repeat
+    def x(self) -> Value:
+        """The first input."""
+        return self.op.x
 
-    def rows(self, skip: int = 1) -> int:
-        """How many rows the input has, without its last axes."""
-        x = self.step.inputs[0]
-        return prod(x.shape[: len(x.shape) - skip]) * x.repeat
+    @property
+    def y(self) -> Value:
+        """The first output."""
+        return self.op.y
+
+    def attr(self, key: str, default: Any = None) -> Any:
+        """Return an attribute; numbers must be finite."""
+        value = self.op.attrs.get(key, default)
+        if isinstance(value, float) and not isfinite(value):
+            raise self.op.refused(f"has {key}={value}", f"a finite {key}.")
+        return value
+
+    def inputs(self, *at: int) -> list[str]:
+        """Return the pointers to inputs, all by default."""
+        return [self.place(self.op.inputs[i]) for i in at or range(len(self.op.inputs))]
+
+    def call(self, function: str, *arguments: Any) -> None:
+        """Add a call."""
+        self.functions.append(function)
+        text = ", ".join(self.number(a) if isinstance(a, float) else str(a) for a in arguments)
+        self.lines.append(f"{function}({text});")
+
+    def checked(self, status: int, function: str, *arguments: Any) -> None:
+        """Add a call that may fail; what the whole returns then."""
+        self.call(function, *arguments)
+        self.lines[-1:] = [f"if ({self.lines[-1][:-1]})", f"    return {status};"]
 
 
-def inplace(step: Step) -> bool:
-    """Tell whether a step may write over its input."""
-    return step.op in ACTIVATIONS or step.op in ("softmax", "log_softmax", "scale_shift", "layer_norm", "scale")
+CALLS: dict[str, Callable[[Caller], None]] = {}
 
 
-def scratch(step: Step) -> int:
-    """Return how many numbers a step needs for itself."""
-    if step.op == "jordan_rnn":
-        w, w_out = step.weights["w"], step.weights["w_out"]
-        return recurrent_scratch(step.op, w.shape[1], w_out.shape[1])  # type: ignore[union-attr]
-    if step.op in ("simple_rnn", "lstm", "gru"):
-        return recurrent_scratch(step.op, step.weights["u"].shape[0])  # type: ignore[union-attr]
+def calls(*names: str) -> Callable[[Any], Any]:
+    """Enter the function that writes ops of some names."""
+
+    def enter(function: Any) -> Any:
+        CALLS.update(dict.fromkeys(names, function))
+        return function
+
+    return enter
+
+
+def takes_ids(op: Op, at: int) -> bool:
+    """Tell whether an input may be whole numbers as they come; others are made `real` first."""
+    places = {"embedding": 1, "sequence_lengths": 0, "take": 1, "check_lengths": 0, "cast": 0}
+    return places.get(op.name) == at or op.name == "reshape"
+
+
+def alias(op: Op) -> bool:
+    """Tell whether an op leaves the numbers where they are."""
+    x, y = (op.x if op.inputs else None), op.y
+    if x is None or y is None or x.constant or x.size != y.size:
+        return False
+    if op.name == "transpose":  # axes of one element may go anywhere
+        kept = [a for a in op.attrs["axes"] if x.shape[a] != 1]
+        return kept == sorted(kept)
+    if op.name == "slice":
+        return all(n == 1 or step == 1 for n, step in zip(y.shape, op.attrs["steps"], strict=True))
+    return op.name in ("reshape", "expand", "copy") or (op.name == "cast" and x.dtype.kind == y.dtype.kind)
+
+
+def inplace(op: Op) -> bool:
+    """Tell whether an op may write over its first input."""
+    rows = ("softmax", "log_softmax", "norm_apply", "layer_norm", "mask_steps")
+    same = op.x is not None and op.y is not None and op.x.size == op.y.size
+    return same and (op.name in ACTIVATIONS or op.name in rows or (op.name in BINARY and _layout(op) is not None))
+
+
+def scratch(op: Op) -> int:
+    """Return how many numbers an op needs for itself."""
+    if op.name in STATES:
+        weights = op.inputs[2]
+        outputs = weights.shape[1] if op.name == "jordan_rnn" else 0
+        return STATES[op.name] * weights.shape[0] + outputs
+    if op.name == "where" or (op.name in BINARY and _layout(op) is None):
+        return sum(op.y.size for x in op.inputs if x.shape != op.y.shape)
     return 0
 
 
-def call(c: Caller) -> tuple[list[str], list[str]]:
-    """Return the functions that a step needs and its statements; ``{i}`` in them stands for one of many repeats."""
-    op = c.step.op
-    if op in ACTIVATIONS:
-        parameters = "".join(f", {c.number(c.step.settings[p])}" for p in ACTIVATIONS[op][0])
-        return [op], [f"apply_{op}({c.xs[0]}, {c.y}, {c.count}{parameters});"]
-    return _CALLS[op](c)
+# Element by element
 
 
-def _last(c: Caller) -> int:
-    return c.step.inputs[0].shape[-1]
+def _apply(c: Caller) -> None:
+    parameters, name = ACTIVATIONS[_activation(c.op)][0], _activation(c.op)
+    defaults = {"slope": 0.1, "alpha": 1.0}
+    numbers = [float(c.attr(p, defaults.get(p))) for p in parameters]
+    c.functions.append(name)
+    text = ", ".join([*c.inputs(0), c.place(c.y), str(c.y.size), *map(c.number, numbers)])
+    c.lines.append(f"apply_{name}({text});")
 
 
-def _dense(c: Caller) -> Any:
-    arguments = f"{c.xs[0]}, {c.weight('w')}, {c.weight('b')}, {c.y}, {c.rows()}, {_last(c)}, {c.step.output.shape[-1]}"
-    return ["dense"], [f"dense({arguments});"]
+def _activation(op: Op) -> str:
+    return "gelu_tanh" if op.name == "gelu" and op.attrs.get("approximate") else op.name
 
 
-def _embedding(c: Caller) -> Any:
-    vocabulary, size = c.step.weights["w"].shape  # type: ignore[union-attr]
-    ids = c.rows(0)
-    return ["embedding"], [
-        f"if (embedding({c.xs[0]}, {c.weight('w')}, {c.y}, {ids}, {vocabulary}, {size}))",
-        "    return 1;",
-    ]
+for _name in ACTIVATIONS:
+    CALLS[_name] = _apply
 
 
-def _lengths(c: Caller) -> Any:
-    name = f"length{c.which}"
-    return ["sequence_length"], [
-        f"const int {name} = sequence_length({c.xs[0]}, {c.step.inputs[0].shape[0]});",
-        f"if ({name} < 0)",
-        "    return 2;",
-    ]
+def _layout(op: Op) -> tuple[int, int, list[tuple[int, int]]] | None:
+    """Return rows, columns, and each operand's steps from row to row and along it; None for other broadcasting."""
+    y = op.y.shape
+    shapes = [(1,) * (len(y) - x.ndim) + x.shape for x in op.inputs]
+    groups: list[tuple[int, tuple[bool, ...]]] = []  # sizes of neighbouring axes along which the same operands move
+    for axis, n in enumerate(y):
+        moves = tuple(shape[axis] == n for shape in shapes)
+        if n == 1:
+            continue
+        if groups and groups[-1][1] == moves:
+            groups[-1] = (groups[-1][0] * n, moves)
+        else:
+            groups.append((n, moves))
+    if len(groups) > 2:
+        return None
+    (rows, down), (columns, along) = [(1, (False,) * len(shapes)), (1, (True,) * len(shapes)), *groups][-2:]
+    if len(groups) == 1:
+        rows, down = 1, (False,) * len(shapes)
+    steps = []
+    for k in range(len(shapes)):
+        if down[k] and not along[k]:
+            steps.append((1, 0))
+        else:
+            steps.append((columns if down[k] else 0, int(along[k]) if columns > 1 else 0))
+    return rows, columns, steps
 
 
-def _rows(c: Caller) -> Any:
-    return [c.step.op], [f"{c.step.op}({c.xs[0]}, {c.y}, {c.rows()}, {_last(c)});"]
+@calls(*BINARY)
+def _binary(c: Caller) -> None:
+    name, layout = BINARY[c.op.name][0], _layout(c.op)
+    if layout is None:
+        c.call(name, *_full(c), c.place(c.y), c.y.size)
+        return
+    rows, columns, steps = layout
+    if all(x.size == c.y.size for x in c.op.inputs):
+        c.call(name, *c.inputs(), c.place(c.y), c.y.size)
+    else:
+        c.call(f"{name}_rows", *c.inputs(), c.place(c.y), rows, columns, *(n for pair in steps for n in pair))
 
 
-def _concat(c: Caller) -> Any:
-    axis = c.axis - 1
-    count = c.step.output.repeat * prod(c.step.output.shape[:axis])
-    apart = prod(c.step.output.shape[axis:])
-    lines, at = [], 0
-    for pointer, x in zip(c.xs, c.step.inputs, strict=True):
+def _full(c: Caller) -> list[str]:
+    """Return pointers to the operands in the shape of the output, repeated into the scratch where need be."""
+    found, at = [], 0
+    for x in c.op.inputs:
+        if x.shape == c.y.shape:
+            found.append(c.place(x))
+            continue
+        room = _plus(c.work, at)
+        shape = (1,) * (c.y.ndim - x.ndim) + x.shape
+        own = _steps(shape)
+        _strided(c, c.place(x), room, c.y.shape, [0 if d == 1 else s for d, s in zip(shape, own, strict=True)])
+        found.append(room)
+        at += c.y.size
+    return found
+
+
+@calls("where")
+def _where(c: Caller) -> None:
+    c.call("choose", *_full(c), c.place(c.y), c.y.size)
+
+
+# Products
+
+
+@calls("dense")
+def _dense(c: Caller) -> None:
+    w = c.op.inputs[1]
+    c.call("dense", *c.inputs(0, 1, 2), c.place(c.y), prod(c.x.shape[:-1]), *w.shape)
+
+
+@calls("matmul")
+def _matmul(c: Caller) -> None:
+    a, b = c.op.inputs
+    ta, tb = int(c.attr("ta", False)), int(c.attr("tb", False))
+    *stack, m, n = c.y.shape
+    inner = a.shape[-2 if ta else -1]
+    apart = [prod(x.shape[-2:]) if x.ndim > 2 else 0 for x in (a, b)]
+    c.call("matmul", *c.inputs(), c.place(c.y), prod(stack), m, inner, n, ta, tb, *apart)
+
+
+@calls("softmax", "log_softmax")
+def _rows(c: Caller) -> None:
+    c.call(c.op.name, *c.inputs(0), c.place(c.y), prod(c.x.shape[:-1]), c.x.shape[-1])
+
+
+@calls("sum", "max", "min", "argmax")
+def _reduce(c: Caller) -> None:
+    name = {"sum": "total", "max": "largest", "min": "smallest", "argmax": "place_of_largest"}[c.op.name]
+    start, stop, shape = c.attr("axis"), c.attr("stop"), c.x.shape
+    sizes = [prod(shape[:start]), prod(shape[start:stop]), prod(shape[stop:])]
+    c.call(name, *c.inputs(0), c.place(c.y), *sizes, *([float(c.attr("scale", 1.0))] if name == "total" else []))
+
+
+# Shapes
+
+
+def _steps(shape: tuple[int, ...]) -> list[int]:
+    return [prod(shape[i + 1 :]) for i in range(len(shape))]
+
+
+def _plus(pointer: str, offset: int) -> str:
+    base, _, before = pointer.partition(" + ")
+    offset += int(before or 0)
+    return f"{base} + {offset}" if offset else base
+
+
+def _strided(c: Caller, x: str, y: str, shape: tuple[int, ...], steps: list[int]) -> None:
+    """Copy what stands `steps` apart, axis by axis; neighbouring axes that make one are one."""
+    merged: list[tuple[int, int]] = []
+    for n, step in zip(shape, steps, strict=True):
+        if n == 1:
+            continue
+        if merged and merged[-1][1] == n * step:
+            merged[-1] = (merged[-1][0] * n, step)
+        else:
+            merged.append((n, step))
+    merged = merged or [(1, 1)]
+    lists = ["{" + ", ".join(map(str, values)) + "}" for values in zip(*merged, strict=True)]
+    c.call("strided", x, y, len(merged), *(f"(const int[]){text}" for text in lists))
+
+
+@calls("reshape", "expand", "transpose", "slice", "copy")
+def _shape(c: Caller) -> None:
+    own, start = _steps(c.x.shape), 0
+    if c.op.name == "transpose":
+        steps = [own[a] for a in c.attr("axes")]
+    elif c.op.name == "slice":
+        start = sum(s * o for s, o in zip(c.attr("starts"), own, strict=True))
+        steps = [s * o for s, o in zip(c.attr("steps"), own, strict=True)]
+    elif c.op.name == "expand":
+        full = (1,) * (c.y.ndim - c.x.ndim) + c.x.shape
+        steps = [0 if d == 1 else s for d, s in zip(full, _steps(full), strict=True)]
+    else:
+        steps = _steps(c.y.shape)
+    _strided(c, _plus(c.inputs(0)[0], start), c.place(c.y), c.y.shape, steps)
+
+
+@calls("concat")
+def _concat(c: Caller) -> None:
+    axis, at = c.attr("axis"), 0
+    count, apart = prod(c.y.shape[:axis]), prod(c.y.shape[axis:])
+    for x in c.op.inputs:
         block = prod(x.shape[axis:])
-        target = c.y if at == 0 else f"{c.y} + {at}"
-        lines.append(f"copy_blocks({pointer}, {target}, {count}, {block}, {apart});")
+        c.call("copy_blocks", c.place(x), _plus(c.place(c.y), at), count, block, apart)
         at += block
-    return ["copy_blocks"], lines
 
 
-def _repeat(c: Caller) -> Any:
-    x, axis = c.step.inputs[0], c.axis - 1
-    # On an axis of size 1 and on others alike: each block behind the axis stands times times.
-    count, block = x.repeat * prod(x.shape[: axis + 1]), prod(x.shape[axis + 1 :])
-    return ["repeat"], [f"repeat({c.xs[0]}, {c.y}, {count}, {block}, {c.times});"]
+@calls("cast")
+def _cast(c: Caller) -> None:
+    if c.y.dtype == np.dtype("bool"):
+        raise c.op.refused("makes truth values of numbers", "compare them instead, for instance x != 0.")
+    if c.x.dtype.kind in "iu" and c.y.dtype.kind == "f" and not c.op.attrs.get("computed"):
+        c.call("to_real", *c.inputs(0), c.place(c.y), c.y.size)
+    elif c.x.dtype.kind == "f" and c.y.dtype.kind == "i":
+        c.call("whole", *c.inputs(0), c.place(c.y), c.y.size)
+    elif c.y.dtype == np.dtype("uint8"):
+        raise c.op.refused("makes bytes")
+    else:
+        _strided(c, c.place(c.x), c.place(c.y), (c.y.size,), [1])
 
 
-def _stretch(c: Caller) -> Any:
-    x, axis = c.step.inputs[0], c.axis - 1
-    outer, inner = x.repeat * prod(x.shape[:axis]), prod(x.shape[axis + 1 :])
-    return ["stretch"], [f"stretch({c.xs[0]}, {c.y}, {outer}, {x.shape[axis]}, {inner}, {c.factor});"]
+@calls("take")
+def _take(c: Caller) -> None:
+    axis, shape = c.attr("axis"), c.x.shape
+    count = c.op.inputs[1].size
+    sizes = [prod(shape[:axis]), shape[axis], count, prod(shape[axis + 1 :])]
+    c.checked(1, "take", *c.inputs(), c.place(c.y), *sizes)
 
 
-def _window(c: Caller, **more: int) -> str:
-    (height, width, channels), y, s = c.step.inputs[0].shape, c.step.output.shape, c.step.settings
-    fields: dict[str, int] = {"height": height, "width": width, "channels": channels}
-    for names, key in (
-        ("rows columns", "kernel"),
-        ("stride_y stride_x", "strides"),
-        ("dilation_y dilation_x", "dilation"),
-    ):
-        if key in s:
-            fields.update(zip(names.split(), s[key], strict=True))
-    if "padding" in s:
-        fields["top"], fields["left"] = s["padding"][0], s["padding"][2]
-    fields |= {"out_height": y[0], "out_width": y[1], **more}
+@calls("embedding")
+def _embedding(c: Caller) -> None:
+    w, ids = c.op.inputs
+    c.checked(1, "embedding", *c.inputs(1, 0), c.place(c.y), ids.size, *w.shape)
+
+
+@calls("sequence_lengths")
+def _lengths(c: Caller) -> None:
+    samples, steps = c.x.shape
+    c.checked(2, "sequence_lengths", *c.inputs(0), c.place(c.op.y), samples, steps)
+
+
+@calls("check_lengths")
+def _check_lengths(c: Caller) -> None:
+    steps = c.op.inputs[1].shape[1]
+    c.checked(3, "check_lengths", *c.inputs(0), c.place(c.y), c.y.size, steps)
+
+
+@calls("walked_lengths")
+def _walked_lengths(c: Caller) -> None:
+    c.call("walked_lengths", *c.inputs(0), c.place(c.y), c.y.size, *(c.attr(k) for k in ("mul", "add", "step", "most")))
+
+
+@calls("mask_steps", "reverse_steps")
+def _steps_of_samples(c: Caller) -> None:
+    samples, steps, *rest = c.x.shape
+    more: list[Any] = []
+    if c.op.name == "mask_steps":
+        if c.attr("scale", 0) == 2:
+            raise c.op.refused("counts the steps of all samples together")
+        more = [float(c.op.attrs["value"]), c.attr("scale", 0)]
+    c.call(c.op.name, *c.inputs(0, 1), c.place(c.y), samples, steps, prod(rest), *more)
+
+
+# Windows that walk over images
+
+
+def _window(c: Caller, kernel: tuple[int, ...], window: Window, **more: int) -> str:
+    (_, height, width, channels), y = c.x.shape, c.y.shape
+    fields = {"height": height, "width": width, "channels": channels}
+    if kernel:
+        fields |= {"rows": kernel[0], "columns": kernel[1]}
+        fields |= {"stride_y": window.strides[0], "stride_x": window.strides[1]}
+    if c.op.name.startswith("conv2d"):
+        fields |= {"dilation_y": window.dilation[0], "dilation_x": window.dilation[1]}
+    fields |= {"top": window.padding[0], "left": window.padding[2], "out_height": y[1], "out_width": y[2], **more}
     return f"&(const window){{{', '.join(f'.{k} = {v}' for k, v in fields.items() if v)}}}"
 
 
-def _repeated(c: Caller, function: str, arguments: list[str]) -> Any:
-    """Call a function that takes one sample, for each sample that there is."""
-    n = c.step.output.repeat
+def _each(c: Caller, function: str, arguments: list[str]) -> None:
+    """Call a function that takes one sample, for each that there is."""
+    n = c.y.shape[0]
     if n == 1:
-        return [function], [f"{function}({', '.join(arguments)});"]
-    x, y = prod(c.step.inputs[0].shape), prod(c.step.output.shape)
-    moved = [f"{a} + i * {x}" if a is c.xs[0] else f"{a} + i * {y}" if a is c.y else a for a in arguments]
-    return [function], [f"for (int i = 0; i < {n}; ++i)", f"    {function}({', '.join(moved)});"]
+        c.call(function, *arguments)
+        return
+    x, y = c.place(c.x), c.place(c.y)
+    apart = {x: c.x.size // n, y: c.y.size // n}
+    c.call(function, *(f"{a} + i * {apart[a]}" if a in apart else a for a in arguments))
+    c.lines[-1:] = [f"for (int i = 0; i < {n}; ++i)", f"    {c.lines[-1]}"]
 
 
-def _weighted(c: Caller) -> Any:
-    w = c.step.weights["w"]
-    assert w is not None
-    more = {"filters": c.step.output.shape[2]}
-    if c.step.op != "local2d":
-        more |= {"rows": w.shape[0], "columns": w.shape[1]}
-    if c.step.op == "conv2d":
-        more["groups"] = c.groups
-    return _repeated(c, c.step.op, [c.xs[0], c.weight("w"), c.weight("b"), c.y, _window(c, **more)])
+@calls("conv2d")
+def _conv(c: Caller) -> None:
+    w, window, groups = c.op.inputs[1], c.attr("window", Window()), c.attr("groups", 1)
+    rows, columns, inner, filters = w.shape
+    if (rows, columns, groups) == (1, 1, 1) and window == Window():
+        c.call("dense", *c.inputs(0, 1, 2), c.place(c.y), prod(c.x.shape[:-1]), inner, filters)
+        return
+    text = _window(c, (rows, columns), window, filters=filters, groups=groups)
+    _each(c, "conv2d", [*c.inputs(0, 1, 2), c.place(c.y), text])
 
 
-def _windowed(c: Caller) -> Any:
-    return _repeated(c, c.step.op, [c.xs[0], c.y, _window(c)])
+@calls("conv2d_transpose")
+def _conv_transpose(c: Caller) -> None:
+    w, window = c.op.inputs[1], c.attr("window", Window())
+    if c.attr("groups", 1) != 1:
+        raise c.op.refused("has groups", "groups=1.")
+    bias = c.place(c.op.inputs[2] if len(c.op.inputs) > 2 else None)
+    text = _window(c, w.shape[:2], window, filters=w.shape[2])
+    _each(c, "conv2d_transpose", [*c.inputs(0, 1), bias, c.place(c.y), text])
 
 
-def _crop(c: Caller) -> Any:  # padding of less than nothing
-    x, y = c.step.inputs[0].shape, c.step.output.shape
-    start = (c.top * x[1] + c.left) * x[2]
-    arguments = [c.xs[0], c.y, str(y[0]), str(y[1] * x[2]), str(x[1] * x[2])]
-    functions, lines = _repeated(c, "crop", arguments)
-    return functions, [line.replace(f"crop({c.xs[0]}", f"crop({c.xs[0]} + {start}") for line in lines]
+@calls("locally_connected2d")
+def _local(c: Caller) -> None:
+    text = _window(c, c.attr("kernel"), c.attr("window", Window()), filters=c.y.shape[3])
+    _each(c, "local2d", [*c.inputs(0, 1, 2), c.place(c.y), text])
 
 
-def _group_norm(c: Caller) -> Any:
-    places, channels = c.rows() // c.step.output.repeat, _last(c)
-    weights = [c.weight("gamma"), c.weight("beta")]
-    numbers = [str(places), str(channels), str(c.groups), c.number(c.epsilon)]
-    return _repeated(c, "group_norm", [c.xs[0], *weights, c.y, *numbers])
+@calls("max_pool2d", "avg_pool2d")
+def _pool(c: Caller) -> None:
+    _each(c, c.op.name, [*c.inputs(0), c.place(c.y), _window(c, c.attr("kernel"), c.attr("window", Window()))])
 
 
-def _recurrent(c: Caller) -> Any:
-    steps, inputs = c.step.inputs[0].shape
-    op, s = c.step.op, c.step.settings
-    length = str(steps) if s["lengths"] is None else f"length{s['lengths']}"
-    weights = [c.weight(name) for name in c.step.weights]
-    kind = {"simple_rnn": lambda: [KINDS[s["activation"]]], "gru": lambda: [str(int(s["reset_after"]))]}
-    extra = kind.get(op, list)()
-    units = c.step.weights["u"].shape[0]  # type: ignore[union-attr]
-    flags = [str(int(s[name])) for name in ("sequences", "reverse", "turned")]
-    arguments = [c.xs[0], *weights, *extra, c.y, str(steps), length, str(inputs), str(units), *flags, c.work]
-    return _repeated(c, op, arguments)
+@calls("pad2d")
+def _pad(c: Caller) -> None:
+    _each(c, "pad2d", [*c.inputs(0), c.place(c.y), _window(c, (), Window(padding=c.attr("padding")))])
 
 
-def _pool_steps(c: Caller) -> Any:
-    shape = c.step.inputs[0].shape
-    numbers = [f"length{c.lengths}", str(prod(shape[1:-1])), str(shape[-1]), str(int(c.average))]
-    return ["pool_steps"], [f"pool_steps({c.xs[0]}, {c.y}, {', '.join(numbers)});"]
+@calls("upsample2d")
+def _upsample(c: Caller) -> None:
+    rows, columns = pair("upsample2d", "size", c.attr("size"))
+    n, h, w, channels = c.x.shape
+    name = "enlarge_nearest" if c.attr("interpolation") == "nearest" else "enlarge_bilinear"
+    c.call(name, *c.inputs(0), c.place(c.y), n, h, w, channels, rows, columns)
 
 
-def _jordan(c: Caller) -> Any:
-    steps, inputs = c.step.inputs[0].shape
-    s = c.step.settings
-    length = str(steps) if s["lengths"] is None else f"length{s['lengths']}"
-    weights = [c.weight(name) for name in c.step.weights]
-    units, outputs = c.step.weights["w_out"].shape  # type: ignore[union-attr]
-    kinds = [KINDS[s["activation"]], KINDS[s["out_activation"]]]
-    sizes = [str(steps), length, str(inputs), str(units), str(outputs)]
-    return _repeated(c, "jordan_rnn", [c.xs[0], *weights, *kinds, c.y, *sizes, c.work])
+# Normalization
 
 
-_CALLS: dict[str, Callable[[Caller], tuple[list[str], list[str]]]] = {
-    "dense": _dense,
-    "embedding": _embedding,
-    "lengths": _lengths,
-    "softmax": _rows,
-    "log_softmax": _rows,
-    "maxout": lambda c: (["maxout"], [f"maxout({c.xs[0]}, {c.y}, {c.count}, {c.pieces});"]),
-    "add": lambda c: (["add"], [f"add({c.xs[0]}, {c.xs[1]}, {c.y}, {c.count});"]),
-    "multiply": lambda c: (["multiply"], [f"multiply({c.xs[0]}, {c.xs[1]}, {c.y}, {c.count});"]),
-    "scale": lambda c: (["scale"], [f"scale({c.xs[0]}, {c.y}, {c.count}, {c.number(c.factor)});"]),
-    "concat": _concat,
-    "repeat": _repeat,
-    "stretch": _stretch,
-    "pad2d": _windowed,
-    "crop2d": _crop,
-    "conv2d": _weighted,
-    "conv2d_transpose": _weighted,
-    "local2d": _weighted,
-    "max_pool2d": _windowed,
-    "avg_pool2d": _windowed,
-    "pool_steps": _pool_steps,
-    "scale_shift": lambda c: (
-        ["scale_shift"],
-        [f"scale_shift({c.xs[0]}, {c.weight('m')}, {c.weight('s')}, {c.weight('b')}, {c.y}, {c.rows()}, {_last(c)});"],
-    ),
-    "layer_norm": lambda c: (
-        ["layer_norm"],
-        [
-            f"layer_norm({c.xs[0]}, {c.weight('gamma')}, {c.weight('beta')}, {c.y}, "
-            f"{c.rows()}, {_last(c)}, {c.number(c.epsilon)});"
-        ],
-    ),
-    "group_norm": _group_norm,
-    "response_norm": lambda c: (
-        ["response_norm"],
-        [
-            f"response_norm({c.xs[0]}, {c.y}, {c.rows()}, {_last(c)}, {c.radius}, "
-            f"{c.number(c.bias)}, {c.number(c.alpha)}, {c.number(c.beta)});"
-        ],
-    ),
-    "simple_rnn": _recurrent,
-    "lstm": _recurrent,
-    "gru": _recurrent,
-    "jordan_rnn": _jordan,
-}
+@calls("norm_apply")
+def _norm_apply(c: Caller) -> None:
+    x, m, v, gamma, beta = c.op.inputs
+    if not all(p is None or p.constant for p in (m, v, gamma, beta)):
+        raise c.op.refused("has statistics that are computed", "write it with operators.")
+    scale, shift = scale_and_shift(c.op)
+    c.call(
+        "scale_shift", *c.inputs(0, 1), c.place(scale), c.place(shift), c.place(c.y), prod(x.shape[:-1]), x.shape[-1]
+    )
+
+
+def scale_and_shift(op: Op) -> tuple[Value, Value]:
+    """Return what multiplies x - mean, and what is added, in a normalization by known statistics."""
+    _, m, v, gamma, beta = op.inputs
+    scale = 1 / np.sqrt(v.array.astype(np.float64) + op.attrs["epsilon"])
+    if gamma is not None:
+        scale = scale * gamma.array
+    scale = scale.astype(m.dtype)
+    shift = np.zeros_like(scale) if beta is None else beta.array
+    owner = m.owner
+    made = [Value(a.shape, None, a.dtype, a, owner, k) for a, k in ((scale, "scale"), (shift, "shift"))]
+    return made[0], made[1]
+
+
+@calls("layer_norm")
+def _layer_norm(c: Caller) -> None:
+    numbers = [prod(c.x.shape[:-1]), c.x.shape[-1], float(c.attr("epsilon"))]
+    c.call("layer_norm", *c.inputs(), c.place(c.y), *numbers)
+
+
+@calls("group_norm")
+def _group_norm(c: Caller) -> None:
+    _, *places, channels = c.x.shape
+    numbers = [str(prod(places)), str(channels), str(c.attr("groups")), c.number(float(c.attr("epsilon")))]
+    _each(c, "group_norm", [*c.inputs(), c.place(c.y), *numbers])
+
+
+@calls("local_response_norm")
+def _response_norm(c: Caller) -> None:
+    numbers = [float(c.attr(key)) for key in ("bias", "alpha", "beta")]
+    c.call("response_norm", *c.inputs(0), c.place(c.y), prod(c.x.shape[:-1]), c.x.shape[-1], c.attr("radius"), *numbers)
+
+
+# Recurrent layers
+
+
+@calls(*RECURRENT)
+def _recurrent(c: Caller) -> None:
+    *weights, lengths = c.op.inputs[1:]
+    samples, steps, inputs = c.x.shape
+    units = c.op.inputs[2].shape[0]
+    extra: dict[str, list[Any]] = {
+        "simple_rnn": [KINDS[c.attr("activation", "tanh")]], "gru": [int(c.attr("reset_after", True))], "lstm": [],
+    }  # fmt: skip
+    outs = [c.place(y) for y in c.op.outs[: 3 if c.op.name == "lstm" else 2]]
+    sizes = [samples, steps, inputs, units, int(c.attr("reverse", False))]
+    arguments = [*c.inputs(0), *map(c.place, weights), *extra[c.op.name]]
+    c.call(c.op.name, *arguments, *outs, c.place(lengths), *sizes, c.work)
+
+
+@calls("jordan_rnn")
+def _jordan(c: Caller) -> None:
+    steps, samples, units = c.x.shape
+    kinds = [KINDS[c.attr("activation", "tanh")], KINDS[c.attr("output_activation", "linear")]]
+    sizes = [steps, samples, units, c.y.shape[2]]
+    c.call("jordan_rnn", *c.inputs(0, 1, 2, 3), *kinds, c.place(c.y), c.place(c.op.inputs[4]), *sizes, c.work)

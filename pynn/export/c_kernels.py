@@ -5,7 +5,7 @@ Each is (what it needs, text). ``real`` is float or double, and EXP and the like
 
 from __future__ import annotations
 
-__all__ = ["ACTIVATIONS", "KERNELS", "kernel"]
+__all__ = ["ACTIVATIONS", "BINARY", "KERNELS", "kernel"]
 
 # One element v, with parameters.
 ACTIVATIONS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -23,6 +23,27 @@ ACTIVATIONS: dict[str, tuple[tuple[str, ...], str]] = {
     "exp": ((), "EXP(v)"),
     "square": ((), "v * v"),
     "step": ((), "v >= 0 ? 1 : 0"),
+    "neg": ((), "-v"),
+    "log": ((), "LOG(v)"),
+    "sqrt": ((), "SQRT(v)"),
+    "sin": ((), "SIN(v)"),
+    "cos": ((), "COS(v)"),
+    "clip": (("low", "high"), "v < low ? low : v > high ? high : v"),
+}
+
+# Two elements p and q: the name in C, which must not be one of the standard library's.
+BINARY: dict[str, tuple[str, str]] = {
+    "add": ("add", "p + q"),
+    "sub": ("subtract", "p - q"),
+    "mul": ("multiply", "p * q"),
+    "div": ("divide", "p / q"),
+    "pow": ("power", "POW(p, q)"),
+    "maximum": ("larger", "p > q || p != p ? p : q"),
+    "minimum": ("smaller", "p < q || p != p ? p : q"),
+    "equal": ("equal", "p == q"),
+    "not_equal": ("differs", "p != q"),
+    "less": ("less", "p < q"),
+    "less_equal": ("at_most", "p <= q"),
 }
 
 KERNELS: dict[str, tuple[tuple[str, ...], str]] = {}
@@ -32,6 +53,147 @@ def kernel(name: str, text: str, *needs: str) -> None:
     """Add a function."""
     KERNELS[name] = (needs, text.strip("\n"))
 
+
+for _name, _expression in BINARY.values():
+    kernel(
+        _name,
+        f"""
+static void {_name}(const real *a, const real *b, real *y, int n)
+{{
+    for (int i = 0; i < n; ++i) {{
+        const real p = a[i], q = b[i];
+        y[i] = {_expression};
+    }}
+}}
+""",
+    )
+    _pad = " " * len(f"static void {_name}_rows(")
+    kernel(
+        f"{_name}_rows",
+        f"""
+/* {_name} where a or b is repeated: how far apart its numbers are from row to row, and along a row */
+static void {_name}_rows(const real *a, const real *b, real *y, int rows, int n, int a_row, int a_step, int b_row,
+{_pad}int b_step)
+{{
+    for (int r = 0; r < rows; ++r, a += a_row, b += b_row, y += n)
+        for (int i = 0; i < n; ++i) {{
+            const real p = a[i * a_step], q = b[i * b_step];
+            y[i] = {_expression};
+        }}
+}}
+""",
+    )
+
+kernel(
+    "choose",
+    """
+/* y = a where c is not 0, else b */
+static void choose(const real *c, const real *a, const real *b, real *y, int n)
+{
+    for (int i = 0; i < n; ++i)
+        y[i] = c[i] != 0 ? a[i] : b[i];
+}
+""",
+)
+kernel(
+    "to_real",
+    """
+static void to_real(const int32_t *x, real *y, int n)
+{
+    for (int i = 0; i < n; ++i)
+        y[i] = (real)x[i];
+}
+""",
+)
+kernel(
+    "whole",
+    """
+/* y = x without what follows the point */
+static void whole(const real *x, real *y, int n)
+{
+    for (int i = 0; i < n; ++i)
+        y[i] = TRUNC(x[i]);
+}
+""",
+)
+kernel(
+    "matmul",
+    """
+/* y = a b for stacks of matrices [m, k] and [k, n], stored transposed with ta and tb; a and b stand apart */
+static void matmul(const real *a, const real *b, real *y, int stack, int m, int k, int n, int ta, int tb, int a_apart,
+                   int b_apart)
+{
+    for (int s = 0; s < stack; ++s, a += a_apart, b += b_apart)
+        for (int i = 0; i < m; ++i, y += n) {
+            for (int j = 0; j < n; ++j)
+                y[j] = 0;
+            for (int p = 0; p < k; ++p) {
+                const real v = a[ta ? (size_t)p * m + i : (size_t)i * k + p];
+                for (int j = 0; j < n; ++j)
+                    y[j] += v * b[tb ? (size_t)j * k + p : (size_t)p * n + j];
+            }
+        }
+}
+""",
+)
+for _name, _about, _start, _step, _end in (
+    ("total", "the sum of scale * x", "0", "y[j] += scale * v;", ""),
+    ("largest", "the largest x", "x[j]", "y[j] = v > y[j] || v != v ? v : y[j];", ""),
+    ("smallest", "the smallest x", "x[j]", "y[j] = v < y[j] || v != v ? v : y[j];", ""),
+):
+    _more = ", real scale" if _name == "total" else ""
+    kernel(
+        _name,
+        f"""
+/* y[outer, inner] = {_about}[outer, n, inner] over n */
+static void {_name}(const real *x, real *y, int outer, int n, int inner{_more})
+{{
+    for (int o = 0; o < outer; ++o, x += (size_t)n * inner, y += inner) {{
+        for (int j = 0; j < inner; ++j)
+            y[j] = {_start};
+        for (int i = 0; i < n; ++i)
+            for (int j = 0; j < inner; ++j) {{
+                const real v = x[(size_t)i * inner + j];
+                {_step}
+            }}
+    }}
+}}
+""",
+    )
+kernel(
+    "place_of_largest",
+    """
+/* y[outer, inner] = where the first largest x[outer, n, inner] stands */
+static void place_of_largest(const real *x, real *y, int outer, int n, int inner)
+{
+    for (int o = 0; o < outer; ++o, x += (size_t)n * inner, y += inner)
+        for (int j = 0; j < inner; ++j) {
+            int best = 0;
+            for (int i = 1; i < n; ++i)
+                if (x[(size_t)i * inner + j] > x[(size_t)best * inner + j])
+                    best = i;
+            y[j] = (real)best;
+        }
+}
+""",
+)
+kernel(
+    "take",
+    """
+/* y[outer, count, inner] = x[outer, index[count], inner], from the end where it is negative; 1 if it lies outside n */
+static int take(const real *x, const int32_t *index, real *y, int outer, int n, int count, int inner)
+{
+    for (int o = 0; o < outer; ++o, x += (size_t)n * inner)
+        for (int i = 0; i < count; ++i, y += inner) {
+            const int at = index[i] < 0 ? index[i] + n : index[i];
+            if (at < 0 || at >= n)
+                return 1;
+            memcpy(y, x + (size_t)at * inner, inner * sizeof *y);
+        }
+    return 0;
+}
+""",
+)
 
 kernel(
     "dense",
@@ -65,33 +227,80 @@ static int embedding(const int32_t *ids, const real *w, real *y, int n, int voca
 """,
 )
 kernel(
-    "sequence_length",
+    "sequence_lengths",
     """
-/* The number of ids before the padding, which is 0; -1 if other ids follow it. */
-static int sequence_length(const int32_t *ids, int n)
+/* y[i] = the number of ids of a sample before the padding, which is 0; returns 1 if other ids follow it. */
+static int sequence_lengths(const int32_t *ids, real *y, int samples, int steps)
 {
-    int length = 0;
-    while (length < n && ids[length] != 0)
-        ++length;
-    for (int i = length; i < n; ++i)
-        if (ids[i] != 0)
-            return -1;
-    return length;
+    for (int i = 0; i < samples; ++i, ids += steps) {
+        int length = 0;
+        while (length < steps && ids[length] != 0)
+            ++length;
+        for (int t = length; t < steps; ++t)
+            if (ids[t] != 0)
+                return 1;
+        if (y)
+            y[i] = (real)length;
+    }
+    return 0;
 }
 """,
 )
 kernel(
-    "maxout",
+    "walked_lengths",
     """
-/* y[i] = the largest of x[i * pieces ...]; n is the size of y */
-static void maxout(const real *x, real *y, int n, int pieces)
+/* y = the number of steps that a walk over sequences of these lengths makes, at most `most` */
+static void walked_lengths(const real *lengths, real *y, int n, int mul, int add, int step, int most)
 {
-    for (int i = 0; i < n; ++i, x += pieces) {
-        y[i] = x[0];
-        for (int k = 1; k < pieces; ++k)
-            if (x[k] > y[i])
-                y[i] = x[k];
+    for (int i = 0; i < n; ++i) {
+        const int from = (int)lengths[i] * mul + add + step, count = from < 0 ? 0 : from / step;
+        y[i] = (real)(count > most ? most : count);
     }
+}
+""",
+)
+kernel(
+    "mask_steps",
+    """
+/* y = x for real steps, value for padding; with scale the sum over all steps becomes `steps` times the mean of x */
+static void mask_steps(const real *x, const real *lengths, real *y, int samples, int steps, int inner, real value,
+                       int scale)
+{
+    for (int i = 0; i < samples; ++i, x += (size_t)steps * inner, y += (size_t)steps * inner) {
+        const int length = (int)lengths[i], stop = length * inner;
+        const real factor = scale ? (real)steps / (real)(length ? length : 1) : 1;
+        for (int k = 0; k < steps * inner; ++k)
+            y[k] = k < stop ? x[k] * factor : value;
+    }
+}
+""",
+)
+kernel(
+    "reverse_steps",
+    """
+/* y = the real steps of x from the last to the first; padding stays at the end */
+static void reverse_steps(const real *x, const real *lengths, real *y, int samples, int steps, int inner)
+{
+    for (int i = 0; i < samples; ++i, x += (size_t)steps * inner)
+        for (int t = 0; t < steps; ++t, y += inner) {
+            const int at = t < (int)lengths[i] ? (int)lengths[i] - 1 - t : t;
+            memcpy(y, x + (size_t)at * inner, inner * sizeof *y);
+        }
+}
+""",
+)
+kernel(
+    "check_lengths",
+    """
+/* y = lengths; returns 1 if one is not from 1 to steps */
+static int check_lengths(const int32_t *lengths, real *y, int n, int steps)
+{
+    for (int i = 0; i < n; ++i) {
+        if (lengths[i] < 1 || lengths[i] > steps)
+            return 1;
+        y[i] = (real)lengths[i];
+    }
+    return 0;
 }
 """,
 )
@@ -130,36 +339,6 @@ static void log_softmax(const real *x, real *y, int rows, int n)
         for (int i = 0; i < n; ++i)
             y[i] = x[i] - most - LOG(sum);
     }
-}
-""",
-)
-kernel(
-    "add",
-    """
-static void add(const real *a, const real *b, real *y, int n)
-{
-    for (int i = 0; i < n; ++i)
-        y[i] = a[i] + b[i];
-}
-""",
-)
-kernel(
-    "multiply",
-    """
-static void multiply(const real *a, const real *b, real *y, int n)
-{
-    for (int i = 0; i < n; ++i)
-        y[i] = a[i] * b[i];
-}
-""",
-)
-kernel(
-    "scale",
-    """
-static void scale(const real *x, real *y, int n, real factor)
-{
-    for (int i = 0; i < n; ++i)
-        y[i] = x[i] * factor;
 }
 """,
 )

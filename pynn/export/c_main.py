@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pynn.export.steps import Plan
+from pynn.export.trace import Trace
 
 __all__ = ["main_source"]
 
@@ -29,13 +29,13 @@ static int read_field(char *text, size_t room)
 """
 
 
-def main_source(sizes: Any, plan: Plan, ctype: str) -> str:
+def main_source(sizes: Any, plan: Trace, ctype: str) -> str:
     """Return main() and what it needs.
 
     Parameters
     ----------
     sizes : the names of sizes and arguments, see :mod:`pynn.export.c`
-    plan : Plan
+    plan : Trace
     ctype : "float" or "double"
     """
     total = " + ".join(sizes.inputs)
@@ -43,14 +43,14 @@ def main_source(sizes: Any, plan: Plan, ctype: str) -> str:
     stores: list[str] = []
     before: list[str] = []
     for name, size, x in zip(sizes.arguments, sizes.inputs, plan.inputs, strict=True):
-        kind = "int32_t" if x.integer else ctype
+        kind = "int32_t" if x.dtype.kind in "iu" else ctype
         buffers.append(f"static {kind} {name}[{size}];")
         start = " + ".join(before)
         index = f"k - ({start})" if before else "k"
         before.append(size)
         condition = f"if (k < {' + '.join(before)})"
         value = f"({kind})value"
-        if x.integer:
+        if x.dtype.kind in "iu":
             store = [f"    if (value != (double)({kind})value)", "        bad = 1;", f"    {name}[{index}] = {value};"]
             store = [
                 "    if (!(value >= -2147483648.0 && value <= 2147483647.0))",

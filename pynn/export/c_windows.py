@@ -30,34 +30,77 @@ static void copy_blocks(const real *x, real *y, int count, int size, int apart)
 """,
 )
 kernel(
-    "repeat",
+    "strided",
     """
-/* Each of count blocks of x, times times */
-static void repeat(const real *x, real *y, int count, int size, int times)
+/* Copies the numbers of x that stand `steps` apart, axis by axis, into y, where they stand side by side */
+static void strided(const real *x, real *y, int axes, const int *sizes, const int *steps)
 {
-    for (int i = 0; i < count; ++i, x += size)
-        for (int k = 0; k < times; ++k, y += size)
-            memcpy(y, x, size * sizeof *y);
+    int at[8] = {0};
+    const int n = sizes[axes - 1], step = steps[axes - 1];
+    for (;;) {
+        for (int i = 0; i < n; ++i)
+            y[i] = x[i * step];
+        y += n;
+        int a = axes - 2;
+        while (a >= 0 && ++at[a] == sizes[a]) {
+            x -= (size_t)(sizes[a] - 1) * steps[a];
+            at[a--] = 0;
+        }
+        if (a < 0)
+            return;
+        x += steps[a];
+    }
 }
 """,
 )
 kernel(
-    "stretch",
+    "enlarge_nearest",
     """
-/* x[outer, n, inner] -> y[outer, n * factor, inner], linear between the centres of pixels */
-static void stretch(const real *x, real *y, int outer, int n, int inner, int factor)
+/* Each pixel of n images, rows x columns times */
+static void enlarge_nearest(const real *x, real *y, int n, int height, int width, int channels, int rows, int columns)
 {
-    for (int o = 0; o < outer; ++o, x += (size_t)n * inner)
-        for (int i = 0; i < n * factor; ++i, y += inner) {
-            real at = ((real)i + (real)0.5) / (real)factor - (real)0.5;
-            at = at < 0 ? 0 : at > (real)(n - 1) ? (real)(n - 1) : at;
-            const int low = (int)at, high = low + 1 < n ? low + 1 : low;
-            const real share = at - (real)low;
-            for (int k = 0; k < inner; ++k)
-                y[k] = x[(size_t)low * inner + k] * (1 - share) + x[(size_t)high * inner + k] * share;
+    for (int i = 0; i < n * height; ++i, x += (size_t)width * channels)
+        for (int r = 0; r < rows; ++r)
+            for (int j = 0; j < width * columns; ++j, y += channels)
+                memcpy(y, x + (size_t)(j / columns) * channels, channels * sizeof *y);
+}
+""",
+)
+kernel(
+    "between",
+    """
+/* Where the place i of an axis that was made `factor` times longer lies on it: after `low`, by a share of a step */
+static real between(int i, int n, int factor, int *low, int *high)
+{
+    real at = ((real)i + (real)0.5) / (real)factor - (real)0.5;
+    at = at < 0 ? 0 : at > (real)(n - 1) ? (real)(n - 1) : at;
+    *low = (int)at;
+    *high = *low + 1 < n ? *low + 1 : *low;
+    return at - (real)*low;
+}
+""",
+)
+kernel(
+    "enlarge_bilinear",
+    """
+/* n images, linear between the centres of pixels */
+static void enlarge_bilinear(const real *x, real *y, int n, int height, int width, int channels, int rows, int columns)
+{
+    int up, down, left, right;
+    for (int k = 0; k < n; ++k, x += (size_t)height * width * channels)
+        for (int i = 0; i < height * rows; ++i) {
+            const real v = between(i, height, rows, &up, &down);
+            for (int j = 0; j < width * columns; ++j, y += channels) {
+                const real h = between(j, width, columns, &left, &right);
+                const real *a = x + ((size_t)up * width + left) * channels, *b = a + (right - left) * channels;
+                const real *c = x + ((size_t)down * width + left) * channels, *d = c + (right - left) * channels;
+                for (int f = 0; f < channels; ++f)
+                    y[f] = (a[f] * (1 - h) + b[f] * h) * (1 - v) + (c[f] * (1 - h) + d[f] * h) * v;
+            }
         }
 }
 """,
+    "between",
 )
 kernel(
     "pad2d",
@@ -201,35 +244,6 @@ static void avg_pool2d(const real *x, real *y, const window *g)
             for (int c = 0; c < g->channels; ++c)
                 y[c] /= (real)count;
         }
-}
-""",
-)
-kernel(
-    "pool_steps",
-    """
-/* The mean (or the largest value) over the real steps of a sequence, per channel; 0 without any */
-static void pool_steps(const real *x, real *y, int length, int places, int channels, int average)
-{
-    const int count = length * places;
-    for (int c = 0; c < channels; ++c) {
-        real total = average || count == 0 ? 0 : -INFINITY;
-        for (int i = 0; i < count; ++i) {
-            const real v = x[(size_t)i * channels + c];
-            total = average ? total + v : v > total ? v : total;
-        }
-        y[c] = average && count > 0 ? total / (real)count : total;
-    }
-}
-""",
-)
-kernel(
-    "crop",
-    """
-/* Copies blocks of x that stand apart: the rows of a window on an image */
-static void crop(const real *x, real *y, int count, int size, int apart)
-{
-    for (int i = 0; i < count; ++i)
-        memcpy(y + (size_t)i * size, x + (size_t)i * apart, size * sizeof *y);
 }
 """,
 )

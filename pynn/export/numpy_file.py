@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import inspect
+import math
 import os
 import re
 import textwrap
@@ -15,25 +16,30 @@ import numpy as np
 
 from pynn._version import __version__
 from pynn.export import numpy_kernels
+from pynn.export.c_calls import scale_and_shift
 from pynn.export.constants import Constants
-from pynn.export.steps import Plan, Step, lower
+from pynn.export.plan import lower
 from pynn.export.target import check_name
+from pynn.export.trace import Op, Trace, Value
 from pynn.files import write_whole
+from pynn.ops.window import Window, pair
 
 __all__ = ["numpy_source", "to_numpy"]
 
 WIDTH = 116
 
 
-def to_numpy(model: Any, path: str | os.PathLike[str]) -> list[str]:
+def to_numpy(model: Any, path: str | os.PathLike[str], input_shape: Any = None) -> list[str]:
     """Write a model as one readable Python file that needs NumPy alone: ``predict(x)``, and the weights as text.
 
     Parameters
     ----------
     model : Module
-        Built; of layers that can be exported, see :func:`pynn.export.lower`.
+        Built; any, one's own too: what it runs is recorded, see :func:`pynn.export.lower`.
     path : path-like
         Ends in ``.py``.
+    input_shape : tuple of int, or list of them, optional
+        Of one sample (of each input); needed if the model does not know it.
 
     Returns
     -------
@@ -43,7 +49,7 @@ def to_numpy(model: Any, path: str | os.PathLike[str]) -> list[str]:
     Raises
     ------
     DataError
-        If a layer cannot be exported (it is named) or the path ends otherwise; nothing is written.
+        If something cannot be exported (op and layer are named) or the path ends otherwise; nothing is written.
     OSError
         If it cannot be written; what was there stays.
 
@@ -61,25 +67,25 @@ def to_numpy(model: Any, path: str | os.PathLike[str]) -> list[str]:
     """
     target = os.fspath(path)
     check_name(target, ".py", "numpy")
-    write_whole(target, numpy_source(model).encode())
+    write_whole(target, numpy_source(model, input_shape).encode())
     return [target]
 
 
-def numpy_source(model: Any) -> str:
+def numpy_source(model: Any, input_shape: Any = None) -> str:
     """Return the text of the file that :func:`to_numpy` writes."""
-    plan = lower(model)
-    constants = Constants()
-    body = _body(plan, constants)
+    plan = lower(model, input_shape)
+    writer = _Writer(plan)
+    body = writer.body()
     needed = _needed(body)
-    parts = [_head(plan), _imports(needed), *_predict(plan, body), *needed.values(), _weights(constants)]
+    parts = [_head(plan), _imports(needed), *_predict(plan, body), *needed.values(), _weights(writer.constants)]
     return "\n\n\n".join(parts) + "\n"
 
 
-def _head(plan: Plan) -> str:
-    shapes = " and ".join(str([*x.shape]) for x in plan.inputs)
+def _head(plan: Trace) -> str:
+    shapes = " and ".join(str([*x.shape[1:]]) for x in plan.inputs)
     return (
         f'"""A neural network, written by pynn {__version__}; it needs NumPy alone.\n\n'
-        f"predict() takes batches of samples of shape {shapes} and returns {[*plan.output.shape]} for each sample.\n"
+        f"predict() takes batches of samples of shape {shapes} and returns {[*plan.output.shape[1:]]} for each.\n"
         f'Images are [rows, columns, channels], sequences [steps, features].\n"""'
     )
 
@@ -89,96 +95,222 @@ def _imports(needed: dict[str, str]) -> str:
     return "\n".join([*standard, "", "import numpy as np"])
 
 
-def _predict(plan: Plan, body: list[str]) -> list[str]:
+def _predict(plan: Trace, body: list[str]) -> list[str]:
     names = _argument_names(plan)
     shapes = ", ".join(
-        f"{name} [N, {', '.join(map(str, x.shape))}]" for name, x in zip(names, plan.inputs, strict=True)
+        f"{name} [{', '.join(map(str, ('N', *x.shape[1:])))}]" for name, x in zip(names, plan.inputs, strict=True)
     )
-    outs = ", ".join(["N", *map(str, plan.output.shape)])
+    outs = ", ".join(["N", *map(str, plan.output.shape[1:])])
     lines = [f"def predict({', '.join(names)}):", f'    """Return the outputs [{outs}] of a batch {shapes}."""']
     for name, x in zip(names, plan.inputs, strict=True):
-        kind = "np.int64" if x.integer else f"np.{plan.dtype}"
-        check = f"{name}.shape[1:] != {x.shape!r}"
-        if x.integer:
+        sample = x.shape[1:]
+        if x.dtype.kind in "iu":
             lines += [
                 f"    {name} = np.asarray({name})",
-                f"    if not np.array_equal({name}, {name}.astype({kind})):",
+                f"    if not np.array_equal({name}, {name}.astype(np.int64)):",
                 f'        raise ValueError("expected whole numbers as {name}")',
-                f"    {name} = {name}.astype({kind})",
+                f"    {name} = {name}.astype(np.int64)",
             ]
         else:
-            lines.append(f"    {name} = np.asarray({name}, {kind})")
+            lines.append(f"    {name} = np.asarray({name}, np.{plan.dtype})")
         lines += [
-            f"    if {check}:",
-            f'        raise ValueError(f"expected {name} of shape (N, *{x.shape!r}), received {{{name}.shape}}")',
+            f"    if {name}.shape[1:] != {sample!r}:",
+            f'        raise ValueError(f"expected {name} of shape (N, *{sample!r}), received {{{name}.shape}}")',
         ]
     return ["\n".join(lines + body)]
 
 
-def _argument_names(plan: Plan) -> list[str]:
+def _argument_names(plan: Trace) -> list[str]:
     return ["x"] if len(plan.inputs) == 1 else [f"x{i}" for i in range(len(plan.inputs))]
 
 
-def _body(plan: Plan, constants: Constants) -> list[str]:
-    names = {x.number: name for x, name in zip(plan.inputs, _argument_names(plan), strict=True)}
-    lines: list[str] = []
-    layer = None
-    for step in plan.steps:
-        if step.layer != layer:
-            layer = step.layer
-            lines.append(f"    # {layer[:WIDTH]}")
-        given = [names[x.number] for x in step.inputs]
-        target = f"v{step.output.number}"
-        if step.op == "lengths":
-            lines.append(f"    lengths{step.settings['which']} = sequence_lengths({given[0]})")
+class _Writer:
+    """Writes the ops of a plan as statements."""
+
+    def __init__(self, plan: Trace):
+        self.plan = plan
+        self.constants = Constants()
+        self.names = {x.number: name for x, name in zip(plan.inputs, _argument_names(plan), strict=True)}
+        self.batch = f"len({next(iter(self.names.values()))})"
+
+    def body(self) -> list[str]:
+        lines: list[str] = []
+        layer, count = None, len(self.names)
+        for op in self.plan.ops:
+            if op.layer != layer:
+                layer = op.layer
+                lines.append(f"    # {layer[:WIDTH]}")
+            expression = self._expression(op)
+            for y in op.outs:
+                if y is not None:
+                    self.names[y.number] = f"v{count}"
+                    count += 1
+            targets = [self.names[y.number] if y is not None else "_" for y in op.outs[: OUTPUTS.get(op.name, 1)]]
+            start = f"    {', '.join(targets)} = "
+            bare = op.name in CALLS or len(start + expression) <= WIDTH
+            line = start + (expression if bare else f"({expression})")
+            lines += textwrap.wrap(line, WIDTH, subsequent_indent=" " * 8, break_long_words=False)
+        return [*lines, f"    return {self.name(self.plan.output)}"]
+
+    def _expression(self, op: Op) -> str:
+        if op.name in EXPRESSIONS:
+            return EXPRESSIONS[op.name](self, op)
+        if op.name not in CALLS:
+            known = ", ".join(sorted({*EXPRESSIONS, *CALLS}))
+            raise op.refused("is not written in Python", f"use other ops ({known}), or write ONNX.")
+        keys = CALLS[op.name]
+        given = [*op.inputs, *([None] if op.name == "conv2d_transpose" and len(op.inputs) == 2 else [])]
+        arguments = [self.name(x) for x in given]
+        arguments += [f"{key}={value!r}" for key, value in _settings(op, keys)]
+        return f"{op.name}({', '.join(arguments)})"
+
+    def name(self, value: Value | None) -> str:
+        """Return the name of a value, of a weight, or a number."""
+        if value is None:
+            return "None"
+        if not value.constant:
+            return self.names[value.number]
+        array = value.array
+        assert array is not None
+        if array.ndim == 0 and not value.owner:
+            number = repr(array.item()) if array.dtype != np.float32 else f"{array.item():.9g}"
+            return (
+                number if array.dtype == self.plan.dtype or array.dtype.kind != "f" else f"np.{array.dtype}({number})"
+            )
+        return f'W["{self.constants.name(value.owner or "constant", value.key or "values", array)}"]'
+
+    def shape(self, value: Value, free: bool = False) -> str:
+        """Return a shape, the size that follows the batch as -1 or by the number of samples."""
+        sizes = [str(d) for d in value.shape]
+        if value.axis is not None:
+            rows = value.shape[value.axis]
+            sizes[value.axis] = "-1" if free else self.batch if rows == 1 else f"{rows} * {self.batch}"
+        return ", ".join(sizes)
+
+
+OUTPUTS = {"simple_rnn": 2, "gru": 2, "lstm": 3}  # what the functions of these ops return, if not one array
+
+Expression = Callable[[_Writer, Op], str]
+
+_OPERATORS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "equal": "==", "not_equal": "!=",
+              "less": "<", "less_equal": "<="}  # fmt: skip
+_NUMPY = {"tanh": "tanh", "abs": "abs", "exp": "exp", "square": "square", "log": "log", "sqrt": "sqrt", "sin": "sin",
+          "cos": "cos", "neg": "negative", "maximum": "maximum", "minimum": "minimum", "where": "where"}  # fmt: skip
+
+
+def _operator(sign: str) -> Expression:
+    return lambda w, op: f"{w.name(op.x)} {sign} {w.name(op.inputs[1])}"
+
+
+def _function(name: str) -> Expression:
+    return lambda w, op: f"np.{name}({', '.join(map(w.name, op.inputs))})"
+
+
+def _matmul(w: _Writer, op: Op) -> str:
+    a, b = (
+        f"{w.name(x)}.swapaxes(-1, -2)" if op.attrs.get(key) else w.name(x)
+        for x, key in zip(op.inputs, ("ta", "tb"), strict=True)
+    )
+    return f"{a} @ {b}"
+
+
+def _reduced(name: str) -> Expression:
+    def write(w: _Writer, op: Op) -> str:
+        start, stop, scale = op.attrs["axis"], op.attrs["stop"], op.attrs.get("scale", 1.0)
+        axes = repr(start if stop == start + 1 else tuple(range(start, stop)))
+        x = op.x
+        if name == "sum" and scale == 1.0 / np.prod(x.shape[start:stop]):
+            return f"{w.name(x)}.mean({axes})"
+        return f"{w.name(x)}.{name}({axes})" + (f" * {scale!r}" if scale != 1.0 else "")
+
+    return write
+
+
+def _sliced(w: _Writer, op: Op) -> str:
+    keys = []
+    for start, step, size, room in zip(*(op.attrs[k] for k in ("starts", "steps", "sizes")), op.x.shape, strict=True):
+        if (start, step, size) == (0, 1, room):
+            keys.append(":")
             continue
-        names[step.output.number] = target
-        line = f"    {target} = {_expression(step, given, constants)}"
-        lines += textwrap.wrap(line, WIDTH, subsequent_indent=" " * 8, break_long_words=False)
-    result = names[plan.output.number]
-    return [*lines, f"    return {result}"]
+        stop = start + (size - 1) * step + (1 if step > 0 else -1)
+        keys.append(f"{start}:{stop if stop >= 0 else ''}" + (f":{step}" if step != 1 else ""))
+    while keys and keys[-1] == ":":
+        keys.pop()
+    return f"{w.name(op.x)}[{', '.join(keys) or '...'}]"
 
 
-# What NumPy has by itself.
-_PLAIN: dict[str, Callable[[list[str], Step], str]] = {
-    "tanh": lambda x, s: f"np.tanh({x[0]})",
-    "abs": lambda x, s: f"np.abs({x[0]})",
-    "exp": lambda x, s: f"np.exp({x[0]})",
-    "square": lambda x, s: f"np.square({x[0]})",
-    "add": lambda x, s: f"{x[0]} + {x[1]}",
-    "multiply": lambda x, s: f"{x[0]} * {x[1]}",
-    "scale": lambda x, s: f"{x[0]} * {s.settings['factor']!r}",
-    "concat": lambda x, s: f"np.concatenate([{', '.join(x)}], axis={s.settings['axis']})",
-    "repeat": lambda x, s: f"np.repeat({x[0]}, {s.settings['times']}, axis={s.settings['axis']})",
-    "pad2d": lambda x, s: f"padded({x[0]}, {s.settings['padding']!r})",
-}
+def _scaled(w: _Writer, op: Op) -> str:
+    if not all(p is None or p.constant for p in op.inputs[1:]):
+        raise op.refused("has statistics that are computed", "write it with operators.")
+    scale, shift = scale_and_shift(op)
+    return f"({w.name(op.x)} - {w.name(op.inputs[1])}) * {w.name(scale)} + {w.name(shift)}"
 
 
-def _expression(step: Step, given: list[str], constants: Constants) -> str:
-    if step.op == "reshape":
-        y = step.output
-        return f"{given[0]}.reshape({', '.join(map(str, (-1, *y.shape)))})"
-    if step.op == "crop2d":
-        top, left = step.settings["top"], step.settings["left"]
-        height, width = step.output.shape[:2]
-        return f"{given[0]}[:, {top} : {top + height}, {left} : {left + width}]"
-    if step.op == "scale_shift":
-        m, s, b = (f'W["{constants.name(step.name, k, w)}"]' for k, w in step.weights.items() if w is not None)
-        return f"({given[0]} - {m}) * {s} + {b}"
-    if step.op in _PLAIN:
-        return _PLAIN[step.op](given, step)
-    arguments = list(given)
-    for name, w in step.weights.items():
-        arguments.append(f"{name}=None" if w is None else f'{name}=W["{constants.name(step.name, name, w)}"]')
-    for name, value in step.settings.items():
-        if name == "lengths":
-            value_text = "None" if value is None else f"lengths{value}"
-        elif name in ("activation", "out_activation"):
-            value_text = {"tanh": "np.tanh", "linear": "np.asarray"}.get(value, value)
+EXPRESSIONS: dict[str, Expression] = {
+    **{name: _operator(sign) for name, sign in _OPERATORS.items()},
+    **{name: _function(function) for name, function in _NUMPY.items()},
+    **{name: _reduced(name) for name in ("sum", "max", "min", "argmax")},
+    "matmul": _matmul,
+    "reshape": lambda w, op: f"{w.name(op.x)}.reshape({w.shape(op.y, True)})",
+    "transpose": lambda w, op: f"{w.name(op.x)}.transpose{op.attrs['axes']!r}",
+    "expand": lambda w, op: f"np.broadcast_to({w.name(op.x)}, ({w.shape(op.y)},))",
+    "slice": _sliced,
+    "concat": lambda w, op: f"np.concatenate([{', '.join(map(w.name, op.inputs))}], axis={op.attrs['axis']})",
+    "cast": lambda w, op: f"{w.name(op.x)}.astype(np.{np.dtype(op.attrs['dtype'])})",
+    "take": lambda w, op: f"np.take({w.name(op.x)}, {w.name(op.inputs[1])}, axis={op.attrs['axis']})",
+    "copy": lambda w, op: w.name(op.x),
+    "pad2d": lambda w, op: f"padded({w.name(op.x)}, {op.attrs['padding']!r})",
+    "norm_apply": _scaled,
+}  # fmt: skip
+
+# Functions of numpy_kernels of the same name: which attributes they take after their inputs, with defaults.
+CALLS: dict[str, dict[str, Any]] = {
+    **{name: {} for name in ("dense", "relu", "selu", "sigmoid", "softplus", "silu", "step", "softmax", "log_softmax",
+                             "embedding", "sequence_lengths", "check_lengths")},
+    "leaky_relu": {"slope": 0.1}, "elu": {"alpha": 1.0}, "gelu": {"approximate": False}, "clip": {"low": 0, "high": 0},
+    "walked_lengths": {"mul": 1, "add": -1, "step": 1, "most": 0}, "mask_steps": {"value": 0.0, "scale": 0},
+    "reverse_steps": {}, "conv2d": {"window": None, "groups": 1}, "conv2d_transpose": {"size": None, "window": None},
+    "locally_connected2d": {"kernel": None, "window": None}, "max_pool2d": {"kernel": None, "window": None},
+    "avg_pool2d": {"kernel": None, "window": None}, "upsample2d": {"size": None, "interpolation": "nearest"},
+    "layer_norm": {"epsilon": None}, "group_norm": {"groups": None, "epsilon": None},
+    "local_response_norm": {"radius": None, "bias": None, "alpha": None, "beta": None},
+    "simple_rnn": {"activation": "tanh", "reverse": False}, "lstm": {"reverse": False},
+    "gru": {"reset_after": True, "reverse": False}, "jordan_rnn": {"activation": "tanh", "output_activation": "linear"},
+}  # fmt: skip
+
+
+class _Code(str):
+    """A text that stands as it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _settings(op: Op, keys: dict[str, Any]) -> list[tuple[str, Any]]:
+    if op.name == "mask_steps" and op.attrs.get("scale") == 2:
+        raise op.refused("counts the steps of all samples together")
+    if op.name == "conv2d_transpose" and op.attrs.get("groups", 1) != 1:
+        raise op.refused("has groups", "groups=1.")
+    found: list[tuple[str, Any]] = []
+    for key, default in keys.items():
+        value = op.attrs.get(key, default)
+        if key == "value":
+            value = _Code(f"-np.inf" if value == -math.inf else repr(value))
+        if isinstance(value, float) and not math.isfinite(value):
+            raise op.refused(f"has {key}={value}", f"a finite {key}.")
+        if key == "window":
+            window = op.attrs.get("window", Window())
+            found += [("strides", window.strides), ("padding", window.padding)]
+            found += [("dilation", window.dilation)] if op.name.startswith("conv") else []
+        elif key in ("activation", "output_activation"):
+            found.append((key, _Code({"tanh": "np.tanh", "linear": "np.asarray"}.get(value, value))))
+        elif key == "size":
+            found.append((key, pair(op.name, key, value)))
         else:
-            value_text = repr(value)
-        arguments.append(f"{name}={value_text}")
-    return f"{step.op}({', '.join(arguments)})"
+            found.append((key, value))
+    return found
 
 
 @functools.cache

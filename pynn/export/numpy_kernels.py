@@ -16,11 +16,7 @@ def dense(x, w, b):  # type: ignore[no-untyped-def]
     return y if b is None else y + b
 
 
-def maxout(x, pieces):  # type: ignore[no-untyped-def]
-    return x.reshape(*x.shape[:-1], -1, pieces).max(-1)
-
-
-def embedding(ids, w):  # type: ignore[no-untyped-def]
+def embedding(w, ids):  # type: ignore[no-untyped-def]
     if ids.size and not 0 <= ids.min() <= ids.max() < len(w):
         raise ValueError(f"expected ids of 0 to {len(w) - 1}, received {ids.min()} to {ids.max()}")
     return w[ids]
@@ -32,6 +28,31 @@ def sequence_lengths(ids):  # type: ignore[no-untyped-def]
     if (ids[np.arange(ids.shape[1]) < lengths[:, None]] == 0).any():
         raise ValueError("expected padding (id 0) at the end of sequences alone")
     return lengths
+
+
+def check_lengths(lengths, x):  # type: ignore[no-untyped-def]
+    if lengths.size and not 1 <= lengths.min() <= lengths.max() <= x.shape[1]:
+        raise ValueError(f"expected lengths of 1 to {x.shape[1]}, received {lengths.min()} to {lengths.max()}")
+    return lengths
+
+
+def walked_lengths(lengths, mul, add, step, most):  # type: ignore[no-untyped-def]
+    return np.clip((lengths * mul + add) // step + 1, 0, most)
+
+
+def mask_steps(x, lengths, value, scale):  # type: ignore[no-untyped-def]
+    """Put a value at padded steps; with scale the sum over all steps is their number times the mean of real ones."""
+    n, steps, *rest = x.shape
+    ends = lengths.reshape(n, *(1,) * (x.ndim - 1))
+    real = np.arange(steps).reshape(1, steps, *(1 for _ in rest)) < ends
+    x = x * (steps / np.maximum(ends, 1)).astype(x.dtype) if scale else x
+    return np.where(real, x, x.dtype.type(value))
+
+
+def reverse_steps(x, lengths):  # type: ignore[no-untyped-def]
+    """Turn the real steps round; padding stays at the end."""
+    at, ends = np.arange(x.shape[1]), lengths[:, None]
+    return x[np.arange(len(x))[:, None], np.where(at < ends, ends - 1 - at, at)]
 
 
 def sigmoid(x):  # type: ignore[no-untyped-def]
@@ -62,13 +83,15 @@ def silu(x):  # type: ignore[no-untyped-def]
     return x * sigmoid(x)
 
 
-def gelu(x):  # type: ignore[no-untyped-def]
+def gelu(x, approximate):  # type: ignore[no-untyped-def]
+    if approximate:
+        return 0.5 * x * (1 + np.tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))
     erf = np.vectorize(math.erf, otypes=[x.dtype])
     return 0.5 * x * (1 + erf(x * 0.7071067811865476))
 
 
-def gelu_tanh(x):  # type: ignore[no-untyped-def]
-    return 0.5 * x * (1 + np.tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))
+def clip(x, low, high):  # type: ignore[no-untyped-def]
+    return np.clip(x, low, high)
 
 
 def step(x):  # type: ignore[no-untyped-def]
@@ -100,7 +123,7 @@ def taps(x, kernel, strides, dilation):  # type: ignore[no-untyped-def]
             yield r, s, x[:, r * dh : r * dh + (oh - 1) * sh + 1 : sh, s * dw : s * dw + (ow - 1) * sw + 1 : sw]
 
 
-def conv2d(x, w, b, strides, dilation, padding, groups):  # type: ignore[no-untyped-def]
+def conv2d(x, w, b, strides, padding, dilation, groups):  # type: ignore[no-untyped-def]
     """Images [N, H, W, C], kernels [rows, columns, C / groups, filters]."""
     inner, filters = w.shape[2:]
     y = np.zeros((), x.dtype)
@@ -114,7 +137,7 @@ def conv2d(x, w, b, strides, dilation, padding, groups):  # type: ignore[no-unty
     return y if b is None else y + b
 
 
-def conv2d_transpose(x, w, b, size, strides, dilation, padding):  # type: ignore[no-untyped-def]
+def conv2d_transpose(x, w, b, size, strides, padding, dilation):  # type: ignore[no-untyped-def]
     """Images [N, H, W, C], kernels [rows, columns, filters, C]; size is that of the output."""
     n, h, width, _ = x.shape
     rows, columns, filters, _ = w.shape
@@ -131,7 +154,7 @@ def conv2d_transpose(x, w, b, size, strides, dilation, padding):  # type: ignore
     return y if b is None else y + b
 
 
-def local2d(x, w, b, kernel, strides, padding):  # type: ignore[no-untyped-def]
+def locally_connected2d(x, w, b, kernel, strides, padding):  # type: ignore[no-untyped-def]
     """Apply a kernel for every place: w [places, rows * columns * C, filters]."""
     seen = np.stack([part for _, _, part in taps(padded(x, padding), kernel, strides, (1, 1))], axis=3)
     y = np.einsum("npk,pkf->npf", seen.reshape(len(x), len(w), w.shape[1]), w)
@@ -143,16 +166,6 @@ def max_pool2d(x, kernel, strides, padding):  # type: ignore[no-untyped-def]
     return np.max([part for _, _, part in taps(padded(x, padding, -np.inf), kernel, strides, (1, 1))], axis=0)
 
 
-def pool_steps(x, average, lengths):  # type: ignore[no-untyped-def]
-    """Return the mean or the largest value over the real steps of sequences, 0 without any."""
-    on = (np.arange(x.shape[1]) < lengths[:, None]).reshape(len(x), -1, *(1,) * (x.ndim - 2))
-    axes = tuple(range(1, x.ndim - 1))
-    if average:
-        count = np.maximum(lengths, 1)[:, None] * np.prod(x.shape[2:-1], dtype=int)
-        return np.where(on, x, 0).sum(axes) / count.astype(x.dtype)
-    return np.where(lengths[:, None] > 0, np.where(on, x, -np.inf).max(axes), 0)
-
-
 def avg_pool2d(x, kernel, strides, padding):  # type: ignore[no-untyped-def]
     """Return the mean of each window, of what lies in the image."""
     ones = padded(np.ones((1, *x.shape[1:3], 1), x.dtype), padding)
@@ -160,14 +173,18 @@ def avg_pool2d(x, kernel, strides, padding):  # type: ignore[no-untyped-def]
     return total / sum(part for _, _, part in taps(ones, kernel, strides, (1, 1)))
 
 
-def stretch(x, axis, factor):  # type: ignore[no-untyped-def]
-    """Enlarge an axis by linear interpolation between the centres of pixels, edges repeated."""
-    size = x.shape[axis]
-    at = np.clip((np.arange(size * factor) + 0.5) / factor - 0.5, 0, size - 1)
-    low = at.astype(int)
-    share = (at - low).astype(x.dtype).reshape([-1 if a == axis else 1 for a in range(x.ndim)])
-    high = np.minimum(low + 1, size - 1)
-    return x.take(low, axis) * (1 - share) + x.take(high, axis) * share
+def upsample2d(x, size, interpolation):  # type: ignore[no-untyped-def]
+    """Enlarge images; bilinear goes by the centres of pixels, edges repeated."""
+    for axis, factor in ((1, size[0]), (2, size[1])):
+        if interpolation == "nearest":
+            x = np.repeat(x, factor, axis)
+            continue
+        n = x.shape[axis]
+        at = np.clip((np.arange(n * factor) + 0.5) / factor - 0.5, 0, n - 1)
+        low = at.astype(int)
+        share = (at - low).astype(x.dtype).reshape([-1 if a == axis else 1 for a in range(x.ndim)])
+        x = x.take(low, axis) * (1 - share) + x.take(np.minimum(low + 1, n - 1), axis) * share
+    return x
 
 
 def layer_norm(x, gamma, beta, epsilon):  # type: ignore[no-untyped-def]
@@ -185,39 +202,37 @@ def group_norm(x, gamma, beta, groups, epsilon):  # type: ignore[no-untyped-def]
     return y if beta is None else y + beta
 
 
-def response_norm(x, radius, bias, alpha, beta):  # type: ignore[no-untyped-def]
+def local_response_norm(x, radius, bias, alpha, beta):  # type: ignore[no-untyped-def]
     c = x.shape[-1]
     around = [(x[..., max(0, k - radius) : k + radius + 1] ** 2).sum(-1) for k in range(c)]
     return x / (bias + alpha * np.stack(around, axis=-1)) ** beta
 
 
-def unrolled(x, cell, units, states, sequences, reverse, turned, lengths):  # type: ignore[no-untyped-def]
-    """Run cell(x[:, t], states) -> states through time; the first state is the output."""
+def unrolled(x, cell, states, reverse, lengths):  # type: ignore[no-untyped-def]
+    """Run cell(x[:, t], *states) -> states through time; return all first states and the last ones."""
     n, steps = x.shape[:2]
-    state = [np.zeros((n, units), x.dtype) for _ in range(states)]
-    y = np.zeros((n, steps, units), x.dtype)
+    y = np.zeros((n, steps, states[0].shape[1]), x.dtype)
     for t in reversed(range(steps)) if reverse else range(steps):
         on = np.ones((n, 1), bool) if lengths is None else t < lengths[:, None]
-        state = [np.where(on, new, old) for new, old in zip(cell(x[:, t], *state), state, strict=True)]
-        y[:, t] = np.where(on, state[0], 0)
-    if not sequences:
-        return state[0]
-    if turned and lengths is not None:  # padding stays at the end
-        at, ends = np.arange(steps), lengths[:, None]
-        return np.take_along_axis(y, np.where(at < ends, ends - 1 - at, at)[:, :, None], 1)
-    return y[:, ::-1] if turned else y
+        states = [np.where(on, new, old) for new, old in zip(cell(x[:, t], *states), states, strict=True)]
+        y[:, t] = np.where(on, states[0], 0)
+    return y, *states
 
 
-def simple_rnn(x, w, u, b, activation, sequences, reverse, turned, lengths):  # type: ignore[no-untyped-def]
+def begun(x, units, *states):  # type: ignore[no-untyped-def]
+    return [np.zeros((len(x), units), x.dtype) if s is None else s for s in states]
+
+
+def simple_rnn(x, w, u, b, h0, lengths, activation, reverse):  # type: ignore[no-untyped-def]
     """Compute h = activation(x w + h u + b) at every step."""
 
     def cell(xt, h):  # type: ignore[no-untyped-def]
         return (activation(dense(xt, w, b) + h @ u),)
 
-    return unrolled(x, cell, len(u), 1, sequences, reverse, turned, lengths)
+    return unrolled(x, cell, begun(x, len(u), h0), reverse, lengths)
 
 
-def lstm(x, w, u, b, p, sequences, reverse, turned, lengths):  # type: ignore[no-untyped-def]
+def lstm(x, w, u, b, h0, c0, p, lengths, reverse):  # type: ignore[no-untyped-def]
     """Gates in the order i, f, g, o; p are peepholes or None."""
     peep = np.zeros((3, len(u)), x.dtype) if p is None else p
 
@@ -226,10 +241,10 @@ def lstm(x, w, u, b, p, sequences, reverse, turned, lengths):  # type: ignore[no
         c = sigmoid(f + peep[1] * c) * c + sigmoid(i + peep[0] * c) * np.tanh(g)
         return sigmoid(o + peep[2] * c) * np.tanh(c), c
 
-    return unrolled(x, cell, len(u), 2, sequences, reverse, turned, lengths)
+    return unrolled(x, cell, begun(x, len(u), h0, c0), reverse, lengths)
 
 
-def gru(x, w, u, b, reset_after, sequences, reverse, turned, lengths):  # type: ignore[no-untyped-def]
+def gru(x, w, u, b, h0, lengths, reset_after, reverse):  # type: ignore[no-untyped-def]
     """Gates in the order z, r, g; with reset_after b is [2, 3 units], of the input and of the state."""
     units = len(u)
     b_in, b_state = (b, None) if b is None or not reset_after else b
@@ -240,13 +255,14 @@ def gru(x, w, u, b, reset_after, sequences, reverse, turned, lengths):  # type: 
         inner = r * q[:, 2 * units :] if reset_after else (r * h) @ u[:, 2 * units :]
         return (z * h + (1 - z) * np.tanh(a[:, 2 * units :] + inner),)
 
-    return unrolled(x, cell, units, 1, sequences, reverse, turned, lengths)
+    return unrolled(x, cell, begun(x, units, h0), reverse, lengths)
 
 
-def jordan_rnn(x, w, v, b, w_out, b_out, activation, out_activation, lengths):  # type: ignore[no-untyped-def]
-    """Feed the output of a step to the next one."""
+def jordan_rnn(z, v, w_out, b_out, lengths, activation, output_activation):  # type: ignore[no-untyped-def]
+    """Feed the output of a step to the next one; z and the result begin with time."""
 
-    def cell(xt, o):  # type: ignore[no-untyped-def]
-        return (out_activation(dense(activation(dense(xt, w, b) + o @ v), w_out, b_out)),)
+    def cell(zt, o):  # type: ignore[no-untyped-def]
+        return (output_activation(dense(activation(zt + o @ v), w_out, b_out)),)
 
-    return unrolled(x, cell, w_out.shape[1], 1, True, False, False, lengths)
+    z = z.transpose(1, 0, 2)
+    return unrolled(z, cell, begun(z, len(b_out), None), False, lengths)[0].transpose(1, 0, 2)

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from pynn.core.card import CARDS, Card
+from pynn.core.card import Card
+from pynn.core.context import training
 from pynn.core.program import Ran, record
 from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import CaptureError, DataError
-from pynn.core.context import training
 from pynn.nn.module import Module
 
 __all__ = ["Op", "Trace", "Value", "described", "plain", "trace"]
@@ -90,24 +90,38 @@ class Op:
         The innermost layer, as comments show it, and as messages name it.
     path : str
         The names of the layers around it, from the outermost on.
+    module : Module
+        The innermost layer.
     """
 
     name: str
-    inputs: tuple[Value | None, ...]
-    outs: tuple[Value | None, ...]
+    inputs: tuple[Any, ...]
+    outs: tuple[Any, ...]
     attrs: dict[str, Any]
     layer: str = ""
     place: str = ""
     path: str = ""
+    module: Any = None
+
+    @property
+    def x(self) -> Any:
+        """The first input."""
+        return self.inputs[0] if self.inputs else None
+
+    @property
+    def y(self) -> Any:
+        """The first output; None where nobody reads it."""
+        return self.outs[0]
 
     def like(self, name: str, inputs: Sequence[Value | None], outs: Sequence[Value | None], **attrs: Any) -> Op:
         """Return another op of the same layer."""
-        return Op(name, tuple(inputs), tuple(outs), attrs, self.layer, self.place, self.path)
+        return Op(name, tuple(inputs), tuple(outs), attrs, self.layer, self.place, self.path, self.module)
 
     def refused(self, text: str, help: str = "") -> DataError:
         """Return the error for an op that cannot be written."""
         return DataError(
-            f"[export] {self.place}: the op {self.name!r} {text}. Nothing was written." + (f" help: {help}" * bool(help))
+            f"[export] {self.place}: the op {self.name!r} {text}. Nothing was written."
+            + (f" help: {help}" * bool(help))
         )
 
 
@@ -166,7 +180,7 @@ def trace(model: Any, input_shape: Any = None) -> Trace:
     --------
     >>> from pynn import nn
     >>> found = trace(nn.Sequential([nn.Input((4, 6)), nn.Flatten(), nn.Dense(3)]))
-    >>> [(op.name, op.outs[0].shape, op.outs[0].axis) for op in found.ops]
+    >>> [(op.name, op.y.shape, op.y.axis) for op in found.ops]
     [('reshape', (1, 24), 0), ('dense', (1, 3), 0)]
     """
     if not isinstance(model, Module):
@@ -219,6 +233,7 @@ class _Samples:
                 array[row] = self.draw(1, seed=1)[i].view()[0]
             elif self.most[i] > 1:
                 array[row] = self.most[i] - 1
+                array[row, ..., -1:] = 0  # where ids are padded, the length is another too
             made.append(Tensor.state(array))
         return made
 
@@ -247,47 +262,25 @@ class _Run:
 
     def __init__(self, model: Any, inputs: list[Tensor]):
         self.inputs = inputs
-        self.events: list[tuple[int, str, Any, Any]] = []  # how many ops had run when a module was done
+        self.done: list[tuple[Any, Any]] = []  # modules with what they returned
         before = state.observer
         try:
             with no_grad(), training(False), trial(), record(ops=True) as recorder:
-                self._raw: list[Ran] = recorder.ops  # type: ignore[assignment]
-                state.observer = self._done
+                state.observer = lambda module, out: self.done.append((module, out))
                 self.out = model(*inputs)
         except CaptureError as error:
             raise DataError(f"[export] the model's forward pass cannot be recorded: {error}") from error
         finally:
             state.observer = before
-        places, layers = self._whole(), self._layers(model)
-        self.ops = [self._raw[i] for i in places]
-        self.layers = [layers[i] for i in places]
-
-    def _done(self, module: Any, out: Any) -> None:
-        path = f"{state.scope}/{module.name}" if state.scope else module.name
-        self.events.append((len(self._raw), path, module, out))
-
-    def _layers(self, model: Any) -> list[Any]:
-        """Return the innermost module of each op: the next one to be done whose path is the op's."""
-        found: list[Any] = []
-        inside: dict[str, Any] = {}
-        events = list(self.events)
-        for i in reversed(range(len(self._raw))):
-            while events and events[-1][0] > i:
-                _, path, module, _ = events.pop()
-                inside[path] = module
-            found.append(inside.get(self._raw[i].scope, model))
-        return found[::-1]
-
-    def _whole(self) -> list[int]:
-        """Return the places of the ops, composites that are written whole instead of what they are made of."""
+        ops: list[Ran] = recorder.ops  # type: ignore[assignment]
         kept: list[int] = []
-        for i, ran in enumerate(self._raw):
+        for i, ran in enumerate(ops):  # composites that are written whole, instead of what they are made of
             if ran.card.name in WHOLE:
                 while kept and kept[-1] >= ran.start:
                     kept.pop()
             if ran.start < 0 or ran.card.name in WHOLE:
                 kept.append(i)
-        return kept
+        self.ops = [ops[i] for i in kept]
 
 
 class _Aligned:
@@ -305,20 +298,19 @@ class _Aligned:
 
     def trace(self) -> Trace:
         """Return the ops."""
-        for _, _, module, _ in self.two.events:
+        for module, _ in self.two.done:
             if getattr(module, "stateful", False):
                 raise DataError(
                     f"[export] {described(module)}: it is stateful, and what is exported keeps nothing. "
                     "Nothing was written. help: set stateful=False."
                 )
-        layers = self.two.layers
         inputs = []
         for a, b in zip(self.two.inputs, self.three.inputs, strict=True):
             inputs.append(self._new((a, b), "an input"))
         if len(self.two.ops) != len(self.three.ops):
             raise self._differs(self.model, "runs other ops")
-        for a, b, layer in zip(self.two.ops, self.three.ops, layers, strict=True):
-            self._op(a, b, layer)
+        for one, other in zip(self.two.ops, self.three.ops, strict=True):
+            self._op(one, other, one.module or self.model)
         output = self._output()
         return Trace(inputs, self.ops, output, self.model.dtype)
 
@@ -332,7 +324,7 @@ class _Aligned:
     def _output(self) -> Value:
         a, b = self.two.out, self.three.out
         if not isinstance(a, Tensor):
-            at = next((m for _, _, m, out in self.two.events if out is a), self.model)
+            at = next((module for module, out in self.two.done if out is a), self.model)
             count = len(a) if isinstance(a, (tuple, list)) else type(a).__name__
             raise DataError(
                 f"[export] expected a model that returns one tensor. Received: {count} from {described(at)}. "
@@ -368,10 +360,10 @@ class _Aligned:
                 if y is not None:
                     self.owners.setdefault(id(y.buffer), names[0])
             return
-        op = Op(name, (), (), {}, plain(f"{layer.name}: {layer!r}"), place, a.scope)
+        op = Op(name, (), (), {}, plain(f"{layer.name}: {' '.join(repr(layer).split())}"), place, a.scope, layer)
         xs = [None if x is None else self._input(x, y, layer) for x, y in _pairs(a, b)]
         moving = [x for x in xs if x is not None and x.axis is not None and not x.constant]
-        if not (name in BROADCAST and moving):
+        if not (name in (*BROADCAST, "crop") and moving):
             xs = [x if x is None else self._whole(op, x) for x in xs]
         op.inputs = tuple(xs)
         op.attrs = {key: self._same(v, b.attrs.get(key), layer) for key, v in a.attrs.items()}
@@ -471,16 +463,13 @@ def _check_sample(model: Any, run: _Run, other: _Run, kept: int, aligned: _Align
     """Raise DataError if the output of a sample differs by a bit where only the other sample does."""
     if _equal(_block(run.out, output, kept), _block(other.out, output, kept)):
         return
-    for a, b, layer in zip(run.ops, other.ops, run.layers, strict=True):
+    for a, b in zip(run.ops, other.ops, strict=True):
         for x, y in zip(a.outs, b.outs, strict=True):
             value = None if x is None else aligned.known[0].get(_key(x))
             if value is not None and not _equal(_block(x, value, kept), _block(y, value, kept)):
                 raise DataError(
-                    f"[export] {described(layer)}: its op {a.card.name!r} mixes samples, and an exported network "
+                    f"[export] {described(a.module or model)}: its op {a.card.name!r} mixes samples, and an exported network "
                     "computes each by itself. Nothing was written. help: reduce, sort and normalize along other axes "
                     "than the first, the batch."
                 )
     raise DataError(f"[export] {described(model)} mixes samples. Nothing was written.")
-
-
-assert all(name in CARDS for name in (*RANDOM, *BROADCAST))

@@ -7,51 +7,40 @@ from typing import Any
 
 import numpy as np
 
-from pynn import nn
-from pynn.core.context import training
-from pynn.core.state import no_grad, trial
-from pynn.core.tensor import Tensor
-from pynn.errors import DataError
-from pynn.nn.module import Module
-from pynn.nn.padding import traced
+from pynn.export.trace import Op, Value
 from pynn.onnx.extra import onnx_package
 
-__all__ = ["Builder", "Wire", "channels_first", "converter"]
+__all__ = ["CONVERTERS", "Builder", "channels_first", "converter"]
 
 Perm = tuple[int, ...]
-Converter = Callable[..., "Wire"]
-CONVERTERS: dict[type, Converter] = {}
-PADDED = (nn.GlobalAvgPool, nn.GlobalMaxPool, nn.SimpleRNN, nn.LSTM, nn.GRU)
+Converter = Callable[["Builder", Op], None]
+CONVERTERS: dict[str, Converter] = {}
 
 
-def converter(*classes: type) -> Callable[[Converter], Converter]:
-    """Say how layers of a class are exported, one's own classes too.
+def converter(*names: str) -> Callable[[Converter], Converter]:
+    """Say how an op is exported, an op card of one's own too; layers need nothing, as they are made of ops.
 
     Parameters
     ----------
-    classes : subclasses of Module
+    names : str
+        Of op cards.
 
     Returns
     -------
     callable
-        Decorates a function (builder, layer, *wires) -> wire, see :class:`Builder` and :class:`Wire`.
+        Decorates a function (builder, op), which adds nodes and puts the op's outputs, see :class:`Builder`.
 
     Examples
     --------
     >>> import pynn.onnx
-    >>> from pynn import nn
-    >>> class Doubled(nn.Module):
-    ...     def forward(self, x):
-    ...         return x * 2.0
-    >>> @pynn.onnx.converter(Doubled)
-    ... def doubled(builder, layer, x):
-    ...     perm, name = x.at_hand
-    ...     return x.like(perm, builder.node("Mul", [name, builder.number(2.0)]))
+    >>> @pynn.onnx.converter("my_relu")
+    ... def my_relu(builder, op):
+    ...     perm, name = builder.at_hand(op.x)
+    ...     builder.put(op.y, perm, builder.node("Relu", [name]))
     """
 
     def enter(function: Converter) -> Converter:
-        for cls in classes:
-            CONVERTERS[cls] = function
+        CONVERTERS.update(dict.fromkeys(names, function))
         return function
 
     return enter
@@ -59,48 +48,14 @@ def converter(*classes: type) -> Callable[[Converter], Converter]:
 
 def channels_first(rank: int) -> Perm:
     """Return the order of axes that puts the channels, pynn's last axis, second."""
-    return (0, rank - 1, *range(1, rank - 1))
-
-
-class Wire:
-    """The output of a layer in the graph.
-
-    Form `p` is the name of the value with axes permuted, ``transpose(y, p)``; forms that nobody wants are never made.
-
-    Attributes
-    ----------
-    shape : tuple
-        As pynn has it; the batch axis is None.
-    forms : dict of permutation to str
-    lengths : str or None
-        The value that holds the lengths of padded sequences, int32 [N].
-    """
-
-    def __init__(self, shape: Sequence[Any], forms: dict[Perm, str], lengths: str | None = None):
-        self.shape, self.forms, self.lengths = (None, *shape[1:]), forms, lengths
-
-    @property
-    def ndim(self) -> int:
-        """Number of dimensions."""
-        return len(self.shape)
-
-    @property
-    def plain_perm(self) -> Perm:
-        """The order of axes of pynn."""
-        return tuple(range(self.ndim))
-
-    @property
-    def at_hand(self) -> tuple[Perm, str]:
-        """A form that exists."""
-        return next(iter(self.forms.items()))
-
-    def like(self, perm: Perm, name: str) -> Wire:
-        """Return a wire of the same shape and lengths."""
-        return Wire(self.shape, {perm: name}, self.lengths)
+    return (0, rank - 1, *range(1, rank - 1)) if rank > 1 else tuple(range(rank))
 
 
 class Builder:
     """The graph under construction.
+
+    Every value exists in one or more forms: form `p` is the name of the value with its axes permuted,
+    ``transpose(x, p)``. Forms that nobody wants are never made.
 
     Attributes
     ----------
@@ -115,6 +70,8 @@ class Builder:
         self.numpy_helper = onnx_package("onnx.export").numpy_helper
         self.nodes: list[Any] = []
         self.root: Builder = parent.root if parent is not None else self
+        self.forms: dict[int, dict[Perm, str]] = {}
+        self.first_input: Value | None = None
         if parent is None:
             self.initializers: list[Any] = []
             self.names: set[str] = set()
@@ -146,10 +103,23 @@ class Builder:
             root.known[key] = name
         return name
 
-    def weight(self, tensor: Tensor, hint: str, change: Callable[[np.ndarray], np.ndarray] | None = None) -> str:
-        """Return the name of a weight, laid out anew by `change`; a weight that several calls share is written once."""
-        key = (id(tensor), getattr(change, "__name__", None), hint)
-        array = tensor.numpy()
+    def weight(self, op: Op, at: int, change: Callable[[np.ndarray], np.ndarray] | None = None) -> str:
+        """Return the name of an input that is a constant, laid out anew by `change`; "" if it is None.
+
+        Raises
+        ------
+        DataError
+            If it is computed.
+        """
+        value = op.inputs[at]
+        if value is None:
+            return ""
+        if value.array is None:
+            raise op.refused(
+                "has weights that are computed, which ONNX cannot lay out anew", "write it with operators."
+            )
+        hint, array = value.key or "values", held(value.array)
+        key = (value.number, getattr(change, "__name__", None)) if value.owner or array.size >= 64 else None
         return self.constant(array if change is None else change(array), hint, key)
 
     def ints(self, values: Sequence[int]) -> str:
@@ -168,21 +138,9 @@ class Builder:
         self.nodes.append(self.helper.make_node(op, list(inputs), names, name=self.name(f"{op}_node"), **attributes))
         return names[0] if outputs == 1 else names
 
-    def form(self, x: Wire, perm: Perm) -> str:
-        """Return the value with axes in the order `perm`, transposed if it does not exist."""
-        if perm not in x.forms:
-            have, name = x.at_hand
-            moves = [have.index(axis) for axis in perm]
-            x.forms[perm] = self.node("Transpose", [name], perm=moves)
-        return x.forms[perm]
-
-    def plain(self, x: Wire) -> str:
-        """Return the value with axes as pynn has them."""
-        return self.form(x, x.plain_perm)
-
-    def first(self, x: Wire) -> str:
-        """Return the value with channels second, as ONNX wants images and sequences."""
-        return self.form(x, channels_first(x.ndim))
+    def cast(self, name: str, dtype: Any) -> str:
+        """Return a value in another dtype."""
+        return self.node("Cast", [name], to=self.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def reduce(self, op: str, name: str, axes: Sequence[int], keepdims: bool) -> str:
         """Add a reduction over axes, which became an input in operator set 18 (ReduceSum: 13)."""
@@ -191,85 +149,79 @@ class Builder:
             return self.node(op, [name, self.ints(axes)], keepdims=keep)
         return self.node(op, [name], axes=list(axes), keepdims=keep)
 
-    def zeros(self, x: Wire, *sizes: int) -> str:
+    # Values
+
+    def put(self, value: Value | None, perm: Perm, name: str) -> None:
+        """Say that `name` is a value with its axes in the order `perm`."""
+        if value is not None:
+            self.forms.setdefault(value.number, {})[perm] = name
+
+    def at_hand(self, x: Value) -> tuple[Perm, str]:
+        """Return a form that exists."""
+        if x.constant:
+            return tuple(range(x.ndim)), self.plain(x)
+        return next(iter(self.forms[x.number].items()))
+
+    def form(self, x: Value, perm: Perm) -> str:
+        """Return the name of a value with axes in the order `perm`, transposed if it does not exist."""
+        if x.array is not None:
+            key = (x.number, perm) if x.owner or x.size >= 64 else None
+            return self.constant(held(x.array).transpose(perm), x.key or "values", key)
+        forms = self.forms[x.number]
+        if perm not in forms:
+            have, name = self.at_hand(x)
+            forms[perm] = self.node("Transpose", [name], perm=[have.index(axis) for axis in perm])
+        return forms[perm]
+
+    def plain(self, x: Value) -> str:
+        """Return the name of a value with axes as pynn has them."""
+        return self.form(x, tuple(range(x.ndim)))
+
+    def first(self, x: Value) -> str:
+        """Return the name of a value with channels second, as ONNX wants images and sequences."""
+        return self.form(x, channels_first(x.ndim))
+
+    def sizes(self, value: Value, perm: Perm | None = None) -> str:
+        """Return a shape for Reshape: -1 is what follows the batch."""
+        sizes = [-1 if a == value.axis else d for a, d in enumerate(value.shape)]
+        return self.ints([sizes[a] for a in perm or range(value.ndim)])
+
+    def rows(self, x: Value) -> str:
+        """Return how many rows a value has on the axis that follows the batch, int64 [1]."""
+        perm, name = self.at_hand(x)
+        at = perm.index(x.axis)
+        return self.node("Slice", [self.node("Shape", [name]), self.ints([at]), self.ints([at + 1])])
+
+    @property
+    def batch(self) -> str:
+        """The number of samples, int64 [1]."""
+        assert self.first_input is not None
+        return self.rows(self.first_input)
+
+    def zeros(self, x: Value, *sizes: int) -> str:
         """Return zeros [N, *sizes] for the batch of x."""
-        perm, name = x.at_hand
-        at = perm.index(0)
-        n = self.node("Slice", [self.node("Shape", [name]), self.ints([at]), self.ints([at + 1])])
-        shape = self.node("Concat", [n, self.ints(sizes)], axis=0)
+        shape = self.node("Concat", [self.rows(x), self.ints(sizes)], axis=0)
         zero = self.helper.make_tensor("zero", self.helper.np_dtype_to_tensor_dtype(self.dtype), [1], [0.0])
         return self.node("ConstantOfShape", [shape], value=zero)
 
-    # Layers
-
-    def shape_of(self, layer: Module, *wires: Wire) -> tuple[Any, ...]:
-        """Return the shape of a layer's output, from a run on zeros."""
-        with no_grad(), training(False), trial():
-            zeros = [
-                Tensor.state(np.zeros((1, *x.shape[1:]), np.int32 if layer.takes_integers else layer.dtype))
-                for x in wires
-            ]
-            y = layer(*zeros)
-        if not isinstance(y, Tensor):
-            raise DataError(f"{_place(layer)} returns several outputs, which a model cannot hand on.")
-        return (None, *y.shape[1:])
-
-    def layer(self, layer: Module, *wires: Wire) -> Wire:
-        """Return the output of a layer.
+    def write(self, op: Op) -> None:
+        """Add the nodes of an op.
 
         Raises
         ------
         DataError
-            If there is no converter for its class; the message names it.
+            If nothing says how; the message names op and layer.
         """
-        root, before = self.root, self.root.scope
-        root.scope = f"{before}/{layer.name}".strip("/")
-        try:
-            y = _converter_of(layer)(self, layer, *wires)
-        finally:
-            root.scope = before
-        if any(x.lengths for x in wires):
-            y.lengths = self._lengths_after(layer, wires)
-        return y
-
-    def _lengths_after(self, layer: Module, wires: Sequence[Wire]) -> str | None:
-        """Return the lengths of padded sequences that a layer's output has, from a run on zeros."""
-        known = {x.lengths: Tensor.state(np.ones(1, np.int32)) for x in wires if x.lengths}
-        zeros = [Tensor.state(np.zeros((1, *x.shape[1:]), layer.dtype)) for x in wires]
-        for zero, x in zip(zeros, wires, strict=True):
-            zero.lengths = known[x.lengths] if x.lengths else None
-        y, reads = traced(layer, zeros)
-        lengths = y.lengths if isinstance(y, Tensor) else None
-        found = [name for name, one in known.items() if one is lengths]
-        if (reads and not isinstance(layer, PADDED)) or (lengths is not None and not found):
-            raise refuse(
-                layer,
-                "reads or changes the lengths of padded sequences, which is written for recurrent layers and pooling "
-                "over all steps alone.",
-                "pool before it, or leave out mask_zero=True.",
+        if op.name not in CONVERTERS:
+            raise op.refused(
+                "is not written in ONNX: nothing says how",
+                f"@pynn.onnx.converter({op.name!r}) on a function (builder, op).",
             )
-        return found[0] if found else None
+        self.scope = op.path
+        CONVERTERS[op.name](self, op)
+        self.scope = ""
 
 
-def _place(layer: Module) -> str:
-    return f"[onnx.export] layer {layer.name!r} ({type(layer).__name__})"
-
-
-def refuse(layer: Module, why: str, help: str = "") -> DataError:
-    """Return the error for a layer that ONNX cannot express."""
-    return DataError(f"{_place(layer)} {why}" + (f" help: {help}" if help else ""))
-
-
-def _converter_of(layer: Module) -> Converter:
-    for cls in type(layer).__mro__:
-        if cls in CONVERTERS:
-            if cls is not type(layer) and any(
-                getattr(type(layer), part, None) is not getattr(cls, part, None) for part in ("forward", "_run")
-            ):
-                break  # it computes something else than its base
-            return CONVERTERS[cls]
-    raise refuse(
-        layer,
-        "cannot be written in ONNX: nothing says how.",
-        f"@pynn.onnx.converter({type(layer).__name__}) on a function (builder, layer, *wires).",
-    )
+def held(array: np.ndarray) -> np.ndarray:
+    """Return an array as it stands in a graph, where all whole numbers are of 64 bits."""
+    return array.astype(np.int64) if array.dtype.kind in "iu" else array

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from pynn._version import __version__
 from pynn.checks import is_integer
+from pynn.core.context import training
+from pynn.core.state import no_grad, trial
 from pynn.core.tensor import Tensor
-from pynn.errors import DataError, ShapeError
+from pynn.errors import DataError
+from pynn.export.plan import lower
 from pynn.files import write_whole
-from pynn.nn.functional import Model
 from pynn.nn.module import Module
-from pynn.onnx import layers  # noqa: F401  (enters the converters)
-from pynn.onnx.builder import Builder, Wire
+from pynn.onnx import emit  # noqa: F401  (enters the converters)
+from pynn.onnx.builder import Builder
 from pynn.onnx.extra import onnx_package
 from pynn.onnx.network import Network
+from pynn.onnx.rewrite import rewritten
 
 __all__ = ["OLDEST", "export", "to_model"]
 
@@ -37,7 +39,8 @@ def export(
     Parameters
     ----------
     model : Module
-        Of pynn's layers, or of layers that :func:`pynn.onnx.converter` was told about.
+        Any, one's own too: what it runs is recorded and written op by op. Ops of one's own need a
+        :func:`pynn.onnx.converter`.
     path : path-like
         Usually ``something.onnx``. The file is written whole or not at all.
     input_shape : tuple of int (or list of them), optional
@@ -50,7 +53,7 @@ def export(
     Raises
     ------
     DataError
-        If ONNX cannot express a layer; the message names it.
+        If samples are not computed each by itself, or ONNX cannot express an op; layer and op are named.
     ImportError
         If the package onnx is missing.
 
@@ -75,25 +78,19 @@ def to_model(model: Module, input_shape: Any = None, opset: int = OLDEST, name: 
     """Return a model as an onnx.ModelProto, checked; see :func:`export`."""
     onnx = onnx_package("onnx.export")
     newest = onnx.defs.onnx_opset_version()
-    if isinstance(model, Network) and model.opset is not None and opset == OLDEST:
-        opset = model.opset
-    least = 7 if isinstance(model, Network) else OLDEST
+    network = model if isinstance(model, Network) else None
+    if network is not None and network.opset is not None and opset == OLDEST:
+        opset = network.opset
+    least = OLDEST if network is None else 7
     if not is_integer(opset, least, newest):
         raise ValueError(f"[onnx.export] expected an opset of {least} to {newest}. Received: opset={opset!r}.")
-    shapes = _input_shapes(model, input_shape)
-    integers = _integers(model, len(shapes))
-    helper, b = onnx.helper, Builder(opset, model.dtype)
+    b = Builder(opset, model.dtype)
     b.names |= {"N", "output"}
-    inputs, wires = [], []
-    for i, (shape, whole) in enumerate(zip(shapes, integers, strict=True)):
-        given = b.name("input" if len(shapes) == 1 else f"input_{i}")
-        kind = helper.np_dtype_to_tensor_dtype(np.dtype("int64") if whole else model.dtype)
-        inputs.append(helper.make_tensor_value_info(given, kind, ["N", *shape]))
-        wires.append(Wire((None, *shape), {tuple(range(len(shape) + 1)): given}))
-    y = b.layer(model, *wires)
-    b.nodes.append(helper.make_node("Identity", [b.plain(y)], ["output"], name=b.name("Identity_node")))
-    kind = helper.np_dtype_to_tensor_dtype(model.dtype)
-    output = helper.make_tensor_value_info("output", kind, ["N", *y.shape[1:]])
+    written = _recorded(b, model, input_shape) if network is None else _imported(b, network, input_shape)
+    inputs, result, sizes, dtype = written
+    helper = onnx.helper
+    b.nodes.append(helper.make_node("Identity", [result], ["output"], name=b.name("Identity_node")))
+    output = helper.make_tensor_value_info("output", helper.np_dtype_to_tensor_dtype(dtype), ["N", *sizes])
     graph = helper.make_graph(b.nodes, name or model.name, inputs, [output], b.initializers)
     sets = [helper.make_opsetid("", opset)]
     proto = helper.make_model(
@@ -104,30 +101,43 @@ def to_model(model: Module, input_shape: Any = None, opset: int = OLDEST, name: 
     return proto
 
 
-def _input_shapes(model: Any, given: Any) -> list[tuple[int, ...]]:
-    """Return the shape of a sample of each input; builds the model if need be."""
-    if isinstance(model, Network):
-        return (
-            model.input_shapes if given is None else [tuple(s) for s in (given if isinstance(given, list) else [given])]
-        )
-    if isinstance(model, Model):
-        model.build()
-        return model.input_shapes
-    if given is not None:
-        shape = tuple(given) if isinstance(given, Iterable) else (given,)
-        if not model.built:
-            model(Tensor.state(np.zeros((1, *shape), np.int32 if model.takes_integers else model.dtype)))
-        return [shape]
-    model._require_built("onnx.export") if hasattr(model, "_input") else None
-    shape = getattr(model, "_input", None) or model._built_for[1:]
-    if not shape:
-        raise ShapeError(
-            f"[onnx.export] the shape of an input of {model.name!r} is not known. help: export(..., input_shape=...)."
-        )
-    return [tuple(shape)]
+Written = tuple[list[Any], str, Any, np.dtype]  # inputs, the output's name, its sizes without the batch, its dtype
 
 
-def _integers(model: Any, count: int) -> Sequence[bool]:
-    if isinstance(model, (Model, Network)):
-        return [model._looked_up(i) for i in range(count)]
-    return [model.takes_integers] * count
+def _inputs(b: Builder, shapes: list[tuple[int, ...]], whole: list[bool]) -> tuple[list[Any], list[str]]:
+    made, names = [], []
+    for i, (shape, ids) in enumerate(zip(shapes, whole, strict=True)):
+        names.append(b.name("input" if len(shapes) == 1 else f"input_{i}"))
+        kind = b.helper.np_dtype_to_tensor_dtype(np.dtype("int64") if ids else b.dtype)
+        made.append(b.helper.make_tensor_value_info(names[-1], kind, ["N", *shape]))
+    return made, names
+
+
+def _recorded(b: Builder, model: Module, input_shape: Any) -> Written:
+    """Write the ops that the model runs."""
+    plan = lower(model, input_shape)
+    shapes, whole = [x.shape[1:] for x in plan.inputs], [x.dtype.kind in "iu" for x in plan.inputs]
+    made, names = _inputs(b, shapes, whole)
+    for x, name in zip(plan.inputs, names, strict=True):
+        b.put(x, tuple(range(x.ndim)), name)
+    b.first_input = plan.inputs[0]
+    for op in plan.ops:
+        b.write(op)
+    y, dtype = plan.output, plan.output.dtype
+    return made, b.plain(y), y.shape[1:], np.dtype("int64") if dtype.kind in "iu" else dtype
+
+
+def _imported(b: Builder, network: Network, input_shape: Any) -> Written:
+    """Write the nodes of a network that was read from a file."""
+    given = input_shape if isinstance(input_shape, list) else [input_shape]
+    shapes = network.input_shapes if input_shape is None else [tuple(s) for s in given]
+    whole = [network._looked_up(i) for i in range(len(shapes))]
+    made, names = _inputs(b, shapes, whole)
+    result = rewritten(b, network, names)
+    with no_grad(), training(False), trial():
+        zeros = [
+            Tensor.state(np.zeros((1, *s), np.int32 if ids else network.dtype))
+            for s, ids in zip(shapes, whole, strict=True)
+        ]
+        y = network(*zeros)
+    return made, result, y.shape[1:], network.dtype

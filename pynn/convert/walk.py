@@ -12,7 +12,6 @@ from pynn.core.tensor import Tensor
 from pynn.errors import DataError
 from pynn.nn.functional import Model
 from pynn.nn.module import Module
-from pynn.nn.padding import traced
 from pynn.nn.sequence import TimeDistributed
 from pynn.nn.sequential import Sequential
 
@@ -59,8 +58,6 @@ class Call:
     output : Value
     role : str
         "", or ENTER and EXIT where a TimeDistributed begins and ends: what lies between sees single steps.
-    reads : bool
-        Whether its values depend on where padding begins.
     """
 
     module: Any
@@ -68,7 +65,6 @@ class Call:
     inputs: tuple[Value, ...]
     output: Value
     role: str = ""
-    reads: bool = False
 
 
 @dataclass
@@ -132,7 +128,6 @@ class _Walker:
         self.calls: list[Call] = []
         self.tensors: list[Tensor] = []
         self.lengths: list[Tensor] = []
-        self.reads = False
 
     def value(self, tensor: Tensor) -> Value:
         self.tensors.append(tensor)
@@ -165,7 +160,7 @@ class _Walker:
             return values[-1]
         if type(module) is TimeDistributed:
             return self._each_step(module, path, xs[0])
-        out, self.reads = traced(module, [self.tensors[x.number] for x in xs])
+        out = module(*(self.tensors[x.number] for x in xs))
         if not isinstance(out, Tensor):
             raise DataError(
                 f"[{self.place}] expected layers that return one tensor. Received: {len(out)} from {described(module)}."
@@ -174,8 +169,7 @@ class _Walker:
 
     def _called(self, module: Any, path: str, xs: list[Value], out: Tensor, role: str = "") -> Value:
         y = self.value(out)
-        self.calls.append(Call(module, path, tuple(xs), y, role, self.reads))
-        self.reads = False
+        self.calls.append(Call(module, path, tuple(xs), y, role))
         return y
 
     def _each_step(self, module: Any, path: str, x: Value) -> Value:
