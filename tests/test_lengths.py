@@ -365,20 +365,3 @@ def test_lengths_are_refused_where_they_do_not_fit():
         ops.with_lengths(np.ones((2, 3)), [1, 2, 3])
     with pytest.raises(pynn.errors.DataError, match=r"from 0 to 3\. Received: lengths\[1\] = 4"):
         ops.with_lengths(np.ones((2, 3)), [1, 4])
-
-
-def test_what_exports_cannot_write_of_padding_is_refused(tmp_path):
-    pytest.importorskip("onnx")
-    from pynn import export
-    from pynn import onnx as onnx_files
-
-    def words(*layers):
-        model = nn.Sequential([nn.Input((6,)), nn.Embedding(9, 4, mask_zero=True), *layers])
-        model.build((1, 6))
-        return model
-
-    for layers in ([nn.Conv1D(3, 3, padding="same")], [nn.AvgPool1D(2), nn.LSTM(3)]):
-        with pytest.raises(pynn.errors.DataError, match=r"padd.*help: "):
-            onnx_files.export(words(*layers), tmp_path / "x.onnx")
-        with pytest.raises(pynn.errors.DataError, match=r"padd.*help: "):
-            export.numpy_source(words(*layers))

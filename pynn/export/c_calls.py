@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import pair
 from pynn.export.c_kernels import ACTIVATIONS, BINARY
 from pynn.export.c_recurrent import KINDS, STATES
 from pynn.export.trace import Op, Value
-from pynn.ops.window import Window, pair
+from pynn.ops.window import Window
 
 __all__ = ["CALLS", "Caller", "alias", "inplace", "scratch", "takes_ids"]
 

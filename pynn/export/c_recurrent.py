@@ -140,7 +140,8 @@ _recurrent(
 
 KERNELS["jordan_rnn"] = (
     ("dense", "more", "act", "softmax"),
-    """/* h = act(z + o v), o = act_out(h w_out + b_out): the output of a step feeds the next one; z and y are time first */
+    """/* h = act(z + o v), o = act_out(h w_out + b_out): the output of a step feeds the next one; z and y are
+   time first */
 static void jordan_rnn(const real *z, const real *v, const real *w_out, const real *b_out, char kind, char out_kind,
                        real *y, const real *lengths, int steps, int samples, int units, int outputs, real *work)
 {

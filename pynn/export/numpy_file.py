@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pynn._version import __version__
+from pynn.checks import pair
 from pynn.export import numpy_kernels
 from pynn.export.c_calls import scale_and_shift
 from pynn.export.constants import Constants
@@ -22,7 +23,7 @@ from pynn.export.plan import lower
 from pynn.export.target import check_name
 from pynn.export.trace import Op, Trace, Value
 from pynn.files import write_whole
-from pynn.ops.window import Window, pair
+from pynn.ops.window import Window
 
 __all__ = ["numpy_source", "to_numpy"]
 
@@ -297,7 +298,7 @@ def _settings(op: Op, keys: dict[str, Any]) -> list[tuple[str, Any]]:
     for key, default in keys.items():
         value = op.attrs.get(key, default)
         if key == "value":
-            value = _Code(f"-np.inf" if value == -math.inf else repr(value))
+            value = _Code("-np.inf" if value == -math.inf else repr(value))
         if isinstance(value, float) and not math.isfinite(value):
             raise op.refused(f"has {key}={value}", f"a finite {key}.")
         if key == "window":

@@ -468,8 +468,8 @@ def _check_sample(model: Any, run: _Run, other: _Run, kept: int, aligned: _Align
             value = None if x is None else aligned.known[0].get(_key(x))
             if value is not None and not _equal(_block(x, value, kept), _block(y, value, kept)):
                 raise DataError(
-                    f"[export] {described(a.module or model)}: its op {a.card.name!r} mixes samples, and an exported network "
-                    "computes each by itself. Nothing was written. help: reduce, sort and normalize along other axes "
-                    "than the first, the batch."
+                    f"[export] {described(a.module or model)}: its op {a.card.name!r} mixes samples, and an exported "
+                    "network computes each by itself. Nothing was written. help: reduce, sort and normalize along "
+                    "other axes than the first, the batch."
                 )
     raise DataError(f"[export] {described(model)} mixes samples. Nothing was written.")

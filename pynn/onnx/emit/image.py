@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import pair
 from pynn.export.trace import Op, Value
 from pynn.onnx.builder import Builder, channels_first, converter
-from pynn.ops.window import Four, Window, pair
+from pynn.ops.window import Four, Window
 
 FIRST = channels_first(4)
 
