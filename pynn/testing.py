@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+import pynn.optim  # noqa: F401  (registers the cards of its rules)
 from pynn import ops
 from pynn.core import _core, config
 from pynn.core.card import CARDS, COMPOSITES, Card, Composite, Grad, Sample
@@ -29,7 +30,7 @@ from pynn.core.tensor import FLOATS, Tensor, tensor
 from pynn.ops import copy
 from pynn.ops.common import Rng, size
 
-ops.load_all()  # every card is to be checked
+ops.load_all()  # every card is to be checked, those of the optimizers too
 
 __all__ = [
     "CHECKS", "TOLERANCE", "all_ops", "check", "check_errors", "check_gradients", "check_guards", "check_inplace",

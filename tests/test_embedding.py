@@ -107,18 +107,8 @@ def test_padding_that_appears_later_stops_a_program():
 
 
 OPTIMIZERS = {
-    "sgd": lambda **o: pynn.optim.SGD(0.1, **o),
-    "momentum": lambda **o: pynn.optim.SGD(0.1, momentum=0.9, **o),
-    "nesterov": lambda **o: pynn.optim.SGD(0.1, momentum=0.9, nesterov=True, **o),
-    "adagrad": lambda **o: pynn.optim.Adagrad(0.1, **o),
-    "adadelta": lambda **o: pynn.optim.Adadelta(1.0, **o),
-    "rmsprop": lambda **o: pynn.optim.RMSprop(0.01, **o),
+    **{name: (lambda name=name, **o: pynn.optim.NAMES[name](learning_rate=0.05, **o)) for name in pynn.optim.NAMES},
     "rmsprop centered": lambda **o: pynn.optim.RMSprop(0.01, momentum=0.5, centered=True, **o),
-    "adam": lambda **o: pynn.optim.Adam(0.01, **o),
-    "amsgrad": lambda **o: pynn.optim.AMSGrad(0.01, **o),
-    "adamw": lambda **o: pynn.optim.AdamW(0.01, **o),
-    "adamax": lambda **o: pynn.optim.AdaMax(0.01, **o),
-    "nadam": lambda **o: pynn.optim.Nadam(0.01, **o),
 }
 optimizers = pytest.mark.parametrize("name", list(OPTIMIZERS))
 

@@ -70,7 +70,7 @@ def test_new_features():
 
 
 def test_optimizers_walk_down_the_surfaces():
-    assert set(descents.RATES) == set(optim.NAMES)
+    assert set(descents.RATES) <= set(optim.NAMES)
     start = descents.beale(*descents.walk("sgd", "beale")[0])
     for name in ("nesterov", "rmsprop", "adam"):
         path = descents.walk(name, "beale")

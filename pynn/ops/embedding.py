@@ -97,7 +97,8 @@ class _Embedding:
         return Lowered((Spec(shape, w.dtype), PAIR), dims)
 
     def vjp(g: Grad, dy: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-        (table, ids), dest, sparse = g.inputs, g.dest[0], g.attrs["sparse"] and g.inputs[0].node is None
+        (table, ids), dest = g.inputs, g.dest[0]
+        sparse = bool(g.attrs.get("sparse")) and table.node is None
         alone = g.alone and g.alone[0]  # another use of the table has rows of its own
         if alone and (sparse or (dest is not None and state.rng is not None)):
             gradient = Tensor.state(np.zeros(table.shape, table.dtype)) if dest is None else dest

@@ -171,6 +171,15 @@ def _track_infer(m: Tensor, v: Tensor, momentum: float) -> Lowered:
     return Lowered((Spec(m.shape, m.dtype), Spec(v.shape, v.dtype)), (m.size,), (momentum,))
 
 
+def _track_ref(m: np.ndarray, v: np.ndarray, mean: np.ndarray, var: np.ndarray, momentum: float) -> tuple[Any, ...]:
+    return momentum * mean + (1 - momentum) * m, momentum * var + (1 - momentum) * v
+
+
+def _track_samples(r: Rng) -> Iterator[Sample]:
+    for c in (5, 1, 0):
+        yield Sample((r(c), np.abs(r(c))), {"momentum": 0.9}, state=(r(c), np.abs(r(c))))
+
+
 _TRACK = register(
     Card(
         "norm_track",
@@ -178,6 +187,8 @@ _TRACK = register(
         "norm_track",
         mutates=True,
         differentiable=False,
+        ref=_track_ref,
+        samples=_track_samples,
         doc="mean and variance, momentum parts of what they were and 1 - momentum parts of the batch's.",
     )
 )

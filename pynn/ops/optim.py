@@ -1,10 +1,4 @@
-"""The updates of the optimizers, gradient clipping, max-norm and weight penalties.
-
-An update mutates (parameters, slot, slot, slot, counts, numbers), given as `out`; what a rule does not use is None. Its
-inputs are the gradients and the slots `rate` and `cursor` of :class:`pynn.core.flat.Slots`, all read by pointer. For
-the table of an embedding, `marked`, `rows` and `count` of :class:`pynn.ops.embedding.TouchedRows` follow: the gradient
-of other rows is 0 and is not read, and with `lazy` those rows are left alone.
-"""
+"""What goes with an optimizer: gradient clipping, max-norm and weight penalties, all in place but the last."""
 
 from __future__ import annotations
 
@@ -15,117 +9,11 @@ import numpy as np
 
 from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
-from pynn.core.tensor import Tensor, tensor
+from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.ops.common import Rng, as_tensor, need_float, size
 
 CHUNK_OF_SUMS = 16384  # elements per partial sum (csrc/kernels/optim.h)
-DOUBLE, INT64 = np.dtype("float64"), np.dtype("int64")
-
-
-def _update(
-    g: Tensor, slots: tuple[bool, ...], pars: tuple[float, ...], flag: int = 0, number: bool = False
-) -> Lowered:
-    like = Spec(g.shape, g.dtype)
-    one = (Spec((1,), INT64), Spec((1,), DOUBLE) if number else None)
-    return Lowered((like, *(like if s else None for s in slots), *one), (g.size, flag), pars)
-
-
-def _sgd(g: Tensor, decay: float, momentum: float, nesterov: bool) -> Lowered:
-    return _update(g, (momentum > 0, False, False), (decay, momentum), int(nesterov))
-
-
-def _adagrad(g: Tensor, decay: float, eps: float) -> Lowered:
-    return _update(g, (True, False, False), (decay, eps))
-
-
-def _adadelta(g: Tensor, decay: float, rho: float, eps: float) -> Lowered:
-    return _update(g, (True, True, False), (decay, rho, eps))
-
-
-def _rmsprop(
-    g: Tensor, decay: float, rho: float, eps: float, momentum: float,
-    centered: bool,
-) -> Lowered:  # fmt: skip
-    return _update(g, (True, momentum > 0, centered), (decay, rho, eps, momentum))
-
-
-def _adam(
-    g: Tensor, decay: float, beta_1: float, beta_2: float, eps: float,
-    amsgrad: bool,
-) -> Lowered:  # fmt: skip
-    return _update(g, (True, True, amsgrad), (decay, beta_1, beta_2, eps))
-
-
-def _adamax(g: Tensor, decay: float, beta_1: float, beta_2: float, eps: float) -> Lowered:
-    return _update(g, (True, True, False), (decay, beta_1, beta_2, eps))
-
-
-def _nadam(
-    g: Tensor, decay: float, beta_1: float, beta_2: float, eps: float,
-    momentum_decay: float,
-) -> Lowered:  # fmt: skip
-    return _update(g, (True, True, False), (decay, beta_1, beta_2, eps, momentum_decay), number=True)
-
-
-def _updating(name: str, rule: Any, doc: str, *variants: dict[str, Any]) -> Card:
-    """Register an update; the variants are the attributes that it is tested with."""
-
-    def infer(g: Tensor, rate: Tensor, cursor: Tensor, *touched: Tensor, lazy: bool = False, k: int = 1,
-              **attrs: Any) -> Lowered:  # fmt: skip
-        low = rule(g, **attrs)
-        rows = touched[0].shape[0] if touched else 0
-        if rows and g.size % rows:
-            raise ShapeError(f"[{name}] expected a table of {rows} rows. Received: {g.size} numbers.")
-        return low._replace(dims=(*low.dims, rows, g.size // rows if rows else 0, int(lazy), k))
-
-    def samples(r: Rng) -> Iterator[Sample]:
-        rate, counts = Tensor.state(np.array([0.5, 0.01])), np.array([4, 4])
-        for attrs in variants:
-            for n, k in ((70, 2), (1, 1)):
-                yield Sample((r(n), rate, np.array([1])), {**attrs, "k": k}, state=_state(r, n, counts[:k], attrs))
-            touched = (Tensor.state(np.array(x, "int32")) for x in ([0, 1, 1, 0, 1, 0, 0], [4, 1, 2]))
-            inputs = (r(70), rate, np.array([1]), *touched, Tensor.state(np.array([3])))
-            for more in ({}, {"lazy": True}):
-                yield Sample(inputs, {**attrs, **more}, state=_state(r, 70, counts[:1], attrs))
-
-    def _state(r: Rng, n: int, counts: np.ndarray, attrs: dict[str, Any]) -> tuple[Any, ...]:
-        outs = infer(tensor(r(n)), *[tensor(0.0)] * 2, **attrs).outs
-        number = Tensor.state(np.full(len(counts), 0.9)) if outs[5] else None
-        return (r(n), *(None if s is None else np.abs(r(n)) + 5 for s in outs[1:4]), counts, number)
-
-    return register(Card(name, infer, f"{name}_step", mutates=True, differentiable=False, samples=samples, doc=doc))
-
-
-_EPS = {"decay": 0.1, "eps": 1e-3}
-_BETAS = {**_EPS, "beta_1": 0.9, "beta_2": 0.99}
-
-
-SGD = _updating(
-    "sgd", _sgd, "p -= lr g, or with momentum v = mu v + g; p -= lr v, or Nesterov's p -= lr (g + mu v).",
-    {"decay": 0.0, "momentum": 0.0, "nesterov": False},
-    {"decay": 0.1, "momentum": 0.9, "nesterov": False},
-    {"decay": 0.1, "momentum": 0.9, "nesterov": True},
-)  # fmt: skip
-ADAGRAD = _updating("adagrad", _adagrad, "s += g**2; p -= lr g / (sqrt(s) + eps).", _EPS)
-ADADELTA = _updating(
-    "adadelta", _adadelta, "p -= lr g sqrt(u + eps) / sqrt(s + eps), moving averages of squares s, u.",
-    {**_EPS, "rho": 0.9},
-)  # fmt: skip
-RMSPROP = _updating(
-    "rmsprop", _rmsprop, "s = rho s + (1 - rho) g**2; p -= lr g / (sqrt(s) + eps).",
-    {**_EPS, "rho": 0.9, "momentum": 0.0, "centered": False},
-    {**_EPS, "rho": 0.9, "momentum": 0.9, "centered": False},
-    {**_EPS, "rho": 0.01, "momentum": 0.0, "centered": True},
-    {**_EPS, "rho": 0.01, "momentum": 0.9, "centered": True},
-)  # fmt: skip
-ADAM = _updating(
-    "adam", _adam, "p -= lr m' / (sqrt(v') + eps), with bias-corrected moving averages m', v'.",
-    {**_BETAS, "amsgrad": False},
-    {**_BETAS, "amsgrad": True},
-)  # fmt: skip
-ADAMAX = _updating("adamax", _adamax, "u = max(b2 u, |g| + eps); p -= lr m' / u.", _BETAS)
-NADAM = _updating("nadam", _nadam, "Adam with Nesterov's momentum.", {**_BETAS, "momentum_decay": 0.004})
 
 
 def _clip_value_infer(g: Tensor, limit: float) -> Lowered:

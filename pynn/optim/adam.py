@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from pynn import ops
 from pynn.checks import number, rate
-from pynn.ops import optim as cards
+from pynn.core.tensor import Tensor
 from pynn.optim.base import Optimizer
+from pynn.optim.fused import Fused
 from pynn.schedules import Schedule
 
 __all__ = ["AMSGrad", "AdaMax", "Adam", "AdamW", "Nadam"]
@@ -14,6 +16,8 @@ __all__ = ["AMSGrad", "AdaMax", "Adam", "AdamW", "Nadam"]
 
 class _Moments(Optimizer):
     """Two moving averages: m of gradients, v of their squares (or the like)."""
+
+    elementwise = True
 
     def __init__(self, learning_rate: float | Schedule, beta_1: float, beta_2: float, eps: float, **common: Any):
         super().__init__(learning_rate, **common)
@@ -28,6 +32,11 @@ class _Moments(Optimizer):
     def slot_names(self) -> tuple[str, ...]:
         """Return both averages."""
         return ("m", "v")
+
+
+def _unbiased(beta: float, step: Tensor, x: Tensor) -> Tensor:
+    """Return x / (1 - beta**step)."""
+    return x / (1.0 - beta**step).astype(x.dtype)
 
 
 class Adam(_Moments):
@@ -64,8 +73,10 @@ class Adam(_Moments):
     """
 
     name = "adam"
-    card = cards.ADAM
-    places = ("m", "v", "v_max")
+    fused = Fused(
+        "adam_step", ("m", "v", "v_max"), ("beta_1", "beta_2", "eps"),
+        variants=tuple({"beta_2": 0.99, "eps": 1e-3, "amsgrad": amsgrad} for amsgrad in (False, True)),
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -86,6 +97,17 @@ class Adam(_Moments):
     def slot_names(self) -> tuple[str, ...]:
         """Return both averages, and the largest v with amsgrad."""
         return ("m", "v", "v_max") if self.amsgrad else ("m", "v")
+
+    def update(
+        self, param: Tensor, grad: Tensor, rate: Tensor, step: Tensor, m: Tensor, v: Tensor, v_max: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the new parameter and averages."""
+        new = {"m": m + (1.0 - self.beta_1) * (grad - m), "v": self.beta_2 * v + (1.0 - self.beta_2) * grad * grad}
+        m, v = new["m"], new["v"]
+        if self.amsgrad and v_max is not None:
+            v = new["v_max"] = ops.maximum(v_max, v)
+        length, spread = _unbiased(self.beta_1, step, rate), _unbiased(self.beta_2, step, v).sqrt()
+        return param - length * m / (spread + self.eps), new
 
 
 class AMSGrad(Adam):
@@ -172,8 +194,9 @@ class AdaMax(_Moments):
     """
 
     name = "adamax"
-    card = cards.ADAMAX
-    places = ("m", "u")
+    fused = Fused(
+        "adamax_step", ("m", "u"), ("beta_1", "beta_2", "eps"), variants=({"beta_2": 0.99, "eps": 1e-3},)
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -188,6 +211,14 @@ class AdaMax(_Moments):
     def slot_names(self) -> tuple[str, ...]:
         """Return the average gradient and the running maximum."""
         return ("m", "u")
+
+    def update(
+        self, param: Tensor, grad: Tensor, rate: Tensor, step: Tensor, m: Tensor, u: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the new parameter, average and maximum."""
+        m = m + (1.0 - self.beta_1) * (grad - m)
+        u = ops.maximum(self.beta_2 * u, ops.abs(grad) + self.eps)
+        return param - _unbiased(self.beta_1, step, rate) * m / u, {"m": m, "u": u}
 
 
 class Nadam(_Moments):
@@ -224,8 +255,10 @@ class Nadam(_Moments):
     """
 
     name = "nadam"
-    card = cards.NADAM
-    places = ("m", "v")
+    fused = Fused(
+        "nadam_step", ("m", "v"), ("beta_1", "beta_2", "eps", "momentum_decay"),
+        variants=({"beta_2": 0.99, "eps": 1e-3},),
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -254,3 +287,18 @@ class Nadam(_Moments):
     def first(self, name: str) -> float:
         """Return the first value of a slot or number."""
         return 1.0 if name == "mu_product" else 0.0
+
+    def update(
+        self, param: Tensor, grad: Tensor, rate: Tensor, step: Tensor, m: Tensor, v: Tensor, mu_product: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the new parameter, averages and product."""
+        mu, after = (self.beta_1 * (1.0 - 0.5 * 0.96 ** (t * self.momentum_decay)) for t in (step, step + 1.0))
+        product = mu_product * mu
+        m = m + (1.0 - self.beta_1) * (grad - m)
+        v = self.beta_2 * v + (1.0 - self.beta_2) * grad * grad
+        shares = (
+            ((1.0 - mu) / (1.0 - product)).astype(param.dtype),
+            (after / (1.0 - product * after)).astype(param.dtype),
+        )
+        move = (shares[0] * grad + shares[1] * m) / (_unbiased(self.beta_2, step, v).sqrt() + self.eps)
+        return param - rate * move, {"m": m, "v": v, "mu_product": product}

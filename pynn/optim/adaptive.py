@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from pynn import ops
 from pynn.checks import number, rate
-from pynn.ops import optim as cards
+from pynn.core.tensor import Tensor
 from pynn.optim.base import Optimizer
+from pynn.optim.fused import Fused
 from pynn.schedules import Schedule
 
 __all__ = ["Adadelta", "Adagrad", "RMSprop"]
@@ -41,8 +43,8 @@ class Adagrad(Optimizer):
     """
 
     name = "adagrad"
-    card = cards.ADAGRAD
-    places = ("squares",)
+    elementwise = True
+    fused = Fused("adagrad_step", ("squares",), ("eps",), variants=({"eps": 1e-3},))
 
     def __init__(
         self,
@@ -62,6 +64,13 @@ class Adagrad(Optimizer):
     def slot_names(self) -> tuple[str, ...]:
         """Return the sum of squares."""
         return ("squares",)
+
+    def update(
+        self, param: Tensor, grad: Tensor, rate: Tensor, step: Tensor, squares: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the new parameter and sum of squares."""
+        squares = squares + grad * grad
+        return param - rate * grad / (squares.sqrt() + self.eps), {"squares": squares}
 
     def first(self, name: str) -> float:
         """Return the first value of a slot or number."""
@@ -97,8 +106,8 @@ class Adadelta(Optimizer):
     """
 
     name = "adadelta"
-    card = cards.ADADELTA
-    places = ("squares", "updates")
+    elementwise = True
+    fused = Fused("adadelta_step", ("squares", "updates"), ("rho", "eps"), variants=({"rho": 0.9, "eps": 1e-3},))
 
     def __init__(self, learning_rate: float | Schedule = 1.0, rho: float = 0.9, eps: float = 1e-6, **common: Any):
         super().__init__(learning_rate, **common)
@@ -112,6 +121,15 @@ class Adadelta(Optimizer):
     def slot_names(self) -> tuple[str, ...]:
         """Return the averages of squared gradients and of squared updates."""
         return ("squares", "updates")
+
+    def update(
+        self, param: Tensor, grad: Tensor, rate: Tensor, step: Tensor, squares: Tensor, updates: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the new parameter and averages."""
+        squares = self.rho * squares + (1.0 - self.rho) * grad * grad
+        move = (updates + self.eps).sqrt() / (squares + self.eps).sqrt() * grad
+        updates = self.rho * updates + (1.0 - self.rho) * move * move
+        return param - rate * move, {"squares": squares, "updates": updates}
 
 
 class RMSprop(Optimizer):
@@ -148,8 +166,14 @@ class RMSprop(Optimizer):
     """
 
     name = "rmsprop"
-    card = cards.RMSPROP
-    places = ("squares", "velocity", "average")
+    elementwise = True
+    fused = Fused(
+        "rmsprop_step", ("squares", "velocity", "average"), ("rho", "eps", "momentum"),
+        variants=tuple(
+            {"rho": 0.9, "eps": 1e-3, "momentum": momentum, "centered": centered}
+            for centered in (False, True) for momentum in (0.0, 0.9)
+        ),
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -173,3 +197,18 @@ class RMSprop(Optimizer):
     def slot_names(self) -> tuple[str, ...]:
         """Return the average of squares, the velocity and the average gradient."""
         return ("squares", *(["velocity"] if self.momentum else []), *(["average"] if self.centered else []))
+
+    def update(
+        self, param: Tensor, grad: Tensor, rate: Tensor, step: Tensor, squares: Tensor,
+        velocity: Tensor | None = None, average: Tensor | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:  # fmt: skip
+        """Return the new parameter, averages and velocity."""
+        new = {"squares": self.rho * squares + (1.0 - self.rho) * grad * grad}
+        spread = new["squares"]
+        if self.centered and average is not None:
+            new["average"] = average + (1.0 - self.rho) * (grad - average)
+            spread = ops.maximum(spread - new["average"] * new["average"], 0.0)  # rounding may make it negative
+        move = grad / (spread.sqrt() + self.eps)
+        if self.momentum and velocity is not None:
+            move = new["velocity"] = self.momentum * velocity + move
+        return param - rate * move, new

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import operator
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -15,14 +17,35 @@ from pynn.core.graph import execute
 from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DTypeError, ShapeError
 from pynn.ops.embedding import TouchedRows
+from pynn.optim.composed import update_composed
+from pynn.optim.fused import Fused, card_of
 from pynn.optim.slots import Part, Table
 from pynn.schedules import Schedule
 
 __all__ = ["Optimizer"]
 
+COMMON = ("learning_rate", "weight_decay", "clip_value", "clip_norm")
+# What an optimizer has while it runs; all else that it keeps is a setting, which its programs hold.
+RUNNING = frozenset({"iterations", "table", "_flat", "_own", "_names", "_used", "_rate"})
+
+
+def _hashable(value: Any) -> Any:
+    """Return a setting as part of a key: arrays by their values, what is not a value by its identity."""
+    if isinstance(value, (np.ndarray, Tensor)):
+        array = value if isinstance(value, np.ndarray) else value.view()
+        return array.shape, array.dtype.str, array.tobytes()
+    if isinstance(value, (list, tuple)):
+        return tuple(_hashable(item) for item in value)
+    if isinstance(value, dict):
+        return tuple((key, _hashable(item)) for key, item in value.items())
+    return value if isinstance(value, (int, float, str, bytes, type(None), np.generic)) else id(value)
+
 
 class Optimizer:
-    """A rule that updates all parameters at once, in one pass over their flat buffer.
+    """A rule that updates all parameters at once.
+
+    A rule of one's own writes :meth:`update` with tensors; it is recorded like all else. Those of the library have a
+    kernel besides, which does the same in one pass over the parameters.
 
     Parameters
     ----------
@@ -60,9 +83,11 @@ class Optimizer:
     0.5
     """
 
-    name: ClassVar[str] = "optimizer"
+    name: ClassVar[str] = "optimizer"  # by default the class's name in lower case
+    elementwise: ClassVar[bool] = False  # whether update() may see many parameters as one vector
+    fused: ClassVar[Fused | None] = None  # a kernel that does what update() says
     card: ClassVar[Card]
-    places: ClassVar[tuple[str, ...]] = ()  # the names of the card's slots
+    _arguments: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -88,7 +113,7 @@ class Optimizer:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the settings: a copy, or what a pickle holds, has no parameters yet and begins at step 0."""
-        left = ("iterations", "table", "_flat", "_own", "_names", "_used")
+        left = RUNNING - {"_rate"}
         return {name: value for name, value in self.__dict__.items() if name not in left}
 
     def __setstate__(self, settings: dict[str, Any]) -> None:
@@ -98,12 +123,45 @@ class Optimizer:
 
     # What a rule defines
 
+    def update(self, param: Tensor, grad: Tensor, rate: Tensor, step: Tensor, *args: Any, **slots: Any) -> Any:
+        """Return what becomes of a parameter and of its slots; to be written by subclasses, in ops.
+
+        It is recorded like a forward pass, so it must not read values.
+
+        Parameters
+        ----------
+        param, grad : Tensor
+            Of one parameter, in its shape; vectors of many parameters in classes with ``elementwise = True``. Clipping
+            and weight decay are done.
+        rate : Tensor, shape []
+            The learning rate, of the parameter's dtype.
+        step : Tensor, float64, shape []
+            How many updates the parameter has had with this one: 1, 2, ... In double precision, since 1 - beta**step is
+            a small difference at first; bring what comes of it to the parameter's dtype with ``.astype(param.dtype)``.
+        **slots : Tensor
+            The slots by name; see slot_names(). Those of number_names() are float64 of shape [].
+
+        Returns
+        -------
+        Tensor, dict of str to Tensor
+            The new parameter, and the new values of the slots that change.
+        """
+        raise NotImplementedError(
+            f"[{self.name}] write update(self, param, grad, rate, step, **slots) in class {type(self).__name__}."
+        )
+
     def hyper(self) -> dict[str, Any]:
-        """Return the attributes of the rule's op."""
-        raise NotImplementedError(f"[{type(self).__name__}] an optimizer must define hyper().")
+        """Return the settings of the rule: the attributes that are named like its constructor's arguments."""
+        for name in self._arguments:
+            if not hasattr(self, name):
+                raise AttributeError(
+                    f"[{self.name}] expected the attribute {name!r}, which the constructor of {type(self).__name__} "
+                    f"takes. help: keep it, self.{name} = {name}."
+                )
+        return {name: getattr(self, name) for name in self._arguments}
 
     def slot_names(self) -> tuple[str, ...]:
-        """Return the names of the rule's slots, which are like the parameter."""
+        """Return the names of what the rule keeps beside a parameter, in its shape."""
         return ()
 
     def number_names(self) -> tuple[str, ...]:
@@ -113,6 +171,18 @@ class Optimizer:
     def first(self, name: str) -> float:
         """Return the first value of a slot or number, all over."""
         return 0.0
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.name == Optimizer.name:
+            cls.name = cls.__name__.lower()
+        kinds = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+        arguments = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        cls._arguments = tuple(a.name for a in arguments if a.kind in kinds and a.name not in COMMON)
+        if cls.__dict__.get("fused") is not None:
+            cls.card = card_of(cls, cls.__dict__["fused"])
+        elif "update" in cls.__dict__:  # another rule than the one whose kernel would be inherited
+            cls.fused = None
 
     # The learning rate
 
@@ -150,8 +220,8 @@ class Optimizer:
 
     def config(self) -> tuple[Any, ...]:
         """Return what a recorded program holds of the optimizer (not the learning rate), hashable."""
-        common = (self.weight_decay, self.clip_value, self.clip_norm)
-        return (self.name, *common, self.table.version, *sorted(self.hyper().items()))
+        kept = [(key, _hashable(value)) for key, value in vars(self).items() if key not in RUNNING]
+        return (type(self), self.fused is None, self.table.version, *sorted(kept, key=operator.itemgetter(0)))
 
     def build(self, flat: Flat) -> None:
         """Make the slots of parameters that have none yet."""
@@ -239,13 +309,17 @@ class Optimizer:
 
     def _update(self, part: Part, slots: Slots, touched: TouchedRows | None) -> None:
         """Execute the update of a part."""
+        if self.fused is None:
+            assert self._flat is not None
+            update_composed(self, self.table, part, self._flat.into, slots, touched)
+            return
         rows = () if touched is None else (touched.marked, touched.rows, touched.count)
-        lazy = touched is not None and touched.sparse
-        places = [part.slots.get(name) for name in (*self.places, "", "", "")[:3]]
+        places = [part.slots.get(name) for name in (*self.fused.slots, "", "", "")[:3]]
+        attrs = {"slots": self.slot_names(), "numbers": self.number_names(), "k": len(part.tensors), **self.hyper()}
         execute(
             self.card,
             (part.grad, slots.rate, slots.cursor, *rows),
-            {"decay": self.weight_decay, **self.hyper(), "lazy": lazy, "k": len(part.tensors)},
+            {"decay": self.weight_decay, "lazy": touched is not None and touched.sparse, **attrs},
             out=(part.param, *places, part.counts, *part.numbers.values()),
         )
 

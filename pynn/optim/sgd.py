@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pynn.checks import rate
-from pynn.ops import optim as cards
+from pynn.core.tensor import Tensor
 from pynn.optim.base import Optimizer
+from pynn.optim.fused import Fused
 from pynn.schedules import Schedule
 
 __all__ = ["SGD"]
@@ -44,8 +45,11 @@ class SGD(Optimizer):
     """
 
     name = "sgd"
-    card = cards.SGD
-    places = ("velocity",)
+    elementwise = True
+    fused = Fused(
+        "sgd_step", ("velocity",), ("momentum",), "nesterov",
+        ({}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}),
+    )  # fmt: skip
 
     def __init__(
         self, learning_rate: float | Schedule = 0.01, momentum: float = 0.0, nesterov: bool = False, **common: Any
@@ -63,3 +67,13 @@ class SGD(Optimizer):
     def slot_names(self) -> tuple[str, ...]:
         """Return the velocity, if there is momentum."""
         return ("velocity",) if self.momentum else ()
+
+    def update(
+        self, param: Tensor, grad: Tensor, rate: Tensor, step: Tensor, velocity: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the new parameter and velocity."""
+        if not self.momentum or velocity is None:
+            return param - rate * grad, {}
+        velocity = self.momentum * velocity + grad
+        move = grad + self.momentum * velocity if self.nesterov else velocity
+        return param - rate * move, {"velocity": velocity}
