@@ -7,7 +7,7 @@ All schedules are immutable, and the value at a step does not depend on how the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import Any
 
@@ -133,6 +133,7 @@ class Exponential(Schedule):
     """
 
     initial: float
+    _: KW_ONLY
     rate: float
     every: int
     staircase: bool = False
@@ -220,6 +221,7 @@ class InverseTime(Schedule):
     """
 
     initial: float
+    _: KW_ONLY
     rate: float
     every: int
     staircase: bool = False
@@ -278,6 +280,7 @@ class Cosine(Schedule):
 
     initial: float
     steps: int
+    _: KW_ONLY
     final: float = 0.0
     warmup: int = 0
 
@@ -292,7 +295,7 @@ class Cosine(Schedule):
     def rates(self, steps: Rates) -> Rates:
         """Evaluate the formula."""
         if self.warmup:
-            return WarmUp(Cosine(self.initial, self.steps - self.warmup, self.final), self.warmup).rates(steps)
+            return WarmUp(Cosine(self.initial, self.steps - self.warmup, final=self.final), self.warmup).rates(steps)
         return _half_cosine(self.initial, self.final, np.minimum(steps / self.steps, 1.0))
 
 
@@ -333,6 +336,7 @@ class OneCycle(Schedule):
 
     max_lr: float
     steps: int
+    _: KW_ONLY
     start_fraction: float = 0.3
     div: float = 25.0
     final_div: float = 1e4

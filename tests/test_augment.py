@@ -21,11 +21,11 @@ FUNCTIONS = {
     "erase": lambda x, **key: augment.erase(x, 0.8, **key),
 }
 LAYERS = {
-    "RandomAffine": lambda: nn.RandomAffine(0.1, 20.0, 0.2, 10.0, "nearest"),
+    "RandomAffine": lambda: nn.RandomAffine(shift=0.1, rotation=20.0, zoom=0.2, shear=10.0, fill="nearest"),
     "RandomShift": lambda: nn.RandomShift((0.1, 0.2)),
-    "RandomRotation": lambda: nn.RandomRotation(15.0),
-    "RandomZoom": lambda: nn.RandomZoom(0.2),
-    "RandomShear": lambda: nn.RandomShear(10.0),
+    "RandomRotation": lambda: nn.RandomRotation(rotation=15.0),
+    "RandomZoom": lambda: nn.RandomZoom(zoom=0.2),
+    "RandomShear": lambda: nn.RandomShear(shear=10.0),
     "RandomFlip": lambda: nn.RandomFlip(),
     "RandomCrop": lambda: nn.RandomCrop(padding=2),
     "RandomErasing": lambda: nn.RandomErasing(0.9),
@@ -196,7 +196,7 @@ def test_huge_and_undefined_places_are_outside():
         (lambda x: augment.elastic(x[0, 0]), r"one image is a batch of one, x\[None\]"),
         (lambda x: augment.flip(pynn.tensor(x, requires_grad=True)), "before the first layer with weights"),
         (lambda x: nn.RandomAffine(zoom=-0.1), r"\[randomaffine\] expected zoom"),
-        (lambda x: nn.RandomRotation(200), r"\[randomrotation\] expected rotation"),
+        (lambda x: nn.RandomRotation(rotation=200), r"\[randomrotation\] expected rotation"),
         (lambda x: nn.RandomCrop(0), "size to be one or two positive integers. Received: size=0"),
         (lambda x: nn.RandomCrop((3, 3, 3)), "size to be one or two positive integers"),
         (lambda x: nn.RandomCrop(padding=-1), "padding to be an integer of at least 0. Received: padding=-1"),
@@ -237,7 +237,7 @@ def test_crop_takes_the_middle_when_not_training(images):
 
 
 def test_layers_let_gradients_through_when_not_training(images):
-    for layer in (nn.RandomAffine(0.1), nn.RandomFlip(), nn.RandomCrop((20, 20)), nn.RandomErasing()):
+    for layer in (nn.RandomAffine(shift=0.1), nn.RandomFlip(), nn.RandomCrop((20, 20)), nn.RandomErasing()):
         x = pynn.tensor(images, requires_grad=True)
         layer(x).sum().backward()
         assert x.grad.numpy().max() == 1
@@ -273,7 +273,7 @@ def test_every_step_draws_others(rng):
                 seen.append(x.numpy())
             return x
 
-    layers = [nn.Input((8, 8, 1)), nn.RandomAffine(0.2, 20.0), Watch(), nn.Flatten(), nn.Dense(2)]
+    layers = [nn.Input((8, 8, 1)), nn.RandomAffine(shift=0.2, rotation=20.0), Watch(), nn.Flatten(), nn.Dense(2)]
     model = nn.Sequential(layers)
     model.compile("sgd", "cross_entropy", seed=1, run_eagerly=True)
     model.fit(rng.random((1, 8, 8, 1), np.float32), np.zeros(1, int), epochs=6, verbose=0, shuffle=False)

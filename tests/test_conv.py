@@ -295,7 +295,7 @@ def test_eager_and_program_agree_bit_for_bit(rng):
         model = nn.Sequential([
             nn.Input((9, 9, 2)), nn.ZeroPadding2D(1), nn.SeparableConv2D(6, 3), nn.BatchNormalization(),
             nn.Activation("relu"), nn.SpatialDropout2D(0.2), nn.Conv2DTranspose(4, 3, 2, "same"), nn.AvgPool2D(2),
-            nn.LocalResponseNormalization(), nn.LocallyConnected2D(3, 3), nn.UpSampling2D(2, "bilinear"),
+            nn.LocalResponseNormalization(), nn.LocallyConnected2D(3, 3), nn.UpSampling2D(2, interpolation="bilinear"),
             nn.GroupNormalization(3), nn.MaxPool2D(3, 2, "same"), nn.GlobalAvgPool(), nn.Dense(3),
         ])  # fmt: skip
         model.compile("sgd", "cross_entropy", seed=4, run_eagerly=eager)
@@ -317,7 +317,7 @@ ERRORS = [
     (lambda x: nn.Cropping2D(3)(x), ValueError, r"\[crop2d\].*larger than the cropping"),
     (lambda x: nn.Conv1D(4, 3)(x), ValueError, r"\[conv1d\].*\[N, T, C\]"),
     (lambda x: nn.LocallyConnected2D(4, 9)(x), ValueError, r"\[locally_connected2d\] the kernel does not fit"),
-    (lambda x: nn.UpSampling2D(2, "cubic"), ValueError, r"'nearest' or 'bilinear'"),
+    (lambda x: nn.UpSampling2D(2, interpolation="cubic"), ValueError, r"'nearest' or 'bilinear'"),
     (lambda x: nn.Conv2DTranspose(4, 3, 2, output_padding=2), ValueError, r"below the strides"),
     (lambda x: nn.Conv2DTranspose(4, 1, padding=3)(x), ValueError, r"\[conv2d_transpose\] the output would be empty"),
     (lambda x: nn.MaxPool2D(2, 0), ValueError, r"\[max_pool2d\].*strides.*positive.*strides=0"),

@@ -186,7 +186,7 @@ def test_a_schedule_sets_the_rate_of_every_step():
         def on_epoch_end(self, epoch, logs=None):
             rates.append(self.model.optimizer.learning_rate)  # of the next step; an epoch is one step here
 
-    schedule = pynn.schedules.Exponential(0.01, 0.5, every=1)
+    schedule = pynn.schedules.Exponential(0.01, rate=0.5, every=1)
     MLPClassifier((4,), learning_rate=schedule, max_iter=4, callbacks=[Look()], random_state=0).fit(x, y)
     np.testing.assert_allclose(rates, [0.01 * 0.5**k for k in range(1, 5)])
 

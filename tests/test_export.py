@@ -78,8 +78,9 @@ CASES = {
         IMAGE, nn.MaxPool2D(), nn.MaxPool2D(3, strides=2, padding="same"),
         nn.AvgPool2D(3, strides=2, padding=(1, 1, 0, 2)),
         nn.AvgPool2D((2, 3)), nn.GlobalAvgPool(), nn.GlobalMaxPool(keepdims=True), nn.ZeroPadding2D(((1, 0), (2, 3))),
-        nn.Cropping2D(((1, 2), (0, 3))), nn.UpSampling2D((2, 3)), nn.UpSampling2D((3, 2), "bilinear"),
-        nn.UpSampling2D((1, 4), "bilinear"), nn.RandomCrop((5, 4)), nn.RandomFlip(0.5), nn.SpatialDropout2D(0.5),
+        nn.Cropping2D(((1, 2), (0, 3))), nn.UpSampling2D((2, 3)), nn.UpSampling2D((3, 2), interpolation="bilinear"),
+        nn.UpSampling2D((1, 4), interpolation="bilinear"), nn.RandomCrop((5, 4)), nn.RandomFlip(0.5),
+        nn.SpatialDropout2D(0.5),
     ),
     "norms": lambda: branches(
         IMAGE, nn.BatchNormalization(), nn.BatchNormalization(center=False, epsilon=0.1),

@@ -237,7 +237,7 @@ def test_batches_from_everywhere_in_fit_evaluate_and_predict(name):
     for key in a:
         assert a[key] == pytest.approx(b[key], rel=1e-5), key
     expected, found = one.evaluate(X, Y), two.evaluate(SOURCES[name]())
-    assert found == pytest.approx(expected, rel=1e-5)
+    assert found == pytest.approx(dict(expected), rel=1e-5)
     np.testing.assert_allclose(two.predict(SOURCES[name]()), one.predict(X), rtol=1e-5, atol=1e-6)
 
 
@@ -285,8 +285,8 @@ def test_validation_steps_and_steps():
     model.fit(X, Y, verbose=0)
     first = model.evaluate(X[:20], Y[:20])
     second = model.evaluate(np.r_[X[20:], X[:3]][:20], np.r_[Y[20:], Y[:3]][:20])
-    assert model.evaluate(endless(), steps=2) == pytest.approx(first, rel=1e-5)
-    assert model.evaluate(as_list(), steps=2) == pytest.approx(first, rel=1e-5)
+    assert model.evaluate(endless(), steps=2) == pytest.approx(dict(first), rel=1e-5)
+    assert model.evaluate(as_list(), steps=2) == pytest.approx(dict(first), rel=1e-5)
     assert model.predict(endless(), steps=2).shape == (20, C)
     still = classifier(optim.SGD(0.0), metrics=())
     stays = still.fit(X, Y, epochs=3, verbose=0, validation_data=as_list(), validation_steps=2).history["val_loss"]
@@ -433,7 +433,7 @@ def test_evaluation_goes_part_by_part(monkeypatch):
         parts = model.evaluate(X, Y, sample_weight=w, **options)
         assert (parts["parts"] > 1) == (options.get("batch_size") != 1000)
         assert parts["whole"] == 1
-        for key in set(whole) - {"parts"}:
+        for key in whole.keys() - {"parts"}:
             assert parts[key] == pytest.approx(whole[key], rel=1e-5), key
 
 

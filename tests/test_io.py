@@ -157,8 +157,9 @@ def test_every_optimizer_loss_and_metric_comes_back(name):
 
 
 @pytest.mark.parametrize("schedule", [
-    pynn.schedules.Constant(0.1), pynn.schedules.Exponential(0.1, 0.5, 10, True), pynn.schedules.StepDecay(0.1, 0.5, 3),
-    pynn.schedules.InverseTime(0.1, 0.5, 3), pynn.schedules.Cosine(0.1, steps=10), pynn.schedules.OneCycle(0.1, 50),
+    pynn.schedules.Constant(0.1), pynn.schedules.Exponential(0.1, rate=0.5, every=10, staircase=True),
+    pynn.schedules.StepDecay(0.1, 0.5, 3), pynn.schedules.InverseTime(0.1, rate=0.5, every=3),
+    pynn.schedules.Cosine(0.1, steps=10), pynn.schedules.OneCycle(0.1, 50),
     pynn.schedules.Piecewise([3, 5], [0.3, 0.2, 0.1]),
 ])  # fmt: skip
 def test_every_schedule_comes_back(schedule):

@@ -416,7 +416,7 @@ def test_same_seed_same_weights_however_the_model_is_built():
             model.build((32, 6))
             model.predict(x)
         else:
-            model.summary((6,), file=io.StringIO())
+            model.summary(input_shape=(6,), file=io.StringIO())
         return [w.tobytes() for w in model.get_weights()]
 
     ways = [built(how) for how in ("build", "call", "predict", "summary")]
@@ -494,7 +494,7 @@ def test_summary_counts_what_is_shared_once_and_what_is_frozen():
 def test_summary_of_a_module():
     model = Tree()
     out = io.StringIO()
-    model.summary((4,), file=out)
+    model.summary(input_shape=(4,), file=out)
     text = out.getvalue()
     assert "107 parameters" in text
     assert text.count("(shared)") >= 1

@@ -116,8 +116,8 @@ def test_accuracy_agrees_with_sklearn(rng, sklearn) -> None:
 def test_top_k_agrees_with_sklearn(rng, sklearn, k: int) -> None:
     y, logits, w = multiclass(rng)
     expected = sklearn.top_k_accuracy_score(y, logits, k=k, sample_weight=w, labels=range(6)) if k < 6 else 1.0
-    assert metrics.top_k_accuracy(y, logits, w, k=k) == pytest.approx(expected, abs=1e-12)
-    assert metrics.top_k_accuracy(np.eye(6)[y], logits, w, k=k) == pytest.approx(expected, abs=1e-12)
+    assert metrics.top_k_accuracy(y, logits, sample_weight=w, k=k) == pytest.approx(expected, abs=1e-12)
+    assert metrics.top_k_accuracy(np.eye(6)[y], logits, sample_weight=w, k=k) == pytest.approx(expected, abs=1e-12)
 
 
 def test_top_k_of_equal_scores_and_nan() -> None:
@@ -167,7 +167,7 @@ def test_per_class_metrics_agree_with_sklearn(rng, sklearn, name: str, average: 
     theirs = getattr(sklearn, f"{name}_score")(
         y, logits.argmax(1), average=average, sample_weight=weight, zero_division=0
     )
-    ours = getattr(metrics, name)(y, logits, weight, average=average)
+    ours = getattr(metrics, name)(y, logits, sample_weight=weight, average=average)
     assert ours == pytest.approx(theirs, abs=1e-12)
 
 
@@ -183,9 +183,9 @@ def test_binary_per_class_metrics_agree_with_sklearn(rng, sklearn, name: str) ->
     pred = (logits > 0).astype(int)
     expected = getattr(sklearn, f"{name}_score")(y, pred, sample_weight=w)
     ours = getattr(metrics, name)
-    assert ours(y, logits, w, from_logits=True) == pytest.approx(expected, abs=1e-12)
-    assert ours(y, np.stack([-logits, logits], axis=1), w) == pytest.approx(expected, abs=1e-12)
-    assert ours(y, pred, w) == pytest.approx(expected, abs=1e-12)
+    assert ours(y, logits, sample_weight=w, from_logits=True) == pytest.approx(expected, abs=1e-12)
+    assert ours(y, np.stack([-logits, logits], axis=1), sample_weight=w) == pytest.approx(expected, abs=1e-12)
+    assert ours(y, pred, sample_weight=w) == pytest.approx(expected, abs=1e-12)
     macro = getattr(sklearn, f"{name}_score")(y, pred, sample_weight=w, average="macro")
     assert ours(y, pred, w, average="macro") == pytest.approx(macro, abs=1e-12)
 
@@ -207,9 +207,9 @@ def test_auc_agrees_with_sklearn_with_ties_and_weights(rng, sklearn, digits: int
     scores = np.round(logits, digits)
     assert metrics.auc(y, scores) == pytest.approx(sklearn.roc_auc_score(y, scores), abs=1e-12)
     expected = sklearn.roc_auc_score(y, scores, sample_weight=w)
-    assert metrics.auc(y, scores, w) == pytest.approx(expected, abs=1e-12)
-    assert metrics.auc(y[:, None], scores[:, None], w) == pytest.approx(expected, abs=1e-12)
-    assert metrics.auc(2 * y - 1, scores, w) == pytest.approx(expected, abs=1e-12)
+    assert metrics.auc(y, scores, sample_weight=w) == pytest.approx(expected, abs=1e-12)
+    assert metrics.auc(y[:, None], scores[:, None], sample_weight=w) == pytest.approx(expected, abs=1e-12)
+    assert metrics.auc(2 * y - 1, scores, sample_weight=w) == pytest.approx(expected, abs=1e-12)
 
 
 def test_auc_counts_pairs(rng) -> None:
@@ -234,14 +234,14 @@ def test_multi_class_auc_agrees_with_sklearn(rng, sklearn) -> None:
     y, logits, w = multiclass(rng)
     p = softmax(logits)
     columns = [sklearn.roc_auc_score(y == c, p[:, c], sample_weight=w) for c in range(6)]
-    assert metrics.auc(y, p, w) == pytest.approx(np.mean(columns), abs=1e-12)
-    assert metrics.auc(y, logits, w, from_logits=True) == pytest.approx(np.mean(columns), abs=1e-12)
+    assert metrics.auc(y, p, sample_weight=w) == pytest.approx(np.mean(columns), abs=1e-12)
+    assert metrics.auc(y, logits, sample_weight=w, from_logits=True) == pytest.approx(np.mean(columns), abs=1e-12)
     assert metrics.auc(y, p) == pytest.approx(sklearn.roc_auc_score(y, p, multi_class="ovr"), abs=1e-12)
 
 
 def test_auc_of_one_class_is_nan_and_of_nan_scores_an_error() -> None:
     assert math.isnan(metrics.auc([1, 1], [0.2, 0.3]))
-    assert math.isnan(metrics.auc([0, 1], [0.2, 0.3], [1.0, 0.0]))
+    assert math.isnan(metrics.auc([0, 1], [0.2, 0.3], sample_weight=[1.0, 0.0]))
     with pytest.raises(DataError, match="NaN in y_pred"):
         metrics.auc([0, 1], [0.2, math.nan])
 
@@ -255,9 +255,13 @@ def test_regression_agrees_with_sklearn(rng, sklearn, shape, weighted: bool) -> 
     y = rng.normal(size=shape)
     pred = y + 0.5 * rng.normal(size=shape)
     w = rng.uniform(0, 2, 50) if weighted else None
-    assert metrics.mse(y, pred, w) == pytest.approx(sklearn.mean_squared_error(y, pred, sample_weight=w), rel=1e-12)
-    assert metrics.mae(y, pred, w) == pytest.approx(sklearn.mean_absolute_error(y, pred, sample_weight=w), rel=1e-12)
-    assert metrics.r2(y, pred, w) == pytest.approx(sklearn.r2_score(y, pred, sample_weight=w), rel=1e-12)
+    assert metrics.mse(y, pred, sample_weight=w) == pytest.approx(
+        sklearn.mean_squared_error(y, pred, sample_weight=w), rel=1e-12
+    )
+    assert metrics.mae(y, pred, sample_weight=w) == pytest.approx(
+        sklearn.mean_absolute_error(y, pred, sample_weight=w), rel=1e-12
+    )
+    assert metrics.r2(y, pred, sample_weight=w) == pytest.approx(sklearn.r2_score(y, pred, sample_weight=w), rel=1e-12)
 
 
 def test_r2_of_targets_with_a_large_mean(rng, sklearn) -> None:
@@ -417,10 +421,14 @@ SCORES = np.eye(3)
         (lambda: metrics.mse(1.0, [1.0]), ShapeError, "y_true to be an array of rows"),
         (lambda: metrics.mse(["a"], [1.0]), DTypeError, "y_true to hold numbers"),
         (lambda: metrics.mse([1.0], np.array([None])), DTypeError, "y_pred to hold numbers. Received: dtype=object"),
-        (lambda: metrics.mse([1.0], [1.0], [-1.0]), DataError, "finite sample weights >= 0"),
-        (lambda: metrics.mse([1.0], [1.0], [math.nan]), DataError, "finite sample weights >= 0"),
-        (lambda: metrics.mse([1.0], [1.0], [1.0, 2.0]), ShapeError, "one sample_weight for every row"),
-        (lambda: metrics.accuracy(SCORES, SCORES, np.ones((3, 3))), ShapeError, "expected weights for rows"),
+        (lambda: metrics.mse([1.0], [1.0], sample_weight=[-1.0]), DataError, "finite sample weights >= 0"),
+        (lambda: metrics.mse([1.0], [1.0], sample_weight=[math.nan]), DataError, "finite sample weights >= 0"),
+        (lambda: metrics.mse([1.0], [1.0], sample_weight=[1.0, 2.0]), ShapeError, "one sample_weight for every row"),
+        (
+            lambda: metrics.accuracy(SCORES, SCORES, sample_weight=np.ones((3, 3))),
+            ShapeError,
+            "expected weights for rows",
+        ),
         (lambda: metrics.TopK(k=0), ValueError, "k to be a positive integer. Received: k=0"),
         (lambda: metrics.BinaryAccuracy(threshold=1.0), ValueError, "threshold to be a number"),
         (lambda: metrics.ConfusionMatrix(classes=0), ValueError, "classes to be a positive integer"),

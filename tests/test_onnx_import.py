@@ -161,7 +161,9 @@ def layers_to_read_again():
     yield nn.Sequential(
         [nn.Input(image), nn.DepthwiseConv2D(3), nn.UpSampling2D(2), nn.Conv2DTranspose(2, 3, strides=2)]
     )
-    yield nn.Sequential([nn.Input(image), nn.BatchNormalization(), nn.UpSampling2D(2, "bilinear"), nn.Cropping2D(1)])
+    yield nn.Sequential(
+        [nn.Input(image), nn.BatchNormalization(), nn.UpSampling2D(2, interpolation="bilinear"), nn.Cropping2D(1)]
+    )
     yield nn.Sequential([nn.Input(image), nn.LayerNormalization(), nn.GroupNormalization(2), nn.GlobalAvgPool()])
     yield nn.Sequential([nn.Input((5, 3)), nn.Conv1D(4, 2), nn.Bidirectional(nn.LSTM(3, peephole=True)), nn.Maxout(2)])
     yield nn.Sequential([nn.Input((5, 3)), nn.GRU(3, return_sequences=True), nn.SimpleRNN(3, go_backwards=True)])

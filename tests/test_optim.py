@@ -142,7 +142,7 @@ RULES = {
         ("Adam", {"betas": (0.8, 0.9), "eps": 1e-3}),
         0.05,
     ),
-    "amsgrad": (lambda lr: optim.AMSGrad(lr, 0.9, 0.9), adam(b2=0.9, amsgrad=True),
+    "amsgrad": (lambda lr: optim.AMSGrad(lr, beta_1=0.9, beta_2=0.9), adam(b2=0.9, amsgrad=True),
                 ("Adam", {"betas": (0.9, 0.9), "amsgrad": True}), 0.05),
     "adamax": (lambda lr: optim.AdaMax(lr), adamax(), ("Adamax", {}), 0.05),
     "nadam": (lambda lr: optim.Nadam(lr), nadam(), ("NAdam", {}), 0.05),
@@ -407,7 +407,7 @@ def test_learning_rate_can_be_read_and_set():
 
 
 def test_a_schedule_gives_the_rate_of_every_step_and_cannot_be_overwritten_by_a_number():
-    schedule = schedules.Exponential(0.1, 0.5, every=1)
+    schedule = schedules.Exponential(0.1, rate=0.5, every=1)
     optimizer = optim.SGD(schedule)
     assert optimizer.learning_rate == 0.1
     np.testing.assert_allclose(optimizer.rates(2, 3), [0.025, 0.0125, 0.00625])
@@ -420,7 +420,7 @@ def test_a_schedule_gives_the_rate_of_every_step_and_cannot_be_overwritten_by_a_
 
 def test_a_schedule_drives_the_updates():
     p = pynn.tensor(np.array([0.0]))
-    optimizer = optim.SGD(schedules.Exponential(1.0, 0.5, every=1)).bind([p])
+    optimizer = optim.SGD(schedules.Exponential(1.0, rate=0.5, every=1)).bind([p])
     for _ in range(3):
         p.grad = pynn.tensor(np.array([1.0]))
         optimizer.step()
@@ -595,7 +595,7 @@ def test_a_program_gives_the_bits_of_eager(name, common):
     x, y = r.normal(size=(70, 6)).astype("float32"), r.integers(0, 3, 70)
     weights = []
     for eagerly in (False, True):
-        optimizer = make(schedules.Exponential(0.05, 0.9, every=1))
+        optimizer = make(schedules.Exponential(0.05, rate=0.9, every=1))
         for key, value in common.items():
             setattr(optimizer, key, value)
         model = nn.Sequential([nn.Input((6,)), nn.Dense(8, activation="tanh"), nn.Dense(3)], seed=1)

@@ -61,7 +61,7 @@ MEASURED = {
     "strides": ((15, 17, 1), [lambda: nn.Conv2D(2, 3, strides=(2, 1)), lambda: nn.Conv2D(2, (2, 3))]),
     "dilation": ((15, 17, 1), [lambda: nn.Conv2D(2, 3, dilation_rate=(2, 1)), lambda: nn.AvgPool2D(2)]),
     "nearest": ((9, 8, 1), [lambda: nn.Conv2D(2, 2), lambda: nn.UpSampling2D((2, 3)), lambda: nn.Conv2D(2, 3)]),
-    "bilinear": ((7, 7, 1), [lambda: nn.UpSampling2D(2, "bilinear"), lambda: nn.AvgPool2D(3, 1)]),
+    "bilinear": ((7, 7, 1), [lambda: nn.UpSampling2D(2, interpolation="bilinear"), lambda: nn.AvgPool2D(3, 1)]),
     "transposed": ((6, 6, 1), [lambda: nn.Conv2DTranspose(2, (3, 4), 2), lambda: nn.Conv2D(1, (2, 3))]),
     "depthwise": ((9, 9, 2), [lambda: nn.SeparableConv2D(2, 3), lambda: nn.DepthwiseConv2D((1, 3))]),
     "unshared": ((8, 8, 1), [lambda: nn.LocallyConnected2D(2, 3), lambda: nn.AvgPool2D(2)]),

@@ -25,14 +25,14 @@ STEPS = 130
 ALL = {
     "constant": Constant(0.3),
     "step": StepDecay(0.3, 0.7, every=7),
-    "exponential": Exponential(0.3, 0.9, every=10),
-    "exponential staircase": Exponential(0.3, 0.9, every=10, staircase=True),
-    "inverse": InverseTime(0.3, 0.4, every=10),
-    "inverse staircase": InverseTime(0.3, 0.4, every=10, staircase=True),
+    "exponential": Exponential(0.3, rate=0.9, every=10),
+    "exponential staircase": Exponential(0.3, rate=0.9, every=10, staircase=True),
+    "inverse": InverseTime(0.3, rate=0.4, every=10),
+    "inverse staircase": InverseTime(0.3, rate=0.4, every=10, staircase=True),
     "cosine": Cosine(0.3, 100, final=0.01),
     "cosine warm-up": Cosine(0.3, 100, final=0.01, warmup=20),
     "one cycle": OneCycle(0.3, 100),
-    "warm-up": WarmUp(Exponential(0.3, 0.9, every=10), 25, start=0.03),
+    "warm-up": WarmUp(Exponential(0.3, rate=0.9, every=10), 25, start=0.03),
     "piecewise": Piecewise([10, 50, 51], [0.3, 0.2, 0.1, 0.4]),
 }
 
@@ -99,7 +99,7 @@ def torch_rates(make, initial: float) -> list[float]:
     ("ours", "make", "count"),
     [
         (StepDecay(0.3, 0.7, every=7), lambda m, o: m.StepLR(o, 7, gamma=0.7), 100),
-        (Exponential(0.3, 0.97, every=1), lambda m, o: m.ExponentialLR(o, 0.97), 100),
+        (Exponential(0.3, rate=0.97, every=1), lambda m, o: m.ExponentialLR(o, 0.97), 100),
         # PyTorch turns round at T_max and rises again; ours stays at the end.
         (Cosine(0.3, 80, final=0.01), lambda m, o: m.CosineAnnealingLR(o, 80, eta_min=0.01), 81),
         (OneCycle(0.3, 101), lambda m, o: m.OneCycleLR(o, 0.3, total_steps=101), 100),
@@ -167,9 +167,9 @@ def test_get_takes_numbers_and_schedules_only() -> None:
         (lambda: StepDecay(0.1, 0, 10), "0 < drop <= 1"),
         (lambda: StepDecay(0.1, 0.5, 0), "every to be a whole number of steps >= 1. Received: every=0"),
         (lambda: StepDecay(0.1, 0.5, 2.5), "every to be a whole number"),
-        (lambda: Exponential(0.1, 0.0, 10), "rate to be finite and > 0"),
-        (lambda: Exponential(math.inf, 0.5, 10), "initial"),
-        (lambda: InverseTime(0.1, -1, 10), "rate to be finite and >= 0"),
+        (lambda: Exponential(0.1, rate=0.0, every=10), "rate to be finite and > 0"),
+        (lambda: Exponential(math.inf, rate=0.5, every=10), "initial"),
+        (lambda: InverseTime(0.1, rate=-1, every=10), "rate to be finite and >= 0"),
         (lambda: Cosine(0.1, 0), "steps"),
         (lambda: Cosine(0.1, 10, final=-1), "final"),
         (lambda: Cosine(0.1, 10, final=0.2), "final <= initial"),

@@ -37,7 +37,7 @@ def run(file: Path) -> None:
         print(f"{name:10}  {text}")
     print()
     declared = getattr(model, "_input", None) is not None or hasattr(model, "input_shapes")
-    model.summary(None if declared or not model._built_for else model._built_for[1:])
+    model.summary(input_shape=None if declared or not model._built_for else model._built_for[1:])
 
 
 def _training(model: Any, info: dict[str, Any]) -> str:

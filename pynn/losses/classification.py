@@ -107,7 +107,7 @@ class KLDivergence(Loss):
 
     name = "kl_divergence"
 
-    def __init__(self, from_logits: bool = False):
+    def __init__(self, *, from_logits: bool = False):
         self.from_logits = bool(from_logits)
         self.activation = "softmax" if from_logits else None
 

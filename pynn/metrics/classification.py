@@ -44,7 +44,7 @@ class Classifier(Metric):
         Key of the result in logs and history.
     """
 
-    def __init__(self, threshold: float = 0.5, from_logits: bool = False, name: str | None = None) -> None:
+    def __init__(self, *, threshold: float = 0.5, from_logits: bool = False, name: str | None = None) -> None:
         self.threshold = number(type(self).__name__, "threshold", threshold, 0, 1, open_low=True, open_high=True)
         self.from_logits = from_logits
         super().__init__(name)
@@ -215,7 +215,7 @@ class ConfusionMatrix(Classifier):
 
     name = "confusion_matrix"
 
-    def __init__(self, classes: int | None = None, **settings: Any) -> None:
+    def __init__(self, *, classes: int | None = None, **settings: Any) -> None:
         self.classes = None if classes is None else positive("ConfusionMatrix", "classes", classes)
         super().__init__(**settings)
 

@@ -33,7 +33,7 @@ def _once(metric: Metric, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: A
 
 
 def accuracy(
-    y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None, *, from_logits: bool = False
+    y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None, from_logits: bool = False
 ) -> float:
     """Return the part of predictions that is right; see `Accuracy`.
 
@@ -48,8 +48,8 @@ def accuracy(
 def binary_accuracy(
     y_true: ArrayLike,
     y_pred: ArrayLike,
-    sample_weight: ArrayLike | None = None,
     *,
+    sample_weight: ArrayLike | None = None,
     threshold: float = 0.5,
     from_logits: bool = False,
 ) -> float:
@@ -60,11 +60,11 @@ def binary_accuracy(
     >>> binary_accuracy([0, 1], [0.2, 0.4]), binary_accuracy([0, 1], [0.2, 0.4], threshold=0.3)
     (0.5, 1.0)
     """
-    return float(_once(BinaryAccuracy(threshold, from_logits), y_true, y_pred, sample_weight))
+    return float(_once(BinaryAccuracy(threshold=threshold, from_logits=from_logits), y_true, y_pred, sample_weight))
 
 
 def top_k_accuracy(
-    y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None, *, k: int = 5
+    y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None, k: int = 5
 ) -> float:
     """Return the part of rows whose true class is among the k highest scores; see `TopK`.
 
@@ -80,8 +80,8 @@ def confusion_matrix(
     y_true: ArrayLike,
     y_pred: ArrayLike,
     classes: int | None = None,
-    sample_weight: ArrayLike | None = None,
     *,
+    sample_weight: ArrayLike | None = None,
     threshold: float = 0.5,
     from_logits: bool = False,
 ) -> Array:
@@ -92,7 +92,7 @@ def confusion_matrix(
     >>> confusion_matrix([0, 0, 1], [0, 2, 1]).tolist()
     [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
     """
-    metric = ConfusionMatrix(classes, threshold=threshold, from_logits=from_logits)
+    metric = ConfusionMatrix(classes=classes, threshold=threshold, from_logits=from_logits)
     matrix: Array = _once(metric, y_true, y_pred, sample_weight)
     return matrix
 
@@ -100,8 +100,8 @@ def confusion_matrix(
 def precision(
     y_true: ArrayLike,
     y_pred: ArrayLike,
-    sample_weight: ArrayLike | None = None,
     *,
+    sample_weight: ArrayLike | None = None,
     average: str = "auto",
     **settings: Any,
 ) -> float:
@@ -112,14 +112,14 @@ def precision(
     >>> precision([1, 0, 0, 1], [1, 1, 0, 0])
     0.5
     """
-    return float(_once(Precision(average, **settings), y_true, y_pred, sample_weight))
+    return float(_once(Precision(average=average, **settings), y_true, y_pred, sample_weight))
 
 
 def recall(
     y_true: ArrayLike,
     y_pred: ArrayLike,
-    sample_weight: ArrayLike | None = None,
     *,
+    sample_weight: ArrayLike | None = None,
     average: str = "auto",
     **settings: Any,
 ) -> float:
@@ -130,14 +130,14 @@ def recall(
     >>> recall([1, 0, 0, 1], [1, 1, 0, 1])
     1.0
     """
-    return float(_once(Recall(average, **settings), y_true, y_pred, sample_weight))
+    return float(_once(Recall(average=average, **settings), y_true, y_pred, sample_weight))
 
 
 def f1(
     y_true: ArrayLike,
     y_pred: ArrayLike,
-    sample_weight: ArrayLike | None = None,
     *,
+    sample_weight: ArrayLike | None = None,
     average: str = "auto",
     **settings: Any,
 ) -> float:
@@ -148,11 +148,11 @@ def f1(
     >>> f1([1, 0, 0, 1], [1, 1, 0, 0])
     0.5
     """
-    return float(_once(F1(average, **settings), y_true, y_pred, sample_weight))
+    return float(_once(F1(average=average, **settings), y_true, y_pred, sample_weight))
 
 
 def auc(
-    y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None, *, from_logits: bool = False
+    y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None, from_logits: bool = False
 ) -> float:
     """Return the area under the ROC curve; see `AUC`.
 
@@ -161,10 +161,10 @@ def auc(
     >>> auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
     0.75
     """
-    return float(_once(AUC(from_logits), y_true, y_pred, sample_weight))
+    return float(_once(AUC(from_logits=from_logits), y_true, y_pred, sample_weight))
 
 
-def mse(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+def mse(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
     """Return the mean squared error; see `MSE`.
 
     Examples
@@ -175,7 +175,7 @@ def mse(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = 
     return float(_once(MSE(), y_true, y_pred, sample_weight))
 
 
-def mae(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+def mae(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
     """Return the mean absolute error; see `MAE`.
 
     Examples
@@ -186,7 +186,7 @@ def mae(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = 
     return float(_once(MAE(), y_true, y_pred, sample_weight))
 
 
-def r2(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+def r2(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
     """Return the coefficient of determination; see `R2`.
 
     Examples

@@ -31,7 +31,7 @@ class PerClass(Classifier):
     A quotient 0/0 counts as 0. Multi-label rows [N, L] are not told from one-hot rows: flatten them first.
     """
 
-    def __init__(self, average: str = "auto", **settings: Any) -> None:
+    def __init__(self, *, average: str = "auto", **settings: Any) -> None:
         if average not in AVERAGES:
             raise ValueError(f"[{type(self).__name__}] {unknown_name('average', average, AVERAGES)}")
         self.average = average

@@ -45,7 +45,7 @@ class AUC(Classifier):
 
     name = "auc"
 
-    def __init__(self, from_logits: bool = False, name: str | None = None) -> None:
+    def __init__(self, *, from_logits: bool = False, name: str | None = None) -> None:
         super().__init__(from_logits=from_logits, name=name)
 
     def reset(self) -> None:

@@ -95,6 +95,9 @@ class R2(Regression):
 
     name = "r2"
 
+    def __init__(self, *, name: str | None = None) -> None:
+        super().__init__(name)
+
     def reset(self) -> None:
         """Forget all batches."""
         super().reset()

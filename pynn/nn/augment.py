@@ -65,6 +65,7 @@ class RandomAffine(Module):
 
     def __init__(
         self,
+        *,
         shift: float | tuple[float, float] = 0.0,
         rotation: float = 0.0,
         zoom: float = 0.0,
@@ -103,6 +104,7 @@ class RandomShift(RandomAffine):
     def __init__(
         self,
         shift: float | tuple[float, float],
+        *,
         fill: str = "constant",
         name: str | None = None,
         seed: int | None = None,
@@ -113,21 +115,21 @@ class RandomShift(RandomAffine):
 class RandomRotation(RandomAffine):
     """Turn each image at random: :class:`RandomAffine` with `rotation` (degrees) alone."""
 
-    def __init__(self, rotation: float, fill: str = "constant", name: str | None = None, seed: int | None = None):
+    def __init__(self, *, rotation: float, fill: str = "constant", name: str | None = None, seed: int | None = None):
         super().__init__(rotation=rotation, fill=fill, name=name, seed=seed)
 
 
 class RandomZoom(RandomAffine):
     """Magnify each image at random, by 1 - zoom to 1 + zoom: :class:`RandomAffine` with `zoom` alone."""
 
-    def __init__(self, zoom: float, fill: str = "constant", name: str | None = None, seed: int | None = None):
+    def __init__(self, *, zoom: float, fill: str = "constant", name: str | None = None, seed: int | None = None):
         super().__init__(zoom=zoom, fill=fill, name=name, seed=seed)
 
 
 class RandomShear(RandomAffine):
     """Slant each image at random: :class:`RandomAffine` with `shear` (degrees) alone."""
 
-    def __init__(self, shear: float, fill: str = "constant", name: str | None = None, seed: int | None = None):
+    def __init__(self, *, shear: float, fill: str = "constant", name: str | None = None, seed: int | None = None):
         super().__init__(shear=shear, fill=fill, name=name, seed=seed)
 
 
@@ -146,7 +148,7 @@ class RandomFlip(Module):
     Input and output [N, H, W, C]; other input raises ShapeError.
     """
 
-    def __init__(self, p: float = 0.5, name: str | None = None, seed: int | None = None):
+    def __init__(self, p: float = 0.5, *, name: str | None = None, seed: int | None = None):
         super().__init__(name, seed)
         self.p = number(self.name, "p", p, 0.0, 1.0)
 
@@ -195,6 +197,7 @@ class RandomCrop(Module):
     def __init__(
         self,
         size: int | Sequence[int] | None = None,
+        *,
         padding: int = 0,
         fill: str = "constant",
         name: str | None = None,
@@ -249,6 +252,7 @@ class RandomErasing(Module):
     def __init__(
         self,
         p: float = 0.5,
+        *,
         area: tuple[float, float] = (0.02, 0.33),
         aspect: tuple[float, float] = (0.3, 3.3),
         value: float = 0.0,
@@ -296,6 +300,7 @@ class ElasticDeformation(Module):
         self,
         alpha: float = 34.0,
         sigma: float = 4.0,
+        *,
         fill: str = "constant",
         name: str | None = None,
         seed: int | None = None,

@@ -55,6 +55,7 @@ name, seed
         kernel_size: int | Pair,
         strides: int | Pair = 1,
         padding: Any = "valid",
+        *,
         output_padding: int | Pair | None = None,
         dilation_rate: int | Pair = 1,
         activation: str | Callable[..., Any] | None = None,

@@ -57,6 +57,7 @@ class Embedding(Module):
         output_dim: int,
         embeddings_initializer: Any = "uniform",
         embeddings_regularizer: Any = None,
+        *,
         mask_zero: bool = False,
         sparse: bool = False,
         name: str | None = None,

@@ -69,7 +69,7 @@ class Model(Module):
     650
     """
 
-    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, seed: int | None = None):
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, *, seed: int | None = None):
         super().__init__(name, seed)
         given = _inputs(inputs)
         self._shapes = [x.shape for x in given]

@@ -66,6 +66,7 @@ class JordanRNN(Module):
         outputs: int,
         activation: str = "tanh",
         output_activation: str = "linear",
+        *,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
         name: str | None = None,

@@ -112,6 +112,7 @@ class Dense(Activated, Module):
         bias_initializer: Any = "zeros",
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
+        *,
         kernel_constraint: Any = None,
         name: str | None = None,
         seed: int | None = None,
@@ -170,7 +171,7 @@ class Activation(Activated, Module):
         Parameters of the function, for instance ``slope`` of "leaky_relu".
     """
 
-    def __init__(self, activation: str | Callable[..., Any], name: str | None = None, **options: Any):
+    def __init__(self, activation: str | Callable[..., Any], *, name: str | None = None, **options: Any):
         super().__init__(name)
         self.activation = activation
         self._options = options
@@ -197,7 +198,7 @@ class Dropout(Module):
     Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov: Dropout (JMLR 2014).
     """
 
-    def __init__(self, rate: float, name: str | None = None, seed: int | None = None):
+    def __init__(self, rate: float, *, name: str | None = None, seed: int | None = None):
         super().__init__(name, seed)
         self.rate = checks.rate("dropout", "rate", rate)
 
@@ -212,6 +213,9 @@ class Dropout(Module):
 
 class Flatten(Module):
     """Give each sample one axis: [N, ...] becomes [N, features], without copying."""
+
+    def __init__(self, *, name: str | None = None):
+        super().__init__(name)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim < 1:
@@ -228,7 +232,7 @@ class Reshape(Module):
         Without the batch axis; one size may be -1.
     """
 
-    def __init__(self, target_shape: Sequence[int], name: str | None = None):
+    def __init__(self, target_shape: Sequence[int], *, name: str | None = None):
         super().__init__(name)
         self.target_shape = tuple(target_shape)
 
@@ -269,6 +273,7 @@ class Maxout(Module):
         self,
         units: int,
         pieces: int = 2,
+        *,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
         name: str | None = None,

@@ -44,6 +44,7 @@ bias_regularizer, name, seed
         kernel_size: int | Pair,
         strides: int | Pair = 1,
         padding: Any = "valid",
+        *,
         activation: str | Callable[..., Any] | None = None,
         **options: Any,
     ):

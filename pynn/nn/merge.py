@@ -20,6 +20,9 @@ class _Merge(Module):
 
     place = "merge"
 
+    def __init__(self, *, name: str | None = None):
+        super().__init__(name)
+
     def __call__(self, *inputs: Any, training: bool | None = None) -> Any:
         """Compute the output for several inputs, or for one list of them.
 
@@ -61,8 +64,8 @@ class Concatenate(_Merge):
 
     place = "concatenate"
 
-    def __init__(self, axis: int = -1, name: str | None = None):
-        super().__init__(name)
+    def __init__(self, axis: int = -1, *, name: str | None = None):
+        super().__init__(name=name)
         if not is_integer(axis) or axis == 0:
             raise ValueError(
                 f"[concatenate] expected axis to be an integer other than 0, which is the batch. "

@@ -344,7 +344,7 @@ class Module(Trainable, Recorded):
             module.dtype = as_dtype(dtype)
         return self
 
-    def summary(self, input_shape: Sequence[int] | None = None, file: Any = None) -> None:
+    def summary(self, *, input_shape: Sequence[int] | None = None, file: Any = None) -> None:
         """Print layers with output shapes, receptive fields, parameters, bytes and flops per sample.
 
         Parameters

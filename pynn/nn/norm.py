@@ -59,6 +59,15 @@ class _Normalization(Module):
         return input_shape[-1]
 
 
+def _only_last(place: str, axis: Any) -> None:
+    """Raise ValueError for channels on another axis than the last, where pynn has them."""
+    if axis != -1:
+        raise ValueError(
+            f"[{place}] expected channels on the last axis, axis=-1. Received: axis={axis!r}. "
+            "help: images are [N, H, W, C]; a momentum or an epsilon is given by name."
+        )
+
+
 class BatchNormalization(_Normalization):
     """y = (x - mean) / sqrt(var + epsilon) * gamma + beta, per channel over the batch and all pixels.
 
@@ -67,6 +76,8 @@ class BatchNormalization(_Normalization):
 
     Parameters
     ----------
+    axis : int, default -1
+        Of the channels, which are the last axis.
     momentum : float, default 0.99
         running = momentum * running + (1 - momentum) * batch.
     epsilon : float, default 1e-3
@@ -93,10 +104,12 @@ class BatchNormalization(_Normalization):
 
     def __init__(
         self,
+        axis: int = -1,
         momentum: float = 0.99,
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
+        *,
         beta_initializer: Any = "zeros",
         gamma_initializer: Any = "ones",
         moving_mean_initializer: Any = "zeros",
@@ -110,6 +123,7 @@ class BatchNormalization(_Normalization):
         )
         if not 0 <= momentum <= 1:
             raise ValueError(f"[{self.name}] expected a momentum in [0, 1]. Received: momentum={momentum}.")
+        _only_last(self.name, axis)
         self.momentum = momentum
         self._moving = init.get(moving_mean_initializer), init.get(moving_variance_initializer)
 
@@ -148,6 +162,7 @@ class LayerNormalization(_Normalization):
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
+        *,
         beta_initializer: Any = "zeros",
         gamma_initializer: Any = "ones",
         beta_regularizer: Any = None,
@@ -185,6 +200,8 @@ class GroupNormalization(_Normalization):
     ----------
     groups : int, default 32
         -1 is one channel per group (instance normalization).
+    axis : int, default -1
+        Of the channels, which are the last axis.
     epsilon : float, default 1e-3
     center, scale : bool, default True
     beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, name
@@ -194,9 +211,11 @@ class GroupNormalization(_Normalization):
     def __init__(
         self,
         groups: int = 32,
+        axis: int = -1,
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
+        *,
         beta_initializer: Any = "zeros",
         gamma_initializer: Any = "ones",
         beta_regularizer: Any = None,
@@ -206,6 +225,7 @@ class GroupNormalization(_Normalization):
         super().__init__(
             epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, name
         )
+        _only_last(self.name, axis)
         self.groups = groups if groups == -1 else positive("group_normalization", "groups", groups)
 
     def build(self, input_shape: tuple[int, ...]) -> None:
@@ -246,6 +266,7 @@ class LocalResponseNormalization(Module):
         bias: float = 2.0,
         alpha: float = 1e-4,
         beta: float = 0.75,
+        *,
         name: str | None = None,
     ):
         super().__init__(name)
@@ -273,7 +294,7 @@ class LocalContrastNormalization(Module):
     Jarrett, Kavukcuoglu, Ranzato, LeCun: What is the best multi-stage architecture for object recognition? (ICCV 2009).
     """
 
-    def __init__(self, window: int = 9, epsilon: float = 1e-6, name: str | None = None):
+    def __init__(self, window: int = 9, epsilon: float = 1e-6, *, name: str | None = None):
         super().__init__(name)
         self.window_size, self.epsilon = positive("local_contrast_normalization", "window", window), epsilon
         if window % 2 == 0:

@@ -30,6 +30,7 @@ class _Pool2D(Module):
         pool_size: int | Pair = 2,
         strides: int | Pair | None = None,
         padding: Any = "valid",
+        *,
         name: str | None = None,
     ):
         super().__init__(name)
@@ -92,7 +93,9 @@ class _Pool1D(Module):
 
     place = "pool"
 
-    def __init__(self, pool_size: int = 2, strides: int | None = None, padding: Any = "valid", name: str | None = None):
+    def __init__(
+        self, pool_size: int = 2, strides: int | None = None, padding: Any = "valid", *, name: str | None = None
+    ):
         super().__init__(name)
         self.pool_size = positive(self.place, "pool_size", pool_size)
         self.strides = self.pool_size if strides is None else positive(self.place, "strides", strides)
@@ -154,7 +157,7 @@ class AvgPool1D(_Pool1D):
 
 
 class _Global(Module):
-    def __init__(self, keepdims: bool = False, name: str | None = None):
+    def __init__(self, *, keepdims: bool = False, name: str | None = None):
         super().__init__(name)
         self.keepdims = keepdims
 
@@ -203,7 +206,7 @@ class ZeroPadding2D(Module):
     padding : int, (rows, columns) or ((top, bottom), (left, right)), default 1
     """
 
-    def __init__(self, padding: Any = 1, name: str | None = None):
+    def __init__(self, padding: Any = 1, *, name: str | None = None):
         super().__init__(name)
         self.padding: Four = resolve_padding("zero_padding2d", padding, (1, 1, 1, 1), (1, 1), (1, 1), (1, 1))
 
@@ -222,7 +225,7 @@ class Cropping2D(Module):
     cropping : int, (rows, columns) or ((top, bottom), (left, right)), default 0
     """
 
-    def __init__(self, cropping: Any = 0, name: str | None = None):
+    def __init__(self, cropping: Any = 0, *, name: str | None = None):
         super().__init__(name)
         self.cropping: Four = resolve_padding("cropping2d", cropping, (1, 1, 1, 1), (1, 1), (1, 1), (1, 1))
 
@@ -242,7 +245,7 @@ class UpSampling2D(Module):
     interpolation : {"nearest", "bilinear"}, default "nearest"
     """
 
-    def __init__(self, size: int | Pair = 2, interpolation: str = "nearest", name: str | None = None):
+    def __init__(self, size: int | Pair = 2, *, interpolation: str = "nearest", name: str | None = None):
         super().__init__(name)
         self.size = pair("up_sampling2d", "size", size)
         if interpolation not in ("nearest", "bilinear"):

@@ -104,7 +104,7 @@ class _Recurrent(Module):
         raise NotImplementedError
 
     def __call__(  # type: ignore[override]
-        self, x: Any, initial_state: Any = None, mask: Any = None, lengths: Any = None, training: bool | None = None
+        self, x: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None, *, lengths: Any = None
     ) -> Any:
         """Compute the output for a batch of sequences.
 
@@ -115,9 +115,9 @@ class _Recurrent(Module):
             The state (for LSTM: h and c) before the first step.
         mask : bool array_like [N, T], optional
             Which steps are real; padding stands at the end.
-        lengths : int array_like [N], optional
-            The same as numbers of real steps. By default what an Embedding with mask_zero found.
         training : bool, optional
+        lengths : int array_like [N], optional
+            The mask as numbers of real steps. By default those that x carries.
         """
         x = x if isinstance(x, (Tensor, Symbol)) else tensor(x, dtype=self.dtype)
         if mask is not None:
@@ -197,6 +197,16 @@ def reset_states(model: Module) -> None:
             module.reset_states()
 
 
+def _fixed(place: str, **settings: tuple[Any, str]) -> None:
+    """Raise ValueError for activations other than those that the fused steps have."""
+    for name, (value, only) in settings.items():
+        if value != only:
+            raise ValueError(
+                f"[{place}] expected {name} {only!r}, which is the only one. Received: {name}={value!r}. "
+                "help: nn.SimpleRNN takes others; a cell of one's own is written like nn.LayerNormLSTM."
+            )
+
+
 class SimpleRNN(_Recurrent):
     """h_t = act(x_t w + h_(t-1) u + b) (Elman 1990).
 
@@ -239,6 +249,7 @@ class SimpleRNN(_Recurrent):
 
     def __init__(
         self, units: int, activation: str | None = "tanh", use_bias: bool = True,
+        *,
         kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
         bias_initializer: Any = "zeros", kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
         bias_regularizer: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
@@ -268,6 +279,9 @@ class LSTM(_Recurrent):
     ----------
     units : int
         Size of the states h and c.
+    activation : {"tanh"}
+    recurrent_activation : {"sigmoid"}
+        As in Keras, for code from there: the fused steps have no others.
     use_bias, kernel_initializer, recurrent_initializer, bias_initializer
         As for SimpleRNN.
     unit_forget_bias : bool, default True
@@ -296,13 +310,15 @@ class LSTM(_Recurrent):
     place, blocks, states = "lstm", 4, 2
 
     def __init__(
-        self, units: int, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
+        self, units: int, activation: str = "tanh", recurrent_activation: str = "sigmoid", use_bias: bool = True, *,
+        kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros", unit_forget_bias: bool = True,
         peephole: bool = False, kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
         bias_regularizer: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
         return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False, stateful: bool = False,
         name: str | None = None, seed: int | None = None,
     ):  # fmt: skip
+        _fixed(self.place, activation=(activation, "tanh"), recurrent_activation=(recurrent_activation, "sigmoid"))
         super().__init__(
             units, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer,
             recurrent_regularizer, bias_regularizer, dropout, recurrent_dropout, return_sequences, return_state,
@@ -331,6 +347,9 @@ class GRU(_Recurrent):
     ----------
     units : int
         Size of the state.
+    activation : {"tanh"}
+    recurrent_activation : {"sigmoid"}
+        As in Keras, for code from there: the fused steps have no others.
     use_bias, kernel_initializer, recurrent_initializer, bias_initializer
         As for SimpleRNN.
     reset_after : bool, default True
@@ -356,13 +375,15 @@ class GRU(_Recurrent):
     place, blocks = "gru", 3
 
     def __init__(
-        self, units: int, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
+        self, units: int, activation: str = "tanh", recurrent_activation: str = "sigmoid", use_bias: bool = True, *,
+        kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros", reset_after: bool = True,
         kernel_regularizer: Any = None, recurrent_regularizer: Any = None, bias_regularizer: Any = None,
         dropout: float = 0.0, recurrent_dropout: float = 0.0, return_sequences: bool = False,
         return_state: bool = False, go_backwards: bool = False, stateful: bool = False,
         name: str | None = None, seed: int | None = None,
     ):  # fmt: skip
+        _fixed(self.place, activation=(activation, "tanh"), recurrent_activation=(recurrent_activation, "sigmoid"))
         super().__init__(
             units, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer,
             recurrent_regularizer, bias_regularizer, dropout, recurrent_dropout, return_sequences, return_state,

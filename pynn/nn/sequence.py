@@ -48,7 +48,7 @@ class Bidirectional(Module):
     """
 
     def __init__(
-        self, layer: Any, merge_mode: str | None = "concat", backward_layer: Any = None, name: str | None = None
+        self, layer: Any, merge_mode: str | None = "concat", *, backward_layer: Any = None, name: str | None = None
     ):
         super().__init__(name)
         for given in (layer, backward_layer):
@@ -77,7 +77,7 @@ class Bidirectional(Module):
         backward_layer._aligned = True
 
     def __call__(  # type: ignore[override]
-        self, x: Any, initial_state: Any = None, mask: Any = None, lengths: Any = None, training: bool | None = None
+        self, x: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None, *, lengths: Any = None
     ) -> Any:
         """Compute the output; arguments as for the layers, initial_state forwards first."""
         x = x if isinstance(x, (Tensor, Symbol)) else tensor(x, dtype=self.dtype)
@@ -94,7 +94,7 @@ class Bidirectional(Module):
         if initial is not None and len(initial) != 2 * half:
             raise ShapeError(f"[bidirectional] expected {2 * half} initial states. Received: {len(initial)}.")
         starts = (None, None) if initial is None else (initial[:half], initial[half:])
-        outs = [layer(x, start, mask, lengths) for layer, start in zip(layers, starts, strict=True)]
+        outs = [layer(x, start, mask, lengths=lengths) for layer, start in zip(layers, starts, strict=True)]
         states: list[Tensor] = []
         if self.forward_layer.return_state:
             states = [t for out in outs for t in out[1:]]
@@ -131,7 +131,7 @@ class TimeDistributed(Module):
     (2, 3, 5)
     """
 
-    def __init__(self, layer: Module, name: str | None = None):
+    def __init__(self, layer: Module, *, name: str | None = None):
         super().__init__(name)
         if not isinstance(layer, Module):
             raise TypeError(f"[time_distributed] expected a layer. Received: {layer!r}.")

@@ -39,7 +39,7 @@ class Sequential(Module):
     (4, 8)
     """
 
-    def __init__(self, layers: Iterable[Any] = (), name: str | None = None, seed: int | None = None):
+    def __init__(self, layers: Iterable[Any] = (), *, name: str | None = None, seed: int | None = None):
         super().__init__(name, seed)
         self._input: tuple[int, ...] | None = None
         self._layers: list[Module] = []

@@ -154,11 +154,11 @@ class AdamW(Adam):
     def __init__(
         self,
         learning_rate: float | Schedule = 0.001,
+        *,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         eps: float = 1e-8,
         amsgrad: bool = False,
-        *,
         weight_decay: float = 0.01,
         **common: Any,
     ):
@@ -266,6 +266,7 @@ class Nadam(_Moments):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         eps: float = 1e-8,
+        *,
         momentum_decay: float = 0.004,
         **common: Any,
     ):

@@ -83,7 +83,7 @@ def char_rnn(recipe: Recipe, options: Options) -> Result:
     model.compile(optimizer=pynn.optim.Adam(schedule, clip_norm=1.0), loss="cross_entropy", seed=options.seed)
     model.build((batch_size, STEPS))
     if not options.quiet:
-        model.summary((STEPS,))
+        model.summary(input_shape=(STEPS,))
         print(f"\n{x.size:,} characters to learn from, {xv.size:,} to validate on")
     validation = _Validate(xv, yv, batch_size)
     history, seconds, speed = fit_sequences(options, model, x, y, tokens=x.size, shuffle=False, callbacks=[validation])

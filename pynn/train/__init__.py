@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from pynn.train.fit import steps
     from pynn.train.profile import Profile
+    from pynn.train.results import Results
 
 __all__ = [
     "CSVLogger",
@@ -34,6 +35,7 @@ __all__ = [
     "Profile",
     "ProgressBar",
     "ReduceLROnPlateau",
+    "Results",
     "TerminateOnNaN",
     "steps",
 ]
@@ -51,6 +53,7 @@ _HOMES = {
     "Profile": "profile",
     "ProgressBar": "callbacks",
     "ReduceLROnPlateau": "callbacks",
+    "Results": "results",
     "steps": "fit",
     "TerminateOnNaN": "callbacks",
 }

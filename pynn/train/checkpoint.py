@@ -76,6 +76,7 @@ class ModelCheckpoint(Monitor):
         self,
         folder: str | os.PathLike[str],
         monitor: str | None = None,
+        *,
         mode: str = "auto",
         keep_last: int = 1,
         every_epochs: int | None = None,

@@ -16,6 +16,7 @@ from pynn.train.data import Data, input_count
 from pynn.train.feed import Feed, gives_batches, inputs_of, is_batch, is_packed, joined, parts_of, unpack
 from pynn.train.measuring import measure
 from pynn.train.predictor import ROWS, Preparing, runner
+from pynn.train.results import Results
 from pynn.train.trainer import Trainer
 
 __all__ = ["Held", "evaluate", "predict", "predict_fn"]
@@ -92,7 +93,7 @@ def evaluate(
     verbose: Any,
     callbacks: Any = None,
     steps: int | None = None,
-) -> dict[str, float]:
+) -> Results:
     """Return loss and metrics; see Module.evaluate."""
     trainer = model._need_trainer("evaluate")
     rows = _rows("evaluate", batch_size)
@@ -108,7 +109,7 @@ def evaluate(
     hooks.on_test_end(logs)
     if verbose:
         print("  ".join(f"{key}: {value:.4f}" for key, value in logs.items() if isinstance(value, float)))
-    return logs
+    return Results(logs)
 
 
 def predict(

@@ -16,6 +16,7 @@ from pynn.train.feed import Feed, gives_batches, unpack
 from pynn.train.interrupt import Interrupts
 from pynn.train.measuring import measure
 from pynn.train.progress import say
+from pynn.train.results import Results
 from pynn.train.resume import Position, Run, read
 from pynn.train.trainer import Trainer
 
@@ -242,13 +243,14 @@ def _give_back_sums(trainer: Trainer, position: Position) -> None:
         vars(metric).update(state)
 
 
-def train_on_batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> dict[str, float]:
+def train_on_batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Results:
     """Make one update; see Module.train_on_batch."""
     trainer = model._need_trainer("train_on_batch")
     source = Batches(trainer, Feed([(x, y, sample_weight)], "train_on_batch"), class_weight)
     hooks = CallbackList(None, model=model, verbose=0)
     model.stop_training = False
-    return _epoch(model, trainer, source, 0, hooks, trainer.run_eagerly, True)
+    logs = _epoch(model, trainer, source, 0, hooks, trainer.run_eagerly, True)
+    return Results({name: logs[name] for name in ("loss", *(m.name for m in trainer.metrics))})
 
 
 class Stepper:

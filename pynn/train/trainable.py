@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pynn.train.history import History
     from pynn.train.hooks import Callback
     from pynn.train.profile import Profile
+    from pynn.train.results import Results
 
 __all__ = ["Trainable"]
 
@@ -159,13 +160,16 @@ class Trainable:
         x: Any,
         y: Any = None,
         batch_size: int | None = None,
+        *,
         sample_weight: Any = None,
         verbose: int = 0,
-        *,
         callbacks: Callback | Iterable[Callback] | None = None,
         steps: int | None = None,
-    ) -> dict[str, float]:
-        """Return the loss and the metrics on data, as a dict.
+    ) -> Results:
+        """Return the loss and the metrics on data, by name and in order.
+
+        ``loss, accuracy = model.evaluate(x, y)`` and ``model.evaluate(x, y)["accuracy"]`` both work; see
+        :class:`pynn.train.Results`.
 
         Parameters
         ----------
@@ -258,14 +262,14 @@ class Trainable:
 
         return predict_fn(self, batch_size)
 
-    def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> dict[str, float]:
-        """Make one update on a batch; returns its loss and metrics."""
+    def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Results:
+        """Make one update on a batch; returns its loss and metrics, as evaluate() does."""
         from pynn.train.fit import train_on_batch
 
         return train_on_batch(self, x, y, sample_weight, class_weight)
 
     def save(
-        self, path: str | PathLike[str], include_optimizer: bool = True, metadata: Mapping[str, Any] | None = None
+        self, path: str | PathLike[str], *, include_optimizer: bool = True, metadata: Mapping[str, Any] | None = None
     ) -> None:
         """Write the model into one file, which :func:`pynn.load` reads.
 
