@@ -187,7 +187,7 @@ def test_binary_per_class_metrics_agree_with_sklearn(rng, sklearn, name: str) ->
     assert ours(y, np.stack([-logits, logits], axis=1), sample_weight=w) == pytest.approx(expected, abs=1e-12)
     assert ours(y, pred, sample_weight=w) == pytest.approx(expected, abs=1e-12)
     macro = getattr(sklearn, f"{name}_score")(y, pred, sample_weight=w, average="macro")
-    assert ours(y, pred, w, average="macro") == pytest.approx(macro, abs=1e-12)
+    assert ours(y, pred, sample_weight=w, average="macro") == pytest.approx(macro, abs=1e-12)
 
 
 def test_nothing_predicted_or_nothing_true_is_zero() -> None:

@@ -11,9 +11,9 @@ from pynn import nn, ops
 IMAGES = np.random.default_rng(0).standard_normal((12, 8, 8, 2)).astype("float32")
 
 
-def summary(model, *args):
+def summary(model, shape=None):
     out = io.StringIO()
-    model.summary(*args, file=out)
+    model.summary(input_shape=shape, file=out)
     return out.getvalue()
 
 
