@@ -20,7 +20,7 @@ from pynn.export.c_windows import WINDOW
 from pynn.export.constants import Constants
 from pynn.export.plan import lower
 from pynn.export.target import check_name, identifier
-from pynn.export.trace import Op, Trace, Value
+from pynn.export.trace import Op, Trace, Value, plain
 from pynn.files import write_whole
 
 __all__ = ["c_source", "to_c"]
@@ -100,7 +100,7 @@ def c_source(model: Any, name: str, header_name: str, main: bool = False, input_
     sizes = _Sizes(name, plan, writer.arena.total)
     kernels = "\n\n".join(writer.kernels())
     parts = [
-        f"/* A neural network, written by pynn {__version__}; see {header_name}. cc -std=c99 -O3 -c, link -lm. */",
+        f"/* A neural network, by pynn {__version__}; see {plain(header_name)}. cc -std=c99 -O3 -c, link -lm. */",
         _includes(header_name, plan.dtype, kernels, main),
         f"typedef {writer.ctype} real;\n" + (WINDOW.rstrip() if "window *" in kernels else ""),
         kernels,

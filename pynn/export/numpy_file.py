@@ -257,7 +257,7 @@ EXPRESSIONS: dict[str, Expression] = {
     "expand": lambda w, op: f"np.broadcast_to({w.name(op.x)}, ({w.shape(op.y)},))",
     "slice": _sliced,
     "concat": lambda w, op: f"np.concatenate([{', '.join(map(w.name, op.inputs))}], axis={op.attrs['axis']})",
-    "cast": lambda w, op: f"{w.name(op.x)}.astype(np.{np.dtype(op.attrs['dtype'])})",
+    "cast": lambda w, op: f"{w.name(op.x)}.astype(\"{np.dtype(op.attrs['dtype'])}\")",
     "take": lambda w, op: f"np.take({w.name(op.x)}, {w.name(op.inputs[1])}, axis={op.attrs['axis']})",
     "copy": lambda w, op: w.name(op.x),
     "pad2d": lambda w, op: f"padded({w.name(op.x)}, {op.attrs['padding']!r})",

@@ -186,8 +186,7 @@ def trace(model: Any, input_shape: Any = None) -> Trace:
     if not isinstance(model, Module):
         raise TypeError(f"[export] expected a model. Received: {model!r} of type {type(model).__name__}.")
     samples = _Samples(model, input_shape)
-    three = _Run(model, samples.draw(3))
-    samples.bounds(three)
+    three = samples.first(model)
     base = samples.draw(2)
     two = _Run(model, base)
     aligned = _Aligned(model, two, three)
@@ -214,15 +213,21 @@ class _Samples:
                 made.append(Tensor.state(np.full(shape, most, x.dtype)))
         return made
 
-    def bounds(self, run: _Run) -> None:
-        """Find the largest ids that the inputs can hold."""
+    def first(self, model: Any) -> _Run:
+        """Return a run on three samples, and find the largest ids that the inputs can hold."""
+        try:
+            run = _Run(model, self.draw(3))
+        except IndexError:  # a vocabulary of padding alone
+            self.most = [0] * len(self.most)
+            run = _Run(model, self.draw(3))
         for i, x in enumerate(run.inputs):
             sizes = [
-                ran.inputs[0].shape[0]
+                ran.inputs[0].shape[ran.attrs.get("axis", 0)]
                 for ran in run.ops
-                if ran.card.name == "embedding" and ran.inputs[1].buffer is x.buffer
+                if ran.card.name in ("embedding", "take") and ran.inputs[1].buffer is x.buffer
             ]
-            self.most[i] = min(sizes) - 1 if sizes else 1
+            self.most[i] = min(sizes) - 1 if sizes else self.most[i]
+        return run
 
     def other(self, base: list[Tensor], row: int) -> list[Tensor]:
         """Return the same samples but for one."""
@@ -269,7 +274,9 @@ class _Run:
                 state.observer = lambda module, out: self.done.append((module, out))
                 self.out = model(*inputs)
         except CaptureError as error:
-            raise DataError(f"[export] the model's forward pass cannot be recorded: {error}") from error
+            before_it = [one for one in recorder.ops or () if one.module is not None]
+            where = f" behind {described(before_it[-1].module)}'s op {before_it[-1].card.name!r}" if before_it else ""
+            raise DataError(f"[export] the forward pass cannot be recorded{where}: {error}") from error
         finally:
             state.observer = before
         ops: list[Ran] = recorder.ops  # type: ignore[assignment]
