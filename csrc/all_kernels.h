@@ -20,7 +20,7 @@
 #include "kernels/words.h"
 #include "kernels/blocks.h"
 #include "kernels/lstm.h"
-#include "kernels/conv.h"
+#include "kernels/conv_bwd.h"
 #ifndef PN_PAIRS
 #include "kernels/local.h"
 #include "kernels/pooling.h"

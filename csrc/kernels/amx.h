@@ -4,6 +4,9 @@
  * convolution's weights) or are fewer than a tile, a block is put together in memory first. With PN_AMX_EMULATED the
  * four instructions are plain C on a struct: the same loops, run by tests on any machine with AVX-512 and bfloat16.
  */
+#include "conv_tile.h"
+#include "pairs.h"
+
 enum { AMX_ROWS = 32, AMX_TILE = 16 * 16 };
 
 #ifdef PN_AMX_EMULATED

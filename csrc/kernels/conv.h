@@ -16,9 +16,13 @@
  * and their order follow from the sizes), and per thread a band of x, of dz and a block of packed dz (conv_plan.h).
  * Parallel over units (bands or blocks of images), gradients over groups of units. 2 N OH OW KH KW C/G O flops each.
  */
-#include "../conv_plan.h"
-#include "conv_micro.h"
+#ifndef PN_CONV_H
+#define PN_CONV_H
+
 #include "conv_depthwise.h"
+#include "conv_job.h"
+#include "conv_micro.h"
+#include "winograd.h"
 
 /* Rows of pixels that share one packed matrix: C[row][pixel][:] = patches[row][pixel][:] B + bias. */
 typedef struct conv_rows {
@@ -101,24 +105,6 @@ static void conv_band(const pn_conv *v, real *to, const real *x, i64 r0, i64 row
         memset(to + (left + mid) * v->xc, 0, (size_t)(right * v->xc) * sizeof(real));
     }
 }
-
-typedef struct conv_job {
-    pn_conv v;
-    pn_conv_units u;
-    i64 groups;          /* of units, for dw and db */
-    real *dx, *dw, *db;
-    const real *dy, *y, *x, *w;
-    real p;
-    real *weights, *biases, *parts, *threads;
-    pn_conv_fwd_scratch fs;
-    pn_conv_bwd_scratch bs;
-    const real *bias;
-    real *out;
-    int planes; /* of pairs; 0: float32 */
-} conv_job;
-
-/* From a plane to the next in a room for two of them; 0 where there is one. */
-static inline i64 conv_plane(const conv_job *j, i64 room) { return j->planes > 1 ? room / 2 : 0; }
 
 /* Packs a kernel for q neighbouring pixels: to[r][s][i][p outs + o] = tap(r, s - p step)[i][o], 0 where there is none.
  * Tap (r, s) is at w + sign (r row + s tap), its element (i, o) at i is + o os. */
@@ -214,12 +200,6 @@ static void conv_fwd_units(void *ctx, i64 lo, i64 hi, int ith) {
 #endif
 }
 
-static double conv_cost(const pn_conv *v) {
-    return 2.0 * (double)(v->n * v->oh * v->ow * v->o) * (double)(v->kh * v->kw * v->cg) / (12 * VW);
-}
-
-#include "winograd.h"
-
 enum { CONV_Y, CONV_X, CONV_W, CONV_BIAS };
 static int conv2d_fwd(const pn_instr *I) {
     conv_job j;
@@ -245,5 +225,4 @@ static int conv2d_fwd(const pn_instr *I) {
     pn_for(j.u.count, 1, conv_cost(&j.v), I->nth, conv_fwd_units, &j);
     return PN_OK;
 }
-
-#include "conv_bwd.h"
+#endif

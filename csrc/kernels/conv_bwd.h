@@ -1,4 +1,7 @@
 /* The gradients of a convolution, and its transpose (see conv.h). */
+#include "conv.h"
+#include "winograd_bwd.h"
+
 /* The terms of one residue class of a strided kernel's axis: taps k = first, first - q, ..., `count` of them. */
 typedef struct conv_taps {
     i64 first, q, count, next; /* next: pixels of dz from one tap to the next */
@@ -299,25 +302,6 @@ static void conv_bwd_groups(void *ctx, i64 lo, i64 hi, int ith) {
 #endif
 }
 
-typedef struct conv_total {
-    real *to;
-    const real *parts;
-    i64 count, stride;
-} conv_total;
-
-/* to = the sum of the parts, in order. */
-static void conv_add_parts(void *ctx, i64 lo, i64 hi, int ith) {
-    const conv_total *t = (const conv_total *)ctx;
-    (void)ith;
-    for (i64 i = lo; i < hi; i += VW) {
-        const i64 lanes = pn_conv_min(VW, hi - i);
-        vec s = vloadn(t->parts + i, lanes);
-        for (i64 g = 1; g < t->count; g++) s = vadd(s, vloadn(t->parts + g * t->stride + i, lanes));
-        if (lanes == VW) vstore(t->to + i, s); /* masked stores are slow on some processors */
-        else vstoren(t->to + i, s, lanes);
-    }
-}
-
 /* dw[r][s][c][o] = the sum over fq pixels p of wide[r][s + p sw][c][p][o]. */
 static void conv_fold(const pn_conv *v, real *dw, const real *wide) {
     const i64 columns = pn_conv_dw_columns(v), line = v->fq * v->o;
@@ -331,8 +315,6 @@ static void conv_fold(const pn_conv *v, real *dw, const real *wide) {
                     dw[o] = sum;
                 }
 }
-
-#include "winograd_bwd.h"
 
 enum { CONVB_DX, CONVB_DW, CONVB_DB, CONVB_DY, CONVB_Y, CONVB_X, CONVB_W };
 static int conv2d_bwd(const pn_instr *I) {

@@ -1,6 +1,9 @@
 /* Depthwise convolution: every output sees one channel, so channels are lanes (see conv.h). With several outputs for a
  * channel, bands of images hold each channel so many times, and the gradients of these copies are added up.
  */
+#include "../conv_plan.h"
+#include "simd.h"
+
 /* to[i * times + q] = from[i] */
 static void conv_repeat(real *to, const real *from, i64 n, i64 times) {
     for (i64 i = 0; i < n; i++)

@@ -6,21 +6,10 @@
  * Sum: one chain of fused multiply-adds in the order of the terms, then + C, then + bias, then relu. So the bits do not depend on
  * how C is cut into tiles.
  */
-typedef struct conv_tile {
-    const real *a;
-    i64 step;              /* of A: between rows of the tile (by_term 0) or between terms (by_term 1) */
-    i64 n1, n2, len;       /* segments */
-    i64 ast1, ast2;        /* steps of A between segments */
-    const real *b;
-    i64 bst1, bst2;
-    real *c;
-    i64 ldc;
-    i64 cols;              /* columns of C in this panel */
-    int add;               /* C += instead of C = */
-    const real *bias;
-    int relu;
-    i64 alo, blo;          /* of pairs: from a plane to the next; 0: one product */
-} conv_tile;
+#ifndef PN_CONV_MICRO_H
+#define PN_CONV_MICRO_H
+
+#include "conv_tile.h"
 
 #ifdef PN_PAIRS
 #include "pairs.h"
@@ -192,3 +181,4 @@ static void conv_pack(real *dst, i64 lo, i64 width, const real *src, i64 ps, i64
         for (i64 j = 0; j < width; j++) dst[p * width + j] = j < n ? src[p * ps + j * js] : 0;
 #endif
 }
+#endif

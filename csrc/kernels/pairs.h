@@ -5,6 +5,11 @@
  * x = hi + lo to 2^-17 |x|, the second plane lies a fixed step behind the first, and hi hi + hi lo + lo hi is added up.
  * The sums are float32 in any case. A pair beyond the terms is zero in both operands.
  */
+#ifndef PN_PAIRS_H
+#define PN_PAIRS_H
+
+#include "simd.h"
+
 typedef __m512i pairs;
 
 /* Of lanes lo[i], hi[i]. */
@@ -105,3 +110,4 @@ static void pairs_strip(real *to, i64 lo, i64 ld, const real *a, i64 ars, i64 ac
                     vstoren(to + plane * lo + (i + u) * ld + p / 2, r[u], count < VW ? count : VW);
             }
 }
+#endif

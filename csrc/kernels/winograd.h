@@ -13,7 +13,12 @@
  * tile alone, and its sum is one chain over the channels (per block of PN_GEMM_KC), so the bits depend neither on units
  * nor on threads. 2 N OH OW KH KW C O / 4 flops; 144 C + 120 O more for each tile.
  */
+#ifndef PN_WINOGRAD_H
+#define PN_WINOGRAD_H
+
 #include "../winograd_plan.h"
+#include "conv_job.h"
+#include "conv_micro.h"
 
 #if VW > 1 && !defined(PN_PAIRS)
 #define CONV_WINOGRAD
@@ -311,4 +316,5 @@ static int wino_fwd(const conv_job *j, const pn_instr *I) {
     (void)I;
     return 0;
 }
+#endif
 #endif

@@ -8,6 +8,8 @@
  * group's dw is a partial one, and they are added in order, so the bits do not depend on threads. db is summed tile by
  * tile.
  */
+#include "winograd.h"
+
 #ifdef CONV_WINOGRAD
 
 /* G z: tiles of dz, 4 to 6, without its factors. */

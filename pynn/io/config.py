@@ -11,7 +11,6 @@ import numpy as np
 
 from pynn.errors import DataError
 from pynn.io import registry
-from pynn.optim.base import Optimizer
 
 __all__ = ["construct", "decode", "encode", "encode_object"]
 
@@ -164,6 +163,8 @@ def construct(record: Any, kind: type, place: str, inner: Callable[[dict[str, An
 
 def _parameters(cls: type) -> list[str]:
     """Return the names that a constructor takes, those that it hands on to a base as ``**options`` included."""
+    from pynn.optim.base import Optimizer  # here: layers are made without one
+
     names: list[str] = []
     for base in cls.__mro__:
         if "__init__" not in base.__dict__ or base is object:
