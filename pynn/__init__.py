@@ -26,6 +26,7 @@ _LAZY = (
     "nn",
     "onnx",
     "optim",
+    "random",
     "recipes",
     "regularizers",
     "schedules",

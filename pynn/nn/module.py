@@ -16,6 +16,7 @@ from pynn.core.tensor import Tensor, as_dtype, tensor
 from pynn.errors import CaptureError, ShapeError
 from pynn.io import registry
 from pynn.io.recorded import Recorded
+from pynn.nn.frozen import no_foreign_random
 from pynn.nn.summary import model_html, summary
 from pynn.nn.symbol import Symbol
 from pynn.train.building import unbuilt_if_it_fails
@@ -186,13 +187,11 @@ class Module(Trainable, Recorded):
                     self._own_slots().step.view()[0] += 1  # the next call draws other numbers
                 return out
         xs = tuple(x if isinstance(x, Tensor) or x is None else tensor(x) for x in inputs)
-        with scope(self.name, self):
-            if self.built:
-                out = self.forward(*xs)
-            else:
-                with unbuilt_if_it_fails(self):
-                    self._build_now(xs)
-                    out = self.forward(*xs)
+        if state.recorder is not None and state.module is None:  # the outermost: what it runs is replayed
+            with no_foreign_random(self):
+                out = self._computed(xs)
+        else:
+            out = self._computed(xs)
         if out is None:
             raise TypeError(
                 f"[{self.name}] forward() of {type(self).__name__} returned None. help: end it with a return statement."
@@ -200,6 +199,14 @@ class Module(Trainable, Recorded):
         if state.observer is not None:
             state.observer(self, out)
         return out
+
+    def _computed(self, xs: tuple[Any, ...]) -> Any:
+        with scope(self.name, self):
+            if self.built:
+                return self.forward(*xs)
+            with unbuilt_if_it_fails(self):
+                self._build_now(xs)
+                return self.forward(*xs)
 
     def _build_now(self, xs: tuple[Any, ...]) -> None:
         shape = xs[0].shape if xs and isinstance(xs[0], Tensor) else ()

@@ -16,7 +16,7 @@ from pynn.core.graph import failure
 from pynn.core.program import record
 from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor
-from pynn.errors import NonFiniteError
+from pynn.errors import CaptureError, NonFiniteError
 from pynn.ops import steps
 from pynn.train.data import Data, external
 
@@ -66,12 +66,12 @@ def write_gradients(loss: Tensor, flat: Flat, slots: Slots) -> None:
 
 
 def eager_step(trainer: Trainer, tensors: list[Tensor], n: int, check: bool) -> None:
-    """Make a step by hand; if memory runs out, running statistics are as before (replayed, none is asked for)."""
+    """Make a step by hand; if memory runs out or it cannot be recorded, running statistics are as before."""
     held = [module._weights[key] for module in trainer.model.modules() for key in module._frozen]
     before = [t.view().copy() for t in held]
     try:
         train_step(trainer, tensors[:-1], tensors[-1], n, check)
-    except MemoryError:
+    except (MemoryError, CaptureError):
         for t, values in zip(held, before, strict=True):
             t.view()[...] = values
         raise
