@@ -167,6 +167,19 @@ def test_the_compiled_core_needs_the_core_alone():
     assert {name for name in needed if not name.startswith(("pynn.core", "pynn.errors"))} == set()
 
 
+def test_only_facades_import_by_name():
+    """Names in texts are for people who write `pynn.nn`; inside, they would go round the order of the rooms."""
+    by_name = re.compile(r"import_module\((.*)\)|__import__\((.*)\)")
+    found = {}
+    for name, paths in sources().items():
+        calls = [call for path in paths for call in by_name.findall(path.read_text(encoding="utf-8"))]
+        if calls and paths[0].name != "__init__.py":
+            found[name] = ["".join(call) for call in calls]
+    assert all(call.startswith('"') and not call.startswith('"pynn') for calls in found.values() for call in calls), (
+        found
+    )
+
+
 # C
 
 
