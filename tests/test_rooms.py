@@ -155,6 +155,16 @@ def test_imports_go_downward_only():
     assert min(height[room] for room in below) > height["nn"], "the whole of pynn is there for the rooms on top alone"
 
 
+def test_the_picture_in_the_docs_shows_the_same_order():
+    page = (ROOT / "docs" / "guide" / "design.md").read_text(encoding="utf-8")
+    picture = page.partition("## Rooms")[2].partition("```text\n")[2].partition("```")[0]
+    lines = [line for line in picture.splitlines() if not line.startswith(" ")]
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        [contract] = tomllib.load(file)["tool"]["importlinter"]["contracts"]
+    layers = [layer.removesuffix(" : _version") for layer in contract["layers"] if layer != "__main__"]
+    assert [re.split(r"\s{2,}", line)[0] for line in lines] == layers
+
+
 def test_no_module_imports_itself_by_a_detour():
     assert circles(imports()) == []
 
