@@ -341,7 +341,8 @@ def test_settings():
             losses.Huber(delta)
     assert losses.CrossEntropy().activation == "softmax"
     assert losses.BinaryCrossEntropy().activation == "sigmoid"
-    assert losses.CrossEntropy(from_logits=False).activation is None
+    assert losses.CrossEntropy(from_logits=False).activation == "softmax"
+    assert losses.CrossEntropy(from_logits=False).of_logits().from_logits
     loss = losses.Huber(1.0)
     before = loss.config()
     loss.delta = 2.0

@@ -94,8 +94,12 @@ def test_the_threshold_is_a_probability_also_for_logits() -> None:
 
 def test_binary_accuracy_counts_the_elements_of_multi_label_rows() -> None:
     assert metrics.binary_accuracy([[1, 0, 1], [0, 0, 1]], [[0.9, 0.8, 0.7], [0.1, 0.2, 0.3]]) == pytest.approx(4 / 6)
+    y, scores = [[1, 0, 1], [0, 0, 1]], [[0.9, 0.8, 0.7], [0.1, 0.4, 0.3]]
+    assert metrics.accuracy(y, scores, multilabel=True) == pytest.approx(4 / 6)
+    with pytest.raises(DataError, match=r"one-hot rows.*Received: 2 classes in row 0.*multilabel=True"):
+        metrics.accuracy(y, scores)
     # As classes, the first row is right and the second one wrong.
-    assert metrics.accuracy([[1, 0, 1], [0, 0, 1]], [[0.9, 0.8, 0.7], [0.1, 0.4, 0.3]]) == 0.5
+    assert metrics.accuracy([[1, 0, 0], [0, 0, 1]], scores) == 0.5
 
 
 def test_accuracy_of_sequences() -> None:

@@ -118,6 +118,8 @@ def execute(
                 y.node, y.index, y.requires_grad = node, i, True
     if carries and state.carries and any(isinstance(x, Tensor) and x.lengths is not None for x in inputs):
         _carry(card, inputs, attrs, outs)
+    if state.tape is not None:
+        state.tape.note(card, inputs, outs, attrs)
     return outs
 
 

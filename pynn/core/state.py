@@ -20,7 +20,7 @@ class _State(threading.local):
     carries = True  # whether ops hand the lengths of padded sequences on; not on the way back
     module: Any = None  # the layer that is being computed
     scope = ""  # the path of the layer that is being computed
-    logits_of: Any = None  # the last layer, when the loss applies its activation itself
+    tape: Any = None  # a pynn.core.tape.Tape while the ops of a forward pass are noted
     trial = False  # whether a model is run on any data, to see shapes: state that outlives a call stays as it is
     observer: Any = None  # called with (module, output) after each module's forward pass, for summaries
 

@@ -217,7 +217,7 @@ class BaseNetwork(BaseEstimator, ABC):
         if hasattr(self, "max_fun"):
             options["maxfun"] = integer(place, "max_fun", self.max_fun, 1)
         self.loss_, self.n_iter_, complaint = lbfgs.minimize(self.model_, self._coding.loss, X, y, w, seed, **options)
-        self._logits = self.model_._trainer.logits_layer is None
+        self._logits = self.model_._trainer.head.gives_logits
         if not all(np.isfinite(a).all() for a in self.model_.get_weights()):
             raise ValueError(f"[{place}] lbfgs gave weights that are not finite. help: scale the inputs.")
         if complaint:
@@ -240,7 +240,7 @@ class BaseNetwork(BaseEstimator, ABC):
         if not partial or model._trainer is None:  # a partial fit keeps the optimizer and the seed
             model.compile(self._optimizer(place, o["rate"]), self._coding.loss, seed=seed)
             model._trainer.output_shape([X[:1]])  # finds the last activation, for scores in the first epoch
-            self._logits = model._trainer.logits_layer is None
+            self._logits = model._trainer.head.gives_logits
         score = None
         if held is not None:
             x_held, coded, w_held = held

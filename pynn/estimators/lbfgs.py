@@ -45,6 +45,7 @@ def minimize(
     model.compile(optim.SGD(0.0), loss, seed=seed)
     trainer = model._trainer
     data = trainer.data(x, y, w)
+    trainer.flatten()
     rows, flat = np.arange(len(x)), trainer.flat
 
     def value(theta: np.ndarray) -> tuple[float, np.ndarray]:

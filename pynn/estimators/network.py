@@ -15,7 +15,6 @@ __all__ = ["NetworkClassifier", "NetworkRegressor"]
 
 class _Network(BaseNetwork):
     _any_rank = True
-    _pair = True
     power_t = 0.5  # of learning_rate="invscaling"
 
     def _make(self, inputs: tuple[int, ...], dtype: np.dtype, rng: np.random.RandomState) -> nn.Module:
@@ -94,6 +93,8 @@ class NetworkClassifier(Classification, _Network):
     ...     bool(net.fit(images, y).score(images, y) > 0.95)
     True
     """
+
+    _pair = True
 
     def __init__(
         self,

@@ -6,12 +6,13 @@ w[n] * l[n], divided by the number of samples).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from pynn.losses.base import Loss
 from pynn.losses.classification import BinaryCrossEntropy, CrossEntropy, Hinge, KLDivergence, SquaredHinge
+from pynn.losses.kinds import class_weights_to_sample_weights
 from pynn.losses.regression import MAE, MSE, Huber, MSEHalf, Poisson
-from pynn.losses.targets import class_weights_to_sample_weights
 from pynn.names import Registry
 
 __all__ = [
@@ -31,7 +32,7 @@ __all__ = [
     "get",
 ]
 
-#: name -> class, with the names of Keras beside pynn's
+#: name -> what makes the loss, with the names of Keras beside pynn's; the cross-entropies take probabilities there
 NAMES: Registry[Loss] = Registry(
     "loss",
     Loss,
@@ -46,13 +47,13 @@ NAMES: Registry[Loss] = Registry(
         "binary_cross_entropy": BinaryCrossEntropy,
         "cross_entropy": CrossEntropy,
         "kl_divergence": KLDivergence,
+        "binary_crossentropy": partial(BinaryCrossEntropy, from_logits=False),
+        "categorical_crossentropy": partial(CrossEntropy, from_logits=False),
+        "sparse_categorical_crossentropy": partial(CrossEntropy, from_logits=False),
     },
     {
         "mean_squared_error": "mse",
         "mean_absolute_error": "mae",
-        "binary_crossentropy": "binary_cross_entropy",
-        "categorical_crossentropy": "cross_entropy",
-        "sparse_categorical_crossentropy": "cross_entropy",
     },
     expected="a name or a pynn.losses.Loss",
     remedy="for a loss of your own, subclass pynn.losses.Loss and define each(y_pred, y_true).",

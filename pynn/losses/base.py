@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,10 @@ class Loss:
         Whether predictions are logits (or margins) rather than probabilities or values; 0 is then the border between
         two classes.
     activation : {"softmax", "sigmoid"} or None
-        The activation that the loss applies itself. A model that ends in it hands over its logits instead.
+        The activation that belongs to the loss. From a model whose outputs have it, `fit` and `evaluate` take the
+        logits below it, with `of_logits`; where they cannot, probabilities are turned back into logits.
+    task : {"values", "classes", "binary"}
+        What targets are: numbers; one class per row of the output; a question for every element of the output.
 
     Examples
     --------
@@ -46,6 +50,15 @@ class Loss:
     name = "loss"
     from_logits = False
     activation: str | None = None
+    task = "values"
+
+    def of_logits(self) -> Loss:
+        """Return the same loss for predictions that are logits."""
+        if self.from_logits:
+            return self
+        made = copy.copy(self)
+        made.from_logits = True
+        return made
 
     def each(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
         """Return the loss of every sample, [N]."""
@@ -87,7 +100,7 @@ class Loss:
         y_true : Tensor or array_like
             An array is checked (see `check_targets`); a tensor is taken as it is.
         weight : Tensor or array_like, shape [N], optional
-            Also of the shape of y_pred's leading axes, where the loss is one over the last axis.
+            Or a weight for each step and the like, of the shape of y_pred's leading axes [N, T].
 
         Returns
         -------
@@ -102,8 +115,15 @@ class Loss:
         if not isinstance(y_true, Tensor):
             y_true = Tensor.state(self.check_targets(to_array(y_true, self.name), y_pred.shape))
         y_pred, y_true, weight = real_steps(self.name, y_pred, y_true, weight)
+        if weight is None:
+            return ops.weighted_mean(self.each(y_pred, y_true))
+        w = weight if isinstance(weight, Tensor) else as_tensor(np.asarray(weight))
+        k = w.ndim
+        if 1 < k < y_pred.ndim and w.shape == y_pred.shape[:k] == y_true.shape[:k]:  # each step is a sample
+            y_pred, y_true = (ops.reshape(t, (w.size, *t.shape[k:])) for t in (y_pred, y_true))
+            w = ops.reshape(w, (w.size,))
         each = self.each(y_pred, y_true)
-        return ops.weighted_mean(each, None if weight is None else _per_entry(self.name, weight, each))
+        return ops.weighted_mean(each, _per_entry(self.name, w, each))
 
     def __repr__(self) -> str:
         own = ", ".join(f"{k}={v!r}" for k, v in vars(self).items())

@@ -11,6 +11,7 @@ from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.losses import targets
 from pynn.losses.base import Loss, like
+from pynn.losses.logits import EPS
 
 __all__ = ["BinaryCrossEntropy", "CrossEntropy", "Hinge", "KLDivergence", "SquaredHinge"]
 
@@ -21,8 +22,9 @@ class CrossEntropy(Loss):
     Parameters
     ----------
     from_logits : bool, default True
-        Whether predictions are logits. A model that ends in softmax hands over its logits by itself; False is for
-        probabilities that come from elsewhere, of which at least 1e-7 is assumed.
+        Whether predictions are logits. In training, a model that ends in softmax hands over its logits either way.
+        False is for probabilities: each row is divided by its sum, and at least 1e-7 is assumed. It is what Keras's
+        names "categorical_crossentropy" and "sparse_categorical_crossentropy" mean.
 
     Notes
     -----
@@ -39,10 +41,11 @@ class CrossEntropy(Loss):
     """
 
     name = "cross_entropy"
+    activation = "softmax"
+    task = "classes"
 
     def __init__(self, from_logits: bool = True):
         self.from_logits = bool(from_logits)
-        self.activation = "softmax" if from_logits else None
 
     def each(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
         """Return the loss of every row, [N]."""
@@ -50,6 +53,8 @@ class CrossEntropy(Loss):
             y_true = ops.reshape(y_true, y_pred.shape[:-1])
         if y_true.shape == y_pred.shape:
             y_true = like(y_true, y_pred)
+        if not self.from_logits and y_pred.ndim > 0:
+            y_pred = y_pred / ops.maximum(y_pred.sum(-1, keepdims=True), EPS)
         return ops.cross_entropy(y_pred, y_true, self.from_logits)
 
     def check_targets(self, y: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -63,8 +68,9 @@ class BinaryCrossEntropy(Loss):
     Parameters
     ----------
     from_logits : bool, default True
-        Whether predictions are logits. A model that ends in sigmoid hands over its logits by itself; False is for
-        probabilities that come from elsewhere, which are limited to [1e-7, 1 - 1e-7].
+        Whether predictions are logits. In training, a model that ends in sigmoid hands over its logits either way.
+        False is for probabilities, which are limited to [1e-7, 1 - 1e-7]. It is what Keras's name
+        "binary_crossentropy" means.
 
     Examples
     --------
@@ -73,10 +79,11 @@ class BinaryCrossEntropy(Loss):
     """
 
     name = "binary_cross_entropy"
+    activation = "sigmoid"
+    task = "binary"
 
     def __init__(self, from_logits: bool = True):
         self.from_logits = bool(from_logits)
-        self.activation = "sigmoid" if from_logits else None
 
     def each(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
         """Return the loss of every sample, [N]."""
@@ -106,6 +113,7 @@ class KLDivergence(Loss):
     """
 
     name = "kl_divergence"
+    task = "classes"
 
     def __init__(self, *, from_logits: bool = False):
         self.from_logits = bool(from_logits)
@@ -137,6 +145,7 @@ class Hinge(Loss):
 
     name = "hinge"
     from_logits = True
+    task = "binary"
 
     def each(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
         """Return the loss of every sample, [N]."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from pynn.checks import is_integer
 from pynn.errors import DataError, DTypeError, ShapeError
 
-__all__ = ["check_binary", "check_classes", "check_distributions", "check_signs", "check_values",
-           "class_weights_to_sample_weights"]  # fmt: skip
+__all__ = ["check_binary", "check_classes", "check_distributions", "check_signs", "check_values"]
 
 SUM_TOLERANCE = 1e-2  # how far the sum of a distribution may be from 1
 
@@ -162,54 +159,3 @@ def check_classes(name: str, y: Any, shape: tuple[int, ...]) -> np.ndarray:
             hint = " help: labels count from 0."
         raise DataError(f"[{name}] expected labels from 0 to {classes - 1}. Received: {_place(y, bad)}.{hint}")
     return y.astype(np.int32)
-
-
-def class_weights_to_sample_weights(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:
-    """Return the weight of every sample, from the weights of the classes.
-
-    Parameters
-    ----------
-    y : array_like
-        Labels [N], or [N, 1], or one-hot rows [N, C]. Labels of -1 and 1 are the classes 0 and 1.
-    class_weight : dict
-        Class -> weight, finite and >= 0. A class that is not named weighs 1.
-
-    Returns
-    -------
-    ndarray, float32 [N]
-
-    Raises
-    ------
-    ValueError
-        If a class or a weight is out of range.
-    ShapeError
-        If `y` has no class per sample.
-
-    Examples
-    --------
-    >>> class_weights_to_sample_weights([0, 1, 1], {0: 2.0}).tolist()
-    [2.0, 1.0, 1.0]
-    """
-    if not isinstance(class_weight, Mapping):
-        raise TypeError(f"[class_weight] expected a dict of class -> weight. Received: {class_weight!r}.")
-    labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] > 1:
-        labels = labels.argmax(1)
-    elif labels.ndim == 2:
-        labels = labels[:, 0]
-    if labels.ndim != 1 or (labels.dtype.kind == "f" and (labels % 1).any()):
-        raise ShapeError(
-            f"[class_weight] expected targets with one class per sample. Received: y.shape={np.shape(y)}, "
-            f"dtype={labels.dtype}. help: pass sample_weight instead."
-        )
-    labels = labels.astype(np.int64)
-    if labels.size and labels.min() == -1:
-        labels = (labels + 1) // 2
-    weights = np.ones(len(labels), np.float32)
-    for label, weight in class_weight.items():
-        if not is_integer(label, 0):
-            raise ValueError(f"[class_weight] expected classes from 0 on. Received: {label!r}.")
-        if not (np.isfinite(weight) and weight >= 0):
-            raise ValueError(f"[class_weight] expected finite weights >= 0. Received: {label}: {weight!r}.")
-        weights[labels == label] = weight
-    return weights

@@ -66,6 +66,25 @@ class Metric:
         """Forget all batches."""
         self._empty = True
 
+    def expect(self, kind: str, y_true: Array, shape: tuple[int, ...]) -> None:
+        """Learn from a model what its targets are, before there are predictions.
+
+        Parameters
+        ----------
+        kind : {"labels", "rows", "binary", "multilabel", "values"}
+            One class per row, as numbers or as one-hot rows; one question; several; numbers. The loss and the first
+            targets decide it.
+        y_true : ndarray
+            Targets, as the loss takes them.
+        shape : tuple of int
+            Of the output.
+
+        Raises
+        ------
+        DataError
+            If the metric means nothing for such targets.
+        """
+
     def update(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Take in one batch.
 
@@ -142,6 +161,15 @@ class Metric:
 def drop_last(array: Array) -> Array:
     """Return [N, ..., 1] as [N, ...], anything else as it is."""
     return array[..., 0] if array.ndim > 1 and array.shape[-1] == 1 else array
+
+
+def alike(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    """Return both without a last dimension of 1, which may also be missing on one side alone: steps of one element."""
+    if (*y_true.shape, 1) == y_pred.shape:
+        return y_true, y_pred[..., 0]
+    if y_true.shape == (*y_pred.shape, 1):
+        return y_true[..., 0], y_pred
+    return drop_last(y_true), drop_last(y_pred)
 
 
 def spread(weight: Array | None, shape: tuple[int, ...]) -> Array:

@@ -9,9 +9,11 @@ y_pred                y_true                meaning
 [N, C] scores         [N, C]                one-hot or soft targets; their largest counts
 [N] floats            [N] of 0/1 or -1/+1   one binary score per row
 [N] whole numbers     [N] whole numbers     labels against labels
+[N, L] scores         [N, L] of 0/1, -1/+1  with ``multilabel``: a question for each column
 ====================  ====================  ==============================================
 
-Scores may be probabilities or logits: the largest is the same. N may be several dimensions, as in [batch, time].
+A model tells its metrics of what kind its targets are, so several labels per row need no setting there. Scores may be
+probabilities or logits: the largest is the same. N may be several dimensions, as in [batch, time].
 """
 
 from __future__ import annotations
@@ -20,11 +22,11 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pynn.checks import number, positive
 from pynn.errors import DataError
-from pynn.metrics.base import Array, Metric, drop_last, ratio, spread
+from pynn.metrics.base import Array, Metric, alike, drop_last, ratio, spread
 
 __all__ = ["Accuracy", "BinaryAccuracy", "Classifier", "ConfusionMatrix", "TopK"]
 
@@ -40,14 +42,68 @@ class Classifier(Metric):
         A binary score above it is class 1; a probability in (0, 1), also when the scores are logits.
     from_logits : bool, default False
         Whether a binary score is a logit; the threshold becomes log(threshold / (1 - threshold)).
+    multilabel : bool, default False
+        Whether every column of [N, L] is a question of its own, instead of one class of many. A model that is trained
+        with several labels per row sets it for its metrics.
     name : str, optional
         Key of the result in logs and history.
     """
 
-    def __init__(self, *, threshold: float = 0.5, from_logits: bool = False, name: str | None = None) -> None:
+    kinds: tuple[str, ...] = ("labels", "rows", "binary", "multilabel")  # of targets, for which there is a result
+    _kind: str | None = None  # of the targets of the model that the metric belongs to
+    _begun: bool | None = None  # whether the batches since reset() held several labels
+
+    def __init__(
+        self,
+        *,
+        threshold: float = 0.5,
+        from_logits: bool = False,
+        name: str | None = None,
+        multilabel: bool = False,
+    ) -> None:
         self.threshold = number(type(self).__name__, "threshold", threshold, 0, 1, open_low=True, open_high=True)
         self.from_logits = from_logits
+        self.multilabel = multilabel
         super().__init__(name)
+
+    @property
+    def several(self) -> bool:
+        """Whether every column is a question of its own."""
+        return self.multilabel or self._kind == "multilabel"
+
+    def expect(self, kind: str, y_true: Array, shape: tuple[int, ...]) -> None:
+        """Refuse targets that are not classes."""
+        if kind == "values":
+            bad = (y_true != 0) & (np.abs(y_true) != 1)
+            at = tuple(int(i) for i in np.argwhere(bad)[0]) if bad.any() else (0,) * y_true.ndim
+            raise DataError(
+                f"[{self.name}] expected targets that are classes: labels with a cross-entropy, 0 and 1, or one-hot "
+                f"rows. Received: numbers, y[{', '.join(map(str, at))}] = {y_true[at].item():g}. "
+                "help: 'mae', 'mse' and 'r2' are metrics of a regression."
+            )
+        if kind not in self.kinds:
+            raise DataError(
+                f"[{self.name}] expected one class per row. Received: rows of several labels {y_true.shape}. "
+                "help: for those there are 'accuracy', 'precision', 'recall', 'f1' and 'auc'."
+            )
+        self._kind = kind
+
+    def update(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        """Take in one batch; see `Metric.update`."""
+        if not self._empty and self._begun != self.several:
+            raise DataError(
+                f"[{self.name}] expected batches of one kind. Received: one-hot rows, and rows of several labels. "
+                "help: for several labels use loss='binary_cross_entropy', or a metric with multilabel=True."
+            )
+        self._begun = self.several
+        super().update(y_true, y_pred, sample_weight)
+
+    def questions(self, y_true: Array, y_pred: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return for every element whether the answer is yes, and whether it is said to be."""
+        true, pred = alike(y_true, y_pred)
+        if true.shape != pred.shape:
+            self._fail("y_true and y_pred of one shape", y_true=y_true, y_pred=y_pred)
+        return self.positive(true), self.above(pred)
 
     def above(self, scores: Array) -> NDArray[np.bool_]:
         """Return which binary scores mean class 1."""
@@ -66,11 +122,12 @@ class Classifier(Metric):
 
     def labels(self, y_true: Array, y_pred: Array) -> tuple[Labels, Labels, int]:
         """Return the true labels, the predicted labels and the number of classes, 0 if it cannot be known."""
-        true, pred = drop_last(y_true), drop_last(y_pred)
-        if pred.ndim == y_pred.ndim and pred.ndim > 1:
-            classes = pred.shape[-1]
+        if y_pred.ndim > 1 and y_pred.shape[-1] > 1:
+            pred, classes = y_pred, y_pred.shape[-1]
             if y_true.shape == pred.shape:
+                self.one_hot(y_true)
                 return y_true.argmax(-1), pred.argmax(-1), classes
+            true = y_true if y_true.shape == pred.shape[:-1] else drop_last(y_true)
             if true.shape != pred.shape[:-1]:
                 self._fail(
                     "y_true of labels [N] or of one-hot rows [N, C] for y_pred [N, C]",
@@ -79,6 +136,7 @@ class Classifier(Metric):
                     y_pred=y_pred,
                 )
             return self.whole(true, classes), pred.argmax(-1), classes
+        true, pred = alike(y_true, y_pred)
         if true.shape != pred.shape:
             self._fail(
                 "y_true and y_pred of one shape for binary scores or labels",
@@ -89,6 +147,16 @@ class Classifier(Metric):
         if pred.dtype.kind == "f":
             return self.positive(true).astype(np.int64), self.above(pred).astype(np.int64), 2
         return self.whole(true, 0), self.whole(pred, 0), 0
+
+    def one_hot(self, y_true: Array) -> None:
+        """Refuse rows of 0 and 1 that name more or fewer classes than one."""
+        sums = y_true.sum(-1)
+        if (sums != 1).any() and ((y_true == 0) | (y_true == 1)).all():
+            at = tuple(int(i) for i in np.argwhere(sums != 1)[0])
+            raise DataError(
+                f"[{self.name}] expected one-hot rows, with one class each. Received: {int(sums[at])} classes in row "
+                f"{at[0] if len(at) == 1 else at}. help: for several labels per row pass multilabel=True."
+            )
 
     def whole(self, labels: Array, classes: int) -> Labels:
         """Return labels as int64 after a check that they are whole numbers in [0, classes)."""
@@ -130,6 +198,9 @@ class Accuracy(Classifier):
 
     def hits(self, y_true: Array, y_pred: Array) -> NDArray[np.bool_]:
         """Return which predictions are right."""
+        if self.several:
+            yes, said = self.questions(y_true, y_pred)
+            return yes == said
         true, pred, _ = self.labels(y_true, y_pred)
         return true == pred
 
@@ -151,12 +222,19 @@ class BinaryAccuracy(Accuracy):
 
     name = "binary_accuracy"
 
+    def expect(self, kind: str, y_true: Array, shape: tuple[int, ...]) -> None:
+        """Refuse labels: an output per class is no question of its own."""
+        super().expect(kind, y_true, shape)
+        if kind == "labels":
+            raise DataError(
+                f"[{self.name}] expected targets of the output's shape {shape}. Received: labels {y_true.shape}. "
+                "help: 'accuracy' is the metric of one class out of many."
+            )
+
     def hits(self, y_true: Array, y_pred: Array) -> NDArray[np.bool_]:
         """Return which elements are right."""
-        true, pred = drop_last(y_true), drop_last(y_pred)
-        if true.shape != pred.shape:
-            self._fail("y_true and y_pred of one shape", y_true=y_true, y_pred=y_pred)
-        return self.positive(true) == self.above(pred)
+        true, pred = self.questions(y_true, y_pred)
+        return true == pred
 
 
 class TopK(Accuracy):
@@ -178,6 +256,7 @@ class TopK(Accuracy):
     """
 
     name = "top_k"
+    kinds = ("labels", "rows")
 
     def __init__(self, k: int = 5, name: str | None = None) -> None:
         self.k = positive("TopK", "k", k)
@@ -214,6 +293,7 @@ class ConfusionMatrix(Classifier):
     """
 
     name = "confusion_matrix"
+    kinds = ("labels", "rows", "binary")
 
     def __init__(self, *, classes: int | None = None, **settings: Any) -> None:
         self.classes = None if classes is None else positive("ConfusionMatrix", "classes", classes)

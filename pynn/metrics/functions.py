@@ -33,7 +33,12 @@ def _once(metric: Metric, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: A
 
 
 def accuracy(
-    y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None, from_logits: bool = False
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    from_logits: bool = False,
+    multilabel: bool = False,
 ) -> float:
     """Return the part of predictions that is right; see `Accuracy`.
 
@@ -42,7 +47,7 @@ def accuracy(
     >>> accuracy([0, 1], [[0.9, 0.1], [0.8, 0.2]])
     0.5
     """
-    return float(_once(Accuracy(from_logits=from_logits), y_true, y_pred, sample_weight))
+    return float(_once(Accuracy(from_logits=from_logits, multilabel=multilabel), y_true, y_pred, sample_weight))
 
 
 def binary_accuracy(
@@ -152,7 +157,12 @@ def f1(
 
 
 def auc(
-    y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None, from_logits: bool = False
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    from_logits: bool = False,
+    multilabel: bool = False,
 ) -> float:
     """Return the area under the ROC curve; see `AUC`.
 
@@ -161,7 +171,7 @@ def auc(
     >>> auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
     0.75
     """
-    return float(_once(AUC(from_logits=from_logits), y_true, y_pred, sample_weight))
+    return float(_once(AUC(from_logits=from_logits, multilabel=multilabel), y_true, y_pred, sample_weight))
 
 
 def mse(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:

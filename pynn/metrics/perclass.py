@@ -22,13 +22,14 @@ class PerClass(Classifier):
     ----------
     average : {"auto", "binary", "macro", "micro", "weighted"}, default "auto"
         "binary": class 1 of two. "macro": the mean over all classes that occur. "weighted": the same, weighted with
-        the number of true samples. "micro": over all samples at once. "auto": "binary" for two classes, else "macro".
-    threshold, from_logits, name
-        As for `Classifier`.
+        the number of true samples. "micro": over all samples at once. "auto": "binary" for two classes, else "macro";
+        for several labels per row "micro", over all questions at once, as in Keras.
+    threshold, from_logits, multilabel, name
+        As for `Classifier`. With several labels per row, what is said of classes holds for labels.
 
     Notes
     -----
-    A quotient 0/0 counts as 0. Multi-label rows [N, L] are not told from one-hot rows: flatten them first.
+    A quotient 0/0 counts as 0.
     """
 
     def __init__(self, *, average: str = "auto", **settings: Any) -> None:
@@ -44,24 +45,35 @@ class PerClass(Classifier):
 
     def add(self, y_true: Array, y_pred: Array, weight: Array | None) -> None:
         """Count what is right, predicted and true per class."""
+        counts = self.per_label(y_true, y_pred, weight) if self.several else self.per_class(y_true, y_pred, weight)
+        size = max(counts.shape[1], self.tallies.shape[1])
+        self.tallies, counts = (np.pad(t, ((0, 0), (0, size - t.shape[1]))) for t in (self.tallies, counts))
+        self.tallies += counts
+
+    def per_class(self, y_true: Array, y_pred: Array, weight: Array | None) -> Array:
+        """Return (right, predicted, true) of every class, [3, C]."""
         true, pred, classes = self.labels(y_true, y_pred)
-        needed = max(classes, int(true.max()) + 1, int(pred.max()) + 1)
-        have = self.tallies.shape[1]
-        if needed > have:
-            self.tallies = np.pad(self.tallies, ((0, 0), (0, needed - have)))
-        size = self.tallies.shape[1]
+        size = max(classes, int(true.max()) + 1, int(pred.max()) + 1)
         weights = spread(weight, true.shape)
         hits = true == pred
-        self.tallies += [
-            np.bincount(true[hits], weights[hits], minlength=size),
-            np.bincount(pred.ravel(), weights.ravel(), minlength=size),
-            np.bincount(true.ravel(), weights.ravel(), minlength=size),
-        ]
+        parts = (true[hits], weights[hits]), (pred.ravel(), weights.ravel()), (true.ravel(), weights.ravel())
+        return np.stack([np.bincount(which, w, minlength=size) for which, w in parts])
+
+    def per_label(self, y_true: Array, y_pred: Array, weight: Array | None) -> Array:
+        """Return (right, predicted, true) of every label, [3, L]."""
+        true, pred = self.questions(y_true, y_pred)
+        columns = y_pred.shape[-1] if y_pred.ndim > 1 else 1
+        weights = spread(weight, true.shape)
+        return np.stack([(weights * yes).reshape(-1, columns).sum(0) for yes in (true & pred, pred, true)])
 
     def value(self) -> float:
         """Return the average over classes."""
         size = self.tallies.shape[1]
-        average = ("binary" if size == 2 else "macro") if self.average == "auto" else self.average
+        average = self.average
+        if self.several and average in ("auto", "binary"):
+            average = "micro"
+        elif average == "auto":
+            average = "binary" if size == 2 else "macro"
         if average == "micro":
             return float(self.score(*self.tallies.sum(axis=1)))
         right, predicted, actual = self.tallies

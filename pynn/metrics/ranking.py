@@ -17,7 +17,8 @@ class AUC(Classifier):
     """AUC = P(score of a positive > score of a negative) + P(equal) / 2, from the ranks of all scores.
 
     Binary scores are [N] or [N, 1]; of two columns the difference counts. With more classes it is the mean over the
-    classes of one against the rest. It keeps every score until `reset`.
+    classes of one against the rest, with several labels per row the mean over the labels. It keeps every score until
+    `reset`.
 
     Parameters
     ----------
@@ -25,6 +26,8 @@ class AUC(Classifier):
         Whether rows of scores are logits. It matters for more than two classes only, where the softmax is taken.
     name : str, default "auc"
         Key of the result in logs and history.
+    multilabel : bool, default False
+        As for `Classifier`.
 
     Notes
     -----
@@ -45,8 +48,8 @@ class AUC(Classifier):
 
     name = "auc"
 
-    def __init__(self, *, from_logits: bool = False, name: str | None = None) -> None:
-        super().__init__(from_logits=from_logits, name=name)
+    def __init__(self, *, from_logits: bool = False, name: str | None = None, multilabel: bool = False) -> None:
+        super().__init__(from_logits=from_logits, name=name, multilabel=multilabel)
 
     def reset(self) -> None:
         """Forget all batches."""
@@ -59,6 +62,12 @@ class AUC(Classifier):
             raise DataError(f"[{self.name}] expected scores that can be ordered. Received: NaN in y_pred.")
         # Whole numbers are scores here, not labels, so they go in as floats.
         scores = y_pred.astype(np.float64)
+        if self.several:
+            yes, _ = self.questions(y_true, scores)
+            columns = scores.shape[-1] if scores.ndim > 1 else 1
+            weights = spread(weight, yes.shape).reshape(-1, columns)[:, 0]
+            self.batches.append((yes.reshape(-1, columns), scores.reshape(-1, columns), weights))
+            return
         true, _, classes = self.labels(y_true, scores)
         columns = scores.reshape(-1, max(scores.shape[-1], 1)) if classes > 2 else self.margin(scores, true)
         self.batches.append((true.ravel(), columns, spread(weight, true.shape).ravel()))
@@ -70,6 +79,8 @@ class AUC(Classifier):
     def value(self) -> float:
         """Return the area."""
         true, scores, weight = (np.concatenate(parts) for parts in zip(*self.batches, strict=True))
+        if self.several:
+            return float(np.mean([area(true[:, c], scores[:, c], weight) for c in range(scores.shape[1])]))
         if scores.ndim == 1:
             return area(true == 1, scores, weight)
         if self.from_logits:

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from pynn.metrics.base import Array, Metric, drop_last, ratio, spread
+from pynn.errors import DataError
+from pynn.metrics.base import Array, Metric, alike, ratio, spread
 
 __all__ = ["MAE", "MSE", "R2"]
 
@@ -14,9 +15,17 @@ __all__ = ["MAE", "MSE", "R2"]
 class Regression(Metric):
     """Base of metrics that compare numbers of one shape; a last dimension of 1 may be missing on either side."""
 
+    def expect(self, kind: str, y_true: Array, shape: tuple[int, ...]) -> None:
+        """Refuse labels, which no output is a prediction of."""
+        if kind == "labels":
+            raise DataError(
+                f"[{self.name}] expected targets of the output's shape {shape}. Received: labels {y_true.shape}. "
+                "help: pass one-hot rows, or a metric of classifiers such as 'accuracy'."
+            )
+
     def pair(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         """Return targets and predictions as float64 of one shape."""
-        true, pred = drop_last(y_true), drop_last(y_pred)
+        true, pred = alike(y_true, y_pred)
         if true.shape != pred.shape:
             self._fail(
                 "y_true and y_pred of one shape",

@@ -8,7 +8,6 @@ from typing import Any
 
 from pynn import ops, regularizers
 from pynn.checks import pair, positive
-from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.nn.field import Field
@@ -79,8 +78,6 @@ class Convolution(Activated, Module, base=True):
 
     def _activated(self, compute: Callable[[str], Tensor]) -> Tensor:
         """Return compute(activation to fuse), with what is left of the activation applied."""
-        if state.logits_of is self:  # the loss takes logits: it applies the last activation itself
-            return compute("linear")
         if self.activation in FUSED and self._function is named(self.activation):
             return compute(self.activation)
         return self._function(compute("linear"))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from pynn import checks, ops, regularizers
@@ -41,6 +42,16 @@ class Activated:
             self._activation, self._function = getattr(value, "__name__", "custom"), value
         else:
             raise TypeError(f"[activation] expected a name or a function of a tensor. Received: {value!r}.")
+
+    @contextlib.contextmanager
+    def without_activation(self) -> Iterator[None]:
+        """Leave the activation out, inside a ``with`` block."""
+        before = self._function
+        self._function = lambda x, **_: x
+        try:
+            yield
+        finally:
+            self._function = before
 
 
 class Input(Symbol):
@@ -144,8 +155,6 @@ class Dense(Activated, Module):
 
     def forward(self, x: Tensor) -> Tensor:
         b = self.b if self.use_bias else None
-        if state.logits_of is self:  # the loss takes logits: it applies the last activation itself
-            return ops.dense(x, self.w, b)
         if self.activation in FUSED and self._function is named(self.activation):
             return ops.dense(x, self.w, b, self.activation)
         return self._function(ops.dense(x, self.w, b))
@@ -177,8 +186,6 @@ class Activation(Activated, Module):
         self._options = options
 
     def forward(self, x: Tensor) -> Tensor:
-        if state.logits_of is self:
-            return x
         return self._function(x, **self._options)
 
     def extra_repr(self) -> str:

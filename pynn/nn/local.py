@@ -7,7 +7,6 @@ from typing import Any
 
 from pynn import ops
 from pynn.checks import positive
-from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.nn.conv import Convolution, need_channels, shows_options
@@ -70,7 +69,7 @@ bias_regularizer, name, seed
                 f"[{self.place}] expected images of the size that the layer was built for. Received: x.shape={x.shape}."
             )
         y = ops.locally_connected2d(x, self.w, self._bias, self.kernel_size, self.strides, window.padding)
-        return y if state.logits_of is self else self._function(y)
+        return self._function(y)
 
     def extra_repr(self) -> str:
         return f"{self.filters}, {self._settings()}"

@@ -17,7 +17,6 @@ from pynn.nn.module import Module
 from pynn.onnx.operators import OPERATORS, Node
 from pynn.onnx.tensors import held, held_dtype
 from pynn.onnx.value import Value
-from pynn.ops.activation import named
 
 __all__ = ["Network", "run_node", "unrecorded"]
 
@@ -70,7 +69,6 @@ class _Plan:
         self.nodes = [_node(n, int(graph["limit"])) for n in graph["nodes"]]
         self.tensors = {name: Tensor.state(array) for name, array in self.constants.items()}
         self.done = self._last_uses()
-        self.logits = self._before_activation()
 
     def _last_uses(self) -> list[list[str]]:
         """Return, for each node, the values that nobody needs after it."""
@@ -81,15 +79,6 @@ class _Plan:
             if name not in kept:
                 done[at].append(name)
         return done
-
-    def _before_activation(self) -> tuple[str, str, int]:
-        """Return the last activation, if a loss can take its place: its name, its input, and its node's place."""
-        if len(self.outputs) == 1 and self.nodes:
-            node, name = self.nodes[-1], self.outputs[0][0]
-            rowwise = node.op == "Softmax" and node.integer("axis", -1 if node.version >= 13 else 1) == -1
-            if [o for o in node.outputs if o] == [name] and (rowwise or node.op == "Sigmoid"):
-                return node.op.lower(), node.inputs[0], len(self.nodes) - 1
-        return "linear", "", -1
 
 
 def _array(record: dict[str, Any]) -> np.ndarray:
@@ -130,8 +119,6 @@ class Network(Module):
         self._plan = _Plan(graph)
         self._initial: Any = None
         self.dtype = np.dtype(graph["dtype"])
-        self.activation = self._plan.logits[0]
-        self._function = named(self.activation)
 
     @property
     def input_names(self) -> list[str]:
@@ -231,12 +218,7 @@ class Network(Module):
         for (name, dtype, _), x in zip(plan.inputs, inputs, strict=True):
             wanted = held_dtype(dtype)
             values[name] = Value.of(x if x.dtype == wanted else x.astype(wanted))
-        _, before, last = plan.logits
-        skipped = last if state.logits_of is self else -1
         for at, node in enumerate(plan.nodes):
-            if at == skipped:
-                values[node.outputs[0]] = values[before]
-                break
             with scope(node.name or node.op):
                 outs = run_node(node, [values[name] for name in node.inputs])
             values.update((name, value) for name, value in zip(node.outputs, outs, strict=False) if name)

@@ -14,7 +14,7 @@ from pynn.checks import is_number
 from pynn.core.flat import STEPS_PER_CALL
 from pynn.files import write_whole
 from pynn.train.checkpoint import ModelCheckpoint
-from pynn.train.history import History
+from pynn.train.history import History, as_text
 from pynn.train.hooks import BATCH_HOOKS, HOOKS, Callback, LambdaCallback, Logs, overrides
 from pynn.train.monitor import EarlyStopping, ReduceLROnPlateau, require_fixed_rate
 from pynn.train.progress import ProgressBar, say
@@ -154,7 +154,7 @@ class CSVLogger(Callback):
         )
         if fresh:
             writer.writeheader()
-        writer.writerow(row)
+        writer.writerow({name: as_text(value) for name, value in row.items()})
         self.file.flush()
 
     def on_train_end(self, logs: Logs | None = None) -> None:

@@ -110,7 +110,7 @@ class Data:
     ----------
     xs : list of array [N, ...]
     y : array [N, ...]
-    w : array [N] or None
+    w : array [N], or of more leading axes of the output's shape, or None
     """
 
     xs: list[np.ndarray]
@@ -126,18 +126,27 @@ class Data:
         return [a for a in (*self.xs, self.y, self.w, self.predictions) if a is not None]
 
 
-def sample_weights(weights: Any, n: int, dtype: np.dtype, place: str) -> np.ndarray | None:
-    """Return weights as an array [N], or None."""
+def sample_weights(weights: Any, shape: tuple[int, ...], dtype: np.dtype, place: str) -> np.ndarray | None:
+    """Return weights as an array [N], or of more leading axes of the output's shape, or None."""
     if weights is None:
         return None
-    w = to_dtype(to_array(weights, place), dtype)
+    w, n = to_dtype(to_array(weights, place), dtype), shape[0]
     if w.shape == (n, 1):
         w = w.reshape(n)
-    if w.shape != (n,):
+    if w.shape != (n,) and not (1 < w.ndim < len(shape) and w.shape == shape[: w.ndim]):
         raise ShapeError(f"[{place}] expected one sample_weight per row, shape ({n},). Received: {w.shape}.")
     if not np.isfinite(w).all() or (w < 0).any():
         raise DataError(f"[{place}] expected finite sample weights of at least 0.")
     return np.ascontiguousarray(w)
+
+
+def by_entry(weights: np.ndarray | None, by_class: np.ndarray) -> np.ndarray:
+    """Return weights of samples times those of classes, each of which may be one per step."""
+    if weights is None:
+        return by_class
+    axes = max(weights.ndim, by_class.ndim)
+    both = (a.reshape(a.shape + (1,) * (axes - a.ndim)) for a in (weights, by_class))
+    return np.ascontiguousarray(np.multiply(*both))
 
 
 def split_last(data: tuple[Any, ...], share: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

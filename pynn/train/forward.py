@@ -25,7 +25,7 @@ def run_forward(
     """Return the outputs for all rows, computed in passes of batch_size."""
     n = len(xs[0])
     shape = trainer.output_shape(xs)
-    activate = activate and trainer.logits_layer is not None
+    activate = activate or trainer.head.form != "logits"
     out = np.zeros((n, *shape[1:]), trainer.model.dtype)
     perm = np.arange(n)
     before = trainer.slots.get("offset")  # a callback may predict in the middle of an epoch
@@ -47,8 +47,9 @@ def forward_step(trainer: Trainer, tensors: list[Tensor], n: int, activate: bool
     """One pass: fetch rows, run the model, store its outputs."""
     *xs, out, perm = tensors
     with no_grad():
-        z = trainer.forward([steps.batch(x, perm, trainer.slots, n, trainer.model.dtype) for x in xs])
-        steps.store_rows(trainer.activate(z) if activate else z, trainer.slots, out)
+        rows = [steps.batch(x, perm, trainer.slots, n, trainer.model.dtype) for x in xs]
+        y = trainer.outputs(rows) if activate else trainer.forward(rows).values
+        steps.store_rows(y, trainer.slots, out)
         steps.advance(trainer.slots, 0, n)
 
 

@@ -8,10 +8,12 @@ import math
 from os import PathLike
 from typing import Any
 
+import numpy as np
+
 from pynn.train.hooks import Callback, Logs
 from pynn.train.plot import plot_history
 
-__all__ = ["History"]
+__all__ = ["History", "as_text"]
 
 
 class History(Callback):
@@ -20,7 +22,8 @@ class History(Callback):
     Attributes
     ----------
     history : dict of str to list of float
-        For every logged name its values, one per epoch; NaN where an epoch did not log it.
+        For every logged name its values, one per epoch; NaN where an epoch did not log it. Of a metric that is a vector
+        or a matrix, an array per epoch.
     epoch : list of int
         The epochs, counted from 0.
     params : dict
@@ -43,7 +46,7 @@ class History(Callback):
     state_names = ("history", "epoch")
 
     def __init__(self) -> None:
-        self.history: dict[str, list[float]] = {}
+        self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
         self.interrupted = False
 
@@ -57,7 +60,7 @@ class History(Callback):
         logs = logs or {}
         for name in {**self.history, **logs}:
             values = self.history.setdefault(name, [math.nan] * len(self.epoch))
-            values.append(float(logs.get(name, math.nan)))
+            values.append(_kept(logs.get(name, math.nan)))
         self.epoch.append(epoch)
 
     def rows(self) -> list[list[Any]]:
@@ -68,21 +71,38 @@ class History(Callback):
     def to_csv(self, path: str | PathLike[str]) -> None:
         """Write one row per epoch, with a header and every digit of the numbers."""
         with open(path, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows(self.rows())
+            csv.writer(file, lineterminator="\n").writerows([[as_text(v) for v in row] for row in self.rows()])
 
     def plot(self, path: str | PathLike[str] | None = None) -> Any:
         """Draw the curves with matplotlib, into the file `path` if it is given; return the figure."""
         return plot_history(self, path)
 
     def __repr__(self) -> str:
-        last = ", ".join(f"{name}={values[-1]:.4f}" for name, values in self.history.items())
+        last = ", ".join(f"{name}={v[-1]:.4f}" for name, v in self.history.items() if isinstance(v[-1], float))
         return f"<History of {len(self.epoch)} epochs{last and ': ' + last}>"
 
     def _repr_html_(self) -> str:
         header, *rows = self.rows()
         head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
         body = "".join(
-            f"<tr><td>{epoch + 1}</td>" + "".join(f"<td>{value:.4f}</td>" for value in values) + "</tr>"
+            f"<tr><td>{epoch + 1}</td>"
+            + "".join(f"<td>{html.escape(_shown(value))}</td>" for value in values)
+            + "</tr>"
             for epoch, *values in rows
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _kept(value: Any) -> Any:
+    """Return a number as a float, and a metric's vector or matrix as an array of its own."""
+    array = np.array(value)
+    return float(array) if array.ndim == 0 else array
+
+
+def as_text(value: Any) -> Any:
+    """Return what a cell of a table of text holds: an array becomes nested lists."""
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(as_text(value))

@@ -10,6 +10,7 @@ import numpy as np
 
 from pynn.core.state import no_grad
 from pynn.core.tensor import Tensor
+from pynn.losses.logits import Scores
 from pynn.train.data import Data, external
 from pynn.train.predictor import ROWS
 
@@ -85,12 +86,12 @@ class Totals:
         """Take in a part and the model's outputs for it."""
         trainer, predictions = self.trainer, None
         with no_grad():
-            z = external(out)
-            loss = trainer.loss(z, external(data.y), None if data.w is None else external(data.w))
+            scores = Scores(external(out), trainer.head.form)
+            loss = scores.loss(trainer.loss, external(data.y), None if data.w is None else external(data.w))
             self.losses.append(float(loss.item()))
             self.rows.append(len(data))
             if trainer.metrics:
-                predictions = trainer.activate(z).view()
+                predictions = scores.activated(trainer.loss).view()
         for metric in self.streamed:
             metric.update(data.y, predictions, data.w)
         if self.waiting and predictions is not None:

@@ -78,7 +78,9 @@ class Monitor(Callback):
     def read(self, logs: Logs) -> float:
         """Return the value from the logs of an epoch."""
         self.check(logs)
-        return float(logs[self.monitor])
+        value = np.asarray(logs[self.monitor])
+        self.require(value.ndim == 0, f"{self.monitor!r} to be a number", shape=value.shape)
+        return float(value)
 
     def better(self, value: float, than: float) -> bool:
         """Return whether a value is an improvement; NaN never is."""

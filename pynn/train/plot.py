@@ -7,6 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pynn.figure import COLORS, INK, finish, new_figure, tidy
 
 if TYPE_CHECKING:
@@ -48,7 +50,8 @@ def plot_history(history: Any, path: str | os.PathLike[str] | None = None) -> Fi
     1
     """
     records: Mapping[str, Sequence[float]] = history if isinstance(history, Mapping) else history.history
-    names = [name for name in records if not (name.startswith("val_") and name.removeprefix("val_") in records)]
+    curves = [name for name, values in records.items() if all(np.ndim(value) == 0 for value in values)]  # no matrices
+    names = [name for name in curves if not (name.startswith("val_") and name.removeprefix("val_") in records)]
     if not any(len(records[name]) for name in names):
         raise ValueError("[plot_history] expected a history of at least one epoch. Received: an empty one.")
     figure = new_figure(5.2 * len(names), 3.8)

@@ -94,7 +94,7 @@ class Preparing(_predict.Predictor):
             raise ValueError(f"[{self.place}] expected at most {_predict.LIMIT} inputs. Received: {len(xs)}.")
         with self.lock:
             trainer = runner(self.model)
-            trainer.output_shape(xs)  # finds the activation that the loss applies
+            trainer.output_shape(xs)
             if not self.fresh() or self.count == MOST_PREPARED:
                 self.begin(_predict.Watch(self.model))
                 self.count = 0
@@ -111,7 +111,7 @@ class Preparing(_predict.Predictor):
     def _record(self, trainer: Trainer, xs: list[np.ndarray]) -> tuple[np.ndarray, Any]:
         tensors = [external(a) for a in xs]
         with record(*tensors) as recorder, no_grad():
-            y = trainer.activate(trainer.forward([self._as_real(t) for t in tensors]))
+            y = trainer.outputs([self._as_real(t) for t in tensors])
             out = np.empty(y.shape, y.dtype)
             target = external(out)
             ops.copy(y, out=target)

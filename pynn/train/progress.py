@@ -8,6 +8,8 @@ import time
 import warnings
 from typing import Any, TextIO
 
+import numpy as np
+
 from pynn.train.hooks import Callback, Logs
 
 __all__ = ["ProgressBar", "say"]
@@ -129,7 +131,7 @@ def say(text: str) -> None:
 
 
 def _texts(logs: Logs) -> list[str]:
-    return [f"{name} {_number(value)}" for name, value in logs.items()]
+    return [f"{name} {_number(value)}" for name, value in logs.items() if np.ndim(value) == 0]  # no matrices
 
 
 def _number(value: float) -> str:

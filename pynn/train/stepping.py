@@ -33,15 +33,15 @@ def train_step(trainer: Trainer, tensors: list[Tensor], perm: Tensor, n: int, ch
     xs = [steps.batch(x, perm, slots, n, dtype) for x in data["xs"]]
     y = steps.batch(data["y"], perm, slots, n, dtype) if data["y"].dtype != np.uint8 else data["y"]
     w = steps.batch(data["w"], perm, slots, n, dtype) if data["w"] is not None else None
-    out = trainer.forward(xs, train=True)
-    loss = trainer.penalties(trainer.loss(out, y, w))
+    scores = trainer.forward(xs, train=True)
+    loss = trainer.penalties(scores.loss(trainer.loss, y, w))
     steps.log_loss(loss, n, slots, trainer.sums, trainer.losses, check)
     if trainer.counted is not None:
-        kind, threshold = trainer._counting(out, y)
-        steps.count_correct(out.detach(), y, w, trainer.hits, kind, threshold)
+        kind, threshold = trainer.head.counting(scores, y)
+        steps.count_correct(scores.values.detach(), y, w, trainer.hits, kind, threshold)
     if data["predictions"] is not None:
         with no_grad():
-            steps.store_rows(trainer.activate(out.detach()), slots, data["predictions"])
+            steps.store_rows(scores.activated(trainer.loss), slots, data["predictions"])
     assert trainer.flat is not None
     write_gradients(loss, trainer.flat, slots)
     trained = [module for module in trainer.model.modules() if module._trainable]
@@ -102,9 +102,9 @@ def program_key(trainer: Trainer, kind: str, data: Data, n: int, *more: Hashable
     )
 
 
-def layout_of(trainer: Trainer, data: Data) -> tuple[int, bool, bool]:
-    """Return which input slots there are."""
-    return len(data.xs), data.w is not None, data.predictions is not None
+def layout_of(trainer: Trainer, data: Data) -> tuple[Any, ...]:
+    """Return which input slots there are, and of what kind the targets are."""
+    return len(data.xs), data.w is not None, data.predictions is not None, trainer.head.kind
 
 
 def key_of_shapes(trainer: Trainer, data: Data, perm: np.ndarray, n: int, check: bool) -> Hashable:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import weakref
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
 
-from pynn import losses, metrics, ops, optim
+from pynn import metrics, ops, optim
 from pynn.checks import integer
 from pynn.core.context import training
 from pynn.core.flat import STEPS_PER_CALL, Flat, Slots
 from pynn.core.program import ProgramCache
-from pynn.core.state import no_grad, state, trial
+from pynn.core.state import no_grad, trial
+from pynn.core.tape import taped
 from pynn.core.tensor import Tensor, to_array
 from pynn.errors import DataError, ShapeError
-from pynn.ops import steps
-from pynn.ops.activation import named
+from pynn.losses.logits import Scores
 from pynn.train import forward, stepping
 from pynn.train.building import unbuilt_if_it_fails
-from pynn.train.data import Data, as_inputs, check_finite, input_count, sample_weights, to_dtype
+from pynn.train.data import Data, as_inputs, by_entry, check_finite, input_count, sample_weights, to_dtype
+from pynn.train.head import Head
 
 __all__ = ["Trainer"]
 
@@ -43,12 +42,8 @@ class Trainer:
             integer("compile", "seed", seed)
         self._model = weakref.ref(model)
         self.optimizer = optim.get(optimizer)
-        self.loss = losses.get(loss)
-        binary = self.loss.activation == "sigmoid"  # each output is a question of its own
-        self.metrics = [
-            metrics.BinaryAccuracy(name=m) if m == "accuracy" and binary else metrics.get(m) for m in metric_list
-        ]
-        self.running = copy.deepcopy(self.metrics)  # of the epoch under way, in which a callback may call evaluate()
+        self.head = Head(loss, metric_list)
+        self.loss, self.metrics, self.running = self.head.loss, self.head.metrics, self.head.running
         self.seed = int(model._seed[0] if seed is None else seed)
         self.run_eagerly = run_eagerly
         if not model.built:
@@ -63,10 +58,8 @@ class Trainer:
         self.sums = Tensor.state(np.zeros(2))  # loss * n, n
         self.losses = Tensor.state(np.zeros(STEPS_PER_CALL))
         self.hits = Tensor.state(np.zeros(2))
-        self._logits_layer: Any = None  # a weak reference
         self._shapes: dict[Hashable, tuple[int, ...]] = {}
-        self.rank = 0  # of the output
-        self.layout = (0, False, False)  # of the data that a step is made on: inputs, weights, predictions
+        self.layout: tuple[Any, ...] = (0, False, False, None)  # of a step's data: inputs, weights, predictions, kind
         self._ready: dict[Hashable, Any] = {}  # programs of training steps, which hold while ...
         self._watch: Any = None  # ... nothing has changed that this watches
         self._last: Any = None  # the one of the last steps
@@ -77,11 +70,6 @@ class Trainer:
     def model(self) -> Any:
         """The model, which holds this trainer and not the other way round."""
         return self._model()
-
-    @property
-    def logits_layer(self) -> Any:
-        """The last layer, if its softmax or sigmoid belongs to the loss."""
-        return self._logits_layer and self._logits_layer()
 
     # Preparation
 
@@ -115,45 +103,30 @@ class Trainer:
             y_array = np.ascontiguousarray(self.loss.check_targets(y_array, shape))
             if y_array.dtype.kind == "f":
                 y_array = to_dtype(y_array, self.model.dtype)
-            w = sample_weights(weight, n, self.model.dtype, place)
-            if class_weight is not None:
-                by_class = losses.class_weights_to_sample_weights(y_array, class_weight).astype(self.model.dtype)
-                w = by_class if w is None else w * by_class
+            w = sample_weights(weight, shape, self.model.dtype, place)
+            by_class = self.head.expect(y_array, shape, class_weight)
+            if by_class is not None:
+                w = by_entry(w, by_class.astype(self.model.dtype))
         return Data(xs, y_array, w)
 
     def output_shape(self, xs: list[np.ndarray]) -> tuple[int, ...]:
         """Return the shape of the model's output for one row, from a trial run; builds the model.
 
-        The trial also finds the layer whose softmax or sigmoid the loss is to apply.
+        The trial also shows what the loss is to be computed from.
         """
         key = (self.model.version(), *((a.shape[1:], a.dtype.str) for a in xs))
         if key in self._shapes:
             return self._shapes[key]
-        seen: list[tuple[Any, Any]] = []
         rows = [Tensor.state(a[:1] if a.dtype != np.uint8 else a[:1].astype(self.model.dtype)) for a in xs]
-        before, state.observer = state.observer, lambda module, y: seen.append((module, y))
-        try:
-            with no_grad(), training(False), trial():
+        with no_grad(), training(False), trial():
+            with taped() as tape:
                 out = self.model(*rows)
-        finally:
-            state.observer = before
-        if not isinstance(out, Tensor):
-            raise TypeError(f"[fit] expected forward() to return a tensor. Received: {type(out).__name__}.")
-        calls = [id(m) for m, _ in seen]  # a layer that is used before the end too must keep its activation there
-        last = [m for m, y in seen if y is out and self._is_last_activation(m) and calls.count(id(m)) == 1]
-        self._logits_layer = weakref.ref(last[0]) if last else None
-        for m in (*self.metrics, *self.running):
-            if hasattr(m, "from_logits"):
-                m.from_logits = self.loss.from_logits and self.logits_layer is None
+            if not isinstance(out, Tensor):
+                raise TypeError(f"[fit] expected forward() to return a tensor. Received: {type(out).__name__}.")
+            self.head.look(out, tape)
         key = (self.model.version(), *((a.shape[1:], a.dtype.str) for a in xs))
         self._shapes = {key: out.shape}
-        self.rank = len(out.shape)
         return out.shape
-
-    def _is_last_activation(self, module: Any) -> bool:
-        name = getattr(module, "activation", None)
-        function = getattr(module, "_function", None)  # one's own function may have the name too
-        return name is not None and name == self.loss.activation and function is named(name)
 
     def flatten(self) -> None:
         """Find the parameters that are to be trained, each with the slots that it has from before.
@@ -183,26 +156,17 @@ class Trainer:
 
     # One step
 
-    @contextlib.contextmanager
-    def mode(self, train: bool) -> Iterator[None]:
-        """Set the training flag and let the loss apply the last activation."""
-        before, state.logits_of = state.logits_of, self.logits_layer
-        try:
-            with training(train, self.slots if train else None):
-                yield
-        finally:
-            state.logits_of = before
+    def forward(self, xs: list[Tensor], train: bool = False) -> Scores:
+        """Run the model; returns what the loss is computed from: logits, if the last activation belongs to the loss."""
+        with training(train, self.slots if train else None):
+            with taped() as tape:
+                out = self.model(*xs)
+            return self.head.scores(out, tape)
 
-    def forward(self, xs: list[Tensor], train: bool = False) -> Any:
-        """Return the model's output (logits, if the loss applies the last activation)."""
-        with self.mode(train):
+    def outputs(self, xs: list[Tensor]) -> Any:
+        """Run the model as for a prediction; returns its output."""
+        with training(False):
             return self.model(*xs)
-
-    def activate(self, z: Tensor) -> Tensor:
-        """Apply the last activation, if the loss normally does."""
-        if self.logits_layer is None:
-            return z
-        return self.logits_layer._function(z)
 
     def penalties(self, loss: Tensor) -> Tensor:
         """Return the loss plus the regularizers of all trainable weights."""
@@ -214,22 +178,12 @@ class Trainer:
     @property
     def counted(self) -> Any:
         """The metric that the program itself counts: plain accuracy of one row of scores per sample."""
-        kinds = (metrics.Accuracy, metrics.BinaryAccuracy) if self.loss.activation == "sigmoid" else (metrics.Accuracy,)
-        plain = (m for m in self.running if type(m) in kinds and getattr(m, "threshold", 0.5) == 0.5)
-        return next(plain, None) if self.rank <= 2 else None
+        return self.head.counted
 
     @property
     def logged(self) -> list[Any]:
         """The metrics that are computed from all predictions at the end of an epoch."""
-        return [m for m in self.running if m is not self.counted]
-
-    def _counting(self, out: Tensor, y: Tensor) -> tuple[int, float]:
-        if y.dtype.kind == "i":
-            return steps.ARGMAX_LABELS, 0.0
-        if out.ndim > 1 and out.shape[-1] > 1 and type(self.counted) is metrics.Accuracy:
-            return steps.ARGMAX_ROWS, 0.0
-        logits = self.logits_layer is not None or self.loss.from_logits
-        return steps.THRESHOLD, 0.0 if logits else 0.5
+        return self.head.logged
 
     # Many steps
 

@@ -12,8 +12,10 @@ from pynn import losses
 from pynn.core.context import training
 from pynn.core.gradients import gradients
 from pynn.core.graph import reachable
-from pynn.core.state import state
+from pynn.core.tape import taped
 from pynn.core.tensor import Tensor, tensor
+from pynn.losses.logits import scores_of
+from pynn.nn.layers import Activated
 from pynn.nn.module import Module
 from pynn.nn.sequential import Sequential
 from pynn.ops import ones
@@ -191,10 +193,8 @@ def trace(model: Sequential, x: Any, y: Any, loss: Any = None, steps: bool = Fal
     xs = tensor(x, dtype=model.dtype)
     if not model.built:
         model.build(xs.shape)
-    last = model.layers[-1]
-    fused = cost.activation is not None and getattr(last, "activation", None) == cost.activation
     found: list[tuple[Module, Tensor, Tensor]] = []
-    with training(train):
+    with training(train), taped() as tape:
         a = xs
         for layer in model.layers:
             z = _before(layer, a)
@@ -202,11 +202,11 @@ def trace(model: Sequential, x: Any, y: Any, loss: Any = None, steps: bool = Fal
             found.append((layer, z, a))
     if not found:
         raise ValueError("[trace] expected a model with layers. Received: an empty one.")
-    out = found[-1][1] if fused else found[-1][2]
+    out = found[-1][2]
     targets = cost.check_targets(np.asarray(y), out.shape)
     if targets.dtype.kind == "f":
         targets = targets.astype(model.dtype)
-    loss_value = cost(out, Tensor.state(targets))
+    loss_value = scores_of(cost, out, tape).loss(cost, Tensor.state(targets), None)
     weights = {(layer, name): w for layer, *_ in found for name, w in layer._weights.items() if w.requires_grad}
     reached = [z for _, z, _ in found if z.requires_grad]
     targets_of = [*reached, *weights.values()]
@@ -233,16 +233,15 @@ def trace(model: Sequential, x: Any, y: Any, loss: Any = None, steps: bool = Fal
 
 
 def _activated(layer: Module) -> bool:
-    return getattr(layer, "activation", None) is not None and hasattr(layer, "_function")
+    return isinstance(layer, Activated)
 
 
 def _before(layer: Module, x: Tensor) -> Tensor:
-    """Return what a layer computes before its activation, as it does for a loss that takes logits."""
-    before, state.logits_of = state.logits_of, layer
-    try:
+    """Return what a layer computes before its activation."""
+    if not isinstance(layer, Activated):
         return layer(x)
-    finally:
-        state.logits_of = before
+    with layer.without_activation():
+        return layer(x)
 
 
 def _operations(out: Tensor, flows: dict[tuple[int, int], Tensor], x: Tensor) -> list[tuple[str, np.ndarray]]:

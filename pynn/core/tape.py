@@ -1,0 +1,59 @@
+"""A tape of all ops that a forward pass executes, whether or not a gradient is wanted."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from pynn.core.card import Card
+from pynn.core.state import state
+from pynn.core.tensor import Tensor
+
+__all__ = ["Entry", "Tape", "taped"]
+
+
+class Entry(NamedTuple):
+    """One op that ran: its card, operands, results and attributes."""
+
+    card: Card
+    inputs: tuple[Any, ...]
+    outs: tuple[Any, ...]
+    attrs: dict[str, Any]
+
+
+class Tape:
+    """The ops that ran, found by the tensors that they made; it keeps those alive."""
+
+    def __init__(self) -> None:
+        self._makers: dict[tuple[Any, ...], Entry] = {}
+        self._known: set[tuple[Any, ...]] = set()
+
+    def note(self, card: Card, inputs: tuple[Any, ...], outs: tuple[Any, ...], attrs: dict[str, Any]) -> None:
+        """Take in an op that was just run."""
+        entry = Entry(card, inputs, outs, attrs)
+        self._known.update(_key(x) for x in inputs if isinstance(x, Tensor))
+        for y in outs:
+            # a reshape that is undone, outside the graph, gives what was there before
+            if y is not None and (card.kernel or _key(y) not in self._known):
+                self._makers[_key(y)] = entry
+                self._known.add(_key(y))
+
+    def maker(self, t: Tensor) -> Entry | None:
+        """Return the op that made a tensor, or None if it was there before."""
+        return self._makers.get(_key(t))
+
+
+def _key(t: Tensor) -> tuple[Any, ...]:
+    """Return what a tensor shares with others that are the same result: not its identity, and not its lengths."""
+    return id(t.buffer), t.shape, None if t.node is None else id(t.node), t.index
+
+
+@contextlib.contextmanager
+def taped() -> Iterator[Tape]:
+    """Note every op that is executed inside a ``with`` block."""
+    before, state.tape = state.tape, Tape()
+    try:
+        yield state.tape
+    finally:
+        state.tape = before

@@ -1,0 +1,733 @@
+"""The end of a model: which activation belongs to the loss, what the loss is computed from, what targets are."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import pynn
+from pynn import losses, metrics, nn, ops
+from pynn.core.tape import taped
+from pynn.errors import DataError, ShapeError
+from pynn.losses.bounds import bounds
+from pynn.losses.kinds import kind_of
+from pynn.losses.logits import below
+
+RNG = np.random.default_rng(5)
+X = RNG.normal(size=(24, 6, 4)).astype("float32")
+TAGS = X.argmax(-1)
+FIRST = X[:, 0].copy()
+IMAGES = RNG.normal(size=(12, 4, 4, 3)).astype("float32")
+
+
+class Own(nn.Module):
+    """A forward pass of one's own, on what a layer gives."""
+
+    def __init__(self, function, layer=None):
+        super().__init__()
+        self.layer = layer or nn.Dense(4)
+        self._own = function
+
+    def forward(self, x):
+        return self._own(self.layer(x))
+
+
+def reordered(z):
+    """Softmax before axes are moved there and back, and steps are turned round."""
+    return ops.transpose(ops.softmax(ops.transpose(z, (1, 0, 2))), (1, 0, 2))[:, ::-1]
+
+
+def own_softmax(z):
+    e = ops.exp(z - ops.max(z, -1, keepdims=True).detach())
+    return e / e.sum(-1, keepdims=True)
+
+
+def cross_entropy(p, y):
+    return -np.log(np.take_along_axis(p, y[..., None], -1)).mean()
+
+
+def binary(p, y):
+    return -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()
+
+
+def compiled(layers, loss, **options):
+    model = nn.Sequential(layers) if isinstance(layers, list) else layers
+    model.compile(options.pop("optimizer", pynn.optim.Adam(1e-2)), loss, seed=0, **options)
+    return model
+
+
+# Softmax
+
+ENDS = {
+    "dense": lambda: [nn.Dense(4, activation="softmax")],
+    "activation": lambda: [nn.Dense(4), nn.Activation("softmax")],
+    "time distributed": lambda: [nn.TimeDistributed(nn.Dense(4, activation="softmax"))],
+    "reshape": lambda: [nn.Dense(4, activation="softmax"), nn.Reshape((6, 4))],
+    "there and back": lambda: [nn.Dense(4, activation="softmax"), nn.Reshape((3, 8)), nn.Reshape((6, 4))],
+    "own": lambda: [Own(ops.softmax)],
+    "moved": lambda: [Own(reordered)],
+    "last axis moved there": lambda: [
+        Own(lambda z: ops.transpose(ops.softmax(ops.transpose(z, (0, 2, 1)), axis=1), (0, 2, 1)))
+    ],
+    "concat of steps": lambda: [Own(lambda z: ops.concat([ops.softmax(z[:, :2]), ops.softmax(z[:, 2:])], axis=1))],
+    "gathered": lambda: [Own(lambda z: ops.gather(ops.softmax(z), np.array([3, 3, 0, 1, 2, 5]), axis=1))],
+    "nested": lambda: [nn.Sequential([nn.Dense(4, activation="softmax")]), nn.Activation("linear")],
+    "shared": lambda: (lambda layer: [layer, layer])(nn.Dense(4, activation="softmax")),
+    "average of two": lambda: [Own(lambda z: (ops.softmax(z) + ops.softmax(z * 2.0)) / 2.0)],
+    "masked classes": lambda: [Own(lambda z: ops.softmax(z) * 1.0)],
+    "jordan": lambda: [nn.JordanRNN(5, 4, output_activation="softmax")],
+}
+LOSSES = ("cross_entropy", "categorical_crossentropy", "sparse_categorical_crossentropy")
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("end", ENDS)
+def test_the_loss_of_probabilities_is_theirs(end, loss):
+    model = compiled([nn.Input((6, 4)), *ENDS[end]()], loss, metrics=["accuracy"])
+    said = model.evaluate(X, TAGS)
+    p = model.predict(X)
+    np.testing.assert_allclose(p.sum(-1), 1, atol=1e-5)
+    np.testing.assert_array_equal(p, model.predict(X[:24]))
+    assert said["loss"] == pytest.approx(cross_entropy(p, TAGS), rel=1e-5)
+    assert said["accuracy"] == pytest.approx((p.argmax(-1) == TAGS).mean())
+    before = said["loss"]
+    history = model.fit(X, TAGS, epochs=1, batch_size=24, verbose=0).history
+    assert history["loss"][0] == pytest.approx(before, rel=1e-5)
+    assert history["accuracy"][0] == pytest.approx(said["accuracy"])
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_eager_steps_are_the_bits_of_programs(end):
+    weights = []
+    for eagerly in (False, True):
+        model = compiled([nn.Input((6, 4)), *ENDS[end]()], "cross_entropy", metrics=["accuracy"], run_eagerly=eagerly)
+        model.fit(X, TAGS, epochs=2, batch_size=8, verbose=0)
+        weights.append(model.get_weights())
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("end", [e for e in ENDS if e not in ("shared", "average of two", "masked classes", "jordan")])
+def test_gradients_are_those_through_the_logits(end):
+    """The gradient of a saturated softmax survives where its activation is taken off."""
+    model = compiled([nn.Input((6, 4)), *ENDS[end]()], "cross_entropy", optimizer=pynn.optim.SGD(0.1))
+    model.build((1, 6, 4))
+    model.set_weights([w * 1e4 for w in model.get_weights()])
+    before = model.get_weights()
+    wrong = (model.predict(X).argmax(-1) + 1) % 4  # log(p) is -inf there
+    model.fit(X, wrong, epochs=1, batch_size=24, verbose=0)
+    assert max(np.abs(a - b).max() for a, b in zip(model.get_weights(), before, strict=True)) > 1e-3
+
+
+def test_no_softmax_runs_in_a_training_program_that_needs_none():
+    model = compiled([nn.Input((6, 4)), nn.TimeDistributed(nn.Dense(4, activation="softmax"))], "cross_entropy")
+    model.fit(X, TAGS, verbose=0)
+    (program,) = [p for key, p in model._trainer.cache.programs.items()][:1]
+    assert "softmax" not in {instr.card.name for instr in program.instrs}
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_a_plain_dense_layer_trains_as_two_layers_do(loss):
+    """Dense with its activation, and one after it, are the same bits."""
+    y = TAGS if loss == "cross_entropy" else np.eye(4, dtype="float32")[TAGS]
+    one = compiled([nn.Input((6, 4)), nn.Dense(4, activation="softmax")], loss)
+    two = compiled([nn.Input((6, 4)), nn.Dense(4), nn.Activation("softmax")], loss)
+    losses_ = [m.fit(X, y, epochs=2, verbose=0).history["loss"] for m in (one, two)]
+    assert losses_[0] == losses_[1]
+
+
+def test_softmax_over_other_axes_is_left_alone():
+    """Rows of another axis are no distributions over the classes."""
+    model = nn.Sequential([nn.Input((6, 4)), Own(lambda z: ops.softmax(z, axis=1))])
+    with taped() as tape:
+        out = model(X)
+    assert below(out, tape, "softmax") is None
+    torn = nn.Sequential([nn.Input((6, 4)), nn.Dense(4, activation="softmax"), nn.Reshape((8, 3))])
+    with taped() as tape:
+        out = torn(X)
+    assert below(out, tape, "softmax") is None
+    part = nn.Sequential([nn.Input((6, 4)), Own(lambda z: ops.softmax(z)[:, :, 1:])])
+    with taped() as tape:
+        out = part(X)
+    assert below(out, tape, "softmax") is None
+
+
+def test_a_softmax_of_part_of_the_classes_counts_as_probabilities():
+    model = compiled([nn.Input((6, 4)), Own(lambda z: ops.softmax(z)[:, :, 1:])], "cross_entropy")
+    y = TAGS % 3
+    p = model.predict(X)
+    assert model.evaluate(X, y)["loss"] == pytest.approx(cross_entropy(p / p.sum(-1, keepdims=True), y), rel=1e-5)
+
+
+def test_the_tape_knows_results_and_not_objects():
+    z = pynn.tensor(X, requires_grad=True)
+    with taped() as tape:
+        p = ops.softmax(z)
+        same = ops.without_lengths(p)
+        again = ops.reshape(same, same.shape)
+    for t in (p, same, again):
+        np.testing.assert_array_equal(below(t, tape, "softmax").view(), X)
+    assert below(p.detach(), tape, "softmax") is None  # nothing flows back from it
+    with pynn.no_grad(), taped() as tape:
+        p = ops.reshape(ops.softmax(z), z.shape)
+    np.testing.assert_array_equal(below(p, tape, "softmax").view(), X)
+
+
+def test_flatten_keeps_the_classes_of_one_step():
+    x, y = FIRST[:, None], TAGS[:, 0].copy()
+    model = compiled([nn.Input((1, 4)), nn.Dense(4, activation="softmax"), nn.Flatten()], "cross_entropy")
+    assert model.evaluate(x, y)["loss"] == pytest.approx(cross_entropy(model.predict(x), y), rel=1e-5)
+    assert model._trainer.head.form == "logits"
+
+
+# Sigmoid
+
+SIGMOIDS = {
+    "dense": lambda: [nn.Dense(4, activation="sigmoid")],
+    "conv": lambda: [nn.Conv2D(4, 3, padding="same", activation="sigmoid")],
+    "depthwise": lambda: [nn.DepthwiseConv2D(3, padding="same", activation="sigmoid")],
+    "transposed": lambda: [nn.Conv2DTranspose(4, 3, padding="same", activation="sigmoid")],
+    "local": lambda: [nn.LocallyConnected2D(4, 3, activation="sigmoid")],
+    "cropped": lambda: [nn.Conv2D(4, 1, activation="sigmoid"), nn.Cropping2D(1)],
+    "enlarged": lambda: [nn.Conv2D(4, 3, activation="sigmoid"), nn.UpSampling2D(2)],
+    "flattened": lambda: [nn.Conv2D(1, 4, activation="sigmoid"), nn.Flatten()],
+    "permuted": lambda: [
+        nn.Conv2D(4, 3, activation="sigmoid"),
+        Own(lambda z: ops.transpose(z, (0, 3, 1, 2)), nn.Dropout(0)),
+    ],
+    "own": lambda: [Own(ops.sigmoid)],
+    "written out": lambda: [Own(lambda z: 1.0 / (1.0 + ops.exp(-z)))],
+    "half of tanh": lambda: [Own(lambda z: (ops.tanh(z) + 1.0) * 0.5)],
+    "pooled": lambda: [nn.Conv2D(4, 3, activation="sigmoid"), nn.MaxPool2D(2)],
+    "averaged": lambda: [nn.Conv2D(4, 3, activation="sigmoid"), nn.GlobalAvgPool()],
+    "product": lambda: [Own(lambda z: ops.sigmoid(z) * ops.sigmoid(-z * 0.5))],
+    "enlarged twice": lambda: [nn.Conv2D(4, 3, activation="sigmoid"), nn.UpSampling2D(2), nn.UpSampling2D((1, 2))],
+    "softmax": lambda: [nn.Dense(4, activation="softmax")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("loss", ["binary_cross_entropy", "binary_crossentropy"])
+@pytest.mark.parametrize("end", SIGMOIDS)
+def test_the_binary_loss_of_probabilities_is_theirs(end, loss):
+    model = compiled([nn.Input((4, 4, 3)), *SIGMOIDS[end]()], loss, metrics=["accuracy", "precision"])
+    p = model.predict(IMAGES)
+    y = (RNG.uniform(size=p.shape) > 0.4).astype("float32")
+    said = model.evaluate(IMAGES, y)
+    assert said["loss"] == pytest.approx(binary(p, y), rel=2e-5)
+    assert said["accuracy"] == pytest.approx(((p > 0.5) == y).mean())
+    yes = p > 0.5
+    assert said["precision"] == pytest.approx((yes & (y == 1)).sum() / max(yes.sum(), 1))
+    history = model.fit(IMAGES, y, epochs=1, batch_size=12, verbose=0).history
+    assert history["loss"][0] == pytest.approx(said["loss"], rel=1e-5)
+    assert history["accuracy"][0] == pytest.approx(said["accuracy"])
+    assert history["precision"][0] == pytest.approx(said["precision"])
+
+
+def test_a_recurrent_layer_with_sigmoid_gives_probabilities():
+    model = compiled([nn.Input((6, 4)), nn.SimpleRNN(1, activation="sigmoid")], "binary_cross_entropy")
+    y = (X[:, 0, 0] > 0).astype("float32")
+    assert model.evaluate(X, y)["loss"] == pytest.approx(binary(model.predict(X)[:, 0], y), rel=1e-5)
+
+
+def test_dropout_after_the_activation_leaves_probabilities():
+    model = compiled([nn.Input((6, 4)), nn.Dense(4, activation="softmax"), nn.Dropout(0.25)], "cross_entropy")
+    assert model.evaluate(X, TAGS)["loss"] == pytest.approx(cross_entropy(model.predict(X), TAGS), rel=1e-5)
+    assert np.isfinite(model.fit(X, TAGS, verbose=0, epochs=2).history["loss"]).all()
+
+
+# Names, warnings
+
+
+@pytest.mark.parametrize("name", ["binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"])
+def test_names_of_keras_take_probabilities(name):
+    assert not losses.get(name).from_logits
+    assert losses.get("cross_entropy").from_logits
+    assert losses.get("binary_cross_entropy").from_logits
+
+
+def test_rows_of_probabilities_are_divided_by_their_sums():
+    loss = losses.CrossEntropy(from_logits=False)
+    p = np.array([[0.2, 0.6], [0.9, 0.9]], "float32")
+    assert loss(p, [1, 0]).item() == pytest.approx(-(np.log(0.75) + np.log(0.5)) / 2, rel=1e-6)
+    assert np.isfinite(loss(np.zeros((1, 2), "float32"), [0]).item())
+
+
+@pytest.mark.parametrize(
+    ("layers", "loss", "says"),
+    [
+        ([nn.Dense(4)], "categorical_crossentropy", r"takes probabilities.*softmax.*'cross_entropy'"),
+        ([nn.Dense(4, activation="relu")], "sparse_categorical_crossentropy", None),
+        ([nn.Dense(4), Own(own_softmax)], "cross_entropy", r"look like probabilities.*second time.*from_logits=False"),
+        ([nn.Dense(4), Own(own_softmax)], "categorical_crossentropy", None),
+        ([nn.Dense(4)], "cross_entropy", None),
+        ([nn.Dense(4, activation="softmax")], "categorical_crossentropy", None),
+    ],
+    ids=["logits to keras", "relu to keras", "own softmax", "own softmax to keras", "logits", "softmax to keras"],
+)
+def test_warnings_of_what_outputs_look_like(layers, loss, says):
+    model = compiled([nn.Input((6, 4)), *layers], loss)
+    if says is None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore" if "relu" in str(layers) else "error")
+            model.fit(X, TAGS, verbose=0)
+        return
+    with pytest.warns(UserWarning, match=says):
+        model.fit(X, TAGS, verbose=0)
+    model.fit(X, TAGS, verbose=0)  # said once
+
+
+def test_a_binary_loss_of_keras_warns_of_logits():
+    model = compiled([nn.Input((6, 4)), nn.Flatten(), nn.Dense(1)], "binary_crossentropy")
+    with pytest.warns(UserWarning, match=r"takes probabilities.*sigmoid.*'binary_cross_entropy'"):
+        model.evaluate(X, (TAGS[:, 0] > 1).astype("float32"))
+
+
+def test_a_loss_of_ones_own_takes_logits_wherever_the_activation_is():
+    class Focal(losses.Loss):
+        name = "focal"
+        from_logits = True
+        activation = "sigmoid"
+        task = "binary"
+
+        def each(self, y_pred, y_true):
+            return ops.binary_cross_entropy(y_pred, y_true)
+
+    y = (RNG.uniform(size=(24, 6, 4)) > 0.5).astype("float32")
+    for end in (nn.Dense(4, activation="sigmoid"), Own(lambda z: (ops.sigmoid(z) + ops.sigmoid(z)) / 2.0)):
+        model = compiled([nn.Input((6, 4)), end], Focal())
+        assert model.evaluate(X, y)["loss"] == pytest.approx(binary(model.predict(X), y), rel=1e-5)
+
+
+def test_bounds():
+    z = pynn.tensor(X)
+    with taped() as tape:
+        s = ops.sigmoid(z)
+        cases = {
+            (0, 1): [s, 1.0 - s, s * s, s.mean(-1), ops.maximum(s, 1.0 - s), ops.clip(z, 0, 1), ops.softmax(z)],
+            (-1, 1): [ops.tanh(z), -ops.tanh(z)],
+            (0, np.inf): [ops.exp(z), ops.relu(z), ops.exp(z).sum(-1), ops.square(z)],
+            (1, np.inf): [1.0 + ops.exp(z)],
+            (0, 2): [s + s, ops.tanh(z) + 1.0],
+            (-np.inf, np.inf): [z * 2.0, z / s, s / z, ops.log(z * z)],
+        }
+        for expected, tensors in cases.items():
+            for t in tensors:
+                low, high = bounds(t, tape)
+                assert (low, high) == pytest.approx(expected), (tape.maker(t), expected)
+
+
+def test_export_and_file_of_a_model_that_ends_before_its_last_layer():
+    model = compiled([nn.Input((6, 4)), nn.Dense(4, activation="softmax"), nn.Reshape((6, 4))], "cross_entropy")
+    model.fit(X, TAGS, verbose=0)
+    p = model.predict(X)
+    np.testing.assert_array_equal(p, model(X).numpy())
+    np.testing.assert_allclose(p.sum(-1), 1, atol=1e-5)
+
+
+# Kinds of targets
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "shape", "kind"),
+    [
+        ("cross_entropy", np.zeros((5,), "int32"), (5, 3), "labels"),
+        ("cross_entropy", np.zeros((5, 2), "int32"), (5, 2, 3), "labels"),
+        ("cross_entropy", np.eye(3), (3, 3), "rows"),
+        ("kl_divergence", np.full((2, 2), 0.5), (2, 2), "rows"),
+        ("binary_cross_entropy", np.zeros((5, 1)), (5, 1), "binary"),
+        ("binary_cross_entropy", np.zeros(5), (5,), "binary"),
+        ("binary_cross_entropy", np.eye(3), (3, 3), "multilabel"),
+        ("binary_cross_entropy", np.zeros((5, 2, 1)), (5, 2, 1), "binary"),
+        ("hinge", np.array([[-1.0], [1.0]]), (2, 1), "binary"),
+        ("hinge", 2 * np.eye(3) - 1, (3, 3), "rows"),
+        ("hinge", np.array([[1.0, 1.0, -1.0]]), (1, 3), "multilabel"),
+        ("mse", np.array([[0.0], [1.0]]), (2, 1), "binary"),
+        ("mse", np.array([[0.0], [0.3]]), (2, 1), "values"),
+        ("mse", np.eye(3), (3, 3), "rows"),
+        ("mse", np.array([[1.0, 1.0, 0.0]]), (1, 3), "multilabel"),
+        ("mse", np.array([[0.2, 0.8]]), (1, 2), "rows"),
+        ("mse", np.array([[0.2, 0.9]]), (1, 2), "values"),
+        ("poisson", np.array([2.0, 0.0]), (2,), "values"),
+    ],
+)  # fmt: skip
+def test_kinds(loss, y, shape, kind):
+    assert kind_of(losses.get(loss), y, shape) == kind
+
+
+# Metrics by kind
+
+
+def several(names, loss="binary_crossentropy", activation="sigmoid"):
+    x = RNG.normal(size=(40, 3)).astype("float32")
+    y = RNG.integers(0, 2, (40, 4))
+    return compiled([nn.Input((3,)), nn.Dense(4, activation=activation)], loss, metrics=names), x, y
+
+
+@pytest.mark.parametrize(("loss", "activation"), [("binary_crossentropy", "sigmoid"), ("binary_cross_entropy", None)])
+def test_metrics_of_several_labels(loss, activation):
+    skl = pytest.importorskip("sklearn.metrics")
+    names = [
+        "accuracy",
+        "precision",
+        "recall",
+        "f1",
+        "auc",
+        metrics.F1(average="macro", name="macro"),
+        metrics.Accuracy(name="a"),
+    ]
+    model, x, y = several(names, loss, activation)
+    p = model.predict(x)
+    said = (p > (0.5 if activation else 0)).astype(int)
+    expected = {
+        "accuracy": (said == y).mean(),
+        "a": (said == y).mean(),
+        "precision": skl.precision_score(y, said, average="micro"),
+        "recall": skl.recall_score(y, said, average="micro"),
+        "f1": skl.f1_score(y, said, average="micro"),
+        "macro": skl.f1_score(y, said, average="macro"),
+        "auc": skl.roc_auc_score(y, p, average="macro"),
+    }
+    got = model.evaluate(x, y)
+    assert {k: got[k] for k in expected} == pytest.approx(expected)
+    history = model.fit(x, y, batch_size=40, verbose=0, validation_data=(x, y)).history
+    assert {k: history[k][0] for k in expected} == pytest.approx(expected)
+    assert set(history) == {*got, *(f"val_{k}" for k in got)}
+
+
+def test_several_labels_stand_alone():
+    y, p = np.array([[1, 1, 0], [0, 1, 0]]), np.array([[0.9, 0.2, 0.8], [0.1, 0.7, 0.2]])
+    assert metrics.precision(y, p, multilabel=True) == pytest.approx(2 / 3)
+    assert metrics.recall(y, p, multilabel=True) == pytest.approx(2 / 3)
+    assert metrics.precision(y, p, average="macro", multilabel=True) == pytest.approx(2 / 3)
+    assert metrics.f1(y[:, None], p[:, None], multilabel=True) == pytest.approx(2 / 3)
+    assert metrics.precision(y, p, sample_weight=[2, 1], multilabel=True) == pytest.approx(3 / 5)
+    for metric in (metrics.precision, metrics.recall, metrics.f1, metrics.auc, metrics.accuracy):
+        with pytest.raises(DataError, match="multilabel=True"):
+            metric(y, p)
+
+
+def test_metrics_that_mean_nothing_for_several_labels_are_refused():
+    for metric in (metrics.ConfusionMatrix(), metrics.TopK(k=2)):
+        model, x, y = several([metric])
+        weights = [w.copy() for w in (model.build((1, 3)), model.get_weights())[1]]
+        with pytest.raises(DataError, match=r"one class per row.*several labels.*'f1'"):
+            model.fit(x, y, verbose=0)
+        for a, b in zip(weights, model.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "precision", "recall", "f1", "auc", "binary_accuracy", "top_k"])
+@pytest.mark.parametrize("way", ["fit", "split", "evaluate", "batch", "generator"])
+def test_classes_of_a_regression_are_refused(metric, way):
+    x, v = RNG.normal(size=(40, 3)).astype("float32"), RNG.normal(size=40) * 5
+    model = compiled([nn.Input((3,)), nn.Dense(1)], "mse", metrics=[metric])
+    calls = {
+        "fit": lambda: model.fit(x, v, verbose=0),
+        "split": lambda: model.fit(x, v, verbose=0, validation_split=0.2),
+        "evaluate": lambda: model.evaluate(x, v),
+        "batch": lambda: model.train_on_batch(x, v),
+        "generator": lambda: model.fit([(x, v)], verbose=0),
+    }
+    with pytest.raises(DataError, match=rf"\[{metric}\].*Received: numbers, y\[.*help: 'mae'"):
+        calls[way]()
+
+
+def test_regressions_on_labels_are_refused_before_training():
+    model = compiled([nn.Input((6, 4)), nn.Dense(4)], "cross_entropy", metrics=["mse"])
+    with pytest.raises(DataError, match=r"\[mse\].*Received: labels \(24, 6\).*one-hot"):
+        model.fit(X, TAGS, verbose=0)
+    model = compiled([nn.Input((6, 4)), nn.Dense(4)], "cross_entropy", metrics=["binary_accuracy"])
+    with pytest.raises(DataError, match=r"\[binary_accuracy\].*Received: labels"):
+        model.fit(X, TAGS, verbose=0)
+
+
+def test_answers_and_rows_with_a_loss_of_values():
+    x = RNG.normal(size=(40, 3)).astype("float32")
+    one = compiled([nn.Input((3,)), nn.Dense(1)], "mse", metrics=["accuracy"])
+    y = RNG.integers(0, 2, 40)
+    got = one.evaluate(x, y)["accuracy"]
+    assert got == pytest.approx(((one.predict(x)[:, 0] > 0.5) == y).mean())
+    assert one.fit(x, y, batch_size=40, verbose=0).history["accuracy"][0] == pytest.approx(got)
+    rows = np.eye(4, dtype="float32")[RNG.integers(0, 4, 40)]
+    many = compiled([nn.Input((3,)), nn.Dense(4)], "mse", metrics=["accuracy"])
+    got = many.evaluate(x, rows)["accuracy"]
+    assert got == pytest.approx((many.predict(x).argmax(-1) == rows.argmax(-1)).mean())
+    assert many.fit(x, rows, batch_size=40, verbose=0).history["accuracy"][0] == pytest.approx(got)
+    labels = RNG.integers(0, 2, (40, 4)).astype("float32")  # the same shapes, another kind
+    got = many.evaluate(x, labels)["accuracy"]
+    assert got == pytest.approx(((many.predict(x) > 0.5) == labels).mean())
+    assert many.fit(x, labels, batch_size=40, verbose=0).history["accuracy"][0] == pytest.approx(got)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("names", [["accuracy"], ["precision", "f1", "auc"], ["top_k"], ["accuracy", "recall"]])
+def test_sequences_of_few_steps(steps, names):
+    x, y = X[:, :steps].copy(), TAGS[:, :steps].copy()
+    names = [metrics.TopK(k=2) if n == "top_k" else n for n in names]
+    model = compiled([nn.Input((steps, 4)), nn.Dense(4)], "cross_entropy", metrics=names)
+    history = model.fit(x, y, verbose=0, epochs=2, validation_data=(x, y)).history
+    assert len(history["loss"]) == 2
+    assert all(np.isfinite(v).all() for v in history.values())
+    p = model.predict(x)
+    right = (p.argmax(-1) == y).mean()
+    assert model.evaluate(x, y).get("accuracy", right) == pytest.approx(right)
+
+
+def test_binary_sequences_and_regressions_of_one_step():
+    x, y = X[:, :1].copy(), (X[:, :1, 0] > 0).astype("float32")
+    model = compiled([nn.Input((1, 4)), nn.Dense(1)], "binary_cross_entropy", metrics=["accuracy", "precision"])
+    model.fit(x, y, verbose=0)
+    assert model.evaluate(x, y)["accuracy"] == pytest.approx(((model.predict(x)[..., 0] > 0) == y).mean())
+    model = compiled([nn.Input((1, 4)), nn.Dense(1)], "mse", metrics=["mae", "r2"])
+    y = x[..., 0].copy()
+    model.fit(x, y, verbose=0)
+    assert model.evaluate(x, y)["mae"] == pytest.approx(np.abs(model.predict(x)[..., 0] - y).mean())
+
+
+def test_mixed_kinds_of_batches_are_refused():
+    model = compiled([nn.Input((3,)), nn.Dense(3)], "mse", metrics=["precision"])
+    x = RNG.normal(size=(3, 3)).astype("float32")
+    with pytest.raises(DataError, match="batches of one kind"):
+        model.fit([(x, np.eye(3)), (x, np.ones((3, 3)))], verbose=0)
+
+
+# Metrics that are no numbers
+
+
+def test_a_matrix_as_a_metric(tmp_path):
+    x, y = FIRST, TAGS[:, 0].copy()
+    log = pynn.train.CSVLogger(tmp_path / "log.csv")
+    model = compiled([nn.Input((4,)), nn.Dense(4)], "cross_entropy", metrics=[metrics.ConfusionMatrix(), "accuracy"])
+    history = model.fit(x, y, verbose=2, epochs=2, validation_data=(x, y), callbacks=[log])
+    for name in ("confusion_matrix", "val_confusion_matrix"):
+        assert [m.shape for m in history.history[name]] == [(4, 4), (4, 4)]
+        assert all(m.sum() == 24 for m in history.history[name])
+    np.testing.assert_array_equal(history.history["val_confusion_matrix"][-1], model.evaluate(x, y)["confusion_matrix"])
+    assert "accuracy=" in repr(history)
+    assert "matrix" not in repr(history)
+    assert "[[" in history._repr_html_()
+    history.to_csv(tmp_path / "history.csv")
+    for file in ("log.csv", "history.csv"):
+        lines = (tmp_path / file).read_text().splitlines()
+        assert len(lines) == 3
+        assert "[[" in lines[1]
+    stopping = pynn.train.EarlyStopping("confusion_matrix", mode="max")
+    with pytest.raises(ValueError, match=r"'confusion_matrix' to be a number.*\(4, 4\)"):
+        model.fit(x, y, verbose=0, callbacks=[stopping])
+
+
+def test_a_matrix_as_a_metric_is_drawn_and_resumed(tmp_path):
+    pytest.importorskip("matplotlib")
+    x, y = FIRST, TAGS[:, 0].copy()
+
+    def fit(epochs, **options):
+        layers = [nn.Input((4,)), nn.Dense(4)]
+        model = compiled(layers, "cross_entropy", metrics=[metrics.ConfusionMatrix()])
+        keep = pynn.train.ModelCheckpoint(tmp_path, every_epochs=1)
+        return model.fit(x, y, verbose=0, epochs=epochs, callbacks=[keep], **options)
+
+    whole = fit(1)
+    assert len(whole.plot().axes) == 1  # the loss alone
+    again = fit(2, resume=tmp_path)
+    assert len(again.history["confusion_matrix"]) == 2
+    np.testing.assert_array_equal(again.history["confusion_matrix"][0], whole.history["confusion_matrix"][0])
+
+
+# Weights by class
+
+
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_class_weights_of_tags_are_weights_of_steps(one_hot):
+    weights = {0: 3.0, 2: 0.5}
+    y = np.eye(4, dtype="float32")[TAGS] if one_hot else TAGS
+    by_step = np.array([3.0, 1.0, 0.5, 1.0])[TAGS].astype("float32")
+    a, b = (compiled([nn.Input((6, 4)), nn.Dense(4)], "cross_entropy", metrics=["precision"]) for _ in range(2))
+    one = a.fit(X, y, class_weight=weights, epochs=2, verbose=0).history
+    two = b.fit(X, y, sample_weight=by_step, epochs=2, verbose=0).history
+    assert one == two
+    model = compiled([nn.Input((6, 4)), nn.Dense(4)], "cross_entropy", optimizer="sgd")
+    z = model.predict(X)
+    p = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
+    expected = (-np.log(np.take_along_axis(p, TAGS[..., None], -1)[..., 0]) * by_step).mean()
+    assert model.fit(X, y, class_weight=weights, batch_size=24, verbose=0).history["loss"][0] == pytest.approx(
+        expected, rel=1e-5
+    )
+
+
+def test_class_weights_times_sample_weights():
+    w = RNG.uniform(0.5, 2, 24).astype("float32")
+    by_step = np.array([3.0, 1.0, 1.0, 1.0], "float32")[TAGS] * w[:, None]
+    a, b = (compiled([nn.Input((6, 4)), nn.Dense(4)], "cross_entropy") for _ in range(2))
+    one = a.fit(X, TAGS, class_weight={0: 3.0}, sample_weight=w, verbose=0).history
+    assert one == b.fit(X, TAGS, sample_weight=by_step, verbose=0).history
+
+
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber", "binary_cross_entropy", "hinge", "cross_entropy"])
+def test_weights_of_steps_in_every_loss(loss):
+    z = RNG.normal(size=(5, 3, 2)).astype("float32")
+    y = RNG.integers(0, 2, (5, 3, 2)).astype("float32")
+    y = RNG.integers(0, 2, (5, 3)) if loss == "cross_entropy" else 2 * y - 1 if loss == "hinge" else y
+    w = RNG.uniform(size=(5, 3)).astype("float32")
+    cost = losses.get(loss)
+    each = np.array([[cost(z[i : i + 1, t], y[i : i + 1, t]).item() for t in range(3)] for i in range(5)])
+    assert cost(z, y, w).item() == pytest.approx((each * w).mean(), rel=1e-5)
+
+
+def test_class_weights_of_a_question_for_each_step():
+    y = (X[..., :1] > 0).astype("float32")
+    by_step = np.where(y[..., 0] == 1, 5.0, 1.0).astype("float32")
+    a, b = (compiled([nn.Input((6, 4)), nn.Dense(1)], "binary_cross_entropy") for _ in range(2))
+    one = a.fit(X, y, class_weight={1: 5.0}, verbose=0).history
+    assert one == b.fit(X, y, sample_weight=by_step, verbose=0).history
+
+
+@pytest.mark.parametrize(
+    ("loss", "units", "y", "weights", "error", "says"),
+    [
+        ("mse", 1, RNG.normal(size=24), {1: 50.0}, ShapeError, "targets that are classes.*numbers"),
+        ("poisson", 1, np.arange(24.0), {1: 50.0}, ShapeError, "targets that are classes.*numbers"),
+        ("cross_entropy", 3, np.arange(24) % 3, {7: 2.0}, ValueError, "from 0 to 2. Received: 7"),
+        ("cross_entropy", 3, np.eye(3)[np.arange(24) % 3], {3: 2.0}, ValueError, "from 0 to 2. Received: 3"),
+        ("binary_cross_entropy", 1, np.arange(24) % 2, {2: 2.0}, ValueError, "from 0 to 1. Received: 2"),
+        ("binary_cross_entropy", 3, np.ones((24, 3)), {0: 2.0}, ShapeError, "several labels.*sample_weight"),
+        ("binary_cross_entropy", 1, np.full(24, 0.3), {0: 2.0}, ShapeError, "one class per sample"),
+        ("hinge", 3, np.ones((24, 3)), {0: 2.0}, ShapeError, "several labels.*sample_weight"),
+    ],
+)  # fmt: skip
+def test_class_weights_that_mean_nothing_are_refused(loss, units, y, weights, error, says):
+    model = compiled([nn.Input((4,)), nn.Dense(units)], loss)
+    with pytest.raises(error, match=says):
+        model.fit(FIRST, y, class_weight=weights, verbose=0)
+    with pytest.raises(error, match=says):
+        model.train_on_batch(FIRST, y, class_weight=weights)
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "expected"),
+    [
+        ("mse", [0, 1, 1], [2, 3, 3]),
+        ("hinge", [-1, 1, 1], [2, 3, 3]),
+        ("binary_cross_entropy", [[0], [1], [1]], [2, 3, 3]),
+    ],
+)
+def test_class_weights_of_answers(loss, y, expected):
+    x = FIRST[:3]
+    a, b = (compiled([nn.Input((4,)), nn.Dense(1)], loss) for _ in range(2))
+    one = a.fit(x, np.array(y), class_weight={0: 2.0, 1: 3.0}, verbose=0).history
+    assert one == b.fit(x, np.array(y), sample_weight=expected, verbose=0).history
+
+
+def test_class_weights_of_one_hot_rows_with_questions():
+    y = np.eye(3)[np.arange(24) % 3]
+    a, b = (compiled([nn.Input((4,)), nn.Dense(3)], "binary_cross_entropy") for _ in range(2))
+    one = a.fit(FIRST, y, class_weight={1: 4.0}, verbose=0).history
+    assert one == b.fit(FIRST, y, sample_weight=np.where(y[:, 1] == 1, 4.0, 1.0), verbose=0).history
+
+
+# Networks that are read, and estimators
+
+
+def onnx_network(node, opset, shape=("N", 4)):
+    onnx = pytest.importorskip("onnx")
+    import pynn.onnx
+
+    h, nh = onnx.helper, onnx.numpy_helper
+    made = [h.make_node("MatMul", ["x", "w"], ["a"]), h.make_node(*node[0], **node[1])]
+    floats = onnx.TensorProto.FLOAT
+    graph = h.make_graph(
+        made, "g", [h.make_tensor_value_info("x", floats, shape)], [h.make_tensor_value_info("y", floats, shape)],
+        [nh.from_array(np.eye(4, dtype="float32") * 5, "w")],
+    )  # fmt: skip
+    return pynn.onnx.loads(h.make_model(graph, opset_imports=[h.make_opsetid("", opset)]).SerializeToString())
+
+
+@pytest.mark.parametrize(("axis", "opset"), [(-1, 17), (1, 17), (None, 17), (1, 11), (None, 11)])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_imported_softmax(axis, opset, loss):
+    node = (["Softmax", ["a"], ["y"]], {} if axis is None else {"axis": axis})
+    net = onnx_network(node, opset)
+    net.compile("sgd", loss, metrics=["accuracy"])
+    got = net.evaluate(np.eye(4, dtype="float32"), np.arange(4))
+    assert got["loss"] == pytest.approx(-np.log(np.exp(5) / (np.exp(5) + 3)), rel=1e-5)
+    assert got["accuracy"] == 1
+    net.fit(np.eye(4, dtype="float32"), np.arange(4), verbose=0, epochs=3)
+    assert net.evaluate(np.eye(4, dtype="float32"), np.arange(4))["loss"] < got["loss"]
+
+
+def test_imported_sigmoid():
+    net = onnx_network((["Sigmoid", ["a"], ["y"]], {}), 17)
+    net.compile("sgd", "binary_cross_entropy", metrics=["accuracy"])
+    x, y = np.eye(4, dtype="float32"), np.eye(4, dtype="float32")
+    assert net.evaluate(x, y)["loss"] == pytest.approx(binary(net.predict(x), y), rel=1e-5)
+
+
+def probe(ending, units=None):
+    def make(inputs, outputs):
+        return nn.Sequential([nn.Input(inputs), nn.Dense(8, activation="relu"), *ending(units or outputs[0])])
+
+    return make
+
+
+NETWORKS = {
+    "softmax": ("log_loss", lambda n: [nn.Dense(n, activation="softmax")]),
+    "logits": ("log_loss", lambda n: [nn.Dense(n)]),
+    "own softmax": ("log_loss", lambda n: [Own(ops.softmax, nn.Dense(n))]),
+    "softmax, reshaped": ("log_loss", lambda n: [nn.Dense(n, activation="softmax"), nn.Reshape((n,))]),
+    "keras": ("categorical_crossentropy", lambda n: [nn.Dense(n, activation="softmax")]),
+    "sigmoid": ("binary_cross_entropy", lambda n: [nn.Dense(n, activation="sigmoid")]),
+    "sigmoid, flattened": ("binary_cross_entropy", lambda n: [nn.Dense(n, activation="sigmoid"), nn.Flatten()]),
+    "sigmoid of keras": ("binary_crossentropy", lambda n: [Own(ops.sigmoid, nn.Dense(n))]),
+    "binary logits": ("binary_cross_entropy", lambda n: [nn.Dense(n)]),
+    "kl": ("kl_divergence", lambda n: [nn.Dense(n, activation="softmax")]),
+}
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("ending", NETWORKS)
+def test_networks_of_ones_own_in_an_estimator(ending, classes):
+    pytest.importorskip("sklearn")
+    from sklearn.datasets import make_classification
+
+    from pynn.estimators import NetworkClassifier
+
+    x, y = make_classification(
+        150, 6, n_informative=4, n_redundant=0, n_classes=classes, n_clusters_per_class=1, class_sep=2, random_state=0
+    )
+    loss, layers = NETWORKS[ending]
+    asked = []
+
+    def make(inputs, outputs):
+        asked.append(outputs)
+        return probe(layers)(inputs, outputs)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        c = NetworkClassifier(make, loss=loss, max_iter=60, learning_rate_init=0.02, random_state=0).fit(x, y)
+    assert asked == [(1,) if classes == 2 and "binary" in loss else (classes,)]
+    assert c.score(x, y) > 0.85
+    p = c.predict_proba(x)
+    np.testing.assert_allclose(p.sum(1), 1, atol=1e-6)
+    np.testing.assert_array_equal(c.classes_[p.argmax(1)], c.predict(x))
+    out = c.model_.predict(x.astype(c.model_.dtype))
+    if "logits" not in ending and out.shape == p.shape and "binary" not in loss:
+        np.testing.assert_allclose(p, out, rtol=1e-6)  # not put through softmax again
+
+
+@pytest.mark.parametrize("loss", ["kl_divergence", "categorical_crossentropy", "binary_crossentropy"])
+def test_losses_of_probabilities_in_mlp(loss):
+    pytest.importorskip("sklearn")
+    from pynn.estimators import MLPClassifier
+
+    x, y = FIRST, TAGS[:, 0] % 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        c = MLPClassifier(8, loss=loss, max_iter=20, random_state=0).fit(x, y)
+    out = c.model_.predict(x.astype(c.model_.dtype))
+    np.testing.assert_allclose(c.predict_proba(x)[:, -1], out[:, -1], rtol=1e-6)
+
+
+def test_nothing_is_printed_of_a_matrix(capsys):
+    x, y = FIRST, TAGS[:, 0].copy()
+    model = compiled([nn.Input((4,)), nn.Dense(4)], "cross_entropy", metrics=[metrics.ConfusionMatrix()])
+    model.evaluate(x, y, verbose=1)
+    assert "confusion" not in capsys.readouterr().out
