@@ -47,17 +47,24 @@ def minimize(
     data = trainer.data(x, y, w)
     trainer.flatten()
     rows, flat = np.arange(len(x)), trainer.flat
+    weights = [t.view().reshape(-1) for t in flat.tensors]
+    slopes = [flat.into[id(t)].view().reshape(-1) for t in flat.tensors]
+    ends = np.cumsum([0, *(len(w) for w in weights)])
+
+    def write(theta: np.ndarray) -> None:
+        for w, start, stop in zip(weights, ends, ends[1:], strict=False):
+            w[:] = theta[start:stop]
 
     def value(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        flat.params.view()[:] = theta
+        write(theta)
         trainer.sums.view()[:] = 0
         trainer.slots.set(offset=0, step=0, rate=0.0)
         trainer.run_steps(data, rows, len(rows), 1, False, False)
         total, count = trainer.sums.view()
-        return float(total / count), flat.grads.view().astype(np.float64)
+        return float(total / count), np.concatenate(slopes).astype(np.float64)
 
     result = scipy.optimize.minimize(
-        value, flat.params.view().astype(np.float64), jac=True, method="L-BFGS-B", options=options
+        value, np.concatenate(weights).astype(np.float64), jac=True, method="L-BFGS-B", options=options
     )
-    flat.params.view()[:] = result.x
+    write(result.x)
     return float(result.fun), int(result.nit), "" if result.success else str(result.message)
