@@ -768,6 +768,26 @@ def test_rules_that_are_wrong_are_told_so_and_nothing_is_written(update, error, 
     assert p.tolist() == [1.0, 2.0]
 
 
+def test_all_parameters_are_updated_or_none():
+    class Narrow(optim.Optimizer):
+        def slot_names(self):
+            return ("m",)
+
+        def update(self, param, grad, rate, step, m):
+            if param.ndim > 1:
+                raise MemoryError
+            return param - rate * grad, {"m": grad}
+
+    tensors = [pynn.tensor([1.0, 2.0]), pynn.tensor([[1.0]])]
+    optimizer = Narrow(0.5).bind(tensors)
+    for p in tensors:
+        p.grad = pynn.tensor(np.ones(p.shape, "float32"))
+    with pytest.raises(MemoryError):
+        optimizer.step()
+    assert [p.tolist() for p in tensors] == [[1.0, 2.0], [[1.0]]]
+    assert not any(slot.any() for slot in optimizer.state().values())
+
+
 def test_a_setting_that_the_constructor_does_not_keep_is_named():
     class Forgetful(optim.Optimizer):
         def __init__(self, learning_rate=0.1, beta=0.5):

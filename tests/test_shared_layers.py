@@ -262,6 +262,33 @@ def test_float64_nested_models_and_a_layer_used_twice():
     assert np.array_equal(before, layer.w.numpy())
 
 
+def test_a_batch_normalization_that_is_frozen_keeps_its_averages_while_others_train():
+    critic = nn.Sequential([nn.Input((4,)), nn.Dense(4), nn.BatchNormalization(), nn.Dense(1)])
+    critic.compile("adam", "mse", seed=0)
+    both = nn.Sequential([nn.Input((4,)), nn.Dense(4), critic])
+    both.compile("adam", "mse", seed=0)
+    for _ in range(2):
+        critic.trainable = True
+        fit(critic)
+        critic.trainable = False
+        before = critic.get_weights()
+        fit(both)
+        assert same(before, critic.get_weights())
+
+
+def test_one_weight_in_two_layers_is_updated_once():
+    first, second = nn.Dense(4, use_bias=False, seed=0), nn.Dense(4, use_bias=False)
+    model = nn.Sequential([nn.Input((4,)), first, second, nn.Dense(1, seed=1)])
+    model.build((None, 4))
+    second._weights["w"] = first.w
+    model.compile(optim.SGD(0.1), "mse", seed=0)
+    w, v, c = (pynn.tensor(t.numpy(), requires_grad=True) for t in (first.w, *model.layers[2]._weights.values()))
+    model.train_on_batch(X, Y)
+    (pynn.tensor(X) @ w @ w @ v + c - pynn.tensor(Y)).square().mean().backward()
+    np.testing.assert_allclose(first.w.numpy(), w.numpy() - 0.1 * w.grad.numpy(), rtol=1e-5, atol=1e-6)
+    assert second.w is first.w
+
+
 def test_a_functional_model_beside_a_sequential():
     layer = nn.Dense(6, activation="relu")
     x = nn.Input((4,))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -302,10 +303,23 @@ class Optimizer:
         if self.clip_norm is not None:
             ops.clip_norm(flat.grads, self.clip_norm)
         rows = {id(t): found for t in flat.tensors if (found := flat.into[id(t)].rows) and (found.sparse or found.live)}
-        for part in self.table.parts(flat, frozenset(rows)):
-            touched = rows.get(id(part.tensors[0]))
-            if touched is None or touched.live:  # a sparse table that was not looked up is left alone
-                self._update(part, slots, touched)
+        with self._whole(flat) if self.fused is None else contextlib.nullcontext():
+            for part in self.table.parts(flat, frozenset(rows)):
+                touched = rows.get(id(part.tensors[0]))
+                if touched is None or touched.live:  # a sparse table that was not looked up is left alone
+                    self._update(part, slots, touched)
+
+    @contextlib.contextmanager
+    def _whole(self, flat: Flat) -> Iterator[None]:
+        """Let all parameters be updated or, if a rule in Python fails at one of them, none."""
+        views = [s.view() for t in flat.tensors for s in (t, *self.table[t].named().values())]
+        before = [view.copy() for view in views]
+        try:
+            yield
+        except BaseException:
+            for view, values in zip(views, before, strict=True):
+                view[...] = values
+            raise
 
     def _update(self, part: Part, slots: Slots, touched: TouchedRows | None) -> None:
         """Execute the update of a part."""

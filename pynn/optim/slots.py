@@ -90,6 +90,7 @@ class Table:
         self, tensors: Sequence[Tensor], slots: Sequence[str], numbers: Sequence[str], first: Callable[[str], float]
     ) -> None:
         """Make the slots of those of these parameters that have none, side by side, and note that all go together."""
+        tensors = list({id(t): t for t in tensors}.values())
         new = [t for t in tensors if self.get(t) is None]
         group, table = next(self._groups), self._held
         for t, count in zip(new, _numbers(len(new), INT64, 0), strict=True):
