@@ -694,7 +694,7 @@ def test_a_kernel_does_what_its_rule_says(name, dtype):
     make, _, _, _ = RULES[name]
     models = []
     for fused in (True, False):
-        optimizer = make(schedules.Exponential(0.02, 0.9, every=1))
+        optimizer = make(schedules.Exponential(0.02, rate=0.9, every=1))
         optimizer.weight_decay = 0.1
         if not fused:
             optimizer.fused = None

@@ -112,6 +112,7 @@ def fit(
     check = check_finite and not hooks.takes_nonfinite
     model.stop_training = False
     hooks.history.interrupted = False
+    begun, step = trainer.epochs, trainer.slots.get("step")
     with Interrupts() as interrupts:
         try:
             hooks.on_train_begin()
@@ -126,6 +127,7 @@ def fit(
                     hooks.on_epoch_begin(epoch)
                 if model.stop_training:
                     break
+                begun, step = trainer.epochs, trainer.slots.get("step")
                 trainer.epochs = epoch + source.shift + 1
                 logs = _epoch(model, trainer, source, epoch, hooks, eagerly, check, interrupts, run, position)
                 position = None
@@ -142,6 +144,10 @@ def fit(
         except KeyboardInterrupt:
             model.stop_training = True
             hooks.history.interrupted = True
+        except MemoryError:
+            if trainer.slots.get("step") == step:  # no step was made: the next try has the same order of samples
+                trainer.epochs = begun
+            raise
         finally:
             hooks.on_train_end()
     hooks.history.interrupted |= interrupts.noted  # also if it came when all was done
