@@ -156,3 +156,24 @@ def test_spatial_dropout_drops_whole_maps(rng):
 def test_errors(call, pattern):
     with pytest.raises(ValueError, match=pattern):
         call(np.ones((2, 5, 5, 6), "float32"))
+
+
+def test_a_batch_of_one_value_per_channel_is_warned_of_once():
+    model = nn.Sequential([nn.Input((3,)), nn.BatchNormalization(), nn.Dense(2)], seed=0)
+    model.compile("sgd", "cross_entropy")
+    x, y = np.random.default_rng(0).normal(size=(9, 3)).astype("float32"), np.zeros(9, int)
+    with pytest.warns(RuntimeWarning, match=r"\[batchnormalization\] met a batch with one value.*help: ") as seen:
+        model.fit(x, y, batch_size=4, epochs=2, verbose=0)
+    assert len(seen) == 1
+    layer = nn.BatchNormalization()
+    layer(np.ones((1, 4, 4, 3), "float32"), training=True)  # 16 values per channel
+    layer(np.ones((1, 3), "float32"))  # not training
+    layer.trainable = False
+    layer(np.ones((1, 3), "float32"), training=True)
+
+
+def test_the_moving_variance_is_divided_by_the_number_of_values(rng):
+    layer = nn.BatchNormalization(momentum=0.0)
+    x = rng.normal(size=(5, 3)).astype("float32")
+    layer(x, training=True)
+    np.testing.assert_allclose(layer.moving_variance.numpy(), x.var(0), rtol=1e-5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,6 +21,9 @@ __all__ = [
     "BatchNormalization", "GroupNormalization", "LayerNormalization", "LocalContrastNormalization",
     "LocalResponseNormalization", "SpatialDropout2D",
 ]  # fmt: skip
+
+
+_warned: weakref.WeakSet[Any] = weakref.WeakSet()  # layers that met a batch of one
 
 
 class _Normalization(Module):
@@ -91,7 +96,9 @@ class BatchNormalization(_Normalization):
     Notes
     -----
     Weights ``gamma``, ``beta`` [C]; state ``moving_mean``, ``moving_variance`` [C], which get_weights() includes and no
-    optimizer touches. A layer with ``trainable = False`` runs as in inference.
+    optimizer touches. A layer with ``trainable = False`` runs as in inference. The variance, also that which the moving
+    one follows, is divided by the number of values N, as in Keras 3; PyTorch normalizes with N too, but follows a
+    variance divided by N - 1. Padding of sequences does not count. A batch of one value per channel is warned of.
 
     Examples
     --------
@@ -135,6 +142,15 @@ class BatchNormalization(_Normalization):
 
     def forward(self, x: Tensor) -> Tensor:
         training = state.training and self.trainable
+        if training and size(x.shape[:-1]) == 1 and self not in _warned:
+            _warned.add(self)
+            warnings.warn(
+                f"[{self.name}] met a batch with one value per channel while training: its variance is 0, so the "
+                f"output is beta alone, and the moving variance shrinks. Received: x.shape={x.shape}. help: choose a "
+                "batch_size that leaves no single row over, leave that row out, or use nn.LayerNormalization.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         return ops.batch_norm(
             x, *self._affine, self.moving_mean, self.moving_variance, training, self.momentum, self.epsilon
         )
