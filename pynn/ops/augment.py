@@ -26,9 +26,7 @@ from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.ops.augment_cards import AFFINE_DRAW, BLUR, CROP, ERASE, FLIP, WARP, fill_mode, image_shape
 from pynn.ops.common import as_tensor
-from pynn.ops.math import mul
 from pynn.ops.random import uniform
-from pynn.ops.shape import cast
 
 __all__ = ["affine", "blur", "crop", "elastic", "erase", "fill_mode", "flip", "warp"]
 
@@ -76,7 +74,7 @@ def as_images(name: str, images: Any) -> Tensor:
 def checked(name: str, x: Tensor) -> Tensor:
     """Return a batch of images as floats (uint8 is scaled to 0..1), or raise ShapeError."""
     if x.dtype == np.uint8:
-        x = mul(cast(x, np.float32), 1 / 255)
+        x = x.astype(np.float32) * (1 / 255)
     image_shape(name, x)
     return x
 
@@ -117,7 +115,7 @@ def warp(images: Any, matrices: Any = None, displacement: Any = None, fill: str 
     """
     x = as_images("warp", images)
     given = [None if a is None else as_tensor(a) for a in (matrices, displacement)]
-    given = [a if a is None or a.dtype == x.dtype else cast(a, x.dtype) for a in given]
+    given = [a if a is None or a.dtype == x.dtype else a.astype(x.dtype) for a in given]
     return execute(WARP, (x, *given), {"fill": fill})[0]
 
 

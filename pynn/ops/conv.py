@@ -11,7 +11,7 @@ from pynn.ops.common import as_tensor
 from pynn.ops.conv_cards import CONV, TRANSPOSE, check_algorithm, check_conv
 from pynn.ops.dense import dense
 from pynn.ops.image import pad2d
-from pynn.ops.shape import concat, reshape
+from pynn.ops.shape import concat
 from pynn.ops.walk import Walk
 from pynn.ops.window import Pair, Window, need_images, output_size, resolve_padding
 
@@ -97,10 +97,10 @@ def conv2d(
         if groups == 1 and c and window.padding == (0, 0, 0, 0):  # two cases that are plain products
             flat = (w.shape[0] * w.shape[1] * c, w.shape[3])
             if w.shape[:2] == (1, 1) and strides == (1, 1):
-                return dense(x, reshape(w, flat), b, activation, par)
+                return dense(x, w.reshape(flat), b, activation, par)
             if w.shape[:2] == (h, width):
-                y = dense(reshape(x, (n, h * width * c)), reshape(w, flat), b, activation, par)
-                return reshape(y, (n, 1, 1, w.shape[3]))
+                y = dense(x.reshape((n, h * width * c)), w.reshape(flat), b, activation, par)
+                return y.reshape((n, 1, 1, w.shape[3]))
     else:
         window = Window(strides, dilation)
     attrs = {"window": window, "groups": groups, "activation": activation, "par": par, "algorithm": algorithm}

@@ -13,7 +13,7 @@ from pynn.errors import ShapeError, unknown_name
 from pynn.ops.common import Rng, as_tensor, need_float
 from pynn.ops.conv import conv2d
 from pynn.ops.image import pad2d
-from pynn.ops.shape import gather, reshape
+from pynn.ops.shape import gather
 
 MODES = ("full", "same", "valid")
 BOUNDARIES = {"fill": "constant", "symm": "symmetric", "wrap": "wrap"}
@@ -54,7 +54,7 @@ def _correlate(place: str, x: Any, kernel: Any, mode: str, boundary: str, fillva
     before = {"full": most, "same": middle, "valid": (0, 0)}[mode]
     after = {"full": most, "same": tuple(m - b for m, b in zip(most, middle, strict=True)), "valid": (0, 0)}[mode]
     if boundary == "fill" or mode == "valid":
-        image = reshape(x, (1, h, w, 1))
+        image = x.reshape((1, h, w, 1))
         if fillvalue and mode != "valid":
             image = pad2d(image - float(fillvalue), (before[0], after[0], before[1], after[1])) + float(fillvalue)
             padding = (0, 0, 0, 0)
@@ -64,9 +64,9 @@ def _correlate(place: str, x: Any, kernel: Any, mode: str, boundary: str, fillva
         for axis, size in ((0, h), (1, w)):
             index = np.pad(np.arange(size), (before[axis], after[axis]), BOUNDARIES[boundary])  # type: ignore[call-overload]
             x = gather(x, index, axis=axis)
-        image, padding = reshape(x, (1, *x.shape, 1)), (0, 0, 0, 0)
-    y = conv2d(image, reshape(kernel, (kh, kw, 1, 1)), padding=padding)
-    y = reshape(y, y.shape[1:3])
+        image, padding = x.reshape((1, *x.shape, 1)), (0, 0, 0, 0)
+    y = conv2d(image, kernel.reshape((kh, kw, 1, 1)), padding=padding)
+    y = y.reshape(y.shape[1:3])
     return y[::-1, ::-1] if back else y
 
 

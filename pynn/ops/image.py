@@ -14,9 +14,8 @@ from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.ops.common import Rng, as_tensor, contiguous_strides, need_float
-from pynn.ops.math import matmul
 from pynn.ops.reduce import expand
-from pynn.ops.shape import reshape, strided
+from pynn.ops.shape import strided
 from pynn.ops.window import Four, Pair, need_images
 
 
@@ -124,14 +123,14 @@ def upsample2d(x: Any, size: int | Pair = 2, interpolation: str = "nearest") -> 
     fy, fx = pair("upsample2d", "size", size)
     n, h, w, c = x.shape
     if interpolation == "nearest":
-        y = expand(reshape(x, (n, h, 1, w, 1, c)), (n, h, fy, w, fx, c))
-        return reshape(y, (n, h * fy, w * fx, c))
+        y = expand(x.reshape((n, h, 1, w, 1, c)), (n, h, fy, w, fx, c))
+        return y.reshape((n, h * fy, w * fx, c))
     if interpolation != "bilinear":
         raise ValueError(
             f"[upsample2d] expected interpolation 'nearest' or 'bilinear'. Received: interpolation={interpolation!r}."
         )
     need_float("upsample2d", x)
     rows, columns = (Tensor.state(_bilinear(k, f, x.dtype)) for k, f in ((h, fy), (w, fx)))
-    y = matmul(rows, reshape(x, (n, h, w * c))) if fy > 1 else x
-    y = matmul(columns, reshape(y, (n * h * fy, w, c)))
-    return reshape(y, (n, h * fy, w * fx, c))
+    y = rows @ x.reshape((n, h, w * c)) if fy > 1 else x
+    y = columns @ y.reshape((n * h * fy, w, c))
+    return y.reshape((n, h * fy, w * fx, c))

@@ -19,7 +19,6 @@ from pynn.ops.dense import dense
 from pynn.ops.lengths import without_lengths
 from pynn.ops.rnn import BAD_LENGTHS, INT32, PACKED_TO, RNN_ACTIVATIONS, checked_lengths, place_parts
 from pynn.ops.rnn_ref import ACT
-from pynn.ops.shape import transpose
 
 OUTPUT_ACTIVATIONS = (*RNN_ACTIVATIONS, "softmax")
 SOFTMAX = -1  # pynn/core/kernels/jordan.pyx
@@ -169,9 +168,9 @@ def jordan_rnn(x: Any, w: Any, v: Any, b: Any, w_out: Any, b_out: Any, lengths: 
         raise ShapeError(f"[jordan_rnn] expected sequences [N, T, features]. Received: x.shape={x.shape}.")
     w, v, b, w_out, b_out = (as_tensor(t, x) for t in (w, v, b, w_out, b_out))
     lengths = checked_lengths("jordan_rnn", lengths, x)
-    z = dense(transpose(without_lengths(x), (1, 0, 2)), w, b)
+    z = dense(without_lengths(x).transpose((1, 0, 2)), w, b)
     attrs = {"activation": activation, "output_activation": output_activation}
-    y = transpose(execute(_Jordan, (z, v, w_out, b_out, lengths), attrs)[0], (1, 0, 2))  # type: ignore[arg-type]
+    y = execute(_Jordan, (z, v, w_out, b_out, lengths), attrs)[0].transpose((1, 0, 2))  # type: ignore[arg-type]
     y.lengths = lengths
     return y
 

@@ -15,8 +15,6 @@ from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.ops.common import Rng, as_tensor, need_float
 from pynn.ops.conv import conv2d_transpose, patches2d
-from pynn.ops.math import matmul
-from pynn.ops.shape import reshape, transpose
 from pynn.ops.window import PLAIN, Pair, Window, check_window, need_images, output_size, resolve_padding
 
 WIDEST = 64  # LOCAL_WIDEST of csrc/kernels/local.h
@@ -37,7 +35,7 @@ def _flops(low: Lowered) -> float:
 def _rows(x: Tensor, kernel: Pair, window: Window) -> Tensor:
     """Return the patches of every pixel, [pixels, N, terms]."""
     patches = patches2d(x, kernel, window.strides, window.padding)
-    return transpose(reshape(patches, (x.shape[0], -1, patches.shape[3])), (1, 0, 2))
+    return patches.reshape((x.shape[0], -1, patches.shape[3])).transpose((1, 0, 2))
 
 
 @op("locally_connected2d", "local_fwd")
@@ -67,15 +65,15 @@ class _Local:
     def smooth_vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, w, _ = g.inputs
         kernel, window = g.attrs["kernel"], g.attrs.get("window", PLAIN)
-        dz = transpose(reshape(dy, (dy.shape[0], w.shape[0], w.shape[2])), (1, 0, 2))
+        dz = dy.reshape((dy.shape[0], w.shape[0], w.shape[2])).transpose((1, 0, 2))
         dx = dw = None
         if g.needs[0]:
-            rows = transpose(matmul(dz, transpose(w, (0, 2, 1))), (1, 0, 2))
+            rows = (dz @ w.transpose((0, 2, 1))).transpose((1, 0, 2))
             spread = np.eye(w.shape[1]).reshape(*kernel, x.shape[3], w.shape[1]).astype(x.dtype)
-            patches = reshape(rows, (*dy.shape[:3], w.shape[1]))
+            patches = rows.reshape((*dy.shape[:3], w.shape[1]))
             dx = conv2d_transpose(patches, Tensor.state(spread), x.shape[1:3], window.strides, window.padding)
         if g.needs[1]:
-            dw = matmul(transpose(_rows(x, kernel, window), (0, 2, 1)), dz)
+            dw = _rows(x, kernel, window).transpose((0, 2, 1)) @ dz
         return dx, dw, dy.sum(0) if g.needs[2] else None
 
     def ref(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, kernel: Pair, window: Window = PLAIN) -> np.ndarray:

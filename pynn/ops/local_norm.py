@@ -13,14 +13,11 @@ from pynn.core.card import Card, Grad, Lowered, Sample, Spec, composite, op, reg
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.ops.activation import sqrt, square
 from pynn.ops.carry import forget
 from pynn.ops.common import Rng, as_tensor, need_float, size
 from pynn.ops.conv import conv2d
-from pynn.ops.math import div, maximum
+from pynn.ops.math import maximum
 from pynn.ops.norm import check_channels
-from pynn.ops.reduce import mean
-from pynn.ops.shape import reshape
 from pynn.ops.window import need_images
 
 LRN_ROWS = 16  # as in csrc/kernels/lrn.h
@@ -160,9 +157,9 @@ def local_contrast_norm(x: Any, window: int = 9, epsilon: float = 1e-6) -> Tenso
     kernel = Tensor.state(_gaussian(window, c, x.dtype))
 
     def blurred(z: Tensor) -> Tensor:
-        return div(conv2d(z, kernel, padding="same"), cover)
+        return conv2d(z, kernel, padding="same") / cover
 
     v = x - blurred(x)
-    sigma = sqrt(blurred(square(v)) + epsilon)
-    least = reshape(mean(sigma, (1, 2, 3)), (x.shape[0], 1, 1, 1))
-    return div(v, maximum(sigma, least))
+    sigma = (blurred(v.square()) + epsilon).sqrt()
+    least = sigma.mean((1, 2, 3)).reshape((x.shape[0], 1, 1, 1))
+    return v / maximum(sigma, least)

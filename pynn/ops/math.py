@@ -15,7 +15,7 @@ from pynn.errors import DTypeError, ShapeError
 from pynn.ops.common import BOOL, Rng, as_tensor, broadcast_dims, broadcast_shape, need_float, need_same_dtype, pair
 from pynn.ops.lengths import mask_steps
 from pynn.ops.reduce import sum_to
-from pynn.ops.shape import reshape, zeros
+from pynn.ops.shape import zeros
 
 
 def _lower_binary(name: str, a: Tensor, b: Tensor, floats: bool = False, out: np.dtype | None = None) -> Lowered:
@@ -403,7 +403,7 @@ def matmul(a: Any, b: Any) -> Tensor:
     if b.ndim == 3:
         b = mask_steps(b)
     left, right = a.ndim == 1, b.ndim == 1
-    y = _matmul(reshape(a, (1, -1)) if left else a, reshape(b, (-1, 1)) if right else b, False, False)
+    y = _matmul(a.reshape((1, -1)) if left else a, b.reshape((-1, 1)) if right else b, False, False)
     if left or right:
-        y = reshape(y, y.shape[:-2] + (() if left else y.shape[-2:-1]) + (() if right else y.shape[-1:]))
+        y = y.reshape(y.shape[:-2] + (() if left else y.shape[-2:-1]) + (() if right else y.shape[-1:]))
     return y

@@ -11,11 +11,8 @@ from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.ops.activation import sqrt
 from pynn.ops.common import Rng, as_tensor, need_float, size
-from pynn.ops.math import div
-from pynn.ops.reduce import mean, sum_to
-from pynn.ops.shape import reshape
+from pynn.ops.reduce import sum_to
 
 CHUNK, PARTS = 8192, 16  # NORM_CHUNK and NORM_PARTS of csrc/kernels/norm.h
 
@@ -141,7 +138,7 @@ class _NormApply:
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, m, v, gamma, _ = g.inputs
         need = g.needs
-        rstd = div(1.0, sqrt(v + g.attrs["epsilon"]))
+        rstd = 1.0 / (v + g.attrs["epsilon"]).sqrt()
         scale = rstd if gamma is None else rstd * gamma
         dx = dy * scale if need[0] or need[1] else None
         dhat = sum_to(dy * (x - m), m.shape) if need[2] or need[3] else None
@@ -319,12 +316,12 @@ def _of_real_steps(
     """Return what the op group_norm does, with statistics of the real steps of padded sequences alone."""
     _GROUP_NORM.infer(x, gamma, beta, groups, epsilon, per_sample)  # raises as it does
     n, t, c = x.shape[0], x.shape[1], x.shape[-1]
-    z = reshape(x, (n, t, size(x.shape[2:-1]), groups, c // groups))
+    z = x.reshape((n, t, size(x.shape[2:-1]), groups, c // groups))
     axes = (1, 2, 4) if per_sample else (0, 1, 2, 4)
-    m = mean(z, axes, keepdims=True)
+    m = z.mean(axes, keepdims=True)
     d = z - m
-    v = mean(d * d, axes, keepdims=True)
-    y = reshape(div(d, sqrt(v + epsilon)), x.shape)
+    v = (d * d).mean(axes, keepdims=True)
+    y = (d / (v + epsilon).sqrt()).reshape(x.shape)
     if gamma is not None:
         y = y * gamma
-    return y if beta is None else y + beta, reshape(m, (-1,)), reshape(v, (-1,))
+    return y if beta is None else y + beta, m.reshape((-1,)), v.reshape((-1,))

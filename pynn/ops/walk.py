@@ -8,7 +8,7 @@ import numpy as np
 
 from pynn.core.tensor import Tensor
 from pynn.ops.lengths import mask_steps, walk_lengths, without_lengths
-from pynn.ops.math import div, maximum
+from pynn.ops.math import maximum
 from pynn.ops.shape import ones
 
 __all__ = ["Walk"]
@@ -62,5 +62,5 @@ class Walk:
         if self.lengths is not None and self.over:
             x = self.source
             there = ones((*x.shape[:2], *(1,) * (x.ndim - 2)), x.dtype)
-            y = div(y, maximum(pool(mask_steps(there, 0.0, x.lengths)), 1e-6))
+            y = y / maximum(pool(mask_steps(there, 0.0, x.lengths)), 1e-6)
         return self.done(y)
