@@ -512,3 +512,181 @@ def test_tables_of_pandas():
     np.testing.assert_array_equal(two.predict((left, right)), expected)
     with pytest.raises(TypeError, match="expected numbers"):
         model.predict(table.assign(d="text"))
+
+
+# Bytes: numbers in tables, pixels in images
+
+
+def table_model(first=()):
+    model = nn.Sequential([nn.Input((D,)), *first, nn.Dense(5, activation="tanh"), nn.Dense(1)])
+    model.compile(optim.Adam(0.05), "mse", metrics=["mae"], seed=0)
+    return model
+
+
+def image_model(first=(), shape=(6, 5, 1)):
+    layers = [nn.Conv2D(3, 3, activation="relu"), nn.Flatten(), nn.Dense(1)]
+    model = nn.Sequential([nn.Input(shape), *first, *layers])
+    model.compile(optim.Adam(0.01), "mse", seed=0)
+    return model
+
+
+def answers(model, x, tmp_path):
+    """Return what a model says of x, in every way there is."""
+    n = len(x)
+    model.save(tmp_path / "model.pynn")
+    loaded = pynn.load(tmp_path / "model.pynn")
+    return {
+        "predict": model.predict(x),
+        "predict row by row": np.concatenate([model.predict(x[i : i + 1]) for i in range(n)]),
+        "predict in passes": model.predict(x, batch_size=7),
+        "predict_fn": model.predict_fn()(x),
+        "batches": model.predict([(x[: n // 2], None), (x[n // 2 :], None)]),
+        "call": model(x).numpy(),
+        "call of a tensor": model(pynn.tensor(x)).numpy(),
+        "loaded": loaded.predict(x),
+        "loaded call": loaded(x).numpy(),
+    }
+
+
+def assert_all_say(expected, model, x, tmp_path):
+    for name, found in answers(model, x, tmp_path).items():
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "bool", "int8", "int64", "uint16"])
+def test_whole_numbers_of_a_table_are_numbers_everywhere(dtype, tmp_path):
+    x = R.integers(0, 2 if dtype == "bool" else 100, (N, D)).astype(dtype)
+    floats, y = x.astype("float32"), R.normal(size=N).astype("float32")
+    one, two = table_model(), table_model()
+    a = one.fit(floats, y, epochs=3, verbose=0, validation_data=(floats, y)).history
+    b = two.fit(x, y, epochs=3, verbose=0, validation_data=(x, y)).history
+    assert a == b
+    assert bits(one) == bits(two)
+    assert one.evaluate(x, y) == two.evaluate(floats, y)
+    assert one.train_on_batch(floats, y) == two.train_on_batch(x, y)
+    assert_all_say(one.predict(floats), two, x, tmp_path)
+
+
+def test_images_of_bytes_are_fractions_of_255_everywhere(tmp_path):
+    for shape in ((6, 5, 1), (6, 5, 3)):
+        x = R.integers(0, 256, (N, *shape)).astype("uint8")
+        floats, y = x.astype("float32") / 255, R.normal(size=N).astype("float32")
+        one, two = image_model(shape=shape), image_model(shape=shape)
+        a = one.fit(floats, y, epochs=2, verbose=0, validation_data=(floats, y)).history
+        b = two.fit(x, y, epochs=2, verbose=0, validation_data=(x, y)).history
+        for key in a:
+            assert a[key] == pytest.approx(b[key], rel=1e-4)
+        assert two.evaluate(x, y)["loss"] == pytest.approx(two.evaluate(floats, y)["loss"], rel=1e-5)
+        assert_all_say(two.predict(floats), two, x, tmp_path)
+
+
+@pytest.mark.parametrize("offset", [0.0, -1.0])
+def test_a_model_that_begins_with_rescaling_takes_bytes_as_numbers(tmp_path, offset):
+    x = R.integers(0, 256, (N, 6, 5, 1)).astype("uint8")
+    y = R.normal(size=N).astype("float32")
+    plain, own = image_model(), image_model([nn.Rescaling(1 / 255, offset)])
+    plain.layers, own.layers  # noqa: B018  built
+    own.set_weights(plain.get_weights())
+    plain.fit(x.astype("float32") / 255 + np.float32(offset), y, epochs=2, verbose=0)
+    own.fit(x, y, epochs=2, verbose=0)
+    for u, v in zip(plain.get_weights(), own.get_weights(), strict=True):
+        np.testing.assert_allclose(u, v, rtol=1e-3, atol=1e-5)
+    expected = own.predict(x.astype("float32"))
+    assert_all_say(expected, own, x, tmp_path)
+    assert_all_say(expected, own, x.astype("int64"), tmp_path)
+    nested = nn.Sequential([nn.Input((6, 5, 1)), own])
+    np.testing.assert_allclose(nested.predict(x), expected, rtol=1e-5)
+
+
+def test_every_input_has_its_own_way_with_bytes():
+    raw, seen = nn.Input((2, 2)), nn.Input((2, 2))
+    both = nn.Add()([nn.Flatten()(nn.Rescaling(2.0)(raw)), nn.Flatten()(seen)])
+    model = nn.Model([raw, seen], both)
+    model.build()
+    x = np.full((3, 2, 2), 255, "uint8")
+    assert (model.takes_bytes(0), model.takes_bytes(1)) == (True, False)
+    np.testing.assert_allclose(model.predict((x, x)), 511.0)
+    np.testing.assert_allclose(model(x, x).numpy(), 511.0)
+
+
+def test_gradients_pass_rescaling():
+    x = pynn.tensor(X, requires_grad=True)
+    nn.Rescaling(3.0, 1.0)(x).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), np.full_like(X, 3.0))
+    layer = nn.Rescaling(2.0)
+    model = nn.Sequential([nn.Input((D,)), layer])
+    np.testing.assert_array_equal(model.predict(X), 2 * X)
+    layer.scale = 4.0
+    np.testing.assert_array_equal(model.predict(X), 4 * X)
+    for bad in (np.nan, "a", None, True):
+        with pytest.raises(ValueError, match=r"\[rescaling\] expected scale"):
+            nn.Rescaling(bad)
+
+
+def test_bytes_that_are_no_image_are_refused_before_anything_is_built():
+    """Three axes of 0 and 1, or of small numbers, would be made 255 times smaller without a word."""
+    y = np.zeros(N, "float32")
+    model = nn.Sequential([nn.Flatten(), nn.Dense(1)])
+    model.compile("sgd", "mse", seed=0)
+    for highest in (1, 9, 127):
+        x = R.integers(0, highest + 1, (N, 3, 4)).astype("uint8")
+        x[0] = highest
+        with pytest.raises(DataError, match=rf"values up to {highest}.*help: x.astype"):
+            model.fit(x, y, verbose=0)
+        assert not model.built
+    one_hot = R.integers(0, 2, (N, 3, 4)).astype("uint8")
+    for call in (model.train_on_batch, model.evaluate, lambda x, y: model.fit([(x, y)], verbose=0)):
+        with pytest.raises(DataError, match="values up to 1, shape"):
+            call(one_hot, y)
+    dark = np.full((N, 3, 4), 9, "uint8")
+    model.train_on_batch(dark, y)  # a batch may be dark
+    model.fit(one_hot.astype(bool), y, verbose=0)
+    own = nn.Sequential([nn.Rescaling(1.0), nn.Flatten(), nn.Dense(1)])
+    own.compile("sgd", "mse", seed=0)
+    own.fit(one_hot, y, verbose=0)
+
+
+@pytest.mark.filterwarnings("ignore:.*the loss still improves")
+def test_estimators_take_bytes_as_models_do():
+    pytest.importorskip("sklearn")
+    from pynn.estimators import MLPRegressor, NetworkRegressor
+
+    y = R.normal(size=N)
+    x = R.integers(0, 256, (N, D)).astype("uint8")
+    a = MLPRegressor(hidden_layer_sizes=(5,), max_iter=3, random_state=0, tol=0).fit(x, y)
+    b = MLPRegressor(hidden_layer_sizes=(5,), max_iter=3, random_state=0, tol=0).fit(x.astype("float64"), y)
+    np.testing.assert_array_equal(a.predict(x), b.predict(x.astype("float64")))
+    images = R.integers(0, 256, (N, 4, 4)).astype("uint8")
+    for first, factor in (([], 255), ([nn.Rescaling(1 / 9)], 1)):
+
+        def make(inputs, outputs, first=first):
+            return nn.Sequential([nn.Input(inputs), *first, nn.Flatten(), nn.Dense(*outputs)])
+
+        net = NetworkRegressor(make, max_iter=3, random_state=0)
+        net.fit(images, y, validation_data=(images, y))
+        floats = (images / factor).astype("float32")
+        np.testing.assert_allclose(net.predict(images), net.predict(floats), rtol=1e-4, atol=1e-5)
+        own = net.model_.predict(images)
+        np.testing.assert_allclose(own, net.model_.predict(floats), rtol=1e-4, atol=1e-5)
+
+
+def test_attribution_takes_bytes_as_models_do():
+    model = nn.Sequential([nn.Input((D,)), nn.Dense(2)])
+    x = R.integers(0, 256, (3, D)).astype("uint8")
+    floats = x.astype("float32")
+    np.testing.assert_array_equal(pynn.viz.attribution(model, x), pynn.viz.attribution(model, floats))
+
+
+@pytest.mark.parametrize("first", [[], [nn.Rescaling(1 / 255, -0.5)]])
+def test_onnx_files_say_the_same(first, tmp_path):
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    x = R.integers(0, 256, (N, 6, 5, 1)).astype("uint8")
+    model = image_model(first)
+    model.layers  # noqa: B018
+    pynn.onnx.export(model, tmp_path / "model.onnx")
+    session = runtime.InferenceSession(str(tmp_path / "model.onnx"))
+    floats = x.astype("float32") if first else x.astype("float32") / 255
+    (given,) = session.get_inputs()
+    (found,) = session.run(None, {given.name: np.moveaxis(floats, -1, 1) if given.shape[1] == 1 else floats})
+    np.testing.assert_allclose(found, model.predict(x), rtol=1e-4, atol=1e-5)

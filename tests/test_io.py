@@ -77,6 +77,7 @@ ARGUMENTS = {
     "RandomShear": ((10.0,), {}),
     "RandomShift": (((0.1, 0.2),), {}),
     "RandomZoom": ((0.1,), {}),
+    "Rescaling": ((0.5,), {"offset": -1.0}),
     "Reshape": (((2, -1),), {}),
     "SeparableConv2D": ((4, 3), {"depth_multiplier": 2}),
     "SimpleRNN": ((3,), {"activation": "relu", "go_backwards": True}),

@@ -21,6 +21,7 @@ from pynn.errors import unknown_name
 from pynn.estimators import lbfgs
 from pynn.estimators.files import from_bytes, to_bytes
 from pynn.estimators.watch import Watch
+from pynn.ops.pixels import as_real
 from pynn.optim import Optimizer
 from pynn.schedules import Schedule
 
@@ -114,7 +115,7 @@ class BaseNetwork(BaseEstimator, ABC):
         if fresh:
             self._begin(X, dtype, rng)
         if not self.model_.takes_integers:
-            X = X.astype(dtype, copy=False)
+            X = as_real(X, dtype, self.model_.takes_bytes())
         held = None
         if validation_data is not None:
             held = self._held(validation_data)
@@ -306,7 +307,7 @@ class BaseNetwork(BaseEstimator, ABC):
         check_is_fitted(self)
         X = self._dense(validate_data(self, X, reset=False, **self._input_checks(False)))
         if X.dtype != self.model_.dtype and not self.model_.takes_integers:
-            X = X.astype(self.model_.dtype)
+            X = as_real(X, self.model_.dtype, self.model_.takes_bytes())
         return self._outputs(X)
 
     # What scikit-learn and pickle ask

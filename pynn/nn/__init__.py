@@ -40,6 +40,7 @@ from pynn.nn.pool import (
     UpSampling2D,
     ZeroPadding2D,
 )
+from pynn.nn.rescaling import Rescaling
 from pynn.nn.rnn import GRU, LSTM, SimpleRNN, reset_states
 from pynn.nn.rnn_norm import LayerNormLSTM
 from pynn.nn.sequence import Bidirectional, TimeDistributed
@@ -89,6 +90,7 @@ __all__ = [
     "RandomShear",
     "RandomShift",
     "RandomZoom",
+    "Rescaling",
     "Reshape",
     "SeparableConv2D",
     "Sequential",

@@ -69,6 +69,8 @@ class Model(Module):
     650
     """
 
+    _of_layers = True
+
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, *, seed: int | None = None):
         super().__init__(name, seed)
         given = _inputs(inputs)
@@ -137,6 +139,11 @@ class Model(Module):
             for step in self._plan:
                 if i in step.inputs and hasattr(step.module, "check_ids"):
                     step.module.check_ids(x, place)
+
+    def takes_bytes(self, i: int = 0) -> bool:
+        """Tell whether all layers that read an input take bytes as numbers."""
+        readers = [step.module.takes_bytes(step.inputs.index(i)) for step in self._plan if i in step.inputs]
+        return bool(readers) and all(readers)
 
     def _looked_up(self, i: int) -> bool:
         return any(i in step.inputs and step.module.takes_integers for step in self._plan)

@@ -12,13 +12,14 @@ from pynn import init
 from pynn.core.context import loading
 from pynn.core.context import training as training_mode
 from pynn.core.state import scope, state
-from pynn.core.tensor import Tensor, as_dtype, tensor
+from pynn.core.tensor import FLOATS, Tensor, as_dtype, tensor
 from pynn.errors import CaptureError, ShapeError
 from pynn.io import registry
 from pynn.io.recorded import Recorded
 from pynn.nn.frozen import no_foreign_random
 from pynn.nn.summary import model_html, summary
 from pynn.nn.symbol import Symbol
+from pynn.ops import pixels
 from pynn.train.building import unbuilt_if_it_fails
 from pynn.train.trainable import Trainable
 
@@ -62,6 +63,7 @@ class Module(Trainable, Recorded):
     """
 
     recurrent = False  # whether the output of a step depends on all that came before, however long
+    _of_layers = False  # whether layers alone read the inputs, so that whole numbers may become real ones
     _built_for: tuple[int, ...] = ()  # the input shape that build() was given
 
     def __init_subclass__(cls, base: bool = False, **options: Any) -> None:
@@ -186,7 +188,7 @@ class Module(Trainable, Recorded):
                 if training and state.rng is not None:
                     self._own_slots().step.view()[0] += 1  # the next call draws other numbers
                 return out
-        xs = tuple(x if isinstance(x, Tensor) or x is None else tensor(x) for x in inputs)
+        xs = tuple(self._taken(i, x) for i, x in enumerate(inputs))
         if state.recorder is not None and state.module is None:  # the outermost: what it runs is replayed
             with no_foreign_random(self):
                 out = self._computed(xs)
@@ -282,6 +284,25 @@ class Module(Trainable, Recorded):
     def takes_integers(self) -> bool:
         """Whether inputs are looked up (by an Embedding), so that integers stay integers."""
         return any(child.takes_integers for _, child in self.children())
+
+    def takes_bytes(self, i: int = 0) -> bool:
+        """Whether uint8 arrays of any shape are numbers as input i, so that images are not scaled to 0..1 before."""
+        return False
+
+    def _taken(self, i: int, x: Any) -> Any:
+        """Return an input as a tensor; bytes that come from outside become what fit and predict make of them."""
+        if x is None:
+            return None
+        x = x if isinstance(x, Tensor) else tensor(x)
+        if state.scope or x.dtype in FLOATS or self._looked_up(i):
+            return x
+        if pixels.is_image(x) and not self.takes_bytes(i):
+            return pixels.real(x, self.dtype)
+        return x.astype(self.dtype) if self._of_layers else x
+
+    def _looked_up(self, i: int) -> bool:
+        """Tell whether input i is one of integers."""
+        return self.takes_integers
 
     def example(self, shape: tuple[int, ...]) -> Tensor:
         """Return an input of zeros, of the dtype that the module takes."""

@@ -39,6 +39,8 @@ class Sequential(Module):
     (4, 8)
     """
 
+    _of_layers = True
+
     def __init__(self, layers: Iterable[Any] = (), *, name: str | None = None, seed: int | None = None):
         super().__init__(name, seed)
         self._input: tuple[int, ...] | None = None
@@ -108,6 +110,10 @@ class Sequential(Module):
         self._check_shape(xs[0].shape, place)
         if self._layers and hasattr(self._layers[0], "check_ids"):
             self._layers[0].check_ids(xs[0], place)
+
+    def takes_bytes(self, i: int = 0) -> bool:
+        """Tell what the first layer does."""
+        return bool(self._layers) and self._layers[0].takes_bytes()
 
     def _check_shape(self, shape: tuple[int, ...], place: str) -> None:
         """Raise if a batch has another rank than Input said, or another last axis: layers judge those between."""

@@ -13,6 +13,7 @@ from pynn.core import _core
 from pynn.core.foreign import is_array
 from pynn.core.tensor import Tensor, to_array
 from pynn.errors import DataError, DTypeError, ShapeError
+from pynn.ops import pixels
 
 __all__ = ["Data", "as_inputs", "check_finite", "external", "input_count", "split_last", "to_dtype"]
 
@@ -44,21 +45,19 @@ def check_finite(array: np.ndarray, name: str, place: str) -> None:
         )
 
 
-def as_inputs(x: Any, place: str, dtype: np.dtype, integers: bool) -> list[np.ndarray]:
-    """Return a model's inputs as arrays: uint8 stays (images are scaled by the program), numbers become `dtype`.
+def as_inputs(x: Any, place: str, model: Any) -> list[np.ndarray]:
+    """Return a model's inputs as arrays: images of bytes stay, for the program to scale; numbers become its dtype.
 
     Parameters
     ----------
     x : array_like or tuple of array_like
     place : str
         For messages.
-    dtype : numpy.dtype
-        The model's floating dtype.
-    integers : bool
-        Whether the model looks integers up, so that they must stay integers.
+    model : Module
+        Integers stay integers if it looks them up.
     """
-    arrays = []
-    for item in x if isinstance(x, (tuple, list)) and _all_arrays(x) else (x,):
+    arrays, dtype, integers = [], model.dtype, model.takes_integers
+    for i, item in enumerate(x if isinstance(x, (tuple, list)) and _all_arrays(x) else (x,)):
         given = to_array(item, place)
         if given.ndim == 0:
             raise ShapeError(f"[{place}] expected an array with one row per sample. Received: a single number.")
@@ -66,7 +65,7 @@ def as_inputs(x: Any, place: str, dtype: np.dtype, integers: bool) -> list[np.nd
             raise DataError(f"[{place}] expected at least one sample. Received: x.shape={given.shape}.")
         if integers and given.dtype.kind in "iub":
             given = _narrowed(given, place)
-        elif given.dtype.kind in "ib":
+        elif given.dtype.kind in "iub" and (not pixels.is_image(given) or model.takes_bytes(i)):
             given = given.astype(dtype)
         elif given.dtype.kind == "f" and given.dtype != dtype:
             given = to_dtype(given, dtype)

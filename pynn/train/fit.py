@@ -72,7 +72,7 @@ def fit(
         if validation_split and validation_data is None:
             (x, y, sample_weight), held = split_last((x, y, sample_weight), validation_split)
             validation_data = held
-        data = trainer.data(x, y, sample_weight, class_weight)
+        data = trainer.data(x, y, sample_weight, class_weight, whole=True)
         source = Arrays(trainer, data, len(data) if batch_size is None else batch_size, shuffle)
     if validation_data is not None:
         validation = Held(trainer, validation_data, "fit", validation_steps, "validation_steps")

@@ -10,11 +10,9 @@ import numpy as np
 
 from pynn import ops
 from pynn.core import _predict
-from pynn.core.flat import Slots
 from pynn.core.program import plan, record
 from pynn.core.state import no_grad
-from pynn.core.tensor import Tensor
-from pynn.ops import steps
+from pynn.ops import pixels
 from pynn.train.data import external
 from pynn.train.trainer import Trainer
 
@@ -111,15 +109,9 @@ class Preparing(_predict.Predictor):
     def _record(self, trainer: Trainer, xs: list[np.ndarray]) -> tuple[np.ndarray, Any]:
         tensors = [external(a) for a in xs]
         with record(*tensors) as recorder, no_grad():
-            y = trainer.outputs([self._as_real(t) for t in tensors])
+            y = trainer.outputs([pixels.real(t, self.model.dtype) for t in tensors])
             out = np.empty(y.shape, y.dtype)
             target = external(out)
             ops.copy(y, out=target)
         recorder.inputs = (*tensors, target)
         return out, plan(recorder)
-
-    def _as_real(self, x: Tensor) -> Tensor:
-        """Scale images of bytes as a training step does."""
-        if x.dtype != np.uint8:
-            return x
-        return steps.batch(x, Tensor.state(np.arange(len(x))), Slots(), len(x), self.model.dtype)

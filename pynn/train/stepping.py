@@ -17,7 +17,7 @@ from pynn.core.program import record
 from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import CaptureError, NonFiniteError
-from pynn.ops import steps
+from pynn.ops import pixels, steps
 from pynn.train.data import Data, external
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def train_step(trainer: Trainer, tensors: list[Tensor], perm: Tensor, n: int, ch
     slots, dtype = trainer.slots, trainer.model.dtype
     data = named_slots(trainer, tensors)
     xs = [steps.batch(x, perm, slots, n, dtype) for x in data["xs"]]
-    y = steps.batch(data["y"], perm, slots, n, dtype) if data["y"].dtype != np.uint8 else data["y"]
+    y = steps.batch(data["y"], perm, slots, n, dtype)
     w = steps.batch(data["w"], perm, slots, n, dtype) if data["w"] is not None else None
     scores = trainer.forward(xs, train=True)
     loss = trainer.penalties(scores.loss(trainer.loss, y, w))
@@ -193,9 +193,8 @@ def where_not_finite(trainer: Trainer, data: Data, perm: np.ndarray, n: int) -> 
     try:
         with no_grad(), trial():
             rows = perm[start : start + n]
-            dtype = trainer.model.dtype
-            xs = [(a[rows] / dtype.type(255)).astype(dtype) if a.dtype == np.uint8 else a[rows] for a in data.xs]
-            trainer.forward([Tensor.state(a) for a in xs], train=True)
+            xs = [pixels.real(Tensor.state(a[rows]), trainer.model.dtype) for a in data.xs]
+            trainer.forward(xs, train=True)
     finally:
         state.observer = None
     place = f"layer {found[0]!r}" if found else "the loss"

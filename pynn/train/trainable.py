@@ -92,10 +92,12 @@ class Trainable:
         Parameters
         ----------
         x : array_like [N, ...], tuple (x, y) or (x, y, sample_weight), or what gives such batches
-            uint8 arrays are images: they are scaled to 0..1 batch by batch. A tuple of arrays as x feeds a module with
-            several inputs. Batches may come from a list, from an iterable, which is read once per epoch, from a
-            generator with `steps_per_epoch`, or from an object with ``__len__`` and ``__getitem__``, whose batches are
-            asked for in an order of their own in every epoch (``shuffle=False``: from the first to the last).
+            Whole numbers and truth values become real; token ids stay whole for an Embedding. But uint8 arrays
+            of three axes and more are images: they are divided by 255, here and in every other call, unless the model
+            begins with :class:`pynn.nn.Rescaling`. A tuple of arrays as x feeds a module with several inputs.
+            Batches may come from a list, from an iterable, which is read once per epoch, from a generator with
+            `steps_per_epoch`, or from an object with ``__len__`` and ``__getitem__``, whose batches are asked for in an
+            order of their own in every epoch (``shuffle=False``: from the first to the last).
         y : array_like [N, ...]
             Targets: class numbers or one-hot rows for a cross-entropy, values otherwise.
         batch_size : int or None, default 32

@@ -18,6 +18,7 @@ from pynn.core.tape import taped
 from pynn.core.tensor import Tensor, to_array
 from pynn.errors import DataError, ShapeError
 from pynn.losses.logits import Scores
+from pynn.ops import pixels
 from pynn.train import forward, stepping
 from pynn.train.building import unbuilt_if_it_fails
 from pynn.train.data import Data, as_inputs, by_entry, check_finite, input_count, sample_weights, to_dtype
@@ -77,14 +78,23 @@ class Trainer:
         """Return the model's inputs as checked arrays."""
         if isinstance(x, list) and len(x) > 1 and input_count(self.model) == 1:
             x = to_array(x, place)  # rows, also where each is an array
-        xs = as_inputs(x, place, self.model.dtype, self.model.takes_integers)
+        xs = as_inputs(x, place, self.model)
         if hasattr(self.model, "check_inputs"):
             self.model.check_inputs(xs, place)
         return xs
 
-    def data(self, x: Any, y: Any, weight: Any = None, class_weight: Any = None, place: str = "fit") -> Data:
-        """Check and convert data; builds the model if need be."""
+    def data(
+        self,
+        x: Any,
+        y: Any,
+        weight: Any = None,
+        class_weight: Any = None,
+        place: str = "fit",
+        whole: bool = False,
+    ) -> Data:
+        """Check and convert data, a batch or the `whole` of a training; builds the model if need be."""
         xs = self.inputs(x, place)
+        pixels.check_range(xs, place, 128 if whole else 2)
         for i, a in enumerate(xs):
             check_finite(a, "x" if len(xs) == 1 else f"x[{i}]", place)
         if y is None:
@@ -103,6 +113,8 @@ class Trainer:
             y_array = np.ascontiguousarray(self.loss.check_targets(y_array, shape))
             if y_array.dtype.kind == "f":
                 y_array = to_dtype(y_array, self.model.dtype)
+            elif y_array.dtype == np.uint8:  # bytes are inputs
+                y_array = y_array.astype(np.int32)
             w = sample_weights(weight, shape, self.model.dtype, place)
             by_class = self.head.expect(y_array, shape, class_weight)
             if by_class is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pynn.figure import INK, finish, new_figure
+from pynn.ops import pixels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +24,7 @@ def attribution(model: Any, images: Any, classes: Any = None) -> np.ndarray:
     model : Module
         Built; its output is [N, classes]. A last softmax is part of it.
     images : array_like [N, ...]
-        Inputs as the model takes them; uint8 is scaled to 0..1.
+        Inputs as the model takes them; images of uint8 are scaled to 0..1.
     classes : array_like of int [N], optional
         The outputs to explain. Default: the largest of each.
 
@@ -47,7 +48,7 @@ def attribution(model: Any, images: Any, classes: Any = None) -> np.ndarray:
     from pynn.core.tensor import tensor
 
     x = np.asarray(images)
-    x = (x / np.float32(255) if x.dtype == np.uint8 else x).astype(model.dtype)
+    x = pixels.as_real(x, model.dtype, model.takes_bytes())
     at = tensor(x, requires_grad=True)
     out = model(at, training=False)
     if out.ndim != 2:

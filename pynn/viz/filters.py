@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pynn.figure import GREY, INK, finish, new_figure
+from pynn.ops import pixels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -126,7 +127,7 @@ def feature_maps(model: Any, image: Any, layers: Sequence[str] | None = None) ->
     from pynn.core.state import no_grad, state
 
     x = np.asarray(image)
-    x = (x / np.float32(255) if x.dtype == np.uint8 else x).astype(model.dtype)[None]
+    x = pixels.as_real(x[None], model.dtype, model.takes_bytes())
     found: dict[str, np.ndarray] = {}
 
     def look(module: Any, out: Any) -> None:
@@ -181,7 +182,7 @@ def plot_augmented(images: Any, layers: Any, path: str | os.PathLike[str] | None
     x = np.asarray(images)
     if x.ndim not in (3, 4) or len(x) == 0:
         raise ValueError(f"[plot_augmented] expected images [n, H, W] or [n, H, W, C]. Received: shape {x.shape}.")
-    x = (x / np.float32(255) if x.dtype == np.uint8 else x).astype(np.float32).reshape(*x.shape[:3], -1)
+    x = pixels.as_real(x, np.float32).reshape(*x.shape[:3], -1)
     columns = [x]
     for _ in range(times):
         y: Any = x
