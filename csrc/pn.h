@@ -171,4 +171,13 @@ const pn_ops *pn_find_ops(int dtype, int target, int planes);
 i64 pn_kernel_count(void);
 const char *pn_kernel_name(i64 i);
 
+/* A function of one element (elementwise.def): its code where it is fused (act.h), and what its gradient is made of, the
+ * output (0) or the input (1); -1 where it has none. NULL ends the list. */
+typedef struct pn_function {
+    const char *name;
+    int act;
+    int of_x;
+} pn_function;
+extern const pn_function pn_functions[];
+
 #endif

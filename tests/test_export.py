@@ -11,14 +11,12 @@ import pynn
 from pynn import cli, nn
 from pynn.errors import DataError
 from pynn.export import c_source, lower, numpy_source, to_c, to_numpy
+from pynn.ops.activation import NAMES
 
 COMPILER = shutil.which("gcc") or shutil.which("clang") or shutil.which("cc")
 FLAGS = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O1", "-g"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-ACTIVATIONS = (
-    "relu", "leaky_relu", "elu", "selu", "sigmoid", "tanh", "softplus", "silu", "swish", "gelu", "abs", "exp", "square",
-    "step", "softmax", "log_softmax", "linear",
-)  # fmt: skip
+ACTIVATIONS = tuple(NAMES)
 
 
 def branches(shape, *layers, ids=False):

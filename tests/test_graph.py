@@ -375,7 +375,7 @@ def test_a_gradient_as_part_of_a_loss():
 
 
 def test_a_second_derivative_through_a_fused_gradient_is_refused():
-    for f in (ops.gelu, ops.silu, ops.elu, ops.selu, ops.leaky_relu, lambda x: ops.dense(x[None, None], [[1.0]])[0]):
+    for f in (ops.gelu, lambda x: ops.dense(x[None, None], [[1.0]])[0]):
         with pytest.raises(RuntimeError, match=r"\[\w+\.grad\] is a fused gradient.*help: write the expression with"):
             pynn.grad(pynn.grad(lambda x, f=f: f(x).sum()))(0.5)
 

@@ -7,6 +7,7 @@ import pynn
 from pynn import config, ops
 from pynn.core import _core
 from pynn.core.tensor import Tensor
+from pynn.ops.activation import ELEMENTWISE
 
 STEP = 509  # every 509th of the 2**32 float32 values; a prime, so that no bit of the mantissa is left out
 LIMIT = 4.0
@@ -158,7 +159,9 @@ def test_a_long_sum_is_accurate(isa, rng):
 @pytest.mark.parametrize("isa", _core.isa_available())
 def test_gradients_at_the_tails_are_finite(isa):
     x = np.array([-3e38, -200.0, -100.0, -20.0, 20.0, 100.0, 200.0, 3e38], np.float32)
-    for name in ("sigmoid", "tanh", "softplus", "silu", "gelu", "elu", "selu", "relu", "leaky_relu"):
+    for name in (
+        name for name, row in ELEMENTWISE.items() if row.layer and row.saves and name not in ("exp", "square")
+    ):
         t = pynn.tensor(x, requires_grad=True)
         with config.use_isa(isa):
             getattr(ops, name)(t).sum().backward()

@@ -7,6 +7,7 @@ import pynn
 import pynn.onnx
 from pynn import nn
 from pynn.errors import DataError, ShapeError
+from pynn.ops.activation import NAMES
 
 onnx = pytest.importorskip("onnx")  # an extra
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -27,28 +28,7 @@ LONG, IMAGE = (5, 4), (7, 6, 3)
 CHAINS = {
     "dense": lambda: chain((5,), nn.Dense(4), nn.Dense(3, use_bias=False)),
     "dense on sequences": lambda: chain(LONG, nn.Dense(3, activation="tanh"), nn.Dense(2, use_bias=False)),
-    **{
-        f"activation {name}": lambda name=name: chain((5,), nn.Dense(4, activation=name))
-        for name in (
-            "linear",
-            "relu",
-            "leaky_relu",
-            "elu",
-            "selu",
-            "tanh",
-            "sigmoid",
-            "softplus",
-            "abs",
-            "exp",
-            "square",
-            "silu",
-            "swish",
-            "gelu",
-            "step",
-            "softmax",
-            "log_softmax",
-        )
-    },
+    **{f"activation {name}": lambda name=name: chain((5,), nn.Dense(4, activation=name)) for name in NAMES},
     "slope": lambda: chain((5,), nn.Activation("leaky_relu", slope=0.3)),
     "alpha": lambda: chain((5,), nn.Activation("elu", alpha=0.5)),
     "approximate gelu": lambda: chain((5,), nn.Activation("gelu", approximate=True)),

@@ -12,6 +12,7 @@ import pynn
 from pynn import ops
 from pynn.core.tensor import DTYPE_INDEX, Tensor
 from pynn.errors import DTypeError, ShapeError
+from pynn.ops.activation import ELEMENTWISE
 
 DTYPES = [str(d) for d in DTYPE_INDEX]
 NUMBERS = ["float32", "float64", "int32", "int64"]
@@ -549,9 +550,9 @@ def test_powers():
     assert np.array_equal((pynn.tensor([-2.0]) ** 3).numpy(), [-8])
 
 
-@pytest.mark.parametrize("name", ["leaky_relu", "elu", "selu", "softplus", "silu", "gelu", "step"])
+@pytest.mark.parametrize("name", [name for name in ELEMENTWISE if name != "clip"])
 def test_activations_take_lists(name):
-    assert getattr(ops, name)([1.0, -1.0]).shape == (2,)
+    assert getattr(ops, name)([1.0, 2.0]).shape == (2,)
 
 
 def test_clip():

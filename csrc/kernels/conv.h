@@ -60,7 +60,7 @@ static void conv_rows_run(const conv_rows *g) {
     t.ast1 = g->ast1, t.ast2 = g->ast2;
     t.ldc = g->cstep;
     t.add = 0;
-    t.relu = g->act == PN_ACT_RELU;
+    t.relu = g->act == PN_ACT_relu;
     t.alo = g->alo, t.blo = g->blo;
     for (i64 j = 0, width; j < g->n; j += width) {
         width = conv_width(g->n - j, g->pixels);

@@ -212,7 +212,7 @@ static void wino_store(const wino_job *k, real *y, const real *m, i64 j, i64 wid
             WINO_EACH(s, 4) {
                 real *to = y + (r * k->ow + s) * k->outs + j + v;
                 out[s] = vadd(out[s], bias);
-                if (k->act == PN_ACT_RELU) out[s] = relu_y(out[s], zero, zero);
+                if (k->act == PN_ACT_relu) out[s] = relu_y(out[s], zero, zero);
                 if (s < cols) wino_put(to, out[s], lanes);
             }
         }
@@ -252,7 +252,7 @@ static void wino_units(void *ctx, i64 lo, i64 hi, int ith) {
                            k->oh - at.r, k->ow - at.c);
             }
         }
-        for (i64 i = 0; i < tiles && k->act != PN_ACT_NONE && k->act != PN_ACT_RELU; i++) {
+        for (i64 i = 0; i < tiles && k->act != PN_ACT_NONE && k->act != PN_ACT_relu; i++) {
             const wino_place at = wino_at(first + i, t->rows, t->cols);
             for (i64 r = at.r; r < pn_conv_min(k->oh, at.r + 4); r++)
                 pn_act_apply(k->act, k->p, k->out + ((at.n * k->oh + r) * k->ow + at.c) * k->outs,

@@ -114,6 +114,11 @@ cdef extern from "pn.h" nogil:
     int PN_TARGET_COUNT
     int pn_target_available(int target)
     const char *pn_target_name(int target)
+    ctypedef struct pn_function:
+        const char *name
+        int act
+        int of_x
+    const pn_function pn_functions[1]
     int pn_target_fallback(int target)
     int pn_planes
     pn_kernel pn_own_kernel(const char *name, int dtype, int target)

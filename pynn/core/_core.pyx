@@ -329,6 +329,17 @@ def targets():
     return [pn_target_name(i).decode() for i in range(PN_TARGET_COUNT)]
 
 
+def functions():
+    """Return what C says of each function of one element: name -> (code if it is fused, what its gradient reads)."""
+    found = {}
+    cdef int i = 0
+    while pn_functions[i].name != NULL:
+        f = pn_functions[i]
+        found[f.name.decode()] = f.act or None, {0: "out", 1: "in"}.get(f.of_x)
+        i += 1
+    return found
+
+
 def isa_available():
     """Return the names of the instruction sets this machine can run."""
     return [pn_target_name(i).decode() for i in range(PN_ISA_COUNT) if pn_target_available(i)]

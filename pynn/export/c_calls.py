@@ -13,6 +13,7 @@ from pynn.checks import pair
 from pynn.export.c_kernels import ACTIVATIONS, BINARY
 from pynn.export.c_recurrent import KINDS, STATES
 from pynn.export.trace import Op, Value
+from pynn.ops.activation import ELEMENTWISE
 from pynn.ops.window import Window
 
 __all__ = ["CALLS", "Caller", "alias", "inplace", "scratch", "takes_ids"]
@@ -131,16 +132,11 @@ def scratch(op: Op) -> int:
 
 
 def _apply(c: Caller) -> None:
-    parameters, name = ACTIVATIONS[_activation(c.op)][0], _activation(c.op)
-    defaults = {"slope": 0.1, "alpha": 1.0}
-    numbers = [float(c.attr(p, defaults.get(p))) for p in parameters]
+    row, parameters = ELEMENTWISE[c.op.name].chosen(c.op.attrs)
+    numbers, name = list(parameters.values()), row.name
     c.functions.append(name)
     text = ", ".join([*c.inputs(0), c.place(c.y), str(c.y.size), *map(c.number, numbers)])
     c.lines.append(f"apply_{name}({text});")
-
-
-def _activation(op: Op) -> str:
-    return "gelu_tanh" if op.name == "gelu" and op.attrs.get("approximate") else op.name
 
 
 for _name in ACTIVATIONS:

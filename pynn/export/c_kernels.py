@@ -5,30 +5,13 @@ Each is (what it needs, text). ``real`` is float or double, and EXP and the like
 
 from __future__ import annotations
 
+from pynn.ops.activation import ELEMENTWISE
+
 __all__ = ["ACTIVATIONS", "BINARY", "KERNELS", "kernel"]
 
-# One element v, with parameters.
+# One element v, with parameters: the rows of pynn.ops.activation.
 ACTIVATIONS: dict[str, tuple[tuple[str, ...], str]] = {
-    "relu": ((), "v < 0 ? 0 : v"),
-    "leaky_relu": (("slope",), "v > 0 ? v : slope * v"),
-    "elu": (("alpha",), "v > 0 ? v : alpha * EXPM1(v)"),
-    "selu": ((), "(real)1.0507009873554805 * (v > 0 ? v : (real)1.6732632423543772 * EXPM1(v))"),
-    "sigmoid": ((), "1 / (1 + EXP(-v))"),
-    "tanh": ((), "TANH(v)"),
-    "softplus": ((), "(v > 0 ? v : 0) + LOG1P(EXP(-FABS(v)))"),
-    "silu": ((), "v / (1 + EXP(-v))"),
-    "gelu": ((), "(real)0.5 * v * (1 + ERF(v * (real)0.7071067811865476))"),
-    "gelu_tanh": ((), "(real)0.5 * v * (1 + TANH((real)0.7978845608028654 * (v + (real)0.044715 * v * v * v)))"),
-    "abs": ((), "FABS(v)"),
-    "exp": ((), "EXP(v)"),
-    "square": ((), "v * v"),
-    "step": ((), "v >= 0 ? 1 : 0"),
-    "neg": ((), "-v"),
-    "log": ((), "LOG(v)"),
-    "sqrt": ((), "SQRT(v)"),
-    "sin": ((), "SIN(v)"),
-    "cos": ((), "COS(v)"),
-    "clip": (("low", "high"), "v < low ? low : v > high ? high : v"),
+    name: (tuple(row.parameters), row.c) for name, row in ELEMENTWISE.items()
 }
 
 # Two elements p and q: the name in C, which must not be one of the standard library's.

@@ -23,6 +23,7 @@ from pynn.export.plan import lower
 from pynn.export.target import check_name
 from pynn.export.trace import Op, Trace, Value
 from pynn.files import write_whole
+from pynn.ops.activation import ELEMENTWISE
 from pynn.ops.window import Window
 
 __all__ = ["numpy_source", "to_numpy"]
@@ -195,8 +196,9 @@ Expression = Callable[[_Writer, Op], str]
 
 _OPERATORS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "equal": "==", "not_equal": "!=",
               "less": "<", "less_equal": "<="}  # fmt: skip
-_NUMPY = {"tanh": "tanh", "abs": "abs", "exp": "exp", "square": "square", "log": "log", "sqrt": "sqrt", "sin": "sin",
-          "cos": "cos", "neg": "negative", "maximum": "maximum", "minimum": "minimum", "where": "where"}  # fmt: skip
+_NUMPY = {name: row.numpy_name for name, row in ELEMENTWISE.items() if row.numpy_name is not None} | {
+    name: f"np.{name}" for name in ("maximum", "minimum", "where")
+}
 
 
 def _operator(sign: str) -> Expression:
@@ -204,7 +206,7 @@ def _operator(sign: str) -> Expression:
 
 
 def _function(name: str) -> Expression:
-    return lambda w, op: f"np.{name}({', '.join(map(w.name, op.inputs))})"
+    return lambda w, op: f"{name}({', '.join(map(w.name, op.inputs))})"
 
 
 def _matmul(w: _Writer, op: Op) -> str:
@@ -266,9 +268,8 @@ EXPRESSIONS: dict[str, Expression] = {
 
 # Functions of numpy_kernels of the same name: which attributes they take after their inputs, with defaults.
 CALLS: dict[str, dict[str, Any]] = {
-    **{name: {} for name in ("dense", "relu", "selu", "sigmoid", "softplus", "silu", "step", "softmax", "log_softmax",
-                             "embedding", "sequence_lengths", "check_lengths")},
-    "leaky_relu": {"slope": 0.1}, "elu": {"alpha": 1.0}, "gelu": {"approximate": False}, "clip": {"low": 0, "high": 0},
+    **{name: row.parameters for name, row in ELEMENTWISE.items() if name not in _NUMPY},
+    **{name: {} for name in ("dense", "softmax", "log_softmax", "embedding", "sequence_lengths", "check_lengths")},
     "walked_lengths": {"mul": 1, "add": -1, "step": 1, "most": 0}, "mask_steps": {"value": 0.0, "scale": 0},
     "reverse_steps": {}, "conv2d": {"window": None, "groups": 1}, "conv2d_transpose": {"size": None, "window": None},
     "locally_connected2d": {"kernel": None, "window": None}, "max_pool2d": {"kernel": None, "window": None},
@@ -317,9 +318,9 @@ def _settings(op: Op, keys: dict[str, Any]) -> list[tuple[str, Any]]:
 @functools.cache
 def _kernels() -> dict[str, str]:
     """Return the source of each function, without what only checkers of this project read."""
-    found = {}
+    found = {name: row.numpy_source() for name, row in ELEMENTWISE.items()}
     for name, function in vars(numpy_kernels).items():
-        if inspect.isfunction(function):
+        if inspect.isfunction(function) and name not in found:
             found[name] = inspect.getsource(function).replace("  # type: ignore[no-untyped-def]", "").strip()
     return found
 

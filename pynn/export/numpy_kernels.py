@@ -1,14 +1,15 @@
 """What exported Python files are made of: the source of these functions is copied into them.
 
-So they use NumPy and each other alone, and take the first axis as the batch.
+So they use NumPy, each other and the functions of one element (pynn.ops.activation, whose sources are copied likewise)
+alone, and take the first axis as the batch.
 """
 
 # ruff: noqa: D103
 from __future__ import annotations
 
-import math
-
 import numpy as np
+
+from pynn.ops.activation import sigmoid
 
 
 def dense(x, w, b):  # type: ignore[no-untyped-def]
@@ -53,49 +54,6 @@ def reverse_steps(x, lengths):  # type: ignore[no-untyped-def]
     """Turn the real steps round; padding stays at the end."""
     at, ends = np.arange(x.shape[1]), lengths[:, None]
     return x[np.arange(len(x))[:, None], np.where(at < ends, ends - 1 - at, at)]
-
-
-def sigmoid(x):  # type: ignore[no-untyped-def]
-    return 0.5 * (1 + np.tanh(0.5 * x))
-
-
-def relu(x):  # type: ignore[no-untyped-def]
-    return np.maximum(x, 0)
-
-
-def leaky_relu(x, slope):  # type: ignore[no-untyped-def]
-    return np.where(x > 0, x, slope * x)
-
-
-def elu(x, alpha):  # type: ignore[no-untyped-def]
-    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
-
-
-def selu(x):  # type: ignore[no-untyped-def]
-    return 1.0507009873554805 * elu(x, 1.6732632423543772)
-
-
-def softplus(x):  # type: ignore[no-untyped-def]
-    return np.logaddexp(x, x.dtype.type(0))
-
-
-def silu(x):  # type: ignore[no-untyped-def]
-    return x * sigmoid(x)
-
-
-def gelu(x, approximate):  # type: ignore[no-untyped-def]
-    if approximate:
-        return 0.5 * x * (1 + np.tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))
-    erf = np.vectorize(math.erf, otypes=[x.dtype])
-    return 0.5 * x * (1 + erf(x * 0.7071067811865476))
-
-
-def clip(x, low, high):  # type: ignore[no-untyped-def]
-    return np.clip(x, low, high)
-
-
-def step(x):  # type: ignore[no-untyped-def]
-    return (x >= 0).astype(x.dtype)
 
 
 def log_softmax(x):  # type: ignore[no-untyped-def]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pynn.export.trace import Op, Trace, Value, trace
-from pynn.ops.activation import FUSED
+from pynn.ops.elementwise import FUSED
 
 __all__ = ["lower"]
 

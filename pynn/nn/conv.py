@@ -13,8 +13,8 @@ from pynn.errors import ShapeError
 from pynn.nn.field import Field
 from pynn.nn.layers import Activated, init_pair
 from pynn.nn.module import Module
-from pynn.ops.activation import FUSED, named
 from pynn.ops.conv_cards import check_algorithm
+from pynn.ops.elementwise import fused_name
 from pynn.ops.walk import Walk
 from pynn.ops.window import Pair, resolve_padding
 
@@ -78,8 +78,8 @@ class Convolution(Activated, Module, base=True):
 
     def _activated(self, compute: Callable[[str], Tensor]) -> Tensor:
         """Return compute(activation to fuse), with what is left of the activation applied."""
-        if self.activation in FUSED and self._function is named(self.activation):
-            return compute(self.activation)
+        if (fused := fused_name(self._function)) is not None:
+            return compute(fused)
         return self._function(compute("linear"))
 
     def window(self) -> Field:

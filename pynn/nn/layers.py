@@ -14,8 +14,9 @@ from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.nn.module import Module
 from pynn.nn.symbol import Symbol
-from pynn.ops.activation import FUSED, named
+from pynn.ops import activation as activations
 from pynn.ops.common import size
+from pynn.ops.elementwise import fused_name
 
 __all__ = ["Activation", "Dense", "Dropout", "Flatten", "Input", "Maxout", "Reshape"]
 
@@ -33,15 +34,8 @@ class Activated:
 
     @activation.setter
     def activation(self, value: str | Callable[..., Any] | None) -> None:
-        if value is None:
-            self._activation, self._function = "linear", ops.linear
-        elif isinstance(value, str):
-            self._function = named(value)
-            self._activation = value
-        elif callable(value):
-            self._activation, self._function = getattr(value, "__name__", "custom"), value
-        else:
-            raise TypeError(f"[activation] expected a name or a function of a tensor. Received: {value!r}.")
+        self._function = activations.get(value)
+        self._activation = value if isinstance(value, str) else getattr(self._function, "__name__", "custom")
 
     @contextlib.contextmanager
     def without_activation(self) -> Iterator[None]:
@@ -155,8 +149,8 @@ class Dense(Activated, Module):
 
     def forward(self, x: Tensor) -> Tensor:
         b = self.b if self.use_bias else None
-        if self.activation in FUSED and self._function is named(self.activation):
-            return ops.dense(x, self.w, b, self.activation)
+        if (fused := fused_name(self._function)) is not None:
+            return ops.dense(x, self.w, b, fused)
         return self._function(ops.dense(x, self.w, b))
 
     def extra_repr(self) -> str:

@@ -7,29 +7,7 @@ from typing import Any
 
 from pynn.core.card import CARDS, COMPOSITES
 from pynn.ops import carry, operators
-from pynn.ops.activation import (
-    abs,
-    clip,
-    cos,
-    elu,
-    exp,
-    gelu,
-    leaky_relu,
-    linear,
-    log,
-    maxout,
-    neg,
-    relu,
-    selu,
-    sigmoid,
-    silu,
-    sin,
-    softplus,
-    sqrt,
-    square,
-    step,
-    tanh,
-)
+from pynn.ops.activation import *  # noqa: F403  (the rows of elementwise functions)
 from pynn.ops.dense import dense
 from pynn.ops.embedding import embedding, sequence_lengths
 from pynn.ops.entropy import cross_entropy, kl_divergence

@@ -1,457 +1,253 @@
-"""Functions of one element, activations among them."""
+"""The functions of one element, a row each (see elementwise), and the names that layers know activations by."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pynn.core.card import Grad, Lowered, Sample, composite, op
-from pynn.core.graph import execute
-from pynn.core.tensor import FLOATS, Tensor
-from pynn.errors import DTypeError, ShapeError, unknown_name
-from pynn.ops.common import Rng, as_tensor, elementwise
-from pynn.ops.math import maximum
-from pynn.ops.softmax import log_softmax, softmax
+from pynn.core.card import Sample, composite
+from pynn.core.tensor import Tensor
+from pynn.errors import ShapeError
+from pynn.names import Registry
+from pynn.ops.common import Rng, as_tensor
+from pynn.ops.elementwise import ELEMENTWISE, Onnx, elementwise, linear
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 SELU_SCALE = 1.0507009873554805
 SELU_ALPHA = 1.6732632423543772
 
+# Activations
+
 
-def _plain(r: Rng) -> Iterator[Sample]:
-    yield Sample((r.away(3, 5),))
-    yield Sample((r.away(257),))
-    yield Sample((r(0, 4),))
-    yield Sample((r.away(1, 1),))
-    yield Sample((r.away(),))
+@elementwise(c="v < 0 ? 0 : v", onnx=Onnx("Relu"), slope=lambda x, y: step_above(x))
+def relu(x: Any) -> Any:
+    """Return max(x, 0); the gradient at 0 is 0."""
+    return np.maximum(x, 0)
+
+
+@elementwise(
+    c="v > 0 ? v : slope * v",
+    onnx=Onnx("LeakyRelu", {"alpha": "slope"}),
+    slope=lambda x, y, slope: _where(step_above(x) > 0, 1.0, slope),
+    least={"slope": 0},
+    cases=({}, {"slope": 0.3}),
+    errors=(({"slope": -1.0}, "slope to be a finite number of at least 0"),),
+)
+def leaky_relu(x: Any, slope: float = 0.1) -> Any:
+    """Return x where it is positive, else slope * x."""
+    return np.where(x > 0, x, slope * x)
+
+
+@elementwise(c="TANH(v)", onnx=Onnx("Tanh"), slope=lambda x, y: 1.0 - y * y, kinks=())
+def tanh(x: Any) -> Any:
+    """Return the hyperbolic tangent of x."""
+    return np.tanh(x)
+
+
+@elementwise(c="1 / (1 + EXP(-v))", onnx=Onnx("Sigmoid"), slope=lambda x, y: y * (1.0 - y), kinks=())
+def sigmoid(x: Any) -> Any:
+    """Return 1 / (1 + e**-x)."""
+    return 0.5 * (1 + np.tanh(0.5 * x))
+
+
+@elementwise(
+    c="v > 0 ? v : alpha * EXPM1(v)",
+    onnx=Onnx("Elu", {"alpha": "alpha"}),
+    slope=lambda x, y, alpha: _where(step_above(x) > 0, 1.0, y + alpha),
+    least={"alpha": 0},
+    cases=({}, {"alpha": 0.5}),
+    errors=(({"alpha": -1.0}, "alpha to be a finite number of at least 0"),),
+)
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    """Return x where it is positive, else alpha * (e**x - 1)."""
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+@elementwise(
+    c=f"(real){SELU_SCALE} * (v > 0 ? v : (real){SELU_ALPHA} * EXPM1(v))",
+    onnx=Onnx("Selu", {"alpha": SELU_ALPHA, "gamma": SELU_SCALE}),
+    slope=lambda x, y: _where(step_above(x) > 0, SELU_SCALE, y + SELU_SCALE * SELU_ALPHA),
+)
+def selu(x: Any) -> Any:
+    """Return the self-normalizing ELU of x, with the constants of Klambauer and others (2017)."""
+    return SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(np.minimum(x, 0)))
+
+
+@elementwise(c="(v > 0 ? v : 0) + LOG1P(EXP(-FABS(v)))", onnx=Onnx("Softplus"), slope=lambda x, y: sigmoid(x), kinks=())
+def softplus(x: Any) -> Any:
+    """Return log(1 + e**x)."""
+    return np.logaddexp(x, x.dtype.type(0))
+
+
+@elementwise(
+    c="v / (1 + EXP(-v))",
+    onnx=Onnx(compose=lambda b, x: b.node("Mul", [x, b.node("Sigmoid", [x])])),
+    slope=lambda x, y: sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x))),
+    aliases=("swish",),
+    kinks=(),
+)
+def silu(x: Any) -> Any:
+    """Return x * sigmoid(x)."""
+    return 0.5 * x * (1 + np.tanh(0.5 * x))
+
+
+def _gelu_of(b: Any, x: str, inner: str) -> str:
+    half = b.node("Mul", [x, b.number(0.5)])
+    return b.node("Mul", [half, b.node("Add", [inner, b.number(1.0)])])
+
+
+def _gelu_tanh(b: Any, x: str) -> str:
+    cube = b.node("Mul", [b.node("Mul", [b.node("Mul", [x, x]), x]), b.number(0.044715)])
+    inside = b.node("Mul", [b.node("Add", [x, cube]), b.number(0.7978845608028654)])
+    return _gelu_of(b, x, b.node("Tanh", [inside]))
+
+
+def _gelu_tanh_slope(x: Tensor, y: Tensor) -> Tensor:
+    t = tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))
+    return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * 0.7978845608028654 * (1.0 + 0.134145 * x * x)
+
+
+@elementwise(
+    c="(real)0.5 * v * (1 + TANH((real)0.7978845608028654 * (v + (real)0.044715 * v * v * v)))",
+    onnx=Onnx("Gelu", {"approximate": "tanh"}, since=20, compose=_gelu_tanh),
+    slope=_gelu_tanh_slope,
+    kinks=(),
+)
+def gelu_tanh(x: Any) -> Any:
+    """Return x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2, which is near gelu(x)."""
+    return 0.5 * x * (1 + np.tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))
+
 
-
-def _positive(r: Rng) -> Iterator[Sample]:
-    for s in _plain(r):
-        yield Sample((np.abs(s.inputs[0]) + 0.1,))
-
-
-def _needs_float(r: Rng) -> Iterator[Any]:
-    yield (np.arange(3),), {}, DTypeError, r"float32 or float64.*Received: dtype=int64.*astype"
-
-
-@op("neg", "neg_fwd", inplace=True)
-class _Neg:
-    """y = -x."""
-
-    def infer(x: Tensor) -> Lowered:
-        return elementwise("neg", x)
-
-    def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return (neg(dy),)
-
-    ref = np.negative
-    samples = _plain
-    errors = _needs_float
-
-
-@op("abs", "abs_fwd", bwd="abs_bwd", saves="in", inplace=True)
-class _Abs:
-    """y = |x|; the slope at 0 is 0."""
-
-    def infer(x: Tensor) -> Lowered:
-        return elementwise("abs", x)
-
-    ref = np.abs
-    samples = _plain
-    errors = _needs_float
-
-
-@op("exp", "exp_fwd", bwd="exp_bwd", inplace=True)
-class _Exp:
-    """y = e**x; dx = dy * y."""
-
-    def infer(x: Tensor) -> Lowered:
-        return elementwise("exp", x)
-
-    def smooth_vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return (dy * g.outs[0],)
-
-    ref = np.exp
-    samples = _plain
-    errors = _needs_float
-
-
-@op("log", "log_fwd", bwd="log_bwd", saves="in", inplace=True)
-class _Log:
-    """y = log(x); dx = dy / x."""
-
-    def infer(x: Tensor) -> Lowered:
-        return elementwise("log", x)
-
-    def smooth_vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return (dy / g.inputs[0],)
-
-    ref = np.log
-    samples = _positive
-    errors = _needs_float
-
-
-@op("sqrt", "sqrt_fwd", bwd="sqrt_bwd", inplace=True)
-class _Sqrt:
-    """y = sqrt(x); dx = dy / (2 y)."""
-
-    def infer(x: Tensor) -> Lowered:
-        return elementwise("sqrt", x)
-
-    def smooth_vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return (dy * 0.5 / g.outs[0],)
-
-    ref = np.sqrt
-    samples = _positive
-    errors = _needs_float
-
-
-@op("sin", "sin_fwd", bwd="sin_bwd", saves="in", inplace=True)
-class _Sin:
-    """y = sin(x), x in radians; dx = dy cos(x)."""
-
-    def infer(x: Tensor) -> Lowered:
-        return elementwise("sin", x)
-
-    def smooth_vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return (dy * cos(g.inputs[0]),)
-
-    ref = np.sin
-    samples = _plain
-    errors = _needs_float
-
-
-@op("cos", "cos_fwd", bwd="cos_bwd", saves="in", inplace=True)
-class _Cos:
-    """y = cos(x), x in radians; dx = -dy sin(x)."""
-
-    def infer(x: Tensor) -> Lowered:
-        return elementwise("cos", x)
-
-    def smooth_vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return (-(dy * sin(g.inputs[0])),)
-
-    ref = np.cos
-    samples = _plain
-    errors = _needs_float
-
-
-@op("square", "square_fwd", bwd="square_bwd", saves="in", inplace=True)
-class _Square:
-    """y = x * x; dx = 2 x dy."""
-
-    def infer(x: Tensor) -> Lowered:
-        return elementwise("square", x)
-
-    def smooth_vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return (dy * g.inputs[0] * 2.0,)
-
-    ref = np.square
-    samples = _plain
-    errors = _needs_float
-
-
-@op("sigmoid", "sigmoid_fwd", bwd="sigmoid_bwd", inplace=True)
-class _Sigmoid:
-    """y = 1 / (1 + e**-x); dx = dy * y * (1 - y)."""
-
-    def infer(x: Tensor) -> Lowered:
-        return elementwise("sigmoid", x)
-
-    def smooth_vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-        y = g.outs[0]
-        return (dy * y * (1.0 - y),)
-
-    def ref(x: np.ndarray) -> np.ndarray:
-        return 1 / (1 + np.exp(-x))
-
-    samples = _plain
-    errors = _needs_float
-
-
-@op("tanh", "tanh_fwd", bwd="tanh_bwd", inplace=True)
-class _Tanh:
-    """y = tanh(x); dx = dy * (1 - y*y)."""
-
-    def infer(x: Tensor) -> Lowered:
-        return elementwise("tanh", x)
-
-    def smooth_vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return (dy * (1.0 - square(g.outs[0])),)
-
-    ref = np.tanh
-    samples = _plain
-    errors = _needs_float
-
-
-@op("relu", "relu_fwd", bwd="relu_bwd", inplace=True)
-class _Relu:
-    """y = max(x, 0); the slope at 0 is 0."""
-
-    def infer(x: Tensor) -> Lowered:
-        return elementwise("relu", x)
-
-    def smooth_vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return (dy * step_above(g.inputs[0]),)
-
-    def ref(x: np.ndarray) -> np.ndarray:
-        return np.maximum(x, 0)
-
-    samples = _plain
-    errors = _needs_float
-
-
-@op("leaky_relu", "leaky_relu_fwd", bwd="leaky_relu_bwd", inplace=True)
-class _LeakyRelu:
-    """y = x for x > 0, else slope * x."""
-
-    def infer(x: Tensor, slope: float = 0.1) -> Lowered:
-        if not 0 <= slope < np.inf:
-            raise ValueError(f"[leaky_relu] expected a slope of at least 0. Received: slope={slope}.")
-        return elementwise("leaky_relu", x, slope)
-
-    def ref(x: np.ndarray, slope: float = 0.1) -> np.ndarray:
-        return np.where(x > 0, x, slope * x)
-
-    def samples(r: Rng) -> Iterator[Sample]:
-        yield from _plain(r)
-        yield Sample((r.away(3, 7),), {"slope": 0.3})
-
-    def errors(r: Rng) -> Iterator[Any]:
-        yield from _needs_float(r)
-        yield (r(3),), {"slope": -1.0}, ValueError, "slope of at least 0"
-
-
-@op("elu", "elu_fwd", bwd="elu_bwd", inplace=True)
-class _Elu:
-    """y = x for x > 0, else alpha * (e**x - 1)."""
-
-    def infer(x: Tensor, alpha: float = 1.0) -> Lowered:
-        if not 0 <= alpha < np.inf:
-            raise ValueError(f"[elu] expected an alpha of at least 0. Received: alpha={alpha}.")
-        return elementwise("elu", x, alpha)
-
-    def ref(x: np.ndarray, alpha: float = 1.0) -> np.ndarray:
-        return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
-
-    def samples(r: Rng) -> Iterator[Sample]:
-        yield from _plain(r)
-        yield Sample((r.away(3, 7),), {"alpha": 0.5})
-
-    errors = _needs_float
-
-
-@op("selu", "selu_fwd", bwd="selu_bwd", inplace=True)
-class _Selu:
-    """y = scale * elu(x, alpha) with the constants of Klambauer and others (2017)."""
-
-    def infer(x: Tensor) -> Lowered:
-        return elementwise("selu", x)
-
-    def ref(x: np.ndarray) -> np.ndarray:
-        return SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(np.minimum(x, 0)))
-
-    samples = _plain
-    errors = _needs_float
-
-
-@op("softplus", "softplus_fwd", bwd="softplus_bwd", saves="in", inplace=True)
-class _Softplus:
-    """y = log(1 + e**x)."""
-
-    def infer(x: Tensor) -> Lowered:
-        return elementwise("softplus", x)
-
-    def smooth_vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return (dy * sigmoid(g.inputs[0]),)
-
-    def ref(x: np.ndarray) -> np.ndarray:
-        return np.logaddexp(x, 0)
-
-    samples = _plain
-    errors = _needs_float
-
-
-@op("silu", "silu_fwd", bwd="silu_bwd", saves="in", inplace=True)
-class _Silu:
-    """y = x * sigmoid(x) (swish)."""
-
-    def infer(x: Tensor) -> Lowered:
-        return elementwise("silu", x)
-
-    def ref(x: np.ndarray) -> np.ndarray:
-        return x / (1 + np.exp(-x))
-
-    samples = _plain
-    errors = _needs_float
-
-
-def _erf(x: np.ndarray) -> np.ndarray:
+@elementwise(
+    c="(real)0.5 * v * (1 + ERF(v * (real)0.7071067811865476))",
+    onnx=Onnx(
+        "Gelu",
+        since=20,
+        compose=lambda b, x: _gelu_of(b, x, b.node("Erf", [b.node("Mul", [x, b.number(0.7071067811865476)])])),
+    ),
+    instead={"approximate": gelu_tanh},
+    kinks=(),
+)
+def gelu(x: Any, approximate: bool = False) -> Any:
+    """Return x * Phi(x) with the normal distribution Phi, or its approximation by tanh (Hendrycks and Gimpel 2016)."""
     from math import erf
 
-    return np.vectorize(erf, otypes=[np.float64])(x)
+    return 0.5 * x * (1 + np.vectorize(erf, otypes=[x.dtype])(x * 0.7071067811865476))
 
 
-@op("gelu", "gelu_fwd", bwd="gelu_bwd", saves="in", inplace=True)
-class _Gelu:
-    """y = x * Phi(x) with the normal distribution Phi, or its tanh approximation (Hendrycks and Gimpel 2016)."""
-
-    def infer(x: Tensor, approximate: bool = False) -> Lowered:
-        return elementwise("gelu", x, float(approximate))
-
-    def ref(x: np.ndarray, approximate: bool = False) -> np.ndarray:
-        if approximate:
-            return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
-        return 0.5 * x * (1 + _erf(x / np.sqrt(2)))
-
-    def samples(r: Rng) -> Iterator[Sample]:
-        yield from _plain(r)
-        yield Sample((r(3, 7),), {"approximate": True})
-
-    errors = _needs_float
+@elementwise(
+    c="v >= 0 ? 1 : 0",
+    onnx=Onnx(compose=lambda b, x: b.cast(b.node("GreaterOrEqual", [x, b.number(0.0)]), b.dtype)),
+    aliases=("hard_step",),
+)
+def step(x: Any) -> Any:
+    """Return 1 where x >= 0, else 0: the threshold of a perceptron. It has no gradient."""
+    return (x >= 0).astype(x.dtype)
 
 
-@op("step", "step_fwd", differentiable=False)
-class _Step:
-    """y = 1 for x >= 0, else 0: the threshold of a perceptron. It has no gradient."""
-
-    def infer(x: Tensor) -> Lowered:
-        return elementwise("step", x)
-
-    def ref(x: np.ndarray) -> np.ndarray:
-        return (x >= 0).astype(x.dtype)
-
-    samples = _plain
-    errors = _needs_float
-
-
-@op("clip", "clip_fwd", bwd="clip_bwd", saves="in", inplace=True)
-class _Clip:
-    """y = x limited to [low, high]; the gradient passes inside, borders included."""
-
-    def infer(x: Tensor, low: float, high: float) -> Lowered:
-        if not low <= high:
-            raise ValueError(f"[clip] expected low <= high. Received: low={low}, high={high}.")
-        return elementwise("clip", x, low, high)
-
-    def ref(x: np.ndarray, low: float, high: float) -> np.ndarray:
-        return np.clip(x, low, high)
-
-    def samples(r: Rng) -> Iterator[Sample]:
-        yield Sample((r.away(6, 7, kinks=(-0.5, 1.0)),), {"low": -0.5, "high": 1.0})
-        yield Sample((r.away(0, 7),), {"low": -np.inf, "high": 1.0})
-
-    def errors(r: Rng) -> Iterator[Any]:
-        yield (r(3),), {"low": 1.0, "high": 0.0}, ValueError, "low <= high"
-
-
-def _one(card: Any, x: Any, **attrs: Any) -> Tensor:
-    return execute(card, (as_tensor(x),), attrs)[0]
-
-
-def neg(x: Any) -> Tensor:
-    """Return -x."""
-    x = as_tensor(x)
-    return _one(_Neg, x) if x.dtype in FLOATS else 0 - x
-
-
-def abs(x: Any) -> Tensor:
-    """Return |x|; the gradient at 0 is 0."""
-    x = as_tensor(x)
-    return _one(_Abs, x) if x.dtype in FLOATS else maximum(x, neg(x))
-
-
-def exp(x: Any) -> Tensor:
+@elementwise(c="EXP(v)", onnx=Onnx("Exp"), slope=lambda x, y: y, kinks=())
+def exp(x: Any) -> Any:
     """Return e**x."""
-    return _one(_Exp, x)
+    return np.exp(x)
 
 
-def log(x: Any) -> Tensor:
-    """Return the natural logarithm of x."""
-    return _one(_Log, x)
+@elementwise(
+    c="FABS(v)",
+    onnx=Onnx("Abs"),
+    slope=lambda x, y: step_above(x) - step_above(-x),
+    integers=lambda x: _maximum(x, -x),
+)
+def abs(x: Any) -> Any:
+    """Return |x|; the gradient at 0 is 0."""
+    return np.abs(x)
 
 
-def sqrt(x: Any) -> Tensor:
-    """Return the square root of x."""
-    return _one(_Sqrt, x)
-
-
-def sin(x: Any) -> Tensor:
-    """Return the sine of x, which is in radians."""
-    return _one(_Sin, x)
-
-
-def cos(x: Any) -> Tensor:
-    """Return the cosine of x, which is in radians."""
-    return _one(_Cos, x)
-
-
-def square(x: Any) -> Tensor:
+@elementwise(
+    c="v * v",
+    onnx=Onnx(compose=lambda b, x: b.node("Mul", [x, x])),
+    slope=lambda x, y: x * 2.0,
+    kinks=(),
+    integers=lambda x: x * x,
+)
+def square(x: Any) -> Any:
     """Return x * x."""
-    x = as_tensor(x)
-    return _one(_Square, x) if x.dtype in FLOATS else x * x
+    return np.square(x)
 
 
-def sigmoid(x: Any) -> Tensor:
-    """Return 1 / (1 + e**-x)."""
-    return _one(_Sigmoid, x)
+# Other functions
 
 
-def tanh(x: Any) -> Tensor:
-    """Return the hyperbolic tangent of x."""
-    return _one(_Tanh, x)
+@elementwise(c="-v", onnx=Onnx("Neg"), layer=False, kinks=(), integers=lambda x: 0 - x, vjp=lambda g, dy: (-dy,))
+def neg(x: Any) -> Any:
+    """Return -x."""
+    return np.negative(x)
 
 
-def relu(x: Any) -> Tensor:
-    """Return max(x, 0)."""
-    return _one(_Relu, x)
+@elementwise(c="LOG(v)", onnx=Onnx("Log"), slope=lambda x, y: 1.0 / x, layer=False, kinks=(), positive=True)
+def log(x: Any) -> Any:
+    """Return the natural logarithm of x."""
+    return np.log(x)
 
 
-def leaky_relu(x: Any, slope: float = 0.1) -> Tensor:
-    """Return x where it is positive, else slope * x."""
-    return _one(_LeakyRelu, x, slope=slope)
+@elementwise(c="SQRT(v)", onnx=Onnx("Sqrt"), slope=lambda x, y: 0.5 / y, layer=False, kinks=(), positive=True)
+def sqrt(x: Any) -> Any:
+    """Return the square root of x."""
+    return np.sqrt(x)
 
 
-def elu(x: Any, alpha: float = 1.0) -> Tensor:
-    """Return x where it is positive, else alpha * (e**x - 1)."""
-    return _one(_Elu, x, alpha=alpha)
+@elementwise(c="SIN(v)", onnx=Onnx("Sin"), slope=lambda x, y: x.cos(), layer=False, kinks=())
+def sin(x: Any) -> Any:
+    """Return the sine of x, which is in radians."""
+    return np.sin(x)
 
 
-def selu(x: Any) -> Tensor:
-    """Return the self-normalizing ELU of x."""
-    return _one(_Selu, x)
+@elementwise(c="COS(v)", onnx=Onnx("Cos"), slope=lambda x, y: -x.sin(), layer=False, kinks=())
+def cos(x: Any) -> Any:
+    """Return the cosine of x, which is in radians."""
+    return np.cos(x)
 
 
-def softplus(x: Any) -> Tensor:
-    """Return log(1 + e**x)."""
-    return _one(_Softplus, x)
+def _in_order(low: float, high: float) -> None:
+    if not low <= high:
+        raise ValueError(f"[clip] expected low <= high. Received: low={low}, high={high}.")
 
 
-def silu(x: Any) -> Tensor:
-    """Return x * sigmoid(x)."""
-    return _one(_Silu, x)
-
-
-def gelu(x: Any, approximate: bool = False) -> Tensor:
-    """Return x * Phi(x), exactly or by the tanh approximation."""
-    return _one(_Gelu, x, approximate=approximate)
-
-
-def step(x: Any) -> Tensor:
-    """Return 1 where x >= 0, else 0; without gradient."""
-    return _one(_Step, x)
+@elementwise(
+    c="v < low ? low : v > high ? high : v",
+    onnx=Onnx(compose=lambda b, x, low, high: b.node("Clip", [x, b.number(low), b.number(high)])),
+    layer=False,
+    check=_in_order,
+    kinks=(-0.5, 1.0),
+    cases=({"low": -0.5, "high": 1.0}, {"low": -np.inf, "high": 1.0}),
+    errors=(({"low": 1.0, "high": 0.0}, "low <= high"),),
+)
+def clip(x: Any, low: float, high: float) -> Any:
+    """Return x limited to [low, high]; the gradient passes inside, borders included."""
+    return np.clip(x, low, high)
 
 
 def step_above(x: Tensor) -> Tensor:
     """Return 1 where x > 0, else 0, as a float tensor without gradient."""
-    return (x > 0.0).astype(x.dtype)
+    from pynn.ops.math import less
+
+    return less(0.0, x).astype(x.dtype)
 
 
-def clip(x: Any, low: float, high: float) -> Tensor:
-    """Return x limited to [low, high]."""
-    return _one(_Clip, x, low=float(low), high=float(high))
+def _where(condition: Tensor, a: Any, b: Any) -> Tensor:
+    """Return a where the condition holds, else b; for slopes."""
+    from pynn.ops.math import where
+
+    return where(condition, a, b)
+
+
+def _maximum(a: Tensor, b: Tensor) -> Tensor:
+    """Return the larger of two; for integers."""
+    from pynn.ops.math import maximum
+
+    return maximum(a, b)
 
 
 def _maxout_ref(x: np.ndarray, pieces: int) -> np.ndarray:
@@ -466,27 +262,48 @@ def _maxout_samples(r: Rng) -> Iterator[Sample]:
 @composite(ref=_maxout_ref, samples=_maxout_samples)
 def maxout(x: Any, pieces: int) -> Tensor:
     """Return the largest of each group of `pieces` neighbours on the last axis (Goodfellow and others 2013)."""
+    from pynn.ops.reduce import max
+    from pynn.ops.shape import reshape
+
     x = as_tensor(x)
     if x.ndim == 0 or pieces < 1 or x.shape[-1] % pieces:
         raise ShapeError(f"[maxout] expected a last axis that {pieces} divides. Received: shape={x.shape}.")
-    return x.reshape((*x.shape[:-1], x.shape[-1] // pieces, pieces)).max(axis=-1)
+    return max(reshape(x, (*x.shape[:-1], x.shape[-1] // pieces, pieces)), axis=-1)
 
 
-# The activations that dense and its like fuse, by the codes of csrc/act.h; the value is the parameter's default.
-FUSED = {
-    "linear": (0, None, 0.0),
-    "relu": (1, None, 0.0),
-    "leaky_relu": (2, "slope", 0.1),
-    "tanh": (3, None, 0.0),
-    "sigmoid": (4, None, 0.0),
-    "elu": (5, "alpha", 1.0),
-    "selu": (6, None, 0.0),
-}
+# Names
 
 
-def linear(x: Any) -> Tensor:
-    """Return x."""
-    return as_tensor(x)
+def _softmax() -> Callable[..., Tensor]:
+    from pynn.ops.softmax import softmax
+
+    return softmax
+
+
+def _log_softmax() -> Callable[..., Tensor]:
+    from pynn.ops.softmax import log_softmax
+
+    return log_softmax
+
+
+def _function(given: Any) -> Callable[..., Tensor] | None:
+    return given if callable(given) else None
+
+
+def _of(name: str) -> Callable[[], Callable[..., Tensor]]:
+    return lambda: globals()[name]
+
+
+#: name -> what returns the function; those of layers
+NAMES: Registry[Callable[..., Tensor]] = Registry(
+    "activation",
+    (),
+    {name: _of(name) for name, row in ELEMENTWISE.items() if row.layer}
+    | {"linear": _of("linear"), "softmax": _softmax, "log_softmax": _log_softmax},
+    {alias: name for name, row in ELEMENTWISE.items() if row.layer for alias in row.aliases},
+    convert=_function,
+    expected="a name or a function of a tensor",
+)
 
 
 def named(name: str) -> Any:
@@ -497,13 +314,21 @@ def named(name: str) -> Any:
     ValueError
         If there is none, with the nearest known name.
     """
-    known = {
-        f.__name__: f
-        for f in (
-            abs, elu, exp, gelu, leaky_relu, linear, relu, selu, sigmoid, silu, softplus, square, step, tanh,
-            softmax, log_softmax,
-        )
-    } | {"swish": silu, "hard_step": step}  # fmt: skip
-    if name not in known:
-        raise ValueError(unknown_name("activation", name, known))
-    return known[name]
+    return NAMES.maker(name)()
+
+
+def get(activation: Any) -> Any:
+    """Return the activation function of a name or a class, the function itself, or linear for None.
+
+    Raises
+    ------
+    ValueError
+        If no activation has the name; the nearest known name is given.
+    TypeError
+        If it is neither a name nor a function.
+    """
+    return linear if activation is None else NAMES.resolve(activation)
+
+
+if not TYPE_CHECKING:  # what pynn.ops takes over; checkers read it off the definitions above
+    __all__ = [*ELEMENTWISE, "linear", "maxout"]

@@ -18,6 +18,7 @@ from pynn.core.card import Card
 from pynn.core.graph import set_carrier
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
+from pynn.ops.activation import ELEMENTWISE
 from pynn.ops.lengths import INT32, walk_lengths, without_lengths
 from pynn.ops.math import minimum
 from pynn.ops.shape import concat, gather, slice
@@ -154,9 +155,9 @@ def _table(*rows: tuple[Rule, str]) -> dict[str, Rule]:
 
 
 RULES: dict[str, Rule] = _table(
-    (_stepwise, "abs add cast clip copy cos div dropout elu equal exp expand gelu leaky_relu less less_equal log "
-                "maximum minimum mul neg norm_apply not_equal pow relu selu sigmoid silu sin softplus sqrt square step "
-                "sub tanh where"),
+    (_stepwise, " ".join(ELEMENTWISE)),
+    (_stepwise, "add cast copy div dropout equal expand less less_equal maximum minimum mul norm_apply not_equal pow "
+                "sub where"),
     (_last_axis, "dense layer_norm local_response_norm log_softmax matmul max_share softmax"),
     (_reduced, "argmax max min sum"),
     (_reshaped, "reshape"),

@@ -10,6 +10,7 @@ from pynn.core.tensor import Tensor
 from pynn.ops.common import as_tensor
 from pynn.ops.conv_cards import CONV, TRANSPOSE, check_algorithm, check_conv
 from pynn.ops.dense import dense
+from pynn.ops.elementwise import activated, fuses
 from pynn.ops.image import pad2d
 from pynn.ops.shape import concat
 from pynn.ops.walk import Walk
@@ -41,9 +42,10 @@ def conv2d(
     padding : {"valid", "same"}, int, (rows, columns) or (top, bottom, left, right), default "valid"
     groups : int, default 1
         Outputs of a group see the channels of that group only; with groups=C the convolution is depthwise.
-    activation : {"linear", "relu", "leaky_relu", "tanh", "sigmoid", "elu", "selu"}
+    activation : str
+        As in :func:`dense`.
     par : float, optional
-        The slope of leaky_relu, the alpha of elu.
+        Its parameter: the slope of leaky_relu, the alpha of elu.
     algorithm : {"direct", "winograd"}
         "winograd" is faster, and less exact, for 3 x 3 kernels with stride 1 and many channels (see Notes).
 
@@ -83,6 +85,9 @@ def conv2d(
     check_algorithm("conv2d", algorithm)
     x = as_tensor(x)
     w, b = as_tensor(w, x), None if b is None else as_tensor(b, x)
+    if not fuses(activation, x, w, b):
+        z = conv2d(x, w, b, strides, padding, dilation, groups, algorithm=algorithm)
+        return activated(activation, par, z)
     strides, dilation = pair("conv2d", "strides", strides), pair("conv2d", "dilation", dilation)
     need_images("conv2d", x)
     if w.ndim == 4:

@@ -14,8 +14,8 @@ from pynn.core.graph import execute
 from pynn.core.kernels import conv2d as _native
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError, unknown_name
-from pynn.ops.activation import FUSED
 from pynn.ops.common import Rng, need_float
+from pynn.ops.elementwise import ELEMENTWISE, FUSED, backwards, reference
 from pynn.ops.window import PLAIN, Pair, Window, check_window, need_images, output_size
 
 ALGORITHMS = ("direct", "winograd")
@@ -109,14 +109,7 @@ def _conv_ref(
                 y[..., g * og : (g + 1) * og] += seen[..., g * cg : (g + 1) * cg] @ w[r, s, :, g * og : (g + 1) * og]
     if b is not None:
         y = y + b
-    p = FUSED[activation][2] if par is None else par
-    return {
-        "linear": lambda: y,
-        "relu": lambda: np.maximum(y, 0),
-        "leaky_relu": lambda: np.where(y > 0, y, p * y),
-        "tanh": lambda: np.tanh(y),
-        "sigmoid": lambda: 1 / (1 + np.exp(-y)),
-    }[activation]()
+    return reference(activation, par, y)
 
 
 def _walks(r: Rng) -> Iterator[tuple[np.ndarray, np.ndarray, dict[str, Any]]]:
@@ -166,7 +159,13 @@ class _Conv2d:
 
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, w, b = g.inputs
-        return execute(_CONV_GRAD, (dy, g.outs[0], x, w, b), {**g.attrs, "needs": g.needs}, out=g.dest)
+        attrs = {**g.attrs, "needs": g.needs}
+        activation, par = g.attrs.get("activation", "linear"), g.attrs.get("par")
+        if activation != "linear" and ELEMENTWISE[activation].saves == "in":
+            plain = {key: value for key, value in g.attrs.items() if key not in ("activation", "par")}
+            dy = backwards(activation, par, dy, execute(CONV, g.inputs, plain)[0])
+            attrs = {**plain, "needs": g.needs}
+        return execute(_CONV_GRAD, (dy, g.outs[0], x, w, b), attrs, out=g.dest)
 
     def smooth_vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
         if g.attrs.get("activation", "linear") != "linear":
@@ -184,8 +183,9 @@ class _Conv2d:
     def samples(r: Rng) -> Iterator[Sample]:
         for i, (x, w, attrs) in enumerate(_walks(r)):
             yield Sample((x, w, r(w.shape[3]) if i % 2 else None), attrs)
-        for activation in ("relu", "leaky_relu", "tanh", "sigmoid"):
-            yield Sample((r(2, 6, 5, 3), r(3, 3, 3, 4), r(4)), {"activation": activation}, smooth=activation != "relu")
+        for activation in FUSED:
+            sample = r(2, 6, 5, 3), r(3, 3, 3, 4), r(4)
+            yield Sample(sample, {"activation": activation}, smooth=activation in ("linear", "tanh", "sigmoid"))
         padded = {"window": Window(padding=(1, 1, 1, 1)), "activation": "relu"}
         yield Sample((r(9, 14, 15, 33), r(3, 3, 33, 70), r(70)), padded, smooth=False)
         yield Sample((r(40, 12, 12, 8), r(3, 3, 8, 32), r(32)), {"activation": "relu"}, smooth=False)

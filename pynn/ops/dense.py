@@ -13,8 +13,8 @@ from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.ops.activation import FUSED, SELU_ALPHA, SELU_SCALE
 from pynn.ops.common import Rng, as_tensor, need_float, size
+from pynn.ops.elementwise import ELEMENTWISE, FUSED, activated, backwards, fuses, reference
 from pynn.ops.lengths import mask_steps
 
 
@@ -60,22 +60,17 @@ class _Dense:
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, w, b = g.inputs
         attrs = {**g.attrs, "needs": g.needs}
+        activation, par = g.attrs.get("activation", "linear"), g.attrs.get("par")
+        if activation != "linear" and ELEMENTWISE[activation].saves == "in":
+            dy = backwards(activation, par, dy, execute(_Dense, (x, w, b), {})[0])  # type: ignore[arg-type]
+            attrs = {"needs": g.needs}
         return execute(_DENSE_GRAD, (dy, g.outs[0], x, w, b), attrs, out=g.dest)[:3]
 
     def ref(
         x: np.ndarray, w: np.ndarray, b: np.ndarray | None, activation: str = "linear", par: float | None = None
     ) -> np.ndarray:
         z = x @ w if b is None else x @ w + b
-        (p,) = _par(activation, par)
-        return {
-            "linear": lambda: z,
-            "relu": lambda: np.maximum(z, 0),
-            "leaky_relu": lambda: np.where(z > 0, z, p * z),
-            "tanh": lambda: np.tanh(z),
-            "sigmoid": lambda: 1 / (1 + np.exp(-z)),
-            "elu": lambda: np.where(z > 0, z, p * np.expm1(np.minimum(z, 0))),
-            "selu": lambda: SELU_SCALE * np.where(z > 0, z, SELU_ALPHA * np.expm1(np.minimum(z, 0))),
-        }[activation]()
+        return reference(activation, par, z)
 
     def samples(r: Rng) -> Iterator[Sample]:
         for activation in FUSED:
@@ -144,10 +139,11 @@ def dense(x: Any, w: Any, b: Any = None, activation: str = "linear", par: float 
     x : Tensor, shape [..., in]
     w : Tensor, shape [in, out]
     b : Tensor, shape [out], optional
-    activation : {"linear", "relu", "leaky_relu", "tanh", "sigmoid", "elu", "selu"}
+    activation : str
+        A name in ``pynn.ops.elementwise.FUSED``: "linear", "relu", "leaky_relu", "tanh", "sigmoid", "elu", "selu" ...
         Fused: applied to each tile of the product while it is in the cache.
     par : float, optional
-        The slope of leaky_relu, the alpha of elu.
+        Its parameter: the slope of leaky_relu, the alpha of elu.
 
     Raises
     ------
@@ -157,4 +153,6 @@ def dense(x: Any, w: Any, b: Any = None, activation: str = "linear", par: float 
     if x.ndim == 2:  # the sum over the time of padded sequences [N, T] is one over real steps
         x = mask_steps(x)
     inputs = (x, as_tensor(w, x), None if b is None else as_tensor(b, x))
+    if not fuses(activation, *inputs):
+        return activated(activation, par, execute(_Dense, inputs, {})[0])  # type: ignore[arg-type]
     return execute(_Dense, inputs, {"activation": activation, "par": par})[0]  # type: ignore[arg-type]

@@ -13,9 +13,9 @@ from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError, DTypeError, ShapeError, unknown_name
-from pynn.ops.activation import FUSED
 from pynn.ops.common import Rng, as_tensor, need_float
 from pynn.ops.dense import dense
+from pynn.ops.elementwise import FUSED
 from pynn.ops.lengths import without_lengths
 from pynn.ops.rnn import BAD_LENGTHS, INT32, PACKED_TO, RNN_ACTIVATIONS, checked_lengths, place_parts
 from pynn.ops.rnn_ref import ACT

@@ -18,8 +18,8 @@ from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError, DTypeError, ShapeError, unknown_name
-from pynn.ops.activation import FUSED
 from pynn.ops.common import Rng, as_tensor, need_float
+from pynn.ops.elementwise import FUSED
 from pynn.ops.rnn_ref import bad, gru_ref, lstm_ref, simple_rnn_ref, variants
 
 INT32, UINT8 = np.dtype("int32"), np.dtype("uint8")

@@ -11,6 +11,7 @@ import numpy as np
 
 import pynn
 from pynn import nn, ops, optim, viz
+from pynn.ops.activation import ELEMENTWISE
 from pynn.recipes import report
 from pynn.recipes.registry import Measure, Options, Recipe, Result, recipe
 from pynn.recipes.runner import conclude, timed_fit
@@ -244,10 +245,8 @@ def _layer_values(model: nn.Sequential, x: np.ndarray) -> list[np.ndarray]:
     return values
 
 
-ACTIVATIONS = (
-    "linear", "relu", "leaky_relu", "abs", "square", "exp", "softplus",
-    "sigmoid", "tanh", "silu", "gelu", "elu", "selu",
-)  # fmt: skip
+# Of one number, with a derivative to learn by.
+ACTIVATIONS = ("linear", *(name for name, row in ELEMENTWISE.items() if row.layer and row.saves is not None))
 STEP, TOLERANCE = 1e-5, 1e-4
 
 

@@ -2,59 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 from pynn.export.trace import Op, Value
 from pynn.onnx.builder import Builder, Perm, converter, held
+from pynn.ops.activation import ELEMENTWISE
 
-__all__ = ["UNARY", "meeting"]
-
-Emit = Callable[..., str]  # (builder, value, **attributes of the op) -> value
-
-
-def _op(name: str, **attributes: Any) -> Emit:
-    return lambda b, x: b.node(name, [x], **attributes)
+__all__ = ["meeting", "unary"]
 
 
-def _gelu(b: Builder, x: str, approximate: bool = False) -> str:
-    if approximate:
-        cube = b.node("Mul", [b.node("Mul", [b.node("Mul", [x, x]), x]), b.number(0.044715)])
-        inner = b.node("Tanh", [b.node("Mul", [b.node("Add", [x, cube]), b.number(math.sqrt(2 / math.pi))])])
-    else:
-        inner = b.node("Erf", [b.node("Mul", [x, b.number(math.sqrt(0.5))])])
-    return b.node("Mul", [b.node("Mul", [x, b.number(0.5)]), b.node("Add", [inner, b.number(1.0)])])
-
-
-UNARY: dict[str, Emit] = {
-    "linear": lambda b, x: x,
-    "relu": _op("Relu"),
-    "leaky_relu": lambda b, x, slope=0.1: b.node("LeakyRelu", [x], alpha=float(slope)),
-    "elu": lambda b, x, alpha=1.0: b.node("Elu", [x], alpha=float(alpha)),
-    "selu": _op("Selu", alpha=1.6732632423543772, gamma=1.0507009873554805),
-    "tanh": _op("Tanh"),
-    "sigmoid": _op("Sigmoid"),
-    "softplus": _op("Softplus"),
-    "abs": _op("Abs"),
-    "neg": _op("Neg"),
-    "exp": _op("Exp"),
-    "log": _op("Log"),
-    "sqrt": _op("Sqrt"),
-    "sin": _op("Sin"),
-    "cos": _op("Cos"),
-    "square": lambda b, x: b.node("Mul", [x, x]),
-    "silu": lambda b, x: b.node("Mul", [x, b.node("Sigmoid", [x])]),
-    "gelu": _gelu,
-    "step": lambda b, x: b.cast(b.node("GreaterOrEqual", [x, b.number(0.0)]), b.dtype),
-    "clip": lambda b, x, low, high: b.node("Clip", [x, b.number(low), b.number(high)]),
-}
-
-
-@converter(*UNARY)
+@converter(*ELEMENTWISE)
 def _unary(b: Builder, op: Op) -> None:
     perm, x = b.at_hand(op.x)
-    b.put(op.y, perm, UNARY[op.name](b, x, **op.attrs))
+    row, parameters = ELEMENTWISE[op.name].chosen(op.attrs)
+    b.put(op.y, perm, row.onnx.write(b, x, **parameters))
+
+
+def unary(b: Builder, name: str, x: str) -> str:
+    """Return a function of one element, by name, of a value; linear too."""
+    return x if name == "linear" else ELEMENTWISE[name].onnx.write(b, x)
 
 
 @converter("softmax", "log_softmax")

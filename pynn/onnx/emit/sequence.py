@@ -9,7 +9,7 @@ import numpy as np
 
 from pynn.export.trace import Op, Value
 from pynn.onnx.builder import Builder, converter
-from pynn.onnx.emit.elementwise import UNARY
+from pynn.onnx.emit.elementwise import unary
 
 BLOCKS = {"LSTM": (0, 3, 1, 2), "GRU": (0, 1, 2), "RNN": (0,)}  # pynn has i f g o, ONNX i o f c
 TIME_FIRST = (1, 0, 2)
@@ -166,9 +166,9 @@ def _jordan(b: Builder, op: Op) -> None:
     act, out_act = op.attrs.get("activation", "tanh"), op.attrs.get("output_activation", "linear")
 
     def body(c: Builder, states: list[str], now: list[str]) -> tuple[list[str], str]:
-        h = UNARY[act](c, c.node("Add", [now[0], c.node("MatMul", [states[0], weights[0]])]))
+        h = unary(c, act, c.node("Add", [now[0], c.node("MatMul", [states[0], weights[0]])]))
         o = c.node("Gemm", [h, weights[1], weights[2]])
-        o = c.node("Softmax", [o], axis=1) if out_act == "softmax" else UNARY[out_act](c, o)
+        o = c.node("Softmax", [o], axis=1) if out_act == "softmax" else unary(c, out_act, o)
         if len(now) == 1:
             return [o], o
         on = c.node("Greater", [now[1], c.number(0.5)])

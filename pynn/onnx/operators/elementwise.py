@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from pynn import ops
+from pynn.core.graph import execute
 from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DTypeError, ShapeError
-from pynn.onnx.operators.registry import Node, floating, operator
+from pynn.onnx.operators.registry import OPERATORS, Node, floating, operator
 from pynn.onnx.value import Perm, Value
+from pynn.ops.activation import ELEMENTWISE
+from pynn.ops.elementwise import Elementwise
 
 BYTES = (np.dtype("uint8"), np.dtype("bool"))
 INT32, INT64 = np.dtype("int32"), np.dtype("int64")
@@ -151,22 +154,7 @@ def _simple(function: Callable[[Tensor], Tensor]) -> Callable[..., Value]:
     return lambda node, x: mapped(x, function)
 
 
-for _name, _function in {
-    "Relu": ops.relu,
-    "Sigmoid": ops.sigmoid,
-    "Tanh": ops.tanh,
-    "Softplus": ops.softplus,
-    "Exp": ops.exp,
-    "Log": ops.log,
-    "Sqrt": ops.sqrt,
-    "Neg": ops.neg,
-    "Abs": ops.abs,
-    "Sin": ops.sin,
-    "Cos": ops.cos,
-    "Softsign": lambda x: ops.div(x, ops.add(ops.abs(x), 1.0)),
-    "Reciprocal": lambda x: ops.div(1.0, x),
-}.items():
-    operator(_name)(_simple(_function))
+operator("Reciprocal")(_simple(lambda x: ops.div(1.0, x)))
 
 
 @operator("LeakyRelu")
@@ -176,12 +164,6 @@ def leaky_relu(node: Node, x: Value) -> Value:
     if alpha >= 0:
         return mapped(x, lambda t: ops.leaky_relu(t, alpha))
     return mapped(x, lambda t: ops.where(ops.less(t, 0.0), ops.mul(t, alpha), t))
-
-
-@operator("Elu")
-def elu(node: Node, x: Value) -> Value:
-    """Return x where it is positive, else alpha (e**x - 1)."""
-    return mapped(x, lambda t: ops.elu(t, node.number("alpha", 1.0)))
 
 
 @operator("Selu")
@@ -303,3 +285,18 @@ def softmax(node: Node, x: Value) -> Value:
         return Value.of(ops.reshape(function(flat), x.shape))
     perm = (*(i for i in range(rank) if i != axis), axis)
     return Value.of(function(floating(x.form(perm))), perm)
+
+
+def _of_row(row: Elementwise) -> Callable[..., Value]:
+    """Return what runs an operator that one row is; its attributes are the row's parameters."""
+
+    def run(node: Node, x: Value) -> Value:
+        given = {p: node.number(key, row.parameters[p] or 0.0) for key, p in row.onnx.attributes.items()}
+        return mapped(x, lambda t: execute(row.card, (t,), given)[0])
+
+    return run
+
+
+for _row in ELEMENTWISE.values():  # operators with constant attributes, or with more than the row knows, stand above
+    if _row.onnx.op and _row.onnx.op not in OPERATORS and set(_row.onnx.attributes.values()) <= set(_row.parameters):
+        operator(_row.onnx.op)(_of_row(_row))
