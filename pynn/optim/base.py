@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -26,6 +25,7 @@ from pynn.schedules import Schedule
 __all__ = ["Optimizer"]
 
 COMMON = ("learning_rate", "weight_decay", "clip_value", "clip_norm")
+PLAIN = frozenset({float, int, bool, str, type(None)})
 # What an optimizer has while it runs; all else that it keeps is a setting, which its programs hold.
 RUNNING = frozenset({"iterations", "table", "_flat", "_own", "_names", "_used", "_rate"})
 
@@ -39,7 +39,7 @@ def _hashable(value: Any) -> Any:
         return tuple(_hashable(item) for item in value)
     if isinstance(value, dict):
         return tuple((key, _hashable(item)) for key, item in value.items())
-    return value if isinstance(value, (int, float, str, bytes, type(None), np.generic)) else id(value)
+    return value if type(value) in PLAIN or isinstance(value, (bytes, np.generic)) else id(value)
 
 
 class Optimizer:
@@ -221,8 +221,10 @@ class Optimizer:
 
     def config(self) -> tuple[Any, ...]:
         """Return what a recorded program holds of the optimizer (not the learning rate), hashable."""
-        kept = [(key, _hashable(value)) for key, value in vars(self).items() if key not in RUNNING]
-        return (type(self), self.fused is None, self.table.version, *sorted(kept, key=operator.itemgetter(0)))
+        kept = vars(self)
+        names = sorted(kept.keys() - RUNNING)
+        values = [v if type(v := kept[name]) in PLAIN else _hashable(v) for name in names]
+        return type(self), self.table.version, *names, *values
 
     def build(self, flat: Flat) -> None:
         """Make the slots of parameters that have none yet."""

@@ -98,7 +98,8 @@ class Table:
         for name in slots:  # a setting that was changed may ask for one more
             lacking = [t for t in tensors if name not in self[t].slots]
             for t, place in zip(lacking, windows(lacking), strict=True):
-                place.view()[...] = first(name)
+                if value := first(name):  # zeros are there already, on pages that nobody touched
+                    place.view()[...] = value
                 self[t].slots[name] = place
         for name in numbers:
             lacking = [t for t in tensors if name not in self[t].numbers]
