@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 
@@ -690,3 +694,46 @@ def test_onnx_files_say_the_same(first, tmp_path):
     (given,) = session.get_inputs()
     (found,) = session.run(None, {given.name: np.moveaxis(floats, -1, 1) if given.shape[1] == 1 else floats})
     np.testing.assert_allclose(found, model.predict(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("first", [[], [nn.Rescaling(1 / 255, -0.5)]])
+def test_exports_to_python_and_c_say_the_same(first, tmp_path):
+    import runpy
+
+    from pynn.export import to_c, to_numpy
+
+    x = R.integers(0, 256, (N, 6, 5, 1)).astype("uint8")
+    floats = x.astype("float32") if first else x.astype("float32") / 255
+    model = image_model(first)
+    model.layers  # noqa: B018
+    expected = model.predict(x)
+    to_numpy(model, tmp_path / "model.py")
+    written = runpy.run_path(str(tmp_path / "model.py"))["predict"]
+    for given in (x, floats):
+        np.testing.assert_allclose(written(given), expected, rtol=1e-4, atol=1e-5)
+    to_c(model, tmp_path / "model.c")
+    header = (tmp_path / "model.h").read_text()
+    assert ("x: floats of shape [6, 5, 1]; images of bytes divided by 255" in header) == (not first)
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    library = tmp_path / "model.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", tmp_path / "model.c", "-o", library, "-lm"], check=True)
+    function = ctypes.CDLL(str(library)).model_predict
+    work, y = np.zeros(1 << 16, "float32"), np.zeros(1, "float32")
+    for row, wanted in zip(floats[:5], expected, strict=False):
+        assert function(*(a.ctypes.data_as(ctypes.c_void_p) for a in (row, y, work))) == 0
+        np.testing.assert_allclose(y, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_an_exported_table_takes_bytes_as_numbers(tmp_path):
+    import runpy
+
+    from pynn.export import to_numpy
+
+    model = table_model()
+    model.layers  # noqa: B018
+    x = R.integers(0, 256, (N, D)).astype("uint8")
+    to_numpy(model, tmp_path / "model.py")
+    written = runpy.run_path(str(tmp_path / "model.py"))["predict"]
+    np.testing.assert_allclose(written(x), model.predict(x), rtol=1e-5, atol=1e-6)

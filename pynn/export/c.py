@@ -18,7 +18,7 @@ from pynn.export.c_kernels import ACTIVATIONS, KERNELS
 from pynn.export.c_main import main_source
 from pynn.export.c_windows import WINDOW
 from pynn.export.constants import Constants
-from pynn.export.plan import lower
+from pynn.export.plan import images, lower
 from pynn.export.target import check_name, identifier
 from pynn.export.trace import Op, Trace, Value, plain
 from pynn.files import write_whole
@@ -46,7 +46,8 @@ def to_c(model: Any, path: str | os.PathLike[str], main: bool = False, input_sha
 
     with the sizes NAME_INPUT_SIZE, NAME_OUTPUT_SIZE and NAME_WORK_SIZE as macros; it takes one sample and returns 0, or
     a number that the header explains if ids are out of range. Inputs are what ``model(x)`` takes: predict() divides
-    images of bytes by 255 by itself, the exported function does not.
+    images of bytes by 255 by itself, the exported function does not; a model that begins with nn.Rescaling takes them
+    as numbers in both.
 
     Parameters
     ----------
@@ -109,7 +110,9 @@ def c_source(model: Any, name: str, header_name: str, main: bool = False, input_
     ]
     if main:
         parts.append(main_source(sizes, plan, writer.ctype))
-    return "\n\n".join(part.rstrip() for part in parts if part.strip()) + "\n", _header(sizes, plan, writer.ctype)
+    return "\n\n".join(part.rstrip() for part in parts if part.strip()) + "\n", _header(
+        sizes, plan, writer.ctype, images(model, plan)
+    )
 
 
 class _Sizes:
@@ -129,12 +132,13 @@ class _Sizes:
         return f"int {self.name}_predict({xs}, {ctype} *y, {ctype} *work)"
 
 
-def _header(sizes: _Sizes, plan: Trace, ctype: str) -> str:
+def _header(sizes: _Sizes, plan: Trace, ctype: str, scaled: list[bool]) -> str:
     guard = f"{sizes.upper}_H"
     lines = []
-    for name, x in zip(sizes.arguments, plan.inputs, strict=True):
+    for name, x, image in zip(sizes.arguments, plan.inputs, scaled, strict=True):
         what = "token ids" if x.dtype.kind in "iu" else f"{ctype}s"
-        lines.append(f"   {name}: {what} of shape {[*x.shape[1:]]}")
+        note = "; images of bytes divided by 255" if image else ""
+        lines.append(f"   {name}: {what} of shape {[*x.shape[1:]]}{note}")
     names = {op.name for op in plan.ops}
     codes = "".join(f"; {text}" for name, text in CODES.items() if name in names)
     macros = zip([*sizes.inputs, sizes.output, sizes.work], sizes.values, strict=True)

@@ -19,7 +19,7 @@ from pynn.checks import pair
 from pynn.export import numpy_kernels
 from pynn.export.c_calls import scale_and_shift
 from pynn.export.constants import Constants
-from pynn.export.plan import lower
+from pynn.export.plan import images, lower
 from pynn.export.target import check_name
 from pynn.export.trace import Op, Trace, Value
 from pynn.files import write_whole
@@ -79,7 +79,13 @@ def numpy_source(model: Any, input_shape: Any = None) -> str:
     writer = _Writer(plan)
     body = writer.body()
     needed = _needed(body)
-    parts = [_head(plan), _imports(needed), *_predict(plan, body), *needed.values(), _weights(writer.constants)]
+    parts = [
+        _head(plan),
+        _imports(needed),
+        *_predict(plan, images(model, plan), body),
+        *needed.values(),
+        _weights(writer.constants),
+    ]
     return "\n\n\n".join(parts) + "\n"
 
 
@@ -97,14 +103,14 @@ def _imports(needed: dict[str, str]) -> str:
     return "\n".join([*standard, "", "import numpy as np"])
 
 
-def _predict(plan: Trace, body: list[str]) -> list[str]:
+def _predict(plan: Trace, scaled: list[bool], body: list[str]) -> list[str]:
     names = _argument_names(plan)
     shapes = ", ".join(
         f"{name} [{', '.join(map(str, ('N', *x.shape[1:])))}]" for name, x in zip(names, plan.inputs, strict=True)
     )
     outs = ", ".join(["N", *map(str, plan.output.shape[1:])])
     lines = [f"def predict({', '.join(names)}):", f'    """Return the outputs [{outs}] of a batch {shapes}."""']
-    for name, x in zip(names, plan.inputs, strict=True):
+    for name, x, image in zip(names, plan.inputs, scaled, strict=True):
         sample = x.shape[1:]
         if x.dtype.kind in "iu":
             lines += [
@@ -112,6 +118,13 @@ def _predict(plan: Trace, body: list[str]) -> list[str]:
                 f"    if not np.array_equal({name}, {name}.astype(np.int64)):",
                 f'        raise ValueError("expected whole numbers as {name}")',
                 f"    {name} = {name}.astype(np.int64)",
+            ]
+        elif image:
+            lines += [
+                f"    {name} = np.asarray({name})",
+                f"    if {name}.dtype == np.uint8:  # images of bytes",
+                f"        {name} = np.multiply({name}, np.{plan.dtype}(1 / 255), dtype=np.{plan.dtype})",
+                f"    {name} = {name}.astype(np.{plan.dtype}, copy=False)",
             ]
         else:
             lines.append(f"    {name} = np.asarray({name}, np.{plan.dtype})")

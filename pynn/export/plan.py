@@ -10,8 +10,9 @@ import numpy as np
 
 from pynn.export.trace import Op, Trace, Value, trace
 from pynn.ops.elementwise import FUSED
+from pynn.ops.pixels import IMAGE_AXES
 
-__all__ = ["lower"]
+__all__ = ["images", "lower"]
 
 
 def lower(model: Any, input_shape: Any = None) -> Trace:
@@ -146,3 +147,11 @@ def _used(ops: list[Op], output: Value) -> list[Op]:
             kept.append(op)
             read |= {x.number for x in op.inputs if x is not None}
     return kept[::-1]
+
+
+def images(model: Any, plan: Trace) -> list[bool]:
+    """Return which inputs are divided by 255 by predict() if they come as bytes."""
+    return [
+        x.dtype.kind == "f" and len(x.shape) >= IMAGE_AXES and not model.takes_bytes(i)
+        for i, x in enumerate(plan.inputs)
+    ]

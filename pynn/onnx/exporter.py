@@ -34,7 +34,8 @@ def export(
 
     The number of samples is free; the other sizes are those that the model was built for. Axes of inputs and outputs
     are pynn's (images [N, H, W, C]). Dropout and augmentation do nothing, batch normalization takes its running
-    statistics, as in predict().
+    statistics, as in predict(). Inputs are floats: predict() divides images of bytes by 255 by itself, the file does
+    not, unless the model begins with :class:`pynn.nn.Rescaling`, which is a part of it.
 
     Parameters
     ----------
