@@ -315,6 +315,40 @@ def test_a_layer_added_after_training_begins_and_the_others_go_on():
     assert all((model.optimizer.table[w].slots["v"].numpy() > 0.998 * v).all() for w, v in zip(old, slots, strict=True))
 
 
+def test_a_weight_that_is_frozen_by_hand_is_not_trained_in_silence():
+    model = two()
+    fit(model)
+    model.layers[0].w.requires_grad = False
+    before = model.get_weights()
+    with pytest.raises(DataError, match=r"'layers.0.w' to have requires_grad=True.*help: freeze the layer"):
+        fit(model)
+    assert same(before, model.get_weights())
+    model.layers[0].trainable = False
+    fit(model)
+    assert np.array_equal(before[0], model.layers[0].w.numpy())
+    assert not np.array_equal(before[2], model.layers[1].w.numpy())
+
+
+def test_layers_that_a_callback_frees_one_after_the_other():
+    """What is freed in the middle of fit is trained from the next step on, recorded and by hand."""
+    ends = []
+    for eagerly in (False, True):
+        model = two(optim.Adam(0.01))
+        model.layers[0].trainable = False
+        before = model.layers[0].w.numpy()
+        moved = []
+
+        def free(epoch, logs=None, model=model, before=before, moved=moved):
+            moved.append(not np.array_equal(before, model.layers[0].w.numpy()))
+            model.layers[0].trainable = epoch >= 2
+
+        fit(model, 5, run_eagerly=eagerly, callbacks=[pynn.train.LambdaCallback(on_epoch_begin=free)])
+        assert moved == [False, False, False, True, True]
+        assert int(model.optimizer.table[model.layers[0].w].count.view()[0]) == 6
+        ends.append(model.get_weights())
+    assert same(*ends)
+
+
 # Looking changes nothing
 
 

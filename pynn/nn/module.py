@@ -223,11 +223,11 @@ class Module(Trainable, Recorded):
         self._touch()
 
     def _set_trainable(self, on: bool) -> None:
+        for key, weight in self._weights.items():
+            weight.requires_grad = on and key not in self._frozen
         if on == self._trainable:
             return
         self._trainable = on
-        for key, weight in self._weights.items():
-            weight.requires_grad = on and key not in self._frozen
         # Back to what it was before, if nothing else has changed: what was recorded then holds again.
         version, self._version_before = self._version_before or next(_versions), self._version
         object.__setattr__(self, "_version", version)

@@ -146,9 +146,15 @@ class Trainer:
         Raises
         ------
         DataError
-            If there are none.
+            If there are none, or if the flags of a weight and of its layer differ.
         """
         version = self.model.version()
+        for path, weight in self.model.named_parameters(trainable_only=True):
+            if not weight.requires_grad:
+                raise DataError(
+                    f"[fit] expected weight {path!r} to have requires_grad=True, as its layer is trainable. "
+                    "Received: False. help: freeze the layer, layer.trainable = False."
+                )
         if self.flat is not None and version == self.flat_version:
             self.optimizer.build(self.flat)
             return
