@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pynn.checks import choice, is_integer, is_number
 from pynn.errors import DTypeError, ShapeError
@@ -136,23 +136,39 @@ class Constant(Initializer):
 
     Parameters
     ----------
-    value : float, default 0.0
-        The value, finite.
+    value : float or array_like, default 0.0
+        Finite. An array has the shape of the weights: vectors of words for an Embedding, for instance. A model's file
+        holds its weights and not the array; what is loaded from it has Constant(0.0) in its place.
 
     Examples
     --------
     >>> Constant(0.5)((2,)).tolist()
     [0.5, 0.5]
+    >>> Constant([[1.0, 2.0], [3.0, 4.0]])((2, 2)).tolist()
+    [[1.0, 2.0], [3.0, 4.0]]
     """
 
-    value: float = 0.0
+    value: float | ArrayLike = 0.0
 
     def __post_init__(self) -> None:
+        array = None
+        if not is_number(self.value) and np.ndim(self.value):
+            array = np.array(self.value)
+            self._require(array.dtype.kind in "fiu" and bool(np.isfinite(array).all()), "finite numbers", value=array)
+            object.__setattr__(self, "value", 0.0)
         self._require(is_number(self.value), "a finite value", value=self.value)
+        object.__setattr__(self, "_array", None if array is None else array.astype(np.float64))
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Doubles:
         """Return the constant."""
-        return np.full(shape, float(self.value))
+        array: Doubles | None = self._array  # type: ignore[attr-defined]
+        if array is None:
+            return np.full(shape, float(self.value))  # type: ignore[arg-type]
+        if array.shape != tuple(shape):
+            raise ShapeError(
+                f"[Constant] expected values of the weights' shape {tuple(shape)}. Received: an array of {array.shape}."
+            )
+        return array
 
 
 @dataclass(frozen=True)

@@ -688,3 +688,59 @@ def test_parameters_have_gradients_after_backward():
     loss.backward()
     assert [w.grad.shape for w in model.parameters()] == [(6, 4), (4,), (4, 2), (2,)]
     assert pynn.graph(loss)[-1]["op"] in ("mean", "sum", "mul", "div")
+
+
+def test_build_builds_a_module_of_ones_own():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Dense(4), nn.Dense(2)
+
+        def forward(self, x):
+            return self.second(self.first(x))
+
+    class Scaled(nn.Module):
+        def build(self, input_shape):
+            super().build(input_shape)
+            self.add_weight("scale", input_shape[-1:], "ones")
+
+        def forward(self, x):
+            return x * self.scale
+
+    model = Two()
+    model.build((None, 3))
+    assert model.built
+    assert [w.shape for w in model.get_weights()] == [(3, 4), (4,), (4, 2), (2,)]
+    before = [w.tobytes() for w in model.get_weights()]
+    model.build((5, 3))
+    assert [w.tobytes() for w in model.get_weights()] == before
+    assert model.predict(np.ones((2, 3), "float32")).shape == (2, 2)
+    assert Scaled()(np.ones((2, 3), "float32")).shape == (2, 3)
+    with pytest.raises(ShapeError):
+        Two().build((None,))
+
+
+def test_sizes_and_rates_may_be_numpys(tmp_path):
+    y = np.array([0, 1, 2])
+    model = nn.Sequential(
+        [nn.Input((np.int64(4),)), nn.Reshape((np.int64(2), np.int32(2))), nn.Flatten(), nn.Dropout(np.float32(0.5)),
+         nn.Dense(np.max(y) + 1)], seed=0
+    )  # fmt: skip
+    assert model.predict(np.ones((2, 4), "float32")).shape == (2, 3)
+    model.save(tmp_path / "m.pynn")
+    assert pynn.load(tmp_path / "m.pynn").layers[-1].units == 3
+
+
+def test_an_embedding_begins_with_a_matrix(tmp_path):
+    matrix = np.arange(12.0).reshape(4, 3)
+    layer = nn.Embedding(4, 3, embeddings_initializer=pynn.init.Constant(matrix))
+    model = nn.Sequential([layer, nn.GlobalAvgPool()])
+    assert model(np.array([[1, 1]])).numpy().tolist() == [[3.0, 4.0, 5.0]]
+    matrix[:] = 0  # a copy was taken
+    assert layer.w.numpy()[3, 2] == 11
+    model.save(tmp_path / "m.pynn")
+    assert pynn.load(tmp_path / "m.pynn")(np.array([[1, 1]])).numpy().tolist() == [[3.0, 4.0, 5.0]]
+    with pytest.raises(ShapeError, match=r"shape \(5, 3\). Received: an array of \(4, 3\)"):
+        nn.Embedding(5, 3, pynn.init.Constant(matrix))(np.array([[1]]))
+    with pytest.raises(ValueError, match="finite numbers"):
+        pynn.init.Constant([[np.nan]])

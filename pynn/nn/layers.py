@@ -215,8 +215,8 @@ class Dropout(Module):
 class Flatten(Module):
     """Give each sample one axis: [N, ...] becomes [N, features], without copying."""
 
-    def __init__(self, *, name: str | None = None):
-        super().__init__(name)
+    def __init__(self, *, name: str | None = None, seed: int | None = None):
+        super().__init__(name, seed)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim < 1:
@@ -235,7 +235,7 @@ class Reshape(Module):
 
     def __init__(self, target_shape: Sequence[int], *, name: str | None = None):
         super().__init__(name)
-        self.target_shape = tuple(target_shape)
+        self.target_shape = tuple(int(d) if is_integer(d) else d for d in target_shape)
 
     def forward(self, x: Tensor) -> Tensor:
         target = self.target_shape

@@ -20,8 +20,8 @@ class _Merge(Module):
 
     place = "merge"
 
-    def __init__(self, *, name: str | None = None):
-        super().__init__(name)
+    def __init__(self, *, name: str | None = None, seed: int | None = None):
+        super().__init__(name, seed)
 
     def __call__(self, *inputs: Any, training: bool | None = None) -> Any:
         """Compute the output for several inputs, or for one list of them.

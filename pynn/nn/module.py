@@ -11,7 +11,7 @@ import numpy as np
 from pynn import init
 from pynn.core.context import loading
 from pynn.core.context import training as training_mode
-from pynn.core.state import scope, state
+from pynn.core.state import no_grad, scope, state, trial
 from pynn.core.tensor import FLOATS, Tensor, as_dtype, tensor
 from pynn.errors import CaptureError, ShapeError
 from pynn.io import registry
@@ -164,7 +164,14 @@ class Module(Trainable, Recorded):
         return weight
 
     def build(self, input_shape: tuple[int, ...]) -> None:
-        """Declare weights with :meth:`add_weight`; input_shape includes the batch axis."""
+        """Declare weights with :meth:`add_weight`; input_shape includes the batch axis, whose size does not matter.
+
+        A module that declares none of its own is built by a forward pass on zeros, with all that it holds.
+        """
+        if self.built or loading.values is not None or type(self).build is not Module.build:
+            return  # while a file is read a forward pass follows; else it was called from a build of one's own
+        with unbuilt_if_it_fails(self), no_grad(), training_mode(False), trial():
+            self(self.example((1, *input_shape[1:])))
 
     def forward(self, *inputs: Any) -> Any:
         """Compute the output; to be written by subclasses."""
@@ -213,7 +220,8 @@ class Module(Trainable, Recorded):
     def _build_now(self, xs: tuple[Any, ...]) -> None:
         shape = xs[0].shape if xs and isinstance(xs[0], Tensor) else ()
         object.__setattr__(self, "_built_for", shape)
-        self.build(shape)
+        if type(self).build is not Module.build:
+            self.build(shape)
         object.__setattr__(self, "built", True)
 
     def _unbuild(self) -> None:
