@@ -38,6 +38,7 @@ KERAS = {
     "MaxPool1D": "pool_size strides padding",
     "MaxPool2D": "pool_size strides padding",
     "Model": "inputs outputs name",
+    "Rescaling": "scale offset",
     "Reshape": "target_shape",
     "SeparableConv2D": "filters kernel_size strides padding",
     "Sequential": "layers",
