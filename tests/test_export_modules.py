@@ -97,17 +97,10 @@ LAYERS = {
     nn.Bidirectional: (LINE, (lambda: nn.LSTM(3),), {}),
     nn.TimeDistributed: (LINE, (lambda: nn.Dense(3),), {}),
     nn.Embedding: ((6,), (9, 3), {"mask_zero": True}),
-    nn.JordanRNN: (LINE, (3, 2), {}),
     nn.Reshape: (LINE, ((4, 7),), {}),
-    nn.Dropout: (LINE, (0.5,), {}),
-    nn.SpatialDropout2D: (IMAGE, (0.5,), {}),
     nn.RandomCrop: (IMAGE, ((4, 8),), {"padding": 2, "fill": "nearest"}),
     nn.LocalContrastNormalization: (IMAGE, (3,), {}),
     nn.GroupNormalization: (IMAGE, (2,), {}),
-    nn.RandomShift: (IMAGE, (1,), {}),
-    nn.RandomRotation: (IMAGE, (9,), {}),
-    nn.RandomZoom: (IMAGE, (0.1,), {}),
-    nn.RandomShear: (IMAGE, (9,), {}),
 }
 
 
@@ -125,11 +118,12 @@ def of(kind, rng):
         shape, arguments, options = LAYERS[kind]
         return chain(shape, kind(*(a() if callable(a) else a for a in arguments), **options), rng=rng)
     wanted = [
-        p for p in inspect.signature(kind).parameters.values() if p.default is p.empty and p.kind < p.VAR_POSITIONAL
+        p for p in inspect.signature(kind).parameters.values() if p.default is p.empty and p.kind != p.VAR_KEYWORD
     ]
+    given = {p.name: 0.3 if "float" in str(p.annotation) else 2 for p in wanted}
     name = kind.__name__
     shape = IMAGE if "2D" in name or name.startswith(("Random", "Elastic")) else LINE
-    return chain(shape, kind(*(2 for _ in wanted)), rng=rng)
+    return chain(shape, kind(**given), rng=rng)
 
 
 EVERY = sorted(

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from pynn._version import __version__
-from pynn.checks import pair
 from pynn.export import numpy_kernels
 from pynn.export.c_calls import scale_and_shift
 from pynn.export.constants import Constants
@@ -173,11 +172,8 @@ class _Writer:
         if op.name not in CALLS:
             known = ", ".join(sorted({*EXPRESSIONS, *CALLS}))
             raise op.refused("is not written in Python", f"use other ops ({known}), or write ONNX.")
-        keys = CALLS[op.name]
         given = [*op.inputs, *([None] if op.name == "conv2d_transpose" and len(op.inputs) == 2 else [])]
-        arguments = [self.name(x) for x in given]
-        arguments += [f"{key}={value!r}" for key, value in _settings(op, keys)]
-        return f"{op.name}({', '.join(arguments)})"
+        return f"{op.name}({', '.join([*map(self.name, given), *_settings(op, len(given))])})"
 
     def name(self, value: Value | None) -> str:
         """Return the name of a value, of a weight, or a number."""
@@ -209,9 +205,6 @@ Expression = Callable[[_Writer, Op], str]
 
 _OPERATORS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "equal": "==", "not_equal": "!=",
               "less": "<", "less_equal": "<="}  # fmt: skip
-_NUMPY = {name: row.numpy_name for name, row in ELEMENTWISE.items() if row.numpy_name is not None} | {
-    name: f"np.{name}" for name in ("maximum", "minimum", "where")
-}
 
 
 def _operator(sign: str) -> Expression:
@@ -219,7 +212,13 @@ def _operator(sign: str) -> Expression:
 
 
 def _function(name: str) -> Expression:
-    return lambda w, op: f"{name}({', '.join(map(w.name, op.inputs))})"
+    return lambda w, op: f"np.{name}({', '.join(map(w.name, op.inputs))})"
+
+
+def _element(w: _Writer, op: Op) -> str:
+    row, parameters = ELEMENTWISE[op.name].chosen(op.attrs)
+    more = [f"{key}={value!r}" for key, value in parameters.items() if value != row.parameters[key]]
+    return f"{row.numpy_name or row.name}({', '.join([w.name(op.x), *more])})"
 
 
 def _matmul(w: _Writer, op: Op) -> str:
@@ -256,15 +255,14 @@ def _sliced(w: _Writer, op: Op) -> str:
 
 
 def _scaled(w: _Writer, op: Op) -> str:
-    if not all(p is None or p.constant for p in op.inputs[1:]):
-        raise op.refused("has statistics that are computed", "write it with operators.")
     scale, shift = scale_and_shift(op)
     return f"({w.name(op.x)} - {w.name(op.inputs[1])}) * {w.name(scale)} + {w.name(shift)}"
 
 
 EXPRESSIONS: dict[str, Expression] = {
     **{name: _operator(sign) for name, sign in _OPERATORS.items()},
-    **{name: _function(function) for name, function in _NUMPY.items()},
+    **{name: _function(name) for name in ("maximum", "minimum", "where")},
+    **dict.fromkeys(ELEMENTWISE, _element),
     **{name: _reduced(name) for name in ("sum", "max", "min", "argmax")},
     "matmul": _matmul,
     "reshape": lambda w, op: f"{w.name(op.x)}.reshape({w.shape(op.y, True)})",
@@ -279,53 +277,25 @@ EXPRESSIONS: dict[str, Expression] = {
     "norm_apply": _scaled,
 }  # fmt: skip
 
-# Functions of numpy_kernels of the same name: which attributes they take after their inputs, with defaults.
-CALLS: dict[str, dict[str, Any]] = {
-    **{name: row.parameters for name, row in ELEMENTWISE.items() if name not in _NUMPY},
-    **{name: {} for name in ("dense", "softmax", "log_softmax", "embedding", "sequence_lengths", "check_lengths")},
-    "walked_lengths": {"mul": 1, "add": -1, "step": 1, "most": 0}, "mask_steps": {"value": 0.0, "scale": 0},
-    "reverse_steps": {}, "conv2d": {"window": None, "groups": 1}, "conv2d_transpose": {"size": None, "window": None},
-    "locally_connected2d": {"kernel": None, "window": None}, "max_pool2d": {"kernel": None, "window": None},
-    "avg_pool2d": {"kernel": None, "window": None}, "upsample2d": {"size": None, "interpolation": "nearest"},
-    "layer_norm": {"epsilon": None}, "group_norm": {"groups": None, "epsilon": None},
-    "local_response_norm": {"radius": None, "bias": None, "alpha": None, "beta": None},
-    "simple_rnn": {"activation": "tanh", "reverse": False}, "lstm": {"reverse": False},
-    "gru": {"reset_after": True, "reverse": False}, "jordan_rnn": {"activation": "tanh", "output_activation": "linear"},
-}  # fmt: skip
+# Ops that are functions of numpy_kernels of the same name: inputs first, then attributes by their names.
+CALLS = {name: f for name, f in vars(numpy_kernels).items() if getattr(f, "__module__", "") == numpy_kernels.__name__}
+_CODE = {"tanh": "np.tanh", "linear": "np.asarray", np.tanh: "np.tanh", np.asarray: "np.asarray"}
 
 
-class _Code(str):
-    """A text that stands as it is."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
-
-
-def _settings(op: Op, keys: dict[str, Any]) -> list[tuple[str, Any]]:
-    if op.name == "mask_steps" and op.attrs.get("scale") == 2:
-        raise op.refused("counts the steps of all samples together")
-    if op.name == "conv2d_transpose" and op.attrs.get("groups", 1) != 1:
-        raise op.refused("has groups", "groups=1.")
-    found: list[tuple[str, Any]] = []
-    for key, default in keys.items():
-        value = op.attrs.get(key, default)
-        if key == "value":
-            value = _Code("-np.inf" if value == -math.inf else repr(value))
-        if isinstance(value, float) and not math.isfinite(value):
-            raise op.refused(f"has {key}={value}", f"a finite {key}.")
-        if key == "window":
-            window = op.attrs.get("window", Window())
-            found += [("strides", window.strides), ("padding", window.padding)]
-            found += [("dilation", window.dilation)] if op.name.startswith("conv") else []
-        elif key in ("activation", "output_activation"):
-            found.append((key, _Code({"tanh": "np.tanh", "linear": "np.asarray"}.get(value, value))))
-        elif key == "size":
-            found.append((key, pair(op.name, key, value)))
-        else:
-            found.append((key, value))
-    return found
+def _settings(op: Op, count: int) -> list[str]:
+    """Return the attributes that differ from what the function takes by default."""
+    given = {**op.attrs, **op.attrs.get("window", Window())._asdict()}
+    texts = []
+    for parameter in list(inspect.signature(CALLS[op.name]).parameters.values())[count:]:
+        key, default = parameter.name, parameter.default
+        value = given.get(key, default)
+        if key.endswith("activation"):
+            default, value = _CODE.get(default, default), _CODE.get(value, value)
+        elif key == "value":
+            value = "-np.inf" if value == -math.inf else repr(value)
+        if value != default:
+            texts.append(f"{key}={value if isinstance(value, str) and key != 'interpolation' else repr(value)}")
+    return texts
 
 
 @functools.cache

@@ -41,7 +41,7 @@ def walked_lengths(lengths, mul, add, step, most):  # type: ignore[no-untyped-de
     return np.clip((lengths * mul + add) // step + 1, 0, most)
 
 
-def mask_steps(x, lengths, value, scale):  # type: ignore[no-untyped-def]
+def mask_steps(x, lengths, value, scale=0):  # type: ignore[no-untyped-def]
     """Put a value at padded steps; with scale the sum over all steps is their number times the mean of real ones."""
     n, steps, *rest = x.shape
     ends = lengths.reshape(n, *(1,) * (x.ndim - 1))
@@ -81,7 +81,7 @@ def taps(x, kernel, strides, dilation):  # type: ignore[no-untyped-def]
             yield r, s, x[:, r * dh : r * dh + (oh - 1) * sh + 1 : sh, s * dw : s * dw + (ow - 1) * sw + 1 : sw]
 
 
-def conv2d(x, w, b, strides, padding, dilation, groups):  # type: ignore[no-untyped-def]
+def conv2d(x, w, b, strides=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), groups=1):  # type: ignore[no-untyped-def]
     """Images [N, H, W, C], kernels [rows, columns, C / groups, filters]."""
     inner, filters = w.shape[2:]
     y = np.zeros((), x.dtype)
@@ -95,7 +95,7 @@ def conv2d(x, w, b, strides, padding, dilation, groups):  # type: ignore[no-unty
     return y if b is None else y + b
 
 
-def conv2d_transpose(x, w, b, size, strides, padding, dilation):  # type: ignore[no-untyped-def]
+def conv2d_transpose(x, w, b, size, strides=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1)):  # type: ignore[no-untyped-def]
     """Images [N, H, W, C], kernels [rows, columns, filters, C]; size is that of the output."""
     n, h, width, _ = x.shape
     rows, columns, filters, _ = w.shape
@@ -112,7 +112,7 @@ def conv2d_transpose(x, w, b, size, strides, padding, dilation):  # type: ignore
     return y if b is None else y + b
 
 
-def locally_connected2d(x, w, b, kernel, strides, padding):  # type: ignore[no-untyped-def]
+def locally_connected2d(x, w, b, kernel, strides=(1, 1), padding=(0, 0, 0, 0)):  # type: ignore[no-untyped-def]
     """Apply a kernel for every place: w [places, rows * columns * C, filters]."""
     seen = np.stack([part for _, _, part in taps(padded(x, padding), kernel, strides, (1, 1))], axis=3)
     y = np.einsum("npk,pkf->npf", seen.reshape(len(x), len(w), w.shape[1]), w)
@@ -120,19 +120,20 @@ def locally_connected2d(x, w, b, kernel, strides, padding):  # type: ignore[no-u
     return y if b is None else y + b
 
 
-def max_pool2d(x, kernel, strides, padding):  # type: ignore[no-untyped-def]
+def max_pool2d(x, kernel, strides=(1, 1), padding=(0, 0, 0, 0)):  # type: ignore[no-untyped-def]
     return np.max([part for _, _, part in taps(padded(x, padding, -np.inf), kernel, strides, (1, 1))], axis=0)
 
 
-def avg_pool2d(x, kernel, strides, padding):  # type: ignore[no-untyped-def]
+def avg_pool2d(x, kernel, strides=(1, 1), padding=(0, 0, 0, 0)):  # type: ignore[no-untyped-def]
     """Return the mean of each window, of what lies in the image."""
     ones = padded(np.ones((1, *x.shape[1:3], 1), x.dtype), padding)
     total = sum(part for _, _, part in taps(padded(x, padding), kernel, strides, (1, 1)))
     return total / sum(part for _, _, part in taps(ones, kernel, strides, (1, 1)))
 
 
-def upsample2d(x, size, interpolation):  # type: ignore[no-untyped-def]
+def upsample2d(x, size=2, interpolation="nearest"):  # type: ignore[no-untyped-def]
     """Enlarge images; bilinear goes by the centres of pixels, edges repeated."""
+    size = (size, size) if isinstance(size, int) else size
     for axis, factor in ((1, size[0]), (2, size[1])):
         if interpolation == "nearest":
             x = np.repeat(x, factor, axis)
@@ -181,7 +182,7 @@ def begun(x, units, *states):  # type: ignore[no-untyped-def]
     return [np.zeros((len(x), units), x.dtype) if s is None else s for s in states]
 
 
-def simple_rnn(x, w, u, b, h0, lengths, activation, reverse):  # type: ignore[no-untyped-def]
+def simple_rnn(x, w, u, b, h0, lengths, activation=np.tanh, reverse=False):  # type: ignore[no-untyped-def]
     """Compute h = activation(x w + h u + b) at every step."""
 
     def cell(xt, h):  # type: ignore[no-untyped-def]
@@ -190,7 +191,7 @@ def simple_rnn(x, w, u, b, h0, lengths, activation, reverse):  # type: ignore[no
     return unrolled(x, cell, begun(x, len(u), h0), reverse, lengths)
 
 
-def lstm(x, w, u, b, h0, c0, p, lengths, reverse):  # type: ignore[no-untyped-def]
+def lstm(x, w, u, b, h0, c0, p, lengths, reverse=False):  # type: ignore[no-untyped-def]
     """Gates in the order i, f, g, o; p are peepholes or None."""
     peep = np.zeros((3, len(u)), x.dtype) if p is None else p
 
@@ -202,7 +203,7 @@ def lstm(x, w, u, b, h0, c0, p, lengths, reverse):  # type: ignore[no-untyped-de
     return unrolled(x, cell, begun(x, len(u), h0, c0), reverse, lengths)
 
 
-def gru(x, w, u, b, h0, lengths, reset_after, reverse):  # type: ignore[no-untyped-def]
+def gru(x, w, u, b, h0, lengths, reset_after=True, reverse=False):  # type: ignore[no-untyped-def]
     """Gates in the order z, r, g; with reset_after b is [2, 3 units], of the input and of the state."""
     units = len(u)
     b_in, b_state = (b, None) if b is None or not reset_after else b
@@ -216,7 +217,7 @@ def gru(x, w, u, b, h0, lengths, reset_after, reverse):  # type: ignore[no-untyp
     return unrolled(x, cell, begun(x, units, h0), reverse, lengths)
 
 
-def jordan_rnn(z, v, w_out, b_out, lengths, activation, output_activation):  # type: ignore[no-untyped-def]
+def jordan_rnn(z, v, w_out, b_out, lengths, activation=np.tanh, output_activation=np.asarray):  # type: ignore[no-untyped-def]
     """Feed the output of a step to the next one; z and the result begin with time."""
 
     def cell(zt, o):  # type: ignore[no-untyped-def]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -50,10 +51,17 @@ def lower(model: Any, input_shape: Any = None) -> Trace:
 
 
 def _plain(op: Op) -> Iterator[Op]:
-    """Take apart what targets have no single op for."""
+    """Take apart what targets have no single op for; refuse what none has."""
+    for attr, value in op.attrs.items():
+        if isinstance(value, float) and not isfinite(value) and op.name != "mask_steps":
+            raise op.refused(f"has {attr}={value}", f"a finite {attr}.")
+    if op.name == "norm_apply" and not all(p is None or p.constant for p in op.inputs[1:]):
+        raise op.refused("has statistics that are computed", "write it with operators.")
+    if op.name == "conv2d_transpose" and op.attrs.get("groups", 1) != 1:
+        raise op.refused("has groups", "join the convolutions of the groups.")
     if op.attrs.get("activation", "linear") != "linear" and op.name in ("dense", "conv2d"):
         name = op.attrs["activation"]
-        _, key, default = FUSED[name]
+        key, default = FUSED[name][1:]
         par = op.attrs.get("par")
         y = op.y
         z = Value(y.shape, y.axis, y.dtype)

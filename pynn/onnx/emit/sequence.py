@@ -46,8 +46,6 @@ def _mask(b: Builder, op: Op) -> None:
     ends = b.node("Reshape", [b.plain(lengths), b.ints([-1 if a == 0 else 1 for a in perm])])
     steps = np.arange(x.shape[1]).reshape([-1 if a == 1 else 1 for a in perm])
     real = b.node("Less", [b.constant(steps, "steps"), ends])
-    if op.attrs.get("scale", 0) == 2:
-        raise op.refused("counts the steps of all samples together")
     if op.attrs.get("scale", 0) == 1:
         count = b.cast(b.node("Max", [ends, b.ints([1])]), b.dtype)
         name = b.node("Mul", [name, b.node("Div", [b.number(x.shape[1]), count])])
