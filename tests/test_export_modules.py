@@ -15,7 +15,7 @@ from pynn.errors import DataError
 from pynn.export import c_source, lower, numpy_source, to_c
 from pynn.export.c_calls import CALLS as C
 from pynn.export.numpy_file import CALLS, EXPRESSIONS
-from pynn.export.trace import WHOLE
+from pynn.export.runs import WHOLE
 
 COMPILER = shutil.which("gcc") or shutil.which("clang") or shutil.which("cc")
 FLAGS = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O1", "-fsanitize=address,undefined",

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from pynn import nn
-from pynn.convert.walk import described
 from pynn.errors import DataError
+from pynn.export.runs import described
 
 __all__ = ["in_keras_order", "keras_name", "parallel", "weights_of"]
 

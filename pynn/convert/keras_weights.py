@@ -15,9 +15,9 @@ from pynn import nn
 from pynn.convert.foreign import Target, fill
 from pynn.convert.hdf5 import Arrays
 from pynn.convert.keras_layers import in_keras_order, keras_name, parallel, weights_of
-from pynn.convert.walk import described
 from pynn.detect import name_format
 from pynn.errors import DataError
+from pynn.export.runs import described
 from pynn.nn.module import Module
 
 __all__ = ["load_keras_weights"]

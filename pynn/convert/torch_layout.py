@@ -10,8 +10,9 @@ import numpy as np
 
 from pynn import nn
 from pynn.convert.foreign import first
-from pynn.convert.walk import ENTER, EXIT, Call, described, walk
+from pynn.convert.walk import ENTER, EXIT, Call, walk
 from pynn.errors import DataError
+from pynn.export.runs import described
 from pynn.nn.conv import Convolution
 
 __all__ = ["Part", "Unit", "units_of"]
@@ -71,11 +72,10 @@ def units_of(model: Any) -> list[Unit]:
 
 def _feature_orders(model: Any) -> dict[int, tuple[Order, bool]]:
     """Return, by id of the layer, the order of its input's last axis, and whether sequences have channels first."""
-    found = walk(model, "load_torch_weights")
     order: dict[int, Order] = {}
     lines: dict[int, bool] = {}  # values [T, C] that are [C, T] in PyTorch
     result: dict[int, tuple[Order, bool]] = {}
-    for call in found.calls:
+    for call in walk(model, "load_torch_weights"):
         xs, y = call.inputs, call.output.number
         before, line = order.get(xs[0].number), lines.get(xs[0].number, False)
         result.setdefault(id(call.module), (before, line))

@@ -11,8 +11,8 @@ from typing import Any
 
 from pynn.convert.foreign import Target, fill
 from pynn.convert.torch_layout import Unit, units_of
-from pynn.convert.walk import described
 from pynn.errors import DataError
+from pynn.export.runs import described
 from pynn.io import container
 
 __all__ = ["load_torch_weights"]

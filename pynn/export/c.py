@@ -12,6 +12,7 @@ import numpy as np
 
 from pynn._version import __version__
 from pynn.errors import DataError
+from pynn.export import c_layers  # noqa: F401  (its calls enter themselves)
 from pynn.export.arena import Arena
 from pynn.export.c_calls import CALLS, Caller, alias, inplace, scratch, takes_ids
 from pynn.export.c_kernels import ACTIVATIONS, KERNELS

@@ -16,9 +16,8 @@ import numpy as np
 
 from pynn._version import __version__
 from pynn.export import numpy_kernels
-from pynn.export.c_calls import scale_and_shift
 from pynn.export.constants import Constants
-from pynn.export.plan import images, lower
+from pynn.export.plan import images, lower, scale_and_shift
 from pynn.export.target import check_name
 from pynn.export.trace import Op, Trace, Value
 from pynn.files import write_whole

@@ -13,7 +13,7 @@ from pynn.export.trace import Op, Trace, Value, trace
 from pynn.ops.elementwise import FUSED
 from pynn.ops.pixels import IMAGE_AXES
 
-__all__ = ["images", "lower"]
+__all__ = ["images", "lower", "scale_and_shift"]
 
 
 def lower(model: Any, input_shape: Any = None) -> Trace:
@@ -163,3 +163,16 @@ def images(model: Any, plan: Trace) -> list[bool]:
         x.dtype.kind == "f" and len(x.shape) >= IMAGE_AXES and not model.takes_bytes(i)
         for i, x in enumerate(plan.inputs)
     ]
+
+
+def scale_and_shift(op: Op) -> tuple[Value, Value]:
+    """Return what multiplies x - mean, and what is added, in a normalization by known statistics."""
+    _, m, v, gamma, beta = op.inputs
+    scale = 1 / np.sqrt(v.array.astype(np.float64) + op.attrs["epsilon"])
+    if gamma is not None:
+        scale = scale * gamma.array
+    scale = scale.astype(m.dtype)
+    shift = np.zeros_like(scale) if beta is None else beta.array
+    owner = m.owner
+    made = [Value(a.shape, None, a.dtype, a, owner, k) for a, k in ((scale, "scale"), (shift, "shift"))]
+    return made[0], made[1]

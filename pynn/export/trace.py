@@ -16,16 +16,14 @@ from typing import Any
 import numpy as np
 
 from pynn.core.card import Card
-from pynn.core.context import training
-from pynn.core.program import Ran, record
-from pynn.core.state import no_grad, state, trial
+from pynn.core.program import Ran
 from pynn.core.tensor import Tensor
-from pynn.errors import CaptureError, DataError
+from pynn.errors import DataError
+from pynn.export.runs import Run, Samples, described
 from pynn.nn.module import Module
 
 __all__ = ["Op", "Trace", "Value", "described", "plain", "trace"]
 
-WHOLE = ("upsample2d",)  # composites that other languages have as one op
 RANDOM = ("dropout", "uniform", "normal")
 BROADCAST = (
     "add", "sub", "mul", "div", "pow", "maximum", "minimum", "equal", "not_equal", "less", "less_equal", "where",
@@ -135,18 +133,6 @@ class Trace:
     dtype: np.dtype
 
 
-def described(module: Any) -> str:
-    """Return a layer's name and class, for messages.
-
-    Examples
-    --------
-    >>> from pynn import nn
-    >>> described(nn.Dense(3, name="head"))
-    "layer 'head' (Dense)"
-    """
-    return f"layer {module.name!r} ({type(module).__name__})"
-
-
 def plain(text: str) -> str:
     """Return a text that can stand in a comment of any language: names come from model files, which may be hostile.
 
@@ -185,115 +171,21 @@ def trace(model: Any, input_shape: Any = None) -> Trace:
     """
     if not isinstance(model, Module):
         raise TypeError(f"[export] expected a model. Received: {model!r} of type {type(model).__name__}.")
-    samples = _Samples(model, input_shape)
+    samples = Samples(model, input_shape)
     three = samples.first(model)
     base = samples.draw(2)
-    two = _Run(model, base)
+    two = Run(model, base)
     aligned = _Aligned(model, two, three)
     found = aligned.trace()
     for row in (0, 1):
-        _check_sample(model, two, _Run(model, samples.other(base, row)), 1 - row, aligned, found.output)
+        _check_sample(model, two, Run(model, samples.other(base, row)), 1 - row, aligned, found.output)
     return found
-
-
-class _Samples:
-    """Inputs to run a model on: random numbers, and ids that it can look up."""
-
-    def __init__(self, model: Any, input_shape: Any):
-        self.examples = _examples(model, input_shape)
-        self.most = [1] * len(self.examples)
-
-    def draw(self, n: int, seed: int = 0) -> list[Tensor]:
-        rng, made = np.random.default_rng(seed), []
-        for x, most in zip(self.examples, self.most, strict=True):
-            shape = (n, *x.shape[1:])
-            if x.dtype.kind == "f":
-                made.append(Tensor.state(rng.normal(size=shape).astype(x.dtype)))
-            else:
-                made.append(Tensor.state(np.full(shape, most, x.dtype)))
-        return made
-
-    def first(self, model: Any) -> _Run:
-        """Return a run on three samples, and find the largest ids that the inputs can hold."""
-        try:
-            run = _Run(model, self.draw(3))
-        except IndexError:  # a vocabulary of padding alone
-            self.most = [0] * len(self.most)
-            run = _Run(model, self.draw(3))
-        for i, x in enumerate(run.inputs):
-            sizes = [
-                ran.inputs[0].shape[ran.attrs.get("axis", 0)]
-                for ran in run.ops
-                if ran.card.name in ("embedding", "take") and ran.inputs[1].buffer is x.buffer
-            ]
-            self.most[i] = min(sizes) - 1 if sizes else self.most[i]
-        return run
-
-    def other(self, base: list[Tensor], row: int) -> list[Tensor]:
-        """Return the same samples but for one."""
-        made = []
-        for i, x in enumerate(base):
-            array = x.numpy()
-            if x.dtype.kind == "f":
-                array[row] = self.draw(1, seed=1)[i].view()[0]
-            elif self.most[i] > 1:
-                array[row] = self.most[i] - 1
-                array[row, ..., -1:] = 0  # where ids are padded, the length is another too
-            made.append(Tensor.state(array))
-        return made
-
-
-def _examples(model: Any, input_shape: Any) -> list[Any]:
-    if hasattr(model, "examples") and input_shape is None:
-        model._require_built("export")
-        return model.examples()
-    if input_shape is not None:
-        given = input_shape if isinstance(input_shape, list) else [input_shape]
-        shapes = [(s,) if isinstance(s, int) else tuple(s) for s in given]
-    else:
-        model._require_built("export")
-        shapes = [getattr(model, "_input", None) or model._built_for[1:]]
-    whole = getattr(model, "_looked_up", lambda i: model.takes_integers)
-    dtypes = [np.dtype("int32") if whole(i) else model.dtype for i in range(len(shapes))]
-    made = [Tensor.state(np.zeros((1, *shape), dtype)) for shape, dtype in zip(shapes, dtypes, strict=True)]
-    if not model.built:
-        with no_grad(), training(False), trial():
-            model(*made)
-    return made
-
-
-class _Run:
-    """One forward pass, recorded."""
-
-    def __init__(self, model: Any, inputs: list[Tensor]):
-        self.inputs = inputs
-        self.done: list[tuple[Any, Any]] = []  # modules with what they returned
-        before = state.observer
-        try:
-            with no_grad(), training(False), trial(), record(ops=True) as recorder:
-                state.observer = lambda module, out: self.done.append((module, out))
-                self.out = model(*inputs)
-        except CaptureError as error:
-            before_it = [one for one in recorder.ops or () if one.module is not None]
-            where = f" behind {described(before_it[-1].module)}'s op {before_it[-1].card.name!r}" if before_it else ""
-            raise DataError(f"[export] the forward pass cannot be recorded{where}: {error}") from error
-        finally:
-            state.observer = before
-        ops: list[Ran] = recorder.ops  # type: ignore[assignment]
-        kept: list[int] = []
-        for i, ran in enumerate(ops):  # composites that are written whole, instead of what they are made of
-            if ran.card.name in WHOLE:
-                while kept and kept[-1] >= ran.start:
-                    kept.pop()
-            if ran.start < 0 or ran.card.name in WHOLE:
-                kept.append(i)
-        self.ops = [ops[i] for i in kept]
 
 
 class _Aligned:
     """Two recordings of one model, on two and on three samples, put side by side."""
 
-    def __init__(self, model: Any, two: _Run, three: _Run):
+    def __init__(self, model: Any, two: Run, three: Run):
         self.model, self.two, self.three = model, two, three
         self.known: tuple[dict[Any, Value], dict[Any, Value]] = ({}, {})
         self.constants: dict[Any, Value] = {}
@@ -466,7 +358,7 @@ def _block(x: Tensor, value: Value, row: int) -> np.ndarray:
     return np.split(x.view(), 2, value.axis)[row]
 
 
-def _check_sample(model: Any, run: _Run, other: _Run, kept: int, aligned: _Aligned, output: Value) -> None:
+def _check_sample(model: Any, run: Run, other: Run, kept: int, aligned: _Aligned, output: Value) -> None:
     """Raise DataError if the output of a sample differs by a bit where only the other sample does."""
     if _equal(_block(run.out, output, kept), _block(other.out, output, kept)):
         return

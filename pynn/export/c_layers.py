@@ -1,0 +1,138 @@
+"""What is called in C for windows, normalization and loops over time; see c_calls."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from pynn.checks import pair
+from pynn.export.c_calls import Caller, calls
+from pynn.export.c_recurrent import KINDS
+from pynn.export.plan import scale_and_shift
+from pynn.ops.window import Window
+
+__all__: list[str] = []
+
+
+# Windows that walk over images
+
+
+def _window(c: Caller, kernel: tuple[int, ...], window: Window, **more: int) -> str:
+    (_, height, width, channels), y = c.x.shape, c.y.shape
+    fields = {"height": height, "width": width, "channels": channels}
+    if kernel:
+        fields |= {"rows": kernel[0], "columns": kernel[1]}
+        fields |= {"stride_y": window.strides[0], "stride_x": window.strides[1]}
+    if c.op.name.startswith("conv2d"):
+        fields |= {"dilation_y": window.dilation[0], "dilation_x": window.dilation[1]}
+    fields |= {"top": window.padding[0], "left": window.padding[2], "out_height": y[1], "out_width": y[2], **more}
+    return f"&(const window){{{', '.join(f'.{k} = {v}' for k, v in fields.items() if v)}}}"
+
+
+def _each(c: Caller, function: str, arguments: list[str]) -> None:
+    """Call a function that takes one sample, for each that there is."""
+    n = c.y.shape[0]
+    if n == 1:
+        c.call(function, *arguments)
+        return
+    x, y = c.place(c.x), c.place(c.y)
+    apart = {x: c.x.size // n, y: c.y.size // n}
+    c.call(function, *(f"{a} + i * {apart[a]}" if a in apart else a for a in arguments))
+    c.lines[-1:] = [f"for (int i = 0; i < {n}; ++i)", f"    {c.lines[-1]}"]
+
+
+@calls("conv2d")
+def _conv(c: Caller) -> None:
+    w, window, groups = c.op.inputs[1], c.attr("window", Window()), c.attr("groups", 1)
+    rows, columns, inner, filters = w.shape
+    if (rows, columns, groups) == (1, 1, 1) and window == Window():
+        c.call("dense", *c.inputs(0, 1, 2), c.place(c.y), prod(c.x.shape[:-1]), inner, filters)
+        return
+    text = _window(c, (rows, columns), window, filters=filters, groups=groups)
+    _each(c, "conv2d", [*c.inputs(0, 1, 2), c.place(c.y), text])
+
+
+@calls("conv2d_transpose")
+def _conv_transpose(c: Caller) -> None:
+    w, window = c.op.inputs[1], c.attr("window", Window())
+    bias = c.place(c.op.inputs[2] if len(c.op.inputs) > 2 else None)
+    text = _window(c, w.shape[:2], window, filters=w.shape[2])
+    _each(c, "conv2d_transpose", [*c.inputs(0, 1), bias, c.place(c.y), text])
+
+
+@calls("locally_connected2d")
+def _local(c: Caller) -> None:
+    text = _window(c, c.attr("kernel"), c.attr("window", Window()), filters=c.y.shape[3])
+    _each(c, "local2d", [*c.inputs(0, 1, 2), c.place(c.y), text])
+
+
+@calls("max_pool2d", "avg_pool2d")
+def _pool(c: Caller) -> None:
+    _each(c, c.op.name, [*c.inputs(0), c.place(c.y), _window(c, c.attr("kernel"), c.attr("window", Window()))])
+
+
+@calls("pad2d")
+def _pad(c: Caller) -> None:
+    _each(c, "pad2d", [*c.inputs(0), c.place(c.y), _window(c, (), Window(padding=c.attr("padding")))])
+
+
+@calls("upsample2d")
+def _upsample(c: Caller) -> None:
+    rows, columns = pair("upsample2d", "size", c.attr("size"))
+    n, h, w, channels = c.x.shape
+    name = "enlarge_nearest" if c.attr("interpolation") == "nearest" else "enlarge_bilinear"
+    c.call(name, *c.inputs(0), c.place(c.y), n, h, w, channels, rows, columns)
+
+
+# Normalization
+
+
+@calls("norm_apply")
+def _norm_apply(c: Caller) -> None:
+    scale, shift = scale_and_shift(c.op)
+    more = [c.place(scale), c.place(shift), c.place(c.y), prod(c.x.shape[:-1]), c.x.shape[-1]]
+    c.call("scale_shift", *c.inputs(0, 1), *more)
+
+
+@calls("layer_norm")
+def _layer_norm(c: Caller) -> None:
+    numbers = [prod(c.x.shape[:-1]), c.x.shape[-1], float(c.attr("epsilon"))]
+    c.call("layer_norm", *c.inputs(), c.place(c.y), *numbers)
+
+
+@calls("group_norm")
+def _group_norm(c: Caller) -> None:
+    _, *places, channels = c.x.shape
+    numbers = [str(prod(places)), str(channels), str(c.attr("groups")), c.number(float(c.attr("epsilon")))]
+    _each(c, "group_norm", [*c.inputs(), c.place(c.y), *numbers])
+
+
+@calls("local_response_norm")
+def _response_norm(c: Caller) -> None:
+    numbers = [float(c.attr(key)) for key in ("bias", "alpha", "beta")]
+    c.call("response_norm", *c.inputs(0), c.place(c.y), prod(c.x.shape[:-1]), c.x.shape[-1], c.attr("radius"), *numbers)
+
+
+# Recurrent layers
+
+
+@calls("simple_rnn", "lstm", "gru")
+def _recurrent(c: Caller) -> None:
+    *weights, lengths = c.op.inputs[1:]
+    samples, steps, inputs = c.x.shape
+    units = c.op.inputs[2].shape[0]
+    extra: dict[str, list[Any]] = {
+        "simple_rnn": [KINDS[c.attr("activation", "tanh")]], "gru": [int(c.attr("reset_after", True))], "lstm": [],
+    }  # fmt: skip
+    outs = [c.place(y) for y in c.op.outs[: 3 if c.op.name == "lstm" else 2]]
+    sizes = [samples, steps, inputs, units, int(c.attr("reverse", False))]
+    arguments = [*c.inputs(0), *map(c.place, weights), *extra[c.op.name]]
+    c.call(c.op.name, *arguments, *outs, c.place(lengths), *sizes, c.work)
+
+
+@calls("jordan_rnn")
+def _jordan(c: Caller) -> None:
+    steps, samples, units = c.x.shape
+    kinds = [KINDS[c.attr("activation", "tanh")], KINDS[c.attr("output_activation", "linear")]]
+    sizes = [steps, samples, units, c.y.shape[2]]
+    c.call("jordan_rnn", *c.inputs(0, 1, 2, 3), *kinds, c.place(c.y), c.place(c.op.inputs[4]), *sizes, c.work)
