@@ -215,9 +215,7 @@ def composite(
 
         @functools.wraps(function)
         def call(*args: Any, **options: Any) -> Any:
-            if state.recorder is None or state.recorder.ops is None:
-                return function(*args, **options)
-            return state.recorder.composed(made, args, options)
+            return function(*args, **options) if state.tape is None else state.tape.composed(made, args, options)
 
         return call
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from pynn.core import _core, config
 from pynn.core.card import Card
-from pynn.core.program import Ran
 from pynn.core.state import state
 from pynn.core.tensor import DTYPE_INDEX, FLOATS, Tensor
 from pynn.errors import DataError, DTypeError, NonFiniteError, ShapeError
@@ -105,8 +104,6 @@ def execute(
     else:  # an alias: another shape for the same memory
         shape, dtype = low.outs[0]  # type: ignore[misc]
         outs = (Tensor(args[0].buffer, shape, dtype),)
-    if state.recorder is not None and state.recorder.ops is not None:
-        state.recorder.ops.append(Ran(card, inputs, outs, attrs, state.scope, state.module))
     if (
         state.grad_enabled
         and card.differentiable

@@ -8,88 +8,40 @@ change from call to call are input slots.
 from __future__ import annotations
 
 import contextlib
-import inspect
 import warnings
 from collections.abc import Hashable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from pynn.core import _core
 from pynn.core.state import state
-from pynn.core.tensor import Tensor
 from pynn.errors import CaptureError
 
-__all__ = ["Arena", "ProgramCache", "Ran", "Recorder", "plan", "record"]
+__all__ = ["Arena", "ProgramCache", "Recorder", "plan", "record"]
 
 ALIGN = 64
 MANY_RECORDINGS = 24
 
 
-class Ran(NamedTuple):
-    """An op that ran: what exporters write in other languages.
-
-    Attributes
-    ----------
-    card : Card or Composite
-    inputs, outs : tuple of Tensor or None
-    attrs : dict
-    scope : str
-        The names of the layers round it.
-    module : Module or None
-        The innermost of them.
-    start : int
-        Of a composite, which follows the ops that it is made of: the place of the first of them.
-    """
-
-    card: Any
-    inputs: tuple[Any, ...]
-    outs: tuple[Any, ...]
-    attrs: dict[str, Any]
-    scope: str
-    module: Any
-    start: int = -1
-
-
 class Recorder:
-    """The instructions executed so far, and the tensors that are inputs of the program.
+    """The instructions executed so far, and the tensors that are inputs of the program."""
 
-    Attributes
-    ----------
-    ops : list of Ran or None
-        The ops too, those without an instruction (reshape) included, if they are wanted.
-    """
-
-    def __init__(self, inputs: tuple[Any, ...] = (), ops: bool = False):
+    def __init__(self, inputs: tuple[Any, ...] = ()):
         self.instrs: list[Any] = []
         self.inputs = inputs
-        self.ops: list[Ran] | None = [] if ops else None
 
     def append(self, instr: Any) -> None:
         """Take in an instruction that was just run."""
         self.instrs.append(instr)
 
-    def composed(self, card: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        """Run a composite, and keep it behind the ops that it is made of."""
-        assert self.ops is not None
-        start = len(self.ops)
-        out = card.function(*args, **options)
-        given = inspect.signature(card.function).bind(*args, **options)
-        given.apply_defaults()
-        tensors = tuple(x for x in given.arguments.values() if isinstance(x, Tensor))
-        attrs = {key: x for key, x in given.arguments.items() if not isinstance(x, Tensor)}
-        self.ops.append(Ran(card, tensors, (out,), attrs, state.scope, state.module, start))
-        return out
-
 
 @contextlib.contextmanager
-def record(*inputs: Any, ops: bool = False) -> Iterator[Recorder]:
+def record(*inputs: Any) -> Iterator[Recorder]:
     """Record every instruction executed inside a ``with`` block.
 
     Parameters
     ----------
     inputs : Tensor
         Tensors on other people's memory (data, permutation, results): slot i of the program is inputs[i].
-    ops : bool, default False
-        Keep the ops too, with their tensors and attributes.
 
     Raises
     ------
@@ -100,7 +52,7 @@ def record(*inputs: Any, ops: bool = False) -> Iterator[Recorder]:
         raise CaptureError(
             "a recording is already under way. help: do not call fit, predict or evaluate inside a model's forward()."
         )
-    recorder = Recorder(inputs, ops)
+    recorder = Recorder(inputs)
     state.recorder = recorder
     try:
         yield recorder

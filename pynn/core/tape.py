@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from pynn.core.card import Card
+from pynn.core.card import Card, Composite
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
 
@@ -14,30 +15,65 @@ __all__ = ["Entry", "Tape", "taped"]
 
 
 class Entry(NamedTuple):
-    """One op that ran: its card, operands, results and attributes."""
+    """One op that ran: its card, operands, results and attributes.
 
-    card: Card
+    Attributes
+    ----------
+    card : Card or Composite
+    inputs, outs : tuple of Tensor or None
+    attrs : dict
+    scope : str
+        The names of the layers round it.
+    module : Module or None
+        The innermost of them.
+    start : int
+        Of a composite, which follows the ops that it is made of: the place of the first of them; else -1.
+    """
+
+    card: Any
     inputs: tuple[Any, ...]
     outs: tuple[Any, ...]
     attrs: dict[str, Any]
+    scope: str = ""
+    module: Any = None
+    start: int = -1
 
 
 class Tape:
-    """The ops that ran, found by the tensors that they made; it keeps those alive."""
+    """The ops that ran, in order, and found by the tensors that they made; it keeps those alive.
+
+    Attributes
+    ----------
+    entries : list of Entry
+        Composites too.
+    """
 
     def __init__(self) -> None:
+        self.entries: list[Entry] = []
         self._makers: dict[tuple[Any, ...], Entry] = {}
         self._known: set[tuple[Any, ...]] = set()
 
     def note(self, card: Card, inputs: tuple[Any, ...], outs: tuple[Any, ...], attrs: dict[str, Any]) -> None:
         """Take in an op that was just run."""
-        entry = Entry(card, inputs, outs, attrs)
+        entry = Entry(card, inputs, outs, attrs, state.scope, state.module)
+        self.entries.append(entry)
         self._known.update(_key(x) for x in inputs if isinstance(x, Tensor))
         for y in outs:
             # a reshape that is undone, outside the graph, gives what was there before
             if y is not None and (card.kernel or _key(y) not in self._known):
                 self._makers[_key(y)] = entry
                 self._known.add(_key(y))
+
+    def composed(self, card: Composite, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Run a composite, and note it behind the ops that it is made of."""
+        start = len(self.entries)
+        out = card.function(*args, **options)
+        given = inspect.signature(card.function).bind(*args, **options)
+        given.apply_defaults()
+        tensors = tuple(x for x in given.arguments.values() if isinstance(x, Tensor))
+        attrs = {key: x for key, x in given.arguments.items() if not isinstance(x, Tensor)}
+        self.entries.append(Entry(card, tensors, (out,), attrs, state.scope, state.module, start))
+        return out
 
     def maker(self, t: Tensor) -> Entry | None:
         """Return the op that made a tensor, or None if it was there before."""

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from pynn.core.context import training
-from pynn.core.program import Ran, record
+from pynn.core.program import record
 from pynn.core.state import no_grad, state, trial
+from pynn.core.tape import taped
 from pynn.core.tensor import Tensor
 from pynn.errors import CaptureError, DataError
 
@@ -105,21 +106,20 @@ class Run:
         self.done: list[tuple[Any, Any]] = []  # modules with what they returned
         before = state.observer
         try:
-            with no_grad(), training(False), trial(), record(ops=True) as recorder:
+            with no_grad(), training(False), trial(), record(), taped() as tape:
                 state.observer = lambda module, out: self.done.append((module, out))
                 self.out = model(*inputs)
         except CaptureError as error:
-            before_it = [one for one in recorder.ops or () if one.module is not None]
+            before_it = [one for one in tape.entries if one.module is not None]
             where = f" behind {described(before_it[-1].module)}'s op {before_it[-1].card.name!r}" if before_it else ""
             raise DataError(f"[export] the forward pass cannot be recorded{where}: {error}") from error
         finally:
             state.observer = before
-        ops: list[Ran] = recorder.ops  # type: ignore[assignment]
         kept: list[int] = []
-        for i, ran in enumerate(ops):  # composites that are written whole, instead of what they are made of
+        for i, ran in enumerate(tape.entries):  # composites that are written whole, instead of what they are made of
             if ran.card.name in WHOLE:
                 while kept and kept[-1] >= ran.start:
                     kept.pop()
             if ran.start < 0 or ran.card.name in WHOLE:
                 kept.append(i)
-        self.ops = [ops[i] for i in kept]
+        self.ops = [tape.entries[i] for i in kept]

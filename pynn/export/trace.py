@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pynn.core.card import Card
-from pynn.core.program import Ran
+from pynn.core.tape import Entry
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError
 from pynn.export.runs import Run, Samples, described
@@ -239,7 +239,7 @@ class _Aligned:
             raise self._differs(self.model, f"returns {a.shape} for 2 samples and {b.shape} for 3")
         return y
 
-    def _op(self, a: Ran, b: Ran, layer: Any) -> None:
+    def _op(self, a: Entry, b: Entry, layer: Any) -> None:
         if a.card is not b.card or len(a.inputs) != len(b.inputs):
             raise self._differs(layer, "runs other ops")
         name, place = a.card.name, described(layer)
@@ -338,7 +338,7 @@ class _Aligned:
         raise self._differs(layer, f"computes with {a} for 2 samples and {b} for 3")
 
 
-def _pairs(a: Ran, b: Ran) -> list[tuple[Any, Any]]:
+def _pairs(a: Entry, b: Entry) -> list[tuple[Any, Any]]:
     return list(zip(a.inputs, b.inputs, strict=True))
 
 
