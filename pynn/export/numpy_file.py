@@ -216,7 +216,7 @@ def _function(name: str) -> Expression:
 
 def _element(w: _Writer, op: Op) -> str:
     row, parameters = ELEMENTWISE[op.name].chosen(op.attrs)
-    more = [f"{key}={value!r}" for key, value in parameters.items() if value != row.parameters[key]]
+    more = [f"{key}={value!r}" for key, value in parameters.items()]
     return f"{row.numpy_name or row.name}({', '.join([w.name(op.x), *more])})"
 
 
