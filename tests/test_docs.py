@@ -55,7 +55,7 @@ def markdown():
 @pytest.fixture
 def _tables_restored():
     """Take back what the guide's pages register."""
-    tables = (card.COMPOSITES, recipes.registry._RECIPES, registry._custom)
+    tables = (card.COMPOSITES, recipes.registry._RECIPES._makers, registry._custom)
     before = [dict(table) for table in tables]
     yield
     for table, content in zip(tables, before, strict=True):

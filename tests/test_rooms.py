@@ -244,6 +244,7 @@ def test_no_kernel_uses_what_the_including_file_defines():
         (name, other): sorted((made[name] - made[other]) & used[other])
         for name in kernels
         for other in below(name)
+        if other.endswith(".h")  # a table (.def) is what the including file makes of its rows
         if (made[name] - made[other]) & used[other]
     }
     assert faults == {}

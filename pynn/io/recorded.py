@@ -47,6 +47,8 @@ class Recorded:
             raise DataError(f"[load] {place}.config: expected a table.")
         kind: Any = cls
         known = parameters(kind).parameters
+        if "seed" not in known and record["config"].get("seed", 0) is None:
+            record["config"].pop("seed")  # layers that draw nothing took one in earlier versions
         open_ended = any(p.kind is p.VAR_KEYWORD for p in known.values())
         several = [f"*{name}" for name, p in known.items() if p.kind is p.VAR_POSITIONAL]
         for key in record["config"]:
