@@ -56,8 +56,7 @@ class Timed:
             if instr.scratch_bytes:
                 places.append((i, -1, total))
                 total += -(-instr.scratch_bytes // 64) * 64
-        self.program = _core.Program(recorder.instrs, places, [], total)
-        self.program.place(_core.Buffer.new(max(total, 1)))
+        self.program = _core.Program(recorder.instrs, places, [], total).start()
         infos = [instr.info for instr in recorder.instrs]
         self.flops = sum(info.flops for info in infos)
         self.bytes = sum(

@@ -456,8 +456,7 @@ def check_program(op: Op) -> None:
         with record() as recorder:
             kept = {key: copy(t, out=Tensor.state(t.view())) for key, t in case.run().items()}
         eager = {key: t.numpy() for key, t in kept.items()}
-        program = plan(recorder)
-        program.place(_core.Buffer.new(program.arena_bytes, _core.STATE))
+        program = plan(recorder).start()
         for _ in range(2):
             for t in kept.values():
                 t.view()[...] = 0

@@ -309,8 +309,8 @@ def test_threads_meet_changes_of_layers_without_harm():
     threads = [threading.Thread(target=work) for _ in range(4)]
     for t in threads:
         t.start()
-    for _ in range(50):
-        model._touch()
+    for i in range(50):
+        model.mark = i
         f(X[:40])
     stop.set()
     for t in threads:

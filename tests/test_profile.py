@@ -1,8 +1,11 @@
 """The bytes that a profile says are moved."""
 
+import types
+
 import numpy as np
 
 from pynn import nn, optim, schedules
+from pynn.train import profile as profiling
 
 
 def rows_by_op(model, x, y, **options):
@@ -49,23 +52,30 @@ def test_a_profile_times_steps_in_the_middle_of_a_native_call(monkeypatch):
     ids = np.arange(60).reshape(20, 3)
     model.fit(ids, np.zeros(20, int), batch_size=5, verbose=0)
     trainer, cursors = model._trainer, []
-    find = trainer.cache.get
+    find = profiling.recording
 
     class Spied:
-        def __init__(self, program):
-            self.program = program
+        def __init__(self, inner):
+            self.inner = inner
 
         def __len__(self):
-            return len(self.program)
+            return len(self.inner)
 
         def __getattr__(self, name):
-            return getattr(self.program, name)
+            return getattr(self.inner, name)
+
+        def start(self):
+            return Spied(self.inner.start())
 
         def run_timed(self, times):
             cursors.append(trainer.slots.get("cursor"))
-            return self.program.run_timed(times)
+            return self.inner.run_timed(times)
 
-    monkeypatch.setattr(trainer.cache, "get", lambda key: Spied(find(key)))
+    def spied(*args):
+        found = find(*args)
+        return types.SimpleNamespace(program=Spied(found.program))
+
+    monkeypatch.setattr(profiling, "recording", spied)
     rate, step = model.optimizer.learning_rate, trainer.slots.get("step")
     model.profile(ids, np.zeros(20, int), batch_size=5, steps=3)
     assert cursors == [0, 1, 1, 1]  # the first is not counted

@@ -51,7 +51,7 @@ def addresses(model):
 
 def programs(model):
     """Return the model's training programs."""
-    return [p for key, p in model._trainer.cache.programs.items() if key[0] == "train"]
+    return [r.program for r in model._trainer.cache if r.key[0] == "train"]
 
 
 class Replay:
@@ -72,12 +72,12 @@ class Replay:
         self.program = plan(recorder)
         self.arena = _core.Buffer.new(self.program.arena_bytes, _core.STATE)
         self.arena.array(np.uint8, (self.arena.nbytes,))[:] = 0xFF  # every float in it is NaN until it is written
-        self.program.place(self.arena)
+        self.run = self.program.start(self.arena)
 
     def __call__(self, *arrays):
         for slot, array in enumerate(arrays):
-            self.program.bind(slot, array)
-        done, status = self.program.run(1)
+            self.run.bind(slot, array)
+        done, status = self.run.run(1)
         assert (done, status) == (1, 0)
         return [r.numpy() for r in self.results]
 
@@ -319,14 +319,14 @@ def test_guard_bytes_stay_intact_under_debugging():
         x, y = blobs(37)
         model.fit(x, y, batch_size=16, epochs=2, verbose=0)
         trainer = model._trainer
-        buffers = [model.parameters()[0].buffer, trainer.flat.grads.buffer, trainer.cache.arena.buffer]
-        for instr in (i for p in trainer.cache.programs.values() for i in p.instrs):
+        buffers = [model.parameters()[0].buffer, trainer.flat.grads.buffer, trainer.cache.arenas.idle[0]]
+        for instr in (i for r in trainer.cache for i in r.program.instrs):
             buffers += [b for b in instr.buffers if b is not None]
         assert len(buffers) > 10
         assert all(b.guards_intact() for b in buffers)
-        outside = ctypes.c_char.from_address(trainer.cache.arena.buffer.address - 1)
+        outside = ctypes.c_char.from_address(trainer.cache.arenas.idle[0].address - 1)
         kept, outside.value = outside.value, b"!"
-        assert not trainer.cache.arena.buffer.guards_intact()  # the check can fail
+        assert not trainer.cache.arenas.idle[0].guards_intact()  # the check can fail
         outside.value = kept
     finally:
         config.set_debug(False)
@@ -337,10 +337,10 @@ def test_arena_grows_and_old_programs_move_along():
     x, _ = blobs(200)
     model.predict(x[:2], batch_size=2)  # recorded, which is eager
     small = model.predict(x[:2], batch_size=2)
-    before = model._trainer.cache.arena.buffer
+    before = model._trainer.cache.arenas.idle[0]
     for _ in range(2):
         model.predict(x, batch_size=200)
-    after = model._trainer.cache.arena.buffer
+    after = model._trainer.cache.arenas.idle[0]
     assert after.nbytes > before.nbytes
     assert after is not before
     assert np.array_equal(model.predict(x[:2], batch_size=2), small)
@@ -356,8 +356,8 @@ def test_partial_last_batch_is_a_second_program_in_the_same_arena():
     cache = model._trainer.cache
     assert cache.recordings == 2  # of 16 rows and of 2 rows, however many epochs
     assert len(programs(model)) == 2
-    assert cache.arena.buffer.nbytes >= max(p.arena_bytes for p in programs(model))
-    assert cache.arena.buffer.nbytes < sum(p.arena_bytes for p in programs(model))
+    assert cache.arenas.idle[0].nbytes >= max(p.arena_bytes for p in programs(model))
+    assert cache.arenas.idle[0].nbytes < sum(p.arena_bytes for p in programs(model))
 
 
 def test_every_new_shape_is_recorded_anew_and_none_twice():
@@ -652,7 +652,7 @@ def test_reading_a_value_while_recording_changes_nothing(how):
     with pytest.raises(CaptureError, match=r"(?s)read while a step was being recorded.*help:.*run_eagerly=True"):
         model.fit(x, y, batch_size=16, verbose=0)
     assert bits(model) == before
-    assert not model._trainer.cache.programs
+    assert not list(model._trainer.cache)
     # The state of the process is usable again: values can be read, and the same model can be trained.
     assert pynn.tensor([1.0]).numpy() == 1
     assert int(model._trainer.slots.step.view()[0]) == 0

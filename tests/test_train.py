@@ -262,7 +262,7 @@ def test_validation_data_go_before_the_split():
 
 
 def programs_of(model):
-    return {key[1] for key in model._trainer.cache.programs if key[0] == "train"}
+    return {r.key[1] for r in model._trainer.cache if r.key[0] == "train"}
 
 
 # Iterators
@@ -1017,7 +1017,7 @@ def test_profile_lists_every_instruction_and_restores_the_model():
     profile = model.profile(X, Y, batch_size=16, steps=5)
     assert all(np.array_equal(a, b) for a, b in zip(state, model.get_weights(), strict=True))
     assert int(model._trainer.slots.step.view()[0]) == step
-    program = next(p for key, p in model._trainer.cache.programs.items() if key[:2] == ("train", 16))
+    program = next(r.program for r in model._trainer.cache if r.key[:2] == ("train", 16))
     assert [row.op for row in profile.rows] == [instr.card.name for instr in program.instrs]
     assert all(row.seconds >= 0 for row in profile.rows)
     assert profile.seconds > 0

@@ -8,9 +8,12 @@
  *     have written to dw before. dim: V, count of ids, B, 1 if ids are int32 else int64
  *     Bytes: 8 B per id and 4 B per row cleared; the other rows of dw are neither read nor written.
  *   batch_scaled   y[i, :] = scale * x[perm[offset + i], :]            OUT y [N,B]; IN x uint8 [rows,B], perm, offset
- *     dim: N, B; par[0] scale (1/255 for images). batch_rows in move.h is the same without arithmetic
+ *     dim: N, B, bytes of x, bytes of perm; par[0] scale (1/255 for images); rows beyond x or perm are PN_BAD_INDEX.
+ *     batch_rows in move.h is the same without arithmetic
  * Sums are parallel over blocks of columns, so each is taken in the order of i. No aliasing.
  */
+
+#include "rows.h"
 
 enum { GA_COLS = 64, GA_CLEAR = 16384, GA_AHEAD = 6 };
 
@@ -117,21 +120,20 @@ static int lookup_bwd(const pn_instr *I) {
     return PN_OK;
 }
 
-enum { SCALED_Y, SCALED_X, SCALED_PERM, SCALED_OFFSET };
-enum { SCALED_N, SCALED_B };
 static void batch_scaled_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    i64 B = I->dim[SCALED_B];
-    const i64 *perm = (const i64 *)I->arg[SCALED_PERM] + *(const i64 *)I->arg[SCALED_OFFSET];
+    i64 B = I->dim[ROWS_B];
+    const i64 *perm = (const i64 *)I->arg[ROWS_PERM] + *(const i64 *)I->arg[ROWS_OFFSET];
     real scale = (real)I->par[0];
     (void)ith;
     for (i64 i = lo; i < hi; i++) {
-        const uint8_t *x = (const uint8_t *)I->arg[SCALED_X] + perm[i] * B;
-        real *y = (real *)I->arg[SCALED_Y] + i * B;
+        const uint8_t *x = (const uint8_t *)I->arg[ROWS_X] + perm[i] * B;
+        real *y = (real *)I->arg[ROWS_Y] + i * B;
         for (i64 j = 0; j < B; j++) y[j] = scale * (real)x[j];
     }
 }
 static int batch_scaled(const pn_instr *I) {
-    pn_for(I->dim[SCALED_N], 16, 0.15 * (double)(I->dim[SCALED_N] * I->dim[SCALED_B]), I->nth, batch_scaled_range, (void *)I);
+    if (!pn_rows_inside(I, I->dim[ROWS_B])) return PN_BAD_INDEX;
+    pn_for(I->dim[ROWS_N], 16, 0.15 * (double)(I->dim[ROWS_N] * I->dim[ROWS_B]), I->nth, batch_scaled_range, (void *)I);
     return PN_OK;
 }

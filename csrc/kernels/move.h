@@ -14,11 +14,15 @@
  *   lookup          y[i,:] = w[ids[i], :]                  OUT y, bad int64 [2]; IN w, ids. dim[0] rows of w, dim[1] ids,
  *                   dim[2] bytes per row, dim[3] 1 if ids are int32 else int64; an id outside [0, rows) is PN_BAD_INDEX,
  *                   with its place and value in `bad`
- *   batch_rows      y[i,:] = x[perm[*offset + i], :]       dim[0] N, dim[1] bytes per row; IN x, perm int64, offset int64
- *   store_rows      y[*offset + i,:] = x[i,:]              MUTATES y; IN x, offset. dim[0] N, dim[1] bytes per row
+ *   batch_rows      y[i,:] = x[perm[*offset + i], :]       dim[0] N, dim[1] bytes per row, dim[2] bytes of x, dim[3]
+ *                   bytes of perm; IN x, perm int64, offset int64; rows beyond x or perm are PN_BAD_INDEX
+ *   store_rows      y[*offset + i,:] = x[i,:]              MUTATES y; IN x, offset. dim[0] N, dim[1] bytes per row,
+ *                   dim[2] bytes of y; rows beyond y are PN_BAD_INDEX
  *   advance         *step += dim[0], *cursor += 1, *offset += dim[1]   MUTATES step, cursor, offset
  * Parallel over chunks of the output where it is large. Bytes: one read and one write. No aliasing.
  */
+
+#include "rows.h"
 
 #if defined(__SSE2__)
 #include <xmmintrin.h>
@@ -244,20 +248,25 @@ static int lookup(const pn_instr *I) {
 
 static void batch_rows_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    size_t bytes = (size_t)I->dim[1];
-    const i64 *perm = (const i64 *)I->arg[2] + *(const i64 *)I->arg[3];
+    size_t bytes = (size_t)I->dim[ROWS_B];
+    const i64 *perm = (const i64 *)I->arg[ROWS_PERM] + *(const i64 *)I->arg[ROWS_OFFSET];
     (void)ith;
     for (i64 i = lo; i < hi; i++)
-        memcpy((char *)I->arg[0] + (size_t)i * bytes, (const char *)I->arg[1] + (size_t)perm[i] * bytes, bytes);
+        memcpy((char *)I->arg[ROWS_Y] + (size_t)i * bytes, (const char *)I->arg[ROWS_X] + (size_t)perm[i] * bytes, bytes);
 }
 static int batch_rows(const pn_instr *I) {
-    pn_for(I->dim[0], 16, 0.1 * (double)(I->dim[0] * I->dim[1]), I->nth, batch_rows_range, (void *)I);
+    if (!pn_rows_inside(I, I->dim[ROWS_B])) return PN_BAD_INDEX;
+    pn_for(I->dim[ROWS_N], 16, 0.1 * (double)(I->dim[ROWS_N] * I->dim[ROWS_B]), I->nth, batch_rows_range, (void *)I);
     return PN_OK;
 }
 
+enum { STORE_Y, STORE_X, STORE_OFFSET };
+enum { STORE_N, STORE_ROW, STORE_Y_BYTES };
 static int store_rows(const pn_instr *I) {
-    size_t row = (size_t)I->dim[1];
-    memcpy((char *)I->arg[0] + (size_t)(*(const i64 *)I->arg[2]) * row, I->arg[1], row * (size_t)I->dim[0]);
+    const i64 row = I->dim[STORE_ROW], offset = *(const i64 *)I->arg[STORE_OFFSET];
+    if (row == 0) return PN_OK;
+    if (offset < 0 || offset > I->dim[STORE_Y_BYTES] / row - I->dim[STORE_N]) return PN_BAD_INDEX;
+    memcpy((char *)I->arg[STORE_Y] + offset * row, I->arg[STORE_X], (size_t)(row * I->dim[STORE_N]));
     return PN_OK;
 }
 

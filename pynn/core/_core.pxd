@@ -159,15 +159,50 @@ cdef class Instr:
     cdef Buffer scratch
 
 
+cdef struct place_entry:
+    i64 instr
+    int operand
+    i64 offset
+
+cdef struct input_entry:
+    i64 instr
+    int operand
+    int slot
+    i64 offset
+    i64 nbytes
+    int dim
+
+
 @cython.final
 cdef class Program:
     cdef pn_instr *code
-    cdef i64 n
+    cdef place_entry *places
+    cdef input_entry *inputs
+    cdef i64 n, n_places, n_inputs
+    cdef readonly int slots
     cdef readonly list instrs
-    cdef readonly list places
-    cdef readonly list inputs
     cdef readonly Py_ssize_t arena_bytes
-    cdef dict bound
-    cdef Buffer arena
+
+
+@cython.final
+cdef class Run:
+    cdef readonly Program program
+    cdef pn_instr *code
+    cdef void *needed
+    cdef readonly Buffer arena
+    cdef list bound
+    cdef int missing
+    cdef bint busy
     cdef readonly Py_ssize_t failed_at
+    cpdef place(self, Buffer arena)
+    cpdef bind(self, int slot, object array)
+    cdef int check_idle(self) except -1
+    cdef int check_ready(self) except -1
     cdef int replay(self, i64 *where) noexcept nogil
+
+
+@cython.final
+cdef class Arenas:
+    cdef readonly list idle
+    cpdef Buffer take(self, Py_ssize_t nbytes)
+    cpdef give(self, Buffer arena)

@@ -203,95 +203,200 @@ cdef class Instr:
 
 
 cdef class Program:
-    """A list of instructions in a planned arena, replayed by one call without the GIL.
+    """A list of instructions with a plan for their temporaries. It is immutable and has no memory: a `Run` has.
 
     Parameters
     ----------
     instrs : list of Instr
     places : list of (instruction, operand, arena offset); operand -1 is the scratch memory
-    inputs : list of (instruction, operand, slot, byte offset)
+    inputs : list of (instruction, operand, slot, byte offset, bytes, dim)
+        What is bound to the slot must have so many bytes beyond the offset; or, where dim is not negative, the kernel
+        finds how many there are in that dimension, and keeps within them.
     arena_bytes : int
     """
 
     def __cinit__(self, list instrs, list places, list inputs, Py_ssize_t arena_bytes):
         cdef i64 i
         self.instrs = instrs
-        self.places = places
-        self.inputs = inputs
         self.arena_bytes = arena_bytes
-        self.bound = {}
-        self.failed_at = -1
         self.n = len(instrs)
+        self.n_places, self.n_inputs = len(places), len(inputs)
+        self.slots = 1 + max([slot for _, _, slot, _, _, _ in inputs], default=-1)
         self.code = <pn_instr *>PyMem_RawCalloc(max(self.n, 1), sizeof(pn_instr))
-        if self.code == NULL:
+        self.places = <place_entry *>PyMem_RawCalloc(max(self.n_places, 1), sizeof(place_entry))
+        self.inputs = <input_entry *>PyMem_RawCalloc(max(self.n_inputs, 1), sizeof(input_entry))
+        if self.code == NULL or self.places == NULL or self.inputs == NULL:
             raise MemoryError(f"could not allocate a program of {self.n} instructions")
         for i in range(self.n):
             memcpy(&self.code[i], &(<Instr>instrs[i]).c, sizeof(pn_instr))
+        for i in range(self.n_places):
+            self.places[i].instr, self.places[i].operand, self.places[i].offset = places[i]
+        for i in range(self.n_inputs):
+            (self.inputs[i].instr, self.inputs[i].operand, self.inputs[i].slot, self.inputs[i].offset,
+             self.inputs[i].nbytes, self.inputs[i].dim) = inputs[i]
 
     def __dealloc__(self):
         PyMem_RawFree(self.code)
+        PyMem_RawFree(self.places)
+        PyMem_RawFree(self.inputs)
 
     def __len__(self):
         return self.n
 
-    def place(self, Buffer arena):
-        """Put the temporaries in this arena (again, when it has grown)."""
+    @property
+    def nbytes(self):
+        """The bytes that the program itself takes, and each run of it beside its arena; without Python's objects."""
+        return self.n * sizeof(pn_instr) + self.n_places * sizeof(place_entry) + self.n_inputs * sizeof(input_entry)
+
+    def start(self, Buffer arena=None):
+        """Return a run with its temporaries in an arena, by default one of its own."""
+        cdef Run run = Run(self)
+        run.place(Buffer.new(max(self.arena_bytes, 1), 1) if arena is None else arena)
+        return run
+
+
+cdef class Run:
+    """One run of a program: its own copy of the code, which points at its own arena and at what is bound.
+
+    Any number of runs of one program may be under way at once, in threads or one inside another.
+    """
+
+    def __cinit__(self, Program program):
+        cdef i64 i
+        self.program = program
+        self.failed_at = -1
+        self.bound = [None] * program.slots
+        self.needed = PyMem_RawCalloc(max(program.slots, 1), 1)
+        self.code = <pn_instr *>PyMem_RawMalloc(max(program.n, 1) * sizeof(pn_instr))
+        if self.code == NULL or self.needed == NULL:
+            raise MemoryError(f"could not allocate a run of {program.n} instructions")
+        memcpy(self.code, program.code, program.n * sizeof(pn_instr))
+        for i in range(program.n_inputs):
+            (<char *>self.needed)[program.inputs[i].slot] = 1
+        self.missing = sum((<char *>self.needed)[i] for i in range(program.slots))
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.code)
+        PyMem_RawFree(self.needed)
+
+    def __len__(self):
+        return self.program.n
+
+    cpdef place(self, Buffer arena):
+        """Put the temporaries in this arena."""
+        cdef i64 i
+        cdef place_entry *p
         if arena is self.arena:
             return
-        if arena.nbytes < self.arena_bytes:
-            raise ValueError(f"an arena of {arena.nbytes} bytes is too small for {self.arena_bytes}")
-        for i, k, offset in self.places:
-            if k < 0:
-                self.code[<i64>i].scratch = arena.ptr + <Py_ssize_t>offset
+        if arena.nbytes < self.program.arena_bytes:
+            raise ValueError(f"an arena of {arena.nbytes} bytes is too small for {self.program.arena_bytes}")
+        self.check_idle()
+        for i in range(self.program.n_places):
+            p = &self.program.places[i]
+            if p.operand < 0:
+                self.code[p.instr].scratch = arena.ptr + p.offset
             else:
-                self.code[<i64>i].arg[<int>k] = arena.ptr + <Py_ssize_t>offset
+                self.code[p.instr].arg[p.operand] = arena.ptr + p.offset
         self.arena = arena
 
-    def bind(self, int slot, object array):
+    cpdef bind(self, int slot, object array):
         """Point an input slot at a contiguous NumPy array, which is kept alive."""
+        if slot < 0 or slot >= self.program.slots or self.bound[slot] is array:
+            return  # no instruction reads it, or it is there
         cdef Buffer b = array if isinstance(array, Buffer) else Buffer.of(array)
-        self.bound[slot] = b
-        for i, k, s, offset in self.inputs:
-            if s == slot:
-                self.code[<i64>i].arg[<int>k] = b.ptr + <Py_ssize_t>offset
+        cdef i64 i
+        cdef input_entry *e
+        self.check_idle()
+        for i in range(self.program.n_inputs):
+            e = &self.program.inputs[i]
+            if e.slot == slot and b.nbytes - e.offset < (0 if e.dim >= 0 else e.nbytes):
+                raise ValueError(f"slot {slot} was recorded with {e.offset + e.nbytes} bytes. Received: {b.nbytes}")
+        for i in range(self.program.n_inputs):
+            e = &self.program.inputs[i]
+            if e.slot == slot:
+                self.code[e.instr].arg[e.operand] = b.ptr + e.offset
+                if e.dim >= 0:
+                    self.code[e.instr].dim[e.dim] = b.nbytes - e.offset
+        if self.bound[slot] is None and (<char *>self.needed)[slot]:
+            self.missing -= 1
+        # By the array itself, so that binding it again is seen; a Buffer keeps what it was made of.
+        self.bound[slot] = array
 
     def release(self):
-        """Let go of the arrays of the input slots; bind them again before the next run."""
-        self.bound = {}
+        """Let go of what is bound; it must be bound again before the next run."""
+        cdef int slot
+        for slot in range(self.program.slots):
+            if self.bound[slot] is not None and (<char *>self.needed)[slot]:
+                self.missing += 1
+            self.bound[slot] = None
 
-    def copy(self):
-        """Return the same program without memory: place and bind it before it runs."""
-        return Program(self.instrs, self.places, self.inputs, self.arena_bytes)
+    cdef int check_idle(self) except -1:
+        if self.busy:
+            raise RuntimeError("this run is under way: another one must be started")
+        return 0
+
+    cdef int check_ready(self) except -1:
+        self.check_idle()
+        if self.missing or self.arena is None:
+            raise RuntimeError(f"a run needs an arena and all its inputs. Received: {self.missing} not bound")
+        return 0
 
     cdef int replay(self, i64 *where) noexcept nogil:
-        return pn_run(self.code, self.n, where)
+        return pn_run(self.code, self.program.n, where)
 
     def run(self, i64 times=1):
         """Run all instructions, `times` times over. Returns (whole runs done, status); failed_at is the culprit."""
         cdef i64 done = 0
         cdef i64 where = -1
         cdef int status = 0
+        self.check_ready()
+        self.busy = True
         with nogil:
             while done < times:
-                status = pn_run(self.code, self.n, &where)
+                status = pn_run(self.code, self.program.n, &where)
                 if status != 0:
                     break
                 done += 1
+        self.busy = False
         self.failed_at = where if status else -1
         return done, status
 
     def run_timed(self, i64 times=1):
         """Run like run() and return the mean nanoseconds of each instruction as a float64 array."""
-        ns = np.zeros(max(self.n, 1))
+        self.check_ready()
+        ns = np.zeros(max(self.program.n, 1))
         cdef double[::1] view = ns
         cdef i64 done = 0, where = -1
         cdef int status = 0
+        self.busy = True
         with nogil:
             while done < times and status == 0:
-                status = pn_run_timed(self.code, self.n, &where, &view[0])
+                status = pn_run_timed(self.code, self.program.n, &where, &view[0])
                 done += 1
+        self.busy = False
         self.failed_at = where if status else -1
-        return ns[:self.n] / max(done, 1), status
+        return ns[:self.program.n] / max(done, 1), status
+
+
+cdef class Arenas:
+    """Memory for the temporaries of a model's runs: one arena for each that is under way, which grows to the largest.
+
+    Attributes
+    ----------
+    idle : list of Buffer
+    """
+
+    def __cinit__(self):
+        self.idle = []
+
+    cpdef Buffer take(self, Py_ssize_t nbytes):
+        """Return an arena of at least so many bytes, for one run; give it back afterwards."""
+        cdef Buffer b = self.idle.pop() if self.idle else None
+        return b if b is not None and b.nbytes >= nbytes else Buffer.new(max(nbytes, ALIGN), 1)
+
+    cpdef give(self, Buffer arena):
+        """Take back an arena."""
+        self.idle.append(arena)
 
 
 def gemm_scratch(i64 m, i64 n, i64 k, bint ta, bint tb):

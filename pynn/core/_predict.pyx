@@ -1,28 +1,25 @@
 """Prepared predictions: from arrays to an array in one native call, from any number of threads at once."""
 
 # Before NumPy's headers, which define I by way of complex.h.
-from pynn.core._core cimport Buffer, Program, i64
+from pynn.core._core cimport Arenas, Buffer, Program, Run, i64
+from pynn.core._watch cimport Watch
 
 cimport cython
 cimport numpy as cnp
 from cpython.dict cimport PyDict_GetItem
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.object cimport PyObject
 from libc.string cimport memcpy
 
-from pynn.core import _core, config
-from pynn.core.graph import failure
+from pynn.core.status import failure
 from pynn.core.state import state
 
 cnp.import_array()
 
 cdef enum:
-    MAX_INPUTS = 8
     MAX_RANK = 7
     ALIGN = 64
 
-LIMIT = MAX_INPUTS
-# Of a module's attributes, those that hold no modules, beside Module's own tables.
-PRIVATE = frozenset({"_given_seed", "_input", "_kept"})
 
 
 cdef inline Py_ssize_t aligned(Py_ssize_t nbytes) noexcept:
@@ -34,6 +31,7 @@ cdef struct array_spec:
     int type
     cnp.npy_intp dim[MAX_RANK]
     Py_ssize_t nbytes
+    Py_ssize_t at  # its place in the arena
 
 
 cdef int describe(array_spec *spec, tuple shape, object dtype) except -1:
@@ -64,181 +62,115 @@ cdef inline bint matches(const array_spec *spec, object x) noexcept:
 
 
 @cython.final
-cdef class Watch:
-    """What a recorded forward pass depends on besides its inputs: settings, layers, and where the weights lie.
-
-    The same as the key of a program says, told in a fraction of a microsecond: attributes of modules and the elements
-    of their lists are compared by identity.
-
-    Parameters
-    ----------
-    model : Module
-    """
-
-    cdef object module
-    cdef list tables
-    cdef list keys
-    cdef list values
-    cdef list lists
-    cdef list elements
-    cdef list weights
-    cdef list buffers
-
-    def __init__(self, object model):
-        from pynn.nn.module import _OWN, Module
-
-        self.module = Module
-        private = PRIVATE | _OWN
-        self.tables, self.keys = [config.__dict__], ["_changes"]
-        self.lists, self.elements = [], []
-        modules = list(model.modules())
-        for module in modules:
-            table = module.__dict__
-            self.tables.append(table)
-            self.keys.append("_version")
-            for key, value in table.items():
-                # Where modules are, or may be put: setting a private name does not change the version.
-                if key not in private and (value is None or isinstance(value, (Module, list, tuple, dict))):
-                    self.tables.append(table)
-                    self.keys.append(key)
-                    self.enter(value)
-        self.values = [table.get(key) for table, key in zip(self.tables, self.keys, strict=True)]
-        self.weights = [weight for module in modules for weight in module._weights.values()]
-        self.buffers = [weight.buffer for weight in self.weights]
-
-    cdef enter(self, object value):
-        if not isinstance(value, (list, tuple, dict)):
-            return
-        inside = list(value.values() if isinstance(value, dict) else value)
-        if inside and not any(x is None or isinstance(x, (self.module, list, tuple, dict)) for x in inside):
-            return  # numbers or names
-        if not isinstance(value, tuple):
-            self.lists.append(value)
-            self.elements.append(inside)
-        for element in inside:
-            self.enter(element)
-
-    cpdef bint unchanged(self):
-        """Tell whether all is as it was when the watch began."""
-        cdef Py_ssize_t i, k
-        cdef PyObject *now
-        cdef list held, then
-        for i in range(len(self.tables)):
-            now = PyDict_GetItem(<dict>self.tables[i], <object>self.keys[i])
-            if now != <PyObject *>self.values[i] and not (now == NULL and self.values[i] is None):
-                return False
-        for i in range(len(self.weights)):
-            if self.weights[i].buffer is not self.buffers[i]:
-                return False
-        for i in range(len(self.lists)):
-            held = self.lists[i] if isinstance(self.lists[i], list) else list(self.lists[i].values())
-            then = self.elements[i]
-            if len(held) != len(then):
-                return False
-            for k in range(len(then)):
-                if held[k] is not then[k]:
-                    return False
-        return True
-
-
-@cython.final
-cdef class Workspace:
-    """One caller's memory: temporaries, inputs and output, with the program's instructions pointing there."""
-
-    cdef Program program
-    cdef Buffer memory
-    cdef char *inputs[MAX_INPUTS]
-    cdef char *output
-
-
-@cython.final
 cdef class Prepared:
-    """A program for inputs of certain shapes and dtypes: slots 0, 1, ... are the inputs, the last one the output.
+    """A recording for inputs of certain shapes and dtypes: slots 0, 1, ... are the inputs, then come the outputs.
+
+    Each caller has a run of its own, with inputs and outputs beside the temporaries in one arena.
 
     Parameters
     ----------
-    program : Program
+    recording : Recording
     inputs : list of (shape, dtype)
-    output : (shape, dtype)
+    outputs : list of (shape, dtype)
+    build : callable, optional
+        Makes of the list of outputs what is returned; without it there is one output, which is.
     """
 
-    cdef readonly Program program
-    cdef int n
-    cdef array_spec inputs[MAX_INPUTS]
-    cdef array_spec output
+    cdef readonly object build
+    cdef readonly list output_shapes
+    cdef Program program
+    cdef Watch watch
+    cdef Arenas arenas
+    cdef int n, n_out
+    cdef array_spec *specs  # inputs, then outputs
+    cdef Py_ssize_t nbytes
     cdef list idle
 
-    def __init__(self, Program program, list inputs, tuple output):
-        if len(inputs) > MAX_INPUTS:
-            raise ValueError(f"{len(inputs)} inputs: at most {MAX_INPUTS}")
-        self.program = program
-        self.n = len(inputs)
-        for i, (shape, dtype) in enumerate(inputs):
-            describe(&self.inputs[<int>i], shape, dtype)
-        describe(&self.output, output[0], output[1])
+    def __cinit__(self, object recording, list inputs, list outputs, object build=None):
+        cdef Py_ssize_t at
+        self.build = build
+        self.output_shapes = [shape for shape, _ in outputs]
+        self.program, self.watch, self.arenas = recording.program, recording.watch, recording.arenas
+        self.n, self.n_out = len(inputs), len(outputs)
+        self.specs = <array_spec *>PyMem_Calloc(self.n + self.n_out + 1, sizeof(array_spec))
+        if self.specs == NULL:
+            raise MemoryError()
+        at = aligned(self.program.arena_bytes)
+        for i, (shape, dtype) in enumerate(inputs + outputs):
+            describe(&self.specs[<int>i], shape, dtype)
+            self.specs[<int>i].at = at
+            at += aligned(self.specs[<int>i].nbytes)
+        self.nbytes = at
         self.idle = []
+
+    def __dealloc__(self):
+        PyMem_Free(self.specs)
 
     @property
     def workspaces(self):
         """How many callers at a time there have been."""
         return len(self.idle)
 
-    cdef Workspace workspace(self):
-        cdef Workspace w = Workspace()
-        cdef Py_ssize_t at = aligned(self.program.arena_bytes), total = at
+    cdef Run take(self):
+        """Return a run in an arena; the lists change hands under the GIL, so each has one caller at a time."""
+        cdef Buffer arena = self.arenas.take(self.nbytes)
+        cdef Run run = self.idle.pop() if self.idle else Run(self.program)
         cdef int i
-        for i in range(self.n):
-            total += aligned(self.inputs[i].nbytes)
-        w.memory = Buffer.new(total + aligned(self.output.nbytes), _core.STATE)
-        w.program = self.program.copy()
-        w.program.place(w.memory)
-        for i in range(self.n):
-            w.program.bind(i, w.memory.view(at, self.inputs[i].nbytes))
-            w.inputs[i] = w.memory.ptr + at
-            at += aligned(self.inputs[i].nbytes)
-        w.program.bind(self.n, w.memory.view(at, self.output.nbytes))
-        w.output = w.memory.ptr + at
-        return w
+        if run.arena is not arena:
+            run.place(arena)
+            for i in range(self.n + self.n_out):
+                run.bind(i, arena.view(self.specs[i].at, self.specs[i].nbytes))
+        return run
+
+    cdef give(self, Run run):
+        self.arenas.give(run.arena)
+        self.idle.append(run)
 
     cdef bint fits(self, object x) noexcept:
         cdef int i
         if self.n == 1 and not isinstance(x, (tuple, list)):
-            return matches(&self.inputs[0], x)
+            return matches(&self.specs[0], x)
         if not isinstance(x, (tuple, list)) or len(x) != self.n:
             return False
         for i in range(self.n):
-            if not matches(&self.inputs[i], x[i]):
+            if not matches(&self.specs[i], x[i]):
                 return False
         return True
 
-    cdef object compute(self, object x, int *status, i64 *where):
-        # The idle list changes hands under the GIL, so a workspace has one caller at a time.
-        cdef Workspace w = self.idle.pop() if self.idle else self.workspace()
+    cdef list compute(self, object x, int *status, i64 *where):
+        cdef Run run = self.take()
         cdef int i
+        cdef array_spec *spec
         cdef object y, given
-        for i in range(self.n):
-            given = x[i] if isinstance(x, (tuple, list)) else x
-            memcpy(w.inputs[i], cnp.PyArray_DATA(<cnp.ndarray>given), self.inputs[i].nbytes)
-        with nogil:
-            status[0] = w.program.replay(where)
-        if status[0]:
-            self.idle.append(w)
-            return None
-        y = cnp.PyArray_SimpleNew(self.output.rank, self.output.dim, self.output.type)
-        memcpy(cnp.PyArray_DATA(<cnp.ndarray>y), w.output, self.output.nbytes)
-        self.idle.append(w)
-        return y
+        cdef list ys
+        try:
+            for i in range(self.n):
+                given = x[i] if isinstance(x, (tuple, list)) else x
+                memcpy(run.arena.ptr + self.specs[i].at, cnp.PyArray_DATA(<cnp.ndarray>given), self.specs[i].nbytes)
+            with nogil:
+                status[0] = run.replay(where)
+            if status[0]:
+                return None
+            ys = []
+            for i in range(self.n, self.n + self.n_out):
+                spec = &self.specs[i]
+                y = cnp.PyArray_SimpleNew(spec.rank, spec.dim, spec.type)
+                memcpy(cnp.PyArray_DATA(<cnp.ndarray>y), run.arena.ptr + spec.at, spec.nbytes)
+                ys.append(y)
+            return ys
+        finally:
+            self.give(run)
 
     def run(self, object x):
-        """Return the output for arrays of exactly these shapes and dtypes."""
+        """Return the list of outputs for arrays of exactly these shapes and dtypes."""
         cdef int status = 0
         cdef i64 where = -1
         if not self.fits(x):
             raise ValueError("inputs of other shapes or dtypes than what was prepared")
-        y = self.compute(x, &status, &where)
+        ys = self.compute(x, &status, &where)
         if status:
             raise failure(status, self.program.instrs[where])
-        return y
+        return ys
 
 
 cdef class Predictor:
@@ -247,24 +179,18 @@ cdef class Predictor:
     A subclass defines ``otherwise(x)``, which checks and converts its input, and calls :meth:`add`.
     """
 
-    cdef dict prepared
-    cdef Watch watch
+    cdef dict prepared  # by the length of the first input, the last one for each
 
     def __init__(self):
         self.prepared = {}
 
-    def begin(self, Watch watch):
-        """Forget what was prepared; from now on it holds as long as nothing watched changes."""
-        self.prepared = {}
-        self.watch = watch
-
-    def fresh(self):
-        """Tell whether what was prepared still holds."""
-        return self.watch is not None and self.watch.unchanged()
-
     def add(self, Prepared made, i64 rows):
-        """Keep a program for so many rows, the last one for each number."""
+        """Keep what was prepared for so many rows."""
         self.prepared[rows] = made
+
+    def forget(self):
+        """Let go of all that was prepared."""
+        self.prepared = {}
 
     def quick(self, object x):
         """Return the output, or None if nothing is prepared for such input."""
@@ -275,6 +201,7 @@ cdef class Predictor:
         cdef i64 where = -1
         cdef object first = x
         cdef PyObject *found
+        cdef list ys
         cdef Prepared prepared  # held: another thread may forget it meanwhile
         if isinstance(x, (tuple, list)):
             if len(x) == 0:
@@ -288,10 +215,13 @@ cdef class Predictor:
         prepared = <Prepared>found
         if not prepared.fits(x):
             return None
-        if not self.watch.unchanged() or state.recorder is not None:
+        if not prepared.watch.unchanged() or state.recorder is not None:
             return None
         # After a failure (an id out of range) the other way finds the words for it.
-        return prepared.compute(x, &status, &where)
+        ys = prepared.compute(x, &status, &where)
+        if ys is None:
+            return None
+        return ys[0] if prepared.build is None else prepared.build(ys)
 
     def __call__(self, object x):
         """Return the model's output for every row of x."""

@@ -134,6 +134,7 @@ class Card:
     errors: Callable[..., Iterator[tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]]] | None = None
     flops: Callable[..., float] | None = None  # of a Lowered
     doc: str = ""
+    extents: dict[int, int] = field(default_factory=dict)  # operand of any length -> the dim that holds its bytes
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

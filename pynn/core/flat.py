@@ -107,6 +107,13 @@ class Slots:
         self.rate = Tensor.state(np.zeros(STEPS_PER_CALL, np.float64))
         self._views = {name: slot.view() for name, slot in vars(self).items()}
 
+    def beside(self) -> Slots:
+        """Return slots for a run inside this one: with the same seed and step, and a place of its own in its data."""
+        inner = Slots()
+        inner.seed, inner.step = self.seed, self.step
+        inner._views |= {"seed": self._views["seed"], "step": self._views["step"]}
+        return inner
+
     def set(self, **values: Any) -> None:
         """Write slots by name; `rate` takes up to STEPS_PER_CALL values."""
         for name, value in values.items():

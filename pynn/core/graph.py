@@ -15,10 +15,11 @@ import numpy as np
 from pynn.core import _core, config
 from pynn.core.card import Card
 from pynn.core.state import state
+from pynn.core.status import failure
 from pynn.core.tensor import DTYPE_INDEX, FLOATS, Tensor
-from pynn.errors import DataError, DTypeError, NonFiniteError, ShapeError
+from pynn.errors import DTypeError, NonFiniteError, ShapeError
 
-__all__ = ["Node", "execute", "failure", "graph", "reachable", "set_carrier"]
+__all__ = ["Node", "execute", "graph", "reachable", "set_carrier"]
 
 
 _ids = itertools.count()
@@ -198,17 +199,6 @@ def _run(card: Card, low: Any, outs: tuple[Any, ...], args: tuple[Any, ...], sal
         state.recorder.append(instr)
     if config.debug():
         _inspect(card, outs, args)
-
-
-def failure(status: int, instr: Any) -> Exception:
-    """Return the exception for a kernel's status."""
-    where = f"{instr.info.scope}: " if instr.info.scope else ""
-    if status == 1:
-        return NonFiniteError(f"{where}[{instr.card.name}] met a NaN or an infinite value.")
-    if "failure" in instr.card.extra:
-        text = instr.card.extra["failure"]
-        return DataError(f"{where}[{instr.card.name}] {text(instr) if callable(text) else text}.")
-    return IndexError(f"{where}[{instr.card.name}] an index lies outside the table it points into.")
 
 
 def _inspect(card: Card, outs: tuple[Any, ...], args: tuple[Any, ...]) -> None:

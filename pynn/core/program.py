@@ -8,18 +8,24 @@ change from call to call are input slots.
 from __future__ import annotations
 
 import contextlib
+import threading
 import warnings
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 from pynn.core import _core
 from pynn.core.state import state
+from pynn.core.status import failure
 from pynn.errors import CaptureError
 
-__all__ = ["Arena", "ProgramCache", "Recorder", "plan", "record"]
+__all__ = ["ProgramCache", "Recorder", "Recording", "plan", "record", "refuse_inside"]
 
 ALIGN = 64
-MANY_RECORDINGS = 24
+MANY_SHAPES = 24  # of so many a model is warned of
+MOST_PROGRAMS = 256  # that a model keeps
+MOST_BYTES = 1 << 26  # of memory that they take
+MOST_ALIKE = 4  # programs for the same inputs, recorded from different settings
+PER_INSTRUCTION = 1500  # bytes of Python's objects
 
 
 class Recorder:
@@ -32,6 +38,14 @@ class Recorder:
     def append(self, instr: Any) -> None:
         """Take in an instruction that was just run."""
         self.instrs.append(instr)
+
+
+def refuse_inside() -> None:
+    """Raise CaptureError while a program is being recorded: a run would be no part of it."""
+    if state.recorder is not None:
+        raise CaptureError(
+            "a recording is already under way. help: do not call fit, predict or evaluate inside a model's forward()."
+        )
 
 
 @contextlib.contextmanager
@@ -48,29 +62,13 @@ def record(*inputs: Any) -> Iterator[Recorder]:
     CaptureError
         If a recording is already under way.
     """
-    if state.recorder is not None:
-        raise CaptureError(
-            "a recording is already under way. help: do not call fit, predict or evaluate inside a model's forward()."
-        )
+    refuse_inside()
     recorder = Recorder(inputs)
     state.recorder = recorder
     try:
         yield recorder
     finally:
         state.recorder = None
-
-
-class Arena:
-    """Memory for temporaries, shared by the programs of one model; it grows to the largest."""
-
-    def __init__(self) -> None:
-        self.buffer = _core.Buffer.new(ALIGN, _core.STATE)
-
-    def hold(self, nbytes: int) -> Any:
-        """Return a buffer of at least nbytes."""
-        if self.buffer.nbytes < nbytes:
-            self.buffer = _core.Buffer.new(nbytes, _core.STATE)
-        return self.buffer
 
 
 class _Block:
@@ -176,7 +174,7 @@ def plan(recorder: Recorder) -> Any:
             if id(root) in blocks:
                 places.append((i, k, blocks[id(root)].base().offset + b.offset))
             elif id(root) in slots:
-                inputs.append((i, k, slots[id(root)], b.offset))
+                inputs.append((i, k, slots[id(root)], b.offset, b.nbytes, instr.card.extents.get(k, -1)))
         if i in scratch:
             places.append((i, -1, scratch[i].offset))
         # The recording's own memory is no longer needed: temporaries live in the arena, inputs are bound per call.
@@ -190,42 +188,132 @@ def plan(recorder: Recorder) -> Any:
     return _core.Program(instrs, places, inputs, total)
 
 
+class Recording:
+    """A program, with all that tells whether it may be used: its key, and a watch on what it was recorded from.
+
+    The program is immutable; each use has memory of its own. Any number of them may be under way at once, in threads or
+    one inside another.
+
+    Parameters
+    ----------
+    key : hashable
+        What the caller knows of its inputs: their shapes and dtypes, and what is computed.
+    program : Program
+    watch : Watch or None
+        On everything else that the recorded function read.
+    arenas : Arenas
+    """
+
+    def __init__(self, key: Hashable, program: Any, watch: Any, arenas: Any):
+        self.key, self.program, self.watch, self.arenas = key, program, watch, arenas
+        self.used = 0  # when, for the cache
+        self.prepared: Any = None  # what a prediction makes of it
+        self.idle: list[Any] = []
+
+    def holds(self) -> bool:
+        """Tell whether a run gives what the recorded function would give now."""
+        return self.watch is None or bool(self.watch.unchanged())
+
+    def run(self, bound: Sequence[Any], times: int = 1) -> None:
+        """Replay the program with these arrays (or buffers) in its input slots.
+
+        Raises
+        ------
+        Exception
+            What the kernel's card says of a failure.
+        """
+        arena = self.arenas.take(self.program.arena_bytes)
+        try:
+            run = self.idle.pop()
+        except IndexError:
+            run = _core.Run(self.program)
+        try:
+            run.place(arena)
+            for slot, array in enumerate(bound):
+                run.bind(slot, array)
+            _, status = run.run(times)
+            if status:
+                raise failure(status, self.program.instrs[run.failed_at])
+        finally:
+            run.release()
+            self.arenas.give(arena)
+            self.idle.append(run)
+
+
 class ProgramCache:
-    """The programs of one model, each under a key that says all that it depends on.
+    """The programs of one model; the least recently used ones are forgotten.
 
     Attributes
     ----------
     recordings : int
-        How many programs were recorded; a model that records without end is warned of once.
+        How many programs were recorded. A model of which ever new shapes are recorded is warned of once.
     """
 
     def __init__(self) -> None:
-        self.arena = Arena()
-        self.programs: dict[Hashable, Any] = {}
+        self.arenas = _core.Arenas()
         self.recordings = 0
+        self._lock = threading.RLock()
+        self._held: dict[Hashable, list[Recording]] = {}
+        self._keys = 0  # of which programs were recorded
+        self._clock = 0
 
-    def get(self, key: Hashable) -> Any:
-        """Return the program of a key, or None if it must be recorded."""
-        return self.programs.get(key)
+    def __iter__(self) -> Iterator[Recording]:
+        with self._lock:
+            return iter([recording for held in self._held.values() for recording in held])
 
-    def add(self, key: Hashable, recorder: Recorder) -> Any:
-        """Plan a recording and keep it."""
-        program = self.programs[key] = plan(recorder)
-        self.recordings += 1
-        if self.recordings == MANY_RECORDINGS:
+    def find(self, key: Hashable) -> Recording | None:
+        """Return the recording under a key that holds, or None if it must be made."""
+        with self._lock:
+            for recording in reversed(self._held.get(key, ())):
+                if recording.holds():
+                    self._clock += 1
+                    recording.used = self._clock
+                    return recording
+        return None
+
+    def add(self, key: Hashable, recorder: Recorder, watch: Any = None, counts: bool = True) -> Recording:
+        """Plan what was recorded and keep it; `counts` says whether a new key is one shape too many some day."""
+        made = Recording(key, plan(recorder), watch, self.arenas)
+        with self._lock:
+            known = key in self._held
+            held = self._held.setdefault(key, [])
+            self._clock += 1
+            made.used = self._clock
+            held.append(made)
+            if len(held) > MOST_ALIKE:  # settings that go to and fro find theirs again, those that went on never will
+                held.remove(min(held, key=lambda r: r.used))
+            self._forget()
+            self.recordings += 1
+            self._keys += counts and not known
+            many = counts and not known and self._keys == MANY_SHAPES
+        if many:
             warnings.warn(
                 f"this model has recorded {self.recordings} different programs; each new batch shape costs one. "
                 "help: pad or bucket batches to a few shapes, or use run_eagerly=True.",
                 RuntimeWarning,
                 stacklevel=3,
             )
-        return program
+        return made
 
-    def run(self, program: Any, times: int = 1) -> tuple[int, int]:
-        """Replay a program; returns (whole runs done, status)."""
-        program.place(self.arena.hold(program.arena_bytes))
-        return program.run(times)
+    def _forget(self) -> None:
+        """Let go of the least recently used programs until the others are few and small enough."""
+        by_age = sorted(self, key=lambda r: r.used)
+        size = sum(_size(r) for r in by_age)
+        for gone, left in zip(by_age, range(len(by_age), 1, -1), strict=False):
+            if left <= MOST_PROGRAMS and size <= MOST_BYTES:
+                return
+            size -= _size(gone)
+            self._held[gone.key].remove(gone)
+            if not self._held[gone.key]:
+                del self._held[gone.key]
 
     def clear(self) -> None:
         """Forget every program, when what they depend on has changed for good."""
-        self.programs.clear()
+        with self._lock:
+            self._held.clear()
+
+
+def _size(recording: Recording) -> int:
+    """Return about how many bytes a recording takes, without its share of the arenas."""
+    program = recording.program
+    return int((1 + len(recording.idle)) * program.nbytes) + PER_INSTRUCTION * len(program)

@@ -70,7 +70,6 @@ class _MLP(BaseNetwork):
             held = layer._regularizers.get("w")
             if (penalty and penalty.l2) != (held and held.l2):  # a change costs the recorded steps
                 layer._regularizers = {"w": penalty} if penalty else {}
-                layer._touch()
 
     def _optimizer(self, place: str, rate: float) -> Optimizer:
         rated = self.learning_rate if isinstance(self.learning_rate, Schedule) else rate

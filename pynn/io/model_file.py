@@ -256,7 +256,6 @@ def restore(weights: Pairs, states: Iterable[tuple[Any, list[np.ndarray] | None]
     for module, arrays in states:
         if arrays is not None:
             object.__setattr__(module, "_kept", [Tensor.state(array) for array in arrays])
-            module._touch()
         elif module._kept is not None:
             module.reset_states()
 

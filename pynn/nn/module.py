@@ -26,7 +26,6 @@ from pynn.train.trainable import Trainable
 __all__ = ["Module"]
 
 _created = itertools.count()
-_versions = itertools.count(1)
 
 
 class Module(Trainable, Recorded):
@@ -62,6 +61,12 @@ class Module(Trainable, Recorded):
     ['layer.w', 'layer.b']
     """
 
+    # Attributes that no recorded program depends on, and those that a pass itself may replace. Classes add their own.
+    _renewed = frozenset({"_kept"})
+    _unwatched = frozenset(
+        {"_slots", "_seed", "_unseeded", "_given_seed", "_arguments", "_settled", "_initializers",
+         "_built_for", "stop_training", "_prepared", "_runner", "_trainer"}
+    )  # fmt: skip
     recurrent = False  # whether the output of a step depends on all that came before, however long
     _of_layers = False  # whether layers alone read the inputs, so that whole numbers may become real ones
     _built_for: tuple[int, ...] = ()  # the input shape that build() was given
@@ -81,8 +86,6 @@ class Module(Trainable, Recorded):
         self._constraints: dict[str, Any] = {}
         self._frozen: set[str] = set()
         self._trainable = True
-        self._version = next(_versions)
-        self._version_before = 0  # that of the same module with the other value of trainable; 0 if there is none
         self._given_seed = seed
         self._seed: list[int] = [0, next(_created)] if seed is None else [seed, 0]
         self._unseeded = self._seed  # replaced as soon as a model assigns seeds to what it holds
@@ -101,12 +104,6 @@ class Module(Trainable, Recorded):
                 "being recorded; later steps would not see it. help: change layers between calls of fit, or use "
                 "run_eagerly=True."
             )
-        if (
-            not key.startswith("_")
-            and "_version" in self.__dict__
-            and key not in ("built", "stop_training", "trainable")
-        ):
-            self._touch()
         object.__setattr__(self, key, value)
 
     def __getattr__(self, key: str) -> Any:
@@ -228,21 +225,11 @@ class Module(Trainable, Recorded):
         for table in (self._weights, self._regularizers, self._constraints, self._frozen):
             table.clear()
         object.__setattr__(self, "built", False)
-        self._touch()
 
     def _set_trainable(self, on: bool) -> None:
+        self._trainable = on
         for key, weight in self._weights.items():
             weight.requires_grad = on and key not in self._frozen
-        if on == self._trainable:
-            return
-        self._trainable = on
-        # Back to what it was before, if nothing else has changed: what was recorded then holds again.
-        version, self._version_before = self._version_before or next(_versions), self._version
-        object.__setattr__(self, "_version", version)
-
-    def _touch(self) -> None:
-        self._version_before = 0
-        object.__setattr__(self, "_version", next(_versions))
 
     def _own_slots(self) -> Any:
         from pynn.core.flat import Slots
@@ -327,10 +314,6 @@ class Module(Trainable, Recorded):
     def count_parameters(self) -> int:
         """Return the number of weights, state included."""
         return sum(weight.size for _, weight in self.named_parameters())
-
-    def version(self) -> tuple[int, ...]:
-        """Return numbers that change when a layer, a flag or the set of layers changes."""
-        return tuple(module._version for module in self.modules())
 
     def get_weights(self) -> list[np.ndarray]:
         """Return copies of all weights, in the order of named_parameters()."""

@@ -168,7 +168,6 @@ class _Recurrent(Module):
         if self._kept is not None and self._kept[0].shape[0] != n:
             if not any(t.view().any() for t in self._kept):  # as reset_states() leaves them
                 object.__setattr__(self, "_kept", None)
-                self._touch()
                 return self._before(n)
             raise ShapeError(
                 f"[{self.place}] a stateful layer expected batches of {self._kept[0].shape[0]} sequences. "

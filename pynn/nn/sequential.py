@@ -66,7 +66,6 @@ class Sequential(Module):
             _name_apart(layer, [other.name for other in self._layers])
         self._layers.append(layer)
         self.built = False
-        self._touch()
 
     @property
     def layers(self) -> list[Module]:

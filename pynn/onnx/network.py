@@ -114,6 +114,8 @@ class Network(Module):
     or multiplied. Running means and variances are state.
     """
 
+    _unwatched = frozenset({"_plan", "_initial"})  # large, and never changed
+
     def __init__(self, graph: dict[str, Any], name: str | None = None):
         super().__init__(name)
         self._plan = _Plan(graph)

@@ -11,14 +11,18 @@ from pynn.core.card import Card, Lowered, Sample, Spec, register
 from pynn.core.flat import Slots
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
+from pynn.errors import ShapeError
 from pynn.ops.common import Rng, size
 
 ARGMAX_LABELS, ARGMAX_ROWS, THRESHOLD = 0, 1, 2
 
 
+OUTSIDE = "expected rows that exist: the batch reaches beyond the data, or beyond the memory for its results"
+
+
 def _rows_infer(x: Tensor, perm: Tensor, offset: Tensor, n: int) -> Lowered:
     row = size(x.shape[1:]) * x.dtype.itemsize
-    return Lowered((Spec((n, *x.shape[1:]), x.dtype),), (n, row))
+    return Lowered((Spec((n, *x.shape[1:]), x.dtype),), (n, row, x.nbytes, perm.nbytes))
 
 
 def _rows_ref(x: np.ndarray, perm: np.ndarray, offset: np.ndarray, n: int) -> np.ndarray:
@@ -26,7 +30,7 @@ def _rows_ref(x: np.ndarray, perm: np.ndarray, offset: np.ndarray, n: int) -> np
 
 
 def _scaled_infer(x: Tensor, perm: Tensor, offset: Tensor, n: int, dtype: np.dtype, scale: float) -> Lowered:
-    return Lowered((Spec((n, *x.shape[1:]), dtype),), (n, size(x.shape[1:])), (scale,), dtype)
+    return Lowered((Spec((n, *x.shape[1:]), dtype),), (n, size(x.shape[1:]), x.nbytes, perm.nbytes), (scale,), dtype)
 
 
 def _scaled_ref(
@@ -57,6 +61,8 @@ _ROWS = register(
         differentiable=False,
         ref=_rows_ref,
         samples=_rows_samples,
+        extents={1: 2, 2: 3},
+        extra={"failure": OUTSIDE},
         doc="y[i] = x[perm[offset + i]]: the rows of a batch.",
     )
 )
@@ -68,6 +74,8 @@ _SCALED = register(
         differentiable=False,
         ref=_scaled_ref,
         samples=_scaled_samples,
+        extents={1: 2, 2: 3},
+        extra={"failure": OUTSIDE},
         doc="y[i] = scale * x[perm[offset + i]]: the rows of a batch of bytes, as real numbers.",
     )
 )
@@ -146,7 +154,7 @@ _COUNT = register(
 
 def _store_infer(x: Tensor, offset: Tensor, rows: int) -> Lowered:
     row = size(x.shape[1:]) * x.dtype.itemsize
-    return Lowered((Spec((rows, *x.shape[1:]), x.dtype),), (x.shape[0], row))
+    return Lowered((Spec((rows, *x.shape[1:]), x.dtype),), (x.shape[0], row, rows * row))
 
 
 def _store_ref(x: np.ndarray, offset: np.ndarray, y: np.ndarray, rows: int) -> tuple[np.ndarray]:
@@ -169,6 +177,8 @@ _STORE = register(
         differentiable=False,
         ref=_store_ref,
         samples=_store_samples,
+        extents={0: 2},
+        extra={"failure": OUTSIDE},
         doc="y[offset + i] = x[i].",
     )
 )
@@ -249,8 +259,20 @@ def count_correct(z: Tensor, t: Tensor, w: Tensor | None, sums: Tensor, kind: in
     execute(_COUNT, (z, t, w), {"kind": kind, "threshold": threshold}, out=(sums,))
 
 
-def store_rows(x: Tensor, slots: Slots, to: Tensor) -> None:
-    """Copy x to rows offset, offset + 1, ... of `to`."""
+def store_rows(x: Tensor, slots: Slots, to: Tensor, n: int) -> None:
+    """Copy x, the outputs for n rows, to rows offset, offset + 1, ... of `to`.
+
+    Raises
+    ------
+    ShapeError
+        If x is not what `to` has for n rows: a module may give one shape for one row and another for many.
+    """
+    if x.shape != (n, *to.shape[1:]) or x.dtype != to.dtype:
+        raise ShapeError(
+            f"[forward] expected outputs of shape {(n, *to.shape[1:])}, {to.dtype}, for {n} rows. "
+            f"Received: {x.shape}, {x.dtype}. help: the first axis of a model's output is that of the samples; "
+            "the other axes must not depend on how many there are."
+        )
     execute(_STORE, (x, slots.offset), {"rows": to.shape[0]}, out=(to,))
 
 

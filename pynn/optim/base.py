@@ -84,6 +84,7 @@ class Optimizer:
     0.5
     """
 
+    _unwatched: ClassVar[frozenset[str]] = RUNNING  # programs read rate and slots by pointer, or config() tells of them
     name: ClassVar[str] = "optimizer"  # by default the class's name in lower case
     elementwise: ClassVar[bool] = False  # whether update() may see many parameters as one vector
     fused: ClassVar[Fused | None] = None  # a kernel that does what update() says

@@ -11,9 +11,9 @@ import numpy as np
 
 from pynn.checks import integer, is_number, positive
 from pynn.core.context import training
-from pynn.core.graph import failure
-from pynn.core.program import ProgramCache, record
+from pynn.core.program import plan, record
 from pynn.core.state import no_grad
+from pynn.core.status import failure
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError
 from pynn.nn.module import Module
@@ -234,8 +234,8 @@ class _Step:
         self.model = model
         self.token = Tensor.state(np.zeros((1, 1), np.int32))
         self.scores = Tensor.state(np.zeros((1, tokens), model.dtype))
-        self.cache = ProgramCache()  # not the trainer's: what is recorded here ends with the text
         self.program: Any = None
+        self.run: Any = None
 
     def __call__(self, token: int) -> np.ndarray:
         """Return the scores of the next token, float64 [tokens]."""
@@ -243,11 +243,12 @@ class _Step:
         if self.program is None:
             with record() as recorder, no_grad(), training(False):
                 assign(reshape(self.model(self.token), self.scores.shape), self.scores)
-            self.program = self.cache.add("step", recorder)
+            self.program = plan(recorder)  # not the trainer's: what is recorded here ends with the text
+            self.run = self.program.start()
         else:
-            _, status = self.cache.run(self.program)
+            _, status = self.run.run()
             if status:
-                raise failure(status, self.program.instrs[self.program.failed_at])
+                raise failure(status, self.program.instrs[self.run.failed_at])
         return self.scores.view()[0].astype(np.float64)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from pynn.checks import integer
-from pynn.core._predict import LIMIT
 from pynn.core.foreign import is_array
 from pynn.core.state import state
 from pynn.train.callbacks import CallbackList
@@ -20,8 +19,6 @@ from pynn.train.results import Results
 from pynn.train.trainer import Trainer
 
 __all__ = ["Held", "evaluate", "predict", "predict_fn"]
-
-FEW = 32  # up to so many rows are predicted by prepared programs, which have memory of their own
 
 
 def _rows(place: str, batch_size: int | None) -> int | None:
@@ -148,10 +145,8 @@ def _predicted(model: Any, x: Any, rows: int) -> np.ndarray:
     trainer, prepared = runner(model), model._prepared
     xs = trainer.inputs(x, "predict")
     if prepared is None:
-        prepared = model._prepared = Preparing(model, FEW, "predict")
-    if len(xs[0]) <= min(rows, FEW) and len(xs) <= LIMIT and not trainer.run_eagerly and not prepared.keeps_state:
-        return prepared(xs)
-    return trainer.run_forward(xs, rows, activate=True, eagerly=trainer.run_eagerly)
+        prepared = model._prepared = Preparing(model, ROWS, "predict")
+    return prepared.outputs(xs, rows, trainer.run_eagerly)
 
 
 def _passes(model: Any, x: Any, rows: int) -> Iterator[Any]:

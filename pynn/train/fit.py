@@ -19,12 +19,14 @@ from pynn.train.progress import say
 from pynn.train.results import Results
 from pynn.train.resume import Position, Run, read
 from pynn.train.trainer import Trainer
+from pynn.train.turns import alone
 
 __all__ = ["fit", "train_on_batch"]
 
 SECONDS_PER_CALL = 0.05  # how long a native call may take, so that Ctrl-C and the progress bar answer promptly
 
 
+@alone
 def fit(
     model: Any,
     x: Any,
@@ -129,7 +131,12 @@ def fit(
                     break
                 begun, step = trainer.epochs, trainer.slots.get("step")
                 trainer.epochs = epoch + source.shift + 1
-                logs = _epoch(model, trainer, source, epoch, hooks, eagerly, check, interrupts, run, position)
+                try:
+                    logs = _epoch(model, trainer, source, epoch, hooks, eagerly, check, interrupts, run, position)
+                except Exception:
+                    if trainer.slots.get("step") == step:  # it made no update: the next try is as the first
+                        trainer.epochs = begun
+                    raise
                 position = None
                 if validation is not None:
                     hooks.on_test_begin()
@@ -249,6 +256,7 @@ def _give_back_sums(trainer: Trainer, position: Position) -> None:
         vars(metric).update(state)
 
 
+@alone
 def train_on_batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Results:
     """Make one update; see Module.train_on_batch."""
     trainer = model._need_trainer("train_on_batch")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -12,7 +13,7 @@ from pynn.core.state import no_grad
 from pynn.core.tensor import Tensor
 from pynn.losses.logits import Scores
 from pynn.train.data import Data, external
-from pynn.train.predictor import ROWS
+from pynn.train.predictor import ROWS, logits
 
 __all__ = ["measure"]
 
@@ -42,7 +43,7 @@ def measure(
         for part in _parts(trainer, data, rows, watched):
             if watched:
                 hooks.on_test_batch_begin(done)
-            totals.add(part, trainer.run_forward(part.xs, rows, activate=False, eagerly=eagerly))
+            totals.add(part, logits(trainer).outputs(part.xs, rows, eagerly))
             if watched:
                 hooks.on_test_batch_end(done, totals.loss())
             done += 1
@@ -77,10 +78,11 @@ class Totals:
         self.losses: list[float] = []  # of each part
         self.rows: list[int] = []
         self.kept: list[tuple[np.ndarray, np.ndarray, np.ndarray | None]] = []  # for metrics that want all at once
-        for metric in trainer.metrics:
+        self.metrics = copy.deepcopy(trainer.metrics)  # another thread may evaluate at the same time
+        for metric in self.metrics:
             metric.reset()
-        self.streamed = [metric for metric in trainer.metrics if metric.streams]
-        self.waiting = [metric for metric in trainer.metrics if not metric.streams]
+        self.streamed = [metric for metric in self.metrics if metric.streams]
+        self.waiting = [metric for metric in self.metrics if not metric.streams]
 
     def add(self, data: Data, out: np.ndarray) -> None:
         """Take in a part and the model's outputs for it."""
@@ -90,7 +92,7 @@ class Totals:
             loss = scores.loss(trainer.loss, external(data.y), None if data.w is None else external(data.w))
             self.losses.append(float(loss.item()))
             self.rows.append(len(data))
-            if trainer.metrics:
+            if self.metrics:
                 predictions = scores.activated(trainer.loss).view()
         for metric in self.streamed:
             metric.update(data.y, predictions, data.w)
@@ -109,7 +111,7 @@ class Totals:
         for y, predictions, w in _in_one(self.kept):
             for metric in self.waiting:
                 metric.update(y, predictions, w)
-        return {**self.loss(), **{metric.name: metric.result() for metric in self.trainer.metrics}}
+        return {**self.loss(), **{metric.name: metric.result() for metric in self.metrics}}
 
 
 def _in_one(kept: list[Any]) -> list[Any]:

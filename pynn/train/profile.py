@@ -10,7 +10,7 @@ import numpy as np
 
 from pynn.core.flat import STEPS_PER_CALL
 from pynn.ops.common import size
-from pynn.train.stepping import program_key
+from pynn.train.stepping import recording
 
 __all__ = ["Profile", "profile"]
 
@@ -145,15 +145,18 @@ def profile(model: Any, x: Any, y: Any, batch_size: int, steps: int) -> Profile:
         rates = trainer.optimizer.rates(keep_step, 2)
         trainer.slots.set(offset=0, rate=rates)
         trainer.run_steps(data, perm, n, 1, False, True)  # records the program if there is none
-        program = trainer.cache.get(program_key(trainer, "train", data, n, trainer.layout, True, 0))
+        found = recording(trainer, data, n, True)
+        if found is None:
+            raise RuntimeError("[profile] expected a step that can be recorded. Received: one that changes the model.")
+        program = found.program
+        run = program.start()
         total = np.zeros(len(program))
-        for slot, array in enumerate([*data.arrays(), perm]):
-            program.bind(slot, array)
-        program.place(trainer.cache.arena.hold(program.arena_bytes))
+        for slot, bound in enumerate([*data.arrays(), perm, *trainer.ledger.buffers]):
+            run.bind(slot, bound)
         for turn in range(steps + 1):
             # Of the steps of a native call the first also clears what later ones know to be clear: it is not counted.
             trainer.slots.set(offset=0, cursor=min(turn, 1), rate=rates)
-            ns, _ = program.run_timed(1)
+            ns, _ = run.run_timed(1)
             total += ns if turn else 0
     finally:
         model.set_weights(keep_weights)

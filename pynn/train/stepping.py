@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pynn import ops
-from pynn.core import _predict, config
+from pynn.core._watch import Watch
 from pynn.core.context import training
 from pynn.core.flat import Flat, Slots
 from pynn.core.gradients import backward
-from pynn.core.graph import failure
-from pynn.core.program import record
+from pynn.core.program import Recording, record, refuse_inside
 from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import CaptureError, NonFiniteError
@@ -23,7 +23,10 @@ from pynn.train.data import Data, external
 if TYPE_CHECKING:
     from pynn.train.trainer import Trainer
 
-__all__ = ["layout_of", "program_key", "replay", "run_steps"]
+__all__ = ["layout_of", "recording", "run_steps", "settled"]
+
+
+# One step
 
 
 def train_step(trainer: Trainer, tensors: list[Tensor], perm: Tensor, n: int, check: bool) -> None:
@@ -41,9 +44,11 @@ def train_step(trainer: Trainer, tensors: list[Tensor], perm: Tensor, n: int, ch
         steps.count_correct(scores.values.detach(), y, w, trainer.hits, kind, threshold)
     if data["predictions"] is not None:
         with no_grad():
-            steps.store_rows(scores.activated(trainer.loss), slots, data["predictions"])
+            steps.store_rows(scores.activated(trainer.loss), slots, data["predictions"], n)
     assert trainer.flat is not None
     write_gradients(loss, trainer.flat, slots)
+    for hook in trainer.before_update:
+        hook(trainer.flat.grads)
     trained = [module for module in trainer.model.modules() if module._trainable]
     limits = [(limit, module._weights[key]) for module in trained for key, limit in module._constraints.items()]
     trainer.optimizer.apply(trainer.flat, slots)
@@ -77,6 +82,11 @@ def eager_step(trainer: Trainer, tensors: list[Tensor], n: int, check: bool) -> 
         raise
 
 
+def layout_of(data: Data) -> tuple[int, bool, bool]:
+    """Return which input slots there are: how many inputs, whether weights, whether predictions."""
+    return len(data.xs), data.w is not None, data.predictions is not None
+
+
 def named_slots(trainer: Trainer, tensors: list[Tensor]) -> dict[str, Any]:
     """Name the input slots, which stand in the order of Data.arrays()."""
     layout, rest = trainer.layout, list(tensors)
@@ -86,101 +96,99 @@ def named_slots(trainer: Trainer, tensors: list[Tensor]) -> dict[str, Any]:
     return {"xs": xs, "y": y, "w": w, "predictions": rest.pop(0) if layout[2] else None}
 
 
-def program_key(trainer: Trainer, kind: str, data: Data, n: int, *more: Hashable) -> Hashable:
-    """Return all that a program depends on."""
-    shapes = tuple((a.shape[1:], a.dtype.str) for a in data.arrays())
-    return (
-        kind,
-        n,
-        shapes,
-        trainer.model.version(),
-        tuple(w.buffer.address for _, w in trainer.model.named_parameters()),
-        config.version(),
-        trainer.optimizer.config(),
-        trainer.loss.config(),
-        *more,
-    )
-
-
-def layout_of(trainer: Trainer, data: Data) -> tuple[Any, ...]:
-    """Return which input slots there are, and of what kind the targets are."""
-    return len(data.xs), data.w is not None, data.predictions is not None, trainer.head.kind
-
-
-def key_of_shapes(trainer: Trainer, data: Data, perm: np.ndarray, n: int, check: bool) -> Hashable:
-    """Return what a program of training steps depends on, but for what is watched."""
-    shapes = tuple((a.shape[1:], a.dtype) for a in data.arrays())
-    rows = 0 if data.predictions is None else len(perm)
-    return n, check, layout_of(trainer, data), rows, shapes, trainer.optimizer.config(), trainer.loss.config()
+# Many steps
 
 
 def run_steps(
-    trainer: Trainer, data: Data, perm: np.ndarray, n: int, count: int, eagerly: bool, check: bool, again: bool = False
+    trainer: Trainer,
+    data: Data,
+    perm: np.ndarray,
+    n: int,
+    count: int,
+    eagerly: bool,
+    check: bool,
+    again: bool = False,
 ) -> None:
     """Make `count` updates on batches of n rows, from slots.offset on; slots.rate holds the learning rates.
 
     `again` promises that data, n, check and the settings of loss and optimizer are those of the last call.
     """
+    refuse_inside()
     arrays = [*data.arrays(), perm]
     trainer.slots.set(cursor=0)
-    try:
-        if eagerly:
-            trainer._last = None
-            trainer.flatten()
-            trainer.layout = layout_of(trainer, data)
-            tensors = [external(a) for a in arrays]
-            for _ in range(count):
-                eager_step(trainer, tensors, n, check)
-            return
-        if trainer._watch is None or not trainer._watch.unchanged():
-            trainer._ready.clear()
-            trainer._last = None
-        if not again or trainer._last is None:
-            shape_key = key_of_shapes(trainer, data, perm, n, check)
-            trainer._last = trainer._ready.get(shape_key)
-        if trainer._last is None:
-            program, made = recorded(trainer, data, arrays, n, check)
-            count -= made
-            replay(trainer, program, arrays, count)
-            if not trainer._ready:
-                trainer._watch = _predict.Watch(trainer.model)
-            trainer._ready[shape_key] = trainer._last = program
-            return
-        replay(trainer, trainer._last, arrays, count)
-    except NonFiniteError:
-        raise where_not_finite(trainer, data, perm, n) from None
+    ledger = trainer.ledger
+    with trainer.turns:
+        try:
+            if eagerly:
+                ledger.held = None
+                trainer.flatten()
+                trainer.layout = layout_of(data)
+                tensors = [external(a) for a in arrays]
+                for _ in range(count):
+                    eager_step(trainer, tensors, n, check)
+                return
+            held = ledger.held if again else None
+            if held is None or not held.holds():
+                key = _key(trainer, data, n, check)
+                held = trainer.cache.find(key)
+                if held is None:
+                    trainer.flatten()  # which may make slots, that the key tells of
+                    key = _key(trainer, data, n, check)
+                    held = trainer.cache.find(key)
+                while held is None and count:
+                    held = _recorded(trainer, key, data, arrays, n, check)
+                    count -= 1
+                ledger.held = held
+            if held is not None and count:
+                held.run([*arrays, *ledger.buffers], count)
+        except NonFiniteError:
+            raise _where_not_finite(trainer, data, perm, n) from None
 
 
-def recorded(trainer: Trainer, data: Data, arrays: list[np.ndarray], n: int, check: bool) -> tuple[Any, int]:
-    """Return the program of training steps, and how many of them (0 or 1) were made to record it."""
-    trainer.flatten()
-    trainer.layout = layout_of(trainer, data)
-    key = program_key(
-        trainer, "train", data, n, trainer.layout, check, len(arrays[-1]) if data.predictions is not None else 0
-    )
-    program = trainer.cache.get(key)
-    if program is not None:
-        return program, 0
+def _key(trainer: Trainer, data: Data, n: int, check: bool) -> Hashable:
+    """Return what a program of training steps depends on, but for what is watched."""
+    shapes = tuple((a.shape[1:], a.dtype) for a in data.arrays())
+    head, counted = trainer.head, trainer.counted
+    trained_through = head.form, head.kind, head.rank, type(counted), getattr(counted, "several", None)
+    settings = trainer.optimizer, trainer.optimizer.config(), trainer.loss, tuple(trainer.before_update)
+    return "train", n, check, layout_of(data), shapes, trained_through, settings
+
+
+def recording(trainer: Trainer, data: Data, n: int, check: bool) -> Recording | None:
+    """Return the program of training steps that holds for such data, if there is one."""
+    return trainer.cache.find(_key(trainer, data, n, check))
+
+
+def _recorded(
+    trainer: Trainer, key: Hashable, data: Data, arrays: list[np.ndarray], n: int, check: bool
+) -> Recording | None:
+    """Make one step and return its recording; None if the step itself changed what it depends on."""
+    trainer.layout = layout_of(data)
+    watch = Watch(trainer.model, trainer.loss, trainer.optimizer, *trainer.before_update)
     tensors = [external(a) for a in arrays]
-    with record(*tensors) as recorder:
+    with record(*tensors, *trainer.ledger.tensors) as recorder:
         eager_step(trainer, tensors, n, check)
-    return trainer.cache.add(key, recorder), 1
+    if not settled(watch, trainer.model, "fit"):
+        return None
+    return trainer.cache.add(key, recorder, watch)
 
 
-def replay(trainer: Trainer, program: Any, arrays: list[np.ndarray], count: int) -> None:
-    """Run a program on these arrays, `count` times over."""
-    try:
-        for slot, array in enumerate(arrays):
-            program.bind(slot, array)
-        if count:
-            _, status = trainer.cache.run(program, count)
-            if status:
-                raise failure(status, program.instrs[program.failed_at])
-    finally:
-        program.release()
+def settled(watch: Watch, model: Any, place: str) -> bool:
+    """Tell whether a recording can be kept: not if the recorded pass itself changed what it may read; warns then."""
+    if watch.settled():
+        return True
+    if not watch.added:  # what is made by the first pass is there for the next one
+        warnings.warn(
+            f"[{place}] {watch.changed!r} changes while the model is computed, so that no pass can stand for the next: "
+            "each one is run op by op, which is slower. help: keep what changes in a weight (add_weight(..., "
+            f"trainable=False)), or name it in _unwatched of its class if {type(model).__name__} never reads it.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return False
 
 
-def where_not_finite(trainer: Trainer, data: Data, perm: np.ndarray, n: int) -> NonFiniteError:
+def _where_not_finite(trainer: Trainer, data: Data, perm: np.ndarray, n: int) -> NonFiniteError:
     """Find the layer: parameters are those before the bad batch, and random numbers are the same again."""
     start = trainer.slots.get("offset")
     found: list[str] = []
@@ -189,14 +197,14 @@ def where_not_finite(trainer: Trainer, data: Data, perm: np.ndarray, n: int) -> 
         if not found and isinstance(out, Tensor) and not np.isfinite(out.view()).all():
             found.append(module.name)
 
-    state.observer = look
+    before, state.observer = state.observer, look
     try:
         with no_grad(), trial():
             rows = perm[start : start + n]
             xs = [pixels.real(Tensor.state(a[rows]), trainer.model.dtype) for a in data.xs]
             trainer.forward(xs, train=True)
     finally:
-        state.observer = None
+        state.observer = before
     place = f"layer {found[0]!r}" if found else "the loss"
     return NonFiniteError(
         f"[fit] the loss is not finite in batch {trainer.batches_before + start // max(n, 1)}: {place} is the first "

@@ -64,7 +64,7 @@ class Trainable:
         from pynn.train.trainer import Trainer
 
         self._trainer = Trainer(self, optimizer, loss, metrics, seed, run_eagerly)
-        self._touch()  # type: ignore[attr-defined]  # what predicted without it no longer holds
+        self._prepared = None  # it may have to predict op by op from now on
 
     def fit(
         self,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
 
 from pynn import metrics, ops, optim
 from pynn.checks import integer
+from pynn.core._watch import Watch
 from pynn.core.context import training
-from pynn.core.flat import STEPS_PER_CALL, Flat, Slots
+from pynn.core.flat import Flat, Slots
 from pynn.core.program import ProgramCache
 from pynn.core.state import no_grad, trial
 from pynn.core.tape import taped
@@ -19,10 +20,11 @@ from pynn.core.tensor import Tensor, to_array
 from pynn.errors import DataError, ShapeError
 from pynn.losses.logits import Scores
 from pynn.ops import pixels
-from pynn.train import forward, stepping
+from pynn.train import stepping
 from pynn.train.building import unbuilt_if_it_fails
 from pynn.train.data import Data, as_inputs, by_entry, check_finite, input_count, sample_weights, to_dtype
 from pynn.train.head import Head
+from pynn.train.turns import Ledger, Turns
 
 __all__ = ["Trainer"]
 
@@ -44,33 +46,69 @@ class Trainer:
         self._model = weakref.ref(model)
         self.optimizer = optim.get(optimizer)
         self.head = Head(loss, metric_list)
-        self.loss, self.metrics, self.running = self.head.loss, self.head.metrics, self.head.running
+        self.loss, self.metrics = self.head.loss, self.head.metrics
         self.seed = int(model._seed[0] if seed is None else seed)
         self.run_eagerly = run_eagerly
         if not model.built:
             model.assign_seeds(self.seed)
             if model._given_seed is None:
                 object.__setattr__(model, "_seed", [self.seed, *model._seed[1:]])
-        self.slots = Slots(self.seed)
+        self.ledger = Ledger(Slots(self.seed))  # of the training under way, or of the next one
+        self.turns = Turns()
+        self.before_update: list[Callable[[Tensor], None]] = []
         self.cache = ProgramCache()
+        self.passes: Any = None  # of evaluations: predictor.logits()
         self.flat: Flat | None = None
-        self.flat_version: Hashable = None
-        self._flats: dict[Hashable, Flat] = {}  # of this version of the model and the one before
-        self.sums = Tensor.state(np.zeros(2))  # loss * n, n
-        self.losses = Tensor.state(np.zeros(STEPS_PER_CALL))
-        self.hits = Tensor.state(np.zeros(2))
+        self._flats: dict[Hashable, Flat] = {}  # of the parameters that are trained now, and of those before
         self._shapes: dict[Hashable, tuple[int, ...]] = {}
-        self.layout: tuple[Any, ...] = (0, False, False, None)  # of a step's data: inputs, weights, predictions, kind
-        self._ready: dict[Hashable, Any] = {}  # programs of training steps, which hold while ...
-        self._watch: Any = None  # ... nothing has changed that this watches
-        self._last: Any = None  # the one of the last steps
+        self.layout: tuple[Any, ...] = (
+            0,
+            False,
+            False,
+        )  # of the data that a step is made on: inputs, weights, predictions
+        self._watch: Watch | None = None  # on what these shapes come from
         self.epochs = 0  # begun so far, in all calls of fit(): the next one has an order of samples of its own
-        self.batches_before = 0  # of this epoch, before the data that slots.offset points into
 
     @property
     def model(self) -> Any:
         """The model, which holds this trainer and not the other way round."""
         return self._model()
+
+    # Of the training under way
+
+    @property
+    def slots(self) -> Slots:
+        """What changes at every step."""
+        return self.ledger.slots
+
+    @property
+    def sums(self) -> Tensor:
+        """(loss * n, n) of the epoch so far."""
+        return self.ledger.sums
+
+    @property
+    def losses(self) -> Tensor:
+        """The losses of the last native call."""
+        return self.ledger.losses
+
+    @property
+    def hits(self) -> Tensor:
+        """(weight of right predictions, weight of all) of the epoch so far."""
+        return self.ledger.hits
+
+    @property
+    def running(self) -> list[Any]:
+        """The metrics of the epoch under way."""
+        return self.head.running
+
+    @property
+    def batches_before(self) -> int:
+        """Batches of this epoch before the data that slots.offset points into."""
+        return self.ledger.batches_before
+
+    @batches_before.setter
+    def batches_before(self, count: int) -> None:
+        self.ledger.batches_before = count
 
     # Preparation
 
@@ -126,7 +164,9 @@ class Trainer:
 
         The trial also shows what the loss is to be computed from.
         """
-        key = (self.model.version(), *((a.shape[1:], a.dtype.str) for a in xs))
+        key = tuple((a.shape[1:], a.dtype.str) for a in xs)
+        if self._watch is not None and not self._watch.unchanged():
+            self._watch, self._shapes = None, {}
         if key in self._shapes:
             return self._shapes[key]
         rows = [Tensor.state(a[:1] if a.dtype != np.uint8 else a[:1].astype(self.model.dtype)) for a in xs]
@@ -136,8 +176,7 @@ class Trainer:
             if not isinstance(out, Tensor):
                 raise TypeError(f"[fit] expected forward() to return a tensor. Received: {type(out).__name__}.")
             self.head.look(out, tape)
-        key = (self.model.version(), *((a.shape[1:], a.dtype.str) for a in xs))
-        self._shapes = {key: out.shape}
+        self._watch, self._shapes = Watch(self.model, self.loss), {key: out.shape}
         return out.shape
 
     def flatten(self) -> None:
@@ -148,29 +187,22 @@ class Trainer:
         DataError
             If there are none, or if the flags of a weight and of its layer differ.
         """
-        version = self.model.version()
         for path, weight in self.model.named_parameters(trainable_only=True):
             if not weight.requires_grad:
                 raise DataError(
                     f"[fit] expected weight {path!r} to have requires_grad=True, as its layer is trainable. "
                     "Received: False. help: freeze the layer, layer.trainable = False."
                 )
-        if self.flat is not None and version == self.flat_version:
-            self.optimizer.build(self.flat)
-            return
-        if version not in self._flats:  # else a layer was frozen and is no longer, or the other way round
-            self._flats = {key: flat for key, flat in self._flats.items() if key == self.flat_version}
-            self._flats[version] = self._same_flat(self.model.parameters())
+        parameters = self.model.parameters()
+        key = tuple(id(t) for t in parameters)
+        if key not in self._flats:  # else a layer was frozen and is no longer, or the other way round
+            if not parameters:
+                raise DataError("[fit] the model has no trainable parameters. help: set layer.trainable = True.")
+            self._flats = {k: flat for k, flat in self._flats.items() if flat is self.flat}
+            self._flats[key] = Flat(parameters)
             self.cache.clear()
-            self._ready.clear()
-        self.flat, self.flat_version = self._flats[version], version
+        self.flat = self._flats[key]
         self.optimizer.build(self.flat)
-
-    def _same_flat(self, parameters: list[Tensor]) -> Flat:
-        if not parameters:
-            raise DataError("[fit] the model has no trainable parameters. help: set layer.trainable = True.")
-        same = (f for f in self._flats.values() if [id(t) for t in f.tensors] == [id(t) for t in parameters])
-        return next(same, None) or Flat(parameters)
 
     # One step
 
@@ -210,7 +242,3 @@ class Trainer:
     ) -> None:
         """Make `count` updates on batches of n rows; see stepping.run_steps."""
         stepping.run_steps(self, data, perm, n, count, eagerly, check, again)
-
-    def run_forward(self, xs: list[np.ndarray], batch_size: int, activate: bool, eagerly: bool = False) -> np.ndarray:
-        """Return the outputs for all rows, computed in passes of batch_size."""
-        return forward.run_forward(self, xs, batch_size, activate, eagerly)

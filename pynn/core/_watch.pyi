@@ -1,0 +1,9 @@
+from typing import Any, Final, final
+
+@final
+class Watch:
+    changed: Final[str]
+    added: Final[bool]
+    def __init__(self, *roots: Any) -> None: ...
+    def unchanged(self) -> bool: ...
+    def settled(self) -> bool: ...
