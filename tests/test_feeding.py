@@ -401,6 +401,7 @@ def test_a_list_of_batches_of_inputs_is_joined():
 # Evaluation keeps nothing that no metric asks for
 
 
+@pynn.register
 class Parts(pynn.metrics.Metric):
     name = "parts"
 
@@ -439,6 +440,28 @@ def test_evaluation_goes_part_by_part(monkeypatch):
         assert parts["whole"] == 1
         for key in whole.keys() - {"parts"}:
             assert parts[key] == pytest.approx(whole[key], rel=1e-5), key
+
+
+def test_training_holds_predictions_part_by_part(monkeypatch, tmp_path):
+    from pynn.train import batches
+
+    kinds = ["accuracy", "top_k", "precision", Parts()]
+    w = np.linspace(0, 2, N).astype("float32")
+    one, two, three = (classifier(metrics=[pynn.metrics.TopK(2) if k == "top_k" else k for k in kinds]) for _ in "abc")
+    a = one.fit(X, Y, sample_weight=w, epochs=2, batch_size=5, verbose=0).history
+    monkeypatch.setattr(batches, "PART", 4 * C * 12)  # two batches of five
+    saver = ModelCheckpoint(tmp_path, every_batches=1, keep_last=100)
+    b = two.fit(X, Y, sample_weight=w, epochs=2, batch_size=5, verbose=0, callbacks=saver).history
+    assert bits(one) == bits(two)
+    assert b.pop("parts") == [5.0, 5.0]
+    assert a.pop("parts") == [2.0, 2.0]
+    assert {key: pytest.approx(values) for key, values in a.items()} == b
+    for step in (3, 4, 7, 11):
+        model = three if step == 3 else classifier(metrics=[pynn.metrics.TopK(2) if k == "top_k" else k for k in kinds])
+        path = tmp_path / f"step-{step:010d}.pynn"
+        c = model.fit(X, Y, sample_weight=w, epochs=2, batch_size=5, verbose=0, resume=path).history
+        assert bits(model) == bits(two)
+        assert {key: values[-1] for key, values in c.items() if key != "parts"} == {k: v[-1] for k, v in b.items()}
 
 
 def test_evaluation_of_parts_has_the_penalties_once(monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from pynn.core import _core
 from pynn.errors import DataError
 from pynn.train.data import Data
 from pynn.train.feed import Feed, parts_of
+from pynn.train.measuring import PART
 from pynn.train.resume import Position, fingerprint
 from pynn.train.trainer import Trainer
 
@@ -74,9 +76,13 @@ class Arrays(Source):
         self.batches = -(-len(data) // self.n)
         self._described: dict[str, Any] | None = None
         self._order: tuple[int, str] | None = None
+        self.held = len(data)  # rows whose predictions are held for the metrics, whole batches if not all
         if trainer.logged:
             shape = trainer.output_shape(data.xs)
-            data.predictions = np.zeros((len(data), *shape[1:]), trainer.model.dtype)
+            if all(metric.streams for metric in trainer.logged):
+                row = math.prod(shape[1:]) * trainer.model.dtype.itemsize
+                self.held = min(self.held, max(1, PART // max(1, row) // self.n) * self.n)
+            data.predictions = np.zeros((self.held, *shape[1:]), trainer.model.dtype)
 
     def describe(self) -> dict[str, Any]:
         """Return sizes, settings and a digest of the data."""
@@ -96,18 +102,23 @@ class Arrays(Source):
         return self._order[1]
 
     def pieces(self, epoch: int) -> Iterator[tuple[Data, np.ndarray, int, int]]:
-        """Yield the whole batches, then the partial last one."""
+        """Yield the whole batches, at once if their predictions can be held, then the partial last one."""
         perm = permutation(self.trainer.seed, epoch + self.shift, len(self.data), self.shuffle)
         whole, rest = divmod(len(perm), self.n)
-        yield self.data, perm, self.n, whole
+        if self.held == len(perm):
+            yield self.data, perm, self.n, whole
+        else:
+            step = self.held // self.n
+            for i in range(0, whole, step):
+                yield self.data, perm[i * self.n : (i + step) * self.n].copy(), self.n, min(step, whole - i)
         if rest:  # the partial last batch is a second, small program on the rows that remain
-            yield self._tail(perm, whole * self.n), perm[whole * self.n :].copy(), rest, 1
+            yield self._tail(rest), perm[whole * self.n :].copy(), rest, 1
 
-    def _tail(self, perm: np.ndarray, start: int) -> Data:
+    def _tail(self, rest: int) -> Data:
         data = self.data
         if data.predictions is None:
             return data
-        return Data(data.xs, data.y, data.w, data.predictions[start:])
+        return Data(data.xs, data.y, data.w, data.predictions[len(data.predictions) - rest :])
 
     def finish(self, data: Data, rows: np.ndarray) -> None:
         """Give the metrics the predictions of the rows."""

@@ -157,6 +157,8 @@ def _passes(model: Any, x: Any, rows: int) -> Iterator[Any]:
 
 def _batches(model: Any, x: Any, steps: int | None) -> Iterator[Any] | None:
     """Return the batches of inputs that x gives, None if it is an array or a tuple of them."""
+    if type(x) is np.ndarray and steps is None:
+        return None
     if steps is not None:
         integer("predict", "steps", steps, 1)
     count = input_count(model)
