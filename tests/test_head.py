@@ -255,14 +255,29 @@ def test_rows_of_probabilities_are_divided_by_their_sums():
 @pytest.mark.parametrize(
     ("layers", "loss", "says"),
     [
-        ([nn.Dense(4)], "categorical_crossentropy", r"takes probabilities.*softmax.*'cross_entropy'"),
+        ([nn.Dense(4)], "categorical_crossentropy", r"takes probabilities.*softmax.*from_logits=True"),
         ([nn.Dense(4, activation="relu")], "sparse_categorical_crossentropy", None),
-        ([nn.Dense(4), Own(own_softmax)], "cross_entropy", r"look like probabilities.*second time.*from_logits=False"),
+        (
+            [nn.Dense(4), Own(own_softmax)],
+            "cross_entropy",
+            r"look like probabilities, each row sums to 1.*from_logits=False",
+        ),
         ([nn.Dense(4), Own(own_softmax)], "categorical_crossentropy", None),
+        ([nn.Dense(4, activation="sigmoid")], "cross_entropy", r"look like probabilities, they lie between 0 and 1"),
+        ([nn.Dense(4, activation="sigmoid")], "categorical_crossentropy", None),
         ([nn.Dense(4)], "cross_entropy", None),
         ([nn.Dense(4, activation="softmax")], "categorical_crossentropy", None),
     ],
-    ids=["logits to keras", "relu to keras", "own softmax", "own softmax to keras", "logits", "softmax to keras"],
+    ids=[
+        "logits to keras",
+        "relu to keras",
+        "own softmax",
+        "own softmax to keras",
+        "sigmoid",
+        "sigmoid to keras",
+        "logits",
+        "softmax to keras",
+    ],
 )
 def test_warnings_of_what_outputs_look_like(layers, loss, says):
     model = compiled([nn.Input((6, 4)), *layers], loss)
@@ -280,6 +295,33 @@ def test_a_binary_loss_of_keras_warns_of_logits():
     model = compiled([nn.Input((6, 4)), nn.Flatten(), nn.Dense(1)], "binary_crossentropy")
     with pytest.warns(UserWarning, match=r"takes probabilities.*sigmoid.*'binary_cross_entropy'"):
         model.evaluate(X, (TAGS[:, 0] > 1).astype("float32"))
+
+
+def test_other_losses_that_are_given_what_they_do_not_take():
+    model = compiled([nn.Input((4,)), nn.Dense(1, activation="sigmoid")], "hinge")
+    with pytest.warns(UserWarning, match=r"\[hinge\].*between 0 and 1.*margins"):
+        model.evaluate(FIRST, TAGS[:, 0] % 2)
+    model = compiled([nn.Input((4,)), nn.Dense(4)], "kl_divergence")
+    with pytest.warns(UserWarning, match=r"\[kl_divergence\].*takes probabilities.*softmax"):
+        model.evaluate(FIRST, np.full((24, 4), 0.25))
+
+
+def test_a_loss_of_ones_own_that_takes_labels_has_metrics_of_classes():
+    class Own(losses.Loss):
+        name = "own"
+
+        def check_targets(self, y, shape):
+            return losses.CrossEntropy().check_targets(y, shape)
+
+        def each(self, y_pred, y_true):
+            return ops.cross_entropy(y_pred, y_true)
+
+    model = compiled([nn.Input((4,)), nn.Dense(4)], Own(), metrics=["accuracy", "f1"])
+    y = TAGS[:, 0].copy()
+    history = model.fit(FIRST, y, batch_size=24, verbose=0, class_weight={1: 1.0}).history
+    model.fit(FIRST, y, verbose=0)
+    assert 0 <= history["accuracy"][0] <= 1
+    assert model.evaluate(FIRST, y)["accuracy"] == pytest.approx((model.predict(FIRST).argmax(-1) == y).mean())
 
 
 def test_a_loss_of_ones_own_takes_logits_wherever_the_activation_is():

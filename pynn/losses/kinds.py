@@ -48,6 +48,8 @@ def kind_of(loss: Loss, y: np.ndarray, shape: tuple[int, ...]) -> str:
     if loss.task == "classes":
         return "rows" if y.shape == tuple(shape) else "labels"
     one = len(shape) < 2 or shape[-1] == 1
+    if not one and y.shape == tuple(shape[:-1]):  # what a loss of one's own takes
+        return "values" if y.dtype.kind == "f" and (y % 1).any() else "labels"
     margins = loss.task == "binary" and loss.activation is None  # -1 and 1
     if loss.task == "binary" and (one or not margins):
         return "binary" if one else "multilabel"

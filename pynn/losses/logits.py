@@ -7,6 +7,7 @@ matter which layer applied it. What then nobody reads is dropped when the progra
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from pynn import ops
@@ -188,6 +189,6 @@ def _size(shape: tuple[int, ...]) -> int:
 def _logits(p: Tensor, activation: str | None) -> Tensor:
     """Return logits that the activation turns into probabilities p (of softmax: into p / sum(p))."""
     if activation == "softmax":
-        return ops.log(ops.clip(p, EPS, 1.0))
+        return ops.log(ops.clip(p, EPS, math.inf))  # dropout may have scaled p beyond 1
     q = ops.clip(p, EPS, 1.0 - EPS)
     return ops.sub(ops.log(q), ops.log(ops.sub(1.0, q)))

@@ -12,6 +12,7 @@ import numpy as np
 from pynn import losses, metrics
 from pynn.core.tape import Tape
 from pynn.core.tensor import Tensor
+from pynn.losses.bounds import bounds
 from pynn.losses.kinds import kind_of
 from pynn.losses.logits import Scores, looks_linear, scores_of
 from pynn.ops import steps
@@ -64,25 +65,40 @@ class Head:
 
     def _doubt(self, out: Tensor, tape: Tape) -> str | None:
         """Return what speaks against outputs being what the loss takes them for."""
-        loss, activation = self.loss, self.loss.activation
-        if self.form != "outputs" or activation is None or not out.size:
+        loss = self.loss
+        if self.form != "outputs" or loss.task == "values" or not out.size:
             return None
-        values, shown = out.view(), f"[{loss.name}]"
+        if loss.from_logits:
+            least, largest = bounds(out, tape)
+            return self._doubt_of_logits(out, least >= 0 and largest <= 1)
+        values = out.view()
         inside = bool((values >= 0).all() and (values <= 1).all())
-        wide = out.ndim > 1 and out.shape[-1] > 1
-        distributions = inside and wide and bool((np.abs(values.sum(-1) - 1) < SUM_TO_ONE).all())
-        if loss.from_logits and distributions:
-            return (
-                f"{shown} the outputs look like probabilities, each row sums to 1, but this loss takes logits: "
-                f"{activation} is applied a second time. help: leave it out of the model, make it with "
-                f"pynn.ops.{activation}, or pass the loss with from_logits=False."
-            )
-        if loss.from_logits or not (looks_linear(out, tape) or not inside):
+        if inside and not looks_linear(out, tape):
             return None
+        activation = "softmax" if loss.task == "classes" else "sigmoid"
         return (
-            f"{shown} this loss takes probabilities, but the model's outputs do not come from {activation}. "
-            f"help: end the model in activation={activation!r}, or pass "
-            f"loss={'cross_entropy' if activation == 'softmax' else 'binary_cross_entropy'!r}, which takes logits."
+            f"[{loss.name}] this loss takes probabilities, but the model's outputs do not come from {activation}. "
+            f"help: end the model in activation={activation!r}, or pass a loss with from_logits=True, as "
+            "'cross_entropy' and 'binary_cross_entropy' are."
+        )
+
+    def _doubt_of_logits(self, out: Tensor, known: bool) -> str | None:
+        loss, values = self.loss, out.view()
+        if loss.activation is None:
+            margins = (
+                f"[{loss.name}] the outputs lie between 0 and 1 like probabilities, but this loss takes margins, below "
+                "and above 0. help: end the model without an activation."
+            )
+            return margins if known else None
+        wide = out.ndim > 1 and out.shape[-1] > 1 and bool((values >= 0).all())
+        distributions = wide and bool((np.abs(values.sum(-1) - 1) < SUM_TO_ONE).all())
+        if not (distributions or known):
+            return None
+        found = "each row sums to 1" if distributions else "they lie between 0 and 1"
+        return (
+            f"[{loss.name}] the outputs look like probabilities, {found}, but this loss takes logits: it applies "
+            f"{loss.activation} to them. help: end the model without an activation or in activation="
+            f"{loss.activation!r}, which is taken off, or pass the loss with from_logits=False."
         )
 
     # Targets

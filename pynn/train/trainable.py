@@ -49,7 +49,9 @@ class Trainable:
         ----------
         optimizer : str or pynn.optim.Optimizer, default "adam"
         loss : str or pynn.losses.Loss, default "cross_entropy"
-            A model that ends in softmax (sigmoid) with a cross-entropy is trained through the logits.
+            A model whose outputs are those of softmax (sigmoid) is trained with a cross-entropy through the logits,
+            whichever layer or function applied it. Keras's names, such as "categorical_crossentropy", take
+            probabilities, "cross_entropy" and "binary_cross_entropy" logits too.
         metrics : sequence of str, pynn.metrics.Metric or callable
         seed : int, optional
             Seeds shuffling, dropout and the weights that are still to be built; by default the model's own seed.
@@ -111,7 +113,9 @@ class Trainable:
         validation_data : tuple (x, y) or (x, y, sample_weight), or what gives such batches, optional
         shuffle : bool, default True
         class_weight : dict of int to float, optional
-        sample_weight : array_like [N], optional
+            Class -> weight of its samples, of its steps where each has a class; 1 for classes that are not named.
+        sample_weight : array_like [N] or [N, T], optional
+            Weights of samples, or of their steps. Losses and metrics are weighted with them.
         initial_epoch : int, default 0
         run_eagerly : bool, optional
             Overrides what compile() was given.
