@@ -6,7 +6,6 @@ import difflib
 import os
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 __all__ = [
     "CaptureError",
@@ -69,7 +68,7 @@ def refuse(error: ValueError) -> None:
     For what is wrong with the environment at import, before the command line has its turn.
     """
     interpreter_s = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]  # arguments that are not the program's
-    name = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else ""
+    name = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else ""
     module = name == "-m" and interpreter_s[-1] in ("pynn", "-mpynn")
     script = name.removesuffix(".exe").removesuffix("-script.py") == "pynn"
     if (module or script) and os.environ.get("PYNN_DEBUG") != "1":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
 
 from pynn.core.state import state
@@ -14,6 +13,8 @@ ROWS, COLUMNS = 20, 12
 
 def tensor_html(t: Any) -> str:
     """Return a tensor of one or two axes as a table of at most 20 x 12 numbers, any other as text; then its facts."""
+    from html import escape  # here: importing pynn needs none
+
     if state.recorder is not None or t.ndim not in (1, 2) or not t.size:
         return f"<pre>{escape(repr(t))}</pre>"
     values = t.view().reshape(-1, t.shape[-1])
