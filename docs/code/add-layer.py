@@ -45,3 +45,10 @@ testing.gradcheck(lambda x: layer(x).sum(), [np.random.default_rng(0).normal(siz
 # %% saved
 model.save("model.pynn")
 print(np.array_equal(pynn.load("model.pynn").predict(x), model.predict(x)))
+
+# %% exported
+from pynn.export import numpy_source, to_c
+
+print(to_c(model, "model.c"))
+source = numpy_source(model)
+print(source[source.index("    # gated") : source.index("    return")])

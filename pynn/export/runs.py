@@ -88,7 +88,8 @@ def examples(model: Any, input_shape: Any = None) -> list[Any]:
         shapes = [(s,) if isinstance(s, int) else tuple(s) for s in given]
     else:
         model._require_built("export")
-        shapes = [getattr(model, "_input", None) or model._built_for[1:]]
+        one = getattr(model, "_input", None) or model._built_for[1:]
+        shapes = getattr(model, "input_shapes", None) or [one]
     whole = getattr(model, "_looked_up", lambda i: model.takes_integers)
     dtypes = [np.dtype("int32") if whole(i) else model.dtype for i in range(len(shapes))]
     made = [Tensor.state(np.zeros((1, *shape), dtype)) for shape, dtype in zip(shapes, dtypes, strict=True)]

@@ -14,8 +14,10 @@ from pynn.onnx.builder import Builder, channels_first, converter
 def _batch(b: Builder, op: Op) -> None:
     x, mean = op.inputs[:2]
     perm = channels_first(x.ndim)
-    ones = [b.constant(np.full(mean.shape, fill, b.dtype), key) for fill, key in ((1.0, "gamma"), (0.0, "beta"))]
-    gamma, beta = (b.plain(p) if p is not None else one for p, one in zip(op.inputs[3:], ones, strict=True))
+    gamma, beta = (
+        b.constant(np.full(mean.shape, fill, b.dtype), key) if p is None else b.plain(p)
+        for p, fill, key in zip(op.inputs[3:], (1.0, 0.0), ("gamma", "beta"), strict=True)
+    )
     inputs = [b.form(x, perm), gamma, beta, b.plain(mean), b.plain(op.inputs[2])]
     momentum = float(getattr(op.module, "momentum", 0.9))  # for who trains the network further
     y = b.node("BatchNormalization", inputs, epsilon=float(op.attrs["epsilon"]), momentum=momentum)
