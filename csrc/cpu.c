@@ -34,8 +34,11 @@ static int isa_runs(int isa) {
     {
         int avx2 = (saved & 6) == 6 && (r1[2] & (1u << 28)) && (r1[2] & (1u << 12)) && (r7[1] & (1u << 5));
         unsigned need = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31); /* F, DQ, BW, VL */
-        if (isa == PN_TARGET_AVX2) return avx2;
-        return avx2 && (saved & 0xe6) == 0xe6 && (r7[1] & need) == need;
+        switch (isa) {
+        case PN_TARGET_AVX2: return avx2;
+        case PN_TARGET_AVX512: return avx2 && (saved & 0xe6) == 0xe6 && (r7[1] & need) == need;
+        default: return 1; /* nothing that the compiler was not told of the machine */
+        }
     }
 }
 #endif

@@ -112,12 +112,14 @@ def test_recorded_results_are_as_good_as_expected(path):
     assert recipe.measure.reached(value + spread, recipe.expected)
 
 
-def test_what_recipes_say_is_translated_and_nothing_else():
+def test_nothing_else_is_translated_than_what_recipes_say():
+    """What is missing is shown in English; the building of the site lists it."""
     translated = json.loads((DOCS / "hooks" / "recipes_es.json").read_text(encoding="utf-8"))
     own = [recipe for recipe in recipes.known() if recipe.play.__module__.startswith("pynn.recipes.")]
-    assert translated["shows"].keys() == {recipe.name for recipe in own}
-    assert translated["measure"].keys() == {recipe.measure.name for recipe in own}
-    assert translated["data"].keys() == {recipe.data for recipe in own}
+    assert translated["shows"].keys() <= {recipe.name for recipe in own}
+    assert translated["measure"].keys() <= {recipe.measure.name for recipe in own}
+    assert translated["data"].keys() <= {recipe.data for recipe in own}
+    assert len(translated["shows"]) >= 34
     for kind, texts in translated.items():
         for key, text in texts.items():
             assert text.strip(), (kind, key)

@@ -18,6 +18,7 @@ import importlib
 import inspect
 import json
 import re
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -184,15 +185,14 @@ def _seconds(result: dict[str, Any]) -> str:
 
 
 def _said(texts: dict[str, str], kind: str, text: str, key: str = "") -> str:
-    """Return what a recipe says in the language of a page.
-
-    Raises
-    ------
-    KeyError
-        If it was not translated.
-    """
+    """Return what a recipe says in the language of a page; English, and a line on stderr, where that is missing."""
     language = _language(texts)
-    return TRANSLATED[language][kind][key or text] if language in TRANSLATED else text
+    if language not in TRANSLATED:
+        return text
+    found = TRANSLATED[language][kind].get(key or text)
+    if found is None:
+        print(f"not translated ({language}, {kind}): {text}", file=sys.stderr)
+    return found or text
 
 
 def _language(texts: dict[str, str]) -> str:
