@@ -132,7 +132,8 @@ layer = nn.Gain().astype("float64")
 layer(np.zeros((1, 3)))
 testing.gradcheck(lambda x: layer(x).sum(), [np.random.default_rng(0).normal(size=(2, 3))])
 """)  # fmt: skip
-    suite(tree, "tests/test_io.py", "-k", "name the layers or layers_that_people")
+    suite(tree, "tests/test_io.py", "-k", "layer_that_people or Gain")
+    suite(tree, "tests/test_lengths.py", "-k", "Gain")
 
 
 def test_an_optimizer_is_there(tree):

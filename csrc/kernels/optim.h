@@ -2,8 +2,8 @@
  *
  * Every update kernel:  MUTATES p [n], up to three slots s0 s1 s2 [n] (NULL if unused), counts i64 [k], number f64 [k]
  * (NULL if unused); IN g [n], rate f64, cursor i64. The learning rate is lr = rate[*cursor]. The elements are those of k
- * parameters that have had the same counts[0] updates: t = counts[0] + 1, which all of counts become. dim[0] = n,
- * dim[5] = k; par[0] is the decoupled weight decay wd: p is multiplied by 1 - lr wd first (Loshchilov and Hutter 2019).
+ * parameters that have had the same counts[0] updates: t = counts[0] + 1, which all of counts become. dim: OPT_N = n,
+ * OPT_K = k; par[0] is the decoupled weight decay wd: p is multiplied by 1 - lr wd first (Loshchilov and Hutter 2019).
  * Parallel over chunks of elements, each computed alone. Cost: 3 to 20 flops, 12 to 40 bytes per element. No aliasing.
  * Where g and all slots are zero, p stays zero if it was zero (the gaps of the flat buffer).
  */
@@ -66,8 +66,8 @@ static inline vec opt_mix(vec s, vec g, real old, real fresh) { return vfma(vmul
         for (; i + VW <= hi; i += VW) AT(&c, i, VW, __VA_ARGS__); \
         if (i < hi) AT(&c, i, hi - i, __VA_ARGS__); \
     }
-/* A table of embeddings, of which few rows have a gradient: that of the others is 0 and is not read. With dim[4] only the
- * touched rows are updated. IN marked int32 [V], rows int32 [V], how many are listed i64 [1]; dim[2] = V, dim[3] = B. */
+/* A table of embeddings, of which few rows have a gradient: that of the others is 0 and is not read. With OPT_LAZY only the
+ * touched rows are updated. IN marked int32 [V], rows int32 [V], how many are listed i64 [1]; sizes OPT_V, OPT_B. */
 static const real opt_zeros[1024] = {0};
 
 typedef struct opt_table {
@@ -125,7 +125,7 @@ static inline int opt_run(const pn_instr *I, opt_ctx *c, double ns, pn_range_fn 
 }
 
 /* p -= lr g; with momentum mu: v = mu v + g, p -= lr v; Nesterov's: p -= lr (g + mu v).
- * s0 = v, or NULL without momentum. par[1] = mu; dim[1] = 1 for Nesterov's. */
+ * s0 = v, or NULL without momentum. par[1] = mu; OPT_KIND is 1 for Nesterov's. */
 static inline void sgd_at(const opt_ctx *c, i64 i, i64 n, int kind) {
     vec g = opt_load(c->g + i, n);
     if (kind) {
@@ -312,46 +312,50 @@ static inline void opt_sums(const real *x, i64 n, double *squares, double *absol
 }
 
 /* Clipping by global norm: y = x min(1, par[0] / |x|), |x| = sqrt(sum x^2) in double. A norm that is not finite leaves x
- * as it is. OUT y [n]; IN x [n]. dim[0] = n; scratch: a double per OPT_SUM elements. y may be x. (Pascanu, Mikolov and
+ * as it is. OUT y [n]; IN x [n]. dim: n; scratch: a double per OPT_SUM elements. y may be x. (Pascanu, Mikolov and
  * Bengio 2013) */
 typedef struct opt_scale_ctx {
     const pn_instr *I;
     real k;
 } opt_scale_ctx;
 
+enum { CLIPN_Y, CLIPN_X };
+enum { CLIPN_N };
 static void clip_norm_sum_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     (void)ith;
-    opt_sums((const real *)I->arg[1] + lo, hi - lo, (double *)I->scratch + lo / OPT_SUM, NULL);
+    opt_sums((const real *)I->arg[CLIPN_X] + lo, hi - lo, (double *)I->scratch + lo / OPT_SUM, NULL);
 }
 static void clip_norm_scale_range(void *ctx, i64 i, i64 hi, int ith) {
     const opt_scale_ctx *c = (const opt_scale_ctx *)ctx;
-    real *y = (real *)c->I->arg[0];
-    const real *x = (const real *)c->I->arg[1];
+    real *y = (real *)c->I->arg[CLIPN_Y];
+    const real *x = (const real *)c->I->arg[CLIPN_X];
     const vec k = vset(c->k);
     (void)ith;
     for (; i + VW <= hi; i += VW) vstore(y + i, vmul(vload(x + i), k));
     if (i < hi) vstoren(y + i, vmul(vloadn(x + i, hi - i), k), hi - i);
 }
 static int clip_norm(const pn_instr *I) {
-    const i64 n = I->dim[0];
+    const i64 n = I->dim[CLIPN_N];
     opt_scale_ctx c = {I, 1};
     double norm = 0;
     pn_for(n, OPT_SUM, 0.15 * (double)n, I->nth, clip_norm_sum_range, (void *)I);
     for (i64 i = 0; i * OPT_SUM < n; i++) norm += ((const double *)I->scratch)[i];
     norm = sqrt(norm);
     if (norm > I->par[0] && norm <= 1.7976931348623157e308) c.k = (real)(I->par[0] / norm);
-    if (c.k != 1 || I->arg[0] != I->arg[1]) pn_for(n, OPT_CHUNK, 0.2 * (double)n, I->nth, clip_norm_scale_range, &c);
+    if (c.k != 1 || I->arg[CLIPN_Y] != I->arg[CLIPN_X]) pn_for(n, OPT_CHUNK, 0.2 * (double)n, I->nth, clip_norm_scale_range, &c);
     return PN_OK;
 }
 
 /* Max-norm: each column of w[K, N] whose norm exceeds par[0] is scaled down to it. OUT y [K,N]; IN w [K,N].
- * dim[0] = K, dim[1] = N. Parallel over blocks of columns; rows in increasing order. y may be w. (Srebro and others 2005) */
+ * dim: K, N. Parallel over blocks of columns; rows in increasing order. y may be w. (Srebro and others 2005) */
+enum { MAXN_Y, MAXN_W };
+enum { MAXN_K, MAXN_N };
 static void max_norm_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 K = I->dim[0], N = I->dim[1];
-    real *y = (real *)I->arg[0];
-    const real *w = (const real *)I->arg[1];
+    const i64 K = I->dim[MAXN_K], N = I->dim[MAXN_N];
+    real *y = (real *)I->arg[MAXN_Y];
+    const real *w = (const real *)I->arg[MAXN_W];
     const vec limit = vset((real)I->par[0]);
     (void)ith;
     for (i64 j = lo; j < hi; j += VW) {
@@ -367,22 +371,24 @@ static void max_norm_range(void *ctx, i64 lo, i64 hi, int ith) {
     }
 }
 static int max_norm(const pn_instr *I) {
-    pn_for(I->dim[1], 64, 0.3 * (double)(I->dim[0] * I->dim[1]), I->nth, max_norm_range, (void *)I);
+    pn_for(I->dim[MAXN_N], 64, 0.3 * (double)(I->dim[MAXN_K] * I->dim[MAXN_N]), I->nth, max_norm_range, (void *)I);
     return PN_OK;
 }
 
-/* Penalties on weights: y = par[0] sum |w| + par[1] sum w^2, in double. OUT y [1]; IN w [n]. dim[0] = n; scratch: two
+/* Penalties on weights: y = par[0] sum |w| + par[1] sum w^2, in double. OUT y [1]; IN w [n]. dim: n; scratch: two
  * doubles per OPT_SUM elements. penalty_bwd: dw = g + dy (par[0] sign(w) + 2 par[1] w). OUT dw [n]; IN dy [1], w,
  * g [n] or NULL (0). */
+enum { PENALTY_Y, PENALTY_W };
+enum { PENALTY_N };
 static void penalty_fwd_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     double *part = (double *)I->scratch + 2 * (lo / OPT_SUM);
     (void)ith;
     part[1] = 0;
-    opt_sums((const real *)I->arg[1] + lo, hi - lo, part, I->par[0] != 0 ? part + 1 : NULL);
+    opt_sums((const real *)I->arg[PENALTY_W] + lo, hi - lo, part, I->par[0] != 0 ? part + 1 : NULL);
 }
 static int penalty_fwd(const pn_instr *I) {
-    const i64 n = I->dim[0];
+    const i64 n = I->dim[PENALTY_N];
     const double *part = (const double *)I->scratch;
     double squares = 0, absolute = 0;
     pn_for(n, OPT_SUM, 0.2 * (double)n, I->nth, penalty_fwd_range, (void *)I);
@@ -390,14 +396,15 @@ static int penalty_fwd(const pn_instr *I) {
         squares += part[2 * i];
         absolute += part[2 * i + 1];
     }
-    *(real *)I->arg[0] = (real)(I->par[0] * absolute + I->par[1] * squares);
+    *(real *)I->arg[PENALTY_Y] = (real)(I->par[0] * absolute + I->par[1] * squares);
     return PN_OK;
 }
+enum { PENALTYB_DW, PENALTYB_DY, PENALTYB_W, PENALTYB_SOFAR };
 static void penalty_bwd_range(void *ctx, i64 i, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const double dy = (double)*(const real *)I->arg[1];
-    real *dw = (real *)I->arg[0];
-    const real *w = (const real *)I->arg[2], *g = (const real *)I->arg[3];
+    const double dy = (double)*(const real *)I->arg[PENALTYB_DY];
+    real *dw = (real *)I->arg[PENALTYB_DW];
+    const real *w = (const real *)I->arg[PENALTYB_W], *g = (const real *)I->arg[PENALTYB_SOFAR];
     const vec l1 = vset((real)(dy * I->par[0])), l2 = vset((real)(2.0 * dy * I->par[1])), zero = vset(0);
     (void)ith;
     for (; i < hi; i += VW) {
@@ -409,7 +416,7 @@ static void penalty_bwd_range(void *ctx, i64 i, i64 hi, int ith) {
     }
 }
 static int penalty_bwd(const pn_instr *I) {
-    pn_for(I->dim[0], OPT_CHUNK, 0.2 * (double)I->dim[0], I->nth, penalty_bwd_range, (void *)I);
+    pn_for(I->dim[PENALTY_N], OPT_CHUNK, 0.2 * (double)I->dim[PENALTY_N], I->nth, penalty_bwd_range, (void *)I);
     return PN_OK;
 }
 

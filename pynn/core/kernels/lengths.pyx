@@ -16,6 +16,18 @@ cdef enum:
 cdef enum:
     DIM_N, DIM_T, DIM_NARROW
 
+cdef enum:
+    WALK_Y, WALK_LENGTHS
+
+cdef enum:
+    WALK_N, WALK_MUL, WALK_ADD, WALK_STEP, WALK_MOST
+
+cdef enum:  # of what works step by step
+    STEPS_Y, STEPS_X, STEPS_LENGTHS
+
+cdef enum:
+    STEPS_N, STEPS_T, STEPS_INNER, STEPS_SCALE
+
 ctypedef fused ids_t:
     int32_t
     int64_t
@@ -81,14 +93,14 @@ cdef int walked_lengths(const pn_instr *I) noexcept nogil:
 
     dim: N, mul, add, step, most. The steps that a walk over sequences of those lengths makes.
     """
-    cdef int32_t *to = <int32_t *>I.arg[0]
-    cdef const int32_t *lengths = <const int32_t *>I.arg[1]
+    cdef int32_t *to = <int32_t *>I.arg[WALK_Y]
+    cdef const int32_t *lengths = <const int32_t *>I.arg[WALK_LENGTHS]
     cdef int64_t n, a, q
-    for n in range(I.dim[0]):
-        a = lengths[n] * I.dim[1] + I.dim[2]
-        q = a // I.dim[3] if a >= 0 else -((-a + I.dim[3] - 1) // I.dim[3])
+    for n in range(I.dim[WALK_N]):
+        a = lengths[n] * I.dim[WALK_MUL] + I.dim[WALK_ADD]
+        q = a // I.dim[WALK_STEP] if a >= 0 else -((-a + I.dim[WALK_STEP] - 1) // I.dim[WALK_STEP])
         q += 1
-        to[n] = <int32_t>(0 if q < 0 else I.dim[4] if q > I.dim[4] else q)
+        to[n] = <int32_t>(0 if q < 0 else I.dim[WALK_MOST] if q > I.dim[WALK_MOST] else q)
     return 0
 
 
@@ -110,25 +122,25 @@ cdef int mask_steps(const pn_instr *I) noexcept nogil:
 
     dim: N, T, inner, scale (0: 1; 1: T / lengths[n]; 2: N T / sum of lengths).  par: value.  y may be x.
     """
-    cdef const int32_t *lengths = <const int32_t *>I.arg[2]
-    cdef int64_t n, at, steps = I.dim[1], row = I.dim[1] * I.dim[2], total = 0
+    cdef const int32_t *lengths = <const int32_t *>I.arg[STEPS_LENGTHS]
+    cdef int64_t n, at, steps = I.dim[STEPS_T], row = I.dim[STEPS_T] * I.dim[STEPS_INNER], total = 0
     cdef double scale = 1.0
-    for n in range(I.dim[0]):
+    for n in range(I.dim[STEPS_N]):
         if lengths[n] < 0 or lengths[n] > steps:
             return PN_BAD_INDEX
         total += lengths[n]
-    if I.dim[3] == 2:
-        scale = <double>(I.dim[0] * steps) / <double>(total if total else 1)
-    for n in range(I.dim[0]):
+    if I.dim[STEPS_SCALE] == 2:
+        scale = <double>(I.dim[STEPS_N] * steps) / <double>(total if total else 1)
+    for n in range(I.dim[STEPS_N]):
         at = n * row
-        if I.dim[3] == 1:
+        if I.dim[STEPS_SCALE] == 1:
             scale = <double>steps / <double>(lengths[n] if lengths[n] else 1)
         if I.ops.itemsize == 4:
-            fill_steps[float](<float *>I.arg[0] + at, <float *>I.arg[1] + at, lengths[n], steps, I.dim[2], scale,
-                              I.par[0])
+            fill_steps[float](<float *>I.arg[STEPS_Y] + at, <float *>I.arg[STEPS_X] + at, lengths[n], steps,
+                              I.dim[STEPS_INNER], scale, I.par[0])
         else:
-            fill_steps[double](<double *>I.arg[0] + at, <double *>I.arg[1] + at, lengths[n], steps, I.dim[2], scale,
-                               I.par[0])
+            fill_steps[double](<double *>I.arg[STEPS_Y] + at, <double *>I.arg[STEPS_X] + at, lengths[n], steps,
+                               I.dim[STEPS_INNER], scale, I.par[0])
     return 0
 
 
@@ -141,11 +153,11 @@ cdef int reverse_steps(const pn_instr *I) noexcept nogil:
 
     dim: N, T, bytes of a step.
     """
-    cdef const int32_t *lengths = <const int32_t *>I.arg[2]
-    cdef char *y = <char *>I.arg[0]
-    cdef const char *x = <const char *>I.arg[1]
-    cdef int64_t n, t, steps = I.dim[1], inner = I.dim[2]
-    for n in range(I.dim[0]):
+    cdef const int32_t *lengths = <const int32_t *>I.arg[STEPS_LENGTHS]
+    cdef char *y = <char *>I.arg[STEPS_Y]
+    cdef const char *x = <const char *>I.arg[STEPS_X]
+    cdef int64_t n, t, steps = I.dim[STEPS_T], inner = I.dim[STEPS_INNER]
+    for n in range(I.dim[STEPS_N]):
         if lengths[n] < 0 or lengths[n] > steps:
             return PN_BAD_INDEX
         for t in range(steps):
