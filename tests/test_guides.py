@@ -134,6 +134,7 @@ testing.gradcheck(lambda x: layer(x).sum(), [np.random.default_rng(0).normal(siz
 """)  # fmt: skip
     suite(tree, "tests/test_io.py", "-k", "layer_that_people or Gain")
     suite(tree, "tests/test_lengths.py", "-k", "Gain")
+    suite(tree, "tests/test_export_modules.py", "-k", "Gain")
 
 
 def test_an_optimizer_is_there(tree):
