@@ -365,3 +365,70 @@ def test_lengths_are_refused_where_they_do_not_fit():
         ops.with_lengths(np.ones((2, 3)), [1, 2, 3])
     with pytest.raises(pynn.errors.DataError, match=r"from 0 to 3\. Received: lengths\[1\] = 4"):
         ops.with_lengths(np.ones((2, 3)), [1, 4])
+
+
+def texts(rng, n=40, steps=6):
+    ids = rng.integers(1, 9, (n, steps))
+    ends = rng.integers(1, steps + 1, n)
+    ids[np.arange(steps) >= ends[:, None]] = 0
+    return ids, rng.integers(0, 3, (n, steps)), ids != 0
+
+
+@pytest.mark.parametrize("last", [lambda: nn.Dense(3), lambda: nn.TimeDistributed(nn.Dense(3, "softmax"))])
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_metrics_and_losses_of_fit_and_evaluate_see_real_steps(last, eagerly, rng):
+    ids, y, real = texts(rng)
+
+    def right(y_true, y_pred):
+        return (y_pred.argmax(-1) == y_true).astype(float)
+
+    measured = ["accuracy", "f1", pynn.metrics.Mean(right)]
+    model = nn.Sequential(
+        [nn.Input((6,)), nn.Embedding(9, 5, mask_zero=True), nn.GRU(4, return_sequences=True), last()], seed=0
+    )
+    model.compile(pynn.optim.SGD(0.0), "cross_entropy", metrics=measured, run_eagerly=eagerly)
+    weight = rng.uniform(0.5, 2, len(ids)).astype(np.float32)
+    for w in (None, weight):
+        each = None if w is None else np.broadcast_to(w[:, None], ids.shape)[real]
+        outputs = model.predict(ids)[real]
+        expected = {
+            "accuracy": pynn.metrics.accuracy(y[real], outputs, sample_weight=each),
+            "f1": pynn.metrics.f1(y[real], outputs, sample_weight=each),
+            "right": np.average(outputs.argmax(-1) == y[real], weights=each),
+            "loss": pynn.losses.CrossEntropy(from_logits=not model.layers[-1].name.startswith("time"))(
+                outputs, y[real], each
+            ).item(),
+        }
+        for found in (model.evaluate(ids, y, sample_weight=w), model.evaluate(ids, y, sample_weight=w, batch_size=7)):
+            for name, value in expected.items():
+                assert found[name] == pytest.approx(value, rel=1e-4), name
+        logs = model.fit(
+            ids, y, batch_size=16, sample_weight=w, validation_data=(ids, y), shuffle=False, verbose=0
+        ).history
+        for name in ("accuracy", "f1", "right"):
+            assert logs[name][0] == pytest.approx(expected[name], rel=1e-4), name
+        assert logs["val_accuracy"][0] == model.evaluate(ids, y)["accuracy"]
+
+
+def test_one_number_a_step(rng):
+    ids, _, real = texts(rng)
+    y = rng.normal(size=(*ids.shape, 1)).astype(np.float32)
+    for loss, targets in (("mse", y), ("binary_cross_entropy", (y > 0).astype(int))):
+        model = nn.Sequential([nn.Embedding(9, 5, mask_zero=True), nn.LSTM(4, return_sequences=True), nn.Dense(1)])
+        model.compile(pynn.optim.SGD(0.0), loss, metrics=["mae"] if loss == "mse" else ["accuracy"])
+        found = model.evaluate(ids, targets)
+        out = model.predict(ids)[real]
+        assert found["loss"] == pytest.approx(losses.get(loss)(out, targets[real]).item(), rel=1e-4)
+        right = np.abs(out - y[real]).mean() if loss == "mse" else ((out > 0) == targets[real]).mean()
+        assert found[1] == pytest.approx(right, rel=1e-4)
+        history = model.fit(ids, targets, verbose=0).history
+        assert history["mae" if loss == "mse" else "accuracy"][0] == pytest.approx(right, rel=1e-4)
+
+
+def test_predict_marks_nothing(rng):
+    ids, y, _ = texts(rng)
+    model = tagger()
+    model.fit(ids, y, verbose=0)
+    model.evaluate(ids, y)
+    for out in (model.predict(ids), model.predict(ids[:3]), model.predict_fn()(ids)):
+        assert np.abs(out).max() < 100

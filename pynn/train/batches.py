@@ -14,6 +14,7 @@ from pynn.errors import DataError
 from pynn.train.data import Data
 from pynn.train.feed import Feed, parts_of
 from pynn.train.measuring import PART
+from pynn.train.padding import real_steps
 from pynn.train.resume import Position, fingerprint
 from pynn.train.trainer import Trainer
 
@@ -126,8 +127,11 @@ class Arrays(Source):
             return
         if not len(rows):
             return
+        found = data.y[rows], data.predictions[: len(rows)], None if data.w is None else data.w[rows]
+        if self.trainer.head.padded:
+            found = real_steps(*found)
         for metric in self.trainer.logged:
-            metric.update(data.y[rows], data.predictions[: len(rows)], None if data.w is None else data.w[rows])
+            metric.update(*found)
 
 
 class Batches(Source):
@@ -171,5 +175,10 @@ class Batches(Source):
 
     def finish(self, data: Data, rows: np.ndarray) -> None:
         """Give the metrics the predictions of the batch."""
+        if data.predictions is None:
+            return
+        found = data.y, data.predictions, data.w
+        if self.trainer.head.padded:
+            found = real_steps(*found)
         for metric in self.trainer.logged:
-            metric.update(data.y, data.predictions, data.w)
+            metric.update(*found)

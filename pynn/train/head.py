@@ -46,6 +46,7 @@ class Head:
         self.form = "outputs"
         self.kind: str | None = None
         self.rank = 0  # of the output
+        self.padded = False  # whether it is one of padded sequences
         self._warned = False
 
     def scores(self, out: Tensor, tape: Tape) -> Scores:
@@ -54,7 +55,7 @@ class Head:
 
     def look(self, out: Tensor, tape: Tape) -> None:
         """Take in a forward pass that was made on trial."""
-        self.form, self.rank = self.scores(out, tape).form, out.ndim
+        self.form, self.rank, self.padded = self.scores(out, tape).form, out.ndim, out.lengths is not None
         for m in (*self.metrics, *self.running):
             if hasattr(m, "from_logits"):
                 m.from_logits = self.form == "outputs" and self.loss.from_logits
@@ -151,7 +152,7 @@ class Head:
         """The metric that the program itself counts: plain accuracy of one row of scores per sample."""
         kinds = (metrics.Accuracy, metrics.BinaryAccuracy) if self.loss.activation == "sigmoid" else (metrics.Accuracy,)
         plain = (m for m in self.running if type(m) in kinds and getattr(m, "threshold", 0.5) == 0.5)
-        return next(plain, None) if self.rank <= 2 else None
+        return next(plain, None) if self.rank <= 2 and not self.padded else None
 
     @property
     def logged(self) -> list[Any]:

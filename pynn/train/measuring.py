@@ -13,6 +13,7 @@ from pynn.core.state import no_grad
 from pynn.core.tensor import Tensor
 from pynn.losses.logits import Scores
 from pynn.train.data import Data, external
+from pynn.train.padding import lengths_in, marked, real_steps
 from pynn.train.predictor import ROWS, logits
 
 __all__ = ["measure"]
@@ -88,20 +89,30 @@ class Totals:
         """Take in a part and the model's outputs for it."""
         trainer, predictions = self.trainer, None
         with no_grad():
-            scores = Scores(external(out), trainer.head.form)
+            values = external(out)
+            if trainer.head.padded:
+                lengths = lengths_in(out)
+                values.lengths = Tensor.state(lengths)
+            scores = Scores(values, trainer.head.form)
             loss = scores.loss(trainer.loss, external(data.y), None if data.w is None else external(data.w))
             self.losses.append(float(loss.item()))
-            self.rows.append(len(data))
+            stepwise = trainer.head.padded and data.y.shape[:2] == out.shape[:2]
+            self.rows.append(int(lengths.sum()) if stepwise else len(data))
             if self.metrics:
-                predictions = scores.activated(trainer.loss).view()
+                predictions = marked(scores.activated(trainer.loss)).view()
+        if predictions is None:
+            return
+        found = data.y, predictions, data.w
+        if stepwise:
+            found = real_steps(*found)
         for metric in self.streamed:
-            metric.update(data.y, predictions, data.w)
-        if self.waiting and predictions is not None:
-            self.kept.append((data.y, predictions, data.w))
+            metric.update(*found)
+        if self.waiting:
+            self.kept.append(found)
 
     def loss(self) -> dict[str, float]:
         """Return the mean loss of the rows so far, with the penalties on the weights."""
-        mean = math.fsum(x * n for x, n in zip(self.losses, self.rows, strict=True)) / sum(self.rows)
+        mean = math.fsum(x * n for x, n in zip(self.losses, self.rows, strict=True)) / max(1, sum(self.rows))
         with no_grad():
             loss = self.trainer.penalties(Tensor.state(np.array(mean, self.trainer.model.dtype)))
         return {"loss": float(loss.item())}

@@ -21,6 +21,7 @@ from pynn.ops import pixels
 from pynn.train.data import external
 from pynn.train.network import Network
 from pynn.train.outputs import Form, by_rows, taken_apart
+from pynn.train.padding import marked
 from pynn.train.stepping import settled
 from pynn.train.trainer import Trainer
 
@@ -272,7 +273,8 @@ class Preparing(_predict.Predictor):
 
     def _computed(self, tensors: list[Tensor]) -> tuple[list[Tensor], Form]:
         xs, trainer = [pixels.real(t, self.model.dtype) for t in tensors], self.trainer
-        if trainer is not None and trainer.head.form == "logits":
-            return taken_apart(trainer.forward(xs).values, self.place)
         with training(False):
-            return taken_apart(self.model(*xs), self.place)
+            out = self.model(*xs) if trainer is None or trainer.head.form != "logits" else trainer.forward(xs).values
+            if trainer is not None and trainer.head.padded:
+                out = marked(out)
+            return taken_apart(out, self.place)

@@ -19,6 +19,7 @@ from pynn.core.tensor import Tensor
 from pynn.errors import CaptureError, NonFiniteError
 from pynn.ops import pixels, steps
 from pynn.train.data import Data, external
+from pynn.train.padding import marked
 
 if TYPE_CHECKING:
     from pynn.train.trainer import Trainer
@@ -44,7 +45,7 @@ def train_step(trainer: Trainer, tensors: list[Tensor], perm: Tensor, n: int, ch
         steps.count_correct(scores.values.detach(), y, w, trainer.hits, kind, threshold)
     if data["predictions"] is not None:
         with no_grad():
-            steps.store_rows(scores.activated(trainer.loss), slots, data["predictions"], n)
+            steps.store_rows(marked(scores.activated(trainer.loss)), slots, data["predictions"], n)
     assert trainer.flat is not None
     write_gradients(loss, trainer.flat, slots)
     for hook in trainer.before_update:
