@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pynn import ops
 from pynn._version import __version__
@@ -12,6 +12,31 @@ from pynn.core.gradients import grad, jacobian
 from pynn.core.graph import graph
 from pynn.core.state import no_grad
 from pynn.core.tensor import Tensor, tensor
+
+if TYPE_CHECKING:  # editors and type checkers see what is loaded when first used
+    from pynn import (
+        audio,
+        datasets,
+        estimators,
+        export,
+        init,
+        io,
+        losses,
+        metrics,
+        nn,
+        onnx,
+        optim,
+        random,
+        recipes,
+        regularizers,
+        schedules,
+        testing,
+        text,
+        train,
+        viz,
+    )
+    from pynn.io.registry import register
+    from pynn.models import load
 
 # Loaded when first used, so that `import pynn` stays quick.
 _LAZY = (

@@ -6,6 +6,7 @@ lint-imports holds Python to the contract in pyproject.toml. Here the same order
 """
 
 import ast
+import importlib
 import inspect
 import re
 import subprocess
@@ -185,6 +186,23 @@ def test_only_facades_import_by_name():
     assert all(call.startswith('"') and not call.startswith('"pynn') for calls in found.values() for call in calls), (
         found
     )
+
+
+@pytest.mark.parametrize("name", ["pynn", "pynn.io", "pynn.onnx", "pynn.text", "pynn.train"])
+def test_editors_see_what_is_loaded_when_first_used(name):
+    facade = importlib.import_module(name)
+    [path] = sources()[name]
+    seen = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            for line in node.body:
+                assert isinstance(line, ast.ImportFrom)
+                seen |= {alias.name: line.module for alias in line.names}
+    late = set(facade.__all__) - set(vars(facade)) | set(seen)
+    assert late == set(seen)
+    for item, home in seen.items():
+        if home != "pynn":
+            assert getattr(facade, item) is getattr(importlib.import_module(home), item)
 
 
 # C

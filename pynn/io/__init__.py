@@ -6,7 +6,15 @@ Nothing is imported, evaluated or unpickled because a file says so.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # editors and type checkers see what is loaded when first used
+    from pynn.convert.keras_weights import load_keras_weights
+    from pynn.convert.torch_weights import load_torch_weights
+    from pynn.files import write_whole
+    from pynn.io.model_file import dumps, read_info, read_metadata, save
+    from pynn.io.registry import register, registered
+    from pynn.models import load, loads
 
 # Where each name lives; loaded when first used, as the writer of files is wanted by modules that models are made of.
 _HOMES = {

@@ -5,7 +5,13 @@ Needs the package onnx: ``pip install 'pynn-dl[onnx]'``.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # editors and type checkers see what is loaded when first used
+    from pynn.onnx.builder import converter
+    from pynn.onnx.exporter import export, to_model
+    from pynn.onnx.importer import load, loads
+    from pynn.onnx.network import Network
 
 # Where each name lives; loaded when first used.
 _HOMES = {

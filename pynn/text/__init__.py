@@ -9,7 +9,16 @@ array([[4, 6, 0],
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # editors and type checkers see what is loaded when first used
+    from pynn.text.generation import generate, load_language_model
+    from pynn.text.phrases import Phrases
+    from pynn.text.sequences import bucket_by_length, pad_sequences, sequence_lengths
+    from pynn.text.tokenizer import Tokenizer
+    from pynn.text.vectors import KeyedVectors, UnknownWordError
+    from pynn.text.windows import bptt_windows
+    from pynn.text.word2vec import Word2Vec
 
 # Name -> the module that has it; loaded when first used.
 _LAZY = {

@@ -10,6 +10,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from pynn.losses import Loss
+    from pynn.metrics import Metric
     from pynn.optim import Optimizer
     from pynn.train.history import History
     from pynn.train.hooks import Callback
@@ -37,9 +38,9 @@ class Trainable:
 
     def compile(
         self,
-        optimizer: str | Optimizer = "adam",
+        optimizer: str | Optimizer | type[Optimizer] = "adam",
         loss: str | Loss | type[Loss] = "cross_entropy",
-        metrics: Sequence[Any] = (),
+        metrics: str | Metric | Callable[..., Any] | Sequence[str | Metric | Callable[..., Any]] = (),
         seed: int | None = None,
         run_eagerly: bool = False,
     ) -> None:
@@ -47,7 +48,7 @@ class Trainable:
 
         Parameters
         ----------
-        optimizer : str or pynn.optim.Optimizer, default "adam"
+        optimizer : str or pynn.optim.Optimizer (or a class of one), default "adam"
         loss : str or pynn.losses.Loss, default "cross_entropy"
             A model whose outputs are those of softmax (sigmoid) is trained with a cross-entropy through the logits,
             whichever layer or function applied it. Keras's names, such as "categorical_crossentropy", take

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -36,9 +36,7 @@ class Trainer:
     same shape replays.
     """
 
-    def __init__(
-        self, model: Any, optimizer: Any, loss: Any, metric_list: Sequence[Any], seed: int | None, run_eagerly: bool
-    ):
+    def __init__(self, model: Any, optimizer: Any, loss: Any, metric_list: Any, seed: int | None, run_eagerly: bool):
         if isinstance(metric_list, (str, metrics.Metric)) or callable(metric_list):
             metric_list = [metric_list]
         if seed is not None:
