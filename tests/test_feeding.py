@@ -513,6 +513,21 @@ def test_masked_values_are_refused():
         model.fit(X, np.ma.masked_array(Y, mask=Y == 0), verbose=0)
 
 
+@pytest.mark.parametrize("kind", ["MLPClassifier", "Perceptron"])
+def test_estimators_refuse_what_they_would_misread(kind):
+    pytest.importorskip("sklearn")
+    from pynn import estimators
+
+    model = getattr(estimators, kind)(max_iter=1)
+    for bad, error, message in (
+        (Counted(), TypeError, "Counted, which gives items by index"),
+        (np.ma.masked_array(X, mask=X > 0), DataError, "masked values"),
+        ({"a": X}, TypeError, "a dict with the keys 'a'"),
+    ):
+        with pytest.raises(error, match=rf"\[{kind}\] .*{message}"):
+            model.fit(bad, Y)
+
+
 def test_dicts_and_sparse_matrices_are_named():
     from scipy import sparse
 

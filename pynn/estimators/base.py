@@ -13,12 +13,13 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from pynn import nn, optim
 from pynn.checks import choice, flag, integer, number
 from pynn.errors import unknown_name
 from pynn.estimators import lbfgs
+from pynn.estimators.data import validated
 from pynn.estimators.files import from_bytes, to_bytes
 from pynn.estimators.watch import Watch
 from pynn.ops.pixels import as_real
@@ -105,7 +106,7 @@ class BaseNetwork(BaseEstimator, ABC):
         if partial and o["early"]:
             raise ValueError(f"[{place}] partial_fit does not go with early_stopping=True: it makes a single epoch.")
         fresh = not hasattr(self, "model_") or not (partial or o["warm"])
-        X, y = validate_data(self, X, y, reset=fresh, multi_output=True, **self._input_checks(fresh))
+        X, y = validated(self, X, y, reset=fresh, multi_output=True, **self._input_checks(fresh))
         coded = self._code(y, fresh, classes)
         X = self._dense(X)
         weight = self._weights(sample_weight, y, len(X))
@@ -189,7 +190,7 @@ class BaseNetwork(BaseEstimator, ABC):
         place = type(self).__name__
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
             raise ValueError(f"[{place}] expected validation_data to be (X, y) or (X, y, sample_weight).")
-        X, y = validate_data(self, data[0], data[1], reset=False, multi_output=True, **self._input_checks(False))
+        X, y = validated(self, data[0], data[1], reset=False, multi_output=True, **self._input_checks(False))
         X = self._dense(X)
         weight = None if len(data) == 2 else np.asarray(data[2], np.float64)
         return X, self._code(y, False, None), weight
@@ -305,7 +306,7 @@ class BaseNetwork(BaseEstimator, ABC):
 
     def _checked_outputs(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        X = self._dense(validate_data(self, X, reset=False, **self._input_checks(False)))
+        X = self._dense(validated(self, X, reset=False, **self._input_checks(False)))
         if X.dtype != self.model_.dtype and not self.model_.takes_integers:
             X = as_real(X, self.model_.dtype, self.model_.takes_bytes())
         return self._outputs(X)

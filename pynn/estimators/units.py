@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
+
+from pynn.estimators.data import validated
 
 __all__ = ["LinearUnits"]
 
@@ -22,7 +24,7 @@ class LinearUnits(ClassifierMixin, BaseEstimator):
     def _checked(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the samples and, one column for each unit, whether they are of its class; sets `classes_`."""
         place = type(self).__name__
-        X, y = validate_data(self, X, y, dtype=np.float64, order="C")
+        X, y = validated(self, X, y, dtype=np.float64, order="C")
         check_classification_targets(y)
         self.classes_, index = np.unique(y, return_inverse=True)
         count = len(self.classes_)
@@ -43,7 +45,7 @@ class LinearUnits(ClassifierMixin, BaseEstimator):
         ndarray of float64, [N] for two classes (the unit is that of ``classes_[1]``), else [N, classes]
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = validated(self, X, dtype=np.float64, reset=False)
         # einsum sums each row in one fixed order, whatever the threads of the BLAS
         z = np.einsum("ij,kj->ik", X, self.coef_) + self.intercept_
         return z[:, 0] if z.shape[1] == 1 else z
