@@ -169,7 +169,8 @@ def leaky_relu(node: Node, x: Value) -> Value:
 @operator("Selu")
 def selu(node: Node, x: Value) -> Value:
     """Return gamma elu(x, alpha)."""
-    alpha, gamma = node.number("alpha", 1.67326319217681884765625), node.number("gamma", 1.05070102214813232421875)
+    standard = ELEMENTWISE["selu"].onnx.attributes  # in float32, as in ONNX
+    alpha, gamma = (node.number(key, float(np.float32(standard[key]))) for key in ("alpha", "gamma"))
     return mapped(x, lambda t: ops.mul(ops.elu(t, alpha), gamma))
 
 
