@@ -83,8 +83,8 @@ class Dense(Activated, Module):
     units : int
         Number of outputs.
     activation : str or callable, optional
-        "relu", "tanh", "sigmoid", "leaky_relu", "elu", "selu" (fused), "softmax", "gelu", "silu", "softplus", ..., or a
-        function of a tensor. None is linear.
+        A name in ``pynn.ops.activation.NAMES``, such as "relu", "tanh", "sigmoid", "hardswish" (fused: see
+        ``pynn.ops.elementwise.FUSED``), "gelu" or "softmax"; or a function of a tensor. None is linear.
     use_bias : bool, default True
     kernel_initializer, bias_initializer : str or initializer
         By default "glorot_uniform" (Glorot and Bengio 2010) and "zeros".

@@ -31,7 +31,7 @@ def relu(x: Any) -> Any:
 @elementwise(
     c="v > 0 ? v : slope * v",
     onnx=Onnx("LeakyRelu", {"alpha": "slope"}),
-    slope=lambda x, y, slope: _where(step_above(x) > 0, 1.0, slope),
+    slope=lambda x, y, slope: slope + (1.0 - slope) * step_above(x),
     least={"slope": 0},
     cases=({}, {"slope": 0.3}),
     errors=(({"slope": -1.0}, "slope to be a finite number of at least 0"),),
@@ -94,6 +94,83 @@ def silu(x: Any) -> Any:
     return 0.5 * x * (1 + np.tanh(0.5 * x))
 
 
+@elementwise(
+    c="FABS(v)",
+    onnx=Onnx("Abs"),
+    slope=lambda x, y: step_above(x) - step_above(-x),
+    integers=lambda x: _maximum(x, -x),
+)
+def abs(x: Any) -> Any:
+    """Return |x|; the gradient at 0 is 0."""
+    return np.abs(x)
+
+
+def _between(x: Tensor, low: float, high: float, slope: Any) -> Tensor:
+    """Return a slope between two borders, else 0."""
+    return step_above(x - low) * step_above(high - x) * slope
+
+
+@elementwise(
+    c="v < 0 ? 0 : v > 6 ? 6 : v",
+    onnx=Onnx(compose=lambda b, x: b.node("Clip", [x, b.number(0.0), b.number(6.0)])),
+    slope=lambda x, y: _between(x, 0.0, 6.0, 1.0),
+    kinks=(0.0, 6.0),
+)
+def relu6(x: Any) -> Any:
+    """Return min(max(x, 0), 6)."""
+    return np.clip(x, 0, 6)
+
+
+@elementwise(
+    c="v <= -3 ? 0 : v >= 3 ? 1 : v / 6 + (real)0.5",
+    onnx=Onnx("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
+    slope=lambda x, y: _between(x, -3.0, 3.0, 1 / 6),
+    aliases=("hard_sigmoid",),
+    kinks=(-3.0, 3.0),
+)
+def hardsigmoid(x: Any) -> Any:
+    """Return min(max(x / 6 + 1/2, 0), 1)."""
+    return np.clip(x / 6 + 0.5, 0, 1)
+
+
+@elementwise(
+    c="v <= -3 ? 0 : v >= 3 ? v : v * (v / 6 + (real)0.5)",
+    onnx=Onnx(
+        "HardSwish",
+        since=14,
+        compose=lambda b, x: b.node("Mul", [x, b.node("HardSigmoid", [x], alpha=1 / 6, beta=0.5)]),
+    ),
+    slope=lambda x, y: _where(step_above(x - 3.0) > 0, 1.0, step_above(x + 3.0) * (x / 3.0 + 0.5)),
+    aliases=("hard_swish", "hard_silu"),
+    kinks=(-3.0, 3.0),
+)
+def hardswish(x: Any) -> Any:
+    """Return x * min(max(x / 6 + 1/2, 0), 1) (Howard and others 2019)."""
+    return x * np.clip(x / 6 + 0.5, 0, 1)
+
+
+@elementwise(c="v / (1 + FABS(v))", onnx=Onnx("Softsign"), slope=lambda x, y: (1.0 - abs(y)) * (1.0 - abs(y)), kinks=())
+def softsign(x: Any) -> Any:
+    """Return x / (1 + |x|)."""
+    return x / (1 + np.abs(x))
+
+
+def _mish_slope(x: Tensor, y: Tensor) -> Tensor:
+    t = tanh(softplus(x))
+    return t + x * (1.0 - t * t) * sigmoid(x)
+
+
+@elementwise(
+    c="v * TANH((v > 0 ? v : 0) + LOG1P(EXP(-FABS(v))))",
+    onnx=Onnx("Mish", since=18, compose=lambda b, x: b.node("Mul", [x, b.node("Tanh", [b.node("Softplus", [x])])])),
+    slope=_mish_slope,
+    kinks=(),
+)
+def mish(x: Any) -> Any:
+    """Return x * tanh(log(1 + e**x)) (Misra 2019)."""
+    return x * np.tanh(np.logaddexp(x, x.dtype.type(0)))
+
+
 def _gelu_of(b: Any, x: str, inner: str) -> str:
     half = b.node("Mul", [x, b.number(0.5)])
     return b.node("Mul", [half, b.node("Add", [inner, b.number(1.0)])])
@@ -152,17 +229,6 @@ def step(x: Any) -> Any:
 def exp(x: Any) -> Any:
     """Return e**x."""
     return np.exp(x)
-
-
-@elementwise(
-    c="FABS(v)",
-    onnx=Onnx("Abs"),
-    slope=lambda x, y: step_above(x) - step_above(-x),
-    integers=lambda x: _maximum(x, -x),
-)
-def abs(x: Any) -> Any:
-    """Return |x|; the gradient at 0 is 0."""
-    return np.abs(x)
 
 
 @elementwise(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import numbers
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -131,7 +132,7 @@ class Elementwise:
         if given or None in values.values():
             known = [*self.parameters, *self.instead]
             raise TypeError(f"[{self.name}] expected the options {known}. Received: {dict(options)}.")
-        return row, {key: float(value) for key, value in values.items()}
+        return row, {key: _real(row.name, key, value) for key, value in values.items()}
 
     @property
     def numpy_name(self) -> str | None:
@@ -328,6 +329,11 @@ def _attrs(row: Elementwise, par: float | None) -> dict[str, float]:
     return {
         key: default if par is None else float(par) for key, default in row.parameters.items() if default is not None
     }
+
+
+def _real(name: str, key: str, value: Any) -> float:
+    real = not isinstance(value, bool) and isinstance(value, numbers.Real)
+    return float(value) if real else number(name, key, value)  # infinity may be a bound
 
 
 def _away(x: np.ndarray, kinks: tuple[float, ...], gap: float = 0.05) -> np.ndarray:
