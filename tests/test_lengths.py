@@ -45,7 +45,6 @@ DECIDED = {
     "TimeDistributed": (lambda: nn.TimeDistributed(nn.Dense(2)), KEPT),
     "Rescaling": (lambda: nn.Rescaling(0.5), KEPT),
     "Reshape": (lambda: nn.Reshape((T, 2, 3)), KEPT),
-    "Rescaling": (lambda: nn.Rescaling(0.5, 1.0), KEPT),
     "SimpleRNN": (lambda: nn.SimpleRNN(3, return_sequences=True), KEPT),
     "LSTM": (lambda: nn.LSTM(3, return_sequences=True, go_backwards=True), KEPT),
     "GRU": (lambda: nn.GRU(3, return_sequences=True), KEPT),

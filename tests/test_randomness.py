@@ -170,6 +170,48 @@ def test_foreign_numbers_are_refused_where_they_would_be_frozen(layer):
     model(X)
 
 
+def closed_over(rng):
+    def loss(y_pred, y_true):
+        return pynn.losses.MSE().each(y_pred, y_true) * float(rng.random())
+
+    return loss
+
+
+class NoisyLoss(pynn.losses.MSE):
+    name = "noisy"
+
+    def __init__(self, function):
+        self._function = function
+
+    def each(self, y_pred, y_true):
+        return self._function(y_pred, y_true)
+
+
+@pytest.mark.parametrize("function", [
+    lambda y_pred, y_true: pynn.losses.MSE().each(y_pred, y_true) * np.random.rand(),
+    lambda y_pred, y_true: pynn.losses.MSE().each(y_pred, y_true) * float(GLOBAL.random()),
+    closed_over(np.random.default_rng(0)),
+])  # fmt: skip
+def test_losses_are_watched_too(function):
+    model = nn.Sequential([nn.Input((3,)), nn.Dense(1)], seed=0)
+    model.compile("sgd", NoisyLoss(function))
+    before = [w.tobytes() for w in model.get_weights()]
+    with pytest.raises(CaptureError, match=r"repeat them.*help: use pynn.random.normal"):
+        model.fit(X, Y, verbose=0)
+    assert [w.tobytes() for w in model.get_weights()] == before
+
+
+def test_a_loss_may_draw():
+    weights = []
+    for eagerly in (False, True):
+        model = nn.Sequential([nn.Input((3,)), nn.Dense(1)], seed=0)
+        draw = NoisyLoss(lambda p, t: pynn.losses.MSE().each(p, t) * pynn.random.uniform((len(p),)))
+        model.compile("sgd", draw, run_eagerly=eagerly)
+        model.fit(X, Y, batch_size=8, epochs=2, verbose=0)
+        weights.append([w.tobytes() for w in model.get_weights()])
+    assert weights[0] == weights[1]
+
+
 def test_generators_that_rest_are_no_matter():
     layer = OfAttribute()
     model = nn.Sequential([nn.Input((3,)), nn.Dense(2)], seed=0)

@@ -40,10 +40,16 @@ class StepRandom:
 
 @contextlib.contextmanager
 def training(on: bool, slots: Slots | None = None) -> Iterator[None]:
-    """Set the training flag, and where random ops take their numbers from, inside a ``with`` block."""
+    """Set the training flag, and where random ops take their numbers from, inside a ``with`` block.
+
+    Inside a block of the same slots the numbers go on.
+    """
     before = state.training, state.rng
     state.training = on
-    state.rng = StepRandom(slots) if slots is not None else None
+    if slots is None:
+        state.rng = None
+    elif state.rng is None or state.rng.step is not slots.step:
+        state.rng = StepRandom(slots)
     try:
         yield
     finally:

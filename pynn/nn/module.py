@@ -11,12 +11,12 @@ import numpy as np
 from pynn import init
 from pynn.core.context import loading
 from pynn.core.context import training as training_mode
+from pynn.core.frozen import no_foreign_random
 from pynn.core.state import no_grad, scope, state, trial
 from pynn.core.tensor import FLOATS, Tensor, as_dtype, tensor
 from pynn.errors import CaptureError, ShapeError
 from pynn.io import registry
 from pynn.io.recorded import Recorded
-from pynn.nn.frozen import no_foreign_random
 from pynn.nn.summary import model_html, summary
 from pynn.nn.symbol import Symbol
 from pynn.ops import pixels
@@ -194,7 +194,7 @@ class Module(Trainable, Recorded):
                 return out
         xs = tuple(self._taken(i, x) for i, x in enumerate(inputs))
         if state.recorder is not None and state.module is None:  # the outermost: what it runs is replayed
-            with no_foreign_random(self):
+            with no_foreign_random(self.modules(), "forward"):
                 out = self._computed(xs)
         else:
             out = self._computed(xs)

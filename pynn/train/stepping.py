@@ -12,6 +12,7 @@ from pynn import ops
 from pynn.core._watch import Watch
 from pynn.core.context import training
 from pynn.core.flat import Flat, Slots
+from pynn.core.frozen import no_foreign_random
 from pynn.core.gradients import backward
 from pynn.core.program import Recording, record, refuse_inside
 from pynn.core.state import no_grad, state, trial
@@ -37,8 +38,14 @@ def train_step(trainer: Trainer, tensors: list[Tensor], perm: Tensor, n: int, ch
     xs = [steps.batch(x, perm, slots, n, dtype) for x in data["xs"]]
     y = steps.batch(data["y"], perm, slots, n, dtype)
     w = steps.batch(data["w"], perm, slots, n, dtype) if data["w"] is not None else None
-    scores = trainer.forward(xs, train=True)
-    loss = trainer.penalties(scores.loss(trainer.loss, y, w))
+    with training(True, slots):  # what the loss draws comes after what the layers did
+        scores = trainer.forward(xs, train=True)
+        if state.recorder is None:
+            loss = scores.loss(trainer.loss, y, w)
+        else:
+            with no_foreign_random([trainer.loss], "each", "__call__"):
+                loss = scores.loss(trainer.loss, y, w)
+    loss = trainer.penalties(loss)
     steps.log_loss(loss, n, slots, trainer.sums, trainer.losses, check)
     if trainer.counted is not None:
         kind, threshold = trainer.head.counting(scores, y)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator
+import types
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,13 @@ GENERATORS = (np.random.Generator, np.random.RandomState, np.random.BitGenerator
 
 
 @contextlib.contextmanager
-def no_foreign_random(model: Any) -> Iterator[None]:
+def no_foreign_random(holders: Iterable[Any], *methods: str) -> Iterator[None]:
     """Raise CaptureError if a generator that is not pynn's was asked inside the ``with`` block.
 
-    Looked at are NumPy's global one and Python's, and those that modules hold as attributes or their forward() finds
-    among its module's names. One that is made anew inside forward() cannot be seen.
+    Looked at are NumPy's global one and Python's, and those that the holders (modules, or a loss) have as attributes,
+    or that these methods of theirs find among the names of their file. One that is made anew inside cannot be seen.
     """
-    found = list(_generators(model))
+    found = list(_generators(holders, methods))
     before = [_position(g) for _, g in found]
     yield
     for (where, generator), position in zip(found, before, strict=True):
@@ -34,20 +35,29 @@ def no_foreign_random(model: Any) -> Iterator[None]:
             )
 
 
-def _generators(model: Any) -> Iterator[tuple[str, Any]]:
+def _generators(holders: Iterable[Any], methods: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     yield "numpy.random", np.random.mtrand._rand
     yield "Python's random", random._inst
     seen: set[int] = set()
-    for module in model.modules():
-        function = getattr(type(module), "forward", None)
-        code = getattr(function, "__code__", None)
-        names = {} if code is None else {n: function.__globals__.get(n) for n in code.co_names}  # type: ignore[union-attr]
-        held = vars(module)
-        for name, value in (*held.items(), *names.items()):
+    for holder in holders:
+        held = vars(holder)
+        functions = [getattr(type(holder), method, None) for method in methods]
+        names = [named for f in (*functions, *held.values()) for named in _names(f)]
+        for name, value in (*held.items(), *names):
             for item in value if isinstance(value, (list, tuple)) else (value,):
                 if isinstance(item, GENERATORS) and id(item) not in seen:
                     seen.add(id(item))
-                    yield f"[{module.name}] the generator {name!r}", item
+                    yield f"[{getattr(holder, 'name', type(holder).__name__)}] the generator {name!r}", item
+
+
+def _names(function: Any) -> list[tuple[str, Any]]:
+    """Return what the names in a Python function stand for, in its file and in the functions round it."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return []
+    cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
+    closed = [(name, cell.cell_contents) for name, cell in cells if cell != types.CellType()]
+    return [*((name, function.__globals__.get(name)) for name in code.co_names), *closed]
 
 
 def _position(generator: Any) -> Any:
