@@ -119,11 +119,23 @@ def test_gradients_are_those_through_the_logits(end):
     assert max(np.abs(a - b).max() for a, b in zip(model.get_weights(), before, strict=True)) > 1e-3
 
 
-def test_no_softmax_runs_in_a_training_program_that_needs_none():
-    model = compiled([nn.Input((6, 4)), nn.TimeDistributed(nn.Dense(4, activation="softmax"))], "cross_entropy")
-    model.fit(X, TAGS, verbose=0)
-    (program,) = [p for key, p in model._trainer.cache.programs.items()][:1]
-    assert "softmax" not in {instr.card.name for instr in program.instrs}
+@pytest.mark.parametrize(
+    ("layers", "loss", "y"),
+    [
+        ([nn.TimeDistributed(nn.Dense(4, activation="softmax"))], "cross_entropy", TAGS),
+        ([nn.Dense(4, activation="softmax"), nn.Reshape((6, 4))], "categorical_crossentropy", TAGS),
+        ([nn.Flatten(), nn.Dense(1, activation="sigmoid")], "binary_crossentropy", TAGS[:, 0] % 2),
+        ([nn.Flatten(), nn.Dense(1, activation="sigmoid"), nn.Flatten()], "binary_cross_entropy", TAGS[:, 0] % 2),
+    ],
+    ids=["softmax", "reshape", "sigmoid", "flatten"],
+)
+def test_no_activation_runs_in_a_training_program_that_needs_none(layers, loss, y):
+    model = compiled([nn.Input((6, 4)), *layers], loss)
+    model.fit(X, y, verbose=0)
+    (recording,) = model._trainer.cache
+    ran = [instr.card.name for instr in recording.program.instrs]
+    assert not {"softmax", "sigmoid"} & set(ran)
+    assert ran.count("dense") == 1  # nor is the product computed twice, with the activation that it fuses
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
@@ -221,6 +233,18 @@ def test_the_binary_loss_of_probabilities_is_theirs(end, loss):
     assert history["loss"][0] == pytest.approx(said["loss"], rel=1e-5)
     assert history["accuracy"][0] == pytest.approx(said["accuracy"])
     assert history["precision"][0] == pytest.approx(said["precision"])
+
+
+@pytest.mark.parametrize("end", ["dense", "conv", "cropped", "pooled", "averaged", "written out"])
+def test_eager_steps_with_sigmoid_are_the_bits_of_programs(end):
+    weights = []
+    for eagerly in (False, True):
+        model = compiled([nn.Input((4, 4, 3)), *SIGMOIDS[end]()], "binary_cross_entropy", run_eagerly=eagerly)
+        y = (np.arange(model.predict(IMAGES).size) % 3 == 0).reshape(model.predict(IMAGES).shape).astype("float32")
+        model.fit(IMAGES, y, epochs=2, batch_size=5, verbose=0)
+        weights.append(model.get_weights())
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_a_recurrent_layer_with_sigmoid_gives_probabilities():

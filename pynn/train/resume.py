@@ -285,8 +285,13 @@ def _without_counters(record: dict[str, Any], trainer: Any) -> dict[str, Any]:
         if isinstance(config.get("learning_rate"), float) and isinstance(trainer.optimizer._rate, float):
             del config["learning_rate"]  # a callback may have changed it
         kept["optimizer"] = {**optimizer, "config": config}
+    # the model says of its metrics whether scores are logits; files of earlier versions do not know multilabel
     kept["metrics"] = [
-        {**m, "config": {k: v for k, v in m["config"].items() if k != "from_logits"}} for m in kept.get("metrics", ())
+        {
+            **m,
+            "config": {k: v for k, v in m["config"].items() if k != "from_logits" and (k, v) != ("multilabel", False)},
+        }
+        for m in kept.get("metrics", ())
     ]
     return kept
 
