@@ -171,6 +171,41 @@ def test_a_softmax_of_part_of_the_classes_counts_as_probabilities():
     assert model.evaluate(X, y)["loss"] == pytest.approx(cross_entropy(p / p.sum(-1, keepdims=True), y), rel=1e-5)
 
 
+def any_move(t):
+    """Return the tensor after some op that only moves values."""
+    axis, which = int(RNG.integers(t.ndim)), RNG.integers(6)
+    if which == 0:
+        return ops.transpose(t, RNG.permutation(t.ndim).tolist())
+    if which == 1 and t.ndim > 1:  # two neighbours become one
+        at = int(RNG.integers(t.ndim - 1))
+        return ops.reshape(t, (*t.shape[:at], t.shape[at] * t.shape[at + 1], *t.shape[at + 2 :]))
+    if which == 2:
+        part = [slice(None, None, -1), slice(0, max(1, t.shape[axis] - 1)), slice(None)][RNG.integers(3)]
+        return t[tuple(part if i == axis else slice(None) for i in range(t.ndim))]
+    if which == 3:
+        return ops.gather(t, RNG.integers(0, t.shape[axis], RNG.integers(1, 4)), axis=axis)
+    if which == 4 and t.ndim < 5:
+        return ops.expand(t, (2, *t.shape))
+    return ops.concat([t, t], axis=axis)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_any_moves_after_an_activation(activation):
+    """What is taken off gives the output again; softmax stays where its classes were torn apart."""
+    function, found = getattr(ops, activation), 0
+    for _ in range(300):
+        z = pynn.tensor(RNG.normal(size=RNG.integers(1, 5, RNG.integers(2, 5))).astype("float32"))
+        with taped() as tape:
+            t = function(z)
+            for _ in range(RNG.integers(5)):
+                t = any_move(t)
+        below_it = below(t, tape, activation)
+        if below_it is not None:
+            found += 1
+            np.testing.assert_allclose(function(below_it).view(), t.view(), atol=1e-6)
+    assert found == 300 if activation == "sigmoid" else 100 < found < 300
+
+
 def test_the_tape_knows_results_and_not_objects():
     z = pynn.tensor(X, requires_grad=True)
     with taped() as tape:

@@ -42,7 +42,8 @@ class NetworkClassifier(Classification, _Network):
     model : callable
         ``model(input_shape, output_shape)`` returns a new, uncompiled model; shapes are those of one sample,
         without the batch axis. The output has an element for each class (for each label, if there are several per
-        sample; one for two classes, if the loss is binary). The last layer may end in softmax (sigmoid) or not.
+        sample); for two classes one, unless the loss is a cross-entropy over classes, as "log_loss" is here. The
+        model may end in softmax (sigmoid) or in logits.
         To pickle the estimator with the standard library, it must be a function of a module, not a lambda.
     solver : str, pynn.optim.Optimizer or callable, default "adam"
         "lbfgs", or a name in ``pynn.optim.NAMES``, with `learning_rate_init`; an optimizer, which is copied; or a
