@@ -315,6 +315,11 @@ def test_one_line_says_what_is_expected():
             "validation_steps=2 and arrays",
         ),
         (lambda: model.fit(X, Y, validation_steps=2, verbose=0), "without validation_data"),
+        (lambda: model.fit(X, Y, validation_data=X, verbose=0), "validation_data to be .x, y.*Received: ndarray"),
+        (
+            lambda: model.fit(X, Y, validation_data=(X[:, 1:].copy(), Y), verbose=0),
+            r"fit: validation_data\].*\(37, 3\)",
+        ),
         (lambda: model.fit(as_list(), steps_per_epoch=0, verbose=0), "steps_per_epoch"),
         (lambda: model.evaluate(X, Y, steps=2), "steps=2 and arrays"),
         (lambda: model.predict(X, steps=2), "steps=2 and arrays"),

@@ -10,6 +10,7 @@ import numpy as np
 from pynn.checks import integer
 from pynn.core.foreign import is_array
 from pynn.core.state import state
+from pynn.errors import DataError
 from pynn.train.callbacks import CallbackList
 from pynn.train.data import Data, input_count
 from pynn.train.feed import Feed, gives_batches, inputs_of, is_batch, is_packed, joined, parts_of, unpack
@@ -41,7 +42,8 @@ class Held:
     """
 
     def __init__(self, trainer: Trainer, given: Any, place: str, steps: int | None, steps_name: str):
-        self.trainer, self.place = trainer, place
+        validates = place == "fit"
+        self.trainer, self.place = trainer, "fit: validation_data" if validates else place
         self.feed: Feed | None = None
         if steps is not None:
             integer(place, steps_name, steps, 1)
@@ -50,8 +52,11 @@ class Held:
             return
         refuse_steps(place, steps_name, steps)
         if not is_packed(given):
-            given = (given, None)
-        self.data = trainer.data(*unpack(given, None, None), place=place)
+            raise DataError(
+                f"[{place}] expected validation_data to be (x, y), (x, y, sample_weight), or batches of these. "
+                f"Received: {type(given).__name__}."
+            )
+        self.data = trainer.data(*unpack(given, None, None), place=self.place)
 
     def pieces(self) -> Iterator[Data]:
         """Yield the data, or batch by batch; with a feed of steps every pass begins anew if it can."""
