@@ -416,6 +416,28 @@ def test_an_op_that_no_table_has_is_refused_by_name(target, tmp_path):
         TARGETS[target](model, [np.ones((1, 4), "float32")], tmp_path)
 
 
+class Rows(nn.Module):
+    def build(self, shape):
+        self.add_weight("rows", shape[-1:], "ones")
+
+    def forward(self, x):
+        return x[:, None] + self.rows * 2.0 - ops.reshape(x, (x.shape[0], 4, 1))
+
+
+def test_weights_have_no_names_of_functions(rng, tmp_path):
+    model, xs = chain((4,), Rows(name="add"), rng=rng)
+    assert_same(model, xs, "c", tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler here")
+@pytest.mark.parametrize("name", ["residual", "attention", "pieces", "states"])
+def test_the_c_file_is_c_plus_plus_too(name, rng, tmp_path):
+    shape, layers = OWN[name]
+    to_c(chain(shape, *layers(), rng=rng)[0], tmp_path / "net.c")
+    line = ["g++", "-x", "c++", "-std=c++20", "-fsyntax-only", tmp_path / "net.c"]
+    assert subprocess.run(line, capture_output=True, text=True).stderr == ""
+
+
 def test_file_names_that_c_cannot_hold_are_refused(tmp_path):
     model = nn.Sequential([nn.Input((2,)), nn.Dense(2)])
     for name in ('a"b.c', "a\nb.c", "a\\b.c"):

@@ -170,6 +170,14 @@ def _binary(c: Caller) -> None:
         c.call(name, *_full(c), c.place(c.y), c.y.size)
         return
     rows, columns, steps = layout
+    for at, other in ((1, 0), (0, 1)):
+        number = c.op.inputs[at]
+        if number.constant and number.size == 1 and not number.owner and c.op.inputs[other].size == c.y.size:
+            given = [c.place(c.op.inputs[other]), float(number.array.item())]
+            c.call(
+                f"{name}_number" if at else f"number_{name}", *(given if at else given[::-1]), c.place(c.y), c.y.size
+            )
+            return
     if all(x.size == c.y.size for x in c.op.inputs):
         c.call(name, *c.inputs(), c.place(c.y), c.y.size)
     else:
@@ -253,8 +261,9 @@ def _strided(c: Caller, x: str, y: str, shape: tuple[int, ...], steps: list[int]
         else:
             merged.append((n, step))
     merged = merged or [(1, 1)]
-    lists = ["{" + ", ".join(map(str, values)) + "}" for values in zip(*merged, strict=True)]
-    c.call("strided", x, y, len(merged), *(f"(const int[]){text}" for text in lists))
+    sizes, steps = zip(*merged, strict=True)  # type: ignore[assignment]
+    lists = ["{" + ", ".join(map(str, values)) + "}" for values in (sizes, steps)]
+    c.call("strided", x, y, f"(layout){{{len(merged)}, {', '.join(lists)}}}")
 
 
 @calls("reshape", "expand", "transpose", "slice", "copy")

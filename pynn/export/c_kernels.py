@@ -50,6 +50,22 @@ static void {_name}(const real *a, const real *b, real *y, int n)
 }}
 """,
     )
+    for _which, _head, _pair in (
+        (f"{_name}_number", "const real *a, real q, real *y, int n", "const real p = a[i]"),
+        (f"number_{_name}", "real p, const real *b, real *y, int n", "const real q = b[i]"),
+    ):
+        kernel(
+            _which,
+            f"""
+static void {_which}({_head})
+{{
+    for (int i = 0; i < n; ++i) {{
+        {_pair};
+        y[i] = {_expression};
+    }}
+}}
+""",
+        )
     _pad = " " * len(f"static void {_name}_rows(")
     kernel(
         f"{_name}_rows",

@@ -26,7 +26,7 @@ def _window(c: Caller, kernel: tuple[int, ...], window: Window, **more: int) -> 
     if c.op.name.startswith("conv2d"):
         fields |= {"dilation_y": window.dilation[0], "dilation_x": window.dilation[1]}
     fields |= {"top": window.padding[0], "left": window.padding[2], "out_height": y[1], "out_width": y[2], **more}
-    return f"&(const window){{{', '.join(f'.{k} = {v}' for k, v in fields.items() if v)}}}"
+    return f"(window){{{', '.join(f'.{k} = {v}' for k, v in fields.items() if v)}}}"
 
 
 def _each(c: Caller, function: str, arguments: list[str]) -> None:

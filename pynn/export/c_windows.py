@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pynn.export.c_kernels import kernel
 
-__all__ = ["WINDOW"]
+__all__ = ["LAYOUT", "WINDOW"]
+
+LAYOUT = """
+/* Where numbers stand: how many there are along each axis, and how far apart. */
+typedef struct {
+    int axes, sizes[8], steps[8];
+} layout;
+"""
 
 WINDOW = """
 /* How a window walks over an image [height, width, channels]. */
@@ -32,23 +39,23 @@ static void copy_blocks(const real *x, real *y, int count, int size, int apart)
 kernel(
     "strided",
     """
-/* Copies the numbers of x that stand `steps` apart, axis by axis, into y, where they stand side by side */
-static void strided(const real *x, real *y, int axes, const int *sizes, const int *steps)
+/* Copies the numbers of x that stand `to.steps` apart, axis by axis, into y, where they stand side by side */
+static void strided(const real *x, real *y, layout to)
 {
     int at[8] = {0};
-    const int n = sizes[axes - 1], step = steps[axes - 1];
+    const int n = to.sizes[to.axes - 1], step = to.steps[to.axes - 1];
     for (;;) {
         for (int i = 0; i < n; ++i)
             y[i] = x[i * step];
         y += n;
-        int a = axes - 2;
-        while (a >= 0 && ++at[a] == sizes[a]) {
-            x -= (size_t)(sizes[a] - 1) * steps[a];
+        int a = to.axes - 2;
+        while (a >= 0 && ++at[a] == to.sizes[a]) {
+            x -= (long)(to.sizes[a] - 1) * to.steps[a];
             at[a--] = 0;
         }
         if (a < 0)
             return;
-        x += steps[a];
+        x += to.steps[a];
     }
 }
 """,
@@ -106,14 +113,14 @@ kernel(
     "pad2d",
     """
 /* The image x with rows and columns of zeros round it */
-static void pad2d(const real *x, real *y, const window *g)
+static void pad2d(const real *x, real *y, window g)
 {
-    for (int i = 0; i < g->out_height; ++i)
-        for (int j = 0; j < g->out_width; ++j, y += g->channels) {
-            const int r = i - g->top, s = j - g->left;
-            const int inside = r >= 0 && r < g->height && s >= 0 && s < g->width;
-            for (int c = 0; c < g->channels; ++c)
-                y[c] = inside ? x[((size_t)r * g->width + s) * g->channels + c] : 0;
+    for (int i = 0; i < g.out_height; ++i)
+        for (int j = 0; j < g.out_width; ++j, y += g.channels) {
+            const int r = i - g.top, s = j - g.left;
+            const int inside = r >= 0 && r < g.height && s >= 0 && s < g.width;
+            for (int c = 0; c < g.channels; ++c)
+                y[c] = inside ? x[((size_t)r * g.width + s) * g.channels + c] : 0;
         }
 }
 """,
@@ -122,25 +129,25 @@ kernel(
     "conv2d",
     """
 /* y[i, j, f] = b[f] + sum over r, s, c of x[i sy + r dy - top, j sx + s dx - left, c] w[r, s, c, f] */
-static void conv2d(const real *x, const real *w, const real *b, real *y, const window *g)
+static void conv2d(const real *x, const real *w, const real *b, real *y, window g)
 {
-    const int inner = g->channels / g->groups, part = g->filters / g->groups;
-    for (int i = 0; i < g->out_height; ++i)
-        for (int j = 0; j < g->out_width; ++j, y += g->filters) {
-            for (int f = 0; f < g->filters; ++f)
+    const int inner = g.channels / g.groups, part = g.filters / g.groups;
+    for (int i = 0; i < g.out_height; ++i)
+        for (int j = 0; j < g.out_width; ++j, y += g.filters) {
+            for (int f = 0; f < g.filters; ++f)
                 y[f] = b ? b[f] : 0;
-            for (int r = 0; r < g->rows; ++r)
-                for (int s = 0; s < g->columns; ++s) {
-                    const int row = i * g->stride_y + r * g->dilation_y - g->top;
-                    const int column = j * g->stride_x + s * g->dilation_x - g->left;
-                    if (row < 0 || row >= g->height || column < 0 || column >= g->width)
+            for (int r = 0; r < g.rows; ++r)
+                for (int s = 0; s < g.columns; ++s) {
+                    const int row = i * g.stride_y + r * g.dilation_y - g.top;
+                    const int column = j * g.stride_x + s * g.dilation_x - g.left;
+                    if (row < 0 || row >= g.height || column < 0 || column >= g.width)
                         continue;
-                    const real *pixel = x + ((size_t)row * g->width + column) * g->channels;
-                    const real *tap = w + ((size_t)r * g->columns + s) * inner * g->filters;
-                    for (int k = 0; k < g->groups; ++k)
+                    const real *pixel = x + ((size_t)row * g.width + column) * g.channels;
+                    const real *tap = w + ((size_t)r * g.columns + s) * inner * g.filters;
+                    for (int k = 0; k < g.groups; ++k)
                         for (int c = 0; c < inner; ++c)
                             for (int f = k * part; f < (k + 1) * part; ++f)
-                                y[f] += pixel[k * inner + c] * tap[(size_t)c * g->filters + f];
+                                y[f] += pixel[k * inner + c] * tap[(size_t)c * g.filters + f];
                 }
         }
 }
@@ -150,24 +157,24 @@ kernel(
     "conv2d_transpose",
     """
 /* y[i sy + r dy - top, j sx + s dx - left, f] += x[i, j, c] w[r, s, f, c], from y = b */
-static void conv2d_transpose(const real *x, const real *w, const real *b, real *y, const window *g)
+static void conv2d_transpose(const real *x, const real *w, const real *b, real *y, window g)
 {
-    for (int i = 0; i < g->out_height * g->out_width; ++i)
-        for (int f = 0; f < g->filters; ++f)
-            y[(size_t)i * g->filters + f] = b ? b[f] : 0;
-    for (int i = 0; i < g->height; ++i)
-        for (int j = 0; j < g->width; ++j, x += g->channels)
-            for (int r = 0; r < g->rows; ++r)
-                for (int s = 0; s < g->columns; ++s) {
-                    const int row = i * g->stride_y + r * g->dilation_y - g->top;
-                    const int column = j * g->stride_x + s * g->dilation_x - g->left;
-                    if (row < 0 || row >= g->out_height || column < 0 || column >= g->out_width)
+    for (int i = 0; i < g.out_height * g.out_width; ++i)
+        for (int f = 0; f < g.filters; ++f)
+            y[(size_t)i * g.filters + f] = b ? b[f] : 0;
+    for (int i = 0; i < g.height; ++i)
+        for (int j = 0; j < g.width; ++j, x += g.channels)
+            for (int r = 0; r < g.rows; ++r)
+                for (int s = 0; s < g.columns; ++s) {
+                    const int row = i * g.stride_y + r * g.dilation_y - g.top;
+                    const int column = j * g.stride_x + s * g.dilation_x - g.left;
+                    if (row < 0 || row >= g.out_height || column < 0 || column >= g.out_width)
                         continue;
-                    real *pixel = y + ((size_t)row * g->out_width + column) * g->filters;
-                    const real *tap = w + ((size_t)r * g->columns + s) * g->filters * g->channels;
-                    for (int f = 0; f < g->filters; ++f)
-                        for (int c = 0; c < g->channels; ++c)
-                            pixel[f] += x[c] * tap[(size_t)f * g->channels + c];
+                    real *pixel = y + ((size_t)row * g.out_width + column) * g.filters;
+                    const real *tap = w + ((size_t)r * g.columns + s) * g.filters * g.channels;
+                    for (int f = 0; f < g.filters; ++f)
+                        for (int c = 0; c < g.channels; ++c)
+                            pixel[f] += x[c] * tap[(size_t)f * g.channels + c];
                 }
 }
 """,
@@ -176,21 +183,21 @@ kernel(
     "local2d",
     """
 /* A convolution with a kernel for every place: w[i, j, r, s, c, f], b[i, j, f] */
-static void local2d(const real *x, const real *w, const real *b, real *y, const window *g)
+static void local2d(const real *x, const real *w, const real *b, real *y, window g)
 {
-    for (int i = 0; i < g->out_height; ++i)
-        for (int j = 0; j < g->out_width; ++j, y += g->filters) {
-            for (int f = 0; f < g->filters; ++f)
+    for (int i = 0; i < g.out_height; ++i)
+        for (int j = 0; j < g.out_width; ++j, y += g.filters) {
+            for (int f = 0; f < g.filters; ++f)
                 y[f] = b ? *b++ : 0;
-            for (int r = 0; r < g->rows; ++r)
-                for (int s = 0; s < g->columns; ++s, w += (size_t)g->channels * g->filters) {
-                    const int row = i * g->stride_y + r - g->top, column = j * g->stride_x + s - g->left;
-                    if (row < 0 || row >= g->height || column < 0 || column >= g->width)
+            for (int r = 0; r < g.rows; ++r)
+                for (int s = 0; s < g.columns; ++s, w += (size_t)g.channels * g.filters) {
+                    const int row = i * g.stride_y + r - g.top, column = j * g.stride_x + s - g.left;
+                    if (row < 0 || row >= g.height || column < 0 || column >= g.width)
                         continue;
-                    const real *pixel = x + ((size_t)row * g->width + column) * g->channels;
-                    for (int c = 0; c < g->channels; ++c)
-                        for (int f = 0; f < g->filters; ++f)
-                            y[f] += pixel[c] * w[(size_t)c * g->filters + f];
+                    const real *pixel = x + ((size_t)row * g.width + column) * g.channels;
+                    for (int c = 0; c < g.channels; ++c)
+                        for (int f = 0; f < g.filters; ++f)
+                            y[f] += pixel[c] * w[(size_t)c * g.filters + f];
                 }
         }
 }
@@ -200,19 +207,19 @@ kernel(
     "max_pool2d",
     """
 /* The largest value of each window, per channel */
-static void max_pool2d(const real *x, real *y, const window *g)
+static void max_pool2d(const real *x, real *y, window g)
 {
-    for (int i = 0; i < g->out_height; ++i)
-        for (int j = 0; j < g->out_width; ++j, y += g->channels) {
-            for (int c = 0; c < g->channels; ++c)
+    for (int i = 0; i < g.out_height; ++i)
+        for (int j = 0; j < g.out_width; ++j, y += g.channels) {
+            for (int c = 0; c < g.channels; ++c)
                 y[c] = -INFINITY;
-            for (int r = 0; r < g->rows; ++r)
-                for (int s = 0; s < g->columns; ++s) {
-                    const int row = i * g->stride_y + r - g->top, column = j * g->stride_x + s - g->left;
-                    if (row < 0 || row >= g->height || column < 0 || column >= g->width)
+            for (int r = 0; r < g.rows; ++r)
+                for (int s = 0; s < g.columns; ++s) {
+                    const int row = i * g.stride_y + r - g.top, column = j * g.stride_x + s - g.left;
+                    if (row < 0 || row >= g.height || column < 0 || column >= g.width)
                         continue;
-                    const real *pixel = x + ((size_t)row * g->width + column) * g->channels;
-                    for (int c = 0; c < g->channels; ++c)
+                    const real *pixel = x + ((size_t)row * g.width + column) * g.channels;
+                    for (int c = 0; c < g.channels; ++c)
                         if (pixel[c] > y[c])
                             y[c] = pixel[c];
                 }
@@ -224,24 +231,24 @@ kernel(
     "avg_pool2d",
     """
 /* The mean of each window, per channel, of what lies in the image */
-static void avg_pool2d(const real *x, real *y, const window *g)
+static void avg_pool2d(const real *x, real *y, window g)
 {
-    for (int i = 0; i < g->out_height; ++i)
-        for (int j = 0; j < g->out_width; ++j, y += g->channels) {
+    for (int i = 0; i < g.out_height; ++i)
+        for (int j = 0; j < g.out_width; ++j, y += g.channels) {
             int count = 0;
-            for (int c = 0; c < g->channels; ++c)
+            for (int c = 0; c < g.channels; ++c)
                 y[c] = 0;
-            for (int r = 0; r < g->rows; ++r)
-                for (int s = 0; s < g->columns; ++s) {
-                    const int row = i * g->stride_y + r - g->top, column = j * g->stride_x + s - g->left;
-                    if (row < 0 || row >= g->height || column < 0 || column >= g->width)
+            for (int r = 0; r < g.rows; ++r)
+                for (int s = 0; s < g.columns; ++s) {
+                    const int row = i * g.stride_y + r - g.top, column = j * g.stride_x + s - g.left;
+                    if (row < 0 || row >= g.height || column < 0 || column >= g.width)
                         continue;
-                    const real *pixel = x + ((size_t)row * g->width + column) * g->channels;
+                    const real *pixel = x + ((size_t)row * g.width + column) * g.channels;
                     ++count;
-                    for (int c = 0; c < g->channels; ++c)
+                    for (int c = 0; c < g.channels; ++c)
                         y[c] += pixel[c];
                 }
-            for (int c = 0; c < g->channels; ++c)
+            for (int c = 0; c < g.channels; ++c)
                 y[c] /= (real)count;
         }
 }

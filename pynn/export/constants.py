@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -12,6 +12,11 @@ __all__ = ["Constants"]
 
 class Constants:
     """Weights by name, in the order of their first use.
+
+    Parameters
+    ----------
+    taken : collection of str
+        Names that they cannot have.
 
     Examples
     --------
@@ -22,7 +27,8 @@ class Constants:
     'dense_1_w_2'
     """
 
-    def __init__(self) -> None:
+    def __init__(self, taken: Collection[str] = ()) -> None:
+        self._taken = taken
         self._names: dict[tuple[str, str, tuple[int, ...], bytes], str] = {}
         self._arrays: dict[str, np.ndarray] = {}
 
@@ -33,7 +39,7 @@ class Constants:
         same = (stem, array.dtype.str, array.shape, array.tobytes())
         if same not in self._names:
             name, k = stem, 1
-            while name in self._arrays:
+            while name in self._arrays or name in self._taken:
                 k += 1
                 name = f"{stem}_{k}"
             self._names[same] = name
