@@ -21,7 +21,6 @@ cdef enum:
     ALIGN = 64
 
 
-
 cdef inline Py_ssize_t aligned(Py_ssize_t nbytes) noexcept:
     return (nbytes + ALIGN - 1) & ~<Py_ssize_t>(ALIGN - 1)
 

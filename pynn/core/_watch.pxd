@@ -5,7 +5,6 @@ cimport cython
 @cython.final
 cdef class Watch:
     cdef readonly str changed
-    cdef readonly bint added
     cdef list dicts, dict_keys, dict_values, dict_skips, dict_paths
     cdef list lists, list_values, list_paths
     cdef list arrays, array_values, array_paths

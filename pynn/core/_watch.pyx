@@ -76,9 +76,10 @@ cdef class Watch:
 
     Looked at are the attributes of these objects and of what they hold, down to lists, dicts, sets, arrays, closures
     and the global variables of functions: numbers and texts by value, arrays by their contents, other objects by
-    identity. Attributes in ``_renewed`` may be replaced by a recorded pass itself. Weights are read by pointer, so only where they lie, and whether they are
-    trained, is looked at. Looked over are attributes that the
-    class names in ``_unwatched``, read-only arrays that own their memory, and what belongs to Python or NumPy.
+    identity. Weights are read by pointer, so only where they lie, and whether they are trained, is looked at.
+
+    Looked over are attributes that a class names in ``_unwatched``, read-only arrays that own their memory, and what
+    belongs to Python or NumPy. Attributes in ``_renewed`` may be replaced by a recorded pass itself.
 
     A look costs a fraction of a microsecond for each layer, and for an array the time to read it.
 
@@ -91,12 +92,10 @@ cdef class Watch:
     ----------
     changed : str
         The path of what was found changed.
-    added : bool
-        Whether it is an attribute that was not there before.
     """
 
     def __init__(self, *roots):
-        self.changed, self.added = "", False
+        self.changed = ""
         self.dicts, self.dict_keys, self.dict_values, self.dict_skips, self.dict_paths = [], [], [], [], []
         self.lists, self.list_values, self.list_paths = [], [], []
         self.arrays, self.array_values, self.array_paths = [], [], []
@@ -234,7 +233,7 @@ cdef class Watch:
         now = {k: v for k, v in table.items() if k not in skips}
         for key in (*then, *now):
             if key not in then or key not in now or not same(then[key], now[key]):
-                self.changed, self.added = f"{self.dict_paths[i]}.{key}", key not in then
+                self.changed = f"{self.dict_paths[i]}.{key}"
                 return False
         self.dict_keys[i] = list(table)
         self.dict_values[i] = [SKIPPED if k in skips else v for k, v in table.items()]

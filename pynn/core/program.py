@@ -252,6 +252,7 @@ class ProgramCache:
     def __init__(self) -> None:
         self.arenas = _core.Arenas()
         self.recordings = 0
+        self.unsettled = ""  # what changed during the last recording, if something did
         self._lock = threading.RLock()
         self._held: dict[Hashable, list[Recording]] = {}
         self._keys = 0  # of which programs were recorded

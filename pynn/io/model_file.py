@@ -39,12 +39,30 @@ def save(
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a model into a file; see :meth:`pynn.nn.Module.save`."""
-    write_whole(path, container.pack(*contents(model, include_optimizer, metadata)), container.verify)
+    with _held_still(model, include_optimizer, metadata) as parts:
+        write_whole(path, container.pack(*parts), container.verify)
 
 
 def dumps(model: Any, include_optimizer: bool = True, metadata: Mapping[str, Any] | None = None) -> bytes:
     """Return the bytes of a model's file; parameters as for :meth:`pynn.nn.Module.save`."""
-    return b"".join(container.pack(*contents(model, include_optimizer, metadata)))
+    with _held_still(model, include_optimizer, metadata) as parts:
+        return b"".join(container.pack(*parts))
+
+
+@contextlib.contextmanager
+def _held_still(
+    model: Any, include_optimizer: bool, metadata: Mapping[str, Any] | None
+) -> Iterator[tuple[dict[str, np.ndarray], dict[str, str]]]:
+    """Hand out the contents of a file as they are between two updates, also while another thread trains the model."""
+    turns = None if model._trainer is None else model._trainer.turns
+    with contextlib.ExitStack() as stack:
+        if turns is not None:
+            stack.enter_context(turns.still())
+        tensors, texts = contents(model, include_optimizer, metadata)
+        if turns is not None and turns.elsewhere:
+            tensors = {name: array.copy() for name, array in tensors.items()}
+            stack.close()  # it trains on while the file is written
+        yield tensors, texts
 
 
 def contents(

@@ -318,7 +318,8 @@ class Module(Trainable, Recorded):
     def get_weights(self) -> list[np.ndarray]:
         """Return copies of all weights, in the order of named_parameters()."""
         self._require_built("get_weights")
-        return [weight.numpy() for _, weight in self.named_parameters()]
+        with self._still():
+            return [weight.numpy() for _, weight in self.named_parameters()]
 
     def set_weights(self, weights: Any) -> None:
         """Write all weights; nothing changes if any does not fit.
@@ -346,8 +347,9 @@ class Module(Trainable, Recorded):
         # What must be converted is so before the first is written: memory may run out.
         views = [weight.view() for _, weight in named]
         arrays = [array.astype(view.dtype, copy=False) for view, array in zip(views, arrays, strict=True)]
-        for view, array in zip(views, arrays, strict=True):
-            view[...] = array
+        with self._still():
+            for view, array in zip(views, arrays, strict=True):
+                view[...] = array
 
     def astype(self, dtype: Any) -> Module:
         """Set the floating dtype of weights that are still to be built. Returns self.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pynn.core.context import training
-from pynn.core.state import no_grad, scope, state
+from pynn.core.state import scope, state
 from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import CaptureError, DataError, ShapeError
 from pynn.io.registry import register
@@ -17,6 +17,7 @@ from pynn.nn.module import Module
 from pynn.onnx.operators import OPERATORS, Node
 from pynn.onnx.tensors import held, held_dtype
 from pynn.onnx.value import Value
+from pynn.train.predictor import Preparing
 
 __all__ = ["Network", "run_node", "unrecorded"]
 
@@ -114,12 +115,14 @@ class Network(Module):
     or multiplied. Running means and variances are state.
     """
 
-    _unwatched = frozenset({"_plan", "_initial"})  # large, and never changed
+    _unwatched = frozenset({"_plan", "_initial", "_runs", "_by_values"})  # large and never changed, or made by runs
 
     def __init__(self, graph: dict[str, Any], name: str | None = None):
         super().__init__(name)
         self._plan = _Plan(graph)
         self._initial: Any = None
+        self._runs: Any = None  # what run() has prepared
+        self._by_values = False  # whether shapes depend on values, so that nothing can be recorded
         self.dtype = np.dtype(graph["dtype"])
 
     @property
@@ -232,19 +235,30 @@ class Network(Module):
     def run(self, *inputs: Any) -> list[np.ndarray]:
         """Return all outputs for arrays, of the dtypes that the file declares.
 
+        The inputs are taken as they are, in one pass, whatever their axes mean. The first call for each shape of inputs
+        prepares it; from then on a call is one native call, from any number of threads. A network of which shapes
+        depend on values is run op by op each time.
+
         Parameters
         ----------
         inputs : array_like
             In the order of `input_names`.
         """
-        with no_grad():
-            given = [Tensor.state(held(np.asarray(x), f"input {i}")) for i, x in enumerate(inputs)]
-            found = self(*given)
-        outs = found if isinstance(found, tuple) else (found,)
+        given = [np.require(held(np.asarray(x), f"input {i}"), requirements=("C", "A")) for i, x in enumerate(inputs)]
+        if self._runs is None:
+            object.__setattr__(self, "_runs", Preparing(self, 1, "run", raw=True))
+        try:
+            if self._by_values:
+                found, _ = self._runs.one_pass(given, eagerly=True)
+            else:
+                found, _ = self._runs.one_pass(given)
+        except CaptureError:
+            if state.recorder is not None:
+                raise
+            object.__setattr__(self, "_by_values", True)
+            found, _ = self._runs.one_pass(given, eagerly=True)
         dtypes = [dtype for _, dtype in self._plan.outputs]
-        return [
-            t.numpy() if d.kind == "V" else t.numpy().astype(d, copy=False) for t, d in zip(outs, dtypes, strict=True)
-        ]
+        return [a if d.kind == "V" else a.astype(d, copy=False) for a, d in zip(found, dtypes, strict=True)]
 
     def extra_repr(self) -> str:
         """Return the settings to show in repr()."""

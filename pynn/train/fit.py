@@ -7,7 +7,7 @@ from typing import Any
 
 from pynn.checks import integer
 from pynn.core.flat import STEPS_PER_CALL
-from pynn.errors import DataError
+from pynn.errors import DataError, ShapeError
 from pynn.train.batches import Arrays, Batches, Source, permutation
 from pynn.train.callbacks import CallbackList
 from pynn.train.data import split_last
@@ -15,6 +15,7 @@ from pynn.train.evaluate import Held, refuse_steps, refuse_targets
 from pynn.train.feed import Feed, gives_batches, unpack
 from pynn.train.interrupt import Interrupts
 from pynn.train.measuring import measure
+from pynn.train.network import Network
 from pynn.train.progress import say
 from pynn.train.results import Results
 from pynn.train.resume import Position, Run, read
@@ -80,7 +81,8 @@ def fit(
         validation = Held(trainer, validation_data, "fit", validation_steps, "validation_steps")
         if validation.feed is not None:
             validation.feed.refuse_passes(epochs - initial_epoch, "validation_data")
-    elif validation_steps is not None:
+    rows_of_states = _rows_of_states(model, source, validation)
+    if validation is None and validation_steps is not None:
         raise ValueError(f"[fit] validation_steps={validation_steps!r} was given without validation_data.")
     position = None
     if resume is not None:
@@ -140,7 +142,7 @@ def fit(
                 position = None
                 if validation is not None:
                     hooks.on_test_begin()
-                    measured = measure(trainer, validation.pieces(), eagerly, hooks=hooks)
+                    measured = measure(trainer, validation.pieces(), eagerly, rows_of_states, hooks)
                     logs.update({f"val_{key}": value for key, value in measured.items()})
                     hooks.on_test_end()
                 hooks.on_epoch_end(epoch, logs)
@@ -159,6 +161,20 @@ def fit(
             hooks.on_train_end()
     hooks.history.interrupted |= interrupts.noted  # also if it came when all was done
     return hooks.history
+
+
+def _rows_of_states(model: Network, source: Source, validation: Held | None) -> int | None:
+    """Return the rows of a pass that validates a model which carries states from batch to batch; None for others."""
+    rows = source.n if isinstance(source, Arrays) else None
+    if validation is None or rows is None or not any(getattr(m, "stateful", False) for m in model.modules()):
+        return None
+    if validation.feed is None and len(validation.data) % rows:
+        raise ShapeError(
+            f"[fit] expected validation data of whole batches of {rows} rows, as stateful layers carry states from one "
+            f"to the next. Received: {len(validation.data)} rows. help: leave the last "
+            f"{len(validation.data) % rows} out, or choose a batch_size that divides both."
+        )
+    return rows
 
 
 def _epoch(

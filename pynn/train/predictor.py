@@ -64,6 +64,8 @@ class Preparing(_predict.Predictor):
         For messages. Only the model itself, whose predict() uses it, does without being kept alive by it.
     trainer : Trainer, optional
         Whose loss takes what this is to give: logits, where the loss applies the last activation. Without it, outputs.
+    raw : bool, default False
+        Whether bytes are handed to the model as they are.
 
     Attributes
     ----------
@@ -75,11 +77,11 @@ class Preparing(_predict.Predictor):
         {"_apart", "_apart_watch", "_cache", "_model", "_trainer", "count", "keeps_state", "kept", "lock"}
     )
 
-    def __init__(self, model: Network, rows: int, place: str, trainer: Trainer | None = None):
+    def __init__(self, model: Network, rows: int, place: str, trainer: Trainer | None = None, raw: bool = False):
         super().__init__()
         self._model = weakref.ref(model)
         self.kept = model if place == "predict_fn" else None
-        self.rows, self.place = rows, place
+        self.rows, self.place, self.raw = rows, place, raw
         self._trainer = None if trainer is None else weakref.ref(trainer)
         self.lock = threading.RLock()
         self._cache = ProgramCache() if place not in ("predict", "evaluate") else None
@@ -216,7 +218,7 @@ class Preparing(_predict.Predictor):
             return [t.numpy() for t in tensors], form
         shapes = tuple((a.shape, a.dtype) for a in xs)
         trainer = self.trainer
-        key = "forward", shapes, trainer and trainer.head.form
+        key = "forward", shapes, trainer and (trainer.head.form, trainer.head.padded)
         if self.keeps_state:
             with self.lock:
                 return self._found_or_made(xs, key)
@@ -249,7 +251,7 @@ class Preparing(_predict.Predictor):
             self.keeps_state = True
             self.forget()
             self.refuse_state()
-        if not settled(watch, self.model, self.place):
+        if not settled(watch, self.cache, self.model, self.place):
             return found, form
         few = self._cache is not None or xs[0].ndim == 0 or len(xs[0]) <= FEW_ROWS
         recording = self.cache.add(key, recorder, watch, counts=not few)
@@ -272,7 +274,8 @@ class Preparing(_predict.Predictor):
         self.count += 1
 
     def _computed(self, tensors: list[Tensor]) -> tuple[list[Tensor], Form]:
-        xs, trainer = [pixels.real(t, self.model.dtype) for t in tensors], self.trainer
+        xs = tensors if self.raw else [pixels.real(t, self.model.dtype) for t in tensors]
+        trainer = self.trainer
         with training(False):
             out = self.model(*xs) if trainer is None or trainer.head.form != "logits" else trainer.forward(xs).values
             if trainer is not None and trainer.head.padded:

@@ -14,7 +14,7 @@ from pynn.core.context import training
 from pynn.core.flat import Flat, Slots
 from pynn.core.frozen import no_foreign_random
 from pynn.core.gradients import backward
-from pynn.core.program import Recording, record, refuse_inside
+from pynn.core.program import ProgramCache, Recording, record, refuse_inside
 from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import CaptureError, NonFiniteError
@@ -176,16 +176,20 @@ def _recorded(
     tensors = [external(a) for a in arrays]
     with record(*tensors, *trainer.ledger.tensors) as recorder:
         eager_step(trainer, tensors, n, check)
-    if not settled(watch, trainer.model, "fit"):
+    if not settled(watch, trainer.cache, trainer.model, "fit"):
         return None
     return trainer.cache.add(key, recorder, watch)
 
 
-def settled(watch: Watch, model: Any, place: str) -> bool:
-    """Tell whether a recording can be kept: not if the recorded pass itself changed what it may read; warns then."""
+def settled(watch: Watch, cache: ProgramCache, model: Any, place: str) -> bool:
+    """Tell whether a recording can be kept: not if something that it may read changed meanwhile.
+
+    It warns of what changed twice in turn, which the recorded pass itself did; another thread may have done the first.
+    """
     if watch.settled():
+        cache.unsettled = ""
         return True
-    if not watch.added:  # what is made by the first pass is there for the next one
+    if watch.changed == cache.unsettled:
         warnings.warn(
             f"[{place}] {watch.changed!r} changes while the model is computed, so that no pass can stand for the next: "
             "each one is run op by op, which is slower. help: keep what changes in a weight (add_weight(..., "
@@ -193,6 +197,7 @@ def settled(watch: Watch, model: Any, place: str) -> bool:
             RuntimeWarning,
             stacklevel=2,
         )
+    cache.unsettled = watch.changed
     return False
 
 

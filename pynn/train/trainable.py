@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
@@ -333,6 +334,10 @@ class Trainable:
     def loss(self) -> Any:
         """The loss that compile() was given."""
         return self._need_trainer("loss").loss
+
+    def _still(self) -> contextlib.AbstractContextManager[None]:
+        """Hold up another thread's training between two updates, inside a ``with`` block."""
+        return contextlib.nullcontext() if self._trainer is None else self._trainer.turns.still()
 
     def _need_trainer(self, place: str) -> Any:
         if self._trainer is None:

@@ -76,7 +76,7 @@ class Turns:
         if not self._training.acquire(blocking=False) and self._owner != me:
             raise RuntimeError(
                 f"[{place}] expected a model that no other thread trains. Received: one that another thread is "
-                "training. help: train one after the other, or a copy (pynn.loads(pynn.dumps(model)))."
+                "training. help: train one after the other, or a copy, saved and loaded."
             )
         self._owner = me
         if self._stepping:
@@ -112,6 +112,11 @@ class Turns:
         """End the step."""
         self._stepping = False
         self._step.release()
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another thread trains."""
+        return self._owner not in (None, threading.get_ident())
 
     @contextlib.contextmanager
     def still(self) -> Iterator[None]:
