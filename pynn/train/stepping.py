@@ -157,7 +157,7 @@ def _key(trainer: Trainer, data: Data, n: int, check: bool) -> Hashable:
     """Return what a program of training steps depends on, but for what is watched."""
     shapes = tuple((a.shape[1:], a.dtype) for a in data.arrays())
     head, counted = trainer.head, trainer.counted
-    trained_through = head.form, head.kind, head.rank, type(counted), getattr(counted, "several", None)
+    trained_through = head.form, head.kind, head.rank, head.padded, type(counted), getattr(counted, "several", None)
     settings = trainer.optimizer, trainer.optimizer.config(), trainer.loss, tuple(trainer.before_update)
     return "train", n, check, layout_of(data), shapes, trained_through, settings
 
