@@ -102,23 +102,10 @@ class Maps(nn.Module):
         return self.layer(ops.reshape(x, (*x.shape[:2], 3, x.shape[2] // 3)))
 
 
-def test_every_op_is_decided():
+def test_rules_are_of_ops_that_exist():
+    """An op without a rule loses lengths, with a warning."""
     ops.load_all()
-    own = {
-        "zeros",
-        "normal",
-        "uniform",
-        "word2vec_block",
-        "penalty",
-        "batch_rows",
-        "batch_scaled",
-    }  # no sequences go in
-    names = {
-        name for name, card in CARDS.items()
-        if not (card.mutates or "." in name) and name not in own and card.samples is not None
-    }  # fmt: skip
-    missing = names - set(RULES) - {"clip_norm", "clip_value", "max_norm", "conv2d_transpose"}
-    assert not missing, f"pynn/ops/carry.py does not say what they do with lengths: {sorted(missing)}"
+    assert set(RULES) <= set(CARDS)
 
 
 @pytest.mark.parametrize("name", [name for name, (make, _) in DECIDED.items() if make is not None])
