@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+
+from pynn.train.network import Network
 
 __all__ = ["unbuilt_if_it_fails"]
 
 
 @contextlib.contextmanager
-def unbuilt_if_it_fails(model: Any) -> Iterator[None]:
+def unbuilt_if_it_fails(model: Network) -> Iterator[None]:
     """Let go of the weights that were built inside a ``with`` block that fails: bad input must change nothing."""
     fresh = [module for module in model.modules() if not module.built]
     try:

@@ -14,6 +14,7 @@ from pynn.core.foreign import is_array
 from pynn.core.tensor import Tensor, to_array
 from pynn.errors import DataError, DTypeError, ShapeError
 from pynn.ops import pixels
+from pynn.train.network import Network
 
 __all__ = ["Data", "as_inputs", "check_finite", "external", "input_count", "split_last", "to_dtype"]
 
@@ -45,7 +46,7 @@ def check_finite(array: np.ndarray, name: str, place: str) -> None:
         )
 
 
-def as_inputs(x: Any, place: str, model: Any) -> list[np.ndarray]:
+def as_inputs(x: Any, place: str, model: Network) -> list[np.ndarray]:
     """Return a model's inputs as arrays: images of bytes stay, for the program to scale; numbers become its dtype.
 
     Parameters
@@ -86,7 +87,7 @@ def _narrowed(ids: np.ndarray, place: str) -> np.ndarray:
     return ids.astype(np.int32)
 
 
-def input_count(model: Any) -> int | None:
+def input_count(model: Network) -> int | None:
     """Return how many inputs a model takes, None if it does not say."""
     shapes = getattr(model, "input_shapes", None)
     if isinstance(shapes, list):

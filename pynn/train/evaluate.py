@@ -15,6 +15,7 @@ from pynn.train.callbacks import CallbackList
 from pynn.train.data import Data, input_count
 from pynn.train.feed import Feed, gives_batches, inputs_of, is_batch, is_packed, joined, parts_of, unpack
 from pynn.train.measuring import measure
+from pynn.train.network import Network
 from pynn.train.predictor import ROWS, Preparing, runner
 from pynn.train.results import Results
 from pynn.train.trainer import Trainer
@@ -87,7 +88,7 @@ def refuse_targets(place: str, x: Any, y: Any, weight: Any = None) -> None:
 
 
 def evaluate(
-    model: Any,
+    model: Network,
     x: Any,
     y: Any,
     batch_size: int | None,
@@ -115,7 +116,7 @@ def evaluate(
 
 
 def predict(
-    model: Any, x: Any, batch_size: int | None, verbose: Any, callbacks: Any = None, steps: int | None = None
+    model: Network, x: Any, batch_size: int | None, verbose: Any, callbacks: Any = None, steps: int | None = None
 ) -> np.ndarray:
     """Return outputs; see Module.predict."""
     prepared = model._prepared
@@ -145,7 +146,7 @@ def predict(
     return out
 
 
-def _predicted(model: Any, x: Any, rows: int) -> np.ndarray:
+def _predicted(model: Network, x: Any, rows: int) -> np.ndarray:
     """Return the outputs for arrays."""
     trainer, prepared = runner(model), model._prepared
     xs = trainer.inputs(x, "predict")
@@ -154,13 +155,13 @@ def _predicted(model: Any, x: Any, rows: int) -> np.ndarray:
     return prepared.outputs(xs, rows, trainer.run_eagerly)
 
 
-def _passes(model: Any, x: Any, rows: int) -> Iterator[Any]:
+def _passes(model: Network, x: Any, rows: int) -> Iterator[Any]:
     xs = runner(model).inputs(x, "predict")
     for i in range(0, len(xs[0]), rows):
         yield tuple(a[i : i + rows] for a in xs)
 
 
-def _batches(model: Any, x: Any, steps: int | None) -> Iterator[Any] | None:
+def _batches(model: Network, x: Any, steps: int | None) -> Iterator[Any] | None:
     """Return the batches of inputs that x gives, None if it is an array or a tuple of them."""
     if type(x) is np.ndarray and steps is None:
         return None
@@ -180,7 +181,7 @@ def _batches(model: Any, x: Any, steps: int | None) -> Iterator[Any] | None:
     return (inputs_of(batch, count) for batch in Feed(x, "predict", steps).read())
 
 
-def predict_fn(model: Any, batch_size: int | None) -> Any:
+def predict_fn(model: Network, batch_size: int | None) -> Any:
     """Return a prepared callable; see Module.predict_fn."""
     rows = _rows("predict_fn", batch_size) or ROWS
     model._require_built("predict_fn")

@@ -29,7 +29,7 @@ SECONDS_PER_CALL = 0.05  # how long a native call may take, so that Ctrl-C and t
 
 @alone
 def fit(
-    model: Any,
+    model: Network,
     x: Any,
     y: Any = None,
     *,
@@ -178,7 +178,7 @@ def _rows_of_states(model: Network, source: Source, validation: Held | None) -> 
 
 
 def _epoch(
-    model: Any,
+    model: Network,
     trainer: Trainer,
     source: Source,
     epoch: int,
@@ -273,7 +273,7 @@ def _give_back_sums(trainer: Trainer, position: Position) -> None:
 
 
 @alone
-def train_on_batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Results:
+def train_on_batch(model: Network, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Results:
     """Make one update; see Module.train_on_batch."""
     trainer = model._need_trainer("train_on_batch")
     source = Batches(trainer, Feed([(x, y, sample_weight)], "train_on_batch"), class_weight)
@@ -294,7 +294,7 @@ class Stepper:
     batch_size : int
     """
 
-    def __init__(self, model: Any, x: Any, y: Any, batch_size: int = 32):
+    def __init__(self, model: Network, x: Any, y: Any, batch_size: int = 32):
         self.model, self.trainer = model, model._need_trainer("steps")  # a trainer does not keep its model
         self.data = self.trainer.data(x, y)
         self.n = min(batch_size, len(self.data))
@@ -317,6 +317,6 @@ class Stepper:
             k -= count
 
 
-def steps(model: Any, x: Any, y: Any, batch_size: int = 32) -> Stepper:
+def steps(model: Network, x: Any, y: Any, batch_size: int = 32) -> Stepper:
     """Return an object whose run(k) makes k compiled training steps in as few native calls as possible."""
     return Stepper(model, x, y, batch_size)

@@ -37,9 +37,14 @@ class Network(Protocol):
     _constraints: dict[str, Any]
     _seed: list[int]
     _given_seed: int | None
+    _built_for: tuple[int, ...]
     _trainer: Any
     _runner: Any
     _prepared: Any
+
+    def takes_bytes(self, i: int = 0) -> bool:
+        """Tell whether uint8 arrays are numbers as input i, so that images are not scaled before."""
+        ...
 
     @property
     def takes_integers(self) -> bool:
@@ -48,6 +53,10 @@ class Network(Protocol):
 
     def __call__(self, *inputs: Any, training: bool | None = None) -> Any:
         """Compute the output, a tensor or tuples, lists and dicts of them."""
+        ...
+
+    def forward(self, *inputs: Any) -> Any:
+        """Compute the output; what a class defines."""
         ...
 
     def modules(self) -> Iterator[Network]:
@@ -72,6 +81,10 @@ class Network(Protocol):
 
     def assign_seeds(self, seed: int) -> None:
         """Seed the weights that are still to be built."""
+        ...
+
+    def _unbuild(self) -> None:
+        """Let go of the weights."""
         ...
 
     def _require_built(self, place: str) -> None:

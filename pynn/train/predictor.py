@@ -34,7 +34,7 @@ FEW = 4  # rows on which it is tried whether they can be computed apart
 CLOSE = 1e-3  # how far, of the largest output, results of other numbers of rows may lie apart by rounding
 
 
-def runner(model: Any) -> Trainer:
+def runner(model: Network) -> Trainer:
     """Return what runs a model forward: its compiled state, or one made for the purpose."""
     trainer = model._trainer or model._runner
     if trainer is None:
@@ -91,9 +91,11 @@ class Preparing(_predict.Predictor):
         self._apart_watch: Watch | None = None
 
     @property
-    def model(self) -> Any:
+    def model(self) -> Network:
         """The model that predicts."""
-        return self._model()
+        model = self._model()
+        assert model is not None, "the model is gone"
+        return model
 
     def refuse_state(self) -> None:
         """Raise RuntimeError, unless predict() or evaluate() asks: they can run such a model."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from pynn.core.flat import STEPS_PER_CALL
 from pynn.ops.common import size
+from pynn.train.network import Network
 from pynn.train.stepping import recording
 
 __all__ = ["Profile", "profile"]
@@ -128,7 +129,7 @@ def _nbytes(specs: tuple[Any, ...]) -> int:
     return sum(8 if spec == RATES else size(spec[0]) * spec[1].itemsize for spec in specs if spec is not None)
 
 
-def profile(model: Any, x: Any, y: Any, batch_size: int, steps: int) -> Profile:
+def profile(model: Network, x: Any, y: Any, batch_size: int, steps: int) -> Profile:
     """Time training steps; see Module.profile."""
     trainer = model._need_trainer("profile")
     data = trainer.data(x, y)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pynn.errors import DataError
+from pynn.train.network import Network
 
 if TYPE_CHECKING:
     from pynn.train.callbacks import CallbackList
@@ -104,7 +105,7 @@ class Run:
         Those of fit().
     """
 
-    def __init__(self, model: Any, trainer: Any, source: Any, hooks: CallbackList):
+    def __init__(self, model: Network, trainer: Any, source: Any, hooks: CallbackList):
         self.model, self.trainer, self.source, self.hooks = model, trainer, source, hooks
 
     def point(self, epoch: int, batch: int, predictions: np.ndarray | None = None, **more: Any) -> None:
@@ -199,7 +200,7 @@ def _plain_state(metric: Any) -> dict[str, Any]:
     return {key: value for key, value in vars(metric).items() if not callable(value)}
 
 
-def read(path: str | os.PathLike[str], model: Any, source: Any) -> Position | None:
+def read(path: str | os.PathLike[str], model: Network, source: Any) -> Position | None:
     """Bring a model, its optimizer and its counters to where a checkpoint stands; nothing changes if it does not fit.
 
     Parameters
@@ -263,7 +264,7 @@ def read(path: str | os.PathLike[str], model: Any, source: Any) -> Position | No
     return position
 
 
-def _compare_weights(model: Any, tensors: Mapping[str, np.ndarray]) -> None:
+def _compare_weights(model: Network, tensors: Mapping[str, np.ndarray]) -> None:
     """Raise if the weights have other names or shapes, which is the clearest sign of another model."""
     mine = {path: (weight.shape, str(weight.dtype)) for path, weight in model.named_parameters()}
     theirs = {path: (array.shape, str(array.dtype)) for path, array in tensors.items()}

@@ -20,6 +20,7 @@ from pynn.core.tensor import Tensor
 from pynn.errors import CaptureError, NonFiniteError
 from pynn.ops import pixels, steps
 from pynn.train.data import Data, external
+from pynn.train.network import Network
 from pynn.train.padding import marked
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def _recorded(
     return trainer.cache.add(key, recorder, watch)
 
 
-def settled(watch: Watch, cache: ProgramCache, model: Any, place: str) -> bool:
+def settled(watch: Watch, cache: ProgramCache, model: Network, place: str) -> bool:
     """Tell whether a recording can be kept: not if something that it may read changed meanwhile.
 
     It warns of what changed twice in turn, which the recorded pass itself did; another thread may have done the first.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pynn.optim import Optimizer
     from pynn.train.history import History
     from pynn.train.hooks import Callback
+    from pynn.train.network import Network
     from pynn.train.profile import Profile
     from pynn.train.results import Results
 
@@ -38,7 +39,7 @@ class Trainable:
         return made
 
     def compile(
-        self,
+        self: Network,
         optimizer: str | Optimizer | type[Optimizer] = "adam",
         loss: str | Loss | type[Loss] = "cross_entropy",
         metrics: str | Metric | Callable[..., Any] | Sequence[str | Metric | Callable[..., Any]] = (),
@@ -71,7 +72,7 @@ class Trainable:
         self._prepared = None  # it may have to predict op by op from now on
 
     def fit(
-        self,
+        self: Network,
         x: Any,
         y: Any = None,
         *,
@@ -164,7 +165,7 @@ class Trainable:
         )
 
     def evaluate(
-        self,
+        self: Network,
         x: Any,
         y: Any = None,
         batch_size: int | None = None,
@@ -198,13 +199,16 @@ class Trainable:
         :class:`pynn.metrics.AUC` the scores of all rows, and functions of one's own (:class:`pynn.metrics.Mean`) all
         predictions, as they may need every row at once. A metric class of one's own is given the parts; it asks for
         everything at once with ``streams = False``.
+
+        Any number of threads may call it at once, also while another thread trains the model; which weights it reads
+        then, :meth:`predict` says.
         """
         from pynn.train.evaluate import evaluate
 
         return evaluate(self, x, y, batch_size, sample_weight, verbose, callbacks, steps)
 
     def predict(
-        self,
+        self: Network,
         x: Any,
         batch_size: int | None = None,
         verbose: int = 0,
@@ -226,12 +230,29 @@ class Trainable:
         callbacks : sequence of pynn.train.Callback, optional
         steps : int, optional
             How many batches to take of an iterable.
+
+        Returns
+        -------
+        ndarray [N, ...]
+            Tuples, lists and dicts of arrays if that is what the model returns.
+
+        Raises
+        ------
+        ShapeError
+            If the first axis of an output is not that of the rows. A model that has a batch of one built into it is
+            run row by row; one whose rows depend on each other is run whole, whatever batch_size says.
+
+        Notes
+        -----
+        Any number of threads may call it at once, and while another thread trains the model. Every weight is then read
+        as it is at that moment: layers may be of different updates, but no number is half written. ``get_weights()``
+        and ``save()`` wait for the end of an update, so theirs is the state between two of them.
         """
         from pynn.train.evaluate import predict
 
         return predict(self, x, batch_size, verbose, callbacks, steps)
 
-    def predict_fn(self, batch_size: int | None = None) -> Callable[[Any], np.ndarray]:
+    def predict_fn(self: Network, batch_size: int | None = None) -> Callable[[Any], np.ndarray]:
         """Return a prepared function f(x) that predicts like predict(), in microseconds and from any thread.
 
         The first call for each shape of input prepares it, which takes milliseconds; from then on a call is one native
@@ -248,8 +269,9 @@ class Trainable:
 
         Returns
         -------
-        callable (x) -> ndarray
-            x as for predict(). Arrays of the model's dtype that are contiguous are taken as they are; others are
+        callable (x) -> ndarray, or tuples, lists and dicts of them as the model returns
+            x as for predict(). What is computed in one pass is returned as it is, also outputs whose first axis is not
+            that of the rows. Arrays of the model's dtype that are contiguous are taken as they are; others are
             checked and converted on each call.
 
         Raises
@@ -270,7 +292,7 @@ class Trainable:
 
         return predict_fn(self, batch_size)
 
-    def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Results:
+    def train_on_batch(self: Network, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Results:
         """Make one update on a batch; returns its loss and metrics, as evaluate() does."""
         from pynn.train.fit import train_on_batch
 
@@ -313,7 +335,7 @@ class Trainable:
 
         save(self, path, include_optimizer, metadata)
 
-    def profile(self, x: Any, y: Any, batch_size: int = 32, steps: int = 50) -> Profile:
+    def profile(self: Network, x: Any, y: Any, batch_size: int = 32, steps: int = 50) -> Profile:
         """Time one training step instruction by instruction; the model's weights are restored afterwards.
 
         Returns

@@ -24,6 +24,7 @@ from pynn.train import stepping
 from pynn.train.building import unbuilt_if_it_fails
 from pynn.train.data import Data, as_inputs, by_entry, check_finite, input_count, sample_weights, to_dtype
 from pynn.train.head import Head
+from pynn.train.network import Network
 from pynn.train.turns import Ledger, Turns
 
 __all__ = ["Trainer"]
@@ -36,7 +37,9 @@ class Trainer:
     same shape replays.
     """
 
-    def __init__(self, model: Any, optimizer: Any, loss: Any, metric_list: Any, seed: int | None, run_eagerly: bool):
+    def __init__(
+        self, model: Network, optimizer: Any, loss: Any, metric_list: Any, seed: int | None, run_eagerly: bool
+    ):
         if isinstance(metric_list, (str, metrics.Metric)) or callable(metric_list):
             metric_list = [metric_list]
         if seed is not None:
@@ -68,9 +71,11 @@ class Trainer:
         self.epochs = 0  # begun so far, in all calls of fit(): the next one has an order of samples of its own
 
     @property
-    def model(self) -> Any:
+    def model(self) -> Network:
         """The model, which holds this trainer and not the other way round."""
-        return self._model()
+        model = self._model()
+        assert model is not None, "the model is gone"
+        return model
 
     # Of the training under way
 

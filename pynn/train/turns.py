@@ -16,6 +16,7 @@ import numpy as np
 from pynn.core.flat import STEPS_PER_CALL, Slots
 from pynn.core.program import Recording
 from pynn.core.tensor import Tensor
+from pynn.train.network import Network
 
 __all__ = ["Ledger", "Turns", "alone"]
 
@@ -136,7 +137,7 @@ def alone(function: F) -> F:
     """Make a function of a compiled model one that trains it: refused beside another thread's, nested in one's own."""
 
     @functools.wraps(function)
-    def guarded(model: Any, *args: Any, **kwargs: Any) -> Any:
+    def guarded(model: Network, *args: Any, **kwargs: Any) -> Any:
         trainer = model._need_trainer(function.__name__)
         with trainer.turns.training(function.__name__) as inside:
             if not inside:
