@@ -148,7 +148,7 @@ def fit(
                 hooks.on_epoch_end(epoch, logs)
                 run.point(epoch + 1, 0, logs=logs, last=model.stop_training or epoch + 1 == epochs)
                 interrupts.check()
-                if model.stop_training:
+                if bool(model.stop_training):  # a callback may have set it; type checkers take it for False here
                     break
         except KeyboardInterrupt:
             model.stop_training = True
