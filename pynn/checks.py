@@ -38,7 +38,7 @@ def is_integer(value: Any, least: float = -math.inf, most: float = math.inf) -> 
 
 def is_number(value: Any) -> TypeGuard[float]:
     """Tell whether a value is a finite real number, Python's or NumPy's, and no bool."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    if type(value) is not float and (isinstance(value, bool) or not isinstance(value, numbers.Real)):
         return False
     try:
         return math.isfinite(value)

@@ -67,8 +67,11 @@ def test_a_public_function_has_the_text_and_the_parameters_of_its_row(name):
     row = ELEMENTWISE[name]
     assert function.__doc__.startswith("Return ")
     assert list(inspect.signature(function).parameters)[1:] == [*row.parameters, *row.instead]
-    with pytest.raises(TypeError):
-        function([1.0], no_such_option=1)
+    many = [0.5] * (len(row.parameters) + len(row.instead) + 1)
+    twice = [(many[:1], dict.fromkeys(row.parameters, 0.5))] if row.parameters else []
+    for args, options in [((), {"no_such_option": 1}), (many, {}), *twice]:
+        with pytest.raises(TypeError):
+            function([1.0], *args, **options)
 
 
 def test_every_function_is_written_in_numpy(everything, tmp_path):

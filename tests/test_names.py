@@ -10,6 +10,7 @@ import pytest
 from pynn import checks, init, losses, metrics, nn, optim, recipes, regularizers, schedules
 from pynn.errors import nearest
 from pynn.names import Registry
+from pynn.ops import activation
 
 KINDS = {
     "losses": (losses.NAMES, losses.get),
@@ -19,7 +20,7 @@ KINDS = {
     "regularizers": (regularizers.NAMES, regularizers.get),
     "schedules": (schedules.NAMES, schedules.get),
 }
-GETS = [get for _, get in KINDS.values()] + [recipes.find]
+GETS = [get for _, get in KINDS.values()] + [recipes.find, activation.get]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -50,6 +51,25 @@ def test_other_things_are_refused_in_one_wording(get, given) -> None:
 def test_a_wrong_name_brings_the_nearest(get) -> None:
     with pytest.raises(ValueError, match=r"^unknown \w+\. Received: 'zzzzzzz'\. help: Known: "):
         get("zzzzzzz")
+
+
+def test_activations_and_recipes_are_resolved_like_the_others() -> None:
+    class Halved:
+        def __call__(self, x):
+            return x * 0.5
+
+    assert activation.get("relu") is activation.get(activation.relu) is activation.relu
+    assert activation.get(None) is activation.linear
+    assert nn.Dense(1, activation=Halved)._function(4.0) == 2.0
+    assert nn.Dense(1, activation="swish").activation == "swish"
+    with pytest.raises(ValueError, match="did you mean 'relu'"):
+        nn.Dense(1, activation="rleu")
+    with pytest.raises(TypeError, match=r"\[activation\] expected a name or a function of a tensor"):
+        nn.Dense(1, activation=3)
+    xor = recipes.find("xor")
+    assert recipes.find(xor) is xor
+    with pytest.raises(ValueError, match="did you mean 'digits'"):
+        recipes.find("digtis")
 
 
 def test_aliases_stand_for_their_names() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import is_integer
 from pynn.core.context import training
 from pynn.core.program import record
 from pynn.core.state import no_grad, state, trial
@@ -85,7 +86,7 @@ def examples(model: Any, input_shape: Any = None) -> list[Any]:
         return model.examples()
     if input_shape is not None:
         given = input_shape if isinstance(input_shape, list) else [input_shape]
-        shapes = [(s,) if isinstance(s, int) else tuple(s) for s in given]
+        shapes = [(int(s),) if is_integer(s) else tuple(s) for s in given]
     else:
         model._require_built("export")
         one = getattr(model, "_input", None) or model._built_for[1:]

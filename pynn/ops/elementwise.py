@@ -265,9 +265,10 @@ def elementwise(
                 return integers(t)
             if not defaults and not args and not options:
                 return execute(card, (t,), {})[0]
-            bound = signature.bind(x, *args, **options)
-            bound.apply_defaults()
-            chosen, attrs = row.chosen(dict(list(bound.arguments.items())[1:]))
+            given = {**dict(zip(defaults, args, strict=False)), **options}
+            if len(given) < len(args) + len(options) or not given.keys() <= defaults.keys():
+                signature.bind(x, *args, **options)  # raises, as any function does
+            chosen, attrs = row.chosen(given)
             return execute(chosen.card, (t,), attrs)[0]
 
         functools.update_wrapper(apply, body)
@@ -332,7 +333,7 @@ def _attrs(row: Elementwise, par: float | None) -> dict[str, float]:
 
 
 def _real(name: str, key: str, value: Any) -> float:
-    real = not isinstance(value, bool) and isinstance(value, numbers.Real)
+    real = type(value) is float or (not isinstance(value, bool) and isinstance(value, numbers.Real))
     return float(value) if real else number(name, key, value)  # infinity may be a bound
 
 
