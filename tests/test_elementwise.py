@@ -205,3 +205,22 @@ def test_the_text_in_numpy_stands_alone():
         values = row.chosen(next(iter(row.card.samples(Rng()))).attrs)[1].values()
         x = np.abs(POINTS)
         assert np.array_equal(space[row.name](x, *values), row.body(x, *values))
+
+
+def test_values_lie_within_the_bounds_that_a_row_states():
+    x = np.concatenate([POINTS, 40 * POINTS, POINTS / 40]).astype(np.float64)
+    for name, row in ELEMENTWISE.items():
+        y = row.body(np.abs(x) if name in ("log", "sqrt") else x, **next(iter(row.card.samples(Rng()))).attrs)
+        assert row.bounds[0] <= y.min() <= y.max() <= row.bounds[1]
+    assert ELEMENTWISE["hardsigmoid"].bounds == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("ending", ["sigmoid", "hardsigmoid"])
+def test_a_function_between_0_and_1_gives_probabilities(ending, rng):
+    x, y = rng.standard_normal((8, 3)).astype(np.float32), (np.arange(8) % 2).astype(np.float32)[:, None]
+    model = nn.Sequential([nn.Input((3,)), nn.Dense(1, activation=ending)], seed=0)
+    model.compile("sgd", "binary_cross_entropy")
+    p = np.clip(model.predict(x), 1e-7, 1 - 1e-7)
+    found = model.evaluate(x, y, verbose=0)
+    found = found["loss"] if isinstance(found, dict) else found
+    assert found == pytest.approx(-np.mean(y * np.log(p) + (1 - y) * np.log1p(-p)), rel=1e-3)

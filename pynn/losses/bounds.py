@@ -8,21 +8,17 @@ from typing import Any
 
 from pynn.core.tape import Entry, Tape
 from pynn.core.tensor import FLOATS, Tensor
+from pynn.ops.activation import ELEMENTWISE
 
 __all__ = ["bounds", "descends_from"]
 
 Range = tuple[float, float]
 ANY: Range = (-math.inf, math.inf)
 UNIT: Range = (0.0, 1.0)
-POSITIVE: Range = (0.0, math.inf)
 
 #: what a function of anything gives; also what one that is fused into another op gives
-FUNCTIONS: dict[str, Range] = {
-    "softmax": UNIT,
-    "sigmoid": UNIT,
-    "step": UNIT,
-    "tanh": (-1.0, 1.0),
-    **dict.fromkeys(("exp", "square", "abs", "relu", "sqrt", "softplus"), POSITIVE),
+FUNCTIONS: dict[str, Range] = {name: row.bounds for name, row in ELEMENTWISE.items() if row.bounds != ANY} | {
+    "softmax": UNIT
 }
 #: ops whose results are values of their inputs, unchanged
 KEEPS = {"reshape", "transpose", "slice", "expand", "concat", "take", "copy", "max_pool2d", "max", "min", "dropout",

@@ -22,7 +22,7 @@ SELU_ALPHA = 1.6732632423543772
 # Activations
 
 
-@elementwise(c="v < 0 ? 0 : v", onnx=Onnx("Relu"), slope=lambda x, y: step_above(x))
+@elementwise(c="v < 0 ? 0 : v", onnx=Onnx("Relu"), slope=lambda x, y: step_above(x), bounds=(0.0, np.inf))
 def relu(x: Any) -> Any:
     """Return max(x, 0); the gradient at 0 is 0."""
     return np.maximum(x, 0)
@@ -41,13 +41,13 @@ def leaky_relu(x: Any, slope: float = 0.1) -> Any:
     return np.where(x > 0, x, slope * x)
 
 
-@elementwise(c="TANH(v)", onnx=Onnx("Tanh"), slope=lambda x, y: 1.0 - y * y, kinks=())
+@elementwise(c="TANH(v)", onnx=Onnx("Tanh"), slope=lambda x, y: 1.0 - y * y, kinks=(), bounds=(-1.0, 1.0))
 def tanh(x: Any) -> Any:
     """Return the hyperbolic tangent of x."""
     return np.tanh(x)
 
 
-@elementwise(c="1 / (1 + EXP(-v))", onnx=Onnx("Sigmoid"), slope=lambda x, y: y * (1.0 - y), kinks=())
+@elementwise(c="1 / (1 + EXP(-v))", onnx=Onnx("Sigmoid"), slope=lambda x, y: y * (1.0 - y), kinks=(), bounds=(0.0, 1.0))
 def sigmoid(x: Any) -> Any:
     """Return 1 / (1 + e**-x)."""
     return 0.5 * (1 + np.tanh(0.5 * x))
@@ -76,7 +76,13 @@ def selu(x: Any) -> Any:
     return SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(np.minimum(x, 0)))
 
 
-@elementwise(c="(v > 0 ? v : 0) + LOG1P(EXP(-FABS(v)))", onnx=Onnx("Softplus"), slope=lambda x, y: sigmoid(x), kinks=())
+@elementwise(
+    c="(v > 0 ? v : 0) + LOG1P(EXP(-FABS(v)))",
+    onnx=Onnx("Softplus"),
+    slope=lambda x, y: sigmoid(x),
+    kinks=(),
+    bounds=(0.0, np.inf),
+)
 def softplus(x: Any) -> Any:
     """Return log(1 + e**x)."""
     return np.logaddexp(x, x.dtype.type(0))
@@ -99,6 +105,7 @@ def silu(x: Any) -> Any:
     onnx=Onnx("Abs"),
     slope=lambda x, y: step_above(x) - step_above(-x),
     integers=lambda x: _maximum(x, -x),
+    bounds=(0.0, np.inf),
 )
 def abs(x: Any) -> Any:
     """Return |x|; the gradient at 0 is 0."""
@@ -115,6 +122,7 @@ def _between(x: Tensor, low: float, high: float, slope: Any) -> Tensor:
     onnx=Onnx(compose=lambda b, x: b.node("Clip", [x, b.number(0.0), b.number(6.0)])),
     slope=lambda x, y: _between(x, 0.0, 6.0, 1.0),
     kinks=(0.0, 6.0),
+    bounds=(0.0, 6.0),
 )
 def relu6(x: Any) -> Any:
     """Return min(max(x, 0), 6)."""
@@ -127,6 +135,7 @@ def relu6(x: Any) -> Any:
     slope=lambda x, y: _between(x, -3.0, 3.0, 1 / 6),
     aliases=("hard_sigmoid",),
     kinks=(-3.0, 3.0),
+    bounds=(0.0, 1.0),
 )
 def hardsigmoid(x: Any) -> Any:
     """Return min(max(x / 6 + 1/2, 0), 1)."""
@@ -149,7 +158,13 @@ def hardswish(x: Any) -> Any:
     return x * np.clip(x / 6 + 0.5, 0, 1)
 
 
-@elementwise(c="v / (1 + FABS(v))", onnx=Onnx("Softsign"), slope=lambda x, y: (1.0 - abs(y)) * (1.0 - abs(y)), kinks=())
+@elementwise(
+    c="v / (1 + FABS(v))",
+    onnx=Onnx("Softsign"),
+    slope=lambda x, y: (1.0 - abs(y)) * (1.0 - abs(y)),
+    kinks=(),
+    bounds=(-1.0, 1.0),
+)
 def softsign(x: Any) -> Any:
     """Return x / (1 + |x|)."""
     return x / (1 + np.abs(x))
@@ -219,13 +234,14 @@ def gelu(x: Any, approximate: bool = False) -> Any:
     c="v >= 0 ? 1 : 0",
     onnx=Onnx(compose=lambda b, x: b.cast(b.node("GreaterOrEqual", [x, b.number(0.0)]), b.dtype)),
     aliases=("hard_step",),
+    bounds=(0.0, 1.0),
 )
 def step(x: Any) -> Any:
     """Return 1 where x >= 0, else 0: the threshold of a perceptron. It has no gradient."""
     return (x >= 0).astype(x.dtype)
 
 
-@elementwise(c="EXP(v)", onnx=Onnx("Exp"), slope=lambda x, y: y, kinks=())
+@elementwise(c="EXP(v)", onnx=Onnx("Exp"), slope=lambda x, y: y, kinks=(), bounds=(0.0, np.inf))
 def exp(x: Any) -> Any:
     """Return e**x."""
     return np.exp(x)
@@ -237,6 +253,7 @@ def exp(x: Any) -> Any:
     slope=lambda x, y: x * 2.0,
     kinks=(),
     integers=lambda x: x * x,
+    bounds=(0.0, np.inf),
 )
 def square(x: Any) -> Any:
     """Return x * x."""
@@ -258,19 +275,27 @@ def log(x: Any) -> Any:
     return np.log(x)
 
 
-@elementwise(c="SQRT(v)", onnx=Onnx("Sqrt"), slope=lambda x, y: 0.5 / y, layer=False, kinks=(), positive=True)
+@elementwise(
+    c="SQRT(v)",
+    onnx=Onnx("Sqrt"),
+    slope=lambda x, y: 0.5 / y,
+    layer=False,
+    kinks=(),
+    positive=True,
+    bounds=(0.0, np.inf),
+)
 def sqrt(x: Any) -> Any:
     """Return the square root of x."""
     return np.sqrt(x)
 
 
-@elementwise(c="SIN(v)", onnx=Onnx("Sin"), slope=lambda x, y: x.cos(), layer=False, kinks=())
+@elementwise(c="SIN(v)", onnx=Onnx("Sin"), slope=lambda x, y: x.cos(), layer=False, kinks=(), bounds=(-1.0, 1.0))
 def sin(x: Any) -> Any:
     """Return the sine of x, which is in radians."""
     return np.sin(x)
 
 
-@elementwise(c="COS(v)", onnx=Onnx("Cos"), slope=lambda x, y: -x.sin(), layer=False, kinks=())
+@elementwise(c="COS(v)", onnx=Onnx("Cos"), slope=lambda x, y: -x.sin(), layer=False, kinks=(), bounds=(-1.0, 1.0))
 def cos(x: Any) -> Any:
     """Return the cosine of x, which is in radians."""
     return np.cos(x)

@@ -102,6 +102,8 @@ class Elementwise:
         The code by which kernels fuse it.
     saves : "out", "in" or None
         What the gradient is made of; None if there is none.
+    bounds : (float, float)
+        Between which values its values lie.
     """
 
     name: str
@@ -115,6 +117,7 @@ class Elementwise:
     instead: dict[str, Elementwise]
     act: int | None
     saves: str | None
+    bounds: tuple[float, float]
 
     def chosen(self, options: Mapping[str, Any]) -> tuple[Elementwise, dict[str, float]]:
         """Return the row and all parameters that options such as ``slope=0.2`` or ``approximate=True`` come to.
@@ -174,12 +177,13 @@ def elementwise(
     instead: Mapping[str, Callable[..., Tensor]] | None = None,
     integers: Callable[[Tensor], Tensor] | None = None,
     vjp: Callable[..., Any] | None = None,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
 ) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
     """Make a row of the decorated reference; returns the public function, of a tensor or what can become one.
 
     Parameters
     ----------
-    c, onnx, aliases, layer
+    c, onnx, aliases, layer, bounds
         See :class:`Elementwise`.
     slope : callable, optional
         The derivative as a tensor (or a number), of x, y and the parameters, made of differentiable ops: second
@@ -253,7 +257,7 @@ def elementwise(
             )
         register(card)
         ELEMENTWISE[name] = row = Elementwise(
-            name, body, card, parameters, c, onnx, tuple(aliases), layer, rows, act, saves
+            name, body, card, parameters, c, onnx, tuple(aliases), layer, rows, act, saves, bounds
         )
         if act is not None:
             (parameter, default) = next(iter(parameters.items()), (None, 0.0))
