@@ -97,21 +97,25 @@ def test_what_is_bound_is_as_large_as_what_was_recorded():
         run.bind(0, np.ones(4, np.float32))
 
 
+def test_all_inputs_at_once():
+    run, y = doubling().start(), np.zeros(5, np.float32)
+    run.bind_all([np.zeros(5, np.float32), y])
+    run.run()
+    assert (y == 2).all()
+    with pytest.raises(ValueError, match=r"slot 1 was recorded with 20 bytes\. Received: 16"):
+        run.bind_all([np.zeros(5, np.float32), y[:4]])
+    with pytest.raises(RuntimeError, match="2 not bound"):
+        run.run()
+    with pytest.raises(ValueError, match=r"2 input slots\. Received: 1"):
+        run.bind_all([y])
+
+
 def test_an_arena_must_be_large_enough():
     with pytest.raises(ValueError, match="too small"):
         doubling().start(_core.Buffer.new(1))
 
 
 # Kernels that move rows keep within what is bound
-
-
-def fetch(n=4):
-    """Return a run of a program that fetches n rows and stores them, with its slots."""
-    x, perm, y, slots = np.zeros((10, 3), np.float32), np.arange(10), np.zeros((10, 3), np.float32), Slots()
-    tensors = [external(a) for a in (x, perm, y)]
-    with record(*tensors, slots.offset) as recorder:
-        steps.store_rows(steps.batch(tensors[0], tensors[1], slots, n, np.float32), slots, tensors[2], n)
-    return plan(recorder).start()
 
 
 @pytest.mark.parametrize(

@@ -191,11 +191,12 @@ cdef class Run:
     cdef void *needed
     cdef readonly Buffer arena
     cdef list bound
-    cdef int missing
+    cdef int missing, slots_needed
     cdef bint busy
     cdef readonly Py_ssize_t failed_at
     cpdef place(self, Buffer arena)
     cpdef bind(self, int slot, object array)
+    cpdef bind_all(self, list arrays)
     cdef int check_idle(self) except -1
     cdef int check_ready(self) except -1
     cdef int replay(self, i64 *where) noexcept nogil

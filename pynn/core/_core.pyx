@@ -273,7 +273,7 @@ cdef class Run:
         memcpy(self.code, program.code, program.n * sizeof(pn_instr))
         for i in range(program.n_inputs):
             (<char *>self.needed)[program.inputs[i].slot] = 1
-        self.missing = sum((<char *>self.needed)[i] for i in range(program.slots))
+        self.missing = self.slots_needed = sum([(<char *>self.needed)[i] for i in range(program.slots)])
 
     def __dealloc__(self):
         PyMem_RawFree(self.code)
@@ -322,13 +322,31 @@ cdef class Run:
         # By the array itself, so that binding it again is seen; a Buffer keeps what it was made of.
         self.bound[slot] = array
 
+    cpdef bind_all(self, list arrays):
+        """Point the input slots 0, 1, ... at these arrays."""
+        cdef list held = [a if isinstance(a, Buffer) else Buffer.of(a) for a in arrays[:self.program.slots]]
+        cdef i64 i
+        cdef input_entry *e
+        cdef Buffer b
+        self.check_idle()
+        if len(held) < self.program.slots:
+            raise ValueError(f"{self.program.slots} input slots. Received: {len(held)} arrays")
+        for i in range(self.program.n_inputs):
+            e = &self.program.inputs[i]
+            b = <Buffer>held[e.slot]
+            if b.nbytes - e.offset < (0 if e.dim >= 0 else e.nbytes):
+                self.release()  # those before point where nothing holds the memory
+                raise ValueError(f"slot {e.slot} was recorded with {e.offset + e.nbytes} bytes. Received: {b.nbytes}")
+            self.code[e.instr].arg[e.operand] = b.ptr + e.offset
+            if e.dim >= 0:
+                self.code[e.instr].dim[e.dim] = b.nbytes - e.offset
+        self.bound = held
+        self.missing = 0
+
     def release(self):
         """Let go of what is bound; it must be bound again before the next run."""
-        cdef int slot
-        for slot in range(self.program.slots):
-            if self.bound[slot] is not None and (<char *>self.needed)[slot]:
-                self.missing += 1
-            self.bound[slot] = None
+        self.bound = [None] * self.program.slots
+        self.missing = self.slots_needed
 
     cdef int check_idle(self) except -1:
         if self.busy:

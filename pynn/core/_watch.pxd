@@ -12,12 +12,14 @@ cdef class Watch:
     cdef list entries, entry_keys, entry_values  # single entries of dicts
     cdef list asked, asked_names, asked_values  # attributes that are no entries of a dict
     cdef list tensors, buffers, flags
+    cdef unsigned long long *versions  # of the dicts, when they were last found the same
     cdef list renewed  # (number of a dict, key) that a recorded pass may replace
     cdef enter(self, object value, str path, list todo)
     cdef note(self, dict table, object skips, str path, list todo)
     cdef attributes(self, object value, str path, list todo)
     cdef ask(self, object owner, str name, str path, list todo)
     cdef function(self, object function, str path, list todo)
+    cdef bint same_items(self, Py_ssize_t i) except -1
     cdef bint same_dict(self, Py_ssize_t i) except -1
     cdef bint same_entries(self, Py_ssize_t i) except -1
     cdef bint same_list(self, Py_ssize_t i) except -1

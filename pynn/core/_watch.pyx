@@ -1,6 +1,7 @@
 """What a recorded program was made from besides its inputs, and whether all of it is still as it was."""
 
 from cpython.dict cimport PyDict_GetItem, PyDict_Next, PyDict_Size
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.object cimport PyObject
 
 import collections
@@ -14,6 +15,17 @@ import numpy as np
 
 from pynn.core import config
 from pynn.core.tensor import Tensor
+
+cdef extern from *:
+    """
+    /* A number that every change of a dict changes, where this Python has one; 0 elsewhere. */
+    #if PY_VERSION_HEX < 0x030C0000
+    #define PN_DICT_VERSION(table) (((PyDictObject *)(table))->ma_version_tag)
+    #else
+    #define PN_DICT_VERSION(table) 0
+    #endif
+    """
+    unsigned long long PN_DICT_VERSION(object table)
 
 PLAIN = frozenset({bool, int, float, complex, str, bytes})
 LEAVES = PLAIN | {type(None), type, types.ModuleType, types.BuiltinFunctionType, frozenset, range, slice, type(...)}
@@ -112,6 +124,12 @@ cdef class Watch:
                 continue
             seen[id(value)] = value
             self.enter(value, path, todo)
+        self.versions = <unsigned long long *>PyMem_Calloc(len(self.dicts) + 1, sizeof(unsigned long long))
+        if self.versions == NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        PyMem_Free(self.versions)
 
     cdef enter(self, object value, str path, list todo):
         if isinstance(value, Tensor):
@@ -209,6 +227,16 @@ cdef class Watch:
 
     cdef bint same_dict(self, Py_ssize_t i) except -1:
         cdef dict table = self.dicts[i]
+        cdef unsigned long long version = PN_DICT_VERSION(table)
+        if version and version == self.versions[i]:
+            return True
+        if not self.same_items(i):
+            return False
+        self.versions[i] = version
+        return True
+
+    cdef bint same_items(self, Py_ssize_t i) except -1:
+        cdef dict table = self.dicts[i]
         cdef list keys = self.dict_keys[i], values = self.dict_values[i]
         cdef Py_ssize_t at = 0, k = 0
         cdef PyObject *key
@@ -284,7 +312,9 @@ cdef class Watch:
                 self.changed = self.array_paths[i]
                 return False
         for i in range(len(self.others)):
-            if self.others[i] != self.other_values[i]:
+            if len(self.others[i]) != len(self.other_values[i]) or (
+                len(self.others[i]) and self.others[i] != self.other_values[i]
+            ):
                 self.changed = self.other_paths[i]
                 return False
         return True
@@ -295,6 +325,8 @@ cdef class Watch:
         Notes are what was appended to lists, or added to dicts and sets.
         """
         cdef Py_ssize_t i
+        for i in range(len(self.dicts)):
+            self.versions[i] = 0
         for i, name in self.renewed:
             if name in self.dict_keys[i]:
                 self.dict_values[i][self.dict_keys[i].index(name)] = self.dicts[i].get(name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import warnings
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 from pynn.core import _core
@@ -214,7 +214,7 @@ class Recording:
         """Tell whether a run gives what the recorded function would give now."""
         return self.watch is None or bool(self.watch.unchanged())
 
-    def run(self, bound: Sequence[Any], times: int = 1) -> None:
+    def run(self, bound: list[Any], times: int = 1) -> None:
         """Replay the program with these arrays (or buffers) in its input slots.
 
         Raises
@@ -229,8 +229,7 @@ class Recording:
             run = _core.Run(self.program)
         try:
             run.place(arena)
-            for slot, array in enumerate(bound):
-                run.bind(slot, array)
+            run.bind_all(bound)
             _, status = run.run(times)
             if status:
                 raise failure(status, self.program.instrs[run.failed_at])

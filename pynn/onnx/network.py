@@ -248,15 +248,12 @@ class Network(Module):
         if self._runs is None:
             object.__setattr__(self, "_runs", Preparing(self, 1, "run", raw=True))
         try:
-            if self._by_values:
-                found, _ = self._runs.one_pass(given, eagerly=True)
-            else:
-                found, _ = self._runs.one_pass(given)
-        except CaptureError:
-            if state.recorder is not None:
+            found, _ = self._runs.one_pass(given, eagerly=self._by_values)
+        except (CaptureError, DataError):
+            if state.recorder is not None or self._by_values:
                 raise
+            found, _ = self._runs.one_pass(given, eagerly=True)  # which raises too, if the data are bad
             object.__setattr__(self, "_by_values", True)
-            found, _ = self._runs.one_pass(given, eagerly=True)
         dtypes = [dtype for _, dtype in self._plan.outputs]
         return [a if d.kind == "V" else a.astype(d, copy=False) for a, d in zip(found, dtypes, strict=True)]
 
