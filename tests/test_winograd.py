@@ -11,7 +11,7 @@ from pynn import nn, ops, testing
 from pynn.core import _core, config, program
 from pynn.core.card import Sample
 from pynn.core.kernels import conv2d as native
-from pynn.ops.activation import FUSED
+from pynn.ops.elementwise import FUSED
 from pynn.ops.conv_cards import CONV
 from pynn.ops.window import Window
 
