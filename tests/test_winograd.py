@@ -11,8 +11,8 @@ from pynn import nn, ops, testing
 from pynn.core import _core, config, program
 from pynn.core.card import Sample
 from pynn.core.kernels import conv2d as native
-from pynn.ops.elementwise import FUSED
 from pynn.ops.conv_cards import CONV
+from pynn.ops.elementwise import FUSED
 from pynn.ops.window import Window
 
 # Of one element, over the root mean square of all: with the points 0, +-2/3, +-3/2 and float32 the largest of a million
