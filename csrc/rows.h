@@ -13,10 +13,13 @@ static inline int pn_rows_inside(const pn_instr *I, i64 row_bytes) {
     const i64 count = I->dim[ROWS_PERM_BYTES] / (i64)sizeof(i64), offset = *(const i64 *)I->arg[ROWS_OFFSET];
     if (offset < 0 || offset > count - I->dim[ROWS_N]) return 0;
     if (row_bytes == 0) return 1;
-    const i64 rows = I->dim[ROWS_X_BYTES] / row_bytes, *perm = (const i64 *)I->arg[ROWS_PERM] + offset;
-    for (i64 i = 0; i < I->dim[ROWS_N]; i++)
-        if (perm[i] < 0 || perm[i] >= rows) return 0;
-    return 1;
+    const i64 *perm = (const i64 *)I->arg[ROWS_PERM] + offset;
+    uint64_t last = 0; /* a negative row is a large one */
+    for (i64 i = 0; i < I->dim[ROWS_N]; i++) last = (uint64_t)perm[i] > last ? (uint64_t)perm[i] : last;
+    if (I->dim[ROWS_N] == 0) return 1;
+    if (last < 1u << 30 && row_bytes < 1 << 30) /* a product takes less time than a quotient */
+        return ((i64)last + 1) * row_bytes <= I->dim[ROWS_X_BYTES];
+    return last < (uint64_t)(I->dim[ROWS_X_BYTES] / row_bytes);
 }
 
 #endif

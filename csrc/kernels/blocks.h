@@ -19,7 +19,10 @@ static void act_tile(void *ctx, real *c, i64 ldc, i64 m, i64 n, i64 row0, i64 co
     const act_ctx *x = (const act_ctx *)ctx;
     (void)row0;
     (void)col0;
-    for (i64 i = 0; i < m; i++) pn_act_apply(x->act, x->p, c + i * ldc, n);
+    if (ldc == n) /* whole rows lie together: one call */
+        pn_act_apply(x->act, x->p, c, m * n);
+    else
+        for (i64 i = 0; i < m; i++) pn_act_apply(x->act, x->p, c + i * ldc, n);
 }
 
 #if VW == 1
