@@ -128,7 +128,7 @@ class Exponential(Schedule):
 
     Examples
     --------
-    >>> Exponential(1.0, 0.25, every=2).values(0, 5).tolist()
+    >>> Exponential(1.0, rate=0.25, every=2).values(0, 5).tolist()
     [1.0, 0.5, 0.25, 0.125, 0.0625]
     """
 

@@ -23,7 +23,7 @@ GUIDES = ROOT / "docs" / "guide"
 BLOCK = re.compile(r"""^```\w+ title=(["'])([^\n]+)\1\n(.*?)^```$""", re.MULTILINE | re.DOTALL)
 TREE = ("csrc", "pynn", "tests", "docs", "setup.py", "pyproject.toml", "README.md", "CHANGELOG.md", "mkdocs.yml")
 # guide: how many files of pynn/ and csrc/ it may touch
-MOST_FILES = {"add-layer": 2, "add-optimizer": 2, "add-recipe": 2, "add-dataset": 2, "add-isa": 2}
+MOST_FILES = {"add-op": 2, "add-layer": 2, "add-optimizer": 2, "add-recipe": 2, "add-dataset": 2, "add-isa": 2}
 
 
 def blocks(guide):
@@ -115,6 +115,26 @@ def test_an_instruction_set_is_there(tree):
     assert "'plain'" in said
     suite(tree, "tests/test_ops.py", "-k", "relu or matmul or softmax")
     suite(tree, "tests/test_registry.py")
+
+
+def test_a_function_of_one_element_is_there(tree):
+    said = run(
+        tree,
+        "-c",
+        "from pynn import ops; print(ops.hardtanh([-3.0, 0.5]).tolist(), 'hardtanh' in ops.elementwise.FUSED)",
+    )
+    assert said == "[-1.0, 0.5] True\n"
+    suite(tree, "tests/test_elementwise.py")
+    suite(tree, "tests/test_ops.py", "-k", "hardtanh or dense")
+    suite(tree, "tests/test_onnx_export.py", "tests/test_export.py", "-k", "hardtanh or activations")
+    suite(
+        tree,
+        "tests/test_gallery.py",
+        "tests/test_registry.py",
+        "tests/test_numerics.py",
+        "-k",
+        "activation or kernel or tails",
+    )
 
 
 def test_a_layer_is_there(tree):
