@@ -394,3 +394,20 @@ def test_a_last_activation_is_fused_with_the_loss(loss, activation):
         model.compile(optimizer="sgd", loss=loss, metrics=[], seed=0)
         found.append(model.evaluate(x, y)["loss"])
     assert found[0] == found[1] > 20  # from probabilities it would be limited to 16
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_deviance_of_poisson(dtype):
+    loss = losses.Poisson(deviance=True)
+    y = np.array([[0.0, 2.0], [1e-3, 7.0]], dtype)
+    assert loss(y, y).item() == 0
+    rates = pynn.Tensor.state(np.array([[0.5, 3.0], [1e-3, 5.0]], dtype))
+    rates.requires_grad = True
+    found = loss(rates, y)
+    p = rates.numpy()
+    logs = np.where(y > 0, y * np.log(np.maximum(y, 1e-30) / p), 0)
+    np.testing.assert_allclose(found.item(), (p - y + logs).mean(), rtol=1e-5)
+    found.backward()
+    np.testing.assert_allclose(rates.grad.numpy(), (1 - y / p) / 4, rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(loss(np.zeros((1, 2), dtype), np.zeros((1, 2), dtype)).item(), 0)
+    assert np.isfinite(loss(np.zeros((1, 2), dtype), y[:1]).item())

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from pynn import nn, optim
 from pynn.checks import integer, number
+from pynn.estimators.parameters import keep
 from pynn.estimators.units import LinearUnits
 from pynn.train import steps
 
@@ -100,33 +99,11 @@ class Adaline(LinearUnits):
         shuffle: bool = True,
         random_state: Any = 0,
     ):
-        self.learning_rate = learning_rate
-        self.max_iter = max_iter
-        self.tol = tol
-        self.halvings = halvings
-        self.fit_intercept = fit_intercept
-        self.shuffle = shuffle
-        self.random_state = random_state
+        keep(locals())
 
-    def fit(self, X: Any, y: Any) -> Adaline:
-        """Learn until the weights rest.
-
-        Parameters
-        ----------
-        X : array_like [N, features]
-        y : array_like [N]
-            Classes of any kind.
-
-        Returns
-        -------
-        Adaline
-            This one.
-        """
-        most, halvings = (
-            integer("Adaline", "max_iter", self.max_iter, 1),
-            integer("Adaline", "halvings", self.halvings, 0),
-        )
-        X, members = self._checked(X, y)
+    def _learn(self, X: np.ndarray, members: np.ndarray) -> str:
+        most = integer("Adaline", "max_iter", self.max_iter, 1)
+        halvings = integer("Adaline", "halvings", self.halvings, 0)
         n, units = members.shape
         targets = 2.0 * members - 1.0
         rate = first = self._rate(X)
@@ -155,14 +132,12 @@ class Adaline(LinearUnits):
         self.coef_ = before[0].T.copy()
         self.intercept_ = before[1].copy() if len(before) > 1 else np.zeros(units)
         self.n_iter_, self.learning_rate_ = len(self.loss_curve_), rate
-        if not resting:
-            warnings.warn(
-                f"[Adaline] the weights still move after max_iter={most} epochs. "
-                "help: standardise the features, raise max_iter, or accept less with tol or halvings.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        return self
+        if resting:
+            return ""
+        return (
+            f"the weights still move after max_iter={most} epochs. "
+            "help: standardise the features, raise max_iter, or accept less with tol or halvings."
+        )
 
     def _rate(self, X: np.ndarray) -> float:
         if isinstance(self.learning_rate, str) and self.learning_rate == "auto":

@@ -6,7 +6,7 @@ import copy
 import math
 import warnings
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -19,9 +19,10 @@ from pynn import nn, optim
 from pynn.checks import choice, flag, integer, number
 from pynn.errors import unknown_name
 from pynn.estimators import lbfgs
+from pynn.estimators.batch import BatchLoss
 from pynn.estimators.data import validated
 from pynn.estimators.files import from_bytes, to_bytes
-from pynn.estimators.watch import Watch
+from pynn.estimators.watch import Rates, Watch
 from pynn.ops.pixels import as_real
 from pynn.optim import Optimizer
 from pynn.schedules import Schedule
@@ -38,6 +39,7 @@ class BaseNetwork(BaseEstimator, ABC):
 
     model_: Any
     _coding: Any
+    _rates: Rates | None = None  # of the optimizer that partial_fit goes on with
     _logits: bool  # whether the model's outputs still need the coding's activation
     _sparse = False
     _any_rank = False
@@ -52,11 +54,15 @@ class BaseNetwork(BaseEstimator, ABC):
     def _code(self, y: Any, fresh: bool, classes: Any) -> np.ndarray:
         """Return targets as class numbers or values, after choosing `_coding` if this is the first fit."""
 
+    def _check_classes(self, coded: np.ndarray) -> None:
+        """Refuse targets that lack a class of the last fit."""
+
     def _targets(self, coded: np.ndarray, dtype: Any) -> np.ndarray:
         return coded.astype(dtype)
 
-    def _penalise(self, share: float) -> None:
-        """Set the penalty on the weights for batches that weigh `share` samples."""
+    def _penalty(self) -> tuple[tuple[nn.Module, ...], float]:
+        """Return the layers whose weights are penalised, and alpha."""
+        return (), 0.0
 
     def _class_weights(self, y: Any) -> np.ndarray | None:
         return None
@@ -98,6 +104,26 @@ class BaseNetwork(BaseEstimator, ABC):
 
     # Fitting
 
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Self:
+        """Train.
+
+        Parameters
+        ----------
+        X : array_like [N, features]
+        y : array_like [N], [N, labels] or [N, targets]
+            Classes of any kind, or rows of 0 and 1 for several labels per sample; numbers for a regressor.
+        sample_weight : array_like [N], optional
+            Finite and >= 0.
+        validation_data : tuple (X, y) or (X, y, sample_weight), optional
+            Measured after every epoch: `validation_scores_` and ``history_["val_loss"]``, in which there is no penalty.
+            With `early_stopping` it is used instead of a part of the training data.
+
+        Returns
+        -------
+        self
+        """
+        return self._fit(X, y, sample_weight, validation_data)
+
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, validation_data: Any, partial: bool = False, classes: Any = None
     ) -> Any:
@@ -108,9 +134,11 @@ class BaseNetwork(BaseEstimator, ABC):
         fresh = not hasattr(self, "model_") or not (partial or o["warm"])
         X, y = validated(self, X, y, reset=fresh, multi_output=True, **self._input_checks(fresh))
         coded = self._code(y, fresh, classes)
+        if not fresh and not partial:
+            self._check_classes(coded)
         X = self._dense(X)
         weight = self._weights(sample_weight, y, len(X))
-        going_on = partial and not fresh and self.model_._trainer is not None
+        going_on = partial and not fresh and self._rates is not None
         rng: Any = None if going_on else check_random_state(self.random_state)
         dtype = self._dtype(X) if fresh else self.model_.dtype
         if fresh:
@@ -124,25 +152,34 @@ class BaseNetwork(BaseEstimator, ABC):
             keep, out = self._split(place, coded, o["share"], rng)
             held = X[out], coded[out], None if weight is None else weight[out]
             X, coded, weight = X[keep], coded[keep], None if weight is None else weight[keep]
-        targets, n = self._targets(coded, dtype), len(X)
-        mean = 1.0
-        if weight is not None:  # a loss is the sum of w l over the sum of w
-            mean = float(weight.mean())
-            if not mean > 0:
-                raise ValueError(f"[{place}] sample weights: the weights of the training samples are all zero.")
-            weight = (weight / mean).astype(dtype)
-        if self._coding.outputs > 1 and targets.ndim > 1 and self._coding.activation != "softmax":
-            # pynn's losses are means over the outputs; scikit-learn's gradient is that of their sum
-            weight = np.full(n, self._coding.outputs, dtype) if weight is None else weight * self._coding.outputs
+        targets = self._targets(coded, dtype)
+        weight = self._in_dtype(weight, dtype)
         seed = 0 if rng is None else int(rng.randint(SEEDS))
         if self.solver == "lbfgs":
-            self._penalise(n * mean)
             self._fit_lbfgs(place, o, X, targets, weight, seed)
         else:
-            size = self._batch_size(place, n)
-            self._penalise(size * (1.0 if partial else mean))  # constant over partial fits, which so share a program
-            self._fit_epochs(place, o, X, targets, weight, seed, size, held, validation_data is not None, partial)
+            given = validation_data is not None
+            self._fit_epochs(place, o, X, targets, weight, seed, held, given, going_on, partial)
         return self
+
+    def _in_dtype(self, weight: np.ndarray | None, dtype: np.dtype) -> np.ndarray | None:
+        """Return the weights of the training samples as they go into the loss."""
+        if weight is None:
+            return None
+        with np.errstate(over="ignore"):
+            w = weight.astype(dtype)
+            total = w.sum()
+        if not 0 < total < np.inf:
+            what = "are all zero" if not total else f"are too large for {dtype}"
+            raise ValueError(f"[{type(self).__name__}] sample weights: the weights of the training samples {what}.")
+        return w
+
+    def _batch_loss(self, targets: np.ndarray, whole: bool) -> BatchLoss:
+        """Return what makes the loss of a batch; `whole` means that its value, too, is the sum over the outputs."""
+        coding = self._coding
+        summed = coding.outputs > 1 and targets.ndim > 1 and coding.activation != "softmax"
+        layers, alpha = self._penalty()
+        return BatchLoss(layers, alpha, coding.outputs if summed else 1, whole or coding.summed)
 
     def _input_checks(self, fresh: bool) -> dict[str, Any]:
         dtype = "numeric" if self._any_rank else [np.float64, np.float32]
@@ -167,6 +204,10 @@ class BaseNetwork(BaseEstimator, ABC):
         by_class = self._class_weights(y)
         if given is None:
             return by_class
+        w = self._checked_weights(given, n)
+        return w if by_class is None else w * by_class
+
+    def _checked_weights(self, given: Any, n: int) -> np.ndarray:
         w = np.asarray(given, np.float64)
         if w.shape != (n,) or not np.isfinite(w).all() or (w < 0).any():
             raise ValueError(
@@ -175,12 +216,12 @@ class BaseNetwork(BaseEstimator, ABC):
             )
         if not w.any():
             raise ValueError(f"[{type(self).__name__}] sample weights are all zero.")
-        return w if by_class is None else w * by_class
+        return w
 
     def _begin(self, X: np.ndarray, dtype: np.dtype, rng: np.random.RandomState) -> None:
         self.n_outputs_, self.out_activation_ = self._coding.outputs, self._coding.activation or "identity"
         self.model_ = self._make(X.shape[1:], dtype, rng)
-        self.t_, self._epochs, self._wait = 0, 0, 0
+        self.t_, self._epochs, self._wait, self._rates = 0, 0, 0, None
         self.loss_curve_: list[float] = []
         self.best_loss_: float | None = np.inf
         self.validation_scores_: list[float] | None = None
@@ -192,11 +233,11 @@ class BaseNetwork(BaseEstimator, ABC):
             raise ValueError(f"[{place}] expected validation_data to be (X, y) or (X, y, sample_weight).")
         X, y = validated(self, data[0], data[1], reset=False, multi_output=True, **self._input_checks(False))
         X = self._dense(X)
-        weight = None if len(data) == 2 else np.asarray(data[2], np.float64)
+        weight = None if len(data) == 2 or data[2] is None else self._checked_weights(data[2], len(X))
         return X, self._code(y, False, None), weight
 
     def _split(self, place: str, coded: np.ndarray, share: float, rng: Any) -> tuple[np.ndarray, np.ndarray]:
-        one_label = coded.ndim == 1 and coded.dtype.kind == "i"
+        pair = coded.ndim == 1 and len(self.classes_) <= 2  # scikit-learn stratifies nothing else
         rows = np.arange(len(coded))
         held = math.ceil(share * len(rows))
         if held < 2:
@@ -204,7 +245,7 @@ class BaseNetwork(BaseEstimator, ABC):
                 f"[{place}] expected at least 2 samples for validation. Received: {held}. "
                 "help: raise validation_fraction, or pass validation_data."
             )
-        return train_test_split(rows, test_size=share, random_state=rng, stratify=coded if one_label else None)
+        return train_test_split(rows, test_size=share, random_state=rng, stratify=coded if pair else None)
 
     def _batch_size(self, place: str, n: int) -> int:
         if isinstance(self.batch_size, str) and self.batch_size == "auto":
@@ -218,7 +259,10 @@ class BaseNetwork(BaseEstimator, ABC):
         options = {"maxiter": o["epochs"], "gtol": o["tol"]}
         if hasattr(self, "max_fun"):
             options["maxfun"] = integer(place, "max_fun", self.max_fun, 1)
-        self.loss_, self.n_iter_, complaint = lbfgs.minimize(self.model_, self._coding.loss, X, y, w, seed, **options)
+        self._rates = None
+        self.loss_, self.n_iter_, complaint = lbfgs.minimize(
+            self.model_, self._coding.loss, self._batch_loss(y, whole=True), X, y, w, seed, **options
+        )
         self._logits = self.model_._trainer.head.gives_logits
         if not all(np.isfinite(a).all() for a in self.model_.get_weights()):
             raise ValueError(f"[{place}] lbfgs gave weights that are not finite. help: scale the inputs.")
@@ -233,16 +277,20 @@ class BaseNetwork(BaseEstimator, ABC):
         y: Any,
         w: Any,
         seed: int,
-        size: int,
         held: Any,
         given: bool,
+        going_on: bool,
         partial: bool,
     ) -> None:
         model = self.model_
-        if not partial or model._trainer is None:  # a partial fit keeps the optimizer and the seed
+        size = self._batch_size(place, len(X))
+        if not going_on:  # else the optimizer, its rate and the seed stay
             model.compile(self._optimizer(place, o["rate"]), self._coding.loss, seed=seed)
             model._trainer.output_shape([X[:1]])  # finds the last activation, for scores in the first epoch
             self._logits = model._trainer.head.gives_logits
+            self._rates = Rates(o["rate"], o["kind"] if self.solver == "sgd" else "constant", o["power"])
+        batch_loss = self._batch_loss(y, whole=False)
+        model._trainer.after_loss = [batch_loss]
         score = None
         if held is not None:
             x_held, coded, w_held = held
@@ -256,13 +304,18 @@ class BaseNetwork(BaseEstimator, ABC):
         by_score = o["early"] and held is not None
         if by_score:
             self.best_loss_ = None
-        adaptive = o["kind"] if self.solver == "sgd" else "constant"  # as in scikit-learn
-        watch = Watch(self, o["tol"], o["patience"], o["rate"], adaptive, o["power"], len(X), score, by_score)
+        assert self._rates is not None
+        watch = Watch(self, o["tol"], o["patience"], self._rates, len(X), score, by_score)
         watch.wait = self._wait if partial or o["warm"] else 0
         epochs = self._epochs + (1 if partial else o["epochs"])
         self.n_iter_ = 0
         callbacks = [copy.copy(c) for c in self._callbacks(place)]  # they keep the model, which is none of a parameter
-        validation = (x_held, self._targets(coded, model.dtype), w_held) if given else None
+        validation = None
+        if given:
+            factor = batch_loss.outputs if batch_loss.whole else 1
+            if w_held is not None or factor > 1:
+                w_held = np.full(len(coded), factor) if w_held is None else w_held * (factor / w_held.mean())
+            validation = x_held, self._targets(coded, model.dtype), w_held
         history = model.fit(
             X, y, sample_weight=w, batch_size=size, initial_epoch=self._epochs, epochs=epochs, verbose=self._loud(),
             shuffle=o["shuffle"], callbacks=[watch, *callbacks], validation_data=validation,

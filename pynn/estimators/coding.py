@@ -18,7 +18,7 @@ CLASS_LOSSES = ("log_loss", "hinge", "squared_hinge", "squared_error")
 VALUE_LOSSES = {
     "squared_error": losses.MSEHalf,  # half of it, as in scikit-learn
     "absolute_error": losses.MAE,
-    "poisson": losses.Poisson,
+    "poisson": lambda: losses.Poisson(deviance=True),
     "huber": losses.Huber,
 }
 
@@ -50,6 +50,11 @@ class ValueCoding:
         else:
             loss = losses.get(loss)
         return cls(loss, outputs, "exp" if isinstance(loss, losses.Poisson) else None)
+
+    @property
+    def summed(self) -> bool:
+        """Whether the loss that is reported is a sum over the outputs; else it is their mean, as in scikit-learn."""
+        return isinstance(self.loss, losses.Poisson)
 
     def decide(self, out: np.ndarray) -> np.ndarray:
         """Return predictions of the outputs."""
@@ -117,6 +122,8 @@ class ClassCoding:
         outputs = 1 if classes <= 2 and not multilabel and not softmax else wide
         activation = "softmax" if softmax else "sigmoid" if sigmoid else None
         return cls(loss, classes, multilabel, outputs, activation, 0.0 if isinstance(loss, losses.Hinge) else 0.5)
+
+    summed = True  # the loss is a sum over the outputs
 
     @property
     def probabilities(self) -> bool:

@@ -12,7 +12,7 @@ __all__ = ["minimize"]
 
 
 def minimize(
-    model: Any, loss: Any, x: np.ndarray, y: np.ndarray, w: np.ndarray | None, seed: int, **options: Any
+    model: Any, loss: Any, after: Any, x: np.ndarray, y: np.ndarray, w: np.ndarray | None, seed: int, **options: Any
 ) -> tuple[float, int, str]:
     """Minimize the loss over all data with L-BFGS-B, starting from the model's weights.
 
@@ -23,6 +23,8 @@ def minimize(
     model : Module
         Built; its weights are replaced by the best.
     loss : pynn.losses.Loss
+    after : callable
+        What becomes of the mean loss; see ``Trainer.after_loss``.
     x, y, w : ndarray
     seed : int
         Of dropout, whose mask is the same in every evaluation.
@@ -44,6 +46,7 @@ def minimize(
 
     model.compile(optim.SGD(0.0), loss, seed=seed)
     trainer = model._trainer
+    trainer.after_loss = [after]
     data = trainer.data(x, y, w)
     trainer.flatten()
     rows, flat = np.arange(len(x)), trainer.flat

@@ -10,9 +10,9 @@ import numpy as np
 from pynn import nn, optim
 from pynn.checks import flag, integer, number, rate
 from pynn.estimators.base import BaseNetwork
+from pynn.estimators.parameters import keep
 from pynn.estimators.tasks import Classification, Regression
 from pynn.optim import Optimizer
-from pynn.regularizers import L2
 from pynn.schedules import Schedule
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
@@ -63,13 +63,8 @@ class _MLP(BaseNetwork):
             raise ValueError(f"[{place}] expected hidden_layer_sizes to be integers. Received: {given!r}.")
         return [integer(place, "hidden_layer_sizes", n, 1) for n in np.atleast_1d(np.asarray(given, object))]
 
-    def _penalise(self, share: float) -> None:
-        alpha = number(type(self).__name__, "alpha", self.alpha, 0)
-        for layer in _dense(self.model_):
-            penalty = L2(0.5 * alpha / share) if alpha else None
-            held = layer._regularizers.get("w")
-            if (penalty and penalty.l2) != (held and held.l2):  # a change costs the recorded steps
-                layer._regularizers = {"w": penalty} if penalty else {}
+    def _penalty(self) -> tuple[tuple[nn.Module, ...], float]:
+        return tuple(_dense(self.model_)), number(type(self).__name__, "alpha", self.alpha, 0)
 
     def _optimizer(self, place: str, rate: float) -> Optimizer:
         rated = self.learning_rate if isinstance(self.learning_rate, Schedule) else rate
@@ -99,7 +94,8 @@ class MLPClassifier(Classification, _MLP):
     """A multilayer perceptron for classes: p = softmax(W_L act(... act(W_1 x + b_1) ...) + b_L).
 
     The parameters of ``sklearn.neural_network.MLPClassifier`` mean here what they mean there, and for the same
-    `random_state` training starts from the same weights; the order of the samples differs. Beyond them there are
+    `random_state` training starts from the same weights and holds out the same samples: with ``shuffle=False`` weights,
+    losses and epochs are the same to rounding, but for what the notes name. Beyond these parameters there are
     `dropout`, `loss`, `class_weight`, `dtype`, `callbacks`, the activations, optimizers and schedules of pynn, and
     `validation_data` in `fit`.
 
@@ -113,12 +109,13 @@ class MLPClassifier(Classification, _MLP):
         "lbfgs", "sgd", "adam" or another name in ``pynn.optim.NAMES``, with `learning_rate_init`; an optimizer, which
         is copied; or a class of them (a function), which is called with ``learning_rate``.
     alpha : float, default 1e-4
-        Of the penalty alpha / 2 * sum(W**2), divided by the number of samples in a batch.
+        Of the penalty alpha / 2 * sum(W**2), divided by the number of samples in the batch (the sum of their weights).
     batch_size : int or "auto", default "auto"
         "auto" is min(200, N).
     learning_rate : {"constant", "invscaling", "adaptive"} or pynn.schedules.Schedule, default "constant"
-        The words count for "sgd" alone: "invscaling" is learning_rate_init / (samples seen + 1)**power_t, "adaptive"
-        divides by 5 whenever training would have ended. A schedule is asked at every step.
+        The words count for "sgd" alone. "invscaling" sets learning_rate_init / (samples seen + 1)**power_t after every
+        epoch; the first of a fit has learning_rate_init. "adaptive" divides by 5 whenever training would have ended.
+        The velocity of momentum keeps the rates that it was gathered with. A schedule is asked at every step.
     learning_rate_init : float, default 0.001
     power_t : float, default 0.5
     max_iter : int, default 200
@@ -133,12 +130,13 @@ class MLPClassifier(Classification, _MLP):
     verbose : bool, default False
         Whether to print a line for each epoch.
     warm_start : bool, default False
-        Whether `fit` goes on from the weights of the last one.
+        Whether `fit` goes on from the weights of the last one, with a new optimizer; `y` must have all of its classes.
     momentum : float, default 0.9
         Of "sgd", in [0, 1).
     nesterovs_momentum : bool, default True
     early_stopping : bool, default False
-        Whether to stop by the score on data that are held out, and to keep the weights of the best epoch.
+        Whether to stop by the score on data that are held out, and to keep the weights of the best epoch. Two classes
+        are held out in their proportions, more of them and values by chance.
     validation_fraction : float, default 0.1
         The share that is held out.
     beta_1, beta_2, epsilon : float, default 0.9, 0.999, 1e-8
@@ -166,7 +164,8 @@ class MLPClassifier(Classification, _MLP):
     coefs_, intercepts_ : list of ndarray
     loss_, best_loss_ : float
     loss_curve_ : list of float
-        The mean loss of every epoch, penalty included.
+        The loss of every epoch, penalty included: the mean over its batches, in each of which it is
+        sum(w l) / sum(w), w the weights of its samples. Several labels are a sum.
     validation_scores_ : list of float or None
         The accuracy on the held-out data after every epoch.
     best_validation_score_ : float or None
@@ -192,6 +191,16 @@ class MLPClassifier(Classification, _MLP):
 
     Notes
     -----
+    What is not as in scikit-learn 1.9:
+
+    - With `shuffle` the order of the samples is another one.
+    - "adam" adds `epsilon` after the bias correction, as the paper does; scikit-learn before it.
+    - The loss is computed from logits; scikit-learn limits probabilities to [2.2e-16, 1 - 2.2e-16] in it.
+    - `momentum` is below 1.
+    - A batch whose samples all weigh 0 changes nothing but what momentum moves; scikit-learn raises ZeroDivisionError.
+    - The first `partial_fit` needs no `classes` if `y` has them all, and with `warm_start` `y` may lack some.
+    - ``early_stopping=True`` after a fit without it goes on where scikit-learn raises.
+
     Sparse matrices are made dense as a whole. pynn's own results do not depend on the number of threads.
 
     References
@@ -242,48 +251,21 @@ class MLPClassifier(Classification, _MLP):
         dtype: Any = None,
         callbacks: Any = None,
     ):
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.dropout = dropout
-        self.loss = loss
-        self.class_weight = class_weight
-        self.dtype = dtype
-        self.callbacks = callbacks
+        keep(locals())
 
 
 class MLPRegressor(Regression, _MLP):
     """A multilayer perceptron for real targets: y = W_L act(... act(W_1 x + b_1) ...) + b_L.
 
-    The parameters of ``sklearn.neural_network.MLPRegressor`` mean here what they mean there, and for the same
-    `random_state` training starts from the same weights; the order of the samples differs. Those that are not
-    described here, and the attributes, are those of :class:`MLPClassifier`.
+    The parameters of ``sklearn.neural_network.MLPRegressor`` mean here what they mean there, as for
+    :class:`MLPClassifier`, where those that are not described here are found, the attributes, and notes on differences.
 
     Parameters
     ----------
     loss : str or pynn.losses.Loss, default "squared_error"
-        "squared_error" (half of it), "poisson" (the outputs are exponentials, the targets >= 0), "absolute_error",
-        "huber", or another of ``pynn.losses``. The gradient is that of the sum over several targets.
+        "squared_error" (half of it), "poisson" (half of the deviance; the outputs are exponentials, the targets >= 0),
+        "absolute_error", "huber", or another of ``pynn.losses``. Of several targets `loss_` and `loss_curve_` are the
+        mean and the gradient is that of the sum, as in scikit-learn; of "poisson" both are sums.
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter,
     shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction,
     beta_1, beta_2, epsilon, n_iter_no_change, max_fun, dropout, dtype, callbacks
@@ -300,6 +282,11 @@ class MLPRegressor(Regression, _MLP):
     -----
     ConvergenceWarning
         If the loss still improves after `max_iter` epochs.
+
+    Notes
+    -----
+    With ``solver="lbfgs"`` and several targets the sum is minimized, and `loss_` is the sum; scikit-learn hands the
+    solver the value of the mean with the gradient of the sum.
 
     Examples
     --------
@@ -341,30 +328,4 @@ class MLPRegressor(Regression, _MLP):
         dtype: Any = None,
         callbacks: Any = None,
     ):
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.dropout = dropout
-        self.dtype = dtype
-        self.callbacks = callbacks
+        keep(locals())

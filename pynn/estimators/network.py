@@ -8,6 +8,7 @@ import numpy as np
 
 from pynn import nn
 from pynn.estimators.base import BaseNetwork
+from pynn.estimators.parameters import keep
 from pynn.estimators.tasks import Classification, Regression
 
 __all__ = ["NetworkClassifier", "NetworkRegressor"]
@@ -119,24 +120,7 @@ class NetworkClassifier(Classification, _Network):
         dtype: Any = None,
         callbacks: Any = None,
     ):
-        self.model = model
-        self.solver = solver
-        self.loss = loss
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.class_weight = class_weight
-        self.dtype = dtype
-        self.callbacks = callbacks
+        keep(locals())
 
 
 class NetworkRegressor(Regression, _Network):
@@ -197,20 +181,4 @@ class NetworkRegressor(Regression, _Network):
         dtype: Any = None,
         callbacks: Any = None,
     ):
-        self.model = model
-        self.solver = solver
-        self.loss = loss
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.dtype = dtype
-        self.callbacks = callbacks
+        keep(locals())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from pynn.checks import integer
+from pynn.estimators.parameters import keep
 from pynn.estimators.units import LinearUnits
 
 __all__ = ["Perceptron", "Update"]
@@ -118,28 +117,10 @@ class Perceptron(LinearUnits):
         random_state: Any = 0,
         trace: int = 1000,
     ):
-        self.max_iter = max_iter
-        self.fit_intercept = fit_intercept
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.trace = trace
+        keep(locals())
 
-    def fit(self, X: Any, y: Any) -> Perceptron:
-        """Learn until there are no errors.
-
-        Parameters
-        ----------
-        X : array_like [N, features]
-        y : array_like [N]
-            Classes of any kind.
-
-        Returns
-        -------
-        Perceptron
-            This one.
-        """
+    def _learn(self, X: np.ndarray, members: np.ndarray) -> str:
         most, room = integer("Perceptron", "max_iter", self.max_iter, 1), integer("Perceptron", "trace", self.trace, 0)
-        X, members = self._checked(X, y)
         rng = check_random_state(self.random_state)
         samples = np.concatenate([np.full((len(X), 1), float(bool(self.fit_intercept))), X], axis=1)
         self.trace_: list[Update] = []
@@ -147,24 +128,22 @@ class Perceptron(LinearUnits):
         thetas, left = [], 0
         for unit, target in enumerate(members.T):
             name = 1 if members.shape[1] == 1 else unit
-            theta, errors, wrong = self._learn(samples, target, name, most, room, rng)
+            theta, errors, wrong = self._learn_unit(samples, target, name, most, room, rng)
             thetas.append(theta)
             self.errors_.append(errors)
             left += wrong
         self.intercept_, self.coef_ = np.array(thetas)[:, 0], np.array(thetas)[:, 1:]
         self.n_iter_ = max(map(len, self.errors_))
         self.converged_ = all(errors[-1] == 0 for errors in self.errors_)
-        if not self.converged_:
-            warnings.warn(
-                f"[Perceptron] errors remain after max_iter={most} epochs: no hyperplane that separates the classes "
-                f"was found. The best weights are kept; they are wrong {left} times on {len(X)} samples. "
-                "help: the data may not be linearly separable; a hidden layer (MLPClassifier) can separate them.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        return self
+        if self.converged_:
+            return ""
+        return (
+            f"errors remain after max_iter={most} epochs: no hyperplane that separates the classes was found. "
+            f"The best weights are kept; they are wrong {left} times on {len(X)} samples. "
+            "help: the data may not be linearly separable; a hidden layer (MLPClassifier) can separate them."
+        )
 
-    def _learn(
+    def _learn_unit(
         self, x: np.ndarray, y: np.ndarray, unit: int, most: int, room: int, rng: Any
     ) -> tuple[np.ndarray, list[int], int]:
         """Return the weights of one unit, its errors in each epoch, and those of the weights."""

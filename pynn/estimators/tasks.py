@@ -71,6 +71,14 @@ class Classification(ClassifierMixin):
             )
         return index
 
+    def _check_classes(self: Any, coded: np.ndarray) -> None:
+        if coded.ndim == 1 and len(found := np.unique(coded)) < len(self.classes_):
+            raise ValueError(
+                f"[{type(self).__name__}] expected y to have all classes of the last fit, with which warm_start=True "
+                f"goes on. Received: {self.classes_[found].tolist()}, known are {self.classes_.tolist()}. "
+                "help: partial_fit takes some of them."
+            )
+
     def _targets(self: Any, coded: np.ndarray, dtype: Any) -> np.ndarray:
         return self._coding.encode(coded, dtype)
 
@@ -133,26 +141,6 @@ class Classification(ClassifierMixin):
         self._need_model("a prediction")
         return self._coding
 
-    def fit(self: Any, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Any:
-        """Train.
-
-        Parameters
-        ----------
-        X : array_like [N, features]
-        y : array_like [N] or [N, labels]
-            Classes of any kind, or rows of 0 and 1 for several labels per sample.
-        sample_weight : array_like [N], optional
-            Finite and >= 0. Only the ratios matter.
-        validation_data : tuple (X, y) or (X, y, sample_weight), optional
-            Measured after every epoch: `validation_scores_` and ``history_["val_loss"]``. With `early_stopping` it is
-            used instead of a part of the training data.
-
-        Returns
-        -------
-        self
-        """
-        return self._fit(X, y, sample_weight, validation_data)
-
     @available_if(_takes_epochs)
     def partial_fit(self: Any, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
         """Train for one epoch on these data, going on from what is there.
@@ -206,25 +194,6 @@ class Regression(RegressorMixin):
         self._need_model("a prediction")
         out = self._checked_outputs(X)
         return out[:, 0] if out.shape[1] == 1 else out
-
-    def fit(self: Any, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Any:
-        """Train.
-
-        Parameters
-        ----------
-        X : array_like [N, features]
-        y : array_like [N] or [N, targets]
-        sample_weight : array_like [N], optional
-            Finite and >= 0. Only the ratios matter.
-        validation_data : tuple (X, y) or (X, y, sample_weight), optional
-            Measured after every epoch: `validation_scores_` and ``history_["val_loss"]``. With `early_stopping` it is
-            used instead of a part of the training data.
-
-        Returns
-        -------
-        self
-        """
-        return self._fit(X, y, sample_weight, validation_data)
 
     @available_if(_takes_epochs)
     def partial_fit(self: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:

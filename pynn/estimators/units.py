@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import warnings
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
@@ -32,6 +34,28 @@ class LinearUnits(ClassifierMixin, BaseEstimator):
             raise ValueError(f"[{place}] expected samples of at least 2 classes. Received: {count} class.")
         units = [1] if count == 2 else range(count)
         return X, np.stack([index == unit for unit in units], axis=1)
+
+    def _learn(self, X: np.ndarray, members: np.ndarray) -> str:
+        """Learn `coef_` and `intercept_`; returns what speaks against them, or nothing."""
+        raise NotImplementedError
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Learn until the rule comes to rest, or for `max_iter` epochs.
+
+        Parameters
+        ----------
+        X : array_like [N, features]
+        y : array_like [N]
+            Classes of any kind.
+
+        Returns
+        -------
+        This estimator.
+        """
+        complaint = self._learn(*self._checked(X, y))
+        if complaint:
+            warnings.warn(f"[{type(self).__name__}] {complaint}", ConvergenceWarning, stacklevel=2)
+        return self
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return z = theta . x of every unit; positive where a sample is of the unit's class.

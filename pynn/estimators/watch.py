@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pynn.train.hooks import Callback, Logs
 
-__all__ = ["Watch"]
+__all__ = ["Rates", "Watch"]
 
 LEAST_RATE = 1e-6  # of learning_rate="adaptive"
+
+
+class Rates(NamedTuple):
+    """How the learning rate of an optimizer goes from epoch to epoch.
+
+    Attributes
+    ----------
+    first : float
+        That of the first epoch.
+    kind : {"constant", "invscaling", "adaptive"}
+    power : float
+        Of "invscaling": after an epoch the rate is first / (samples seen so far + 1)**power.
+    """
+
+    first: float
+    kind: str
+    power: float
 
 
 class Watch(Callback):
@@ -23,11 +40,7 @@ class Watch(Callback):
         Whose ``loss_curve_`` and so on are written.
     tol, patience : float
         Training has converged after more than `patience` epochs in a row that improve by less than `tol`.
-    rate : float
-        The first learning rate.
-    kind : {"constant", "invscaling", "adaptive"}
-    power : float
-        Of "invscaling": rate / (samples seen so far + 1)**power.
+    rates : Rates
     samples : int
         In one epoch.
     score : callable, optional
@@ -41,25 +54,18 @@ class Watch(Callback):
         estimator: Any,
         tol: float,
         patience: float,
-        rate: float,
-        kind: str,
-        power: float,
+        rates: Rates,
         samples: int,
         score: Callable[[], float] | None,
         by_score: bool,
     ):
         self.estimator = estimator
         self.tol, self.patience = tol, patience
-        self.rate, self.kind, self.power, self.samples = rate, kind, power, samples
+        self.rates, self.samples = rates, samples
         self.score, self.by_score = score, by_score
         self.wait = 0
         self.converged = False
         self.best_weights: list[np.ndarray] | None = None
-
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Set the learning rate that follows the number of samples seen."""
-        if self.kind == "invscaling":
-            self.model.optimizer.learning_rate = self.rate / (self.estimator.t_ + 1) ** self.power
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Note the epoch; stop, or lower the rate, when patience is at its end."""
@@ -81,14 +87,29 @@ class Watch(Callback):
             better = e.loss_ <= e.best_loss_ - self.tol
             e.best_loss_ = min(e.best_loss_, e.loss_)
         self.wait = 0 if better else self.wait + 1
+        if self.rates.kind == "invscaling":
+            self._set_rate(self.rates.first / (e.t_ + 1) ** self.rates.power)
         if self.wait > self.patience:
             rate = self.model.optimizer.learning_rate
-            if self.kind == "adaptive" and rate > LEAST_RATE:
-                self.model.optimizer.learning_rate = rate / 5
+            if self.rates.kind == "adaptive" and rate > LEAST_RATE:
+                self._set_rate(rate / 5)
                 self.wait = 0
             else:
                 self.converged = True
                 self.model.stop_training = True
+
+    def _set_rate(self, rate: float) -> None:
+        """Set the learning rate of the epochs to come.
+
+        scikit-learn's velocity has the rate of each gradient in it, pynn's is multiplied with that of the step. So it
+        is scaled here, to move the weights as far as it would have.
+        """
+        optimizer = self.model.optimizer
+        before, optimizer.learning_rate = optimizer.learning_rate, rate
+        for weight in self.model.parameters():
+            velocity = optimizer.table[weight].slots.get("velocity")
+            if velocity is not None:
+                velocity.view()[...] *= before / rate
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Bring back the best weights."""

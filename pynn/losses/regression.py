@@ -101,17 +101,34 @@ class Poisson(Loss):
 
     The model should end in an activation that gives rates, for instance "softplus" or "exp".
 
+    Parameters
+    ----------
+    deviance : bool, default False
+        Whether l is the mean of y_pred - y_true + y_true * log(y_true / y_pred), half of Poisson's deviance, which is 0
+        where predictions are right. Nothing is added inside the logarithm then.
+
     Examples
     --------
     >>> round(Poisson()([1.0, 1.0], [0, 3]).item(), 6)
     1.0
+    >>> round(Poisson(deviance=True)([1.0, 3.0], [0, 3]).item(), 6)
+    0.5
     """
 
     name = "poisson"
 
+    def __init__(self, deviance: bool = False):
+        self.deviance = bool(deviance)
+
     def each(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
         """Return the loss of every sample, [N]."""
-        return ops.poisson(y_pred, like(y_true, y_pred))
+        y_true = like(y_true, y_pred)
+        if not self.deviance:
+            return ops.poisson(y_pred, y_true)
+        least = float(np.finfo(y_pred.dtype).tiny)  # 0 log 0 is 0
+        logs = ops.log(ops.maximum(y_true, least)) - ops.log(ops.maximum(y_pred, least))
+        found = y_pred - y_true + y_true * logs
+        return found.mean(tuple(range(1, found.ndim))) if found.ndim > 1 else found
 
     def check_targets(self, y: Any, shape: tuple[int, ...]) -> np.ndarray:
         """Return counts, >= 0."""

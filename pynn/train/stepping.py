@@ -46,6 +46,8 @@ def train_step(trainer: Trainer, tensors: list[Tensor], perm: Tensor, n: int, ch
         else:
             with no_foreign_random([trainer.loss], "each", "__call__"):
                 loss = scores.loss(trainer.loss, y, w)
+    for change in trainer.after_loss:
+        loss = change(loss, w, n)
     loss = trainer.penalties(loss)
     steps.log_loss(loss, n, slots, trainer.sums, trainer.losses, check)
     if trainer.counted is not None:
@@ -159,7 +161,8 @@ def _key(trainer: Trainer, data: Data, n: int, check: bool) -> Hashable:
     shapes = tuple((a.shape[1:], a.dtype) for a in data.arrays())
     head, counted = trainer.head, trainer.counted
     trained_through = head.form, head.kind, head.rank, head.padded, type(counted), getattr(counted, "several", None)
-    settings = trainer.optimizer, trainer.optimizer.config(), trainer.loss, tuple(trainer.before_update)
+    hooks = tuple(trainer.after_loss), tuple(trainer.before_update)
+    settings = trainer.optimizer, trainer.optimizer.config(), trainer.loss, hooks
     return "train", n, check, layout_of(data), shapes, trained_through, settings
 
 
@@ -173,7 +176,7 @@ def _recorded(
 ) -> Recording | None:
     """Make one step and return its recording; None if the step itself changed what it depends on."""
     trainer.layout = layout_of(data)
-    watch = Watch(trainer.model, trainer.loss, trainer.optimizer, *trainer.before_update)
+    watch = Watch(trainer.model, trainer.loss, trainer.optimizer, *trainer.after_loss, *trainer.before_update)
     tensors = [external(a) for a in arrays]
     with record(*tensors, *trainer.ledger.tensors) as recorder:
         eager_step(trainer, tensors, n, check)

@@ -56,6 +56,7 @@ class Trainer:
                 object.__setattr__(model, "_seed", [self.seed, *model._seed[1:]])
         self.ledger = Ledger(Slots(self.seed))  # of the training under way, or of the next one
         self.turns = Turns()
+        self.after_loss: list[Callable[[Tensor, Tensor | None, int], Tensor]] = []  # of loss, weights and batch size
         self.before_update: list[Callable[[Tensor], None]] = []
         self.cache = ProgramCache()
         self.passes: Any = None  # of evaluations: predictor.logits()
