@@ -117,7 +117,7 @@ class Poisson(Loss):
 
     name = "poisson"
 
-    def __init__(self, deviance: bool = False):
+    def __init__(self, *, deviance: bool = False):
         self.deviance = bool(deviance)
 
     def each(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
