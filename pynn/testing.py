@@ -415,6 +415,8 @@ def _enlarged(op: Card | Composite, sample: Sample) -> Iterator[Sample]:
                     for y, s in zip(low.outs, state, strict=False)
                 ):
                     continue  # a size among the attributes did not grow with the operands
+            elif op.operands is not None:
+                op.called(*(None if x is None else tensor(_convert(x, F32)) for x in large.inputs), **large.attrs)
             yield large
         except (ValueError, TypeError, IndexError):
             continue

@@ -9,13 +9,12 @@ import pytest
 
 import pynn
 from pynn import nn, ops
-from pynn.core.card import CARDS
+from pynn.core.card import CARDS, COMPOSITES
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError
 from pynn.export import c_source, lower, numpy_source, to_c
 from pynn.export.c_calls import CALLS as C
 from pynn.export.numpy_file import CALLS, EXPRESSIONS
-from pynn.export.runs import WHOLE
 
 COMPILER = shutil.which("gcc") or shutil.which("clang") or shutil.which("cc")
 FLAGS = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O1", "-fsanitize=address,undefined",
@@ -322,6 +321,74 @@ def test_a_module_of_several_inputs_says_their_shapes(target, rng, tmp_path):
     np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-5)
 
 
+# Loops over time
+
+
+class Told(nn.Module):
+    """A loop that begins with states that are computed, and all that it returns."""
+
+    def __init__(self, backwards):
+        super().__init__()
+        self.cell = nn.LayerNormLSTM(4, return_sequences=True, return_state=True, go_backwards=backwards)
+
+    def forward(self, x):
+        y, h, c = self.cell(x, (x.mean(1), x.mean(1) * 2.0))
+        return ops.sum(y, 1) + h * 2.0 - c
+
+
+LOOPS = {
+    "all steps": lambda **options: [nn.LayerNormLSTM(4, return_sequences=True, **options)],
+    "the last step": lambda **options: [nn.LayerNormLSTM(4, use_bias=False, **options)],
+    "states": lambda go_backwards: [Told(go_backwards)],
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize(("steps", "name"), [(1, "all steps"), *((7, name) for name in LOOPS), (200, "all steps")])
+def test_a_loop_over_time_is_one_op(steps, padded, backwards, name, target, rng, tmp_path):
+    layers = LOOPS[name](go_backwards=backwards)
+    if padded:
+        model, xs = chain((steps,), nn.Embedding(9, 4, mask_zero=True), *layers, rng=rng)
+    else:
+        model, xs = chain((steps, 4), *layers, rng=rng)
+    assert sum(op.name == "layer_norm_lstm" for op in lower(model).ops) == 1
+    assert_same(model, xs, target, tmp_path)
+
+
+def test_a_longer_loop_takes_no_longer_file(rng):
+    pytest.importorskip("onnx")
+    import pynn.onnx
+
+    short, long = (chain((steps, 4), nn.LayerNormLSTM(4), rng=rng)[0] for steps in (3, 40))
+    assert [op.name for op in lower(short).ops] == [op.name for op in lower(long).ops] == ["layer_norm_lstm"]
+    assert len(pynn.onnx.to_model(short).graph.node) == len(pynn.onnx.to_model(long).graph.node)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_loop_without_weights_of_its_norms(target, rng, tmp_path):
+    w, u = (pynn.tensor(rng.normal(size=(4, 12)).astype("float32")[:n]) for n in (4, 3))
+    model = nn.Sequential([nn.Input(LINE), nn.Activation(lambda x: ops.layer_norm_lstm(x, w, u)[1])])
+    model.build((1, *LINE))
+    assert_same(model, [rng.normal(size=(3, *LINE)).astype("float32")], target, tmp_path)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_loop_sees_the_lengths_that_its_input_carries(target, rng, tmp_path):
+    class Bare(nn.Module):
+        def build(self, shape):
+            self.add_weight("w", (3, 8), "glorot_uniform")
+            self.add_weight("u", (2, 8), "orthogonal")
+
+        def forward(self, x):
+            return ops.layer_norm_lstm(x, self.w, self.u)[1]
+
+    model, xs = chain((6,), nn.Embedding(9, 3, mask_zero=True), Bare(), rng=rng)
+    assert [op.inputs[-1] is None for op in lower(model).ops if op.name == "layer_norm_lstm"] == [False]
+    assert_same(model, xs, target, tmp_path)
+
+
 # What is refused
 
 
@@ -404,7 +471,7 @@ def test_every_target_writes_the_same_ops():
     from pynn.onnx import emit  # noqa: F401  (enters the converters)
     from pynn.onnx.builder import CONVERTERS
 
-    cards = {*CARDS, *WHOLE}
+    cards = {*CARDS, *(name for name, made in COMPOSITES.items() if made.operands)}
     assert cards & set(C) == cards & {*CALLS, *EXPRESSIONS} == cards & set(CONVERTERS)
 
 

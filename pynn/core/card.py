@@ -7,6 +7,7 @@ gradient is computed, what NumPy computes instead (`ref`), and on which inputs i
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -155,13 +156,25 @@ CARDS: dict[str, Card] = {}
 
 
 class Composite(NamedTuple):
-    """An op that is a Python function of other ops; its gradient follows from theirs."""
+    """An op that is a Python function of other ops; its gradient follows from theirs.
+
+    Exporters write one that has `operands` as one op, the others as what they are made of. It takes all
+    arguments of a call, and returns the tensors (None for those that are not given) and the attributes.
+    """
 
     name: str
     function: Callable[..., Any]
     ref: Callable[..., Any]
     samples: Callable[..., Iterator[Sample]]
     errors: Callable[..., Iterator[Any]] | None = None
+    operands: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]] | None = None
+
+    def called(self, *args: Any, **options: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the operands and the attributes of a call."""
+        given = inspect.signature(self.function).bind(*args, **options)
+        given.apply_defaults()
+        assert self.operands is not None
+        return self.operands(*given.args, **given.kwargs)
 
 
 COMPOSITES: dict[str, Composite] = {}
@@ -207,12 +220,15 @@ def _like_forward(card: Card) -> Callable[..., Lowered]:
 
 
 def composite(
-    ref: Callable[..., Any], samples: Callable[..., Iterator[Sample]], errors: Any = None
+    ref: Callable[..., Any], samples: Callable[..., Iterator[Sample]], errors: Any = None, operands: Any = None
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a function of ops with its NumPy reference and its test inputs."""
+    """Register a function of ops with its NumPy reference and its test inputs; see :class:`Composite`."""
 
     def make(function: Callable[..., Any]) -> Callable[..., Any]:
-        made = COMPOSITES[function.__name__] = Composite(function.__name__, function, ref, samples, errors)
+        made = COMPOSITES[function.__name__] = Composite(function.__name__, function, ref, samples, errors, operands)
+
+        if operands is None:
+            return function
 
         @functools.wraps(function)
         def call(*args: Any, **options: Any) -> Any:

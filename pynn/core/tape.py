@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -45,7 +44,7 @@ class Tape:
     Attributes
     ----------
     entries : list of Entry
-        Composites too.
+        Composites that have operands too.
     """
 
     def __init__(self) -> None:
@@ -68,11 +67,9 @@ class Tape:
         """Run a composite, and note it behind the ops that it is made of."""
         start = len(self.entries)
         out = card.function(*args, **options)
-        given = inspect.signature(card.function).bind(*args, **options)
-        given.apply_defaults()
-        tensors = tuple(x for x in given.arguments.values() if isinstance(x, Tensor))
-        attrs = {key: x for key, x in given.arguments.items() if not isinstance(x, Tensor)}
-        self.entries.append(Entry(card, tensors, (out,), attrs, state.scope, state.module, start))
+        inputs, attrs = card.called(*args, **options)
+        outs = out if isinstance(out, tuple) else (out,)
+        self.entries.append(Entry(card, inputs, outs, attrs, state.scope, state.module, start))
         return out
 
     def maker(self, t: Tensor) -> Entry | None:

@@ -8,7 +8,7 @@ from typing import Any
 from pynn.checks import pair
 from pynn.export.c_calls import Caller, calls
 from pynn.export.c_recurrent import KINDS
-from pynn.export.plan import scale_and_shift
+from pynn.export.plan import LOOPS, scale_and_shift
 from pynn.ops.window import Window
 
 __all__: list[str] = []
@@ -116,18 +116,18 @@ def _response_norm(c: Caller) -> None:
 # Recurrent layers
 
 
-@calls("simple_rnn", "lstm", "gru")
+@calls(*LOOPS)
 def _recurrent(c: Caller) -> None:
-    *weights, lengths = c.op.inputs[1:]
-    samples, steps, inputs = c.x.shape
-    units = c.op.inputs[2].shape[0]
-    extra: dict[str, list[Any]] = {
-        "simple_rnn": [KINDS[c.attr("activation", "tanh")]], "gru": [int(c.attr("reset_after", True))], "lstm": [],
-    }  # fmt: skip
-    outs = [c.place(y) for y in c.op.outs[: 3 if c.op.name == "lstm" else 2]]
-    sizes = [samples, steps, inputs, units, int(c.attr("reverse", False))]
-    arguments = [*c.inputs(0), *map(c.place, weights), *extra[c.op.name]]
-    c.call(c.op.name, *arguments, *outs, c.place(lengths), *sizes, c.work)
+    *operands, lengths = c.inputs()
+    more: list[Any] = []
+    if c.op.name == "simple_rnn":
+        more = [KINDS[c.attr("activation", "tanh")]]
+    elif c.op.name == "gru":
+        more = [int(c.attr("reset_after", True))]
+    elif c.op.name == "layer_norm_lstm":
+        more = [float(c.attr("epsilon"))]
+    sizes = [*c.x.shape, c.op.inputs[2].shape[0], int(c.attr("reverse", False))]
+    c.call(c.op.name, *operands, *more, *map(c.place, c.op.outs), lengths, *sizes, c.work)
 
 
 @calls("jordan_rnn")

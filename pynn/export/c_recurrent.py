@@ -7,7 +7,7 @@ from pynn.export.c_kernels import ACTIVATIONS, KERNELS
 __all__ = ["KINDS", "STATES"]
 
 KINDS = {"tanh": "'t'", "relu": "'r'", "sigmoid": "'s'", "linear": "'l'", "softmax": "'m'"}
-STATES = {"simple_rnn": 2, "lstm": 6, "gru": 7, "jordan_rnn": 1}  # numbers of scratch per unit
+STATES = {"simple_rnn": 2, "lstm": 6, "gru": 7, "layer_norm_lstm": 10, "jordan_rnn": 1}  # numbers of scratch per unit
 
 _HEAD = """const real *lengths, int samples,
 {pad}int steps, int inputs, int units, int reverse, real *work)"""
@@ -30,7 +30,7 @@ def _recurrent(name: str, arguments: str, about: str, states: str, cell: str, ls
         for s, out in (("h", "last"), ("c", "cell"))[: 1 + lstm]
     )
     KERNELS[name] = (
-        ("dense", "more", *(("act",) if "act(" in cell else ("logistic",))),
+        tuple(needed for needed in ("dense", "more", "act", "logistic", "layer_norm") if f"{needed}(" in cell),
         f"""/* {about}
    Runs from the last step to the first with reverse; y holds all outputs and last the last state, where they are
    wanted; the states begin as given, or as 0. Steps from the lengths of samples on are padding. */
@@ -106,6 +106,29 @@ _recurrent(
                 c[k] = forget * old + in * TANH(z[2 * units + k]);
                 h[k] = logistic(z[3 * units + k] + (p ? p[2 * units + k] * c[k] : 0)) * TANH(c[k]);
             }
+""",
+    lstm=True,
+)
+_recurrent(
+    "layer_norm_lstm",
+    """const real *x, const real *w, const real *u, const real *b, const real *h0, const real *c0,
+                            const real *gamma_x, const real *gamma_h, const real *gamma_c, const real *beta_c,
+                            real epsilon""",
+    "i, f, g, o = norm(x w) gamma_x + norm(h u) gamma_h + b;  c = sigmoid(f) c + sigmoid(i) tanh(g);\n"
+    "   h = sigmoid(o) tanh(norm(c) gamma_c + beta_c); b, gammas and beta_c may be NULL",
+    "real *h = work, *c = work + units, *z = work + 2 * units, *q = work + 6 * units;",
+    """
+            dense(now, w, NULL, z, 1, inputs, 4 * units);
+            layer_norm(z, gamma_x, NULL, z, 1, 4 * units, epsilon);
+            dense(h, u, NULL, q, 1, units, 4 * units);
+            layer_norm(q, gamma_h, b, q, 1, 4 * units, epsilon);
+            for (int k = 0; k < 4 * units; ++k)
+                z[k] += q[k];
+            for (int k = 0; k < units; ++k)
+                c[k] = logistic(z[units + k]) * c[k] + logistic(z[k]) * TANH(z[2 * units + k]);
+            layer_norm(c, gamma_c, beta_c, q, 1, units, epsilon);
+            for (int k = 0; k < units; ++k)
+                h[k] = logistic(z[3 * units + k]) * TANH(q[k]);
 """,
     lstm=True,
 )

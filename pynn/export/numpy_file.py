@@ -158,7 +158,7 @@ class _Writer:
                 if y is not None:
                     self.names[y.number] = f"v{count}"
                     count += 1
-            targets = [self.names[y.number] if y is not None else "_" for y in op.outs[: OUTPUTS.get(op.name, 1)]]
+            targets = [self.names[y.number] if y is not None else "_" for y in op.outs]
             start = f"    {', '.join(targets)} = "
             bare = op.name in CALLS or len(start + expression) <= WIDTH
             line = start + (expression if bare else f"({expression})")
@@ -197,8 +197,6 @@ class _Writer:
             sizes[value.axis] = "-1" if free else self.batch if rows == 1 else f"{rows} * {self.batch}"
         return ", ".join(sizes)
 
-
-OUTPUTS = {"simple_rnn": 2, "gru": 2, "lstm": 3}  # what the functions of these ops return, if not one array
 
 Expression = Callable[[_Writer, Op], str]
 

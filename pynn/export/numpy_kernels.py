@@ -203,6 +203,17 @@ def lstm(x, w, u, b, h0, c0, p, lengths, reverse=False):  # type: ignore[no-unty
     return unrolled(x, cell, begun(x, len(u), h0, c0), reverse, lengths)
 
 
+def layer_norm_lstm(x, w, u, b, h0, c0, gamma_x, gamma_h, gamma_c, beta_c, lengths, epsilon, reverse=False):  # type: ignore[no-untyped-def]
+    """As lstm, with sums and cells that are normalized at every step."""
+
+    def cell(xt, h, c):  # type: ignore[no-untyped-def]
+        i, f, g, o = np.split(xt + layer_norm(h @ u, gamma_h, b, epsilon), 4, axis=1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        return sigmoid(o) * np.tanh(layer_norm(c, gamma_c, beta_c, epsilon)), c
+
+    return unrolled(layer_norm(x @ w, gamma_x, None, epsilon), cell, begun(x, len(u), h0, c0), reverse, lengths)
+
+
 def gru(x, w, u, b, h0, lengths, reset_after=True, reverse=False):  # type: ignore[no-untyped-def]
     """Gates in the order z, r, g; with reset_after b is [2, 3 units], of the input and of the state."""
     units = len(u)

@@ -13,7 +13,10 @@ from pynn.export.trace import Op, Trace, Value, trace
 from pynn.ops.elementwise import FUSED
 from pynn.ops.pixels import IMAGE_AXES
 
-__all__ = ["images", "lower", "scale_and_shift"]
+__all__ = ["LOOPS", "images", "lower", "scale_and_shift"]
+
+# Loops over time: operands x, w, u, b, states, weights and lengths; results are all first states, and the last ones.
+LOOPS = ("simple_rnn", "lstm", "gru", "layer_norm_lstm")
 
 
 def lower(model: Any, input_shape: Any = None) -> Trace:
@@ -67,10 +70,10 @@ def _plain(op: Op) -> Iterator[Op]:
         z = Value(y.shape, y.axis, y.dtype)
         yield op.like(op.name, op.inputs, (z,), **{**op.attrs, "activation": "linear"})
         yield op.like(name, (z,), (y,), **({key: default if par is None else par} if key else {}))
-    elif op.name in ("simple_rnn", "lstm", "gru"):
+    elif op.name in LOOPS:
         if op.inputs[-1] is not None:
             raise op.refused("drops states", "set recurrent_dropout=0, or run it while training alone.")
-        yield op.like(op.name, op.inputs[:-1], op.outs[:3], **op.attrs)
+        yield op.like(op.name, op.inputs[:-1], op.outs, **op.attrs)
     elif op.name == "crop":
         yield from _cropped(op)
     elif op.name == "matmul" and not (op.attrs.get("ta") or op.attrs.get("tb")) and op.inputs[1].ndim == 2:

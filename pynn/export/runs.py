@@ -14,9 +14,7 @@ from pynn.core.tape import taped
 from pynn.core.tensor import Tensor
 from pynn.errors import CaptureError, DataError
 
-__all__ = ["WHOLE", "Run", "Samples", "described", "examples"]
-
-WHOLE = ("upsample2d",)  # composites that other languages have as one op
+__all__ = ["Run", "Samples", "described", "examples"]
 
 
 def described(module: Any) -> str:
@@ -118,10 +116,8 @@ class Run:
         finally:
             state.observer = before
         kept: list[int] = []
-        for i, ran in enumerate(tape.entries):  # composites that are written whole, instead of what they are made of
-            if ran.card.name in WHOLE:
-                while kept and kept[-1] >= ran.start:
-                    kept.pop()
-            if ran.start < 0 or ran.card.name in WHOLE:
-                kept.append(i)
+        for i, ran in enumerate(tape.entries):
+            while kept and kept[-1] >= ran.start >= 0:  # a composite stands for what it is made of
+                kept.pop()
+            kept.append(i)
         self.ops = [tape.entries[i] for i in kept]

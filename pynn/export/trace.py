@@ -84,6 +84,7 @@ class Op:
     name : str
         Of the card.
     inputs, outs : tuple of Value or None
+        Without what is kept for gradients.
     attrs : dict
     layer, place : str
         The innermost layer, as comments show it, and as messages name it.
@@ -269,10 +270,11 @@ class _Aligned:
             xs = [x if x is None else self._whole(op, x) for x in xs]
         op.inputs = tuple(xs)
         op.attrs = {key: self._same(v, b.attrs.get(key), layer) for key, v in a.attrs.items()}
-        outs: list[Value | None] = []
-        for x, y in zip(a.outs, b.outs, strict=True):
-            outs.append(None if x is None else self._new((x, y), layer))
-        op.outs = tuple(outs)
+        hidden = getattr(a.card, "hidden", ())
+        pairs = [pair for i, pair in enumerate(zip(a.outs, b.outs, strict=True)) if i not in hidden]
+        while pairs[-1][0] is None:  # a gru has no cell state
+            pairs.pop()
+        op.outs = tuple(None if x is None else self._new((x, y), layer) for x, y in pairs)
         self.ops.append(op)
 
     def _input(self, x: Tensor, y: Tensor, layer: Any) -> Value:

@@ -1,10 +1,8 @@
-"""A recurrent layer made of ordinary ops: LSTM with layer normalization."""
+"""LSTM with layer normalization."""
 
 from __future__ import annotations
 
 from typing import Any
-
-import numpy as np
 
 from pynn import init, ops
 from pynn.checks import number
@@ -12,14 +10,6 @@ from pynn.core.tensor import Tensor
 from pynn.nn.rnn import LSTM
 
 __all__ = ["LayerNormLSTM"]
-
-
-def _steps(x: Tensor) -> list[Tensor]:
-    """Return x[:, 0], x[:, 1], ...; halves of halves, so that the gradient does not fill all of x once per step."""
-    n, t = x.shape[:2]
-    if t == 1:
-        return [ops.reshape(x, (n, *x.shape[2:]))]
-    return [*_steps(x[:, : t // 2]), *_steps(x[:, t // 2 :])]
 
 
 class LayerNormLSTM(LSTM):
@@ -41,9 +31,9 @@ class LayerNormLSTM(LSTM):
 
     Notes
     -----
-    A composition: the loop over time is made of ordinary ops, so it is the pattern for a recurrent cell of one's own
-    (override ``_run``), and slower than the fused layers. Weights ``w`` [D, 4 units], ``u`` [units, 4 units], ``b``
-    [4 units], ``gamma_x``, ``gamma_h`` [4 units], ``gamma_c``, ``beta_c`` [units].
+    The loop over time is made of ordinary ops (see pynn/ops/rnn_norm.py), so it is the pattern for a recurrent cell of
+    one's own (override ``_run``), and slower than the fused layers. Weights ``w`` [D, 4 units], ``u`` [units, 4 units],
+    ``b`` [4 units], ``gamma_x``, ``gamma_h`` [4 units], ``gamma_c``, ``beta_c`` [units].
 
     References
     ----------
@@ -73,31 +63,7 @@ class LayerNormLSTM(LSTM):
         self.add_weight("gamma_c", (self.units,), ones)
         self.add_weight("beta_c", (self.units,), zeros)
 
-    def _run(self, x: Tensor, states: list[Any], lengths: Any = None, reverse: bool = False, sequences: bool = True,
-             mask: Any = None, keep: float = 1.0, **_: Any) -> tuple[Any, ...]:  # fmt: skip
-        n, t, units = x.shape[0], x.shape[1], self.units
-        h, c = (Tensor.state(np.zeros((n, units), self.dtype)) if s is None else s for s in states)
-        xs = _steps(ops.layer_norm(ops.matmul(x, self.w), self.gamma_x, None, self.epsilon))
-        kept = None if mask is None else ops.mul(mask.astype(self.dtype), 1 / keep)
-        going = None if lengths is None else self._going(lengths, t)
-        ys: list[Any] = [None] * t
-        for at in range(t)[:: -1 if reverse else 1]:
-            met = ops.matmul(h if kept is None else ops.mul(h, kept), self.u)
-            z = ops.add(xs[at], ops.layer_norm(met, self.gamma_h, None, self.epsilon))
-            if self.use_bias:
-                z = ops.add(z, self.b)
-            i, f, g, o = (z[:, k * units : (k + 1) * units] for k in range(4))
-            c_new = ops.add(ops.mul(ops.sigmoid(f), c), ops.mul(ops.sigmoid(i), ops.tanh(g)))
-            h_new = ops.mul(ops.sigmoid(o), ops.tanh(ops.layer_norm(c_new, self.gamma_c, self.beta_c, self.epsilon)))
-            if going is None:
-                h, c, ys[at] = h_new, c_new, h_new
-            else:
-                on = going[at]
-                h, c, ys[at] = ops.where(on, h_new, h), ops.where(on, c_new, c), ops.where(on, h_new, 0.0)
-        y = ops.concat([ops.reshape(one, (n, 1, units)) for one in ys], axis=1) if sequences else None
-        return y, h, c
-
-    def _going(self, lengths: Any, t: int) -> list[Tensor]:
-        """Return, for each step, which sequences have not ended: bool [N, 1]."""
-        ends = ops.reshape(lengths, (lengths.shape[0], 1))
-        return [ops.less(Tensor.state(np.full((1, 1), at, ends.dtype)), ends) for at in range(t)]
+    def _run(self, x: Tensor, states: list[Any], **options: Any) -> tuple[Any, ...]:
+        b = self.b if self.use_bias else None
+        norms = {key: self._weights[key] for key in ("gamma_x", "gamma_h", "gamma_c", "beta_c")}
+        return ops.layer_norm_lstm(x, self.w, self.u, b, *states, **norms, epsilon=self.epsilon, **options)

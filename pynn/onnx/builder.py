@@ -177,6 +177,10 @@ class Builder:
         """Return the name of a value with axes as pynn has them."""
         return self.form(x, tuple(range(x.ndim)))
 
+    def optional(self, x: Value | None) -> str:
+        """Return the same, or "", which stands for an input that is not given."""
+        return "" if x is None else self.plain(x)
+
     def first(self, x: Value) -> str:
         """Return the name of a value with channels second, as ONNX wants images and sequences."""
         return self.form(x, channels_first(x.ndim))

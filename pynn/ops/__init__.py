@@ -56,6 +56,7 @@ _LAZY = {
     "norm": ("batch_norm", "group_norm", "layer_norm"),
     "pool": ("avg_pool2d", "max_pool2d"),
     "rnn": ("gru", "lstm", "simple_rnn"),
+    "rnn_norm": ("layer_norm_lstm",),
     "word2vec": (),
 }
 

@@ -32,13 +32,14 @@ BAD_LENGTHS = "expected lengths from 0 to T, the steps of a sequence"
 RNN_ACTIVATIONS = ("tanh", "relu", "sigmoid", "linear")
 
 
-def _expect(name: str, what: str, x: Tensor | None, shape: tuple[int, ...], help: str = "") -> None:
+def expect(name: str, what: str, x: Tensor | None, shape: tuple[int, ...], help: str = "") -> None:
     if x is not None and x.shape != shape:
         raise ShapeError(f"[{name}] expected {what} of shape {shape}. Received: {x.shape}.{help}")
 
 
-def _check(name: str, cell: int, x: Tensor, w: Tensor, u: Tensor, b: Any, h0: Any, c0: Any, peep: Any, lengths: Any,
-           mask: Any) -> tuple[int, int, int, int]:  # fmt: skip
+def check_operands(name: str, cell: int, keep: float, x: Tensor, w: Tensor, u: Tensor, b: Any, h0: Any, c0: Any,
+                   peep: Any, lengths: Any, mask: Any) -> tuple[int, int, int, int]:  # fmt: skip
+    """Return N, T, D, H; raise unless shapes and dtypes fit each other."""
     need_float(name, x, w, u, b, h0, c0, peep)
     if x.ndim != 3:
         more = " help: give every step its features, x[..., None], or look ids up with nn.Embedding." * (x.ndim == 2)
@@ -50,17 +51,19 @@ def _check(name: str, cell: int, x: Tensor, w: Tensor, u: Tensor, b: Any, h0: An
         raise ShapeError(f"[{name}] expected recurrent weights [H, {columns} H]. Received: u.shape={u.shape}.")
     if t < 1 or d < 1:
         raise ShapeError(f"[{name}] expected at least one step and one feature. Received: x.shape={x.shape}.")
-    _expect(name, "input weights", w, (d, columns * h))
-    _expect(name, "a bias", b, (2, columns * h) if cell == CELLS["gru_after"] else (columns * h,))
-    _expect(name, "an initial state", h0, (n, h), " help: one row per sequence of the batch.")
-    _expect(name, "an initial cell state", c0, (n, h), " help: one row per sequence of the batch.")
-    _expect(name, "peephole weights", peep, (3, h))
-    _expect(name, "lengths", lengths, (n,), " help: one number per sequence.")
-    _expect(name, "a recurrent dropout mask", mask, (n, h))
+    expect(name, "input weights", w, (d, columns * h))
+    expect(name, "a bias", b, (2, columns * h) if cell == CELLS["gru_after"] else (columns * h,))
+    expect(name, "an initial state", h0, (n, h), " help: one row per sequence of the batch.")
+    expect(name, "an initial cell state", c0, (n, h), " help: one row per sequence of the batch.")
+    expect(name, "peephole weights", peep, (3, h))
+    expect(name, "lengths", lengths, (n,), " help: one number per sequence.")
+    expect(name, "a recurrent dropout mask", mask, (n, h))
     if lengths is not None and lengths.dtype != INT32:
         raise DTypeError(f"[{name}] expected lengths of dtype int32. Received: {lengths.dtype}.")
     if mask is not None and mask.dtype != UINT8:
         raise DTypeError(f"[{name}] expected a recurrent dropout mask of dtype uint8. Received: {mask.dtype}.")
+    if not 0 < keep <= 1:
+        raise ValueError(f"[{name}] expected keep in (0, 1]. Received: keep={keep}.")
     return n, t, d, h
 
 
@@ -87,10 +90,8 @@ def _packed(cell: int, h: int, transposed: bool) -> dict[str, int]:
 
 def _lower(name: str, cell: int, inputs: tuple[Any, ...], reverse: bool, sequences: bool, keep: float,
            activation: str = "tanh") -> Lowered:  # fmt: skip
-    n, t, d, h = sizes = _check(name, cell, *inputs)
+    n, t, d, h = sizes = check_operands(name, cell, keep, *inputs)
     x, mask = inputs[0], inputs[-1]
-    if not 0 < keep <= 1:
-        raise ValueError(f"[{name}] expected keep in (0, 1]. Received: keep={keep}.")
     item = x.dtype.itemsize
     gemm = _core.gemm_scratch(t * n, COLUMNS[cell] * h, d, False, False)
     parts = {"gemm": gemm, "x": n * t * d * item if n > 1 and t > 1 else 0}
@@ -267,11 +268,13 @@ def checked_lengths(name: str, lengths: Any, x: Tensor) -> Tensor | None:
     return lengths if lengths.dtype == INT32 else lengths.astype(INT32)
 
 
-def _mask(mask: Any) -> Tensor | None:
+def as_mask(mask: Any) -> Tensor | None:
+    """Return a mask of recurrent dropout as bytes."""
     return None if mask is None else mask if isinstance(mask, Tensor) else Tensor.state(np.asarray(mask, UINT8))
 
 
-def _operands(name: str, x: Any, *others: Any) -> tuple[Tensor, list[Tensor | None]]:
+def as_operands(x: Any, *others: Any) -> tuple[Tensor, list[Tensor | None]]:
+    """Return x, and weights and states of its dtype, as tensors."""
     x = as_tensor(x)
     return x, [None if t is None else as_tensor(t, x) for t in others]
 
@@ -313,9 +316,9 @@ def lstm(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, c0: Any = None, 
     ------
     ShapeError, DTypeError, DataError
     """
-    x, (w, u, b, h0, c0, peephole) = _operands("lstm", x, w, u, b, h0, c0, peephole)
+    x, (w, u, b, h0, c0, peephole) = as_operands(x, w, u, b, h0, c0, peephole)
     lengths = checked_lengths("lstm", lengths, x)
-    inputs = (x, w, u, b, h0, c0, peephole, lengths, _mask(mask))
+    inputs = (x, w, u, b, h0, c0, peephole, lengths, as_mask(mask))
     out = execute(_LSTM, inputs, {"reverse": reverse, "sequences": sequences, "keep": keep})  # type: ignore[arg-type]
     if sequences:
         out[0].lengths = lengths
@@ -348,10 +351,10 @@ def gru(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, lengths: Any = No
     ------
     ShapeError, DTypeError, DataError
     """
-    x, (w, u, b, h0) = _operands("gru", x, w, u, b, h0)
+    x, (w, u, b, h0) = as_operands(x, w, u, b, h0)
     attrs = {"reset_after": bool(reset_after), "reverse": reverse, "sequences": sequences, "keep": keep}
     lengths = checked_lengths("gru", lengths, x)
-    out = execute(_GRU, (x, w, u, b, h0, lengths, _mask(mask)), attrs)  # type: ignore[arg-type]
+    out = execute(_GRU, (x, w, u, b, h0, lengths, as_mask(mask)), attrs)  # type: ignore[arg-type]
     if sequences:
         out[0].lengths = lengths
     return out[0], out[1]
@@ -379,10 +382,10 @@ def simple_rnn(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, lengths: A
     ------
     ShapeError, DTypeError, DataError, ValueError
     """
-    x, (w, u, b, h0) = _operands("simple_rnn", x, w, u, b, h0)
+    x, (w, u, b, h0) = as_operands(x, w, u, b, h0)
     attrs = {"activation": activation, "reverse": reverse, "sequences": sequences, "keep": keep}
     lengths = checked_lengths("simple_rnn", lengths, x)
-    out = execute(_SimpleRNN, (x, w, u, b, h0, lengths, _mask(mask)), attrs)  # type: ignore[arg-type]
+    out = execute(_SimpleRNN, (x, w, u, b, h0, lengths, as_mask(mask)), attrs)  # type: ignore[arg-type]
     if sequences:
         out[0].lengths = lengths
     return out[0], out[1]

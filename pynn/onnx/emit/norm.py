@@ -31,23 +31,24 @@ def normalized(b: Builder, name: str, axes: list[int], epsilon: float) -> str:
     return b.node("Div", [centred, b.node("Sqrt", [b.node("Add", [variance, b.number(epsilon)])])])
 
 
-def _scaled(b: Builder, op: Op, y: str) -> str:
+def scaled(b: Builder, y: str, gamma: str, beta: str) -> str:
     """Return gamma y + beta, as far as they are given."""
-    _, gamma, beta = op.inputs
-    if gamma is not None:
-        y = b.node("Mul", [y, b.plain(gamma)])
-    return y if beta is None else b.node("Add", [y, b.plain(beta)])
+    y = b.node("Mul", [y, gamma]) if gamma else y
+    return b.node("Add", [y, beta]) if beta else y
+
+
+def layer_normalized(b: Builder, x: str, axis: int, epsilon: float, gamma: str, beta: str) -> str:
+    """Return a normalization along the last axis."""
+    if b.opset >= 17 and gamma:
+        inputs = [x, gamma, beta] if beta else [x, gamma]
+        return b.node("LayerNormalization", inputs, axis=-1, epsilon=epsilon)
+    return scaled(b, normalized(b, x, [axis], epsilon), gamma, beta)
 
 
 @converter("layer_norm")
 def _layer(b: Builder, op: Op) -> None:
-    x, gamma, beta = op.inputs
-    epsilon = float(op.attrs["epsilon"])
-    if b.opset >= 17 and gamma is not None:
-        inputs = [b.plain(x), b.plain(gamma), *([] if beta is None else [b.plain(beta)])]
-        y = b.node("LayerNormalization", inputs, axis=-1, epsilon=epsilon)
-    else:
-        y = _scaled(b, op, normalized(b, b.plain(x), [x.ndim - 1], epsilon))
+    x, *affine = op.inputs
+    y = layer_normalized(b, b.plain(x), x.ndim - 1, float(op.attrs["epsilon"]), *map(b.optional, affine))
     b.put(op.y, tuple(range(x.ndim)), y)
 
 
@@ -59,7 +60,7 @@ def _group(b: Builder, op: Op) -> None:
     places, c = math.prod(x.shape[1:-1]), x.shape[-1]
     parts = b.node("Reshape", [b.plain(x), b.ints([-1, places, groups, c // groups])])
     y = b.node("Reshape", [normalized(b, parts, [1, 3], float(op.attrs["epsilon"])), b.sizes(x)])
-    b.put(op.y, tuple(range(x.ndim)), _scaled(b, op, y))
+    b.put(op.y, tuple(range(x.ndim)), scaled(b, y, *map(b.optional, op.inputs[1:])))
 
 
 @converter("local_response_norm")

@@ -10,6 +10,7 @@ import numpy as np
 from pynn.export.trace import Op, Value
 from pynn.onnx.builder import Builder, converter
 from pynn.onnx.emit.elementwise import unary
+from pynn.onnx.emit.norm import layer_normalized
 
 BLOCKS = {"LSTM": (0, 3, 1, 2), "GRU": (0, 1, 2), "RNN": (0,)}  # pynn has i f g o, ONNX i o f c
 TIME_FIRST = (1, 0, 2)
@@ -112,65 +113,95 @@ def _recurrent(b: Builder, op: Op) -> None:
             attributes |= {"activation_alpha": [1.0], "activation_beta": [0.0]}
     while not inputs[-1]:
         inputs.pop()
-    found = b.node(kind, inputs, outputs=3 if kind == "LSTM" else 2, **attributes)
+    found = b.node(kind, inputs, outputs=len(op.outs), **attributes)
     for y, name, axis, perm in zip(op.outs, found, (1, 0, 0), (TIME_FIRST, (0, 1), (0, 1)), strict=False):
         if y is not None:
             b.put(y, perm, b.node("Squeeze", [name, b.ints([axis])]))
 
 
-Body = Callable[..., tuple[list[str], str]]  # (builder, states, values of a step) -> (new states, output)
+Body = Callable[["Builder", list[str], str], list[str]]  # (builder, states, what a step sees) -> new states
 
 
-def scan(b: Builder, states: list[tuple[str, int]], values: list[tuple[str, int]], body: Body) -> str:
-    """Return the outputs of all steps [T, N, features] of a loop that ONNX has no operator for.
+def scan(
+    b: Builder, op: Op, seen: str, states: list[str], sizes: list[int], lengths: Value | None, body: Body
+) -> tuple[list[str], str]:
+    """Write a loop that ONNX has no operator for; return the last states, and the first one after each step, [T, N, H].
 
     Parameters
     ----------
-    states, values : list of (name, features)
-        The first states [N, features], and what steps see: [T, N, features].
+    seen : str
+        What steps see, [T, N, features].
+    states : list of str
+        The first states, [N, H] each.
+    sizes : list of int
+        The number of steps, of the features seen, and of those of each state.
+    lengths : Value, optional
+        From there on states stay as they are, and the output is 0.
     """
+    steps, features, *units = sizes
     inner = Builder(b.opset, b.dtype, parent=b)
-    kind = b.helper.np_dtype_to_tensor_dtype(b.dtype)
 
-    def port(name: str, features: int) -> Any:
-        return b.helper.make_tensor_value_info(name, kind, [None, features])
+    def port(name: str, size: int) -> Any:
+        kind = b.helper.np_dtype_to_tensor_dtype(b.dtype)
+        return b.helper.make_tensor_value_info(name, kind, [None, size])
 
-    given = [port(b.name("state"), f) for _, f in states] + [port(b.name("now"), f) for _, f in values]
-    names = [p.name for p in given]
-    new, out = body(inner, names[: len(states)], names[len(states) :])
-    made = [inner.node("Identity", [name]) for name in (*new, out)]
-    sizes = [f for _, f in states]
-    ports = [port(name, size) for name, size in zip(made, [*sizes, sizes[0]], strict=True)]
-    graph = b.helper.make_graph(inner.nodes, b.name("step"), given, ports)
-    given_names = [name for name, _ in (*states, *values)]
-    return b.node("Scan", given_names, outputs=len(states) + 1, body=graph, num_scan_inputs=len(values))[-1]
-
-
-def _going(b: Builder, lengths: Value, steps: int) -> str:
-    """Return which steps are real, 1 or 0: [T, N, 1]."""
-    times = b.constant(np.arange(steps).reshape(-1, 1, 1), "steps")
-    ends = b.node("Reshape", [b.plain(lengths), b.ints([1, -1, 1])])
-    return b.cast(b.node("Less", [times, ends]), b.dtype)
+    ports = [port(b.name("state"), n) for n in units] + [port(b.name("now"), features)]
+    *before, now = (p.name for p in ports)
+    after, scanned = body(inner, before, now), [seen]
+    out = after[0]
+    if lengths is not None:
+        times = b.constant(np.arange(steps).reshape(-1, 1, 1), "steps")
+        ends = b.node("Reshape", [b.plain(lengths), b.ints([1, -1, 1])])
+        scanned.append(b.cast(b.node("Less", [times, ends]), b.dtype))
+        ports.append(port(b.name("going"), 1))
+        on = inner.node("Greater", [ports[-1].name, b.number(0.5)])
+        out = inner.node("Where", [on, out, b.number(0.0)])
+        after = [inner.node("Where", [on, *pair]) for pair in zip(after, before, strict=True)]
+    made = [inner.node("Identity", [name]) for name in (*after, out)]
+    outs = [port(name, n) for name, n in zip(made, [*units, units[0]], strict=True)]
+    graph = b.helper.make_graph(inner.nodes, b.name("step"), ports, outs)
+    turned = int(op.attrs.get("reverse", False))
+    *last, y = b.node(
+        "Scan", [*states, *scanned], outputs=len(states) + 1, body=graph, num_scan_inputs=len(scanned),
+        scan_input_directions=[turned] * len(scanned), scan_output_directions=[turned],
+    )  # fmt: skip
+    return last, y
 
 
 @converter("jordan_rnn")
 def _jordan(b: Builder, op: Op) -> None:
-    z, v, w_out, bias, lengths = op.inputs
-    steps, units, outputs = z.shape[0], z.shape[2], bias.shape[0]
-    values = [(b.plain(z), units)]
-    if lengths is not None:
-        values.append((_going(b, lengths, steps), 1))
-    weights = [b.plain(w) for w in (v, w_out, bias)]
+    z, *weights, lengths = op.inputs
+    steps, units, outputs = z.shape[0], z.shape[2], op.y.shape[2]
+    v, w_out, bias = (b.plain(w) for w in weights)
     act, out_act = op.attrs.get("activation", "tanh"), op.attrs.get("output_activation", "linear")
 
-    def body(c: Builder, states: list[str], now: list[str]) -> tuple[list[str], str]:
-        h = unary(c, act, c.node("Add", [now[0], c.node("MatMul", [states[0], weights[0]])]))
-        o = c.node("Gemm", [h, weights[1], weights[2]])
-        o = c.node("Softmax", [o], axis=1) if out_act == "softmax" else unary(c, out_act, o)
-        if len(now) == 1:
-            return [o], o
-        on = c.node("Greater", [now[1], c.number(0.5)])
-        zero = c.node("Mul", [o, c.number(0.0)])
-        return [c.node("Where", [on, o, states[0]])], c.node("Where", [on, o, zero])
+    def body(c: Builder, states: list[str], now: str) -> list[str]:
+        h = unary(c, act, c.node("Add", [now, c.node("MatMul", [states[0], v])]))
+        o = c.node("Gemm", [h, w_out, bias])
+        return [c.node("Softmax", [o], axis=1) if out_act == "softmax" else unary(c, out_act, o)]
 
-    b.put(op.y, (0, 1, 2), scan(b, [(b.zeros(z, outputs), outputs)], values, body))
+    sizes = [steps, units, outputs]
+    b.put(op.y, (0, 1, 2), scan(b, op, b.plain(z), [b.zeros(z, outputs)], sizes, lengths, body)[1])
+
+
+@converter("layer_norm_lstm")
+def _layer_norm_lstm(b: Builder, op: Op) -> None:
+    x, w, u, bias, h0, c0, gamma_x, gamma_h, gamma_c, beta_c, lengths = op.inputs
+    units, epsilon, recurrent = u.shape[0], float(op.attrs["epsilon"]), b.plain(u)
+    of_state, of_cell = ([*map(b.optional, ps)] for ps in ((gamma_h, bias), (gamma_c, beta_c)))
+    seen = b.node("MatMul", [b.form(x, TIME_FIRST), b.plain(w)])
+    seen = layer_normalized(b, seen, 2, epsilon, b.optional(gamma_x), "")
+
+    def body(c: Builder, states: list[str], now: str) -> list[str]:
+        h, cell = states
+        z = c.node("Add", [now, layer_normalized(c, c.node("MatMul", [h, recurrent]), 1, epsilon, *of_state)])
+        i, f, g, o = c.node("Split", [z, c.ints([units] * 4)], outputs=4, axis=1)
+        kept = c.node("Mul", [c.node("Sigmoid", [f]), cell])
+        cell = c.node("Add", [kept, c.node("Mul", [c.node("Sigmoid", [i]), c.node("Tanh", [g])])])
+        out = c.node("Tanh", [layer_normalized(c, cell, 1, epsilon, *of_cell)])
+        return [c.node("Mul", [c.node("Sigmoid", [o]), out]), cell]
+
+    states = [b.zeros(x, units) if s is None else b.plain(s) for s in (h0, c0)]
+    last, y = scan(b, op, seen, states, [x.shape[1], 4 * units, units, units], lengths, body)
+    for value, perm, name in zip(op.outs, (TIME_FIRST, (0, 1), (0, 1)), (y, *last), strict=True):
+        b.put(value, perm, name)
