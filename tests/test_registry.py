@@ -2,6 +2,8 @@
 
 import importlib
 import pkgutil
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -203,3 +205,14 @@ def test_one_row_of_targets_def_names_each_table():
     assert set(_core.units_available()) <= set(config.TARGETS) - set(config.ISA_NAMES)
     with config.use_isa("generic"):
         assert config.TARGETS[config.target()] == config.ISA_NAMES[config.isa()] == "generic"
+
+
+def test_operands_of_kernels_have_names():
+    """No kernel says arg[3] or dim[7]: enumerators or a struct that is read once name what they are."""
+    root = Path(__file__).resolve().parents[1]
+    sources = [*root.glob("csrc/**/*.[ch]"), *root.glob("pynn/core/kernels/*.pyx")]
+    if not sources:
+        pytest.skip("no source tree here")
+    numbered = re.compile(r"\bI(?:->|\.)(?:arg|dim)\[\d+\]")
+    found = [f"{path.name}: {match[0]}" for path in sources for match in numbered.finditer(path.read_text("utf-8"))]
+    assert found == []

@@ -3,7 +3,7 @@
  * NAME_fwd: y = f(x).        OUT y [n]; IN x [n].
  * NAME_bwd: dx = dy f'(x).   OUT dx [n]; IN dy [n], s [n]. s is the output y of the forward pass where the row says OF_Y,
  * its input x where it says OF_X; NULL where the gradient reads neither.
- * dim[0] = n; par[0], par[1] are p and q. Parallel over chunks of elements; every element is computed alone, so bits do
+ * dim: n; par[0], par[1] are p and q. Parallel over chunks of elements; every element is computed alone, so bits do
  * not depend on chunks or threads. Cost: 1 to 40 flops and 8 (forward) or 12 (backward) bytes per element.
  * Aliasing: y may be x; dx may be dy, and may be s.
  *
@@ -17,6 +17,8 @@
 #include "simd.h"
 
 #define PN_UNARY_CHUNK 4096
+enum { UNARY_Y, UNARY_X, UNARY_S };
+enum { UNARY_N };
 #define ZERO vset(0)
 #define ONE vset(1)
 #define REAL(c) vset((real)(c))
@@ -74,31 +76,31 @@ static inline vec pn_gelu_tanh_slope(vec s) {
 #define PN_UNARY_FWD(NAME, ns) \
     static void NAME##_fwd_range(void *ctx, i64 i, i64 hi, int ith) { \
         const pn_instr *I = (const pn_instr *)ctx; \
-        real *y = (real *)I->arg[0]; \
-        const real *x = (const real *)I->arg[1]; \
+        real *y = (real *)I->arg[UNARY_Y]; \
+        const real *x = (const real *)I->arg[UNARY_X]; \
         const vec p = vset((real)I->par[0]), q = vset((real)I->par[1]); \
         (void)ith; \
         for (; i + VW <= hi; i += VW) vstore(y + i, NAME##_y(vload(x + i), p, q)); \
         if (i < hi) vstoren(y + i, NAME##_y(vloadn(x + i, hi - i), p, q), hi - i); \
     } \
     static int NAME##_fwd(const pn_instr *I) { \
-        pn_for(I->dim[0], PN_UNARY_CHUNK, (ns) * (double)I->dim[0], I->nth, NAME##_fwd_range, (void *)I); \
+        pn_for(I->dim[UNARY_N], PN_UNARY_CHUNK, (ns) * (double)I->dim[UNARY_N], I->nth, NAME##_fwd_range, (void *)I); \
         return PN_OK; \
     }
 /* The kernel NAME_bwd from NAME_dx. */
 #define PN_UNARY_BWD(NAME, ns) \
     static void NAME##_bwd_range(void *ctx, i64 i, i64 hi, int ith) { \
         const pn_instr *I = (const pn_instr *)ctx; \
-        real *dx = (real *)I->arg[0]; \
-        const real *dy = (const real *)I->arg[1]; \
-        const real *s = I->arg[2] ? (const real *)I->arg[2] : dy; \
+        real *dx = (real *)I->arg[UNARY_Y]; \
+        const real *dy = (const real *)I->arg[UNARY_X]; \
+        const real *s = I->arg[UNARY_S] ? (const real *)I->arg[UNARY_S] : dy; \
         const vec p = vset((real)I->par[0]), q = vset((real)I->par[1]); \
         (void)ith; \
         for (; i + VW <= hi; i += VW) vstore(dx + i, NAME##_dx(vload(dy + i), vload(s + i), p, q)); \
         if (i < hi) vstoren(dx + i, NAME##_dx(vloadn(dy + i, hi - i), vloadn(s + i, hi - i), p, q), hi - i); \
     } \
     static int NAME##_bwd(const pn_instr *I) { \
-        pn_for(I->dim[0], PN_UNARY_CHUNK, (ns) * (double)I->dim[0], I->nth, NAME##_bwd_range, (void *)I); \
+        pn_for(I->dim[UNARY_N], PN_UNARY_CHUNK, (ns) * (double)I->dim[UNARY_N], I->nth, NAME##_bwd_range, (void *)I); \
         return PN_OK; \
     }
 #define PN_UNARY(A, NAME, fuses, of, ns_fwd, value, ns_bwd, gradient) \

@@ -2,23 +2,22 @@
  *
  *   strided_copy    y[i0..] = x[off + sum i_k * s_k]      expand, transpose, slice, flip   OUT y contiguous; IN x
  *   strided_place   y = 0, then y[off + sum i_k * s_k] = x[i0..]   the gradient of a slice OUT y; IN x contiguous
- *     dim[0] elements of the contiguous side, dim[1] rank <= 6, dim[2..7] its shape, dim[8..13] strides of the other
- *     side in elements (0 for expand, negative for flip; never 0 for place), dim[20] offset, dim[21] bytes per
- *     element, dim[22] elements of the other side.
- *   concat          y[A, sum n_k, B] from x_k[A, n_k, B]   dim[0] A, dim[1] bytes of B, dim[2] count, dim[3..] n_k
- *   fill            y[i] = 0                               dim[0] bytes
- *   copy            y = x                                  dim[0] bytes
- *   cast            y[i] = (to)x[i]                        dim[0] elements, dim[1] from, dim[2] to (PN_F32 ...)
- *   take            y[a,i,:] = x[a, idx[i], :]             dim[0] A, dim[1] rows of x, dim[2] count of idx, dim[3]
- *                   bytes per row, dim[4] 1 if idx is int32 else int64; an index outside [-rows, rows) is PN_BAD_INDEX
- *   lookup          y[i,:] = w[ids[i], :]                  OUT y, bad int64 [2]; IN w, ids. dim[0] rows of w, dim[1] ids,
- *                   dim[2] bytes per row, dim[3] 1 if ids are int32 else int64; an id outside [0, rows) is PN_BAD_INDEX,
- *                   with its place and value in `bad`
- *   batch_rows      y[i,:] = x[perm[*offset + i], :]       dim[0] N, dim[1] bytes per row, dim[2] bytes of x, dim[3]
- *                   bytes of perm; IN x, perm int64, offset int64; rows beyond x or perm are PN_BAD_INDEX
- *   store_rows      y[*offset + i,:] = x[i,:]              MUTATES y; IN x, offset. dim[0] N, dim[1] bytes per row,
- *                   dim[2] bytes of y; rows beyond y are PN_BAD_INDEX
- *   advance         *step += dim[0], *cursor += 1, *offset += dim[1]   MUTATES step, cursor, offset
+ *     dim: elements of the contiguous side, rank <= 6, its shape, strides of the other side in elements (0 for expand,
+ *     negative for flip; never 0 for place), offset, bytes per element, elements of the other side
+ *   concat          y[A, sum n_k, B] from x_k[A, n_k, B]   dim: A, bytes of B, count, n_k
+ *   fill            y[i] = 0                               dim: bytes
+ *   copy            y = x                                  dim: bytes
+ *   cast            y[i] = (to)x[i]                        dim: elements, from, to (PN_F32 ...)
+ *   take            y[a,i,:] = x[a, idx[i], :]             dim: A, rows of x, count of idx, bytes per row, 1 if idx is
+ *                   int32 else int64; an index outside [-rows, rows) is PN_BAD_INDEX
+ *   lookup          y[i,:] = w[ids[i], :]                  OUT y, bad int64 [2]; IN w, ids. dim: rows of w, ids, bytes per
+ *                   row, 1 if ids are int32 else int64; an id outside [0, rows) is PN_BAD_INDEX, with its place and value
+ *                   in `bad`
+ *   batch_rows      y[i,:] = x[perm[*offset + i], :]       dim: N, bytes per row, bytes of x, bytes of perm; IN x, perm
+ *                   int64, offset int64; rows beyond x or perm are PN_BAD_INDEX
+ *   store_rows      y[*offset + i,:] = x[i,:]              MUTATES y; IN x, offset. dim: N, bytes per row, bytes of y;
+ *                   rows beyond y are PN_BAD_INDEX
+ *   advance         *step += steps, *cursor += 1, *offset += n   MUTATES step, cursor, offset. dim: steps, n
  * Parallel over chunks of the output where it is large. Bytes: one read and one write. No aliasing.
  */
 
@@ -29,14 +28,16 @@
 #endif
 
 enum { MV_RANK = 6, MV_CHUNK = 16384, MV_AHEAD = 8, MV_TILE = 32 };
+enum { MV_Y, MV_X };
+enum { MV_N, MV_R, MV_SHAPE, MV_STRIDES = MV_SHAPE + MV_RANK, MV_OFFSET = MV_STRIDES + MV_RANK, MV_ITEM, MV_OTHER };
 
 #define MV_LOOP(T)                                                                                 \
     for (i64 at = lo; at < hi;) {                                                                  \
-        i64 row = at / inner, first = at - row * inner, off = I->dim[20], count = inner - first;   \
+        i64 row = at / inner, first = at - row * inner, off = I->dim[MV_OFFSET], count = inner - first;   \
         if (count > hi - at) count = hi - at;                                                      \
         for (int ax = r - 2; ax >= 0; ax--) {                                                      \
-            off += (row % I->dim[2 + ax]) * I->dim[8 + ax];                                        \
-            row /= I->dim[2 + ax];                                                                 \
+            off += (row % I->dim[MV_SHAPE + ax]) * I->dim[MV_STRIDES + ax];                                        \
+            row /= I->dim[MV_SHAPE + ax];                                                                 \
         }                                                                                          \
         {                                                                                          \
             T *c = (T *)contiguous + at, *s = (T *)strided + off + first * stride;                 \
@@ -53,10 +54,10 @@ enum { MV_RANK = 6, MV_CHUNK = 16384, MV_AHEAD = 8, MV_TILE = 32 };
     }
 
 static void mv_strided(const pn_instr *I, i64 lo, i64 hi, int place) {
-    void *contiguous = I->arg[place ? 1 : 0], *strided = I->arg[place ? 0 : 1];
-    int r = (int)I->dim[1];
-    i64 inner = I->dim[1 + r], stride = I->dim[7 + r];
-    switch (I->dim[21]) {
+    void *contiguous = I->arg[place ? MV_X : MV_Y], *strided = I->arg[place ? MV_Y : MV_X];
+    int r = (int)I->dim[MV_R];
+    i64 inner = I->dim[MV_SHAPE + r - 1], stride = I->dim[MV_STRIDES + r - 1];
+    switch (I->dim[MV_ITEM]) {
     case 1: MV_LOOP(uint8_t) break;
     case 4: MV_LOOP(uint32_t) break;
     default: MV_LOOP(uint64_t) break;
@@ -82,8 +83,8 @@ static inline void mv_turn(float *y, i64 ldy, const float *x, i64 ldx) {
 #endif
 #define MV_PLANE(T)                                                                                 \
     {                                                                                               \
-        T *y = (T *)I->arg[0] + plane * P * Q;                                                      \
-        const T *x = (const T *)I->arg[1] + off;                                                    \
+        T *y = (T *)I->arg[MV_Y] + plane * P * Q;                                                      \
+        const T *x = (const T *)I->arg[MV_X] + off;                                                    \
         for (i64 q0 = 0; q0 < Q; q0 += MV_TILE)                                                     \
             for (i64 p0 = 0; p0 < P; p0 += MV_TILE) {                                               \
                 const i64 q1 = q0 + MV_TILE < Q ? q0 + MV_TILE : Q, p1 = p0 + MV_TILE < P ? p0 + MV_TILE : P; \
@@ -100,16 +101,16 @@ static inline void mv_turn(float *y, i64 ldy, const float *x, i64 ldx) {
 /* Planes [lo, hi). */
 static void transpose_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const int r = (int)I->dim[1];
-    const i64 P = I->dim[r], Q = I->dim[1 + r], step = I->dim[7 + r];
+    const int r = (int)I->dim[MV_R];
+    const i64 P = I->dim[MV_SHAPE + r - 2], Q = I->dim[MV_SHAPE + r - 1], step = I->dim[MV_STRIDES + r - 1];
     (void)ith;
     for (i64 plane = lo; plane < hi; plane++) {
-        i64 off = I->dim[20], row = plane;
+        i64 off = I->dim[MV_OFFSET], row = plane;
         for (int ax = r - 3; ax >= 0; ax--) {
-            off += (row % I->dim[2 + ax]) * I->dim[8 + ax];
-            row /= I->dim[2 + ax];
+            off += (row % I->dim[MV_SHAPE + ax]) * I->dim[MV_STRIDES + ax];
+            row /= I->dim[MV_SHAPE + ax];
         }
-        switch (I->dim[21]) {
+        switch (I->dim[MV_ITEM]) {
         case 1: MV_PLANE(uint8_t)
         case 4: MV_PLANE(uint32_t)
         default: MV_PLANE(uint64_t)
@@ -122,53 +123,57 @@ static void strided_copy_range(void *ctx, i64 lo, i64 hi, int ith) {
     mv_strided((const pn_instr *)ctx, lo, hi, 0);
 }
 static int strided_copy(const pn_instr *I) {
-    const int r = (int)I->dim[1];
-    if (r > 1 && I->dim[6 + r] == 1 && I->dim[7 + r] > 1 && I->dim[r] > 1) {
-        const i64 plane = I->dim[r] * I->dim[1 + r];
-        pn_for(I->dim[0] / plane, plane > MV_CHUNK ? 1 : MV_CHUNK / plane, (double)I->dim[0], I->nth, transpose_range,
+    const int r = (int)I->dim[MV_R];
+    if (r > 1 && I->dim[MV_STRIDES + r - 2] == 1 && I->dim[MV_STRIDES + r - 1] > 1 && I->dim[MV_SHAPE + r - 2] > 1) {
+        const i64 plane = I->dim[MV_SHAPE + r - 2] * I->dim[MV_SHAPE + r - 1];
+        pn_for(I->dim[MV_N] / plane, plane > MV_CHUNK ? 1 : MV_CHUNK / plane, (double)I->dim[MV_N], I->nth, transpose_range,
                (void *)I);
         return PN_OK;
     }
-    pn_for(I->dim[0], MV_CHUNK, (double)I->dim[0], I->nth, strided_copy_range, (void *)I);
+    pn_for(I->dim[MV_N], MV_CHUNK, (double)I->dim[MV_N], I->nth, strided_copy_range, (void *)I);
     return PN_OK;
 }
 static int strided_place(const pn_instr *I) {
-    memset(I->arg[0], 0, (size_t)(I->dim[22] * I->dim[21]));
-    mv_strided(I, 0, I->dim[0], 1);
+    memset(I->arg[MV_Y], 0, (size_t)(I->dim[MV_OTHER] * I->dim[MV_ITEM]));
+    mv_strided(I, 0, I->dim[MV_N], 1);
     return PN_OK;
 }
 
+enum { CONCAT_Y, CONCAT_XS };
+enum { CONCAT_A, CONCAT_B, CONCAT_COUNT, CONCAT_SIZES };
 static int concat(const pn_instr *I) {
-    i64 A = I->dim[0], bytes = I->dim[1], count = I->dim[2];
-    char *y = (char *)I->arg[0];
+    i64 A = I->dim[CONCAT_A], bytes = I->dim[CONCAT_B], count = I->dim[CONCAT_COUNT];
+    char *y = (char *)I->arg[CONCAT_Y];
     for (i64 a = 0; a < A; a++)
         for (i64 k = 0; k < count; k++) {
-            size_t part = (size_t)(I->dim[3 + k] * bytes);
-            memcpy(y, (const char *)I->arg[1 + k] + (size_t)a * part, part);
+            size_t part = (size_t)(I->dim[CONCAT_SIZES + k] * bytes);
+            memcpy(y, (const char *)I->arg[CONCAT_XS + k] + (size_t)a * part, part);
             y += part;
         }
     return PN_OK;
 }
 
+enum { BYTES_N }; /* of fill and copy */
 static int fill(const pn_instr *I) {
-    memset(I->arg[0], 0, (size_t)I->dim[0]);
+    memset(I->arg[MV_Y], 0, (size_t)I->dim[BYTES_N]);
     return PN_OK;
 }
 
 static int copy(const pn_instr *I) {
-    memcpy(I->arg[0], I->arg[1], (size_t)I->dim[0]);
+    memcpy(I->arg[MV_Y], I->arg[MV_X], (size_t)I->dim[BYTES_N]);
     return PN_OK;
 }
 
+enum { CAST_N, CAST_FROM, CAST_TO };
 #define MV_CAST_TO(FROM, TO, EXPR)                                        \
     {                                                                     \
-        const FROM *x = (const FROM *)I->arg[1];                          \
-        TO *y = (TO *)I->arg[0];                                          \
+        const FROM *x = (const FROM *)I->arg[MV_X];                          \
+        TO *y = (TO *)I->arg[MV_Y];                                          \
         for (i64 i = lo; i < hi; i++) y[i] = EXPR;                        \
         break;                                                            \
     }
 #define MV_CAST_FROM(FROM)                                                \
-    switch (I->dim[2]) {                                                  \
+    switch (I->dim[CAST_TO]) {                                                  \
     case PN_F32: MV_CAST_TO(FROM, float, (float)x[i])                     \
     case PN_F64: MV_CAST_TO(FROM, double, (double)x[i])                   \
     case PN_I32: MV_CAST_TO(FROM, int32_t, (int32_t)x[i])                 \
@@ -181,7 +186,7 @@ static int copy(const pn_instr *I) {
 static void cast_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     (void)ith;
-    switch (I->dim[1]) {
+    switch (I->dim[CAST_FROM]) {
     case PN_F32: MV_CAST_FROM(float)
     case PN_F64: MV_CAST_FROM(double)
     case PN_I32: MV_CAST_FROM(int32_t)
@@ -190,34 +195,38 @@ static void cast_range(void *ctx, i64 lo, i64 hi, int ith) {
     }
 }
 static int cast(const pn_instr *I) {
-    pn_for(I->dim[0], MV_CHUNK, 0.5 * (double)I->dim[0], I->nth, cast_range, (void *)I);
+    pn_for(I->dim[CAST_N], MV_CHUNK, 0.5 * (double)I->dim[CAST_N], I->nth, cast_range, (void *)I);
     return PN_OK;
 }
 
+enum { TAKE_Y, TAKE_X, TAKE_IDX };
+enum { TAKE_A, TAKE_ROWS, TAKE_COUNT, TAKE_BYTES, TAKE_NARROW };
 static int take(const pn_instr *I) {
-    i64 A = I->dim[0], rows = I->dim[1], count = I->dim[2];
-    size_t bytes = (size_t)I->dim[3];
-    char *y = (char *)I->arg[0];
+    i64 A = I->dim[TAKE_A], rows = I->dim[TAKE_ROWS], count = I->dim[TAKE_COUNT];
+    size_t bytes = (size_t)I->dim[TAKE_BYTES];
+    char *y = (char *)I->arg[TAKE_Y];
     for (i64 i = 0; i < count; i++) {
-        i64 at = I->dim[4] ? ((const int32_t *)I->arg[2])[i] : ((const i64 *)I->arg[2])[i];
+        i64 at = I->dim[TAKE_NARROW] ? ((const int32_t *)I->arg[TAKE_IDX])[i] : ((const i64 *)I->arg[TAKE_IDX])[i];
         if (at < -rows || at >= rows) return PN_BAD_INDEX;
     }
     for (i64 a = 0; a < A; a++)
         for (i64 i = 0; i < count; i++) {
-            i64 at = I->dim[4] ? ((const int32_t *)I->arg[2])[i] : ((const i64 *)I->arg[2])[i];
+            i64 at = I->dim[TAKE_NARROW] ? ((const int32_t *)I->arg[TAKE_IDX])[i] : ((const i64 *)I->arg[TAKE_IDX])[i];
             if (at < 0) at += rows;
-            memcpy(y, (const char *)I->arg[1] + (size_t)(a * rows + at) * bytes, bytes);
+            memcpy(y, (const char *)I->arg[TAKE_X] + (size_t)(a * rows + at) * bytes, bytes);
             y += bytes;
         }
     return PN_OK;
 }
 
+enum { LOOK_Y, LOOK_BAD, LOOK_W, LOOK_IDS };
+enum { LOOK_V, LOOK_COUNT, LOOK_BYTES, LOOK_NARROW };
 static void lookup_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const size_t bytes = (size_t)I->dim[2];
-    const char *w = (const char *)I->arg[2];
-    const int32_t *narrow = I->dim[3] ? (const int32_t *)I->arg[3] : NULL;
-    const i64 *wide = (const i64 *)I->arg[3];
+    const size_t bytes = (size_t)I->dim[LOOK_BYTES];
+    const char *w = (const char *)I->arg[LOOK_W];
+    const int32_t *narrow = I->dim[LOOK_NARROW] ? (const int32_t *)I->arg[LOOK_IDS] : NULL;
+    const i64 *wide = (const i64 *)I->arg[LOOK_IDS];
     (void)ith;
     for (i64 i = lo; i < hi; i++) {
         const i64 at = narrow ? narrow[i] : wide[i];
@@ -227,22 +236,22 @@ static void lookup_range(void *ctx, i64 lo, i64 hi, int ith) {
             for (size_t k = 0; k < bytes && k < 1024; k += 64) __builtin_prefetch(later + k);
         }
 #endif
-        memcpy((char *)I->arg[0] + (size_t)i * bytes, w + (size_t)at * bytes, bytes);
+        memcpy((char *)I->arg[LOOK_Y] + (size_t)i * bytes, w + (size_t)at * bytes, bytes);
     }
 }
 static int lookup(const pn_instr *I) {
-    const i64 rows = I->dim[0], count = I->dim[1];
-    i64 *bad = (i64 *)I->arg[1];
+    const i64 rows = I->dim[LOOK_V], count = I->dim[LOOK_COUNT];
+    i64 *bad = (i64 *)I->arg[LOOK_BAD];
     bad[0] = bad[1] = 0;
     for (i64 i = 0; i < count; i++) {
-        const i64 at = I->dim[3] ? ((const int32_t *)I->arg[3])[i] : ((const i64 *)I->arg[3])[i];
+        const i64 at = I->dim[LOOK_NARROW] ? ((const int32_t *)I->arg[LOOK_IDS])[i] : ((const i64 *)I->arg[LOOK_IDS])[i];
         if (at < 0 || at >= rows) {
             bad[0] = i;
             bad[1] = at;
             return PN_BAD_INDEX;
         }
     }
-    pn_for(count, 64, 0.1 * (double)(count * I->dim[2]), I->nth, lookup_range, (void *)I);
+    pn_for(count, 64, 0.1 * (double)(count * I->dim[LOOK_BYTES]), I->nth, lookup_range, (void *)I);
     return PN_OK;
 }
 
@@ -270,9 +279,11 @@ static int store_rows(const pn_instr *I) {
     return PN_OK;
 }
 
+enum { ADVANCE_STEP, ADVANCE_CURSOR, ADVANCE_OFFSET };
+enum { ADVANCE_STEPS, ADVANCE_ROWS };
 static int advance(const pn_instr *I) {
-    *(i64 *)I->arg[0] += I->dim[0];
-    *(i64 *)I->arg[1] += 1;
-    *(i64 *)I->arg[2] += I->dim[1];
+    *(i64 *)I->arg[ADVANCE_STEP] += I->dim[ADVANCE_STEPS];
+    *(i64 *)I->arg[ADVANCE_CURSOR] += 1;
+    *(i64 *)I->arg[ADVANCE_OFFSET] += I->dim[ADVANCE_ROWS];
     return PN_OK;
 }

@@ -18,9 +18,9 @@ from pynn.ops.common import INTS, Rng, as_tensor, contiguous_strides, merge_axes
 def strided(dtype: np.dtype, shape: Sequence[int], strides: Sequence[int], offset: int, other: int) -> tuple[int, ...]:
     """Return the dims of strided_copy and strided_place (see csrc/kernels/move.h)."""
     if size(shape) == 0:
-        return (0, 1, *pad6([0]), *pad6([1]), *(0,) * 6, 0, dtype.itemsize, other)
+        return (0, 1, *pad6([0]), *pad6([1]), 0, dtype.itemsize, other)
     merged, (steps,) = merge_axes(shape, strides)
-    return (size(shape), len(merged), *pad6(merged), *pad6(steps), *(0,) * 6, offset, dtype.itemsize, other)
+    return (size(shape), len(merged), *pad6(merged), *pad6(steps), offset, dtype.itemsize, other)
 
 
 @op("reshape")
