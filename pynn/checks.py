@@ -24,7 +24,19 @@ import numpy as np
 
 from pynn.errors import unknown_name
 
-__all__ = ["choice", "flag", "integer", "integers", "is_integer", "is_number", "number", "pair", "positive", "rate"]
+__all__ = [
+    "choice",
+    "flag",
+    "integer",
+    "integers",
+    "is_integer",
+    "is_number",
+    "number",
+    "pair",
+    "positive",
+    "rate",
+    "written",
+]
 
 MOST_SIZE = 2**31 - 1  # of one dimension: beyond, products of sizes leave 64 bits
 MOST = 2**63 - 1
@@ -67,7 +79,7 @@ def integer(place: str, name: str, value: Any, least: int = 0, most: int = MOST)
         wanted = f"an integer from {least} to {most}"
     else:
         wanted = "a positive integer" if least == 1 else f"an integer of at least {least}"
-    raise ValueError(f"[{place}] expected {name} to be {wanted}. Received: {name}={_short(value)}.")
+    raise ValueError(f"[{place}] expected {name} to be {wanted}. Received: {name}={written(value)}.")
 
 
 def positive(place: str, name: str, value: Any, most: int = MOST_SIZE) -> int:
@@ -94,7 +106,9 @@ def integers(place: str, name: str, value: Any, count: int, least: int = 1, most
     words = {2: "two", 3: "three", 4: "four"}.get(count, str(count))
     kind = "positive integers" if least == 1 else f"integers of at least {least}"
     limit = f" up to {most}" if len(given) == count and any(is_integer(v, most + 1) for v in given) else ""
-    raise ValueError(f"[{place}] expected {name} to be one or {words} {kind}{limit}. Received: {name}={_short(value)}.")
+    raise ValueError(
+        f"[{place}] expected {name} to be one or {words} {kind}{limit}. Received: {name}={written(value)}."
+    )
 
 
 def pair(place: str, name: str, value: Any, least: int = 1) -> tuple[int, int]:
@@ -136,7 +150,7 @@ def number(
         wanted = f"a finite number{bound}"
     else:
         wanted = f"a number in {'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
-    raise ValueError(f"[{place}] expected {name} to be {wanted}. Received: {name}={_short(value)}.")
+    raise ValueError(f"[{place}] expected {name} to be {wanted}. Received: {name}={written(value)}.")
 
 
 def rate(place: str, name: str, value: Any) -> float:
@@ -154,7 +168,7 @@ def flag(place: str, name: str, value: Any) -> bool:
     """
     if isinstance(value, (bool, np.bool_)) or is_integer(value, 0, 1):
         return bool(value)
-    raise ValueError(f"[{place}] expected {name} to be True or False. Received: {name}={_short(value)}.")
+    raise ValueError(f"[{place}] expected {name} to be True or False. Received: {name}={written(value)}.")
 
 
 def choice(place: str, name: str, value: Any, known: Iterable[str]) -> str:
@@ -174,7 +188,8 @@ def _is_listed(value: Any) -> bool:
     return isinstance(value, (tuple, list)) or (isinstance(value, np.ndarray) and value.ndim == 1)
 
 
-def _short(value: Any) -> str:
+def written(value: Any) -> str:
+    """Return a value as a message shows it: cut, and whatever it is."""
     try:
         text = repr(value)
     except ValueError:  # Python does not write integers of more than 4300 digits

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
 from pynn._version import __version__
+from pynn.errors import printable
 
 if TYPE_CHECKING:
     from pynn.recipes import Recipe
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report(error: Exception) -> int:
-    print(f"pynn: error: {error}", file=sys.stderr)
+    print("pynn: error:", printable(str(error), keep="\n\t"), file=sys.stderr)
     return USAGE
 
 

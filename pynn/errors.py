@@ -14,6 +14,7 @@ __all__ = [
     "NonFiniteError",
     "ShapeError",
     "nearest",
+    "printable",
     "refuse",
     "unknown_name",
 ]
@@ -72,8 +73,27 @@ def refuse(error: ValueError) -> None:
     module = name == "-m" and interpreter_s[-1] in ("pynn", "-mpynn")
     script = name.removesuffix(".exe").removesuffix("-script.py") == "pynn"
     if (module or script) and os.environ.get("PYNN_DEBUG") != "1":
-        print(f"pynn: error: {error}", file=sys.stderr)
+        print(f"pynn: error: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""Return a text with its control characters as escapes, for a terminal or a page: names come from files, too.
+
+    Parameters
+    ----------
+    text : str
+    keep : str, default ""
+        Characters that stay, for instance ends of lines.
+
+    Examples
+    --------
+    >>> printable("dense\x1b[31m\n")
+    'dense\\x1b[31m\\n'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -89,6 +89,30 @@ def test_stopped_anywhere_it_goes_on_to_the_same_bytes(step, threads, tmp_path):
     assert len(list(folder.glob("step-*"))) == 2
 
 
+def test_another_rate_is_taken_and_said(tmp_path):
+    """It went on at the checkpoint's in silence."""
+    with pytest.raises(Killed):
+        run(tmp_path, mlp(pynn.optim.SGD(0.1)), [Kill(20)])
+    model = mlp(pynn.optim.SGD(0.01))
+    with pytest.warns(UserWarning, match=r"goes on with learning_rate=0.01.* given 0.1 and had come to 0.1") as said:
+        run(tmp_path, model, resume=tmp_path)
+    assert said[0].filename == __file__
+    assert model.optimizer.learning_rate == 0.01
+
+
+def test_a_rate_that_callbacks_changed_goes_on_in_silence(tmp_path):
+    shrinks = LearningRateScheduler(lambda epoch, rate: rate * 0.5)
+    model = mlp(pynn.optim.SGD(0.1))
+    with pytest.raises(Killed):
+        run(tmp_path, model, [shrinks, Kill(20)])
+    assert model.optimizer.learning_rate < 0.1
+    for again in (mlp(pynn.optim.SGD(0.1)), model):  # another process, and the same model once more
+        run(tmp_path, again, resume=tmp_path, epochs=2)
+    model.optimizer.learning_rate = 0.02
+    with pytest.warns(UserWarning, match=r"learning_rate=0.02"):
+        run(tmp_path, model, resume=tmp_path)
+
+
 @pytest.mark.parametrize(
     "optimizer",
     [

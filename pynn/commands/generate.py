@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from pynn.errors import printable
+
 __all__ = ["run"]
 
 
@@ -21,4 +23,4 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
     )
     between = " " if tokenizer.level == "word" and arguments.prompt else ""
-    print(arguments.prompt + between + written)
+    print(arguments.prompt + between + printable(written, "\n\t"))

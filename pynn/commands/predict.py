@@ -16,10 +16,13 @@ import pynn
 from pynn.commands.sound import is_sound, read_sounds
 from pynn.errors import DataError
 from pynn.io import read_metadata, write_whole
+from pynn.npy import read_npy
 
 __all__ = ["read_input", "run", "table"]
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+
+FORMULA = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"  # what begins one in a spreadsheet
 
 
 def run(
@@ -90,11 +93,15 @@ def table(y: np.ndarray, classes: Any = None, classifier: bool = False) -> str:
     >>> print(table(np.array([[0.25, 0.75]]), ["no", "yes"], True), end="")
     class,no,yes
     yes,0.25,0.75
+
+    Names of classes that a spreadsheet would run as a formula get an apostrophe.
     """
     rows = y.reshape(len(y), -1)
     count = rows.shape[1]
     named = isinstance(classes, list) and len(classes) == count and all(isinstance(c, str) for c in classes)
-    names = classes if named else ["output"] if count == 1 else [f"output_{i}" for i in range(count)]
+    names = (
+        [_cell(c) for c in classes] if named else ["output"] if count == 1 else [f"output_{i}" for i in range(count)]
+    )
     first = y.ndim == 2 and count > 1 and (classifier or named)
     digits = 9 if y.dtype == np.float32 else 17
     text = io.StringIO()
@@ -105,6 +112,11 @@ def table(y: np.ndarray, classes: Any = None, classifier: bool = False) -> str:
         head = [names[best] if named else best] if first else []
         writer.writerow([*head, *(f"{value:.{digits}g}" for value in row)])
     return text.getvalue()
+
+
+def _cell(text: str) -> str:
+    """Return a name that no spreadsheet takes for a formula: those that begin like one get an apostrophe."""
+    return "'" + text if text and text[0] in FORMULA and not _is_number(text) else text
 
 
 def _classifies(model: Any) -> bool:
@@ -125,24 +137,26 @@ def _input_shape(model: Any) -> tuple[int, ...]:
 
 def _array(path: Path) -> np.ndarray:
     try:
-        x = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise DataError(f"[predict] {path}: expected an array of numbers ({error}).") from None
-    if not isinstance(x, np.ndarray) or x.dtype.kind not in "fiub":
-        raise DataError(f"[predict] {path}: expected an array of numbers.")
-    return x
+        return read_npy(path)
+    except DataError as error:
+        raise DataError(f"[predict] {path}: expected an array of numbers (.npy). Received: {error}.") from None
 
 
 def _csv(path: Path, header: bool | None = None) -> np.ndarray:
     """Return the numbers of a table; its first line may hold names. A row is never dropped: a gap in it is an error."""
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        sample = file.readline()
-        delimiter = next((mark for mark in ",;\t" if mark in sample), ",")
-        file.seek(0)
-        try:
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            sample = file.readline()
+            delimiter = next((mark for mark in ",;\t" if mark in sample), ",")
+            file.seek(0)
             lines = [(number, row) for number, row in enumerate(csv.reader(file, delimiter=delimiter), 1) if row]
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise DataError(f"[predict] {path}: expected comma-separated numbers ({error}).") from None
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"[predict] {path}: expected text in UTF-8. Received: byte 0x{error.object[error.start]:02x} "
+            f"({error.reason}). help: save the table as UTF-8 (iconv -f LATIN1 -t UTF-8)."
+        ) from None
+    except csv.Error as error:
+        raise DataError(f"[predict] {path}: expected comma-separated numbers. Received: {error}.") from None
     if header is None:
         header = bool(lines) and not any(_is_number(text) or not text.strip() for text in lines[0][1])
     lines = lines[header:]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import pynn
+from pynn.errors import printable
 from pynn.io import read_info
 
 __all__ = ["run"]
@@ -34,7 +35,7 @@ def run(file: Path) -> None:
     if info["metadata"]:
         lines.append(("metadata", ", ".join(f"{key}={_short(value)}" for key, value in info["metadata"].items())))
     for name, text in lines:
-        print(f"{name:10}  {text}")
+        print(f"{name:10}  {printable(text)}")
     print()
     declared = getattr(model, "_input", None) is not None or hasattr(model, "input_shapes")
     model.summary(input_shape=None if declared or not model._built_for else model._built_for[1:])

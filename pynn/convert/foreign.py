@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn.errors import DataError
+from pynn.errors import DataError, printable
 from pynn.nn.module import Module
 
 __all__ = ["Target", "fill", "first"]
@@ -128,5 +128,5 @@ def fill(
     if verbose:
         width = max(map(len, names), default=0)
         for path, origin in names.items():
-            print(f"{path:{width}}  <-  {origin}")
+            print(f"{printable(path):{width}}  <-  {printable(origin)}")
     return names

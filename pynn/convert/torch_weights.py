@@ -126,8 +126,9 @@ def _groups(tensors: Mapping[str, Any]) -> list[_Group]:
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
-    parts = re.split(r"(\d+)", name)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+    parts = re.split(r"([0-9]+)", name)  # numbers sort by their length, then their digits, however many they have
+    plain = [part.lstrip("0") if i % 2 else part for i, part in enumerate(parts)]
+    return [(0, len(part), part) if i % 2 else (1, 0, part) for i, part in enumerate(plain)]
 
 
 def _numbered(one: str, two: str) -> bool:

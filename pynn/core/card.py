@@ -134,6 +134,7 @@ class Card:
     samples: Callable[..., Iterator[Sample]] | None = None
     errors: Callable[..., Iterator[tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]]] | None = None
     flops: Callable[..., float] | None = None  # of a Lowered
+    needed: tuple[int, ...] = ()  # operands that may not be None
     doc: str = ""
     extents: dict[int, int] = field(default_factory=dict)  # operand of any length -> the dim that holds its bytes
     extra: dict[str, Any] = field(default_factory=dict)
@@ -203,6 +204,9 @@ def op(name: str, kernel: str = "", bwd: str = "", saves: str = "out", **options
         }
         extra: dict[str, Any] = {key: options.pop(key) for key in ("blas", "failure") if key in options}
         card = Card(name, kernel=kernel, saves=saves, doc=cls.__doc__ or "", extra=extra, **parts, **options)
+        names = card.infer.__code__.co_varnames[: card.infer.__code__.co_argcount]
+        kinds = card.infer.__annotations__  # texts; those of operands begin with Tensor
+        card.needed = tuple(i for i, key in enumerate(names) if kinds.get(key) == "Tensor")
         if bwd:
             card.bwd = register(Card(f"{name}.grad", _like_forward(card), bwd, inplace=True))
         return register(card)

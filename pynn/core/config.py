@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import re
 from collections.abc import Iterator
 
 from pynn._version import __version__
-from pynn.checks import is_integer
+from pynn.checks import is_integer, written
 from pynn.core import _core
 from pynn.errors import refuse, unknown_name
 
@@ -19,6 +20,7 @@ __all__ = [
 
 TARGETS = tuple(_core.targets())  # tables of kernels: the instruction sets, then the matrix units
 ISA_NAMES = TARGETS[: _core.ISA_COUNT]
+MOST_THREADS = 1024  # each has a stack of its own
 PRECISIONS = {"highest": 0, "high": 2, "medium": 1}  # planes of bfloat16; 0 is float32
 # By precision, the units worth using: three products on AVX-512's dot products would be slower than float32.
 WORTHWHILE = {"highest": (), "high": ("amx",), "medium": ("amx", "avx512_bf16")}
@@ -50,8 +52,9 @@ def _default_threads() -> int:
     """Return min(affinity, quota, physical cores), or PYNN_NUM_THREADS."""
     asked = os.environ.get("PYNN_NUM_THREADS", "")
     if asked:
-        if not asked.isdigit() or int(asked) < 1:
-            raise ValueError(f"PYNN_NUM_THREADS must be a positive integer. Received: {asked!r}.")
+        if not re.fullmatch(r"[0-9]{1,4}", asked) or not 1 <= int(asked) <= MOST_THREADS:
+            most = f" help: at most {MOST_THREADS}." if asked.isdigit() else ""
+            raise ValueError(f"PYNN_NUM_THREADS must be a positive integer. Received: {asked[:40]!r}.{most}")
         return int(asked)
     cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     siblings = {_first_line(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") or cpu for cpu in cpus}
@@ -235,11 +238,13 @@ def set_num_threads(n: int | None) -> None:
     Raises
     ------
     ValueError
-        If n is not a positive integer.
+        If n is not a positive integer, or above 1024.
     """
     global _changes
-    if n is not None and not is_integer(n, 1):
-        raise ValueError(f"[set_num_threads] expected a positive integer or None. Received: {n!r}.")
+    if n is not None and not is_integer(n, 1, MOST_THREADS):
+        raise ValueError(
+            f"[set_num_threads] expected a positive integer up to {MOST_THREADS}, or None. Received: {written(n)}."
+        )
     _core.set_threads(0 if n is None else int(n))
     _changes += 1
 

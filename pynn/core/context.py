@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Iterator
 from typing import Any
 
+from pynn.core._held import Held
 from pynn.core.flat import Slots
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
@@ -38,19 +37,13 @@ class StepRandom:
         return self._next
 
 
-@contextlib.contextmanager
-def training(on: bool, slots: Slots | None = None) -> Iterator[None]:
+def training(on: bool, slots: Slots | None = None) -> Held:
     """Set the training flag, and where random ops take their numbers from, inside a ``with`` block.
 
     Inside a block of the same slots the numbers go on.
     """
-    before = state.training, state.rng
-    state.training = on
-    if slots is None:
-        state.rng = None
-    elif state.rng is None or state.rng.step is not slots.step:
-        state.rng = StepRandom(slots)
-    try:
-        yield
-    finally:
-        state.training, state.rng = before
+    rng = None
+    if slots is not None:
+        goes_on = state.rng is not None and state.rng.step is slots.step
+        rng = state.rng if goes_on else StepRandom(slots)
+    return Held(state, training=on, rng=rng)

@@ -94,6 +94,9 @@ def execute(
         The outputs; None where the op was told to leave one out.
     """
     attrs = {key: _plain(value) for key, value in attrs.items()} if attrs else {}
+    for i in card.needed:
+        if inputs[i] is None:
+            raise DTypeError(f"[{card.name}] expected a tensor as operand {i + 1}. Received: None.")
     low = card.infer(*inputs, **attrs)
     args = inputs if low.args is None else low.args
     if card.kernel:

@@ -7,13 +7,13 @@ change from call to call are input slots.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import warnings
 from collections.abc import Hashable, Iterator
 from typing import Any
 
 from pynn.core import _core
+from pynn.core._held import Held
 from pynn.core.state import state
 from pynn.core.status import failure
 from pynn.errors import CaptureError
@@ -48,8 +48,7 @@ def refuse_inside() -> None:
         )
 
 
-@contextlib.contextmanager
-def record(*inputs: Any) -> Iterator[Recorder]:
+def record(*inputs: Any) -> Held:
     """Record every instruction executed inside a ``with`` block.
 
     Parameters
@@ -64,11 +63,7 @@ def record(*inputs: Any) -> Iterator[Recorder]:
     """
     refuse_inside()
     recorder = Recorder(inputs)
-    state.recorder = recorder
-    try:
-        yield recorder
-    finally:
-        state.recorder = None
+    return Held(state, recorder, recorder=recorder)
 
 
 class _Block:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Iterator
 from typing import Any
+
+from pynn.core._held import Held
 
 __all__ = ["no_grad", "scope", "state", "trial"]
 
@@ -28,8 +28,7 @@ class _State(threading.local):
 state = _State()
 
 
-@contextlib.contextmanager
-def no_grad() -> Iterator[None]:
+def no_grad() -> Held:
     """Compute without building the graph, inside a ``with`` block.
 
     Examples
@@ -40,29 +39,14 @@ def no_grad() -> Iterator[None]:
     ...     (x * x).requires_grad
     False
     """
-    before, state.grad_enabled = state.grad_enabled, False
-    try:
-        yield
-    finally:
-        state.grad_enabled = before
+    return Held(state, grad_enabled=False)
 
 
-@contextlib.contextmanager
-def trial() -> Iterator[None]:
+def trial() -> Held:
     """Run a model for its shapes alone: layers neither use nor change state that outlives a call."""
-    before, state.trial = state.trial, True
-    try:
-        yield
-    finally:
-        state.trial = before
+    return Held(state, trial=True)
 
 
-@contextlib.contextmanager
-def scope(name: str, module: Any = None) -> Iterator[None]:
+def scope(name: str, module: Any = None) -> Held:
     """Name the layer in whose behalf ops are executed."""
-    before = state.scope, state.module
-    state.scope, state.module = f"{before[0]}/{name}" if before[0] else name, module
-    try:
-        yield
-    finally:
-        state.scope, state.module = before
+    return Held(state, scope=f"{state.scope}/{name}" if state.scope else name, module=module)

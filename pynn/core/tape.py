@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from pynn.core._held import Held
 from pynn.core.card import Card, Composite
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
@@ -82,11 +81,7 @@ def _key(t: Tensor) -> tuple[Any, ...]:
     return id(t.buffer), t.shape, None if t.node is None else id(t.node), t.index
 
 
-@contextlib.contextmanager
-def taped() -> Iterator[Tape]:
+def taped() -> Held:
     """Note every op that is executed inside a ``with`` block."""
-    before, state.tape = state.tape, Tape()
-    try:
-        yield state.tape
-    finally:
-        state.tape = before
+    tape = Tape()
+    return Held(state, tape, tape=tape)

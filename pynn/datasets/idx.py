@@ -18,6 +18,7 @@ __all__ = ["read_idx"]
 
 GZIP_MAGIC = b"\x1f\x8b"
 CHUNK = 1 << 20
+RANK = 32  # that every NumPy has
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
@@ -65,8 +66,10 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
 
 def _parse(file: io.BufferedIOBase, path: Path) -> np.ndarray:
     start = file.read(4)
-    if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in DTYPES or start[3] == 0:
-        raise _bad(path, "the magic number of an IDX file (0, 0, type, rank)", start.hex(" ") or "nothing")
+    if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in DTYPES or not 0 < start[3] <= RANK:
+        raise _bad(
+            path, f"the magic number of an IDX file (0, 0, type, rank from 1 to {RANK})", start.hex(" ") or "nothing"
+        )
     dtype, rank = np.dtype(DTYPES[start[2]]), start[3]
     dims = file.read(4 * rank)
     if len(dims) < 4 * rank:
@@ -77,7 +80,11 @@ def _parse(file: io.BufferedIOBase, path: Path) -> np.ndarray:
     if len(content) != size:
         came = "more" if len(content) > size else f"{len(content)} bytes (truncated)"
         raise _bad(path, f"{size} bytes for shape {shape}", came)
-    return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+    try:
+        array = np.frombuffer(content, dtype).reshape(shape)
+    except ValueError as error:  # sizes that overflow, beside a 0
+        raise _bad(path, "a shape that NumPy can have", f"{shape} ({error})") from None
+    return array.astype(dtype.newbyteorder("="), copy=False)
 
 
 def _read_at_most(file: io.BufferedIOBase, size: int) -> bytearray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO
 
@@ -14,6 +15,7 @@ from pynn.datasets.cache import Arrays, cached_arrays
 from pynn.datasets.imdb_files import find_reviews, fingerprint, in_fixed_order, read_reviews
 from pynn.datasets.pickled import PickleError, integer_lists
 from pynn.errors import DataError
+from pynn.npy import read_header
 from pynn.text.sequences import pad_sequences
 from pynn.text.tokenizer import SPECIALS, START, UNKNOWN, Tokenizer
 
@@ -209,15 +211,15 @@ def _from_keras(path: Path) -> Arrays:
                 arrays |= _flat(part, [rows[i] for i in order], y[order])
     except KeyError as error:
         raise _bad(path, "x_train, y_train, x_test and y_test", str(error.args[0])) from error
-    except (OSError, EOFError, ValueError, OverflowError, zipfile.BadZipFile) as error:
-        if isinstance(error, DataError):
+    except (OSError, EOFError, ValueError, RuntimeError, OverflowError, zlib.error, zipfile.BadZipFile) as error:
+        if isinstance(error, DataError) and str(path) in str(error):
             raise
         raise _bad(path, "Keras's imdb.npz", f"a damaged file ({error})") from error
     return arrays
 
 
 def _object_array(path: Path, name: str, file: IO[bytes]) -> list[list[int]]:
-    shape, dtype = _header(file)
+    shape, _, dtype = read_header(file)
     content = file.read(LARGEST + 1)
     if dtype.kind != "O" or len(content) > LARGEST:
         raise _bad(path, f"{name} to be lists of ids", f"{dtype} {shape}")
@@ -234,20 +236,13 @@ def _object_array(path: Path, name: str, file: IO[bytes]) -> list[list[int]]:
 
 
 def _labels(path: Path, name: str, file: IO[bytes], count: int) -> np.ndarray:
-    shape, dtype = _header(file)
+    shape, _, dtype = read_header(file)
     if dtype.kind not in "iu" or shape != (count,):
         raise _bad(path, f"{name} to be a label for each of {count} reviews", f"{dtype} {list(shape)}")
     y = np.frombuffer(file.read(count * dtype.itemsize), dtype)
     if len(y) != count or y.min() < 0 or y.max() > 1:
         raise _bad(path, f"{name} to be {count} labels, 0 or 1", f"{len(y)}, from {y.min()} to {y.max()}")
     return y
-
-
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
-    return shape, dtype
 
 
 def _bad(path: Path, expected: str, received: str) -> DataError:

@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from pynn._version import __version__
+from pynn.core._held import Held
 from pynn.core.context import loading
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError
@@ -205,8 +206,7 @@ def texts_of(found: container.Contents, source: str) -> dict[str, Any]:
     return parsed
 
 
-@contextlib.contextmanager
-def _weights_from(model: Any, tensors: Mapping[str, np.ndarray]) -> Iterator[None]:
+def _weights_from(model: Any, tensors: Mapping[str, np.ndarray]) -> Held:
     """Let add_weight() take what the file has of the declared shape: a file cannot make pynn allocate more."""
     paths: dict[int, str] = {}
 
@@ -216,11 +216,7 @@ def _weights_from(model: Any, tensors: Mapping[str, np.ndarray]) -> Iterator[Non
         path = paths.get(id(module), module.name)
         return _fitting(tensors, f"{path}.{name}" if path else name, shape, module.dtype)
 
-    before, loading.values = loading.values, values
-    try:
-        yield
-    finally:
-        loading.values = before
+    return Held(loading, values=values)
 
 
 def _fitting(tensors: Mapping[str, np.ndarray], path: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

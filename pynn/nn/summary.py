@@ -12,6 +12,7 @@ from pynn.core.context import training
 from pynn.core.program import record
 from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor
+from pynn.errors import printable
 from pynn.nn.field import Fields
 
 __all__ = ["model_html", "summary"]
@@ -139,7 +140,7 @@ def _table(
         again = "" if weights or not list(module.named_parameters()) else " (shared)"
         rows.append(
             [
-                f"{module.name} ({type(module).__name__}){again}",
+                f"{printable(module.name)} ({type(module).__name__}){again}",
                 _batch(shape[1:]),
                 fields[i] if fields else "",
                 f"{sum(w.size for w in weights):,}",

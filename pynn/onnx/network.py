@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from pynn.core._held import Held
 from pynn.core.context import training
 from pynn.core.state import scope, state
 from pynn.core.tensor import FLOATS, Tensor
@@ -22,14 +22,9 @@ from pynn.train.predictor import Preparing
 __all__ = ["Network", "run_node", "unrecorded"]
 
 
-@contextlib.contextmanager
-def unrecorded() -> Iterator[None]:
+def unrecorded() -> Held:
     """Compute at once, beside a program that is being recorded, without a graph."""
-    before, state.recorder, state.grad_enabled = (state.recorder, state.grad_enabled), None, False
-    try:
-        yield
-    finally:
-        state.recorder, state.grad_enabled = before
+    return Held(state, recorder=None, grad_enabled=False)
 
 
 def run_node(node: Node, values: list[Value | None]) -> list[Value]:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import written
 from pynn.core.card import Lowered, Spec
 from pynn.core.tensor import FLOATS, MAX_RANK, Tensor, tensor
-from pynn.errors import DTypeError, ShapeError
+from pynn.errors import DataError, DTypeError, ShapeError
 
 BOOL = np.dtype("bool")
 INT64 = np.dtype("int64")
@@ -35,7 +36,13 @@ def as_tensor(x: Any, like: Tensor | None = None) -> Tensor:
                 f"a float cannot join a tensor of dtype {like.dtype}. Received: {x!r}. "
                 "help: convert the tensor first, x.astype('float32')."
             )
-        return Tensor.state(np.asarray(x, dtype=like.dtype))
+        try:
+            return Tensor.state(np.asarray(x, dtype=like.dtype))
+        except OverflowError:
+            raise DataError(
+                f"expected a number that {like.dtype} can hold. Received: {written(x)}. "
+                "help: convert the tensor first, x.astype('float64')."
+            ) from None
     if like is not None and isinstance(x, (list, tuple)):
         return tensor(x, dtype=like.dtype)
     return tensor(x)

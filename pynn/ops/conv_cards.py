@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn.checks import is_integer
+from pynn.checks import choice, is_integer
 from pynn.core import _core, config
 from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
@@ -148,7 +148,7 @@ class _Conv2d:
         algorithm: str = "direct",
     ) -> Lowered:
         out = check_conv("conv2d", x, w, b, window, groups)
-        act, _, default = FUSED[activation]
+        act, _, default = FUSED[choice("conv2d", "activation", activation, FUSED)]
         dims = _dims(x.shape, w.shape, out, window, groups, act, _may_transform(algorithm, x.dtype))
         return Lowered(
             (Spec((x.shape[0], *out, w.shape[3]), x.dtype),),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import pynn.core.kernels.dense  # noqa: F401  (registers its kernels)
+from pynn.checks import choice
 from pynn.core import _core
 from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
@@ -49,6 +50,7 @@ class _Dense:
             )
         if b is not None and b.shape != (w.shape[1],):
             raise ShapeError(f"[dense] expected a bias of shape ({w.shape[1]},). Received: b.shape={b.shape}.")
+        choice("dense", "activation", activation, FUSED)
         m, n, k = _sizes(x, w)
         return Lowered(
             (Spec((*x.shape[:-1], n), x.dtype),),

@@ -301,7 +301,7 @@ def fuses(activation: str, *operands: Tensor | None) -> bool:
 
     A gradient that is made of the function's input needs what the kernel does not keep: then it is an op of its own.
     """
-    row = ELEMENTWISE.get(activation)
+    row = ELEMENTWISE.get(activation) if isinstance(activation, str) and activation in FUSED else None
     if row is None or row.saves == "out" or not state.grad_enabled:
         return True
     return not any(t is not None and t.requires_grad for t in operands)
@@ -338,7 +338,10 @@ def _attrs(row: Elementwise, par: float | None) -> dict[str, float]:
 
 def _real(name: str, key: str, value: Any) -> float:
     real = type(value) is float or (not isinstance(value, bool) and isinstance(value, numbers.Real))
-    return float(value) if real else number(name, key, value)  # infinity may be a bound
+    try:
+        return float(value) if real else number(name, key, value)  # infinity may be a bound
+    except OverflowError:
+        return number(name, key, value)  # says so
 
 
 def _away(x: np.ndarray, kinks: tuple[float, ...], gap: float = 0.05) -> np.ndarray:

@@ -53,7 +53,7 @@ class TouchedRows:
         self.live = True
 
 
-def _range_text(rows: int, at: tuple[int, ...], value: int) -> str:
+def _range_text(rows: int, at: tuple[int, ...], value: float) -> str:
     return (
         f"expected token ids from 0 to {rows - 1}. Received: x{list(at)} = {value}. "
         f"help: the vocabulary has input_dim={rows} entries; replace rarer words by the id of unknown ones"
@@ -62,9 +62,9 @@ def _range_text(rows: int, at: tuple[int, ...], value: int) -> str:
 
 def check_ids(ids: np.ndarray, rows: int, place: str) -> None:
     """Raise DataError with the place of the first id outside [0, rows)."""
-    if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= rows):
-        at = tuple(int(i) for i in np.argwhere((ids < 0) | (ids >= rows))[0])
-        raise DataError(f"[{place}] {_range_text(rows, at, int(ids[at]))}.")
+    if ids.size and not (ids.min() >= 0 and ids.max() < rows):  # nor NaN
+        at = tuple(int(i) for i in np.argwhere(~((ids >= 0) & (ids < rows)))[0])
+        raise DataError(f"[{place}] {_range_text(rows, at, ids[at].item())}.")
 
 
 def _found(instr: Any, k: int) -> tuple[tuple[int, ...], int]:

@@ -16,7 +16,7 @@ def unbuilt_if_it_fails(model: Network) -> Iterator[None]:
     fresh = [module for module in model.modules() if not module.built]
     try:
         yield
-    except Exception:
+    except BaseException:  # Ctrl-C too: half a build would change what the next one draws
         for module in fresh:
             module._unbuild()
         raise

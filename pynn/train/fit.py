@@ -18,7 +18,7 @@ from pynn.train.measuring import measure
 from pynn.train.network import Network
 from pynn.train.progress import say
 from pynn.train.results import Results
-from pynn.train.resume import Position, Run, read
+from pynn.train.resume import Position, Run, read, said_rate
 from pynn.train.trainer import Trainer
 from pynn.train.turns import alone
 
@@ -85,6 +85,7 @@ def fit(
     if validation is None and validation_steps is not None:
         raise ValueError(f"[fit] validation_steps={validation_steps!r} was given without validation_data.")
     position = None
+    trainer.rate_said = said_rate(trainer)
     if resume is not None:
         if initial_epoch:
             raise ValueError(f"[fit] expected resume or initial_epoch. Received: both, initial_epoch={initial_epoch}.")
@@ -158,7 +159,10 @@ def fit(
                 trainer.epochs = begun
             raise
         finally:
-            hooks.on_train_end()
+            try:
+                hooks.on_train_end()
+            finally:
+                trainer.rate_left = trainer.optimizer._rate
     hooks.history.interrupted |= interrupts.noted  # also if it came when all was done
     return hooks.history
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.errors import printable
 from pynn.train.hooks import Callback, Logs
 from pynn.train.plot import plot_history
 
@@ -78,12 +79,14 @@ class History(Callback):
         return plot_history(self, path)
 
     def __repr__(self) -> str:
-        last = ", ".join(f"{name}={v[-1]:.4f}" for name, v in self.history.items() if isinstance(v[-1], float))
+        last = ", ".join(
+            f"{printable(name)}={v[-1]:.4f}" for name, v in self.history.items() if isinstance(v[-1], float)
+        )
         return f"<History of {len(self.epoch)} epochs{last and ': ' + last}>"
 
     def _repr_html_(self) -> str:
         header, *rows = self.rows()
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
+        head = "".join(f"<th>{html.escape(printable(name))}</th>" for name in header)
         body = "".join(
             f"<tr><td>{epoch + 1}</td>"
             + "".join(f"<td>{html.escape(_shown(value))}</td>" for value in values)

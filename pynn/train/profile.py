@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pynn.core.flat import STEPS_PER_CALL
+from pynn.errors import printable
 from pynn.ops.common import size
 from pynn.train.network import Network
 from pynn.train.stepping import recording
@@ -86,7 +87,7 @@ class Profile:
         body = [
             [
                 row.op,
-                row.layer,
+                printable(row.layer),
                 "x".join(map(str, row.shape)) or "1",
                 f"{row.seconds * 1e6:.2f}",
                 f"{row.gflops:.1f}" if row.flops else "",

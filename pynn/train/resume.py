@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,11 @@ from pynn.train.network import Network
 if TYPE_CHECKING:
     from pynn.train.callbacks import CallbackList
 
-__all__ = ["CHECKPOINT", "Position", "Run", "SafePoint", "fingerprint", "latest", "read"]
+__all__ = ["CHECKPOINT", "Position", "Run", "SafePoint", "fingerprint", "latest", "read", "said_rate"]
 
 CHECKPOINT = re.compile(r"step-(\d{10,})\.pynn")
 KEYS = {"epoch", "batch", "rate", "source", "passed", "permutation", "callbacks", "metrics", "arrays"}
-LATER = {"order"}  # what checkpoints of earlier versions lack
+LATER = {"order", "said"}  # what checkpoints of earlier versions lack
 
 
 @dataclass
@@ -173,7 +174,7 @@ class SafePoint:
             tensors[name] = value
             return {"array": name}
 
-        rate = trainer.optimizer._rate
+        rate, said = trainer.optimizer._rate, trainer.rate_said
         arrays = {"sums": trainer.sums.view(), "hits": trainer.hits.view()} if self.batch else {}
         if self.batch and self.predictions is not None:
             arrays["predictions"] = self.predictions
@@ -181,6 +182,7 @@ class SafePoint:
             "epoch": self.epoch,
             "batch": self.batch,
             "rate": rate if isinstance(rate, float) else None,
+            "said": said if isinstance(said, float) else None,
             "source": source.describe(),
             "passed": source.passed() if self.batch else None,
             "permutation": source.permutation_digest(self.epoch),
@@ -260,8 +262,28 @@ def read(path: str | os.PathLike[str], model: Network, source: Any) -> Position 
     trainer.optimizer.iterations = theirs["step"]
     trainer.epochs = record["epoch"] + source.shift
     if record["rate"] is not None:
-        trainer.optimizer.learning_rate = record["rate"]
+        trainer.optimizer.learning_rate = _rate(trainer.rate_said, record)
     return position
+
+
+def said_rate(trainer: Any) -> Any:
+    """Return the learning rate that the program gave, not what callbacks of an earlier fit() made of it."""
+    rate = trainer.optimizer._rate
+    return rate if rate is not trainer.rate_left else trainer.rate_said
+
+
+def _rate(said: Any, record: dict[str, Any]) -> float:
+    """Return the constant rate to go on with: that of the checkpoint, or the program's if it says another one now."""
+    then = record.get("said")
+    if then is None or said == then:
+        return float(record["rate"])
+    if said != record["rate"]:
+        warnings.warn(
+            f"[fit] goes on with learning_rate={said:g}, which the optimizer was given now; that of the checkpoint "
+            f"was given {then:g} and had come to {record['rate']:g}",
+            stacklevel=6,
+        )
+    return float(said)
 
 
 def _compare_weights(model: Network, tensors: Mapping[str, np.ndarray]) -> None:
@@ -326,10 +348,10 @@ def _difference(a: Any, b: Any, place: str) -> tuple[str, Any, Any] | None:
 def _checked(record: Any) -> dict[str, Any]:
     if not isinstance(record, dict) or set(record) - LATER != KEYS:
         raise DataError("[fit] the checkpoint does not tell where training stands.")
-    counts = all(
-        type(record[key]) is int and 0 <= record[key] < 2**62 for key in ("epoch", "batch", *(LATER & set(record)))
-    )
-    rate = record["rate"] is None or (isinstance(record["rate"], float) and 0 <= record["rate"] < np.inf)
+    numbers = ("epoch", "batch", *({"order"} & set(record)))
+    counts = all(type(record[key]) is int and 0 <= record[key] < 2**62 for key in numbers)
+    rates = record["rate"], record.get("said")
+    rate = all(value is None or (isinstance(value, float) and 0 <= value < np.inf) for value in rates)
     lists = isinstance(record["callbacks"], list) and isinstance(record["metrics"], list)
     if not counts or not rate or not lists:
         raise DataError("[fit] the checkpoint has an epoch, batch, rate or list out of range.")

@@ -48,6 +48,8 @@ class Trainer:
         self.optimizer = optim.get(optimizer)
         self.head = Head(loss, metric_list)
         self.loss, self.metrics = self.head.loss, self.head.metrics
+        self.rate_said: Any = self.optimizer._rate  # by the program; callbacks may change what it becomes
+        self.rate_left: Any = None  # by the last fit()
         self.seed = int(model._seed[0] if seed is None else seed)
         self.run_eagerly = run_eagerly
         if not model.built:

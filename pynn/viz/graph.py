@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 from pynn.core.tensor import Tensor
+from pynn.errors import printable
 from pynn.viz.expression import Arrow, Box, collect
 from pynn.viz.layout import layered
 
@@ -181,7 +182,7 @@ def _svg(boxes: list[Box], arrows: list[Arrow], title: str) -> str:
 
 
 def _text(x: float, y: float, text: str, style: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}" text-anchor="{anchor}">{escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}" text-anchor="{anchor}">{escape(printable(text))}</text>'
 
 
 def _curve(points: list[tuple[float, float]], shift: float) -> str:

@@ -1,0 +1,41 @@
+"""Attributes that are other ones inside a ``with`` block, and come back whenever it ends.
+
+Compiled, since Ctrl-C arrives between two steps of Python code: a generator or a class in Python could be entered and
+never left, or be stopped at the first line of leaving.
+"""
+
+import functools
+
+
+cdef class Held:
+    """Set attributes of an object inside a ``with`` block, which is given `gives`; as a decorator, in every call."""
+
+    cdef object target, gives
+    cdef dict values
+    cdef list before
+
+    def __init__(self, target, gives=None, /, **values):
+        self.target, self.gives = target, gives
+        self.values = values
+        self.before = []
+
+    def __enter__(self):
+        cdef dict kept = {}
+        for name in self.values:
+            kept[name] = getattr(self.target, name)
+        self.before.append(kept)  # a block may stand inside one of the same object
+        for name, value in self.values.items():
+            setattr(self.target, name, value)
+        return self.gives
+
+    def __exit__(self, kind, error, traceback):
+        for name, value in (<dict>self.before.pop()).items():
+            setattr(self.target, name, value)
+
+    def __call__(self, function):
+        @functools.wraps(function)
+        def held(*args, **kwargs):
+            with Held(self.target, self.gives, **self.values):
+                return function(*args, **kwargs)
+
+        return held
