@@ -193,6 +193,18 @@ def test_the_words_of_the_rate_are_those_of_the_first_partial_fit():
     same(*nets)
 
 
+def test_alpha_and_the_batch_size_may_change_between_partial_fits():
+    x, y = samples(classes=3)
+    w = np.random.default_rng(0).integers(1, 5, len(x)).astype(float)
+    nets = [module.MLPClassifier((3,), solver="sgd", batch_size=10, shuffle=False, random_state=0) for module in BOTH]
+    for net in nets:
+        net.partial_fit(x, y, classes=[0, 1, 2])
+        net.set_params(alpha=5.0).partial_fit(x, y)
+        net.set_params(alpha=0.0, batch_size=7).partial_fit(x, y)
+        net.set_params(alpha=3.0).partial_fit(x, y, sample_weight=w).partial_fit(x[:11], y[:11])
+    same(*nets)
+
+
 def test_a_pickle_keeps_the_rate():
     x, y = samples()
     net = MLPClassifier((3,), solver="sgd", learning_rate="invscaling", shuffle=False, random_state=0).partial_fit(x, y)

@@ -20,7 +20,7 @@ from pynn.checks import choice, flag, integer, number
 from pynn.errors import unknown_name
 from pynn.estimators import lbfgs
 from pynn.estimators.batch import BatchLoss
-from pynn.estimators.data import validated
+from pynn.estimators.data import Held, validated
 from pynn.estimators.files import from_bytes, to_bytes
 from pynn.estimators.watch import Rates, Watch
 from pynn.ops.pixels import as_real
@@ -150,7 +150,7 @@ class BaseNetwork(BaseEstimator, ABC):
             held = self._held(validation_data)
         elif o["early"] and self.solver != "lbfgs":
             keep, out = self._split(place, coded, o["share"], rng)
-            held = X[out], coded[out], None if weight is None else weight[out]
+            held = Held(X[out], coded[out], None if weight is None else weight[out], given=False)
             X, coded, weight = X[keep], coded[keep], None if weight is None else weight[keep]
         targets = self._targets(coded, dtype)
         weight = self._in_dtype(weight, dtype)
@@ -158,8 +158,7 @@ class BaseNetwork(BaseEstimator, ABC):
         if self.solver == "lbfgs":
             self._fit_lbfgs(place, o, X, targets, weight, seed)
         else:
-            given = validation_data is not None
-            self._fit_epochs(place, o, X, targets, weight, seed, held, given, going_on, partial)
+            self._fit_epochs(place, o, X, targets, weight, seed, held, partial, going_on)
         return self
 
     def _in_dtype(self, weight: np.ndarray | None, dtype: np.dtype) -> np.ndarray | None:
@@ -227,14 +226,14 @@ class BaseNetwork(BaseEstimator, ABC):
         self.validation_scores_: list[float] | None = None
         self.best_validation_score_: float | None = None
 
-    def _held(self, data: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def _held(self, data: Any) -> Held:
         place = type(self).__name__
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
             raise ValueError(f"[{place}] expected validation_data to be (X, y) or (X, y, sample_weight).")
         X, y = validated(self, data[0], data[1], reset=False, multi_output=True, **self._input_checks(False))
         X = self._dense(X)
         weight = None if len(data) == 2 or data[2] is None else self._checked_weights(data[2], len(X))
-        return X, self._code(y, False, None), weight
+        return Held(X, self._code(y, False, None), weight, given=True)
 
     def _split(self, place: str, coded: np.ndarray, share: float, rng: Any) -> tuple[np.ndarray, np.ndarray]:
         pair = coded.ndim == 1 and len(self.classes_) <= 2  # scikit-learn stratifies nothing else
@@ -277,10 +276,9 @@ class BaseNetwork(BaseEstimator, ABC):
         y: Any,
         w: Any,
         seed: int,
-        held: Any,
-        given: bool,
-        going_on: bool,
+        held: Held | None,
         partial: bool,
+        going_on: bool,
     ) -> None:
         model = self.model_
         size = self._batch_size(place, len(X))
@@ -293,13 +291,12 @@ class BaseNetwork(BaseEstimator, ABC):
         model._trainer.after_loss = [batch_loss]
         score = None
         if held is not None:
-            x_held, coded, w_held = held
             self.validation_scores_ = self.validation_scores_ or []
             if self.best_validation_score_ is None:
                 self.best_validation_score_ = -np.inf
 
             def score() -> float:
-                return self._coding.score(self._outputs(x_held), coded, w_held)
+                return self._coding.score(self._outputs(held.x), held.coded, held.weight)
 
         by_score = o["early"] and held is not None
         if by_score:
@@ -310,12 +307,7 @@ class BaseNetwork(BaseEstimator, ABC):
         epochs = self._epochs + (1 if partial else o["epochs"])
         self.n_iter_ = 0
         callbacks = [copy.copy(c) for c in self._callbacks(place)]  # they keep the model, which is none of a parameter
-        validation = None
-        if given:
-            factor = batch_loss.outputs if batch_loss.whole else 1
-            if w_held is not None or factor > 1:
-                w_held = np.full(len(coded), factor) if w_held is None else w_held * (factor / w_held.mean())
-            validation = x_held, self._targets(coded, model.dtype), w_held
+        validation = self._validation(held, batch_loss) if held is not None and held.given else None
         history = model.fit(
             X, y, sample_weight=w, batch_size=size, initial_epoch=self._epochs, epochs=epochs, verbose=self._loud(),
             shuffle=o["shuffle"], callbacks=[watch, *callbacks], validation_data=validation,
@@ -330,6 +322,16 @@ class BaseNetwork(BaseEstimator, ABC):
                 ConvergenceWarning,
                 stacklevel=4,
             )
+
+    def _validation(self, held: Held, batch_loss: BatchLoss) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return what pynn measures, weighted so that its mean is the loss of a batch without the penalty."""
+        factor = float(batch_loss.outputs) if batch_loss.whole else 1.0
+        weight = held.weight
+        if weight is not None:
+            weight = weight * (factor / weight.mean())
+        elif factor > 1:
+            weight = np.full(len(held.coded), factor)
+        return held.x, self._targets(held.coded, self.model_.dtype), weight
 
     def _callbacks(self, place: str) -> list[Any]:
         given = self.callbacks
