@@ -360,6 +360,24 @@ def test_networks_of_ones_own_weigh_batches_alike():
 # Parameters
 
 
+def test_epsilon_is_added_after_the_bias_correction():
+    x, y = samples()
+    options = {"solver": "adam", "max_iter": 1, "shuffle": False, "random_state": 0, "learning_rate_init": 0.1}
+    ours = MLPClassifier((3,), epsilon=0.1, **options).fit(x, y)
+    same(ours, neural_network.MLPClassifier((3,), epsilon=0.1 * np.sqrt(1 - 0.999), **options).fit(x, y))
+    theirs = neural_network.MLPClassifier((3,), epsilon=0.1, **options).fit(x, y)
+    assert abs(ours.coefs_[0] - theirs.coefs_[0]).max() > 1e-3
+
+
+def test_an_order_of_the_samples_is_another_one():
+    x, y = samples()
+    options = {"solver": "sgd", "batch_size": 5, "max_iter": 1, "random_state": 0}
+    ours, theirs = (module.MLPClassifier((3,), **options).fit(x, y) for module in BOTH)
+    assert (ours.coefs_[0] != theirs.coefs_[0]).any()
+    whole = options | {"batch_size": len(x)}
+    same(*(module.MLPClassifier((3,), **whole).fit(x, y) for module in BOTH))
+
+
 def test_momentum_is_below_1():
     x, y = samples()
     neural_network.MLPClassifier((3,), solver="sgd", momentum=1.0, max_iter=1).fit(x, y)
