@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from pynn.export.c_kernels import ACTIVATIONS, BINARY
+from pynn.export.binary import BINARY
+from pynn.export.c_kernels import ACTIVATIONS
 from pynn.export.c_recurrent import STATES
+from pynn.export.plan import moves_nothing
 from pynn.export.trace import Op, Value
 from pynn.ops.activation import ELEMENTWISE
 
@@ -51,9 +53,9 @@ class Caller:
         """The first output."""
         return self.op.y
 
-    def attr(self, key: str, default: Any = None) -> Any:
+    def attr(self, key: str) -> Any:
         """Return an attribute."""
-        return self.op.attrs.get(key, default)
+        return self.op.attrs[key]
 
     def inputs(self, *at: int) -> list[str]:
         """Return the pointers to inputs, all by default."""
@@ -92,15 +94,7 @@ def takes_ids(op: Op, at: int) -> bool:
 
 def alias(op: Op) -> bool:
     """Tell whether an op leaves the numbers where they are."""
-    x, y = (op.x if op.inputs else None), op.y
-    if x is None or y is None or x.constant or x.size != y.size:
-        return False
-    if op.name == "transpose":  # axes of one element may go anywhere
-        kept = [a for a in op.attrs["axes"] if x.shape[a] != 1]
-        return kept == sorted(kept)
-    if op.name == "slice":
-        return all(n == 1 or step == 1 for n, step in zip(y.shape, op.attrs["steps"], strict=True))
-    return op.name in ("reshape", "expand", "copy") or (op.name == "cast" and x.dtype.kind == y.dtype.kind)
+    return moves_nothing(op) and not op.x.constant
 
 
 def inplace(op: Op) -> bool:
@@ -165,7 +159,7 @@ def _layout(op: Op) -> tuple[int, int, list[tuple[int, int]]] | None:
 
 @calls(*BINARY)
 def _binary(c: Caller) -> None:
-    name, layout = BINARY[c.op.name][0], _layout(c.op)
+    name, layout = BINARY[c.op.name].name, _layout(c.op)
     if layout is None:
         c.call(name, *_full(c), c.place(c.y), c.y.size)
         return
@@ -217,7 +211,7 @@ def _dense(c: Caller) -> None:
 @calls("matmul")
 def _matmul(c: Caller) -> None:
     a, b = c.op.inputs
-    ta, tb = int(c.attr("ta", False)), int(c.attr("tb", False))
+    ta, tb = int(c.attr("ta")), int(c.attr("tb"))
     *stack, m, n = c.y.shape
     inner = a.shape[-2 if ta else -1]
     apart = [prod(x.shape[-2:]) if x.ndim > 2 else 0 for x in (a, b)]
@@ -234,7 +228,7 @@ def _reduce(c: Caller) -> None:
     name = {"sum": "total", "max": "largest", "min": "smallest", "argmax": "place_of_largest"}[c.op.name]
     start, stop, shape = c.attr("axis"), c.attr("stop"), c.x.shape
     sizes = [prod(shape[:start]), prod(shape[start:stop]), prod(shape[stop:])]
-    c.call(name, *c.inputs(0), c.place(c.y), *sizes, *([float(c.attr("scale", 1.0))] if name == "total" else []))
+    c.call(name, *c.inputs(0), c.place(c.y), *sizes, *([float(c.attr("scale"))] if name == "total" else []))
 
 
 # Shapes
@@ -342,5 +336,5 @@ def _steps_of_samples(c: Caller) -> None:
     samples, steps, *rest = c.x.shape
     more: list[Any] = []
     if c.op.name == "mask_steps":
-        more = [float(c.op.attrs["value"]), c.attr("scale", 0)]
+        more = [float(c.attr("value")), c.attr("scale")]
     c.call(c.op.name, *c.inputs(0, 1), c.place(c.y), samples, steps, prod(rest), *more)

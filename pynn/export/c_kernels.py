@@ -5,28 +5,14 @@ Each is (what it needs, text). ``real`` is float or double, and EXP and the like
 
 from __future__ import annotations
 
+from pynn.export.binary import BINARY
 from pynn.ops.activation import ELEMENTWISE
 
-__all__ = ["ACTIVATIONS", "BINARY", "KERNELS", "kernel"]
+__all__ = ["ACTIVATIONS", "KERNELS", "kernel"]
 
 # One element v, with parameters: the rows of pynn.ops.activation.
 ACTIVATIONS: dict[str, tuple[tuple[str, ...], str]] = {
     name: (tuple(row.parameters), row.c) for name, row in ELEMENTWISE.items()
-}
-
-# Two elements p and q: the name in C, which must not be one of the standard library's.
-BINARY: dict[str, tuple[str, str]] = {
-    "add": ("add", "p + q"),
-    "sub": ("subtract", "p - q"),
-    "mul": ("multiply", "p * q"),
-    "div": ("divide", "p / q"),
-    "pow": ("power", "POW(p, q)"),
-    "maximum": ("larger", "p > q || p != p ? p : q"),
-    "minimum": ("smaller", "p < q || p != p ? p : q"),
-    "equal": ("equal", "p == q"),
-    "not_equal": ("differs", "p != q"),
-    "less": ("less", "p < q"),
-    "less_equal": ("at_most", "p <= q"),
 }
 
 KERNELS: dict[str, tuple[tuple[str, ...], str]] = {}
@@ -37,7 +23,7 @@ def kernel(name: str, text: str, *needs: str) -> None:
     KERNELS[name] = (needs, text.strip("\n"))
 
 
-for _name, _expression in BINARY.values():
+for _name, _expression, *_ in BINARY.values():
     kernel(
         _name,
         f"""
@@ -135,10 +121,10 @@ static void matmul(const real *a, const real *b, real *y, int stack, int m, int 
 }
 """,
 )
-for _name, _about, _start, _step, _end in (
-    ("total", "the sum of scale * x", "0", "y[j] += scale * v;", ""),
-    ("largest", "the largest x", "x[j]", "y[j] = v > y[j] || v != v ? v : y[j];", ""),
-    ("smallest", "the smallest x", "x[j]", "y[j] = v < y[j] || v != v ? v : y[j];", ""),
+for _name, _about, _start, _step in (
+    ("total", "the sum of scale * x", "0", "y[j] += scale * v;"),
+    ("largest", "the largest x", "x[j]", "y[j] = v > y[j] || v != v ? v : y[j];"),
+    ("smallest", "the smallest x", "x[j]", "y[j] = v < y[j] || v != v ? v : y[j];"),
 ):
     _more = ", real scale" if _name == "total" else ""
     kernel(
@@ -303,44 +289,29 @@ static int check_lengths(const int32_t *lengths, real *y, int n, int steps)
 }
 """,
 )
-kernel(
-    "softmax",
-    """
-/* y = e^x / sum(e^x) for each row of n; x and y may be the same */
-static void softmax(const real *x, real *y, int rows, int n)
-{
-    for (int r = 0; r < rows; ++r, x += n, y += n) {
+for _name, _about, _sum, _value in (
+    ("softmax", "e^x / sum(e^x)", "sum += y[i] = EXP(x[i] - most);", "y[i] /= sum;"),
+    ("log_softmax", "x - log(sum(e^x))", "sum += EXP(x[i] - most);", "y[i] = x[i] - most - LOG(sum);"),
+):
+    kernel(
+        _name,
+        f"""
+/* y = {_about} for each row of n; x and y may be the same */
+static void {_name}(const real *x, real *y, int rows, int n)
+{{
+    for (int r = 0; r < rows; ++r, x += n, y += n) {{
         real most = x[0], sum = 0;
         for (int i = 1; i < n; ++i)
             if (x[i] > most)
                 most = x[i];
         for (int i = 0; i < n; ++i)
-            sum += y[i] = EXP(x[i] - most);
+            {_sum}
         for (int i = 0; i < n; ++i)
-            y[i] /= sum;
-    }
-}
+            {_value}
+    }}
+}}
 """,
-)
-kernel(
-    "log_softmax",
-    """
-/* y = x - log(sum(e^x)) for each row of n; x and y may be the same */
-static void log_softmax(const real *x, real *y, int rows, int n)
-{
-    for (int r = 0; r < rows; ++r, x += n, y += n) {
-        real most = x[0], sum = 0;
-        for (int i = 1; i < n; ++i)
-            if (x[i] > most)
-                most = x[i];
-        for (int i = 0; i < n; ++i)
-            sum += EXP(x[i] - most);
-        for (int i = 0; i < n; ++i)
-            y[i] = x[i] - most - LOG(sum);
-    }
-}
-""",
-)
+    )
 kernel(
     "scale_shift",
     """

@@ -5,7 +5,6 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from pynn.checks import pair
 from pynn.export.c_calls import Caller, calls
 from pynn.export.c_recurrent import KINDS
 from pynn.export.plan import LOOPS, scale_and_shift
@@ -17,9 +16,11 @@ __all__: list[str] = []
 # Windows that walk over images
 
 
-def _window(c: Caller, kernel: tuple[int, ...], window: Window, **more: int) -> str:
+def _window(c: Caller, kernel: tuple[int, ...], **more: int) -> str:
     (_, height, width, channels), y = c.x.shape, c.y.shape
-    fields = {"height": height, "width": width, "channels": channels}
+    fields, window = {"height": height, "width": width, "channels": channels}, c.op.attrs.get("window", Window())
+    if c.op.name == "pad2d":
+        window = Window(padding=c.attr("padding"))
     if kernel:
         fields |= {"rows": kernel[0], "columns": kernel[1]}
         fields |= {"stride_y": window.strides[0], "stride_x": window.strides[1]}
@@ -43,45 +44,34 @@ def _each(c: Caller, function: str, arguments: list[str]) -> None:
 
 @calls("conv2d")
 def _conv(c: Caller) -> None:
-    w, window, groups = c.op.inputs[1], c.attr("window", Window()), c.attr("groups", 1)
+    w, window, groups = c.op.inputs[1], c.attr("window"), c.attr("groups")
     rows, columns, inner, filters = w.shape
     if (rows, columns, groups) == (1, 1, 1) and window == Window():
         c.call("dense", *c.inputs(0, 1, 2), c.place(c.y), prod(c.x.shape[:-1]), inner, filters)
         return
-    text = _window(c, (rows, columns), window, filters=filters, groups=groups)
+    text = _window(c, (rows, columns), filters=filters, groups=groups)
     _each(c, "conv2d", [*c.inputs(0, 1, 2), c.place(c.y), text])
 
 
 @calls("conv2d_transpose")
 def _conv_transpose(c: Caller) -> None:
-    w, window = c.op.inputs[1], c.attr("window", Window())
-    bias = c.place(c.op.inputs[2] if len(c.op.inputs) > 2 else None)
-    text = _window(c, w.shape[:2], window, filters=w.shape[2])
-    _each(c, "conv2d_transpose", [*c.inputs(0, 1), bias, c.place(c.y), text])
+    rows, columns, filters, _ = c.op.inputs[1].shape
+    _each(c, "conv2d_transpose", [*c.inputs(), c.place(c.y), _window(c, (rows, columns), filters=filters)])
 
 
 @calls("locally_connected2d")
 def _local(c: Caller) -> None:
-    text = _window(c, c.attr("kernel"), c.attr("window", Window()), filters=c.y.shape[3])
-    _each(c, "local2d", [*c.inputs(0, 1, 2), c.place(c.y), text])
+    _each(c, "local2d", [*c.inputs(), c.place(c.y), _window(c, c.attr("kernel"), filters=c.y.shape[3])])
 
 
-@calls("max_pool2d", "avg_pool2d")
+@calls("max_pool2d", "avg_pool2d", "pad2d")
 def _pool(c: Caller) -> None:
-    _each(c, c.op.name, [*c.inputs(0), c.place(c.y), _window(c, c.attr("kernel"), c.attr("window", Window()))])
-
-
-@calls("pad2d")
-def _pad(c: Caller) -> None:
-    _each(c, "pad2d", [*c.inputs(0), c.place(c.y), _window(c, (), Window(padding=c.attr("padding")))])
+    _each(c, c.op.name, [*c.inputs(), c.place(c.y), _window(c, c.op.attrs.get("kernel", ()))])
 
 
 @calls("upsample2d")
 def _upsample(c: Caller) -> None:
-    rows, columns = pair("upsample2d", "size", c.attr("size"))
-    n, h, w, channels = c.x.shape
-    name = "enlarge_nearest" if c.attr("interpolation") == "nearest" else "enlarge_bilinear"
-    c.call(name, *c.inputs(0), c.place(c.y), n, h, w, channels, rows, columns)
+    c.call(f"enlarge_{c.attr('interpolation')}", *c.inputs(), c.place(c.y), *c.x.shape, *c.attr("size"))
 
 
 # Normalization
@@ -121,18 +111,18 @@ def _recurrent(c: Caller) -> None:
     *operands, lengths = c.inputs()
     more: list[Any] = []
     if c.op.name == "simple_rnn":
-        more = [KINDS[c.attr("activation", "tanh")]]
+        more = [KINDS[c.attr("activation")]]
     elif c.op.name == "gru":
-        more = [int(c.attr("reset_after", True))]
+        more = [int(c.attr("reset_after"))]
     elif c.op.name == "layer_norm_lstm":
         more = [float(c.attr("epsilon"))]
-    sizes = [*c.x.shape, c.op.inputs[2].shape[0], int(c.attr("reverse", False))]
+    sizes = [*c.x.shape, c.op.inputs[2].shape[0], int(c.attr("reverse"))]
     c.call(c.op.name, *operands, *more, *map(c.place, c.op.outs), lengths, *sizes, c.work)
 
 
 @calls("jordan_rnn")
 def _jordan(c: Caller) -> None:
     steps, samples, units = c.x.shape
-    kinds = [KINDS[c.attr("activation", "tanh")], KINDS[c.attr("output_activation", "linear")]]
+    kinds = [KINDS[c.attr("activation")], KINDS[c.attr("output_activation")]]
     sizes = [steps, samples, units, c.y.shape[2]]
     c.call("jordan_rnn", *c.inputs(0, 1, 2, 3), *kinds, c.place(c.y), c.place(c.op.inputs[4]), *sizes, c.work)

@@ -16,6 +16,7 @@ import numpy as np
 
 from pynn._version import __version__
 from pynn.export import numpy_kernels
+from pynn.export.binary import BINARY
 from pynn.export.constants import Constants
 from pynn.export.plan import images, lower, scale_and_shift
 from pynn.export.target import check_name
@@ -171,8 +172,7 @@ class _Writer:
         if op.name not in CALLS:
             known = ", ".join(sorted({*EXPRESSIONS, *CALLS}))
             raise op.refused("is not written in Python", f"use other ops ({known}), or write ONNX.")
-        given = [*op.inputs, *([None] if op.name == "conv2d_transpose" and len(op.inputs) == 2 else [])]
-        return f"{op.name}({', '.join([*map(self.name, given), *_settings(op, len(given))])})"
+        return f"{op.name}({', '.join([*map(self.name, op.inputs), *_settings(op)])})"
 
     def name(self, value: Value | None) -> str:
         """Return the name of a value, of a weight, or a number."""
@@ -200,16 +200,9 @@ class _Writer:
 
 Expression = Callable[[_Writer, Op], str]
 
-_OPERATORS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "equal": "==", "not_equal": "!=",
-              "less": "<", "less_equal": "<="}  # fmt: skip
 
-
-def _operator(sign: str) -> Expression:
-    return lambda w, op: f"{w.name(op.x)} {sign} {w.name(op.inputs[1])}"
-
-
-def _function(name: str) -> Expression:
-    return lambda w, op: f"np.{name}({', '.join(map(w.name, op.inputs))})"
+def _binary(w: _Writer, op: Op) -> str:
+    return BINARY[op.name].numpy.format(*map(w.name, op.inputs))
 
 
 def _element(w: _Writer, op: Op) -> str:
@@ -257,8 +250,8 @@ def _scaled(w: _Writer, op: Op) -> str:
 
 
 EXPRESSIONS: dict[str, Expression] = {
-    **{name: _operator(sign) for name, sign in _OPERATORS.items()},
-    **{name: _function(name) for name in ("maximum", "minimum", "where")},
+    **dict.fromkeys(BINARY, _binary),
+    "where": lambda w, op: f"np.where({', '.join(map(w.name, op.inputs))})",
     **dict.fromkeys(ELEMENTWISE, _element),
     **{name: _reduced(name) for name in ("sum", "max", "min", "argmax")},
     "matmul": _matmul,
@@ -279,11 +272,11 @@ CALLS = {name: f for name, f in vars(numpy_kernels).items() if getattr(f, "__mod
 _CODE = {"tanh": "np.tanh", "linear": "np.asarray", np.tanh: "np.tanh", np.asarray: "np.asarray"}
 
 
-def _settings(op: Op, count: int) -> list[str]:
+def _settings(op: Op) -> list[str]:
     """Return the attributes that differ from what the function takes by default."""
     given = {**op.attrs, **op.attrs.get("window", Window())._asdict()}
     texts = []
-    for parameter in list(inspect.signature(CALLS[op.name]).parameters.values())[count:]:
+    for parameter in list(inspect.signature(CALLS[op.name]).parameters.values())[len(op.inputs) :]:
         key, default = parameter.name, parameter.default
         value = given.get(key, default)
         if key.endswith("activation"):

@@ -131,9 +131,8 @@ def avg_pool2d(x, kernel, strides=(1, 1), padding=(0, 0, 0, 0)):  # type: ignore
     return total / sum(part for _, _, part in taps(ones, kernel, strides, (1, 1)))
 
 
-def upsample2d(x, size=2, interpolation="nearest"):  # type: ignore[no-untyped-def]
+def upsample2d(x, size, interpolation="nearest"):  # type: ignore[no-untyped-def]
     """Enlarge images; bilinear goes by the centres of pixels, edges repeated."""
-    size = (size, size) if isinstance(size, int) else size
     for axis, factor in ((1, size[0]), (2, size[1])):
         if interpolation == "nearest":
             x = np.repeat(x, factor, axis)

@@ -13,7 +13,7 @@ from pynn.export.trace import Op, Trace, Value, trace
 from pynn.ops.elementwise import FUSED
 from pynn.ops.pixels import IMAGE_AXES
 
-__all__ = ["LOOPS", "images", "lower", "scale_and_shift"]
+__all__ = ["LOOPS", "images", "lower", "moves_nothing", "scale_and_shift"]
 
 # Loops over time: operands x, w, u, b, states, weights and lengths; results are all first states, and the last ones.
 LOOPS = ("simple_rnn", "lstm", "gru", "layer_norm_lstm")
@@ -60,13 +60,11 @@ def _plain(op: Op) -> Iterator[Op]:
             raise op.refused(f"has {attr}={value}", f"a finite {attr}.")
     if op.name == "norm_apply" and not all(p is None or p.constant for p in op.inputs[1:]):
         raise op.refused("has statistics that are computed", "write it with operators.")
-    if op.name == "conv2d_transpose" and op.attrs.get("groups", 1) != 1:
+    if op.name == "conv2d_transpose" and op.attrs["groups"] != 1:
         raise op.refused("has groups", "join the convolutions of the groups.")
-    if op.attrs.get("activation", "linear") != "linear" and op.name in ("dense", "conv2d"):
-        name = op.attrs["activation"]
+    if op.name in ("dense", "conv2d") and op.attrs["activation"] != "linear":
+        name, par, y = op.attrs["activation"], op.attrs["par"], op.y
         key, default = FUSED[name][1:]
-        par = op.attrs.get("par")
-        y = op.y
         z = Value(y.shape, y.axis, y.dtype)
         yield op.like(op.name, op.inputs, (z,), **{**op.attrs, "activation": "linear"})
         yield op.like(name, (z,), (y,), **({key: default if par is None else par} if key else {}))
@@ -76,7 +74,9 @@ def _plain(op: Op) -> Iterator[Op]:
         yield op.like(op.name, op.inputs[:-1], op.outs, **op.attrs)
     elif op.name == "crop":
         yield from _cropped(op)
-    elif op.name == "matmul" and not (op.attrs.get("ta") or op.attrs.get("tb")) and op.inputs[1].ndim == 2:
+    elif op.name == "conv2d_transpose":
+        yield op.like(op.name, (*op.inputs, None), op.outs, **op.attrs)  # a bias may follow
+    elif op.name == "matmul" and not (op.attrs["ta"] or op.attrs["tb"]) and op.inputs[1].ndim == 2:
         yield op.like("dense", (*op.inputs, None), op.outs)
     else:
         yield op
@@ -87,12 +87,12 @@ def _cropped(op: Op) -> Iterator[Op]:
     x, at = op.inputs
     if not at.constant:
         raise op.refused("cuts images at places that are computed", "use ops.crop2d, or a slice.")
-    height, width, padding = op.attrs["height"], op.attrs["width"], op.attrs.get("padding", 0)
+    height, width, padding = (op.attrs[key] for key in ("height", "width", "padding"))
     tops = []
     for u, size, room in zip(at.array.ravel(), (height, width), x.shape[1:3], strict=False):
         places = room + 2 * padding - size + 1
         tops.append(min(int(u * places), places - 1) - padding)
-    if op.attrs.get("fill", "constant") == "nearest":
+    if op.attrs["fill"] == "nearest":
         for axis, top, size in ((1, tops[0], height), (2, tops[1], width)):
             index = np.clip(np.arange(top, top + size), 0, x.shape[axis] - 1).astype(np.int32)
             shape = (*x.shape[:axis], size, *x.shape[axis + 1 :])
@@ -109,17 +109,26 @@ def _cropped(op: Op) -> Iterator[Op]:
     yield op.like("slice", (wide,), op.outs, starts=starts, steps=(1,) * 4, sizes=op.y.shape)
 
 
+def moves_nothing(op: Op) -> bool:
+    """Tell whether an op leaves all numbers as they are and in their order: the output may be the input's memory."""
+    x, y = op.x, op.y
+    if x is None or y is None or x.size != y.size or len(op.inputs) > 1:
+        return False
+    if op.name == "transpose":  # axes of one element may go anywhere
+        kept = [a for a in op.attrs["axes"] if x.shape[a] != 1]
+        return kept == sorted(kept)
+    if op.name == "slice":
+        return all(n == 1 or step == 1 for n, step in zip(y.shape, op.attrs["steps"], strict=True))
+    if op.name == "cast":
+        return x.dtype.kind == y.dtype.kind
+    return op.name in ("copy", "reshape", "expand", "pad2d", "concat")
+
+
 def _changes_nothing(op: Op, same: dict[int, Value]) -> bool:
     """Replace the inputs by what they equal; tell whether the output equals the input."""
     op.inputs = tuple(None if x is None else same.get(x.number, x) for x in op.inputs)
-    if op.name not in ("copy", "reshape", "cast", "pad2d", "slice", "expand", "transpose", "concat"):
-        return False
     x, y = op.x, op.y
-    if (x.shape, x.axis, x.dtype) != (y.shape, y.axis, y.dtype) or len(op.inputs) > 1:
-        return False
-    if op.name == "slice" and (any(op.attrs["starts"]) or set(op.attrs["steps"]) != {1}):
-        return False
-    if op.name == "transpose" and op.attrs["axes"] != tuple(range(x.ndim)):
+    if not moves_nothing(op) or (x.shape, x.axis, x.dtype) != (y.shape, y.axis, y.dtype):
         return False
     same[y.number] = x
     return True
@@ -138,9 +147,8 @@ def _biased(ops: list[Op], output: Value) -> list[Op]:
             made = maker.get(x.number)
             if made is None or made.name not in ("dense", "conv2d_transpose") or uses[x.number] != 1:
                 continue
-            free = len(made.inputs) == 2 or made.inputs[2] is None
             each = b.array is not None and b.ndim > 0 and b.size == b.shape[-1] == x.shape[-1]
-            if free and each and op.y.shape == x.shape:
+            if made.inputs[2] is None and each and op.y.shape == x.shape:
                 flat = Value(b.shape[-1:], None, b.dtype, b.array.reshape(-1), b.owner, b.key)
                 op.name, op.inputs, op.attrs = made.name, (*made.inputs[:2], flat), made.attrs
                 gone.add(id(made))

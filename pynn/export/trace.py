@@ -7,6 +7,8 @@ depend on the inputs is a constant, computed here once.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import itertools
 import re
 from collections.abc import Sequence
@@ -20,15 +22,14 @@ from pynn.core.card import Card
 from pynn.core.tape import Entry
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError
+from pynn.export.binary import BINARY
 from pynn.export.runs import Run, Samples, described
 from pynn.nn.module import Module
 
 __all__ = ["Op", "Trace", "Value", "described", "plain", "trace"]
 
 RANDOM = ("dropout", "uniform", "normal")
-BROADCAST = (
-    "add", "sub", "mul", "div", "pow", "maximum", "minimum", "equal", "not_equal", "less", "less_equal", "where",
-)  # fmt: skip
+SPREADS = (*BINARY, "where", "crop")  # ops that repeat a constant for every sample by themselves
 _numbers = itertools.count()
 
 
@@ -86,6 +87,7 @@ class Op:
     inputs, outs : tuple of Value or None
         Without what is kept for gradients.
     attrs : dict
+        With those that have their defaults.
     layer, place : str
         The innermost layer, as comments show it, and as messages name it.
     path : str
@@ -147,14 +149,7 @@ def plain(text: str) -> str:
 
 
 def trace(model: Any, input_shape: Any = None) -> Trace:
-    """Run a module on a few samples and return what it computed.
-
-    Parameters
-    ----------
-    model : Module
-        Built, or input_shape says for what.
-    input_shape : tuple of int, or list of them, optional
-        Of one sample (of each input); needed if the model does not know it.
+    """Run a module on a few samples and return what it computed; see :func:`pynn.export.lower` for the parameters.
 
     Raises
     ------
@@ -266,10 +261,11 @@ class _Aligned:
         op = Op(name, (), (), {}, plain(f"{layer.name}: {' '.join(repr(layer).split())}"), place, a.scope, layer)
         xs = [None if x is None else self._input(x, y, layer) for x, y in _pairs(a, b)]
         moving = [x for x in xs if x is not None and x.axis is not None and not x.constant]
-        if not (name in (*BROADCAST, "crop") and moving):
+        if not (name in SPREADS and moving):
             xs = [x if x is None else self._whole(op, x) for x in xs]
         op.inputs = tuple(xs)
-        op.attrs = {key: self._same(v, b.attrs.get(key), layer) for key, v in a.attrs.items()}
+        given = {key: self._same(v, b.attrs.get(key), layer) for key, v in a.attrs.items()}
+        op.attrs = {**_defaults(a.card), **given}
         hidden = getattr(a.card, "hidden", ())
         pairs = [pair for i, pair in enumerate(zip(a.outs, b.outs, strict=True)) if i not in hidden]
         while pairs[-1][0] is None:  # a gru has no cell state
@@ -342,6 +338,13 @@ class _Aligned:
         if isinstance(a, int) and isinstance(b, int) and not isinstance(a, bool) and a * 3 == b * 2 and a % 2 == 0:
             return a // 2
         raise self._differs(layer, f"computes with {a} for 2 samples and {b} for 3")
+
+
+@functools.cache
+def _defaults(card: Any) -> dict[str, Any]:
+    """Return the attributes that a call need not give; those of a composite are all given."""
+    parameters = inspect.signature(card.infer).parameters if isinstance(card, Card) else {}
+    return {key: p.default for key, p in parameters.items() if p.default is not p.empty}
 
 
 def _pairs(a: Entry, b: Entry) -> list[tuple[Any, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pynn.export.binary import BINARY
 from pynn.export.trace import Op, Value
 from pynn.onnx.builder import Builder, Perm, converter, held
 from pynn.ops.activation import ELEMENTWISE
@@ -55,14 +56,8 @@ def meeting(b: Builder, xs: tuple[Any, ...], y: Value) -> tuple[Perm, list[str]]
     return perm, names
 
 
-BINARY = {
-    "add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "pow": "Pow", "maximum": "Max", "minimum": "Min",
-    "equal": "Equal", "not_equal": "Equal", "less": "Less", "less_equal": "LessOrEqual", "where": "Where",
-}  # fmt: skip
-
-
-@converter(*BINARY)
+@converter(*BINARY, "where")
 def _joined(b: Builder, op: Op) -> None:
     perm, names = meeting(b, op.inputs, op.y)
-    y = b.node(BINARY[op.name], names)
+    y = b.node("Where" if op.name == "where" else BINARY[op.name].onnx, names)
     b.put(op.y, perm, b.node("Not", [y]) if op.name == "not_equal" else y)

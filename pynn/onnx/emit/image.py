@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from pynn.checks import pair
-from pynn.export.trace import Op, Value
+from pynn.export.trace import Op
 from pynn.onnx.builder import Builder, channels_first, converter
-from pynn.ops.window import Four, Window
+from pynn.ops.window import Four
 
 FIRST = channels_first(4)
 
@@ -20,27 +19,22 @@ def pads(four: Four) -> list[int]:
     return [top, left, bottom, right]
 
 
-def window_of(op: Op) -> Window:
-    """Return how the op walks over images."""
-    return op.attrs.get("window", Window())
-
-
 @converter("conv2d")
 def _conv(b: Builder, op: Op) -> None:
     x, w, bias = op.inputs
-    window = window_of(op)
+    window = op.attrs["window"]
     inputs = [b.first(x), b.form(w, (3, 2, 0, 1)), *([] if bias is None else [b.plain(bias)])]
     y = b.node(
         "Conv", inputs, kernel_shape=list(w.shape[:2]), strides=list(window.strides), pads=pads(window.padding),
-        dilations=list(window.dilation), group=op.attrs.get("groups", 1),
+        dilations=list(window.dilation), group=op.attrs["groups"],
     )  # fmt: skip
     b.put(op.y, FIRST, y)
 
 
 @converter("conv2d_transpose")
 def _transposed(b: Builder, op: Op) -> None:
-    x, w = op.inputs[:2]
-    size, (strides, dilation, (top, bottom, left, right)) = op.attrs["size"], window_of(op)
+    x, w, bias = op.inputs
+    size, (strides, dilation, (top, bottom, left, right)) = op.attrs["size"], op.attrs["window"]
     extra = []
     for axis, (before, after) in enumerate(((top, bottom), (left, right))):
         extent = (w.shape[axis] - 1) * dilation[axis] + 1
@@ -51,12 +45,12 @@ def _transposed(b: Builder, op: Op) -> None:
     some = [min(max(e, 0), s - 1) for e, s in zip(extra, strides, strict=True)]
     y = b.node(
         "ConvTranspose", [b.first(x), b.form(w, (3, 2, 0, 1))], kernel_shape=list(w.shape[:2]), strides=list(strides),
-        pads=[top, left, *ends], dilations=list(dilation), output_padding=some, group=op.attrs.get("groups", 1),
+        pads=[top, left, *ends], dilations=list(dilation), output_padding=some, group=op.attrs["groups"],
     )  # fmt: skip
     rest = [max(e, 0) - s for e, s in zip(extra, some, strict=True)]
     if any(rest):
         y = b.node("Pad", [y, b.ints([0, 0, 0, 0, 0, 0, *rest])])
-    if len(op.inputs) > 2 and op.inputs[2] is not None:
+    if bias is not None:
         y = b.node("Add", [y, b.weight(op, 2, each_plane)])
     b.put(op.y, FIRST, y)
 
@@ -71,7 +65,7 @@ def _local(b: Builder, op: Op) -> None:
     """Patches by a convolution whose kernel is the identity, then a product for every place."""
     x, w, bias = op.inputs
     y = op.y
-    (rows, columns), c, window = op.attrs["kernel"], x.shape[3], window_of(op)
+    (rows, columns), c, window = op.attrs["kernel"], x.shape[3], op.attrs["window"]
     terms = rows * columns * c
     identity = np.eye(terms, dtype=b.dtype).reshape(rows, columns, c, terms).transpose(3, 2, 0, 1)
     kernel = b.constant(identity, "patch")
@@ -84,19 +78,14 @@ def _local(b: Builder, op: Op) -> None:
 
 @converter("max_pool2d", "avg_pool2d")
 def _pool(b: Builder, op: Op) -> None:
-    window, kind = window_of(op), "MaxPool" if op.name == "max_pool2d" else "AveragePool"
+    window, kind = op.attrs["window"], "MaxPool" if op.name == "max_pool2d" else "AveragePool"
     settings: dict[str, Any] = {"kernel_shape": list(op.attrs["kernel"]), "strides": list(window.strides)}
-    b.put(op.y, FIRST, b.node(kind, [b.first(_image(op))], pads=pads(window.padding), **settings))
-
-
-def _image(op: Op) -> Value:
-    x = op.x
-    return x
+    b.put(op.y, FIRST, b.node(kind, [b.first(op.x)], pads=pads(window.padding), **settings))
 
 
 @converter("pad2d")
 def _padding(b: Builder, op: Op) -> None:
-    perm, name = b.at_hand(_image(op))
+    perm, name = b.at_hand(op.x)
     top, bottom, left, right = op.attrs["padding"]
     before, after = ([(0, a, c, 0)[axis] for axis in perm] for a, c in ((top, left), (bottom, right)))
     b.put(op.y, perm, b.node("Pad", [name, b.ints([*before, *after])]))
@@ -104,11 +93,10 @@ def _padding(b: Builder, op: Op) -> None:
 
 @converter("upsample2d")
 def _upsampling(b: Builder, op: Op) -> None:
-    size = pair("upsample2d", "size", op.attrs["size"])
-    scales = b.constant(np.array([1, 1, *size], np.float32), "scales")
+    scales = b.constant(np.array([1, 1, *op.attrs["size"]], np.float32), "scales")
     nearest = op.attrs["interpolation"] == "nearest"
     y = b.node(
-        "Resize", [b.first(_image(op)), "", scales], mode="nearest" if nearest else "linear",
+        "Resize", [b.first(op.x), "", scales], mode="nearest" if nearest else "linear",
         coordinate_transformation_mode="asymmetric" if nearest else "half_pixel", nearest_mode="floor",
     )  # fmt: skip
     b.put(op.y, FIRST, y)

@@ -55,7 +55,7 @@ def _layer(b: Builder, op: Op) -> None:
 @converter("group_norm")
 def _group(b: Builder, op: Op) -> None:
     x, groups = op.x, op.attrs["groups"]
-    if not op.attrs.get("per_sample", True):
+    if not op.attrs["per_sample"]:
         raise op.refused("takes its statistics from the whole batch")
     places, c = math.prod(x.shape[1:-1]), x.shape[-1]
     parts = b.node("Reshape", [b.plain(x), b.ints([-1, places, groups, c // groups])])

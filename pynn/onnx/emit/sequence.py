@@ -47,7 +47,7 @@ def _mask(b: Builder, op: Op) -> None:
     ends = b.node("Reshape", [b.plain(lengths), b.ints([-1 if a == 0 else 1 for a in perm])])
     steps = np.arange(x.shape[1]).reshape([-1 if a == 1 else 1 for a in perm])
     real = b.node("Less", [b.constant(steps, "steps"), ends])
-    if op.attrs.get("scale", 0) == 1:
+    if op.attrs["scale"] == 1:
         count = b.cast(b.node("Max", [ends, b.ints([1])]), b.dtype)
         name = b.node("Mul", [name, b.node("Div", [b.number(x.shape[1]), count])])
     b.put(op.y, perm, b.node("Where", [real, name, b.number(op.attrs["value"])]))
@@ -101,14 +101,14 @@ def _recurrent(b: Builder, op: Op) -> None:
     states = op.inputs[4:6] if kind == "LSTM" else op.inputs[4:5]
     inputs += ["" if s is None else b.node("Unsqueeze", [b.plain(s), b.ints([0])]) for s in states]
     attributes: dict[str, Any] = {"hidden_size": op.inputs[2].shape[0]}
-    if op.attrs.get("reverse"):
+    if op.attrs["reverse"]:
         attributes["direction"] = "reverse"
     if kind == "LSTM":
         inputs.append(b.weight(op, 6, peepholes))
     if kind == "GRU":
-        attributes["linear_before_reset"] = int(op.attrs.get("reset_after", True))
+        attributes["linear_before_reset"] = int(op.attrs["reset_after"])
     if kind == "RNN":
-        attributes["activations"] = [KINDS[op.attrs.get("activation", "tanh")]]
+        attributes["activations"] = [KINDS[op.attrs["activation"]]]
         if attributes["activations"] == ["Affine"]:
             attributes |= {"activation_alpha": [1.0], "activation_beta": [0.0]}
     while not inputs[-1]:
@@ -173,7 +173,7 @@ def _jordan(b: Builder, op: Op) -> None:
     z, *weights, lengths = op.inputs
     steps, units, outputs = z.shape[0], z.shape[2], op.y.shape[2]
     v, w_out, bias = (b.plain(w) for w in weights)
-    act, out_act = op.attrs.get("activation", "tanh"), op.attrs.get("output_activation", "linear")
+    act, out_act = op.attrs["activation"], op.attrs["output_activation"]
 
     def body(c: Builder, states: list[str], now: str) -> list[str]:
         h = unary(c, act, c.node("Add", [now, c.node("MatMul", [states[0], v])]))

@@ -33,7 +33,7 @@ def _matmul(b: Builder, op: Op) -> None:
     names = []
     for x, key in zip(op.inputs, ("ta", "tb"), strict=True):
         perm = list(range(x.ndim))
-        if op.attrs.get(key):
+        if op.attrs[key]:
             perm[-2:] = perm[:-3:-1]
         names.append(b.form(x, tuple(perm)))
     y = op.y
@@ -46,7 +46,7 @@ def _reduce(b: Builder, op: Op) -> None:
     perm, name = b.at_hand(x)
     axes = sorted(perm.index(a) for a in range(start, stop))
     kept = tuple(a if a < start else a - (stop - start) for a in perm if not start <= a < stop)
-    scale = op.attrs.get("scale", 1.0)
+    scale = op.attrs["scale"] if op.name == "sum" else 1.0
     if op.name == "argmax":
         y = b.node("ArgMax", [name], axis=axes[0], keepdims=0)
     elif op.name == "sum" and scale == 1.0 / math.prod(x.shape[start:stop]):
