@@ -1,5 +1,7 @@
 """No stale program: whatever a pass reads may change between calls, and the next call sees it."""
 
+import array
+import collections
 import functools
 import types
 import warnings
@@ -34,6 +36,25 @@ class Slotted:
         self.factor = 1.0
 
 
+class Constants:
+    """Never made: its numbers are read by the name of the class."""
+
+    factor = 1.0
+
+
+class AttributeDict(dict):
+    __getattr__ = dict.__getitem__  # KeyError where an AttributeError is expected
+
+
+class Stack(list):
+    pass
+
+
+OTHER_FILE = types.ModuleType("settings_of_mine")
+OTHER_FILE.factor = 1.0
+BY_NAME = collections.OrderedDict(a=1.0)
+
+
 class Reads(nn.Module):
     """Multiplies by a number that it finds by `how`."""
 
@@ -51,6 +72,9 @@ class Reads(nn.Module):
         self._box, self._closed = box, lambda: box[0]
         self._partial = functools.partial(lambda factor: factor, factor=1.0)
         self._set = {1.0}
+        self._class = type("Numbers", (Constants,), {})
+        self._default, self._user = collections.defaultdict(float, a=1.0), collections.UserDict(a=1.0)
+        self._attributes, self._stack, self._typed = AttributeDict(a=1.0), Stack([1.0]), array.array("d", [1.0])
         self._flag = True
 
     def forward(self, x):
@@ -91,6 +115,15 @@ HOW = {
     "partial": (lambda m: m._partial(), lambda m, v: m._partial.keywords.update(factor=v)),
     "class": (lambda m: m.shared, lambda m, v: setattr(Reads, "shared", v)),
     "global": (read_global, set_global),
+    "variable of another file": (lambda m: OTHER_FILE.factor, lambda m, v: setattr(OTHER_FILE, "factor", v)),
+    "class by name": (lambda m: Constants.factor, lambda m, v: setattr(Constants, "factor", v)),
+    "class in an attribute": (lambda m: m._class.factor, lambda m, v: setattr(m._class, "factor", v)),
+    "ordered dict": (lambda m: BY_NAME["a"], lambda m, v: BY_NAME.update(a=v)),
+    "default dict": (lambda m: m._default["a"], lambda m, v: m._default.update(a=v)),
+    "user dict": (lambda m: m._user["a"], lambda m, v: m._user.update(a=v)),
+    "dict of attributes": (lambda m: m._attributes.a, lambda m, v: m._attributes.update(a=v)),
+    "list of a class": (lambda m: m._stack[0], lambda m, v: m._stack.__setitem__(0, v)),
+    "typed array": (lambda m: m._typed[0], lambda m, v: m._typed.__setitem__(0, v)),
     "global list": (read_table, lambda m, v: TABLE.__setitem__(0, v)),
     "another function": (lambda m: m._how2(), lambda m, v: setattr(m, "_how2", lambda: v)),
 }
@@ -100,7 +133,7 @@ HOW = {
 def ones():
     yield
     set_global(None, 1.0)
-    TABLE[0] = Reads.shared = 1.0
+    TABLE[0] = Reads.shared = Constants.factor = OTHER_FILE.factor = BY_NAME["a"] = 1.0
 
 
 @pytest.fixture

@@ -13,10 +13,12 @@ cdef class Watch:
     cdef list asked, asked_names, asked_values  # attributes that are no entries of a dict
     cdef list tensors, buffers, flags
     cdef unsigned long long *versions  # of the dicts, when they were last found the same
+    cdef readonly list generators  # (path, generator) that were met
     cdef list renewed  # (number of a dict, key) that a recorded pass may replace
-    cdef enter(self, object value, str path, list todo)
+    cdef enter(self, object value, str path, list todo, dict seen)
     cdef note(self, dict table, object skips, str path, list todo)
-    cdef attributes(self, object value, str path, list todo)
+    cdef attributes(self, object value, str path, list todo, dict seen)
+    cdef members(self, object cls, str path, list todo)
     cdef ask(self, object owner, str name, str path, list todo)
     cdef function(self, object function, str path, list todo)
     cdef bint same_items(self, Py_ssize_t i) except -1

@@ -4,9 +4,11 @@ from cpython.dict cimport PyDict_GetItem, PyDict_Next, PyDict_Size
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.object cimport PyObject
 
+import array
 import collections
 import dis
 import functools
+import random
 import sys
 import types
 import zlib
@@ -28,9 +30,10 @@ cdef extern from *:
     unsigned long long PN_DICT_VERSION(object table)
 
 PLAIN = frozenset({bool, int, float, complex, str, bytes})
-LEAVES = PLAIN | {type(None), type, types.ModuleType, types.BuiltinFunctionType, frozenset, range, slice, type(...)}
+LEAVES = PLAIN | {type(None), types.ModuleType, types.BuiltinFunctionType, frozenset, range, slice, type(...)}
 COPIED = 1 << 24  # bytes: of larger arrays a checksum is kept
 SKIPPED = object()
+GENERATORS = (np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
 
 
 cdef bint same(object then, object now) except -1:
@@ -59,12 +62,21 @@ cdef object contents(object array):
 
 @functools.lru_cache(maxsize=4096)
 def _globals_read(code):
-    """Return the names of the global variables that a function's code reads, and the functions inside it."""
-    names = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    """Return what a function's code reads of global variables, and the functions inside it: (name, attribute, ...)."""
+    paths, path = [], []
+    for i in dis.get_instructions(code):
+        if i.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            path = [i.argval]
+            paths.append(path)
+        elif i.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            path.append(i.argval)
+        elif i.opname not in ("CACHE", "EXTENDED_ARG", "PRECALL"):
+            path = []
+    found = {tuple(path) for path in paths}
     for inner in code.co_consts:
         if isinstance(inner, types.CodeType):
-            names |= _globals_read(inner)
-    return frozenset(names)
+            found |= _globals_read(inner)
+    return frozenset(found)
 
 
 @functools.lru_cache(maxsize=2048)
@@ -80,7 +92,21 @@ def _is_ours(object owner):
 def _is_looked_into(object cls):
     """Tell whether a class's objects are looked into: those of Python itself and of NumPy are not."""
     top = (cls.__module__ or "").partition(".")[0]
-    return top != "numpy" and top != "builtins" and (top == "__main__" or top not in sys.stdlib_module_names)
+    return top in ("__main__", "collections") or (
+        top != "numpy" and top != "builtins" and top not in sys.stdlib_module_names
+    )
+
+
+@functools.lru_cache(maxsize=2048)
+def _is_local(str module):
+    """Tell whether a module is of the caller's own files: what is installed has settings that nobody changes."""
+    top = module.partition(".")[0]
+    if top == "__main__":
+        return True
+    if top == "pynn" or top in sys.stdlib_module_names:
+        return False
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    return "site-packages" not in file and "dist-packages" not in file
 
 
 cdef class Watch:
@@ -91,7 +117,7 @@ cdef class Watch:
     identity. Weights are read by pointer, so only where they lie, and whether they are trained, is looked at.
 
     Looked over are attributes that a class names in ``_unwatched``, read-only arrays that own their memory, and what
-    belongs to Python or NumPy. Attributes in ``_renewed`` may be replaced by a recorded pass itself.
+    belongs to Python or NumPy; of modules and classes that are read by name, those of installed packages. Attributes in ``_renewed`` may be replaced by a recorded pass itself.
 
     A look costs a fraction of a microsecond for each layer, and for an array the time to read it.
 
@@ -104,6 +130,8 @@ cdef class Watch:
     ----------
     changed : str
         The path of what was found changed.
+    generators : list of (str, object)
+        NumPy's and Python's generators of random numbers that were met, each with its path. Nothing else looks at them.
     """
 
     def __init__(self, *roots):
@@ -115,15 +143,19 @@ cdef class Watch:
         self.entries, self.entry_keys, self.entry_values = [config.__dict__], ["_changes"], [config._changes]
         self.asked, self.asked_names, self.asked_values = [], [], []
         self.tensors, self.buffers, self.flags = [], [], []
-        self.renewed = []
+        self.renewed, self.generators = [], []
         cdef list todo = [(root, getattr(root, "name", None) or type(root).__name__) for root in roots]
         cdef dict seen = {}  # by identity; it keeps what is made on the way alive, so that no identity comes twice
         while todo:
             value, path = todo.pop()
-            if type(value) in LEAVES or isinstance(value, (np.generic, type)) or id(value) in seen:
+            if type(value) in LEAVES or isinstance(value, np.generic) or id(value) in seen:
                 continue
             seen[id(value)] = value
-            self.enter(value, path, todo)
+            if isinstance(value, type):
+                if _is_local(value.__module__ or ""):
+                    self.members(value, path, todo)
+            else:
+                self.enter(value, path, todo, seen)
         self.versions = <unsigned long long *>PyMem_Calloc(len(self.dicts) + 1, sizeof(unsigned long long))
         if self.versions == NULL:
             raise MemoryError()
@@ -131,7 +163,7 @@ cdef class Watch:
     def __dealloc__(self):
         PyMem_Free(self.versions)
 
-    cdef enter(self, object value, str path, list todo):
+    cdef enter(self, object value, str path, list todo, dict seen):
         if isinstance(value, Tensor):
             self.tensors.append(value)
             self.buffers.append(value.buffer)
@@ -149,19 +181,23 @@ cdef class Watch:
             self.list_paths.append(path)
             todo.extend([(item, f"{path}[{i}]") for i, item in enumerate(value) if type(item) not in PLAIN])
         elif isinstance(value, dict):
-            self.note(value, None, path, todo)
-        elif isinstance(value, (set, bytearray, collections.deque)):
+            self.note(<dict>value, None, path, todo)
+        elif isinstance(value, (set, bytearray, collections.deque, array.array)):
             self.others.append(value)
-            self.other_values.append(type(value)(value))
+            self.other_values.append(value[:] if isinstance(value, (bytearray, array.array)) else value.copy())
             self.other_paths.append(path)
+        elif isinstance(value, GENERATORS):
+            self.generators.append((path, value))
         elif isinstance(value, types.FunctionType):
             self.function(value, path, todo)
         elif isinstance(value, types.MethodType):
             todo += [(value.__self__, path), (value.__func__, path)]
         elif isinstance(value, functools.partial):
             todo += [(value.func, path), (value.args, path), (value.keywords, path)]
-        elif _is_looked_into(type(value)) or isinstance(value, types.SimpleNamespace):
-            self.attributes(value, path, todo)
+        if not isinstance(value, Tensor) and (
+            _is_looked_into(type(value)) or isinstance(value, types.SimpleNamespace)
+        ):
+            self.attributes(value, path, todo, seen)
 
     cdef note(self, dict table, object skips, str path, list todo):
         self.dicts.append(table)
@@ -173,7 +209,7 @@ cdef class Watch:
             if type(item) not in PLAIN and not (skips and key in skips):
                 todo.append((item, f"{path}.{key}"))
 
-    cdef attributes(self, object value, str path, list todo):
+    cdef attributes(self, object value, str path, list todo, dict seen):
         cls = type(value)
         skips = _named(cls, "_unwatched")
         table = getattr(value, "__dict__", None)
@@ -187,7 +223,14 @@ cdef class Watch:
             for name in (names,) if isinstance(names, str) else names:
                 if not (skips and name in skips) and hasattr(value, name) and name not in ("__dict__", "__weakref__"):
                     self.ask(value, name, path, todo)
-            if _is_ours(owner) or not _is_looked_into(owner):
+        if id(cls) not in seen:
+            seen[id(cls)] = cls
+            self.members(cls, path, todo)
+
+    cdef members(self, object cls, str path, list todo):
+        # What a class of the caller's own, and those that it is derived from, define.
+        for owner in cls.__mro__:
+            if owner is object or _is_ours(owner) or not _is_looked_into(owner):
                 continue
             for name, item in owner.__dict__.items():
                 if name.startswith("__") and name != "__call__":
@@ -216,17 +259,24 @@ cdef class Watch:
             except ValueError:
                 pass  # it is still empty
         table = function.__globals__
-        for name in _globals_read(function.__code__):
+        for name, *attributes in _globals_read(function.__code__):
             item = table.get(name, SKIPPED)
-            if item is SKIPPED or isinstance(item, (type, types.ModuleType)):
+            if item is SKIPPED:
                 continue
-            self.entries.append(table)
-            self.entry_keys.append(name)
-            self.entry_values.append(item)
+            if not isinstance(item, (type, types.ModuleType)):
+                self.entries.append(table)
+                self.entry_keys.append(name)
+                self.entry_values.append(item)
+            for attribute in attributes:  # settings.rate, of another file
+                if not isinstance(item, types.ModuleType) or not _is_local(item.__name__) or not hasattr(item, attribute):
+                    break
+                name = f"{name}.{attribute}"
+                self.ask(item, attribute, name.rpartition(".")[0], todo)
+                item = getattr(item, attribute)
             todo.append((item, name))
 
     cdef bint same_dict(self, Py_ssize_t i) except -1:
-        cdef dict table = self.dicts[i]
+        cdef dict table = <dict>self.dicts[i]  # or of a class derived from it
         cdef unsigned long long version = PN_DICT_VERSION(table)
         if version and version == self.versions[i]:
             return True
@@ -236,7 +286,7 @@ cdef class Watch:
         return True
 
     cdef bint same_items(self, Py_ssize_t i) except -1:
-        cdef dict table = self.dicts[i]
+        cdef dict table = <dict>self.dicts[i]  # or of a class derived from it
         cdef list keys = self.dict_keys[i], values = self.dict_values[i]
         cdef Py_ssize_t at = 0, k = 0
         cdef PyObject *key
@@ -255,7 +305,7 @@ cdef class Watch:
 
     cdef bint same_entries(self, Py_ssize_t i) except -1:
         # Other keys, or another order of them: attributes that are looked over may have come or gone.
-        cdef dict table = self.dicts[i]
+        cdef dict table = <dict>self.dicts[i]  # or of a class derived from it
         skips = self.dict_skips[i] or ()
         then = {k: v for k, v in zip(self.dict_keys[i], self.dict_values[i]) if v is not SKIPPED}
         now = {k: v for k, v in table.items() if k not in skips}
@@ -268,7 +318,7 @@ cdef class Watch:
         return True
 
     cdef bint same_list(self, Py_ssize_t i) except -1:
-        cdef list now = self.lists[i], then = self.list_values[i]
+        cdef list now = <list>self.lists[i], then = self.list_values[i]
         cdef Py_ssize_t k
         if len(now) == len(then):
             for k in range(len(then)):

@@ -194,7 +194,7 @@ class Module(Trainable, Recorded):
                 return out
         xs = tuple(self._taken(i, x) for i, x in enumerate(inputs))
         if state.recorder is not None and state.module is None:  # the outermost: what it runs is replayed
-            with no_foreign_random(self.modules(), "forward"):
+            with no_foreign_random(self):
                 out = self._computed(xs)
         else:
             out = self._computed(xs)

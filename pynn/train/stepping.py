@@ -44,7 +44,7 @@ def train_step(trainer: Trainer, tensors: list[Tensor], perm: Tensor, n: int, ch
         if state.recorder is None:
             loss = scores.loss(trainer.loss, y, w)
         else:
-            with no_foreign_random([trainer.loss], "each", "__call__"):
+            with no_foreign_random(trainer.loss):
                 loss = scores.loss(trainer.loss, y, w)
     for change in trainer.after_loss:
         loss = change(loss, w, n)
