@@ -230,7 +230,7 @@ def test_the_second_normal_number_of_a_pair_is_seen(draws):
     model(X)
     for _ in range(draws):
         np.random.normal()  # NumPy's old generators draw them in pairs, and hold the second
-    with pytest.raises(CaptureError, match="numpy.random was asked"):
+    with pytest.raises(CaptureError, match=r"numpy\.random was asked"):
         model.predict(X)
 
 
