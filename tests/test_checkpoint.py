@@ -179,6 +179,28 @@ def test_recurrent_states_go_on(tmp_path):
     )
 
 
+@pynn.register
+def largest(y_true, y_pred):
+    return float(y_pred.max())
+
+
+@pytest.mark.parametrize("step", [3, 11, 12, 13, 16])
+@pytest.mark.parametrize("batches", [False, True])
+def test_metrics_that_want_all_rows_go_on_in_the_middle(step, batches, tmp_path):
+    x, y = (Batches(), None) if batches else (X[:170], Y[:170])
+    split = {} if batches else {"batch_size": 16}
+
+    def go(folder, model, callbacks=(), **more):
+        saver = ModelCheckpoint(folder, every_batches=1)
+        return model.fit(x, y, epochs=2, verbose=0, callbacks=[saver, *callbacks], **split, **more).history
+
+    metrics = ["accuracy", largest, pynn.metrics.AUC()]
+    expected = go(tmp_path / "whole", mlp(metrics=metrics))
+    with pytest.raises(Killed):
+        go(tmp_path / "killed", mlp(metrics=metrics), [Kill(min(step, 13) if batches else step)])
+    assert go(tmp_path / "killed", mlp(metrics=metrics), resume=tmp_path / "killed") == expected
+
+
 class Batches:
     """The same batches in every epoch, of two sizes."""
 

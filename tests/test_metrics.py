@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from pynn import metrics
+import pynn
+from pynn import metrics, nn
 from pynn.errors import DataError, DTypeError, ShapeError
 
 NAMES = ["accuracy", "top_k", "binary_accuracy", "precision", "recall", "f1", "auc", "mse", "mae", "r2"]
@@ -452,3 +453,42 @@ def test_a_refused_batch_changes_nothing() -> None:
         with pytest.raises(DataError):
             metric.update([0, 1, 9], SCORES)
         assert metric.result() == before
+
+
+class Rows(metrics.Metric):
+    """How many rows came at once."""
+
+    name = "rows"
+    streams = False
+
+    def reset(self):
+        super().reset()
+        self.most = 0
+
+    def add(self, y_true, y_pred, weight):
+        self.most = max(self.most, len(y_true))
+
+    def value(self):
+        return float(self.most)
+
+
+@pytest.mark.parametrize("given", ["arrays", "batches"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_fit_gives_a_function_all_rows_of_an_epoch_at_once(given, weighted):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(50, 3)).astype("float32"), rng.normal(size=(50, 1)).astype("float32")
+    weight = rng.random(50) if weighted else None
+
+    def largest(y_true, y_pred):
+        return float(y_pred.max())
+
+    model = nn.Sequential([nn.Input((3,)), nn.Dense(1)], seed=0)
+    model.compile(pynn.optim.SGD(0.0), "mse", [largest, Rows()])
+    cuts = [slice(i, i + 16) for i in range(0, 50, 16)]
+    data = (x, y, weight) if weighted else (x, y)
+    if given == "arrays":
+        history = model.fit(*data[:2], sample_weight=weight, batch_size=16, epochs=2, verbose=0).history
+    else:
+        history = model.fit([tuple(a[cut] for a in data) for cut in cuts], epochs=2, verbose=0).history
+    assert history["rows"] == [50, 50]
+    np.testing.assert_allclose(history["largest"], [model.predict(x).max()] * 2, rtol=1e-6)

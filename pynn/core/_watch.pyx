@@ -52,12 +52,12 @@ cdef bint same(object then, object now) except -1:
     return False
 
 
-cdef object contents(object array):
+cdef object contents(object values):
     """Return what tells the values of an array from others: a copy, or of a large one its checksum."""
-    flat = array if array.flags.c_contiguous else np.ascontiguousarray(array)
-    if array.dtype.hasobject:
-        return array.tolist()
-    return flat.tobytes() if array.nbytes <= COPIED else zlib.crc32(flat.reshape(-1).view(np.uint8))
+    flat = values if values.flags.c_contiguous else np.ascontiguousarray(values)
+    if values.dtype.hasobject:
+        return values.tolist()
+    return flat.tobytes() if values.nbytes <= COPIED else zlib.crc32(flat.reshape(-1).view(np.uint8))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -117,7 +117,8 @@ cdef class Watch:
     identity. Weights are read by pointer, so only where they lie, and whether they are trained, is looked at.
 
     Looked over are attributes that a class names in ``_unwatched``, read-only arrays that own their memory, and what
-    belongs to Python or NumPy; of modules and classes that are read by name, those of installed packages. Attributes in ``_renewed`` may be replaced by a recorded pass itself.
+    belongs to Python or NumPy; of modules and classes that are read by name, those of installed packages. Attributes in
+    ``_renewed`` may be replaced by a recorded pass itself.
 
     A look costs a fraction of a microsecond for each layer, and for an array the time to read it.
 
@@ -268,7 +269,9 @@ cdef class Watch:
                 self.entry_keys.append(name)
                 self.entry_values.append(item)
             for attribute in attributes:  # settings.rate, of another file
-                if not isinstance(item, types.ModuleType) or not _is_local(item.__name__) or not hasattr(item, attribute):
+                if not isinstance(item, types.ModuleType) or not _is_local(item.__name__):
+                    break
+                if not hasattr(item, attribute):
                     break
                 name = f"{name}.{attribute}"
                 self.ask(item, attribute, name.rpartition(".")[0], todo)

@@ -32,7 +32,7 @@ class Metric:
     higher_is_better : bool
         Whether training should raise the result; EarlyStopping reads it.
     streams : bool
-        Whether an evaluation may hand over the predictions part by part. If not, it keeps all of them for the metric.
+        Whether an evaluation or an epoch may hand over the predictions part by part. If not, it keeps all of them for the metric.
 
     Examples
     --------
@@ -194,7 +194,7 @@ class Mean(Metric):
     ----------
     function : callable
         Takes two arrays; returns one value per row or a scalar, which counts for all rows of its batch. An evaluation
-        of arrays gives it all rows at once, and keeps their predictions until then.
+        or an epoch gives it all rows at once, and keeps their predictions until then.
     name : str, optional
         By default the name of the function.
 

@@ -13,7 +13,7 @@ from pynn.core import _core
 from pynn.errors import DataError
 from pynn.train.data import Data
 from pynn.train.feed import Feed, parts_of
-from pynn.train.measuring import PART
+from pynn.train.measuring import PART, take
 from pynn.train.padding import real_steps
 from pynn.train.resume import Position, fingerprint
 from pynn.train.trainer import Trainer
@@ -131,7 +131,7 @@ class Arrays(Source):
         if self.trainer.head.padded:
             found = real_steps(*found)
         for metric in self.trainer.logged:
-            metric.update(*found)
+            take(metric, found)
 
 
 class Batches(Source):
@@ -181,4 +181,4 @@ class Batches(Source):
         if self.trainer.head.padded:
             found = real_steps(*found)
         for metric in self.trainer.logged:
-            metric.update(*found)
+            take(metric, found)

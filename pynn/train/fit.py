@@ -14,7 +14,7 @@ from pynn.train.data import split_last
 from pynn.train.evaluate import Held, refuse_steps, refuse_targets
 from pynn.train.feed import Feed, gives_batches, unpack
 from pynn.train.interrupt import Interrupts
-from pynn.train.measuring import measure
+from pynn.train.measuring import cleared, measure, settled
 from pynn.train.network import Network
 from pynn.train.progress import say
 from pynn.train.results import Results
@@ -197,7 +197,7 @@ def _epoch(
     trainer.sums.view()[:] = 0
     trainer.hits.view()[:] = 0
     for metric in trainer.logged:
-        metric.reset()
+        cleared(metric)
     skip = 0 if position is None else position.batch
     if position is not None and skip:
         _give_back_sums(trainer, position)
@@ -254,7 +254,7 @@ def _epoch(
         raise DataError("[fit] the iterable of batches is empty.")
     logs = _running(trainer)
     for metric in trainer.logged:
-        logs[metric.name] = metric.result()
+        logs[metric.name] = settled(metric)
     return logs
 
 

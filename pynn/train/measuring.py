@@ -16,8 +16,9 @@ from pynn.train.data import Data, external
 from pynn.train.padding import lengths_in, marked, real_steps
 from pynn.train.predictor import ROWS, logits
 
-__all__ = ["measure"]
+__all__ = ["cleared", "measure", "settled", "take"]
 
+Part = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # targets, predictions, weights
 PART = 1 << 24  # bytes of outputs that are held at a time
 
 
@@ -78,12 +79,9 @@ class Totals:
         self.trainer = trainer
         self.losses: list[float] = []  # of each part
         self.rows: list[int] = []
-        self.kept: list[tuple[np.ndarray, np.ndarray, np.ndarray | None]] = []  # for metrics that want all at once
         self.metrics = copy.deepcopy(trainer.metrics)  # another thread may evaluate at the same time
         for metric in self.metrics:
-            metric.reset()
-        self.streamed = [metric for metric in self.metrics if metric.streams]
-        self.waiting = [metric for metric in self.metrics if not metric.streams]
+            cleared(metric)
 
     def add(self, data: Data, out: np.ndarray) -> None:
         """Take in a part and the model's outputs for it."""
@@ -105,10 +103,8 @@ class Totals:
         found = data.y, predictions, data.w
         if stepwise:
             found = real_steps(*found)
-        for metric in self.streamed:
-            metric.update(*found)
-        if self.waiting:
-            self.kept.append(found)
+        for metric in self.metrics:
+            take(metric, found)
 
     def loss(self) -> dict[str, float]:
         """Return the mean loss of the rows so far, with the penalties on the weights."""
@@ -119,10 +115,28 @@ class Totals:
 
     def result(self) -> dict[str, float]:
         """Return the loss and the metrics."""
-        for y, predictions, w in _in_one(self.kept):
-            for metric in self.waiting:
-                metric.update(y, predictions, w)
-        return {**self.loss(), **{metric.name: metric.result() for metric in self.metrics}}
+        return {**self.loss(), **{metric.name: settled(metric) for metric in self.metrics}}
+
+
+def take(metric: Any, found: Part) -> None:
+    """Hand a metric a part of the rows; one that wants all of them at once holds it, and a checkpoint has it so."""
+    if metric.streams:
+        metric.update(*found)
+    else:
+        vars(metric).setdefault("_held", []).append(found)
+
+
+def cleared(metric: Any) -> None:
+    """Make a metric forget all parts."""
+    vars(metric).pop("_held", None)
+    metric.reset()
+
+
+def settled(metric: Any) -> Any:
+    """Return the result of all parts."""
+    for found in _in_one(vars(metric).pop("_held", [])):
+        metric.update(*found)
+    return metric.result()
 
 
 def _in_one(kept: list[Any]) -> list[Any]:
