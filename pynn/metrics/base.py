@@ -32,7 +32,8 @@ class Metric:
     higher_is_better : bool
         Whether training should raise the result; EarlyStopping reads it.
     streams : bool
-        Whether an evaluation or an epoch may hand over the predictions part by part. If not, it keeps all of them for the metric.
+        Whether an evaluation or an epoch may hand over the predictions part by part. If not, it keeps all of them for
+        the metric.
 
     Examples
     --------
