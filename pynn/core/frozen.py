@@ -23,7 +23,7 @@ def no_foreign_random(*roots: Any) -> Iterator[None]:
     Looked at are NumPy's global one and Python's, those that can be reached from the roots (a model, or a loss) as a
     Watch reaches what they read, and those that NumPy seeds anew inside.
     """
-    found = [("numpy.random", np.random.mtrand._rand), ("Python's random", random._inst)]  # type: ignore[attr-defined]
+    found = [("numpy.random", np.random.mtrand._rand), ("Python's random", random._inst)]
     found += [(f"the generator {path!r}", g) for path, g in Watch(*roots).generators]
     before = [_position(g) for _, g in found]
     with _seeds_counted():
@@ -58,7 +58,7 @@ _taken: Any = None  # what NumPy itself asks for a seed
 def _seeds_counted() -> Iterator[None]:
     """Count the seeds that NumPy takes from the system: a generator made without one has numbers of its own."""
     global _counters, _taken
-    source: Any = np.random.bit_generator  # type: ignore[attr-defined]
+    source: Any = np.random.bit_generator
     with _counting:
         if not _counters:
             _taken = getattr(source, "randbits", None)
