@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import pynn
-from pynn import nn
+from pynn import nn, regularizers
+from pynn.core.card import CARDS
 
 from .kernels import Timed
 from .side_pynn import build
@@ -26,6 +27,22 @@ def test_step(benchmark, workload):
     benchmark(steps.run, 1)
     if benchmark.stats:  # absent with --benchmark-disable
         benchmark.extra_info["GFLOP/s"] = workload.flops() / benchmark.stats.stats.min / 1e9
+
+
+@pytest.mark.parametrize("late", [True, False], ids=["late", "in order"])
+@pytest.mark.parametrize("sizes", [(64, 64, 10), (784, 512, 512, 10)], ids=str)
+def test_penalty_gradients(benchmark, sizes, late, monkeypatch):
+    """Gradients of penalties that come last and add to the others in one pass, and those that are added afterwards."""
+    benchmark.group = f"a step of 8 samples with penalties, {sizes}"
+    monkeypatch.setattr(CARDS["penalty"], "late", late)
+    layers = [nn.Dense(units, "relu", kernel_regularizer=regularizers.L2(1e-4)) for units in sizes[1:]]
+    model = nn.Sequential([nn.Input(sizes[:1]), *layers], seed=0)
+    model.compile("sgd", "cross_entropy")
+    r = np.random.default_rng(0)
+    x, y = r.normal(size=(8, sizes[0])).astype("float32"), r.integers(0, sizes[-1], 8)
+    steps = pynn.train.steps(model, x, y, batch_size=8)
+    steps.run(20)
+    benchmark(steps.run, 1)
 
 
 @pytest.mark.parametrize("calls", [1, 16], ids=lambda calls: f"{calls}-calls")
