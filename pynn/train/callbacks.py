@@ -17,6 +17,7 @@ from pynn.train.checkpoint import ModelCheckpoint
 from pynn.train.history import History, as_text
 from pynn.train.hooks import BATCH_HOOKS, HOOKS, Callback, LambdaCallback, Logs, overrides
 from pynn.train.monitor import EarlyStopping, ReduceLROnPlateau, require_fixed_rate
+from pynn.train.network import Followed
 from pynn.train.progress import ProgressBar, say
 
 __all__ = [
@@ -232,7 +233,7 @@ class CallbackList:
         self,
         callbacks: Callback | Iterable[Callback] | None = None,
         *,
-        model: Any,
+        model: Followed | None,
         params: dict[str, Any] | None = None,
         verbose: int = 0,
     ) -> None:

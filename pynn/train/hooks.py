@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pynn.errors import unknown_name
+from pynn.train.network import Followed
 
 __all__ = ["HOOKS", "Callback", "LambdaCallback", "Logs", "overrides"]
 
@@ -67,7 +68,7 @@ class Callback:
     (True, False)
     """
 
-    model: Any = None
+    model: Any = None  # a Followed; those of one's own may ask for whatever their model has
     params: dict[str, Any] = {}  # noqa: RUF012  replaced by set_params, never changed
 
     state_names: tuple[str, ...] = ()
@@ -85,7 +86,7 @@ class Callback:
             if name in state:
                 setattr(self, name, state[name])
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: Followed | None) -> None:
         """Take the model that is about to be trained."""
         self.model = model
 

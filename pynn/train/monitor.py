@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
 from pynn.errors import unknown_name
 from pynn.metrics import higher_is_better
 from pynn.train.hooks import Callback, Logs
+from pynn.train.network import Network
 from pynn.train.progress import say
 
 __all__ = ["EarlyStopping", "ReduceLROnPlateau", "require_fixed_rate"]
@@ -269,7 +269,7 @@ class ReduceLROnPlateau(Monitor):
                 self.say(epoch, f"learning rate reduced from {rate:.6g} to {reduced:.6g}")
 
 
-def require_fixed_rate(model: Any) -> None:
+def require_fixed_rate(model: Network) -> None:
     """Raise the optimizer's own error if its learning rate cannot be set.
 
     Setting the rate to what it is changes nothing, but an optimizer with a schedule refuses, now instead of later.

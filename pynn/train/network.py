@@ -9,7 +9,13 @@ import numpy as np
 
 from pynn.core.tensor import Tensor
 
-__all__ = ["Network"]
+__all__ = ["Followed", "Network"]
+
+
+class Followed(Protocol):
+    """What callbacks follow: a Network, or anything else that is trained epoch by epoch."""
+
+    stop_training: bool
 
 
 class Network(Protocol):
@@ -44,6 +50,11 @@ class Network(Protocol):
 
     def takes_bytes(self, i: int = 0) -> bool:
         """Tell whether uint8 arrays are numbers as input i, so that images are not scaled before."""
+        ...
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimizer that compile() was given."""
         ...
 
     @property
