@@ -9,7 +9,7 @@ from pynn.checks import number
 from pynn.core.tensor import Tensor
 from pynn.names import Registry
 
-__all__ = ["L1", "L1L2", "L2", "NAMES", "MaxNorm", "get"]
+__all__ = ["CONSTRAINTS", "L1", "L1L2", "L2", "NAMES", "MaxNorm", "constraint", "get"]
 
 
 class L1L2:
@@ -151,3 +151,36 @@ def get(regularizer: Any) -> Any:
     (L1L2(l1=0.0, l2=0.01), L1L2(l1=0.01, l2=0.0))
     """
     return None if regularizer is None else NAMES.resolve(regularizer)
+
+
+def _constraint(given: Any) -> Any:
+    return given if not isinstance(given, type) and callable(getattr(given, "apply", None)) else None
+
+
+#: name -> what makes the constraint
+CONSTRAINTS: Registry[Any] = Registry(
+    "constraint",
+    (MaxNorm,),
+    {"max_norm": MaxNorm},
+    {"maxnorm": "max_norm"},
+    convert=_constraint,
+    expected="a name or an object with apply(w)",
+)
+
+
+def constraint(given: Any) -> Any:
+    """Return a constraint of a name or a class, the object itself (anything with ``apply(w)``), or None.
+
+    Raises
+    ------
+    ValueError
+        If no constraint has the name; the nearest known name is given.
+    TypeError
+        If it is neither a name nor such an object.
+
+    Examples
+    --------
+    >>> constraint("max_norm"), constraint(MaxNorm(1.0))
+    (MaxNorm(2.0), MaxNorm(1.0))
+    """
+    return None if given is None else CONSTRAINTS.resolve(given)

@@ -524,6 +524,19 @@ BAD_SETTINGS = [
     (lambda: nn.Dropout(-0.1), ValueError, r"rate=-0\.1"),
     (lambda: nn.Dropout("half"), ValueError, r"rate='half'"),
     (lambda: nn.Dropout(float("nan")), ValueError, r"rate=nan"),
+    (lambda: nn.Dense(3, kernel_constraint="maxnrom"), ValueError, r"unknown constraint.*mean 'maxnorm'"),
+    (lambda: nn.Dense(3, kernel_constraint=2.0), TypeError, r"\[constraint\] expected a name or an object with apply"),
+    (lambda: nn.Conv2D(3, 3, kernel_constraint="l2"), ValueError, r"unknown constraint. Received: 'l2'"),
+    (lambda: nn.BatchNormalization(momentum=1.5), ValueError, r"expected momentum to be a number in \[0, 1\]"),
+    (lambda: nn.BatchNormalization(momentum="0.9"), ValueError, r"momentum='0\.9'"),
+    (lambda: nn.BatchNormalization(epsilon=float("nan")), ValueError, r"epsilon to be a finite number of at least 0"),
+    (lambda: nn.LayerNormalization(epsilon=-1e-3), ValueError, r"epsilon=-0\.001"),
+    (lambda: nn.LayerNormalization(center="no"), ValueError, r"center to be True or False"),
+    (lambda: nn.GroupNormalization(2, epsilon=None), ValueError, r"epsilon=None"),
+    (lambda: nn.LocalResponseNormalization(2.5), ValueError, r"depth_radius to be an integer"),
+    (lambda: nn.LocalResponseNormalization(bias=0), ValueError, r"bias to be a finite number above 0"),
+    (lambda: nn.LocalContrastNormalization(4), ValueError, r"odd window"),
+    (lambda: nn.LocalContrastNormalization(epsilon=-1), ValueError, r"epsilon=-1"),
     (lambda: nn.Maxout(0), ValueError, r"\[maxout\] expected units"),
     (lambda: nn.Maxout(3, pieces=0), ValueError, r"expected pieces"),
     (lambda: nn.Input((0,)), ShapeError, r"\[input\].*without the batch axis. Received: shape=\(0,\)"),
@@ -607,6 +620,24 @@ def test_frozen_weights_are_not_constrained():
     before = model.get_weights()
     model.fit(X, np.ones((5, 1), "float32"), verbose=0)
     assert np.array_equal(model.get_weights()[0], before[0])
+
+
+@pytest.mark.parametrize("given", ["max_norm", "maxnorm", regularizers.MaxNorm, regularizers.MaxNorm()])
+def test_constraints_have_names(given):
+    """A name, a class and an object are alike, in layers and in a layer of one's own."""
+
+    class Own(nn.Module):
+        def build(self, input_shape):
+            self.add_weight("w", (input_shape[-1], 1), "ones", regularizer="l2", constraint=given)
+
+        def forward(self, x):
+            return x @ self.w
+
+    for layer in (nn.Dense(1, kernel_initializer="ones", kernel_constraint=given), Own()):
+        model = nn.Sequential([nn.Input((6,)), layer])
+        model.compile(optimizer="sgd", loss="mse", seed=0)
+        model.fit(X, np.full((5, 1), 99.0, "float32"), epochs=3, verbose=0)
+        assert np.linalg.norm(model.get_weights()[0]) == pytest.approx(2.0, rel=1e-5)
 
 
 @pytest.mark.parametrize("call", ["fit", "train_on_batch", "evaluate"])

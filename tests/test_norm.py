@@ -146,7 +146,7 @@ def test_spatial_dropout_drops_whole_maps(rng):
     [
         (lambda x: nn.GroupNormalization(4)(x), r"groups that divide the channels.*groups=4"),
         (lambda x: nn.LayerNormalization(axis=1)(x), r"the last axes"),
-        (lambda x: nn.BatchNormalization(momentum=2.0), r"momentum in \[0, 1\]"),
+        (lambda x: nn.BatchNormalization(momentum=2.0), r"momentum to be a number in \[0, 1\]"),
         (lambda x: nn.LocalContrastNormalization(4), r"odd window"),
         (lambda x: nn.SpatialDropout2D(0.5)(x[0], training=True), r"\[N, H, W, C\]"),
         (lambda x: ops.batch_norm(x), r"running_mean and running_var"),

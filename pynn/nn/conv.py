@@ -64,7 +64,7 @@ class Convolution(Activated, Module, base=True):
         self.use_bias = use_bias
         self._initializers = init_pair(kernel_initializer, bias_initializer)
         self._penalties = regularizers.get(kernel_regularizer), regularizers.get(bias_regularizer)
-        self._kernel_constraint = kernel_constraint
+        self._kernel_constraint = regularizers.constraint(kernel_constraint)
 
     def _add_weights(self, shape: tuple[int, ...], outputs: tuple[int, ...]) -> None:
         kernel, bias = self._initializers

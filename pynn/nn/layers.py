@@ -91,7 +91,7 @@ class Dense(Activated, Module):
     kernel_regularizer, bias_regularizer : regularizer, optional
         See :mod:`pynn.regularizers`.
     kernel_constraint : constraint, optional
-        For instance ``pynn.regularizers.MaxNorm(3.0)``.
+        A name such as "max_norm", or for instance ``pynn.regularizers.MaxNorm(3.0)``.
     name : str, optional
     seed : int, optional
 
@@ -128,7 +128,7 @@ class Dense(Activated, Module):
         self.use_bias = use_bias
         self._initializers = init_pair(kernel_initializer, bias_initializer)
         self._penalties = regularizers.get(kernel_regularizer), regularizers.get(bias_regularizer)
-        self._kernel_constraint = kernel_constraint
+        self._kernel_constraint = regularizers.constraint(kernel_constraint)
 
     def build(self, input_shape: tuple[int, ...]) -> None:
         if len(input_shape) < 2:

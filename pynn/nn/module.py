@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn import init
+from pynn import init, regularizers
 from pynn.core.context import loading
 from pynn.core.context import training as training_mode
 from pynn.core.frozen import no_foreign_random
@@ -155,9 +155,9 @@ class Module(Trainable, Recorded):
         if not trainable:
             self._frozen.add(name)
         if regularizer is not None:
-            self._regularizers[name] = regularizer
+            self._regularizers[name] = regularizers.get(regularizer)
         if constraint is not None:
-            self._constraints[name] = constraint
+            self._constraints[name] = regularizers.constraint(constraint)
         return weight
 
     def build(self, input_shape: tuple[int, ...]) -> None:

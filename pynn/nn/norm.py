@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pynn import init, ops, regularizers
-from pynn.checks import positive
+from pynn.checks import flag, integer, number, positive
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
@@ -41,10 +41,8 @@ class _Normalization(Module):
         name: str | None,
     ):
         super().__init__(name)
-        if epsilon < 0:
-            raise ValueError(f"[{self.name}] expected epsilon of at least 0. Received: epsilon={epsilon}.")
-        self.epsilon = epsilon
-        self.center, self.scale = center, scale
+        self.epsilon = number(self.name, "epsilon", epsilon, 0)
+        self.center, self.scale = flag(self.name, "center", center), flag(self.name, "scale", scale)
         self._initializers = init.get(gamma_initializer), init.get(beta_initializer)
         self._penalties = regularizers.get(gamma_regularizer), regularizers.get(beta_regularizer)
 
@@ -128,10 +126,8 @@ class BatchNormalization(_Normalization):
         super().__init__(
             epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, name
         )
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"[{self.name}] expected a momentum in [0, 1]. Received: momentum={momentum}.")
         _only_last(self.name, axis)
-        self.momentum = momentum
+        self.momentum = number(self.name, "momentum", momentum, 0, 1)
         self._moving = init.get(moving_mean_initializer), init.get(moving_variance_initializer)
 
     def build(self, input_shape: tuple[int, ...]) -> None:
@@ -286,7 +282,10 @@ class LocalResponseNormalization(Module):
         name: str | None = None,
     ):
         super().__init__(name)
-        self.depth_radius, self.bias, self.alpha, self.beta = depth_radius, bias, alpha, beta
+        place = "local_response_normalization"
+        self.depth_radius = integer(place, "depth_radius", depth_radius)
+        self.bias, self.alpha = number(place, "bias", bias, 0, open_low=True), number(place, "alpha", alpha)
+        self.beta = number(place, "beta", beta)
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.local_response_norm(x, self.depth_radius, self.bias, self.alpha, self.beta)
@@ -312,7 +311,8 @@ class LocalContrastNormalization(Module):
 
     def __init__(self, window: int = 9, epsilon: float = 1e-6, *, name: str | None = None):
         super().__init__(name)
-        self.window_size, self.epsilon = positive("local_contrast_normalization", "window", window), epsilon
+        self.window_size = positive("local_contrast_normalization", "window", window)
+        self.epsilon = number("local_contrast_normalization", "epsilon", epsilon, 0)
         if window % 2 == 0:
             raise ValueError(f"[local_contrast_normalization] expected an odd window. Received: window={window}.")
 
