@@ -13,6 +13,7 @@ import pynn
 from pynn import nn, optim
 from pynn.errors import DataError, ShapeError
 from pynn.train import LambdaCallback, ModelCheckpoint
+from pynn.train.batches import _spread
 
 R = np.random.default_rng(0)
 N, D, C = 37, 4, 3
@@ -780,3 +781,40 @@ def test_an_exported_table_takes_bytes_as_numbers(tmp_path):
     to_numpy(model, tmp_path / "model.py")
     written = runpy.run_path(str(tmp_path / "model.py"))["predict"]
     np.testing.assert_allclose(written(x), model.predict(x), rtol=1e-5, atol=1e-6)
+
+
+class Endless:
+    """Says that it has more batches than anyone would count."""
+
+    def __init__(self, count):
+        self.count, self.asked = count, []
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, i):
+        assert 0 <= i < self.count
+        self.asked.append(i)
+        return np.full((2, 3), i % 7, np.float32), np.zeros((2, 1), np.float32)
+
+
+@pytest.mark.parametrize("count", [10**15, (1 << 24) + 1, 600_000_000])
+def test_batches_without_end_have_an_order_that_takes_no_memory(count):
+    found = []
+    for _ in range(2):
+        model = nn.Sequential([nn.Input((3,)), nn.Dense(1)], seed=0)
+        model.compile("sgd", "mse", seed=1)
+        given = Endless(count)
+        model.fit(given, epochs=2, steps_per_epoch=3, verbose=0)
+        found.append(given.asked)
+    assert found[0] == found[1]
+    assert len(set(found[0])) == 6
+    assert found[0][:3] != sorted(range(3))
+    given = Endless(count)
+    model.fit(given, epochs=1, steps_per_epoch=3, shuffle=False, verbose=0, validation_data=given, validation_steps=2)
+    assert given.asked == [0, 1, 2, 0, 1]
+
+
+def test_an_order_that_takes_no_memory_is_one():
+    for n in (4, 60, 97):
+        assert sorted(_spread(3, 1, n)) == list(range(n))

@@ -477,3 +477,28 @@ def test_stateful_layers_are_validated_in_batches_of_the_training():
     assert np.isfinite(history["val_loss"]).all()
     with pytest.raises(ShapeError, match=r"whole batches of 8 rows.*Received: 12 rows.*help"):
         model.fit(x, y, batch_size=8, shuffle=False, validation_data=(x[:12], y[:12]), verbose=0)
+
+
+class OfFour(nn.Module):
+    """Has its batch size built in."""
+
+    def __init__(self):
+        super().__init__()
+        self.lin = nn.Dense(2)
+
+    def forward(self, x):
+        return ops.reshape(self.lin(x), (4, 2))
+
+
+def test_a_built_in_batch_size_is_told_where_it_does_not_fit():
+    model = OfFour()
+    x = np.ones((8, 3), np.float32)
+    model(x[:4])
+    assert model.predict(x, batch_size=4).shape == (8, 2)
+    with pytest.raises(ShapeError) as found:
+        model.predict(x)
+    assert "This pass had 8 of 8 samples. help: batch_size=" in found.value.__notes__[0]
+    model.compile("sgd", "mse")
+    with pytest.raises(ShapeError) as found:
+        model.fit(x, np.zeros((8, 2)), batch_size=4, verbose=0)
+    assert "tried on one sample" in found.value.__notes__[0]

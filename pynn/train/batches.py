@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from pynn.train.trainer import Trainer
 
 __all__ = ["Arrays", "Batches", "Source", "permutation"]
 
+MOST_ORDERED = 1 << 24  # batches: of more, as endless data say they have, no list of an order is made
+
 
 def permutation(seed: int, epoch: int, n: int, shuffle: bool) -> np.ndarray:
     """Return the order of samples of the epoch-th epoch of all; a resumed run repeats it."""
@@ -27,6 +29,17 @@ def permutation(seed: int, epoch: int, n: int, shuffle: bool) -> np.ndarray:
         return np.arange(n)
     (key,) = np.random.SeedSequence([abs(seed), epoch, int(seed < 0)]).generate_state(1, np.uint64)
     return _core.permutation(n, int(key))
+
+
+def _spread(seed: int, epoch: int, n: int) -> Iterator[int]:
+    """Yield 0 .. n - 1 in an order that takes no memory: i a + b modulo n, where a and n have no common divisor."""
+    rng = np.random.default_rng([abs(seed), epoch, int(seed < 0)])
+    step, at = int(rng.integers(n // 4, n // 2)), int(rng.integers(n))
+    while math.gcd(step, n) > 1:
+        step += 1
+    for _ in range(n):
+        yield at
+        at = (at + step) % n
 
 
 class Source:
@@ -149,8 +162,12 @@ class Batches(Source):
         """Stand before the first batch of an epoch."""
         self.feed.begin(epoch, resumed)
 
-    def _ordering(self, number: int, count: int) -> np.ndarray:
-        return permutation(self.trainer.seed, number + self.shift, count, self.shuffle)
+    def _ordering(self, number: int, count: int) -> Iterable[int]:
+        if not self.shuffle:
+            return range(count)
+        if count > MOST_ORDERED:
+            return _spread(self.trainer.seed, number + self.shift, count)
+        return permutation(self.trainer.seed, number + self.shift, count, True)
 
     def describe(self) -> dict[str, Any]:
         """Return the number of batches."""

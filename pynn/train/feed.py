@@ -13,7 +13,7 @@ from pynn.errors import DataError, ShapeError
 
 __all__ = ["Feed", "gives_batches", "inputs_of", "is_batch", "is_packed", "joined", "parts_of", "unpack"]
 
-Order = Callable[[int, int], np.ndarray]  # (pass, number of batches) -> the order in which they are asked for
+Order = Callable[[int, int], Iterable[int]]  # (pass, number of batches) -> the order in which they are asked for
 
 _NO_BATCHES = (tuple, str, bytes, bytearray, memoryview, range, array.array, np.generic, Mapping)
 

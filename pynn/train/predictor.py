@@ -148,7 +148,13 @@ class Preparing(_predict.Predictor):
         shapes: list[tuple[int, ...]] = []
         while start < n:
             count = min(rows, n - start)
-            found, form = self.one_pass([a[start : start + count] for a in xs], eagerly)
+            try:
+                found, form = self.one_pass([a[start : start + count] for a in xs], eagerly)
+            except ShapeError as error:
+                error.add_note(
+                    f"This pass had {count} of {n} samples. help: batch_size=... if a number is built into the network."
+                )
+                raise
             if not by_rows(found, count):
                 if not form.single and count == n:
                     yield 0, n, found, form  # of one pass, whatever the outputs are

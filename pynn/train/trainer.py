@@ -176,9 +176,18 @@ class Trainer:
         if key in self._shapes:
             return self._shapes[key]
         rows = [Tensor.state(a[:1] if a.dtype != np.uint8 else a[:1].astype(self.model.dtype)) for a in xs]
+        built = self.model.built
         with no_grad(), training(False), trial():
             with taped() as tape:
-                out = self.model(*rows)
+                try:
+                    out = self.model(*rows)
+                except ShapeError as error:
+                    if built:  # it ran before, maybe on a batch of another size
+                        error.add_note(
+                            "A network is tried on one sample before it is trained or evaluated. help: if a batch size "
+                            "is built into this one, write x.shape[0] or -1 in its place."
+                        )
+                    raise
             if not isinstance(out, Tensor):
                 raise TypeError(f"[fit] expected forward() to return a tensor. Received: {type(out).__name__}.")
             self.head.look(out, tape)
