@@ -42,10 +42,12 @@ def cases():
         "one_hot": (losses.CrossEntropy(), y, one_hot, f("cross_entropy")),
         "soft": (losses.CrossEntropy(), y, soft, f("cross_entropy")),
         "labels_probs": (
-            losses.CrossEntropy(from_logits=False), p, labels, lambda F, torch, a, b: F.nll_loss(a.log(), b)
+            losses.CrossEntropy(from_logits=False), p, labels,
+            lambda F, torch, a, b: F.nll_loss((a / a.sum(-1, keepdim=True)).log(), b)  # as Keras takes them
         ),
         "soft_probs": (
-            losses.CrossEntropy(from_logits=False), p, soft, lambda F, torch, a, b: -(b * a.log()).sum(-1).mean()
+            losses.CrossEntropy(from_logits=False), p, soft,
+            lambda F, torch, a, b: -(b * (a / a.sum(-1, keepdim=True)).log()).sum(-1).mean()
         ),
         "kl": (
             losses.KLDivergence(), p, soft, lambda F, torch, a, b: F.kl_div(a.log(), b, reduction="batchmean")

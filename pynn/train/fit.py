@@ -305,6 +305,7 @@ class Stepper:
         self.whole = len(self.data) // self.n
         self.perm = permutation(self.trainer.seed, 0, len(self.data), True)
         self.at = 0
+        self.trainer.flatten()
 
     def run(self, k: int) -> None:
         """Make k updates, going round the data."""
