@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pynn.export.c_kernels import ACTIVATIONS, KERNELS
+from pynn.ops.rnn import RNN_ACTIVATIONS
 
 __all__ = ["KINDS", "STATES"]
 
-KINDS = {"tanh": "'t'", "relu": "'r'", "sigmoid": "'s'", "linear": "'l'", "softmax": "'m'"}
+KINDS = {name: f"'{name[0]}'" for name in RNN_ACTIVATIONS} | {"softmax": "'m'"}
 STATES = {"simple_rnn": 2, "lstm": 6, "gru": 7, "layer_norm_lstm": 10, "jordan_rnn": 1}  # numbers of scratch per unit
 
 _HEAD = """const real *lengths, int samples,
@@ -71,11 +72,11 @@ static void more(const real *x, const real *w, real *y, int inputs, int outputs,
 KERNELS["logistic"] = ((), f"static real logistic(real v)\n{{\n    return {ACTIVATIONS['sigmoid'][1]};\n}}")
 KERNELS["act"] = (
     ("logistic",),
-    """/* One element of an activation: 't'anh, 'r'elu, 's'igmoid or 'l'inear */
+    f"""/* One element of an activation: 't'anh, 'r'elu, 's'igmoid or 'l'inear */
 static real act(real v, char kind)
-{
-    return kind == 't' ? TANH(v) : kind == 'r' ? (v < 0 ? 0 : v) : kind == 's' ? logistic(v) : v;
-}""",
+{{
+    return kind == 't' ? {ACTIVATIONS["tanh"][1]} : kind == 'r' ? ({ACTIVATIONS["relu"][1]}) : kind == 's' ? logistic(v) : v;
+}}""",  # noqa: E501
 )
 
 _recurrent(

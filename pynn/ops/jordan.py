@@ -18,7 +18,7 @@ from pynn.ops.dense import dense
 from pynn.ops.elementwise import FUSED
 from pynn.ops.lengths import without_lengths
 from pynn.ops.rnn import BAD_LENGTHS, INT32, PACKED_TO, RNN_ACTIVATIONS, checked_lengths, place_parts
-from pynn.ops.rnn_ref import ACT
+from pynn.ops.rnn_ref import act
 
 OUTPUT_ACTIVATIONS = (*RNN_ACTIVATIONS, "softmax")
 SOFTMAX = -1  # pynn/core/kernels/jordan.pyx
@@ -79,12 +79,12 @@ class _Jordan:
             output_activation: str = "linear") -> tuple[Any, ...]:  # fmt: skip
         o, out = np.zeros((z.shape[1], len(b_out)), z.dtype), []
         for t in range(len(z)):
-            a = ACT[activation](z[t] + o @ v) @ w_out + b_out
+            a = act(activation, z[t] + o @ v) @ w_out + b_out
             if output_activation == "softmax":
                 e = np.exp(a - a.max(1, keepdims=True, initial=-np.inf))
                 o = e / e.sum(1, keepdims=True)
             else:
-                o = ACT[output_activation](a)
+                o = act(output_activation, a)
             out.append(o if lengths is None else np.where(t < lengths[:, None], o, 0))
         return np.stack(out), None
 

@@ -10,6 +10,7 @@ import numpy as np
 from pynn.core.card import Sample
 from pynn.errors import DataError, DTypeError, ShapeError
 from pynn.ops.common import Rng
+from pynn.ops.elementwise import ELEMENTWISE
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -17,12 +18,9 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
-ACT: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "tanh": np.tanh,
-    "relu": lambda x: np.maximum(x, 0),
-    "sigmoid": sigmoid,
-    "linear": lambda x: x,
-}
+def act(name: str, x: np.ndarray) -> np.ndarray:
+    """Return the activation of that name, of each element of x."""
+    return x if name == "linear" else ELEMENTWISE[name].body(x)
 
 
 def unrolled(x: np.ndarray, state: tuple[np.ndarray, ...], step: Callable[..., tuple[np.ndarray, ...]], reverse: bool,
@@ -80,7 +78,7 @@ def simple_rnn_ref(x: Any, w: Any, u: Any, b: Any, h0: Any, lengths: Any, mask: 
     m = dropped(mask, keep)
 
     def step(xt: Any, h: Any) -> tuple[Any]:
-        return (ACT[activation](xt @ w + (h * m) @ u + (0 if b is None else b)),)
+        return (act(activation, xt @ w + (h * m) @ u + (0 if b is None else b)),)
 
     y, (h,) = unrolled(x, (np.zeros((len(x), len(u)), x.dtype) if h0 is None else h0,), step, reverse, lengths)
     return y if sequences else None, h

@@ -11,10 +11,10 @@ from pynn.export.trace import Op, Value
 from pynn.onnx.builder import Builder, converter
 from pynn.onnx.emit.elementwise import unary
 from pynn.onnx.emit.norm import layer_normalized
+from pynn.ops.elementwise import ELEMENTWISE
 
 BLOCKS = {"LSTM": (0, 3, 1, 2), "GRU": (0, 1, 2), "RNN": (0,)}  # pynn has i f g o, ONNX i o f c
 TIME_FIRST = (1, 0, 2)
-KINDS = {"tanh": "Tanh", "relu": "Relu", "sigmoid": "Sigmoid", "linear": "Affine"}
 
 
 @converter("embedding")
@@ -108,9 +108,11 @@ def _recurrent(b: Builder, op: Op) -> None:
     if kind == "GRU":
         attributes["linear_before_reset"] = int(op.attrs["reset_after"])
     if kind == "RNN":
-        attributes["activations"] = [KINDS[op.attrs["activation"]]]
-        if attributes["activations"] == ["Affine"]:
-            attributes |= {"activation_alpha": [1.0], "activation_beta": [0.0]}
+        name = op.attrs["activation"]
+        if name == "linear":
+            attributes |= {"activations": ["Affine"], "activation_alpha": [1.0], "activation_beta": [0.0]}
+        else:
+            attributes["activations"] = [ELEMENTWISE[name].onnx.op]
     while not inputs[-1]:
         inputs.pop()
     found = b.node(kind, inputs, outputs=len(op.outs), **attributes)
