@@ -818,3 +818,43 @@ def test_batches_without_end_have_an_order_that_takes_no_memory(count):
 def test_an_order_that_takes_no_memory_is_one():
     for n in (4, 60, 97):
         assert sorted(_spread(3, 1, n)) == list(range(n))
+
+
+class Scales(nn.Module):
+    def __init__(self, takes=False):
+        super().__init__()
+        self.scale, self.flat, self.out = nn.Rescaling(1 / 255), nn.Flatten(), nn.Dense(2)
+        self.takes = takes
+
+    def takes_bytes(self, i=0):
+        return self.takes
+
+    def forward(self, x):
+        return self.out(self.flat(self.scale(x)))
+
+
+@pytest.mark.parametrize("make", [
+    lambda: nn.Sequential([nn.Input((4, 4)), nn.Reshape((4, 4, 1)), nn.Rescaling(1 / 255), nn.Flatten(), nn.Dense(2)]),
+    lambda: nn.Sequential([nn.Input((4, 4)), nn.Reshape((4, 4, 1)), nn.ZeroPadding2D(1), nn.RandomFlip(),
+                           nn.Rescaling(1 / 255), nn.Flatten(), nn.Dense(2)]),
+    Scales,
+])  # fmt: skip
+def test_bytes_that_are_scaled_twice_bring_a_warning(make):
+    x = R.integers(0, 256, (20, 4, 4)).astype(np.uint8)
+    model = make()
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match=r"\[rescaling\] images of bytes were divided by 255 before") as said:
+        model.fit(x, np.zeros((20, 2)), verbose=0)
+    assert said[0].filename == __file__
+    model.fit(x.astype(np.float32), np.zeros((20, 2)), verbose=0)
+
+
+def test_bytes_that_are_scaled_once_bring_none():
+    x = R.integers(0, 256, (20, 4, 4)).astype(np.uint8)
+    model = Scales(takes=True)
+    model.compile("sgd", "mse")
+    model.fit(x, np.zeros((20, 2)), verbose=0)
+    np.testing.assert_array_equal(model.predict(x), model.predict(x.astype(np.float32)))
+    model = nn.Sequential([nn.Input((4, 4)), nn.Dense(4), nn.Rescaling(2.0), nn.Flatten(), nn.Dense(2)])
+    model.compile("sgd", "mse")
+    model.fit(x, np.zeros((20, 2)), verbose=0)

@@ -832,3 +832,22 @@ def test_nothing_is_printed_of_a_matrix(capsys):
     model = compiled([nn.Input((4,)), nn.Dense(4)], "cross_entropy", metrics=[metrics.ConfusionMatrix()])
     model.evaluate(x, y, verbose=1)
     assert "confusion" not in capsys.readouterr().out
+
+
+def test_clipped_probabilities_stay_probabilities():
+    class Clipped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lin = nn.Dense(3)
+
+        def forward(self, x):
+            return ops.clip(ops.softmax(self.lin(x)), 1e-3, 1.0)
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(20, 4)).astype(np.float32), rng.integers(0, 3, 20)
+    model = Clipped()
+    model.compile("sgd", "cross_entropy", metrics=["accuracy"], seed=0)
+    model.fit(x, y, verbose=0)
+    p = model.predict(x)
+    p = p / p.sum(-1, keepdims=True)
+    assert model.evaluate(x, y)["loss"] == pytest.approx(-np.log(p[np.arange(20), y]).mean(), rel=1e-5)

@@ -66,7 +66,7 @@ def descends_from(t: Tensor, tape: Tape, activation: str) -> bool:
         return True
     if entry.card.name in KEEPS or entry.card.name in MIXES or entry.card.name in _ARITHMETIC:
         return any(descends_from(x, tape, activation) for x in _floats(entry))
-    return entry.card.name == "sum" and descends_from(entry.inputs[0], tape, activation)
+    return entry.card.name in ("sum", "clip") and descends_from(entry.inputs[0], tape, activation)
 
 
 def _floats(entry: Entry) -> list[Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +12,23 @@ import numpy as np
 
 from pynn.core import _core
 from pynn.core.foreign import is_array
+from pynn.core.tape import Tape
 from pynn.core.tensor import Tensor, to_array
 from pynn.errors import DataError, DTypeError, ShapeError
+from pynn.losses.bounds import KEEPS, MIXES
 from pynn.ops import pixels
 from pynn.train.network import Network
 
-__all__ = ["Data", "as_inputs", "check_finite", "external", "input_count", "split_last", "to_dtype"]
+__all__ = [
+    "Data",
+    "as_inputs",
+    "check_finite",
+    "external",
+    "input_count",
+    "split_last",
+    "to_dtype",
+    "warn_of_bytes_scaled_twice",
+]
 
 
 def external(array: np.ndarray) -> Tensor:
@@ -85,6 +97,34 @@ def _narrowed(ids: np.ndarray, place: str) -> np.ndarray:
                 where = ", ".join(map(str, np.unravel_index(at, ids.shape)))
                 raise DataError(f"[{place}] expected token ids below 2**31. Received: x[{where}] = {ids.flat[at]}.")
     return ids.astype(np.int32)
+
+
+def warn_of_bytes_scaled_twice(model: Network, xs: list[np.ndarray], rows: list[Tensor], tape: Tape) -> None:
+    """Warn if images of bytes, which become 0..1 on their way in, are then read by a layer that expects 0..255.
+
+    Parameters
+    ----------
+    model : Module
+    xs : list of array
+        As as_inputs() returned them: what is still uint8 will be divided.
+    rows, tape
+        The inputs of a forward pass that stands for theirs, and its tape.
+    """
+    divided = {id(row) for a, row in zip(xs, rows, strict=True) if a.dtype == np.uint8}
+    for entry in tape.entries if divided else ():
+        layer = entry.module
+        if not any(id(x) in divided for x in entry.inputs):
+            continue
+        if entry.card.name in KEEPS | MIXES:  # they are as many times too small
+            divided.update(id(y) for y in entry.outs)
+        elif layer is not None and layer is not model and layer.takes_bytes():
+            warnings.warn(
+                f"[{layer.name}] images of bytes were divided by 255 before this layer scales them. help: begin the model "
+                "with it, pass x.astype('float32'), or say in a module of one's own that it takes bytes as numbers: "
+                "def takes_bytes(self, i=0): return True.",
+                stacklevel=7,
+            )
+            return
 
 
 def input_count(model: Network) -> int | None:

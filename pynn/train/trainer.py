@@ -22,7 +22,16 @@ from pynn.losses.logits import Scores
 from pynn.ops import pixels
 from pynn.train import stepping
 from pynn.train.building import unbuilt_if_it_fails
-from pynn.train.data import Data, as_inputs, by_entry, check_finite, input_count, sample_weights, to_dtype
+from pynn.train.data import (
+    Data,
+    as_inputs,
+    by_entry,
+    check_finite,
+    input_count,
+    sample_weights,
+    to_dtype,
+    warn_of_bytes_scaled_twice,
+)
 from pynn.train.head import Head
 from pynn.train.network import Network
 from pynn.train.turns import Ledger, Turns
@@ -191,6 +200,7 @@ class Trainer:
             if not isinstance(out, Tensor):
                 raise TypeError(f"[fit] expected forward() to return a tensor. Received: {type(out).__name__}.")
             self.head.look(out, tape)
+            warn_of_bytes_scaled_twice(self.model, xs, rows, tape)
         self._watch, self._shapes = Watch(self.model, self.loss), {key: out.shape}
         return out.shape
 
