@@ -119,9 +119,9 @@ def warn_of_bytes_scaled_twice(model: Network, xs: list[np.ndarray], rows: list[
             divided.update(id(y) for y in entry.outs)
         elif layer is not None and layer is not model and layer.takes_bytes():
             warnings.warn(
-                f"[{layer.name}] images of bytes were divided by 255 before this layer scales them. help: begin the model "
-                "with it, pass x.astype('float32'), or say in a module of one's own that it takes bytes as numbers: "
-                "def takes_bytes(self, i=0): return True.",
+                f"[{layer.name}] images of bytes were divided by 255 before this layer scales them. help: begin the "
+                "model with it, pass x.astype('float32'), or say in a module of one's own that it takes bytes as "
+                "numbers: def takes_bytes(self, i=0): return True.",
                 stacklevel=7,
             )
             return
