@@ -63,6 +63,7 @@ class BuildExt(build_ext):
             self.force = True
 
     def build_extensions(self):
+        self.find_compiler()
         import numpy
         from Cython.Build import cythonize
 
@@ -97,6 +98,16 @@ class BuildExt(build_ext):
             return [unit.result() for unit in units]
 
         compiler.compile = compile_all
+
+    def find_compiler(self):
+        """End with one line that says what to install where nothing compiles C."""
+        if self.links("int main(void) { return 0; }\n", [], []):
+            return
+        install = {
+            "darwin": "xcode-select --install",
+            "win32": "Visual Studio Build Tools with 'Desktop development with C++', and Python for 64 bits",
+        }.get(sys.platform, "sudo apt install build-essential python3-dev (Fedora: sudo dnf install gcc python3-devel)")
+        raise SystemExit(f"pynn: error: expected a C compiler, and none works here. help: {install}")
 
     def flags(self):
         kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"

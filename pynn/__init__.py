@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+try:
+    import pynn.core._core
+except ModuleNotFoundError as error:
+    if not str(error.name).startswith("pynn.core."):
+        raise
+    raise ImportError(
+        f"{__path__[0]} is not compiled for this Python: it is the source, found first because Python was started "
+        "beside it. help: start Python in another folder, or compile it here with: pip install -e ."
+    ) from None
+
 from pynn import ops
 from pynn._version import __version__
 from pynn.core import config
@@ -89,7 +99,19 @@ def __getattr__(name: str) -> Any:
 
         home = importlib.import_module(f"pynn.{_HOMES.get(name, name)}")
         return getattr(home, name) if name in _HOMES else home
-    raise AttributeError(f"module 'pynn' has no attribute {name!r}")
+    raise AttributeError(f"module 'pynn' has no attribute {name!r}." + ("" if name.startswith("_") else _hint(name)))
+
+
+def _hint(name: str) -> str:
+    """Return what may be meant by a name that is not here: one of a module, or the nearest one."""
+    from pynn.errors import nearest
+
+    if name[0].isupper():
+        for place in ("nn", "optim", "train", "losses", "metrics"):
+            if name in getattr(__getattr__(place), "__all__", ()):
+                return f" help: did you mean pynn.{place}.{name}?"
+    near = nearest(name, __all__)
+    return f" help: did you mean {near!r}?" if near else ""
 
 
 def __dir__() -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+import warnings
 from collections.abc import Iterable
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "printable",
     "refuse",
     "unknown_name",
+    "warn",
 ]
 
 
@@ -75,6 +77,17 @@ def refuse(error: ValueError) -> None:
     if (module or script) and os.environ.get("PYNN_DEBUG") != "1":
         print(f"pynn: error: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
+
+
+_PACKAGE = os.path.dirname(__file__) + os.sep
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn so that the warning points at the first caller outside pynn, however deep it was found."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def printable(text: str, keep: str = "") -> str:

@@ -8,7 +8,6 @@ change from call to call are input slots.
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Hashable, Iterator
 from typing import Any
 
@@ -16,7 +15,7 @@ from pynn.core import _core
 from pynn.core._held import Held
 from pynn.core.state import state
 from pynn.core.status import failure
-from pynn.errors import CaptureError
+from pynn.errors import CaptureError, warn
 
 __all__ = ["ProgramCache", "Recorder", "Recording", "plan", "record", "refuse_inside"]
 
@@ -282,11 +281,10 @@ class ProgramCache:
             self._keys += counts and not known
             many = counts and not known and self._keys == MANY_SHAPES
         if many:
-            warnings.warn(
+            warn(
                 f"this model has recorded {self.recordings} different programs; each new batch shape costs one. "
                 "help: pad or bucket batches to a few shapes, or use run_eagerly=True.",
                 RuntimeWarning,
-                stacklevel=3,
             )
         return made
 

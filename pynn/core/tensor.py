@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import types
-import warnings
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,7 +13,7 @@ from pynn.core import _core
 from pynn.core.display import tensor_html
 from pynn.core.foreign import to_numpy
 from pynn.core.state import state
-from pynn.errors import CaptureError, DataError, DTypeError, ShapeError
+from pynn.errors import CaptureError, DataError, DTypeError, ShapeError, warn
 
 __all__ = ["DTYPE_INDEX", "FUNCTIONS", "Tensor", "as_dtype", "tensor"]
 
@@ -69,7 +66,6 @@ class Tensor:
     __slots__ = (
         "__weakref__", "buffer", "dtype", "grad", "index", "lengths", "name", "node", "requires_grad", "rows", "shape",
     )  # fmt: skip
-    __array_priority__ = 1000  # so that ndarray + Tensor asks the tensor
 
     def __init__(self, buffer: Any, shape: tuple[int, ...], dtype: np.dtype, requires_grad: bool = False):
         self.buffer = buffer
@@ -147,6 +143,12 @@ class Tensor:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
         return array if dtype is None else array.astype(dtype)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        return FUNCTIONS.ufunc(ufunc, method, inputs, options)
+
+    def __array_function__(self, function: Any, types: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        return FUNCTIONS.array_function(function, args, options)
 
     def __float__(self) -> float:
         return float(self.item())
@@ -370,7 +372,6 @@ class Tensor:
 
 
 _noted: set[str] = set()
-_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 def note_once(message: str) -> None:
@@ -378,10 +379,7 @@ def note_once(message: str) -> None:
     if message in _noted:
         return
     _noted.add(message)
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, UserWarning, stacklevel=level)
+    warn(message)
 
 
 def to_array(data: Any, place: str, dtype: np.dtype | None = None) -> np.ndarray:
@@ -426,8 +424,6 @@ def to_array(data: Any, place: str, dtype: np.dtype | None = None) -> np.ndarray
             "help: encode text or categories as numbers first (np.unique(..., return_inverse=True), one-hot)."
         )
     if not array.flags.c_contiguous:
-        if isinstance(data, np.ndarray):
-            note_once(f"[{place}] a non-contiguous array was copied to a contiguous one.")
         array = np.ascontiguousarray(array).reshape(array.shape)
     return array
 

@@ -8,6 +8,7 @@ from pynn.errors import DataError
 from pynn.io.arguments import UsedUp, current_arguments, parameters, recorded
 from pynn.io.config import decode, encode
 from pynn.io.fields import table
+from pynn.keywords import spelled
 
 __all__ = ["Recorded"]
 
@@ -25,7 +26,7 @@ class Recorded:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "__init__" in cls.__dict__:
-            cls.__init__ = recorded(cls.__init__)  # type: ignore[method-assign]
+            cls.__init__ = recorded(spelled(cls.__init__))  # type: ignore[method-assign]
 
     def _record(self, scribe: Any, place: str) -> dict[str, Any]:
         """Return what makes one like this again, as JSON; `scribe` writes the records of inner modules."""

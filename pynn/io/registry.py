@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 
 from pynn.errors import DataError, unknown_name
 
-__all__ = ["announce", "enter", "find", "is_own", "name_of", "register", "registered"]
+__all__ = ["announce", "enter", "find", "forget", "is_own", "name_of", "register", "registered"]
 
 Any_ = TypeVar("Any_", bound=Callable[..., Any])
 
@@ -76,6 +76,11 @@ def register(item: Any = None, name: str | None = None) -> Any:
         raise ValueError(f"[register] the name {key!r} is taken by {held!r}. help: register(item, name='...').")
     _custom[key] = item
     return item
+
+
+def forget(name: str) -> None:
+    """Take back what :func:`register` did."""
+    _custom.pop(name, None)
 
 
 def registered() -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from pynn import ops
 from pynn.core.tensor import Tensor, to_array
 from pynn.errors import ShapeError
+from pynn.keywords import Spelled
 from pynn.losses import targets
 from pynn.ops.common import as_tensor, size
 from pynn.ops.lengths import ALL, mask_steps
@@ -17,7 +18,7 @@ from pynn.ops.lengths import ALL, mask_steps
 __all__ = ["Loss"]
 
 
-class Loss:
+class Loss(Spelled):
     """L = sum over n of w[n] * l[n] / N: the mean of the losses l of N samples, weighted with w (1 by default).
 
     A subclass defines `each`, and `check_targets` if its targets are not just numbers of the output's shape.

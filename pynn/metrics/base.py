@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pynn.errors import DataError, DTypeError, ShapeError
+from pynn.keywords import Spelled
 
 Array = NDArray[Any]
 
 
-class Metric:
+class Metric(Spelled):
     """A quantity gathered over batches: `reset`, then `update` for every batch, then `result`.
 
     A subclass defines `add(y_true, y_pred, weight)` and `value()`, and extends `reset` to clear its sums. The result

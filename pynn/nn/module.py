@@ -14,9 +14,11 @@ from pynn.core.context import training as training_mode
 from pynn.core.frozen import no_foreign_random
 from pynn.core.state import no_grad, scope, state, trial
 from pynn.core.tensor import FLOATS, Tensor, as_dtype, tensor
-from pynn.errors import CaptureError, ShapeError
+from pynn.errors import CaptureError, ShapeError, nearest
 from pynn.io import registry
 from pynn.io.recorded import Recorded
+from pynn.keywords import spelled
+from pynn.nn.copies import reduced, restored
 from pynn.nn.summary import model_html, summary
 from pynn.nn.symbol import Symbol
 from pynn.ops import pixels
@@ -77,6 +79,7 @@ class Module(Trainable, Recorded):
         if cls.__module__.startswith("pynn.nn.") and not base and not cls.__name__.startswith("_"):
             registry.enter("nn", cls)
 
+    @spelled
     def __init__(self, name: str | None = None, seed: int | None = None):
         self.name = name or type(self).__name__.lower()
         self.built = False
@@ -110,12 +113,24 @@ class Module(Trainable, Recorded):
         weights = self.__dict__.get("_weights", {})
         if key in weights:
             return weights[key]
-        hint = ""
-        if not key.startswith("_") and not self.__dict__.get("built", True):
-            hint = (
-                " help: weights exist once the layer has seen its input's shape: call build(input_shape) or fit first."
-            )
+        hint = "" if key.startswith("_") else self._hint(key)
         raise AttributeError(f"{type(self).__name__} {self.__dict__.get('name', '')!r} has no attribute {key!r}.{hint}")
+
+    def _hint(self, key: str) -> str:
+        """Return what may help where an attribute is missing."""
+        known = [name for name in (*dir(type(self)), *self.__dict__, *self._weights) if not name.startswith("_")]
+        near = nearest(key, known)
+        hint = "" if near is None else f" help: did you mean {near!r}?"
+        if not self.built:
+            weights = "weights exist once the layer has seen its input's shape: call build(input_shape) or fit first."
+            return hint or f" help: {weights}"
+        return hint + (f" Its weights: {', '.join(self._weights)}." if self._weights else "")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reduced(self)
+
+    def __setstate__(self, told: tuple[Any, Any]) -> None:
+        restored(self, *told)
 
     @property
     def trainable(self) -> bool:

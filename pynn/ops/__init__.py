@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from pynn.core.card import CARDS, COMPOSITES
-from pynn.ops import carry, operators
+from pynn.ops import carry, numpy_calls, operators
 from pynn.ops.activation import *  # noqa: F403  (the rows of elementwise functions)
 from pynn.ops.dense import dense
 from pynn.ops.embedding import embedding, sequence_lengths

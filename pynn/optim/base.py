@@ -16,6 +16,7 @@ from pynn.core.flat import Flat, Slots
 from pynn.core.graph import execute
 from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DTypeError, ShapeError
+from pynn.keywords import Spelled, spelled
 from pynn.ops.embedding import TouchedRows
 from pynn.optim.composed import update_composed
 from pynn.optim.fused import Fused, card_of
@@ -42,7 +43,7 @@ def _hashable(value: Any) -> Any:
     return value if type(value) in PLAIN or isinstance(value, (bytes, np.generic)) else id(value)
 
 
-class Optimizer:
+class Optimizer(Spelled):
     """A rule that updates all parameters at once.
 
     A rule of one's own writes :meth:`update` with tensors; it is recorded like all else. Those of the library have a
@@ -91,6 +92,7 @@ class Optimizer:
     card: ClassVar[Card]
     _arguments: ClassVar[tuple[str, ...]] = ()
 
+    @spelled
     def __init__(
         self,
         learning_rate: float | Schedule,

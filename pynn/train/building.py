@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
+from pynn.errors import ShapeError
 from pynn.train.network import Network
 
-__all__ = ["unbuilt_if_it_fails"]
+__all__ = ["told_of", "unbuilt_if_it_fails"]
+
+_OF_ONE_ROW = re.compile(r"(?<=shape=\()1(?=[,)])")
 
 
 @contextlib.contextmanager
@@ -20,3 +24,14 @@ def unbuilt_if_it_fails(model: Network) -> Iterator[None]:
         for module in fresh:
             module._unbuild()
         raise
+
+
+@contextlib.contextmanager
+def told_of(n: int, place: str) -> Iterator[None]:
+    """Let errors of a ``with`` block, in which one row is tried, speak of all `n`, and of `place` if it is not x."""
+    try:
+        yield
+    except ShapeError as error:
+        prefix = f"[{place}] " if ":" in place else ""
+        told = ShapeError(prefix + _OF_ONE_ROW.sub(str(n), str(error)))
+        raise told.with_traceback(error.__traceback__) from None

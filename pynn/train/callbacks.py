@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import math
 import os
@@ -43,7 +44,8 @@ class LearningRateScheduler(Callback):
     Parameters
     ----------
     schedule : callable
-        ``schedule(epoch, lr) -> lr``, with the epoch counted from 0 and the learning rate so far.
+        ``schedule(epoch, lr) -> lr``, with the epoch counted from 0 and the learning rate so far, or
+        ``schedule(epoch) -> lr``.
 
     Raises
     ------
@@ -55,10 +57,11 @@ class LearningRateScheduler(Callback):
     >>> scheduler = LearningRateScheduler(lambda epoch, lr: lr if epoch < 10 else lr * 0.9)
     """
 
-    def __init__(self, schedule: Callable[[int, float], float]) -> None:
+    def __init__(self, schedule: Callable[[int, float], float] | Callable[[int], float]) -> None:
         if not callable(schedule):
             raise TypeError(f"[LearningRateScheduler] expected a function (epoch, lr) -> lr. Received: {schedule!r}.")
-        self.schedule = schedule
+        self.schedule: Callable[..., float] = schedule
+        self._both = _takes_two(schedule)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Complain before the first epoch if the learning rate cannot be set."""
@@ -66,7 +69,8 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Set the learning rate."""
-        rate: Any = self.schedule(epoch, float(self.model.optimizer.learning_rate))
+        so_far = float(self.model.optimizer.learning_rate)
+        rate: Any = self.schedule(epoch, so_far) if self._both else self.schedule(epoch)
         if not is_number(rate) or rate < 0:
             raise ValueError(
                 f"[LearningRateScheduler] expected the function to return a finite number >= 0 for epoch {epoch}. "
@@ -78,6 +82,30 @@ class LearningRateScheduler(Callback):
         """Add the learning rate to the logs."""
         if logs is not None:
             logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+
+def _takes_two(schedule: Callable[..., Any]) -> bool:
+    """Tell whether a function is to be given the epoch and the rate, or the epoch alone.
+
+    Raises
+    ------
+    TypeError
+        If it takes neither.
+    """
+    try:
+        signature = inspect.signature(schedule)
+    except (TypeError, ValueError):  # a function of C that tells nothing
+        return True
+    for arguments in ((0, 0.1), (0,)):
+        try:
+            signature.bind(*arguments)
+        except TypeError:
+            continue
+        return len(arguments) == 2
+    raise TypeError(
+        f"[LearningRateScheduler] expected a function (epoch, lr) -> lr, or (epoch) -> lr. Received: {schedule!r}, "
+        f"which takes {signature}."
+    )
 
 
 class CSVLogger(Callback):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from pynn import losses, metrics
 from pynn.core.tape import Tape
 from pynn.core.tensor import Tensor
+from pynn.errors import warn
 from pynn.losses.bounds import bounds
 from pynn.losses.kinds import kind_of
 from pynn.losses.logits import Scores, looks_linear, scores_of
@@ -62,7 +62,7 @@ class Head:
         doubt = None if self._warned else self._doubt(out, tape)
         if doubt is not None:
             self._warned = True
-            warnings.warn(doubt, stacklevel=4)
+            warn(doubt)
 
     def _doubt(self, out: Tensor, tape: Tape) -> str | None:
         """Return what speaks against outputs being what the loss takes them for."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pynn.errors import unknown_name
+from pynn.keywords import Spelled
 from pynn.train.network import Followed
 
 __all__ = ["HOOKS", "Callback", "LambdaCallback", "Logs", "overrides"]
@@ -35,7 +36,7 @@ HOOKS = (
 BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
 
 
-class Callback:
+class Callback(Spelled):
     """Base of callbacks: override the hooks you need.
 
     `logs` maps names to floats: the loss, the metrics, and after an epoch also their ``val_`` values. A callback may

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pynn.errors import DataError
+from pynn.errors import DataError, warn
 from pynn.train.network import Network
 
 if TYPE_CHECKING:
@@ -278,10 +277,9 @@ def _rate(said: Any, record: dict[str, Any]) -> float:
     if then is None or said == then:
         return float(record["rate"])
     if said != record["rate"]:
-        warnings.warn(
+        warn(
             f"[fit] goes on with learning_rate={said:g}, which the optimizer was given now; that of the checkpoint "
-            f"was given {then:g} and had come to {record['rate']:g}",
-            stacklevel=6,
+            f"was given {then:g} and had come to {record['rate']:g}"
         )
     return float(said)
 

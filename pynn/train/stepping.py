@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from pynn.core.gradients import backward
 from pynn.core.program import ProgramCache, Recording, record, refuse_inside
 from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor
-from pynn.errors import CaptureError, NonFiniteError
+from pynn.errors import CaptureError, NonFiniteError, warn
 from pynn.ops import pixels, steps
 from pynn.train.data import Data, external
 from pynn.train.network import Network
@@ -194,12 +193,11 @@ def settled(watch: Watch, cache: ProgramCache, model: Network, place: str) -> bo
         cache.unsettled = ""
         return True
     if watch.changed == cache.unsettled:
-        warnings.warn(
+        warn(
             f"[{place}] {watch.changed!r} changes while the model is computed, so that no pass can stand for the next: "
             "each one is run op by op, which is slower. help: keep what changes in a weight (add_weight(..., "
             f"trainable=False)), or name it in _unwatched of its class if {type(model).__name__} never reads it.",
             RuntimeWarning,
-            stacklevel=2,
         )
     cache.unsettled = watch.changed
     return False

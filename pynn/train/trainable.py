@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from pynn.keywords import spelled
+
 if TYPE_CHECKING:
     from pynn.losses import Loss
     from pynn.metrics import Metric
@@ -38,6 +40,7 @@ class Trainable:
         made._trainer = made._runner = made._prepared = None
         return made
 
+    @spelled
     def compile(
         self: Network,
         optimizer: str | Optimizer | type[Optimizer] = "adam",
@@ -71,6 +74,7 @@ class Trainable:
         self._trainer = Trainer(self, optimizer, loss, metrics, seed, run_eagerly)
         self._prepared = None  # it may have to predict op by op from now on
 
+    @spelled
     def fit(
         self: Network,
         x: Any,
@@ -164,6 +168,7 @@ class Trainable:
             validation_steps=validation_steps,
         )
 
+    @spelled
     def evaluate(
         self: Network,
         x: Any,

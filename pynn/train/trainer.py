@@ -21,7 +21,7 @@ from pynn.errors import DataError, ShapeError
 from pynn.losses.logits import Scores
 from pynn.ops import pixels
 from pynn.train import stepping
-from pynn.train.building import unbuilt_if_it_fails
+from pynn.train.building import told_of, unbuilt_if_it_fails
 from pynn.train.data import (
     Data,
     as_inputs,
@@ -162,7 +162,8 @@ class Trainer:
             y_array = to_dtype(y_array, self.model.dtype)
         check_finite(y_array, "y", place)
         with unbuilt_if_it_fails(self.model):
-            shape = (n, *self.output_shape(xs)[1:])
+            with told_of(n, place):
+                shape = (n, *self.output_shape(xs)[1:])
             y_array = np.ascontiguousarray(self.loss.check_targets(y_array, shape))
             if y_array.dtype.kind == "f":
                 y_array = to_dtype(y_array, self.model.dtype)

@@ -1,0 +1,109 @@
+"""Keyword arguments that nothing takes: the error gives the nearest name, also of what a base class takes."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pynn.errors import nearest
+
+__all__ = ["Spelled", "spelled"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# What other libraries call the same, where no slip of a typist leads from one to the other.
+ELSEWHERE = {
+    "act": "activation",
+    "betas": "beta_1",
+    "bs": "batch_size",
+    "dim": "axis",
+    "epsilon": "eps",
+    "lr": "learning_rate",
+    "n_units": "units",
+    "neurons": "units",
+    "out_channels": "filters",
+    "out_features": "units",
+    "p": "rate",
+}
+SHAPES = ("input_dim", "input_shape", "batch_input_shape", "in_features", "in_channels")
+
+
+def spelled(call: F) -> F:
+    """Return a function or constructor whose error for an unknown keyword argument gives the nearest name.
+
+    It costs nothing but a frame where all is well.
+
+    Examples
+    --------
+    >>> @spelled
+    ... def fit(x, epochs=1, learning_rate=0.1):
+    ...     return epochs
+    >>> fit(0, epoch=3)
+    Traceback (most recent call last):
+    ...
+    TypeError: [fit] unknown keyword argument. Received: epoch=3. help: did you mean epochs=? Known: ...
+    """
+
+    @functools.wraps(call)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return call(*args, **kwargs)
+        except TypeError as error:
+            # No frame below this one: the arguments do not fit the call itself.
+            below = error.__traceback__.tb_next if error.__traceback__ is not None else None
+            complaint = _complaint(call, args, kwargs) if below is None and kwargs else None
+            if complaint is None:
+                raise
+        raise TypeError(complaint)
+
+    return wrapped  # type: ignore[return-value]
+
+
+class Spelled:
+    """A base of classes whose constructors are :func:`spelled`."""
+
+    __slots__ = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in cls.__dict__:
+            cls.__init__ = spelled(cls.__init__)  # type: ignore[method-assign]
+
+
+def _complaint(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
+    made = type(args[0]) if call.__name__ == "__init__" and args else None
+    known = _names_of(call) if made is None else _names_of_class(made)
+    unknown = [] if known is None else [name for name in kwargs if name not in known]
+    if known is None or not unknown:
+        return None
+    name = unknown[0]
+    found = ELSEWHERE.get(name)
+    found = found if found in known else nearest(name, known)
+    value = repr(kwargs[name])
+    hint = f"did you mean {found}=? " if found else ""
+    if made is not None and name in SHAPES:
+        hint = "begin the model with nn.Input(shape); layers find the rest. "
+    return (
+        f"[{call.__name__ if made is None else made.__name__}] unknown keyword argument. "
+        f"Received: {name}={value if len(value) <= 40 else '...'}. help: {hint}Known: {', '.join(sorted(known))}."
+    )
+
+
+def _names_of_class(cls: type) -> set[str] | None:
+    """Return what a constructor and those that it hands ``**options`` to take; None if that is anything."""
+    known: set[str] = set()
+    for base in cls.__mro__:
+        if "__init__" in vars(base) and base is not object:
+            names = _names_of(vars(base)["__init__"])
+            kinds = {p.kind for p in inspect.signature(vars(base)["__init__"]).parameters.values()}
+            known |= names or set()
+            if inspect.Parameter.VAR_KEYWORD not in kinds:
+                return known
+    return None
+
+
+def _names_of(call: Callable[..., Any]) -> set[str]:
+    kinds = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    return {p.name for p in inspect.signature(call).parameters.values() if p.kind in kinds and p.name != "self"}

@@ -1,0 +1,348 @@
+"""What a newcomer tries in the first hour: slips in names, NumPy beside tensors, copies, input of every layout."""
+
+import copy
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pynn
+from pynn import losses, nn, ops, optim, train
+from pynn.errors import ShapeError
+
+R = np.random.default_rng(5)
+X = R.standard_normal((40, 6)).astype("float32")
+Y = R.integers(0, 3, 40)
+
+
+def classifier(*first, epochs=1):
+    model = nn.Sequential([*first, nn.Dense(5, activation="tanh"), nn.Dense(3)])
+    model.compile(optimizer="adam", loss="cross_entropy", metrics=["accuracy"], seed=0)
+    if epochs:
+        model.fit(X, Y, epochs=epochs, verbose=0)
+    return model
+
+
+class Own(nn.Module):
+    def __init__(self, units):
+        super().__init__()
+        self.inner = nn.Dense(units, activation="relu")
+        self.last = nn.Dense(3)
+
+    def forward(self, x):
+        return self.last(self.inner(x))
+
+
+# Names
+
+SLIPS = {
+    "epoch": (lambda: classifier(epochs=0).fit(X, Y, epoch=3), r"^\[fit\] .*Received: epoch=3.*mean epochs=\?"),
+    "batchsize": (lambda: classifier().evaluate(X, Y, batchsize=3), r"^\[evaluate\] .*mean batch_size=\?"),
+    "metric": (lambda: classifier(epochs=0).compile(metric=["mse"]), r"^\[compile\] .*mean metrics=\?"),
+    "lr": (lambda: optim.Adam(lr=0.1), r"^\[Adam\] .*Received: lr=0.1.*mean learning_rate=\?.*beta_1, beta_2"),
+    "epsilon": (lambda: optim.Adam(epsilon=0.1), r"mean eps=\?"),
+    "of a base": (lambda: optim.SGD(clipnorm=1.0), r"^\[SGD\] .*mean clip_norm=\?"),
+    "unit": (lambda: nn.Dense(unit=3), r"^\[Dense\] .*mean units=\?"),
+    "kernel": (lambda: nn.Conv2D(3, kernel=3), r"^\[Conv2D\] .*mean kernel_size=\?"),
+    "stride": (lambda: nn.Conv2D(3, 3, stride=2), r"mean strides=\?"),
+    "p": (lambda: nn.Dropout(p=0.3), r"mean rate=\?"),
+    "input_shape": (lambda: nn.Dense(3, input_shape=(3,)), r"begin the model with nn.Input\(shape\)"),
+    "patients": (lambda: train.EarlyStopping(patients=3), r"mean patience=\?"),
+    "from_logit": (lambda: losses.CrossEntropy(from_logit=True), r"mean from_logits=\?"),
+    "unlike all": (lambda: nn.Dense(3, qqqqqq=1), r"Received: qqqqqq=1. help: Known: activation"),
+}
+
+
+@pytest.mark.parametrize("name", SLIPS)
+def test_an_unknown_keyword_brings_the_nearest(name):
+    call, message = SLIPS[name]
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_other_errors_of_types_are_left_alone():
+    class Broken(nn.Module):
+        def __init__(self, units):
+            super().__init__()
+            len(units)
+
+    class Open(train.Callback):
+        def __init__(self, **options):
+            super().__init__(**options)
+
+    with pytest.raises(TypeError, match="has no len"):
+        Broken(units=3)
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'units'"):
+        nn.Dense(activation="relu")
+    with pytest.raises(TypeError, match=r"Open|takes no arguments|exactly one argument"):
+        Open(anything=3)
+
+
+def test_an_unknown_attribute_brings_the_nearest():
+    model = classifier()
+    with pytest.raises(AttributeError, match=r"no attribute 'fitt'. help: did you mean 'fit'\?"):
+        model.fitt(X, Y)
+    with pytest.raises(AttributeError, match=r"no attribute 'kernel'. Its weights: w, b\."):
+        _ = model.layers[0].kernel
+    with pytest.raises(AttributeError, match="help: weights exist once"):
+        _ = nn.Dense(3).w
+    with pytest.raises(AttributeError, match=r"help: did you mean 'fit'\?$"):
+        _ = nn.Dense(3).fitt
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("Sequential", "pynn.nn.Sequential"), ("optm", "did you mean 'optim'"), ("Adam", "pynn.optim.Adam")],
+)
+def test_an_unknown_name_of_the_package_tells_where_it_is(name, message):
+    with pytest.raises(AttributeError, match=message):
+        getattr(pynn, name)
+
+
+# Shapes
+
+
+def test_shapes_in_messages_are_those_that_were_given():
+    model = classifier()
+    with pytest.raises(ShapeError, match=r"last dimension 6. Received: x.shape=\(40, 5\)"):
+        model.fit(X[:, :5], Y, verbose=0)
+    with pytest.raises(ShapeError, match=r"Received: x.shape=\(40, 5\)"):
+        model.evaluate(X[:, :5], Y)
+    with pytest.raises(ShapeError, match=r"^\[fit: validation_data\] .*Received: x.shape=\(7, 5\)"):
+        model.fit(X, Y, validation_data=(X[:7, :5], Y[:7]), verbose=0)
+    with pytest.raises(ShapeError, match=r"Received: x.shape=\(6,\)"):
+        model.predict(X[0])
+
+
+# Copies
+
+COPIES = {"pickle": lambda found: pickle.loads(pickle.dumps(found)), "deepcopy": copy.deepcopy, "copy": copy.copy}
+MODELS = {
+    "built by fit": classifier,
+    "with Input": lambda: classifier(nn.Input((6,))),
+    "one's own": lambda: compiled(Own(4)),
+    "with state": lambda: classifier(nn.BatchNormalization()),
+}
+
+
+def compiled(model):
+    model.compile(optimizer=optim.Adam(0.01), loss="cross_entropy", seed=3)
+    model.fit(X, Y, epochs=2, verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("how", COPIES)
+@pytest.mark.parametrize("name", MODELS)
+def test_a_copy_of_a_model_predicts_and_trains_on_alike(name, how):
+    model = MODELS[name]()
+    before = model.predict(X)
+    other = COPIES[how](model)
+    assert type(other) is type(model)
+    assert np.array_equal(other.predict(X), before)
+    other.fit(X, Y, verbose=0)
+    assert np.array_equal(model.predict(X), before), "the first is left alone"
+    model.fit(X, Y, verbose=0)
+    for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
+        assert np.array_equal(one, two)
+    assert pynn.io.registered().keys().isdisjoint({"Own"})
+
+
+@pytest.mark.parametrize("how", COPIES)
+def test_a_copy_of_a_model_without_weights_is_one(how):
+    model = classifier(epochs=0)
+    model.note = "kept"
+    other = COPIES[how](model)
+    assert other.note == "kept"
+    model.fit(X, Y, verbose=0)
+    other.fit(X, Y, verbose=0)
+    assert np.array_equal(other.predict(X), model.predict(X))
+    assert other.layers[0] is not model.layers[0] or how == "copy"
+
+
+def test_a_layer_is_copied_alone():
+    layer = classifier().layers[0]
+    other = copy.deepcopy(layer)
+    assert np.array_equal(other.w.numpy(), layer.w.numpy())
+    other.set_weights([np.zeros_like(w) for w in layer.get_weights()])
+    assert layer.w.numpy().any()
+
+
+def test_scikit_learn_clones_models():
+    base = pytest.importorskip("sklearn.base", reason="scikit-learn is not installed")
+    model = classifier()
+    assert np.array_equal(base.clone(model, safe=False).predict(X), model.predict(X))
+
+
+# Callbacks
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        (lambda epoch: 0.1 / (epoch + 1), [0.1, 0.05]),
+        (lambda epoch, lr: lr / 2, [0.0005, 0.00025]),
+        (lambda epoch, *, by=0.5: by, [0.5, 0.5]),
+    ],
+)
+def test_a_schedule_takes_the_epoch_alone_or_the_rate_too(schedule, rates):
+    run = classifier(epochs=0).fit(X, Y, epochs=2, callbacks=[train.LearningRateScheduler(schedule)], verbose=0)
+    assert run.history["learning_rate"] == pytest.approx(rates)
+
+
+def test_a_schedule_of_nothing_is_refused():
+    with pytest.raises(TypeError, match=r"expected a function \(epoch, lr\) -> lr, or \(epoch\) -> lr.*takes \(\)"):
+        train.LearningRateScheduler(lambda: 0.1)
+
+
+# NumPy beside tensors
+
+RECORDED = {
+    "sin": (np.sin, np.cos),
+    "exp": (np.exp, np.exp),
+    "tanh": (np.tanh, lambda x: 1 - np.tanh(x) ** 2),
+    "square": (np.square, lambda x: 2 * x),
+    "multiply": (lambda t: np.multiply(X, t), lambda x: X),
+    "array first": (lambda t: X * t, lambda x: X),
+    "maximum": (lambda t: np.maximum(t, np.zeros_like(X)), lambda x: (x > 0).astype("float32")),
+    "sum": (lambda t: np.sum(t, axis=0), np.ones_like),
+    "mean": (lambda t: np.mean(t, axis=1), lambda x: np.full_like(x, 1 / 6)),
+    "reshape": (lambda t: np.reshape(t, (6, 40)), np.ones_like),
+}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_functions_of_numpy_that_have_an_op_are_recorded(name):
+    function, slope = RECORDED[name]
+    t = pynn.tensor(X, requires_grad=True)
+    found = function(t)
+    assert isinstance(found, pynn.Tensor)
+    np.testing.assert_allclose(found.numpy(), function(X), rtol=1e-5, atol=1e-6)
+    found.sum().backward()
+    np.testing.assert_allclose(t.grad.numpy(), slope(X), rtol=1e-5, atol=1e-6)
+
+
+REFUSED = {
+    "arctan": lambda t: np.arctan(t),
+    "add.reduce": lambda t: np.add.reduce(t),
+    "out": lambda t: np.add(X, t, out=np.empty_like(X)),
+    "in place": lambda t: np.empty_like(X).__iadd__(t),
+    "concatenate": lambda t: np.concatenate([t, t]),
+    "where": lambda t: np.where(X > 0, t, 0),
+    "mean of a dtype": lambda t: np.mean(t, dtype="float64"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_functions_of_numpy_that_would_lose_a_gradient_are_refused(name):
+    t = pynn.tensor(X, requires_grad=True)
+    with pytest.raises(TypeError, match=r"^\[np\.\w+(\.reduce)?\] .*NumPy would lose it.*help: .*t\.numpy\(\)\.$"):
+        REFUSED[name](t)
+    plain = pynn.tensor(X)
+    assert isinstance(REFUSED[name](plain), (np.ndarray, np.generic, pynn.Tensor))
+
+
+def test_what_has_no_gradient_gives_arrays():
+    t = pynn.tensor(X, requires_grad=True)
+    assert np.isfinite(t).all()
+    assert np.array_equal(t, X)
+    assert np.allclose(t, X)
+    assert np.shape(t) == (40, 6)
+    assert np.array_equal(np.sign(t), np.sign(X))
+    np.testing.assert_array_equal(t, X)
+    assert type(np.sin(pynn.tensor(X))) is np.ndarray
+    assert np.array_equal(np.asarray(t), X)
+
+
+def test_arrays_of_another_dtype_are_refused_clearly():
+    for wrong in (X.astype("float64"), np.arange(6)):
+        with pytest.raises(TypeError, match=rf"one dtype. Received: float32 and {wrong.dtype}. help: .*\.astype"):
+            pynn.tensor(X) + wrong
+        with pytest.raises(TypeError, match=rf"one dtype. Received: {wrong.dtype} and float32. help: .*\.astype"):
+            wrong + pynn.tensor(X)
+    assert (pynn.tensor(X) * np.float64(3)).dtype == np.float32
+
+
+def test_a_function_of_numpy_is_recorded_with_a_step():
+    class Wave(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Dense(3)
+
+        def forward(self, x):
+            return np.sin(self.inner(x))
+
+    class Same(Wave):
+        def forward(self, x):
+            return ops.sin(self.inner(x))
+
+    found = []
+    for cls in (Wave, Same):
+        model = cls()
+        model.compile(loss="mse", seed=1)
+        model.fit(X, X[:, :3], epochs=2, verbose=0)
+        found.append(model.predict(X))
+    assert np.array_equal(*found)
+
+
+# Input of every layout
+
+
+def test_layouts_are_converted_without_a_word():
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    expected = classifier().predict(X)
+    strided = np.repeat(X, 2, 1)[:, ::2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for x in (np.asfortranarray(X), strided, pandas.DataFrame(X), pandas.DataFrame(X.astype("float64"))):
+            model = classifier(epochs=0)
+            model.fit(x, pandas.Series(Y), verbose=0)
+            assert np.array_equal(model.predict(x), expected)
+        assert np.array_equal(pynn.tensor(X.T).numpy(), X.T)
+
+
+# First steps
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_source_that_is_not_compiled_says_so_in_one_line(tmp_path):
+    source = Path(pynn.__file__).parent
+    shutil.copytree(source, tmp_path / "pynn", ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", "import pynn"], env=env, capture_output=True, text=True, check=False)
+    last = run.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"ImportError: {tmp_path / 'pynn'} is not compiled for this Python")
+    assert "help: start Python in another folder, or compile it here with: pip install -e ." in last
+    assert "circular" not in run.stderr
+
+
+@pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason="the source is not here")
+def test_a_missing_compiler_is_named_in_one_line(tmp_path):
+    pytest.importorskip("Cython", reason="Cython is not installed")
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "csrc", "pynn"):
+        path = ROOT / name
+        if path.is_dir():
+            shutil.copytree(path, tmp_path / name, ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
+        else:
+            shutil.copy(path, tmp_path)
+    run = subprocess.run(
+        [sys.executable, "setup.py", "-q", "build_ext"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "CC": "no-such-compiler"},
+    )
+    assert run.returncode != 0
+    assert (
+        run.stderr.strip()
+        .splitlines()[-1]
+        .startswith("pynn: error: expected a C compiler, and none works here. help: ")
+    )
+    assert "Traceback" not in run.stderr
