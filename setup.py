@@ -13,6 +13,7 @@ from glob import glob
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
 
 DEBUG = os.environ.get("PYNN_BUILD_DEBUG", "0") != "0"
@@ -51,6 +52,12 @@ def extensions():
             depends=["setup.py", *headers, *declarations],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         )
+
+
+class Build(build):
+    """Compile first: what is missing is said before hundreds of lines about copied files."""
+
+    sub_commands = sorted(build.sub_commands, key=lambda command: command[0] != "build_ext")
 
 
 class BuildExt(build_ext):
@@ -101,7 +108,7 @@ class BuildExt(build_ext):
 
     def find_compiler(self):
         """End with one line that says what to install where nothing compiles C."""
-        if self.links("int main(void) { return 0; }\n", [], []):
+        if self.links("#include <Python.h>\nint main(void) { return 0; }\n", [], []):
             return
         install = {
             "darwin": "xcode-select --install",
@@ -143,4 +150,4 @@ def is_newer(target, sources):
     return all(os.path.getmtime(source) < built for source in sources)
 
 
-setup(ext_modules=list(extensions()), cmdclass={"build_ext": BuildExt})
+setup(ext_modules=list(extensions()), cmdclass={"build": Build, "build_ext": BuildExt})
