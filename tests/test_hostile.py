@@ -223,9 +223,9 @@ def unbuilt():
 
 
 def leaked():
-    return (state.grad_enabled, state.scope, state.training, state.rng, state.trial, state.module, state.carries) != (
-        True, "", False, None, False, None, True,
-    )  # fmt: skip
+    switches = state.grad_enabled, state.carries, state.training, state.trial, state.scope
+    places = state.rng, state.module, state.observer, state.tape, state.recorder
+    return switches != (True, True, False, False, "") or any(place is not None for place in places)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # met while a generator closes

@@ -8,6 +8,8 @@ from training import C, D, N, X, Y, bits, linear, mlp
 
 import pynn
 from pynn import metrics, nn, ops, optim, regularizers, schedules
+from pynn.core.state import observed, state
+from pynn.errors import NonFiniteError
 from pynn.train import Callback, EarlyStopping, LambdaCallback, ReduceLROnPlateau, TerminateOnNaN
 from pynn.train.hooks import HOOKS
 
@@ -376,3 +378,18 @@ def test_metric_objects_are_not_shared_between_fit_and_evaluate():
     history = model.fit(X, Y, validation_data=(X, Y), epochs=2, verbose=0).history
     assert len(history) == 4
     assert all(0 <= v <= 1 for key, values in history.items() if "loss" not in key for v in values)
+
+
+def test_who_looks_at_layers_goes_on_after_a_loss_that_is_not_finite():
+    """The layer with the first NaN is found by looking too."""
+    seen = []
+    model = linear("float32")
+    x = X.copy()
+    x[20] = 3e38
+    with observed(lambda module, out: seen.append(module.name)):
+        with pytest.raises(NonFiniteError, match=r"in batch 1: layer 'dense.*' is the first"):
+            model.fit(x, X[:, :1].copy(), batch_size=16, shuffle=False, verbose=0)
+        seen.clear()
+        model(X)
+    assert len(seen) == 2  # the layer and the model
+    assert state.observer is None

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core._held import Held
 from pynn.core.card import CARDS, Card, Grad
 from pynn.core.graph import Node, execute, reachable
 from pynn.core.state import state
@@ -82,9 +83,7 @@ def gradients(
                 if n:
                     coming[_key(x)] = coming.get(_key(x), 0) + 1
     grads: dict[Any, Tensor] = {_key(out): cotangent}
-    before = state.grad_enabled, state.scope, state.carries
-    try:
-        state.grad_enabled, state.carries = create_graph, False
+    with Held(state, grad_enabled=create_graph, carries=False, scope=state.scope):
         order = [node for node in reversed(nodes) if id(node) in relevant]
         late = set() if create_graph or watch is not None else {id(node) for node in order if _may_wait(node)}
         for node in sorted(order, key=lambda node: id(node) in late):
@@ -99,8 +98,6 @@ def gradients(
                 found = _copy(found, place)
             result[key] = (target, found)
         return result
-    finally:
-        state.grad_enabled, state.scope, state.carries = before
 
 
 def _may_wait(node: Node) -> bool:
@@ -294,8 +291,8 @@ def grad(f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callab
                 x.requires_grad = True
                 fresh.add(id(x))
             full[i] = x
-        before, state.grad_enabled = state.grad_enabled, True
-        try:
+        before = state.grad_enabled
+        with Held(state, grad_enabled=True):
             out = f(*full, **kwargs)
             if not isinstance(out, Tensor):
                 raise TypeError(f"[grad] expected the function to return a tensor. Received: {type(out).__name__}.")
@@ -303,8 +300,6 @@ def grad(f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callab
             others = (x for node in reachable(out) for x in node.inputs if isinstance(x, Tensor) and x.node is None)
             outer = before and any(x.requires_grad and id(x) not in fresh for x in others)
             found = gradients(out, _cotangent(out, None), [full[i] for i in numbers], create_graph=outer)
-        finally:
-            state.grad_enabled = before
         result = tuple(found[_key(full[i])][1] if _key(full[i]) in found else _zeros(full[i]) for i in numbers)
         return result if many else result[0]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from pynn.core._held import Held
 
-__all__ = ["no_grad", "scope", "state", "trial"]
+__all__ = ["no_grad", "observed", "scope", "state", "trial"]
 
 
 class _State(threading.local):
@@ -22,7 +23,7 @@ class _State(threading.local):
     scope = ""  # the path of the layer that is being computed
     tape: Any = None  # a pynn.core.tape.Tape while the ops of a forward pass are noted
     trial = False  # whether a model is run on any data, to see shapes: state that outlives a call stays as it is
-    observer: Any = None  # called with (module, output) after each module's forward pass, for summaries
+    observer: Any = None  # called with (module, output) after each module's forward pass: see observed()
 
 
 state = _State()
@@ -45,6 +46,11 @@ def no_grad() -> Held:
 def trial() -> Held:
     """Run a model for its shapes alone: layers neither use nor change state that outlives a call."""
     return Held(state, trial=True)
+
+
+def observed(look: Callable[[Any, Any], None]) -> Held:
+    """Call look(module, output) after each module's forward pass."""
+    return Held(state, observer=look)
 
 
 def scope(name: str, module: Any = None) -> Held:

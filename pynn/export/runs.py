@@ -9,7 +9,7 @@ import numpy as np
 from pynn.checks import is_integer
 from pynn.core.context import training
 from pynn.core.program import record
-from pynn.core.state import no_grad, state, trial
+from pynn.core.state import no_grad, observed, trial
 from pynn.core.tape import taped
 from pynn.core.tensor import Tensor
 from pynn.errors import CaptureError, DataError
@@ -104,17 +104,14 @@ class Run:
     def __init__(self, model: Any, inputs: list[Tensor]):
         self.inputs = inputs
         self.done: list[tuple[Any, Any]] = []  # modules with what they returned
-        before = state.observer
+        look = observed(lambda module, out: self.done.append((module, out)))
         try:
-            with no_grad(), training(False), trial(), record(), taped() as tape:
-                state.observer = lambda module, out: self.done.append((module, out))
+            with look, no_grad(), training(False), trial(), record(), taped() as tape:
                 self.out = model(*inputs)
         except CaptureError as error:
             before_it = [one for one in tape.entries if one.module is not None]
             where = f" behind {described(before_it[-1].module)}'s op {before_it[-1].card.name!r}" if before_it else ""
             raise DataError(f"[export] the forward pass cannot be recorded{where}: {error}") from error
-        finally:
-            state.observer = before
         kept: list[int] = []
         for i, ran in enumerate(tape.entries):
             while kept and kept[-1] >= ran.start >= 0:  # a composite stands for what it is made of

@@ -66,7 +66,7 @@ class Module(Trainable, Recorded):
     # Attributes that no recorded program depends on, and those that a pass itself may replace. Classes add their own.
     _renewed = frozenset({"_kept"})
     _unwatched = frozenset(
-        {"_slots", "_seed", "_unseeded", "_given_seed", "_arguments", "_settled", "_initializers",
+        {"_slots", "_seed", "_unseeded", "_given_seed", "_arguments", "_initializers",
          "_built_for", "stop_training", "_prepared", "_runner", "_trainer"}
     )  # fmt: skip
     recurrent = False  # whether the output of a step depends on all that came before, however long

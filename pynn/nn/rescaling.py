@@ -39,8 +39,6 @@ class Rescaling(Module):
     array([[-1.,  1.]], dtype=float32)
     """
 
-    keeps_lengths = True
-
     def __init__(self, scale: float, offset: float = 0.0, *, name: str | None = None, seed: int | None = None):
         super().__init__(name, seed)
         self.scale = number("rescaling", "scale", scale)

@@ -10,7 +10,7 @@ import numpy as np
 
 from pynn.core.context import training
 from pynn.core.program import record
-from pynn.core.state import no_grad, state, trial
+from pynn.core.state import no_grad, observed, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import printable
 from pynn.nn.field import Fields
@@ -114,12 +114,8 @@ def _watch(model: Any, xs: list[Tensor], look: Any) -> list[tuple[Any, Any]]:
             if id(module) in direct:
                 seen.append((module, said))
 
-    before, state.observer = state.observer, note
-    try:
-        with training(False), trial():
-            model(*xs)
-    finally:
-        state.observer = before
+    with observed(note), training(False), trial():
+        model(*xs)
     return seen
 
 

@@ -14,20 +14,20 @@ from pynn.train.data import split_last
 from pynn.train.evaluate import Held, refuse_steps, refuse_targets
 from pynn.train.feed import Feed, gives_batches, unpack
 from pynn.train.interrupt import Interrupts
-from pynn.train.measuring import cleared, measure, settled
+from pynn.train.measuring import cleared, measure, result_of
 from pynn.train.network import Network
 from pynn.train.progress import say
 from pynn.train.results import Results
 from pynn.train.resume import Position, Run, read, said_rate
 from pynn.train.trainer import Trainer
-from pynn.train.turns import alone
+from pynn.train.turns import exclusive
 
 __all__ = ["fit", "train_on_batch"]
 
 SECONDS_PER_CALL = 0.05  # how long a native call may take, so that Ctrl-C and the progress bar answer promptly
 
 
-@alone
+@exclusive
 def fit(
     model: Network,
     x: Any,
@@ -254,7 +254,7 @@ def _epoch(
         raise DataError("[fit] the iterable of batches is empty.")
     logs = _running(trainer)
     for metric in trainer.logged:
-        logs[metric.name] = settled(metric)
+        logs[metric.name] = result_of(metric)
     return logs
 
 
@@ -276,7 +276,7 @@ def _give_back_sums(trainer: Trainer, position: Position) -> None:
         vars(metric).update(state)
 
 
-@alone
+@exclusive
 def train_on_batch(model: Network, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Results:
     """Make one update; see Module.train_on_batch."""
     trainer = model._need_trainer("train_on_batch")

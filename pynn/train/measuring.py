@@ -16,7 +16,7 @@ from pynn.train.data import Data, external
 from pynn.train.padding import lengths_in, marked, real_steps
 from pynn.train.predictor import ROWS, logits
 
-__all__ = ["cleared", "measure", "settled", "take"]
+__all__ = ["cleared", "measure", "result_of", "take"]
 
 Part = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # targets, predictions, weights
 PART = 1 << 24  # bytes of outputs that are held at a time
@@ -115,7 +115,7 @@ class Totals:
 
     def result(self) -> dict[str, float]:
         """Return the loss and the metrics."""
-        return {**self.loss(), **{metric.name: settled(metric) for metric in self.metrics}}
+        return {**self.loss(), **{metric.name: result_of(metric) for metric in self.metrics}}
 
 
 def take(metric: Any, found: Part) -> None:
@@ -132,7 +132,7 @@ def cleared(metric: Any) -> None:
     metric.reset()
 
 
-def settled(metric: Any) -> Any:
+def result_of(metric: Any) -> Any:
     """Return the result of all parts."""
     for found in _in_one(vars(metric).pop("_held", [])):
         metric.update(*found)

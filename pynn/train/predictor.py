@@ -22,7 +22,7 @@ from pynn.train.data import external
 from pynn.train.network import Network
 from pynn.train.outputs import Form, by_rows, taken_apart
 from pynn.train.padding import marked
-from pynn.train.stepping import settled
+from pynn.train.stepping import may_keep
 from pynn.train.trainer import Trainer
 
 __all__ = ["MOST_PREPARED", "ROWS", "Preparing", "logits", "runner"]
@@ -259,7 +259,7 @@ class Preparing(_predict.Predictor):
             self.keeps_state = True
             self.forget()
             self.refuse_state()
-        if not settled(watch, self.cache, self.model, self.place):
+        if not may_keep(watch, self.cache, self.model, self.place):
             return found, form
         few = self._cache is not None or xs[0].ndim == 0 or len(xs[0]) <= FEW_ROWS
         recording = self.cache.add(key, recorder, watch, counts=not few)

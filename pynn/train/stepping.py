@@ -14,7 +14,7 @@ from pynn.core.flat import Flat, Slots
 from pynn.core.frozen import no_foreign_random
 from pynn.core.gradients import backward
 from pynn.core.program import ProgramCache, Recording, record, refuse_inside
-from pynn.core.state import no_grad, state, trial
+from pynn.core.state import no_grad, observed, state, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import CaptureError, NonFiniteError, warn
 from pynn.ops import pixels, steps
@@ -25,7 +25,7 @@ from pynn.train.padding import marked
 if TYPE_CHECKING:
     from pynn.train.trainer import Trainer
 
-__all__ = ["layout_of", "recording", "run_steps", "settled"]
+__all__ = ["layout_of", "may_keep", "recording", "run_steps"]
 
 
 # One step
@@ -179,12 +179,12 @@ def _recorded(
     tensors = [external(a) for a in arrays]
     with record(*tensors, *trainer.ledger.tensors) as recorder:
         eager_step(trainer, tensors, n, check)
-    if not settled(watch, trainer.cache, trainer.model, "fit"):
+    if not may_keep(watch, trainer.cache, trainer.model, "fit"):
         return None
     return trainer.cache.add(key, recorder, watch)
 
 
-def settled(watch: Watch, cache: ProgramCache, model: Network, place: str) -> bool:
+def may_keep(watch: Watch, cache: ProgramCache, model: Network, place: str) -> bool:
     """Tell whether a recording can be kept: not if something that it may read changed meanwhile.
 
     It warns of what changed twice in turn, which the recorded pass itself did; another thread may have done the first.
@@ -212,14 +212,10 @@ def _where_not_finite(trainer: Trainer, data: Data, perm: np.ndarray, n: int) ->
         if not found and isinstance(out, Tensor) and not np.isfinite(out.view()).all():
             found.append(module.name)
 
-    before, state.observer = state.observer, look
-    try:
-        with no_grad(), trial():
-            rows = perm[start : start + n]
-            xs = [pixels.real(Tensor.state(a[rows]), trainer.model.dtype) for a in data.xs]
-            trainer.forward(xs, train=True)
-    finally:
-        state.observer = before
+    with observed(look), no_grad(), trial():
+        rows = perm[start : start + n]
+        xs = [pixels.real(Tensor.state(a[rows]), trainer.model.dtype) for a in data.xs]
+        trainer.forward(xs, train=True)
     place = f"layer {found[0]!r}" if found else "the loss"
     return NonFiniteError(
         f"[fit] the loss is not finite in batch {trainer.batches_before + start // max(n, 1)}: {place} is the first "

@@ -18,7 +18,7 @@ from pynn.core.program import Recording
 from pynn.core.tensor import Tensor
 from pynn.train.network import Network
 
-__all__ = ["Ledger", "Turns", "alone"]
+__all__ = ["Ledger", "Turns", "exclusive"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -133,7 +133,7 @@ class Turns:
             self._step.release()
 
 
-def alone(function: F) -> F:
+def exclusive(function: F) -> F:
     """Make a function of a compiled model one that trains it: refused beside another thread's, nested in one's own."""
 
     @functools.wraps(function)

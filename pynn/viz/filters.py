@@ -124,7 +124,7 @@ def plot_feature_maps(
 
 def feature_maps(model: Any, image: Any, layers: Sequence[str] | None = None) -> dict[str, np.ndarray]:
     """Return what layers make of one image: name to array [H, W, C]; see :func:`plot_feature_maps`."""
-    from pynn.core.state import no_grad, state
+    from pynn.core.state import no_grad, observed
 
     x = np.asarray(image)
     x = pixels.as_real(x[None], model.dtype, model.takes_bytes())
@@ -135,12 +135,8 @@ def feature_maps(model: Any, image: Any, layers: Sequence[str] | None = None) ->
         if wanted and (layers is None or module.name in layers) and getattr(out, "ndim", 0) == 4:
             found[module.name] = out.numpy()[0]
 
-    before, state.observer = state.observer, look
-    try:
-        with no_grad():
-            model(x, training=False)
-    finally:
-        state.observer = before
+    with observed(look), no_grad():
+        model(x, training=False)
     missing = [name for name in layers or () if name not in found]
     if missing or not found:
         what = f"layers with feature maps. Received: {', '.join(missing)}" if missing else "a model that has any"
