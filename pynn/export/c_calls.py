@@ -186,9 +186,7 @@ def _full(c: Caller) -> list[str]:
             found.append(c.place(x))
             continue
         room = _plus(c.work, at)
-        shape = (1,) * (c.y.ndim - x.ndim) + x.shape
-        own = _steps(shape)
-        _strided(c, c.place(x), room, c.y.shape, [0 if d == 1 else s for d, s in zip(shape, own, strict=True)])
+        _strided(c, c.place(x), room, c.y.shape, _repeating(x, c.y))
         found.append(room)
         at += c.y.size
     return found
@@ -238,6 +236,12 @@ def _steps(shape: tuple[int, ...]) -> list[int]:
     return [prod(shape[i + 1 :]) for i in range(len(shape))]
 
 
+def _repeating(x: Value, y: Value) -> list[int]:
+    """Return how far apart the numbers of x are along the axes of y, to whose shape it is repeated."""
+    shape = (1,) * (y.ndim - x.ndim) + x.shape
+    return [0 if d == 1 else step for d, step in zip(shape, _steps(shape), strict=True)]
+
+
 def _plus(pointer: str, offset: int) -> str:
     base, _, before = pointer.partition(" + ")
     offset += int(before or 0)
@@ -269,8 +273,7 @@ def _shape(c: Caller) -> None:
         start = sum(s * o for s, o in zip(c.attr("starts"), own, strict=True))
         steps = [s * o for s, o in zip(c.attr("steps"), own, strict=True)]
     elif c.op.name == "expand":
-        full = (1,) * (c.y.ndim - c.x.ndim) + c.x.shape
-        steps = [0 if d == 1 else s for d, s in zip(full, _steps(full), strict=True)]
+        steps = _repeating(c.x, c.y)
     else:
         steps = _steps(c.y.shape)
     _strided(c, _plus(c.inputs(0)[0], start), c.place(c.y), c.y.shape, steps)

@@ -41,26 +41,17 @@ def main_source(sizes: Any, plan: Trace, ctype: str) -> str:
     total = " + ".join(sizes.inputs)
     buffers: list[str] = []
     stores: list[str] = []
-    before: list[str] = []
+    start = ""
     for name, size, x in zip(sizes.arguments, sizes.inputs, plan.inputs, strict=True):
         kind = "int32_t" if x.dtype.kind in "iu" else ctype
         buffers.append(f"static {kind} {name}[{size}];")
-        start = " + ".join(before)
-        index = f"k - ({start})" if before else "k"
-        before.append(size)
-        condition = f"if (k < {' + '.join(before)})"
-        value = f"({kind})value"
-        if x.dtype.kind in "iu":
-            store = [f"    if (value != (double)({kind})value)", "        bad = 1;", f"    {name}[{index}] = {value};"]
-            store = [
-                "    if (!(value >= -2147483648.0 && value <= 2147483647.0))",
-                "        bad = 1, value = 0;",
-                *store,
-            ]
-        else:
-            store = [f"    {name}[{index}] = {value};"]
-        stores += [f"{'else ' if stores else ''}{condition} {{", *store, "}"]
-    inside = "\n".join(f"                {line}" for line in stores)
+        stores += [f"for (int i = 0; i < {size}; ++i) {{", f"    const double value = fields[{start}i];"]
+        if kind == "int32_t":
+            stores += ["    bad = bad || !(value >= -2147483648.0 && value <= 2147483647.0);"]
+            stores += ["    bad = bad || value != (double)(int32_t)value;", "    if (bad)", "        break;"]
+        stores += [f"    {name}[i] = ({kind})value;", "}"]
+        start += f"{size} + "
+    inside = "\n".join(f"        {line}" for line in stores)
     digits = 9 if ctype == "float" else 17
     arguments = ", ".join(sizes.arguments)
     return (
@@ -71,6 +62,7 @@ def main_source(sizes: Any, plan: Trace, ctype: str) -> str:
 int main(void)
 {{
     {(chr(10) + "    ").join(buffers)}
+    static double fields[{total}];
     static {ctype} y[{sizes.output}], work[{sizes.work}];
     char text[256];
     for (long line = 1;; ++line) {{
@@ -82,13 +74,12 @@ int main(void)
                 return 1;
             }}
             char *end;
-            double value = strtod(text, &end);
+            const double value = strtod(text, &end);
             empty = empty && text[0] == 0;
             if (end == text || *end != 0)
                 bad = 1;
-            else if (k < {total}) {{
-{inside}
-            }}
+            else if (k < {total})
+                fields[k] = value;
             ++k;
         }} while (follows == ',');
         if (k == 1 && empty) {{
@@ -96,6 +87,7 @@ int main(void)
                 return 0;
             continue;
         }}
+{inside}
         if (bad && line == 1)
             continue;
         if (bad || k != {total}) {{

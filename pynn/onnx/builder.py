@@ -103,8 +103,15 @@ class Builder:
             root.known[key] = name
         return name
 
-    def weight(self, op: Op, at: int, change: Callable[[np.ndarray], np.ndarray] | None = None) -> str:
-        """Return the name of an input that is a constant, laid out anew by `change`; "" if it is None.
+    def laid_out(self, x: Value, layout: Any, change: Callable[[np.ndarray], np.ndarray]) -> str:
+        """Return the name of a constant as `change` makes it anew; one layout, one initializer."""
+        array = np.asarray(x.array)
+        array = change(array.astype(np.int64) if array.dtype.kind in "iu" else array)  # ONNX counts in 64 bits
+        key = (x.number, layout) if x.owner or array.size >= 64 else None
+        return self.constant(array, x.key or ("number" if array.size == 1 else "values"), key)
+
+    def weight(self, op: Op, at: int, change: Callable[[np.ndarray], np.ndarray]) -> str:
+        """Return the name of an input that is a constant, laid out anew for the op; "" if it is None.
 
         Raises
         ------
@@ -118,9 +125,7 @@ class Builder:
             raise op.refused(
                 "has weights that are computed, which ONNX cannot lay out anew", "write it with operators."
             )
-        hint, array = value.key or "values", held(value.array)
-        key = (value.number, getattr(change, "__name__", None)) if value.owner or array.size >= 64 else None
-        return self.constant(array if change is None else change(array), hint, key)
+        return self.laid_out(value, (op.name, at), change)
 
     def ints(self, values: Sequence[int]) -> str:
         """Return the name of a list of integers."""
@@ -164,9 +169,8 @@ class Builder:
 
     def form(self, x: Value, perm: Perm) -> str:
         """Return the name of a value with axes in the order `perm`, transposed if it does not exist."""
-        if x.array is not None:
-            key = (x.number, perm) if x.owner or x.size >= 64 else None
-            return self.constant(held(x.array).transpose(perm), x.key or "values", key)
+        if x.constant:
+            return self.laid_out(x, perm, lambda array: array.transpose(perm))
         forms = self.forms[x.number]
         if perm not in forms:
             have, name = self.at_hand(x)
@@ -224,8 +228,3 @@ class Builder:
         self.scope = op.path
         CONVERTERS[op.name](self, op)
         self.scope = ""
-
-
-def held(array: np.ndarray) -> np.ndarray:
-    """Return an array as it stands in a graph, where all whole numbers are of 64 bits."""
-    return array.astype(np.int64) if array.dtype.kind in "iu" else array

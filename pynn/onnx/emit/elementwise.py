@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from pynn.export.binary import BINARY
 from pynn.export.trace import Op, Value
-from pynn.onnx.builder import Builder, Perm, converter, held
+from pynn.onnx.builder import Builder, Perm, converter
 from pynn.ops.activation import ELEMENTWISE
 
 __all__ = ["meeting", "unary"]
@@ -42,17 +44,17 @@ def meeting(b: Builder, xs: tuple[Any, ...], y: Value) -> tuple[Perm, list[str]]
             if len(perm) == y.ndim:
                 counts[perm] = counts.get(perm, 0) + 1
     perm = max(counts, key=lambda p: (counts[p], p == plain)) if all(x.ndim == y.ndim for x in live) else plain
-    names = []
-    for x in xs:
-        if x.array is None:
-            names.append(b.form(x, perm if x.ndim == y.ndim else tuple(range(x.ndim))))
-            continue
-        array = held(x.array)
-        array = array.reshape((1,) * (y.ndim - x.ndim) + x.shape).transpose(perm)
+
+    def fitted(array: np.ndarray) -> np.ndarray:
+        array = array.reshape((1,) * (y.ndim - array.ndim) + array.shape).transpose(perm)
         while array.ndim and array.shape[0] == 1:
             array = array[0]
-        key = (x.number, perm, "operand") if x.owner or array.size >= 64 else None
-        names.append(b.constant(array, x.key or ("number" if array.size == 1 else "values"), key))
+        return array
+
+    names = []
+    for x in xs:
+        own = perm if x.ndim == y.ndim else tuple(range(x.ndim))
+        names.append(b.laid_out(x, (perm, "operand"), fitted) if x.constant else b.form(x, own))
     return perm, names
 
 

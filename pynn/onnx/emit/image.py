@@ -51,13 +51,8 @@ def _transposed(b: Builder, op: Op) -> None:
     if any(rest):
         y = b.node("Pad", [y, b.ints([0, 0, 0, 0, 0, 0, *rest])])
     if bias is not None:
-        y = b.node("Add", [y, b.weight(op, 2, each_plane)])
+        y = b.node("Add", [y, b.weight(op, 2, lambda w: w.reshape(-1, 1, 1))])
     b.put(op.y, FIRST, y)
-
-
-def each_plane(bias: np.ndarray) -> np.ndarray:
-    """Return numbers per channel as [C, 1, 1]."""
-    return bias.reshape(-1, 1, 1)
 
 
 @converter("locally_connected2d")

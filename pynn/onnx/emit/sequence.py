@@ -64,39 +64,23 @@ def _reverse(b: Builder, op: Op) -> None:
     b.put(op.y, tuple(range(x.ndim)), b.node("GatherND", [b.plain(x), at], batch_dims=1))
 
 
-def blocks(op: str) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function that puts weights [features, gates * units] in ONNX's order, [1, gates * units, features]."""
-
-    def change(w: np.ndarray) -> np.ndarray:
-        parts = np.split(w, len(BLOCKS[op]), axis=-1)
-        return np.concatenate([parts[k] for k in BLOCKS[op]], -1).T[None]
-
-    change.__name__ = op
-    return change
+def reordered(kind: str, array: np.ndarray) -> np.ndarray:
+    """Return an array [..., gates * units] with the gates in ONNX's order."""
+    parts = np.split(array, len(BLOCKS[kind]), axis=-1)
+    return np.concatenate([parts[k] for k in BLOCKS[kind]], axis=-1)
 
 
-def biases(op: str) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function that puts the biases of input and state one after the other."""
-
-    def change(bias: np.ndarray) -> np.ndarray:
-        both = bias if bias.ndim == 2 else np.stack([bias, np.zeros_like(bias)])
-        parts = [np.split(row, len(BLOCKS[op])) for row in both]
-        return np.concatenate([row[k] for row in parts for k in BLOCKS[op]])[None]
-
-    change.__name__ = f"{op} bias"
-    return change
-
-
-def peepholes(p: np.ndarray) -> np.ndarray:
-    """Return peepholes of i, f, o as ONNX has them: i, o, f."""
-    return p[[0, 2, 1]].reshape(1, -1)
+def both_biases(bias: np.ndarray) -> np.ndarray:
+    """Return the biases of input and state, [2, gates * units]."""
+    return bias if bias.ndim == 2 else np.stack([bias, np.zeros_like(bias)])
 
 
 @converter("lstm", "gru", "simple_rnn")
 def _recurrent(b: Builder, op: Op) -> None:
     kind = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "RNN"}[op.name]
     x, lengths = op.x, op.inputs[-1]
-    inputs = [b.form(x, TIME_FIRST), *(b.weight(op, at, blocks(kind)) for at in (1, 2)), b.weight(op, 3, biases(kind))]
+    inputs = [b.form(x, TIME_FIRST), *(b.weight(op, at, lambda w: reordered(kind, w).T[None]) for at in (1, 2))]
+    inputs.append(b.weight(op, 3, lambda w: reordered(kind, both_biases(w)).reshape(1, -1)))
     inputs.append("" if lengths is None else b.cast(b.plain(lengths), np.int32))
     states = op.inputs[4:6] if kind == "LSTM" else op.inputs[4:5]
     inputs += ["" if s is None else b.node("Unsqueeze", [b.plain(s), b.ints([0])]) for s in states]
@@ -104,7 +88,7 @@ def _recurrent(b: Builder, op: Op) -> None:
     if op.attrs["reverse"]:
         attributes["direction"] = "reverse"
     if kind == "LSTM":
-        inputs.append(b.weight(op, 6, peepholes))
+        inputs.append(b.weight(op, 6, lambda p: p[[0, 2, 1]].reshape(1, -1)))
     if kind == "GRU":
         attributes["linear_before_reset"] = int(op.attrs["reset_after"])
     if kind == "RNN":
