@@ -17,7 +17,7 @@ from pynn.export.arena import Arena
 from pynn.export.c_calls import CALLS, Caller, alias, inplace, scratch, takes_ids
 from pynn.export.c_kernels import ACTIVATIONS, KERNELS
 from pynn.export.c_main import main_source
-from pynn.export.c_windows import LAYOUT, WINDOW
+from pynn.export.c_windows import WINDOW
 from pynn.export.constants import Constants
 from pynn.export.plan import images, lower
 from pynn.export.target import check_name, identifier
@@ -27,8 +27,6 @@ from pynn.files import write_whole
 __all__ = ["c_source", "to_c"]
 
 MATH = ("EXP", "EXPM1", "TANH", "LOG", "LOG1P", "ERF", "FABS", "SQRT", "POW", "SIN", "COS", "TRUNC")
-
-TYPES = {WINDOW: "window g)", LAYOUT: "layout to)"}
 
 # What a function returns if it refuses its input, for the ops that may.
 CODES = {
@@ -106,7 +104,7 @@ def c_source(model: Any, name: str, header_name: str, main: bool = False, input_
     parts = [
         f"/* A neural network, by pynn {__version__}; see {plain(header_name)}. cc -std=c99 -O3 -c, link -lm. */",
         _includes(header_name, plan.dtype, kernels, main),
-        f"typedef {writer.ctype} real;\n" + "".join(t for t, used in TYPES.items() if used in kernels),
+        f"typedef {writer.ctype} real;\n" + WINDOW * ("window g)" in kernels),
         kernels,
         "\n\n".join(writer.constants_text()),
         _function(sizes, plan, writer, body),

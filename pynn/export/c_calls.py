@@ -101,18 +101,15 @@ def inplace(op: Op) -> bool:
     """Tell whether an op may write over its first input."""
     rows = ("softmax", "log_softmax", "norm_apply", "layer_norm", "mask_steps")
     same = op.x is not None and op.y is not None and op.x.size == op.y.size
-    return same and (op.name in ACTIVATIONS or op.name in rows or (op.name in BINARY and _layout(op) is not None))
+    return same and op.name in (*ACTIVATIONS, *BINARY, *rows)
 
 
 def scratch(op: Op) -> int:
     """Return how many numbers an op needs for itself."""
-    if op.name in STATES:
-        weights = op.inputs[2]
-        outputs = weights.shape[1] if op.name == "jordan_rnn" else 0
-        return STATES[op.name] * weights.shape[0] + outputs
-    if op.name == "where" or (op.name in BINARY and _layout(op) is None):
-        return sum(op.y.size for x in op.inputs if x.shape != op.y.shape)
-    return 0
+    if op.name not in STATES:
+        return 0
+    weights = op.inputs[2]
+    return STATES[op.name] * weights.shape[0] + (weights.shape[1] if op.name == "jordan_rnn" else 0)
 
 
 # Element by element
@@ -130,71 +127,30 @@ for _name in ACTIVATIONS:
     CALLS[_name] = _apply
 
 
-def _layout(op: Op) -> tuple[int, int, list[tuple[int, int]]] | None:
-    """Return rows, columns, and each operand's steps from row to row and along it; None for other broadcasting."""
-    y = op.y.shape
-    shapes = [(1,) * (len(y) - x.ndim) + x.shape for x in op.inputs]
-    groups: list[tuple[int, tuple[bool, ...]]] = []  # sizes of neighbouring axes along which the same operands move
-    for axis, n in enumerate(y):
-        moves = tuple(shape[axis] == n for shape in shapes)
-        if n == 1:
-            continue
-        if groups and groups[-1][1] == moves:
-            groups[-1] = (groups[-1][0] * n, moves)
-        else:
-            groups.append((n, moves))
-    if len(groups) > 2:
-        return None
-    (rows, down), (columns, along) = [(1, (False,) * len(shapes)), (1, (True,) * len(shapes)), *groups][-2:]
-    if len(groups) == 1:
-        rows, down = 1, (False,) * len(shapes)
-    steps = []
-    for k in range(len(shapes)):
-        if down[k] and not along[k]:
-            steps.append((1, 0))
-        else:
-            steps.append((columns if down[k] else 0, int(along[k]) if columns > 1 else 0))
-    return rows, columns, steps
-
-
 @calls(*BINARY)
 def _binary(c: Caller) -> None:
-    name, layout = BINARY[c.op.name].name, _layout(c.op)
-    if layout is None:
-        c.call(name, *_full(c), c.place(c.y), c.y.size)
-        return
-    rows, columns, steps = layout
+    name, xs = BINARY[c.op.name].name, c.op.inputs
     for at, other in ((1, 0), (0, 1)):
-        number = c.op.inputs[at]
-        if number.constant and number.size == 1 and not number.owner and c.op.inputs[other].size == c.y.size:
-            given = [c.place(c.op.inputs[other]), float(number.array.item())]
-            c.call(
-                f"{name}_number" if at else f"number_{name}", *(given if at else given[::-1]), c.place(c.y), c.y.size
-            )
+        number = xs[at]
+        if number.constant and number.size == 1 and not number.owner and xs[other].size == c.y.size:
+            given = [c.place(xs[other]), float(number.array.item())]
+            name, given = (f"{name}_number", given) if at else (f"number_{name}", given[::-1])
+            c.call(name, *given, c.place(c.y), c.y.size)
             return
-    if all(x.size == c.y.size for x in c.op.inputs):
+    if all(x.size == c.y.size for x in xs):
         c.call(name, *c.inputs(), c.place(c.y), c.y.size)
     else:
-        c.call(f"{name}_rows", *c.inputs(), c.place(c.y), rows, columns, *(n for pair in steps for n in pair))
-
-
-def _full(c: Caller) -> list[str]:
-    """Return pointers to the operands in the shape of the output, repeated into the scratch where need be."""
-    found, at = [], 0
-    for x in c.op.inputs:
-        if x.shape == c.y.shape:
-            found.append(c.place(x))
-            continue
-        room = _plus(c.work, at)
-        _strided(c, c.place(x), room, c.y.shape, _repeating(x, c.y))
-        found.append(room)
-        at += c.y.size
-    return found
+        _spread(c, f"{name}_rows")
 
 
 @calls("where")
 def _where(c: Caller) -> None:
-    c.call("choose", *_full(c), c.place(c.y), c.y.size)
+    _spread(c, "choose")
+
+
+def _spread(c: Caller, function: str) -> None:
+    """Call a function of operands that are repeated to the shape of the output."""
+    _walk(c, function, c.inputs(), *(_repeating(x, c.y) for x in c.op.inputs))
 
 
 # Products
@@ -248,20 +204,27 @@ def _plus(pointer: str, offset: int) -> str:
     return f"{base} + {offset}" if offset else base
 
 
-def _strided(c: Caller, x: str, y: str, shape: tuple[int, ...], steps: list[int]) -> None:
-    """Copy what stands `steps` apart, axis by axis; neighbouring axes that make one are one."""
-    merged: list[tuple[int, int]] = []
-    for n, step in zip(shape, steps, strict=True):
-        if n == 1:
-            continue
-        if merged and merged[-1][1] == n * step:
-            merged[-1] = (merged[-1][0] * n, step)
-        else:
-            merged.append((n, step))
-    merged = merged or [(1, 1)]
-    sizes, steps = zip(*merged, strict=True)  # type: ignore[assignment]
-    lists = ["{" + ", ".join(map(str, values)) + "}" for values in (sizes, steps)]
-    c.call("strided", x, y, f"(layout){{{len(merged)}, {', '.join(lists)}}}")
+def _walk(c: Caller, function: str, operands: list[str], *steps: list[int]) -> None:
+    """Call a function for rows of numbers, in loops over the axes of the output beyond these two.
+
+    The steps say how far apart the numbers of each operand are along the axes; neighbours that make one axis are one.
+    """
+    axes: list[tuple[int, ...]] = []  # the size of one, and the step of each operand
+    for n, *apart in zip(c.y.shape, *steps, strict=True):
+        if axes and axes[-1][1:] == tuple(n * step for step in apart):
+            axes[-1] = (axes[-1][0] * n, *apart)
+        elif n != 1:
+            axes.append((n, *apart))
+    while len(axes) < 2:
+        axes.insert(0, (1,) * (1 + len(operands)))
+    *outer, (rows, *down), (n, *along) = axes
+    pointers, loops, size = [*operands, c.place(c.y)], [], c.y.size
+    for i, (count, *apart) in zip("ijklmn", outer, strict=False):
+        size //= count
+        pointers = [f"{p} + {i} * {step}" if step else p for p, step in zip(pointers, [*apart, size], strict=True)]
+        loops.append(f"for (int {i} = 0; {i} < {count}; ++{i})")
+    c.call(function, *pointers, rows, n, *(step for pair in zip(down, along, strict=True) for step in pair))
+    c.lines[-1:] = [f"{' ' * 4 * depth}{line}" for depth, line in enumerate([*loops, c.lines[-1]])]
 
 
 @calls("reshape", "expand", "transpose", "slice", "copy")
@@ -276,7 +239,7 @@ def _shape(c: Caller) -> None:
         steps = _repeating(c.x, c.y)
     else:
         steps = _steps(c.y.shape)
-    _strided(c, _plus(c.inputs(0)[0], start), c.place(c.y), c.y.shape, steps)
+    _walk(c, "strided", [_plus(c.inputs()[0], start)], steps)
 
 
 @calls("concat")
@@ -300,7 +263,7 @@ def _cast(c: Caller) -> None:
     elif c.y.dtype == np.dtype("uint8"):
         raise c.op.refused("makes bytes")
     else:
-        _strided(c, c.place(c.x), c.place(c.y), (c.y.size,), [1])
+        _walk(c, "strided", c.inputs(), _steps(c.y.shape))
 
 
 @calls("take")

@@ -72,11 +72,13 @@ static void {_name}_rows(const real *a, const real *b, real *y, int rows, int n,
 kernel(
     "choose",
     """
-/* y = a where c is not 0, else b */
-static void choose(const real *c, const real *a, const real *b, real *y, int n)
+/* y = a where c is not 0, else b; how far apart the numbers of each are from row to row, and along */
+static void choose(const real *c, const real *a, const real *b, real *y, int rows, int n, int c_row, int c_step,
+                   int a_row, int a_step, int b_row, int b_step)
 {
-    for (int i = 0; i < n; ++i)
-        y[i] = c[i] != 0 ? a[i] : b[i];
+    for (int r = 0; r < rows; ++r, c += c_row, a += a_row, b += b_row, y += n)
+        for (int i = 0; i < n; ++i)
+            y[i] = c[i * c_step] != 0 ? a[i * a_step] : b[i * b_step];
 }
 """,
 )

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from pynn.export.c_kernels import kernel
 
-__all__ = ["LAYOUT", "WINDOW"]
-
-LAYOUT = """
-/* Where numbers stand: how many there are along each axis, and how far apart. */
-typedef struct {
-    int axes, sizes[8], steps[8];
-} layout;
-"""
+__all__ = ["WINDOW"]
 
 WINDOW = """
 /* How a window walks over an image [height, width, channels]. */
@@ -39,24 +32,12 @@ static void copy_blocks(const real *x, real *y, int count, int size, int apart)
 kernel(
     "strided",
     """
-/* Copies the numbers of x that stand `to.steps` apart, axis by axis, into y, where they stand side by side */
-static void strided(const real *x, real *y, layout to)
+/* Copies rows of x into y, where numbers stand side by side; how far apart those of x are from row to row, and along */
+static void strided(const real *x, real *y, int rows, int n, int x_row, int x_step)
 {
-    int at[8] = {0};
-    const int n = to.sizes[to.axes - 1], step = to.steps[to.axes - 1];
-    for (;;) {
+    for (int r = 0; r < rows; ++r, x += x_row, y += n)
         for (int i = 0; i < n; ++i)
-            y[i] = x[i * step];
-        y += n;
-        int a = to.axes - 2;
-        while (a >= 0 && ++at[a] == to.sizes[a]) {
-            x -= (long)(to.sizes[a] - 1) * to.steps[a];
-            at[a--] = 0;
-        }
-        if (a < 0)
-            return;
-        x += to.steps[a];
-    }
+            y[i] = x[i * x_step];
 }
 """,
 )
