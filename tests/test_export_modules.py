@@ -224,6 +224,19 @@ class Stateful(nn.Module):
         return y[:, 1] * last
 
 
+class Spread(nn.Module):
+    """Axes that are turned round, and operands that are repeated along every second one."""
+
+    def build(self, shape):
+        self.add_weight("a", (2, 1, 4, 1, 5), "glorot_uniform")
+        self.add_weight("b", (5, 1, 2, 1, 3), "glorot_uniform")
+
+    def forward(self, x):
+        y = ops.maximum(x * self.a, x[:, :, :1, :, :1] - self.a)
+        z = ops.transpose(y, (0, 5, 3, 1, 4, 2))
+        return ops.where(ops.less(z, 0.1), z * 0.5, self.b)
+
+
 class Counted(nn.Module):
     """Ids that are counted and compared, beside being looked up."""
 
@@ -283,6 +296,7 @@ OWN = {
         lambda: [nn.Embedding(9, 3, mask_zero=True), nn.Dense(3, "relu"), nn.AvgPool1D(2, 1), nn.GlobalAvgPool()],
     ),
     "largest of padded steps": ((6,), lambda: [nn.Embedding(9, 3, mask_zero=True), nn.GlobalMaxPool()]),
+    "spread": ((2, 3, 4, 2, 5), lambda: [Spread()]),
     "counted ids": ((6,), lambda: [Counted()]),
     "a subclass": (LINE, lambda: [Halved(3), nn.Dense(3, activation=lambda x: x * 2.0)]),
     "padded cells": ((6,), lambda: [nn.Embedding(9, 3, mask_zero=True), nn.LayerNormLSTM(3)]),
