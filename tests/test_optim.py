@@ -6,6 +6,7 @@ import pytest
 import pynn
 from pynn import ops, optim, regularizers, schedules
 from pynn.core import _core, config, program
+from pynn.core._watch import Watch
 from pynn.core.flat import Flat, Slots
 from pynn.errors import DTypeError, ShapeError
 
@@ -481,12 +482,16 @@ def test_one_optimizer_keeps_apart_what_belongs_to_two_models():
     np.testing.assert_array_equal(few.numpy(), np.full(3, -1.0))
 
 
-def test_config_tells_what_a_program_holds():
-    assert optim.Adam(0.1).config() == optim.Adam(0.2).config()
-    assert hash(optim.Adam().config()) is not None
-    different = [optim.Adam(), optim.Adam(beta_1=0.5), optim.AMSGrad(), optim.AdamW(), optim.SGD(),
-                 optim.Adam(clip_norm=1.0), optim.Adam(clip_value=1.0)]  # fmt: skip
-    assert len({o.config() for o in different}) == len(different)
+@pytest.mark.parametrize("name", optim.NAMES)
+def test_programs_watch_every_setting_but_the_rate(name):
+    optimizer = optim.get(name)
+    watch = Watch(optimizer)
+    optimizer.learning_rate = 0.123
+    assert watch.unchanged()
+    for setting, value in {"clip_norm": 1.0, "clip_value": 0.5, "weight_decay": 0.25}.items():
+        setattr(optimizer, setting, value)
+        assert not watch.unchanged(), setting
+        watch = Watch(optimizer)
 
 
 # On its own

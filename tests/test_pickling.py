@@ -8,6 +8,7 @@ import pytest
 
 import pynn
 from pynn import optim
+from pynn.optim.base import RUNNING
 from pynn.schedules import Cosine
 
 X = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
@@ -40,7 +41,8 @@ def test_a_copy_of_an_optimizer_has_its_settings_and_begins_anew(name, how):
     again = COPIES[how](optimizer)
     assert type(again) is type(optimizer)
     assert repr(again) == repr(optimizer)
-    assert again.config() == optimizer.config()
+    settings = [{k: v for k, v in vars(o).items() if k not in RUNNING} for o in (again, optimizer)]
+    assert settings[0] == settings[1]
     assert again.iterations == 0
     assert again.state() == {}
     assert np.array_equal(trained(again, 5), expected)

@@ -275,6 +275,15 @@ def test_an_optimizer_that_changes():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("setting", ["momentum", "weight_decay", "clip_norm"])
+def test_a_setting_of_an_optimizer_that_changes_every_epoch_warns_of_no_shapes(setting):
+    model = penalised(None)
+    model.compile(pynn.optim.SGD(0.01, momentum=0.5), "mse")
+    anneal = LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(model.optimizer, setting, 0.5 + epoch / 1000))
+    model.fit(X, Y, epochs=40, verbose=0, callbacks=[anneal])
+    assert len(list(model._trainer.cache)) < 10
+
+
 # What a pass changes itself
 
 

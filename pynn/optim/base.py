@@ -26,21 +26,8 @@ from pynn.schedules import Schedule
 __all__ = ["Optimizer"]
 
 COMMON = ("learning_rate", "weight_decay", "clip_value", "clip_norm")
-PLAIN = frozenset({float, int, bool, str, type(None)})
 # What an optimizer has while it runs; all else that it keeps is a setting, which its programs hold.
 RUNNING = frozenset({"iterations", "table", "_flat", "_own", "_names", "_used", "_rate"})
-
-
-def _hashable(value: Any) -> Any:
-    """Return a setting as part of a key: arrays by their values, what is not a value by its identity."""
-    if isinstance(value, (np.ndarray, Tensor)):
-        array = value if isinstance(value, np.ndarray) else value.view()
-        return array.shape, array.dtype.str, array.tobytes()
-    if isinstance(value, (list, tuple)):
-        return tuple(_hashable(item) for item in value)
-    if isinstance(value, dict):
-        return tuple((key, _hashable(item)) for key, item in value.items())
-    return value if type(value) in PLAIN or isinstance(value, (bytes, np.generic)) else id(value)
 
 
 class Optimizer(Spelled):
@@ -85,7 +72,7 @@ class Optimizer(Spelled):
     0.5
     """
 
-    _unwatched: ClassVar[frozenset[str]] = RUNNING  # programs read rate and slots by pointer, or config() tells of them
+    _unwatched: ClassVar[frozenset[str]] = RUNNING  # programs read rate and slots by pointer, or are keyed by them
     name: ClassVar[str] = "optimizer"  # by default the class's name in lower case
     elementwise: ClassVar[bool] = False  # whether update() may see many parameters as one vector
     fused: ClassVar[Fused | None] = None  # a kernel that does what update() says
@@ -221,13 +208,6 @@ class Optimizer(Spelled):
         return np.full(count, self._rate)
 
     # State
-
-    def config(self) -> tuple[Any, ...]:
-        """Return what a recorded program holds of the optimizer (not the learning rate), hashable."""
-        kept = vars(self)
-        names = sorted(kept.keys() - RUNNING)
-        values = [v if type(v := kept[name]) in PLAIN else _hashable(v) for name in names]
-        return type(self), self.table.version, *names, *values
 
     def build(self, flat: Flat) -> None:
         """Make the slots of parameters that have none yet."""

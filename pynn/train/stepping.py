@@ -161,8 +161,8 @@ def _key(trainer: Trainer, data: Data, n: int, check: bool) -> Hashable:
     head, counted = trainer.head, trainer.counted
     trained_through = head.form, head.kind, head.rank, head.padded, type(counted), getattr(counted, "several", None)
     hooks = tuple(trainer.after_loss), tuple(trainer.before_update)
-    settings = trainer.optimizer, trainer.optimizer.config(), trainer.loss, hooks
-    return "train", n, check, layout_of(data), shapes, trained_through, settings
+    optimizer = trainer.optimizer, trainer.optimizer.table.version  # its settings are watched
+    return "train", n, check, layout_of(data), shapes, trained_through, optimizer, trainer.loss, hooks
 
 
 def recording(trainer: Trainer, data: Data, n: int, check: bool) -> Recording | None:
