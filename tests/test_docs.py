@@ -153,6 +153,13 @@ def test_every_line_in_braces_is_understood():
         assert len(loose) == len(lines(page)), f"{page}: a line in braces that is not read"
 
 
+@pytest.mark.parametrize("path", markdown(), ids=lambda path: path.relative_to(DOCS).as_posix())
+def test_headings_stand_apart(path):
+    """A heading right below a table or a paragraph would be a row or a line of it."""
+    text = re.sub(r"(?ms)^```.*?^```", "", path.read_text(encoding="utf-8"))
+    assert not re.findall(r"(?m)^(?!#).*\S.*\n#+ .*", text)
+
+
 def test_every_page_is_in_the_navigation():
     site = (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8")
     for page in markdown():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from pynn.core import _core
 from pynn.core.foreign import is_array
 from pynn.core.tape import Tape
 from pynn.core.tensor import Tensor, to_array
-from pynn.errors import DataError, DTypeError, ShapeError
+from pynn.errors import DataError, DTypeError, ShapeError, warn
 from pynn.losses.bounds import KEEPS, MIXES
 from pynn.ops import pixels
 from pynn.train.network import Network
@@ -118,11 +117,10 @@ def warn_of_bytes_scaled_twice(model: Network, xs: list[np.ndarray], rows: list[
         if entry.card.name in KEEPS | MIXES:  # they are as many times too small
             divided.update(id(y) for y in entry.outs)
         elif layer is not None and layer is not model and layer.takes_bytes():
-            warnings.warn(
+            warn(
                 f"[{layer.name}] images of bytes were divided by 255 before this layer scales them. help: begin the "
                 "model with it, pass x.astype('float32'), or say in a module of one's own that it takes bytes as "
-                "numbers: def takes_bytes(self, i=0): return True.",
-                stacklevel=7,
+                "numbers: def takes_bytes(self, i=0): return True."
             )
             return
 
