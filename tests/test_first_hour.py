@@ -306,6 +306,12 @@ def test_layouts_are_converted_without_a_word():
         assert np.array_equal(pynn.tensor(X.T).numpy(), X.T)
 
 
+def test_filters_of_a_model_are_those_of_a_layer():
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    with pytest.raises(TypeError, match=r"\[plot_filters\] expected a convolution.*help: plot_filters\(model.layers"):
+        pynn.viz.plot_filters(classifier())
+
+
 # First steps
 
 ROOT = Path(__file__).parents[1]

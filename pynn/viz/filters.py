@@ -47,6 +47,8 @@ def plot_filters(layer: Any, path: str | os.PathLike[str] | None = None, title: 
     ------
     ValueError
         If the weights do not have four axes.
+    TypeError
+        If it is a model.
     ImportError
         If matplotlib (extra ``plot``) is not installed.
 
@@ -54,6 +56,11 @@ def plot_filters(layer: Any, path: str | os.PathLike[str] | None = None, title: 
     --------
     >>> figure = plot_filters(np.random.default_rng(0).normal(size=(3, 3, 1, 8)))
     """
+    if hasattr(layer, "layers"):
+        raise TypeError(
+            f"[plot_filters] expected a convolution or its weights. Received: a {type(layer).__name__}. help: "
+            "plot_filters(model.layers[i]), or plot_weights(model) for all of them."
+        )
     w = layer.w.numpy() if hasattr(layer, "w") else np.asarray(layer)
     if w.ndim != 4 or w.size == 0:
         raise ValueError(
