@@ -104,7 +104,7 @@ def c_source(model: Any, name: str, header_name: str, main: bool = False, input_
     parts = [
         f"/* A neural network, by pynn {__version__}; see {plain(header_name)}. cc -std=c99 -O3 -c, link -lm. */",
         _includes(header_name, plan.dtype, kernels, main),
-        f"typedef {writer.ctype} real;\n" + WINDOW * ("window g)" in kernels),
+        f"typedef {writer.ctype} real;\n" + (WINDOW if "window g)" in kernels else ""),
         kernels,
         "\n\n".join(writer.constants_text()),
         _function(sizes, plan, writer, body),

@@ -133,9 +133,11 @@ def _binary(c: Caller) -> None:
     for at, other in ((1, 0), (0, 1)):
         number = xs[at]
         if number.constant and number.size == 1 and not number.owner and xs[other].size == c.y.size:
-            given = [c.place(xs[other]), float(number.array.item())]
-            name, given = (f"{name}_number", given) if at else (f"number_{name}", given[::-1])
-            c.call(name, *given, c.place(c.y), c.y.size)
+            x, value = c.place(xs[other]), float(number.array.item())
+            if at == 1:
+                c.call(f"{name}_number", x, value, c.place(c.y), c.y.size)
+            else:
+                c.call(f"number_{name}", value, x, c.place(c.y), c.y.size)
             return
     if all(x.size == c.y.size for x in xs):
         c.call(name, *c.inputs(), c.place(c.y), c.y.size)
