@@ -304,8 +304,10 @@ class Module(Trainable, Recorded):
         if x is None:
             return None
         x = x if isinstance(x, Tensor) else tensor(x)
-        if state.scope or x.dtype in FLOATS or self._looked_up(i):
+        if state.scope or x.dtype in FLOATS:
             return x
+        if self._looked_up(i):
+            return x.astype(np.int32) if x.dtype in (np.uint8, np.bool_) else x
         if pixels.is_image(x) and not self.takes_bytes(i):
             return pixels.real(x, self.dtype)
         return x.astype(self.dtype) if self._of_layers else x
