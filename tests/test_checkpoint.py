@@ -12,6 +12,7 @@ import pytest
 import pynn
 from pynn import nn, recipes
 from pynn.errors import DataError
+from pynn.io import container
 from pynn.train import Callback, CSVLogger, EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau
 
 HERE = Path(__file__).parent
@@ -87,6 +88,39 @@ def test_stopped_anywhere_it_goes_on_to_the_same_bytes(step, threads, tmp_path):
     for name in (newest(tmp_path / "whole").name, "best.pynn"):
         assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert len(list(folder.glob("step-*"))) == 2
+
+
+@pytest.mark.parametrize("change", ["fewer", "name", "kind", "predictions"])
+def test_states_that_do_not_fit_are_refused_before_a_weight_is_written(change, tmp_path):
+    """Weights were those of the file, and then its state of a metric did not fit."""
+
+    def fresh():
+        model = mlp()
+        model.compile("sgd", "cross_entropy", ["auc"], seed=1)
+        return model
+
+    with pytest.raises(Killed):
+        run(tmp_path, fresh(), [Kill(4)])
+    path = newest(tmp_path)
+    found = container.read(path)
+    progress = json.loads(found.metadata["progress"])
+    [state] = progress["metrics"]
+    if change == "fewer":
+        progress["metrics"] = []
+    elif change == "name":
+        state["dict"]["update"] = 1
+    elif change == "kind":
+        state["dict"]["name"] = 1
+    else:
+        progress["arrays"]["dict"]["predictions"] = "none"
+    texts = {**found.metadata, "progress": json.dumps(progress)}
+    path.write_bytes(b"".join(container.pack(found.tensors, texts)))
+    model = fresh()
+    model.predict(X[:1])
+    before = model.get_weights()
+    with pytest.raises(DataError, match=r"expected .*(metrics|states|state|predictions)"):
+        run(tmp_path, model, resume=tmp_path)
+    assert all(map(np.array_equal, before, model.get_weights()))
 
 
 def test_another_rate_is_taken_and_said(tmp_path):

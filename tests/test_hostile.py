@@ -2,12 +2,14 @@
 
 import contextlib
 import csv
+import gzip
 import io
 import os
 import random
 import struct
 import subprocess
 import sys
+import tarfile
 
 import numpy as np
 import pytest
@@ -16,11 +18,16 @@ import pynn
 from pynn import nn, ops
 from pynn.cli import main
 from pynn.commands import predict as command
+from pynn.convert.hdf5 import Arrays
 from pynn.convert.torch_weights import _natural
 from pynn.core.state import state
+from pynn.datasets import idx, kaggle, unpack
 from pynn.datasets.idx import read_idx
 from pynn.datasets.imdb import _from_keras
+from pynn.datasets.imdb_files import read_reviews
 from pynn.errors import DataError, DTypeError, printable
+from pynn.onnx.network import _dtype, _Plan
+from pynn.text import corpus
 
 X = np.ones((2, 6, 6, 4), "float32")
 W = np.ones((3, 3, 4, 4), "float32")
@@ -146,6 +153,153 @@ def test_tables_in_other_encodings_are_refused(tmp_path, content):
 def test_names_with_numbers_of_any_length_are_sorted():
     names = ["a.10", "a.9", "a." + "9" * 5000, "a.²", "b"]
     assert sorted(names, key=_natural)[:3] == ["a.9", "a.10", "a." + "9" * 5000]
+
+
+# Files that ask for much: refused, or taken, in a moment and within the memory of what they hold
+
+
+def test_layers_take_no_memory_for_what_they_might_compute():
+    """Matrices of interpolation, of coverage and of confusion took gigabytes before there was a pixel or a label."""
+    none = np.ones((0, 3, 3, 1), "float32")
+    assert ops.upsample2d(none, 10**6, "bilinear").shape == (0, 3 * 10**6, 3 * 10**6, 1)
+    assert ops.local_contrast_norm(np.ones((0, 15_000, 15_000, 1), "float32")).shape[1] == 15_000
+    assert ops.local_contrast_norm(none, window=10**9 + 1).shape == none.shape
+    metric = pynn.metrics.ConfusionMatrix(classes=10**6)
+    assert metric.counts.size == 0
+    assert nn.LayerNormLSTM(2, return_sequences=True)(np.ones((0, 65_536, 2), "float32")).shape == (0, 65_536, 2)
+    assert ops.conv2d_transpose(none, np.ones((3, 3, 1, 1), "float32"), strides=10**9).shape[1] == 2 * 10**9 + 3
+
+
+@pytest.mark.parametrize(("op", "pixels", "padding"), [(ops.conv2d, 6, 10**6), (ops.conv2d_transpose, 2, 10**6 // 2)])
+def test_strides_far_beyond_the_image_are_refused(op, pixels, padding):
+    """Gradients walked over the square of a stride."""
+    x, w = np.ones((1, pixels, pixels, 1), "float32"), np.ones((3, 3, 1, 1), "float32")
+    with pytest.raises(ValueError, match="expected strides within the image"):
+        op(x, w, strides=10**6, padding=padding)
+
+
+def test_a_wide_window_of_local_contrast_sees_the_whole_image():
+    x = np.random.default_rng(0).normal(size=(2, 5, 4, 2))
+    wide = ops.local_contrast_norm(x, window=2001).numpy()
+    v = x - x.mean((1, 2, 3), keepdims=True)  # a Gaussian far wider than the image is flat
+    sigma = np.sqrt((v**2).mean((1, 2, 3), keepdims=True) + 1e-6)
+    np.testing.assert_allclose(wide, v / sigma, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["V500000000", "<U500000000", "V200", "x" * 10**6, 3, None])
+def test_records_of_networks_name_dtypes_of_numbers(dtype):
+    with pytest.raises(DataError, match="dtype"):
+        _dtype(dtype)
+
+
+def test_limits_in_records_of_networks_are_those_of_the_machine():
+    record = {"inputs": [], "outputs": [], "weights": [], "constants": [], "limit": 2**62}
+    record["nodes"] = [{"op": "Relu", "name": "", "inputs": [], "outputs": [], "attributes": {}, "version": 13}]
+    [node] = _Plan(record).nodes
+    assert 2**28 < node.limit < 2**50
+    with pytest.raises(ValueError, match="limit"):
+        _Plan({**record, "limit": -1})
+
+
+def bomb(start=b"", count=3):
+    return gzip.compress(start) + gzip.compress(bytes(1 << 20)) * count
+
+
+def test_packed_files_are_unpacked_no_further_than_a_data_set_may_be(tmp_path, monkeypatch):
+    monkeypatch.setattr(unpack, "LARGEST", 1 << 20)
+    with pytest.raises(DataError, match=r"at most 1,048,576 bytes, unpacked"):
+        pynn.datasets.text(made(tmp_path / "a.gz", bomb(b"text")))
+    header = b"label," + b",".join(b"pixel%d" % i for i in range(784)) + b"\n"
+    row = b",".join([b"0"] * 785) + b"\n"
+    with pytest.raises(DataError, match="unpacked"):
+        kaggle._read(
+            made(tmp_path / "a.csv.gz", gzip.compress(header + row * 2000)), header.decode().strip().split(",")
+        )
+    monkeypatch.setattr(idx, "LARGEST", 1 << 20)
+    with pytest.raises(DataError, match="in a packed file"):
+        read_idx(made(tmp_path / "a", bomb(bytes([0, 0, 8, 1]) + struct.pack(">I", 3 << 20))))
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_headers_and_gaps_of_archives_are_bounded(tmp_path, monkeypatch, form):
+    """What describes a member may be packed to nothing, and was read whole."""
+    monkeypatch.setattr(unpack, "LARGEST", 200 << 20)
+    info = tarfile.TarInfo("x" * 300)
+    head = bytearray(info.tobuf(form)[:512])
+    head[124:136] = b"%011o\0" % (100 << 20)
+    head[148:156] = b" " * 8
+    head[148:156] = b"%06o\0 " % sum(head)
+    for name, kind in (("long.tar.gz", head), ("gap.tar.gz", tarfile.TarInfo("a").tobuf())):
+        path = made(tmp_path / name, gzip.compress(bytes(kind)) + gzip.compress(bytes(1 << 20)) * 300)
+        with pytest.raises(DataError, match=r"parts of at most|unpacked|expected the files|expected reviews|damaged"):
+            read_reviews(path)
+    with pytest.raises(DataError, match="parts of at most"):
+        read_reviews(tmp_path / "long.tar.gz")
+
+
+def test_words_and_lines_of_packed_texts_are_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus, "LONGEST_WORD", 1 << 16)
+    path = made(tmp_path / "a.gz", gzip.compress(b"x" * (1 << 22)))
+    with pytest.raises(DataError, match="words of at most"):
+        list(corpus._from_file(path, "corpus"))
+    path = made(tmp_path / "v.gz", gzip.compress(b"2 3\nking 1 2 3\n" + b"x" * (1 << 22)))
+    with pytest.raises(DataError, match="a line of more than"):
+        pynn.text.KeyedVectors.load_word2vec_format(path)
+
+
+def test_parts_of_hdf5_files_are_no_larger_than_the_whole(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("good", data=np.zeros(100), chunks=(100,), compression="gzip")
+        file.create_dataset("w", shape=(4,), maxshape=(None,), chunks=(1 << 22,), dtype="f8", compression="gzip")
+    with h5py.File(tmp_path / "a.h5") as file, pytest.raises(DataError, match=r"'w' is stored in parts"):
+        Arrays(file, "a.h5")
+
+
+def test_images_of_too_many_pixels_are_refused(tmp_path, monkeypatch):
+    image = pytest.importorskip("PIL.Image")
+    image.new("L", (64, 64)).save(tmp_path / "a.png")
+    monkeypatch.setattr(image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(DataError, match="expected a whole image"):
+        command._image(tmp_path / "a.png", (8, 8))
+
+
+def test_files_with_other_numbers_load_or_are_refused():
+    """A bounded run of tests/reliability/craft_model_file.py."""
+    place = os.path.join(os.path.dirname(__file__), "reliability", "craft_model_file.py")
+    words = [sys.executable, "-P", place, "--files", "60", "--models", "12", "--seed", "5"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+EXPORT = """
+import resource, sys
+import pynn.onnx
+from pynn import nn
+
+model = nn.Sequential([nn.Input((64,)), *[nn.Dense(64, activation="relu") for _ in range(100)]])
+data = pynn.onnx.to_model(model).SerializeToString()
+for extra in (1, 5, 10, 20, 40, 60, 80, 100):
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (extra << 20), resource.RLIM_INFINITY))
+    for use in (lambda: pynn.onnx.export(model, sys.argv[1]), lambda: pynn.onnx.loads(data)):
+        try:
+            use()
+        except MemoryError:
+            pass
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+pynn.onnx.export(model, sys.argv[1])
+print("alive")
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit of memory is Linux's")
+def test_onnx_without_memory_is_an_error_and_no_crash(tmp_path):
+    """Protobuf ended the process."""
+    pytest.importorskip("onnx")
+    words = [sys.executable, "-P", "-c", EXPORT, str(tmp_path / "a.onnx")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr[-2000:]
 
 
 # Names on their way to a terminal, a page, a spreadsheet

@@ -343,12 +343,12 @@ static int conv2d_bwd(const pn_instr *I) {
     j.threads = j.parts + j.bs.parts;
     t.count = j.groups;
     t.stride = j.bs.part;
-    if (j.bs.weights) conv_bwd_pack(&j);
-    if (j.u.count == 0) {
+    if (j.u.count == 0) { /* before w is packed, which takes as long as strides say */
         if (j.dw) memset(j.dw, 0, (size_t)(j.v.kh * j.v.kw * j.v.cg * j.v.o) * sizeof(real));
         if (j.db) memset(j.db, 0, (size_t)j.v.o * sizeof(real));
         return PN_OK;
     }
+    if (j.bs.weights) conv_bwd_pack(&j);
     pn_for(j.groups, 1, conv_cost(&j.v) * ((j.dx != NULL) + (j.dw != NULL)), I->nth, conv_bwd_groups, &j);
     if (j.dw) {
         const i64 n = pn_conv_dw_size(&j.v);

@@ -227,6 +227,10 @@ def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
             image = opened.convert("L" if gray else "RGB")
     except UnidentifiedImageError:
         raise DataError(f"[predict] {path}: expected an image. Received: a file of another kind.") from None
+    except OSError:
+        raise
+    except Exception as error:  # of its many readers; an image of too many pixels has a class of its own
+        raise DataError(f"[predict] {path}: expected a whole image. Received: {str(error)[:200]}.") from None
     height, width = shape[:2]
     if image.size != (width, height):
         print(f"{path}: resized from {image.size[0]}x{image.size[1]} to {width}x{height}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ __all__ = ["Arrays"]
 
 OBJECT_LIMIT = 100_000
 DEPTH_LIMIT = 50
+CHUNK_LIMIT = 1 << 24  # bytes of a part, which is unpacked whole
 _FILTERS = {1, 2, 3}  # gzip, shuffle, checksums: what HDF5 has by itself, so that no plugin is loaded
 
 
@@ -62,6 +64,9 @@ class Arrays:
         filters = {settings.get_filter(i)[0] for i in range(settings.get_nfilters())}
         if item.is_virtual or item.external is not None or not filters <= _FILTERS:
             raise DataError(f"{self._damaged()} {path[:80]!r} is stored elsewhere, or by an unknown filter.")
+        size = item.dtype.itemsize * math.prod(item.shape or ())
+        if item.chunks and item.dtype.itemsize * math.prod(item.chunks) > max(CHUNK_LIMIT, 2 * size):
+            raise DataError(f"{self._damaged()} {path[:80]!r} is stored in parts that are larger than the whole.")
         if item.shape is None:
             raise DataError(f"{self._damaged()} {path[:80]!r} is empty.")
         return tuple(item.shape), item.dtype

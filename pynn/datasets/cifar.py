@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pynn.datasets.fetch import FileSet, locate
+from pynn.datasets.unpack import archive
 from pynn.errors import DataError
 
 __all__ = ["CIFAR10_LABELS", "cifar10"]
@@ -132,8 +133,8 @@ def _from_file(name: str, path: Path) -> Part:
 
 def _from_archive(path: Path) -> dict[str, Part]:
     try:
-        with tarfile.open(path, "r:*") as archive:
-            parts = dict(_members(path, archive))
+        with archive(path) as opened:
+            parts = dict(_members(path, opened))
     except (tarfile.TarError, zlib.error, EOFError) as error:
         raise _bad(path, "a whole, intact tar archive", f"a damaged one, or none ({error})") from error
     except OSError as error:
@@ -144,10 +145,10 @@ def _from_archive(path: Path) -> dict[str, Part]:
     return parts
 
 
-def _members(path: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, Part]]:
-    for member in archive:
+def _members(path: Path, opened: tarfile.TarFile) -> Iterator[tuple[str, Part]]:
+    for member in opened:
         name = member.name.rpartition("/")[2]
-        content = archive.extractfile(member) if name in BATCHES and member.isfile() else None
+        content = opened.extractfile(member) if name in BATCHES and member.isfile() else None
         if content is not None:
             yield name, _parse(name, path / member.name, content.read(RECORDS * RECORD_BYTES + 1))
 

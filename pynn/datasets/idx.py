@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pynn.datasets.unpack import LARGEST
 from pynn.errors import DataError
 
 __all__ = ["read_idx"]
@@ -54,8 +55,8 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
             file.seek(0)
             if packed:
                 with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
-                    return _parse(unpacked, path)
-            return _parse(file, path)
+                    return _parse(unpacked, path, packed)
+            return _parse(file, path, packed)
     except (gzip.BadGzipFile, zlib.error) as error:
         raise _bad(path, "an intact gzip file", f"a damaged one ({error})") from error
     except EOFError as error:
@@ -64,7 +65,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
         raise DataError(f"{path}: cannot be read. Received: {error.strerror or error}.") from error
 
 
-def _parse(file: io.BufferedIOBase, path: Path) -> np.ndarray:
+def _parse(file: io.BufferedIOBase, path: Path, packed: bool) -> np.ndarray:
     start = file.read(4)
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in DTYPES or not 0 < start[3] <= RANK:
         raise _bad(
@@ -76,6 +77,8 @@ def _parse(file: io.BufferedIOBase, path: Path) -> np.ndarray:
         raise _bad(path, f"a header with {rank} dimensions", f"only {len(dims)} of its {4 * rank} bytes")
     shape = struct.unpack(f">{rank}I", dims)
     size = math.prod(shape) * dtype.itemsize
+    if packed and size > LARGEST:
+        raise _bad(path, f"at most {LARGEST:,} bytes in a packed file", f"shape {shape}, {dtype}")
     content = _read_at_most(file, size + 1)
     if len(content) != size:
         came = "more" if len(content) > size else f"{len(content)} bytes (truncated)"

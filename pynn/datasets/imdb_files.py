@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pynn.datasets.fetch import FileSet, locate
+from pynn.datasets.unpack import archive
 from pynn.errors import DataError
 
 __all__ = ["PARTS", "find_reviews", "fingerprint", "in_fixed_order", "read_reviews"]
@@ -127,11 +128,11 @@ def _files(path: Path) -> Iterator[tuple[str, str, bytes]]:
 def _members(path: Path) -> Iterator[tuple[str, str, bytes]]:
     """Yield the reviews of an archive in one pass; nothing is written to disk."""
     try:
-        with tarfile.open(path, "r:*") as archive:
-            for member in archive:
-                archive.members = []  # type: ignore[attr-defined]  # 100,000 headers need not be kept
+        with archive(path) as opened:
+            for member in opened:
+                opened.members = []  # type: ignore[attr-defined]  # 100,000 headers need not be kept
                 match = REVIEW.search(member.name)
-                content = archive.extractfile(member) if match and member.isfile() else None
+                content = opened.extractfile(member) if match and member.isfile() else None
                 if match is None or content is None:
                     continue
                 if member.size > LONGEST:

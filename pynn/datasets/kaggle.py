@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from pynn.datasets.unpack import Bounded
 from pynn.errors import DataError
 from pynn.files import write_whole
 
@@ -127,7 +128,7 @@ def _table(file: IO[bytes] | io.BufferedIOBase, path: Path, columns: list[str]) 
     header = file.readline(1 << 16).decode("utf-8-sig", "replace")
     _check_header(path, [name.strip().strip('"') for name in header.split(",")], columns)
     tables, line = [], 2
-    for block in _blocks(file):
+    for block in _blocks(Bounded(file, str(path))):  # type: ignore[arg-type]
         table = _parse(block, len(columns))
         if table is None:
             raise _first_fault(path, block, line, len(columns))

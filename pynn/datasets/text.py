@@ -8,15 +8,14 @@ import os
 import zlib
 from pathlib import Path
 
+from pynn.datasets.unpack import unpacked
 from pynn.errors import DataError
 
 __all__ = ["text"]
 
-GZIP_MAGIC, XZ_MAGIC = b"\x1f\x8b", b"\xfd7zXZ\x00"
-
 
 def text(path: str | os.PathLike[str]) -> str:
-    """Return the content of a text file in UTF-8, plain or packed by gzip or xz.
+    """Return the content of a text file in UTF-8, plain or packed by gzip, bzip2 or xz; unpacked it has at most 1 GiB.
 
     A byte order mark is left out, and line ends become newlines.
 
@@ -55,10 +54,8 @@ def text(path: str | os.PathLike[str]) -> str:
 
 def _unpacked(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
-        if content.startswith(GZIP_MAGIC):
-            return gzip.decompress(content)
-        return lzma.decompress(content) if content.startswith(XZ_MAGIC) else content
+        with unpacked(path) as file:
+            return file.read()
     except (gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError) as error:
         raise DataError(f"{path}: expected a whole, intact packed file. Received: a damaged one ({error}).") from error
     except OSError as error:

@@ -302,7 +302,7 @@ class ConfusionMatrix(Classifier):
     def reset(self) -> None:
         """Forget all batches."""
         super().reset()
-        self.counts = np.zeros((self.classes or 0, self.classes or 0))
+        self.counts = np.zeros((0, 0))  # memory is taken when labels come
         self.weighted = False
 
     def add(self, y_true: Array, y_pred: Array, weight: Array | None) -> None:
@@ -312,9 +312,9 @@ class ConfusionMatrix(Classifier):
         have = len(self.counts)
         if self.classes is not None and needed > self.classes:
             raise DataError(f"[{self.name}] expected labels 0 to {self.classes - 1}. Received: {needed} classes.")
-        if needed > have:
-            self.counts = np.pad(self.counts, (0, needed - have))
-        size = len(self.counts)
+        size = self.classes or max(needed, have)
+        if size > have:
+            self.counts = np.pad(self.counts, (0, size - have))
         weights = None if weight is None else spread(weight, true.shape).ravel()
         pairs = np.bincount((true * size + pred).ravel(), weights, minlength=size * size)
         self.counts += pairs.reshape(size, size)

@@ -18,7 +18,7 @@ from pynn.files import write_whole
 from pynn.nn.module import Module
 from pynn.onnx import emit  # noqa: F401  (enters the converters)
 from pynn.onnx.builder import Builder
-from pynn.onnx.extra import onnx_package
+from pynn.onnx.extra import need_memory, onnx_package
 from pynn.onnx.network import Network
 from pynn.onnx.rewrite import rewritten
 
@@ -57,6 +57,8 @@ def export(
         If samples are not computed each by itself, or ONNX cannot express an op; layer and op are named.
     ImportError
         If the package onnx is missing.
+    MemoryError
+        If there is no room for several copies of the weights; protobuf would end the process.
 
     Examples
     --------
@@ -70,7 +72,7 @@ def export(
     proto = to_model(model, input_shape, opset, name)
     try:
         data = proto.SerializeToString()
-    except ValueError as error:
+    except Exception as error:  # protobuf's own, of a class that is not the same in all versions
         raise DataError(f"[onnx.export] the model is too large for one file: {error}.") from error
     write_whole(path, data)
 
@@ -78,6 +80,7 @@ def export(
 def to_model(model: Module, input_shape: Any = None, opset: int = OLDEST, name: str | None = None) -> Any:
     """Return a model as an onnx.ModelProto, checked; see :func:`export`."""
     onnx = onnx_package("onnx.export")
+    need_memory("onnx.export", sum(weight.nbytes for _, weight in model.named_parameters()))
     newest = onnx.defs.onnx_opset_version()
     network = model if isinstance(model, Network) else None
     if network is not None and network.opset is not None and opset == OLDEST:

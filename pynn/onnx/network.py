@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import Any
 
 import numpy as np
 
+from pynn.checks import integer
 from pynn.core._held import Held
 from pynn.core.context import training
 from pynn.core.state import scope, state
@@ -58,11 +60,12 @@ class _Plan:
     """The parsed description: kept out of sight of what walks over modules."""
 
     def __init__(self, graph: dict[str, Any]):
-        self.inputs = [(p["name"], np.dtype(p["dtype"]), p["shape"]) for p in graph["inputs"]]
-        self.outputs = [(p["name"], np.dtype(p["dtype"])) for p in graph["outputs"]]
+        self.inputs = [(p["name"], _dtype(p["dtype"]), p["shape"]) for p in graph["inputs"]]
+        self.outputs = [(p["name"], _dtype(p["dtype"])) for p in graph["outputs"]]
         self.weights = list(graph["weights"])
         self.constants = {c["name"]: _array(c) for c in graph["constants"]}
-        self.nodes = [_node(n, int(graph["limit"])) for n in graph["nodes"]]
+        limit = min(integer("onnx", "limit", graph["limit"]), _memory())  # a file may say anything
+        self.nodes = [_node(n, limit) for n in graph["nodes"]]
         self.tensors = {name: Tensor.state(array) for name, array in self.constants.items()}
         self.done = self._last_uses()
 
@@ -77,8 +80,26 @@ class _Plan:
         return done
 
 
+def _memory() -> int:
+    """Return the bytes of the machine's memory."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not told on this system
+        return 1 << 36
+
+
+def _dtype(name: Any) -> np.dtype:
+    """Return one of the dtypes that a number has in NumPy, or nothing at all ("|V0"); from a file, so not trusted."""
+    if not isinstance(name, str) or len(name) > 8:
+        raise DataError(f"[onnx] expected the name of a dtype. Received: {str(name)[:40]!r}.")
+    dtype = np.dtype(name)
+    if dtype.itemsize > 16:
+        raise DataError(f"[onnx] expected the dtype of numbers. Received: {name!r}.")
+    return dtype
+
+
 def _array(record: dict[str, Any]) -> np.ndarray:
-    return np.array(record["values"], np.dtype(record["dtype"])).reshape(record["shape"])
+    return np.array(record["values"], _dtype(record["dtype"])).reshape(record["shape"])
 
 
 def _node(record: dict[str, Any], limit: int) -> Node:
@@ -118,7 +139,7 @@ class Network(Module):
         self._initial: Any = None
         self._runs: Any = None  # what run() has prepared
         self._by_values = False  # whether shapes depend on values, so that nothing can be recorded
-        self.dtype = np.dtype(graph["dtype"])
+        self.dtype = _dtype(graph["dtype"])
 
     @property
     def input_names(self) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pynn.errors import DataError, DTypeError, unknown_name
-from pynn.onnx.extra import onnx_package
+from pynn.onnx.extra import need_memory, onnx_package
 from pynn.onnx.operators import OPERATORS, Node
 from pynn.onnx.tensors import array_of, dtype_of
 
@@ -59,6 +59,7 @@ def read(data: bytes, max_bytes: int, outputs: list[str] | None = None) -> Graph
     """
     onnx = onnx_package("onnx.load")
     malformed = importlib.import_module("google.protobuf.message").DecodeError
+    need_memory("onnx.load", len(data))
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)

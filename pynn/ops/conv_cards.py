@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from pynn.ops.elementwise import ELEMENTWISE, FUSED, backwards, reference
 from pynn.ops.window import PLAIN, Pair, Window, check_window, need_images, output_size
 
 ALGORITHMS = ("direct", "winograd")
+MOST_RESIDUES = 1 << 20
 
 
 def check_algorithm(place: str, algorithm: str) -> str:
@@ -68,7 +70,9 @@ def _dims(
     Where a single window fits, it makes no step: kernels walk over as many zeros as a stride is long.
     """
     top, _, left, _ = window.padding
-    strides = (stride if size > 1 else 1 for stride, size in zip(window.strides, out, strict=True))
+    strides = tuple(stride if size > 1 else 1 for stride, size in zip(window.strides, out, strict=True))
+    if math.prod(strides) > max(MOST_RESIDUES, x[1] * x[2]):  # gradients walk over these, whatever the image
+        raise ShapeError(f"[conv2d] expected strides within the image, {x[1]} x {x[2]}. Received: {window}.")
     return (*x, w[0], w[1], w[3], *strides, *window.dilation, groups, top, left, *out, act, int(winograd))
 
 

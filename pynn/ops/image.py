@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.ops.common import Rng, as_tensor, contiguous_strides, need_float
 from pynn.ops.reduce import expand
-from pynn.ops.shape import strided
+from pynn.ops.shape import concat, strided
 from pynn.ops.window import Four, Pair, need_images
 
 
@@ -69,8 +68,7 @@ def crop2d(x: Any, cropping: Four) -> Tensor:
     return x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
 
 
-@lru_cache(maxsize=64)
-def _bilinear(size: int, factor: int, dtype: Any) -> np.ndarray:
+def _bilinear(size: int, factor: int) -> np.ndarray:
     """Return the matrix [size * factor, size] of linear interpolation between pixel centres, edges repeated."""
     at = np.clip((np.arange(size * factor) + 0.5) / factor - 0.5, 0, size - 1)
     low = np.minimum(at.astype(int), max(size - 2, 0))
@@ -78,13 +76,31 @@ def _bilinear(size: int, factor: int, dtype: Any) -> np.ndarray:
     rows = np.arange(size * factor)
     matrix[rows, low] = 1 - (at - low)
     matrix[rows, np.minimum(low + 1, size - 1)] += at - low
-    return matrix.astype(dtype)
+    return matrix
+
+
+def _lines_between(x: Tensor, factor: int) -> Tensor:
+    """Return x [N, L, D] enlarged to [N, L * factor, D]: each line mixes with the one before it and the one after."""
+    n, size, d = x.shape
+    if factor == 1:
+        return x
+    middle = x.reshape((n, size, 1, d))
+    before = concat([x[:, :1], x[:, :-1]], axis=1).reshape(middle.shape)  # edges repeated
+    after = concat([x[:, 1:], x[:, -1:]], axis=1).reshape(middle.shape)
+    at = (np.arange(factor) + 0.5) / factor - 0.5  # from the centre of a line
+    first = int((at < 0).sum())
+    parts = []
+    for other, share in ((before, -at[:first]), (after, at[first:])):
+        weights = (Tensor.state(w.reshape((1, 1, -1, 1)).astype(x.dtype)) for w in (1 - share, share))
+        ours, theirs = (t * w for t, w in zip((middle, other), weights, strict=True))
+        parts.append(ours + theirs)
+    return concat(parts, axis=2).reshape((n, size * factor, d))
 
 
 def _resize_ref(x: np.ndarray, size: Pair, interpolation: str = "nearest") -> np.ndarray:
     if interpolation == "nearest":
         return x.repeat(size[0], 1).repeat(size[1], 2)
-    rows, columns = _bilinear(x.shape[1], size[0], x.dtype), _bilinear(x.shape[2], size[1], x.dtype)
+    rows, columns = (_bilinear(x.shape[i + 1], size[i]).astype(x.dtype) for i in (0, 1))
     return np.einsum("ih,nhwc,jw->nijc", rows, x, columns)
 
 
@@ -134,7 +150,6 @@ def upsample2d(x: Any, size: int | Pair = 2, interpolation: str = "nearest") -> 
             f"[upsample2d] expected interpolation 'nearest' or 'bilinear'. Received: interpolation={interpolation!r}."
         )
     need_float("upsample2d", x)
-    rows, columns = (Tensor.state(_bilinear(k, f, x.dtype)) for k, f in ((h, fy), (w, fx)))
-    y = rows @ x.reshape((n, h, w * c)) if fy > 1 else x
-    y = columns @ y.reshape((n * h * fy, w, c))
+    y = _lines_between(x.reshape((n, h, w * c)), fy)
+    y = _lines_between(y.reshape((n * h * fy, w, c)), fx)
     return y.reshape((n, h * fy, w * fx, c))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -84,32 +83,28 @@ def local_response_norm(
     return execute(_ResponseNorm, (as_tensor(x),), attrs)[0]  # type: ignore[arg-type]
 
 
-@lru_cache(maxsize=32)
-def _gaussian(window: int, channels: int, dtype: Any) -> np.ndarray:
-    """Return a Gaussian window [window, window, channels, 1] that sums to 1; its deviation is window / 4."""
-    at = np.arange(window) - (window - 1) / 2
-    line = np.exp(-0.5 * (at / (window / 4)) ** 2)
-    plane = np.outer(line, line)
-    return np.repeat((plane / (plane.sum() * channels))[:, :, None, None], channels, 2).astype(dtype)
+def _line(window: int, size: int) -> np.ndarray:
+    """Return the middle of a Gaussian line of a window, as far as it can meet an image; its deviation is window / 4."""
+    half = min(window // 2, size - 1) if size else 0
+    line = np.exp(-0.5 * (np.arange(-half, half + 1) / (window / 4)) ** 2)
+    return line / line.sum()
 
 
-@lru_cache(maxsize=32)
-def _coverage(height: int, width: int, window: int, dtype: Any) -> np.ndarray:
-    """Return how much of the Gaussian window round each pixel lies in the image, [1, H, W, 1]."""
-    line = np.exp(-0.5 * ((np.arange(window) - (window - 1) / 2) / (window / 4)) ** 2)
-    line /= line.sum()
-    rows, columns = (np.convolve(np.ones(n), line)[(window - 1) // 2 :][:n] for n in (height, width))
-    return np.outer(rows, columns)[None, :, :, None].astype(dtype)
+def _coverage(line: np.ndarray, size: int) -> np.ndarray:
+    """Return how much of a line round each pixel lies in the image."""
+    sums, half, at = np.concatenate([[0.0], line.cumsum()]), len(line) // 2, np.arange(size)
+    return sums[np.minimum(half + size - at, len(line))] - sums[np.maximum(half - at, 0)]
 
 
 def _blurred_ref(x: np.ndarray, window: int) -> np.ndarray:
-    kernel = _gaussian(window, x.shape[3], x.dtype)[..., 0]
-    half = (window - 1) // 2
-    padded = np.pad(x, ((0, 0), (half, window - 1 - half), (half, window - 1 - half), (0, 0)))
+    lines = [_line(window, size) for size in x.shape[1:3]]
+    over = np.outer(*(_coverage(line, size) for line, size in zip(lines, x.shape[1:3], strict=True)))
+    kernel = np.outer(*lines)
+    half = [len(line) // 2 for line in lines]
+    padded = np.pad(x.mean(3), ((0, 0), (half[0], half[0]), (half[1], half[1])))
     h, w = x.shape[1:3]
-    taps = ((r, s) for r in range(window) for s in range(window))
-    y = sum((padded[:, r : r + h, s : s + w] * kernel[r, s]).sum(-1, keepdims=True) for r, s in taps)
-    return y / _coverage(h, w, window, x.dtype)
+    mean = sum(padded[:, r : r + h, s : s + w] * kernel[r, s] for r, s in np.ndindex(*kernel.shape))
+    return (mean / over)[..., None]
 
 
 def _contrast_ref(x: np.ndarray, window: int = 9, epsilon: float = 1e-6) -> np.ndarray:
@@ -153,11 +148,13 @@ def local_contrast_norm(x: Any, window: int = 9, epsilon: float = 1e-6) -> Tenso
     if window < 1 or window % 2 == 0:
         raise ValueError(f"[local_contrast_norm] expected an odd window. Received: window={window}.")
     _, h, w, c = x.shape
-    cover = Tensor.state(_coverage(h, w, window, x.dtype))
-    kernel = Tensor.state(_gaussian(window, c, x.dtype))
+    down, across = _line(window, h), _line(window, w)
+    kernel = np.repeat(np.outer(down, across)[:, :, None, None] / c, c, 2)
+    rows, columns = _coverage(down, h)[:, None, None], _coverage(across, w)[:, None]
+    taps, above, beside = (Tensor.state(a.astype(x.dtype)) for a in (kernel, rows, columns))
 
     def blurred(z: Tensor) -> Tensor:
-        return conv2d(z, kernel, padding="same") / cover
+        return conv2d(z, taps, padding="same") / above / beside
 
     v = x - blurred(x)
     sigma = (blurred(v.square()) + epsilon).sqrt()

@@ -15,6 +15,7 @@ from pynn.ops.common import Rng, need_float
 from pynn.ops.lengths import without_lengths
 from pynn.ops.math import add, less, matmul, mul, where
 from pynn.ops.norm import layer_norm
+from pynn.ops.reduce import expand
 from pynn.ops.rnn import CELLS, as_mask, as_operands, check_operands, checked_lengths, expect
 from pynn.ops.rnn_ref import bad, dropped, unrolled, variants
 from pynn.ops.rnn_ref import sigmoid as _sigmoid
@@ -135,7 +136,10 @@ def layer_norm_lstm(
         x, w, u, b, h0, c0, gamma_x, gamma_h, gamma_c, beta_c, lengths, mask, keep, epsilon, reverse, sequences
     )
     x, w, u, b, h0, c0, gamma_x, gamma_h, gamma_c, beta_c, lengths, mask = operands
-    n, t, units = x.shape[0], x.shape[1], u.shape[0]
+    n, steps, units = x.shape[0], x.shape[1], u.shape[0]
+    t = steps if n else 1  # without rows only shapes are asked for, and one step has those of all
+    if t < steps:
+        x = x[:, :t]
     h, c = (Tensor.state(np.zeros((n, units), x.dtype)) if s is None else s for s in (h0, c0))
     xs = _steps(layer_norm(matmul(without_lengths(x), w), gamma_x, None, epsilon))
     kept = None if mask is None else mul(mask.astype(x.dtype), 1 / keep)
@@ -157,5 +161,7 @@ def layer_norm_lstm(
     if not sequences:
         return None, h, c
     y = concat([reshape(one, (n, 1, units)) for one in ys], axis=1)
+    if t < steps:
+        y = expand(y, (n, steps, units))
     y.lengths = lengths
     return y, h, c

@@ -150,6 +150,11 @@ def _from_file(path: Path, place: str) -> Iterator[tuple[list[str], bool]]:
                 words = lines[-1].split()
                 whole = not lines[-1] or lines[-1][-1].isspace()
                 rest = "" if whole or not words else words.pop()
+                if len(rest) > LONGEST_WORD:
+                    raise DataError(
+                        f"[{place}] expected words of at most {LONGEST_WORD:,} letters. "
+                        f"Received: {str(path)!r}, with a longer one."
+                    )
                 if words:
                     yield words, False
             yield rest.split(), True
@@ -177,6 +182,7 @@ def _from_zip(path: Path, mode: str, encoding: str) -> IO[str]:
     return io.TextIOWrapper(archive.open(names[0]), encoding)
 
 
+LONGEST_WORD = 1 << 20  # letters: a packed file may hold any number
 OPENERS: dict[bytes, Any] = {
     b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open, b"PK\x03\x04": _from_zip,
 }  # fmt: skip

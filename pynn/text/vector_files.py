@@ -173,7 +173,10 @@ def _binary(file: IO[bytes], size: int, name: str) -> Iterator[tuple[bytes, Any]
 
 
 def _lines(file: IO[bytes], size: int, name: str) -> Iterator[tuple[bytes, Any]]:
-    for i, line in enumerate(file):
+    longest = LONGEST_WORD + 64 * (size + 1)  # bytes: a packed file may hold any number
+    for i, line in enumerate(iter(lambda: file.readline(longest + 1), b"")):
+        if len(line) > longest:
+            raise DataError(f"[load_word2vec_format] {name!r} is damaged: a line of more than {longest:,} bytes.")
         if not line.strip():
             continue
         if i == 0:

@@ -252,8 +252,9 @@ def read(path: str | os.PathLike[str], model: Network, source: Any) -> Position 
         _compare("order of the samples", record["permutation"], source.permutation_digest(record["epoch"]))
         weights = model_file.matched_weights(model, parts[model_file.WEIGHTS])
         states = model_file.matched_states(model, parts[model_file.STATE])
-        slots = matched_slots(trainer, parts[model_file.OPTIMIZER], theirs["step"])
         position = _position(str(file), record, parts[model_file.TRAINING])
+        _check_progress(position, trainer)
+        slots = matched_slots(trainer, parts[model_file.OPTIMIZER], theirs["step"])
     except DataError as error:
         raise DataError(f"{error} Checkpoint: {str(file)!r}.") from error
     model_file.restore([*weights, *slots], states)
@@ -263,6 +264,32 @@ def read(path: str | os.PathLike[str], model: Network, source: Any) -> Position 
     if record["rate"] is not None:
         trainer.optimizer.learning_rate = _rate(trainer.rate_said, record)
     return position
+
+
+def _check_progress(position: Position, trainer: Any) -> None:
+    """Raise unless the metrics can go on from what a checkpoint tells of an epoch under way."""
+    if not position.batch:
+        return
+    if len(position.metrics) != len(trainer.logged):
+        raise DataError(
+            f"[load] metrics: expected the states of {len(trainer.logged)}. Received: {len(position.metrics)}."
+        )
+    for metric, state in zip(trainer.logged, position.metrics, strict=True):
+        odd = [key for key, value in state.items() if not _alike(getattr(metric, key, None), value)]
+        if odd:
+            raise DataError(f"[load] metrics: expected the state of {metric.name}. Received: another {odd[0][:40]!r}.")
+    predictions = position.arrays.get("predictions")
+    if predictions is not None and (not isinstance(predictions, np.ndarray) or predictions.dtype.kind != "f"):
+        raise DataError("[load] arrays: expected floats as predictions.")
+
+
+def _alike(now: Any, then: Any) -> bool:
+    """Tell whether a value of a file may stand where one of the program does: numbers, arrays, texts, lists alike."""
+    kinds = (bool, int, float, np.number), (np.ndarray,), (str,), (list, tuple), (dict,)
+    held = next((kind for kind in kinds if isinstance(now, kind)), None)
+    if now is None or callable(now):
+        return now is None
+    return then is None or (held is not None and isinstance(then, held))
 
 
 def said_rate(trainer: Any) -> Any:
