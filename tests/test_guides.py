@@ -159,8 +159,8 @@ testing.gradcheck(lambda x: layer(x).sum(), [np.random.default_rng(0).normal(siz
 
 def test_an_optimizer_is_there(tree):
     run(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--doctest-modules", "pynn/optim/signs.py")
-    files = ("tests/test_optim.py", "tests/test_shared_layers.py", "tests/test_program.py", "tests/test_embedding.py")
-    suite(tree, *files, "-k", "signsgd")
+    subjects = "optim", "optim_rules", "shared_layers", "program", "capture", "embedding"
+    suite(tree, *(f"tests/test_{subject}.py" for subject in subjects), "-k", "signsgd")
 
 
 def test_a_recipe_is_there(tree):
