@@ -217,3 +217,19 @@ def test_output_and_figures_belong_to_their_cell(tmp_path):
         ("", ["b.svg"]),
         ("", []),
     ]
+
+
+def test_semantics_says_each_thing_once():
+    lines = (DOCS / "guide/semantics.md").read_text(encoding="utf-8").splitlines()
+    rows, width = [], None
+    for before, line in zip(["", *lines], lines, strict=False):
+        if line.startswith("## "):
+            assert not before, line
+        if not line.startswith("|"):
+            width = None
+            continue
+        width = width or line.count("|")
+        assert line.count("|") == width, line
+        rows.append(line.split("|")[1].strip())
+    labels = [row for row in rows if row and not row.startswith("---")]
+    assert sorted(set(labels)) == sorted(labels)
