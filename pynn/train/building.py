@@ -34,4 +34,6 @@ def told_of(n: int, place: str) -> Iterator[None]:
     except ShapeError as error:
         prefix = f"[{place}] " if ":" in place else ""
         told = ShapeError(prefix + _OF_ONE_ROW.sub(str(n), str(error)))
+        for note in getattr(error, "__notes__", ()):
+            told.add_note(note)
         raise told.with_traceback(error.__traceback__) from None
