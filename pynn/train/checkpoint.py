@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pynn.checks import integer
+from pynn.checks import integer, number
 from pynn.train.hooks import Logs
 from pynn.train.monitor import Monitor
 from pynn.train.resume import CHECKPOINT, SafePoint
@@ -89,8 +89,9 @@ class ModelCheckpoint(Monitor):
         for name, value in (("every_epochs", every_epochs), ("every_batches", every_batches)):
             if value is not None:
                 integer(type(self).__name__, name, value, 1)
-        self.require(keep_last >= 0, "keep_last >= 0", keep_last=keep_last)
-        self.require(every_seconds is None or every_seconds >= 0, "every_seconds >= 0", every_seconds=every_seconds)
+        keep_last = integer(type(self).__name__, "keep_last", keep_last)
+        if every_seconds is not None:
+            number(type(self).__name__, "every_seconds", every_seconds, 0)
         self.require(keep_last > 0 or monitor is not None, "keep_last > 0 or a monitor", keep_last=keep_last)
         self.folder = Path(folder)
         self.keep_best = monitor is not None

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import number
 from pynn.core import _core
 from pynn.core.foreign import is_array
 from pynn.core.tape import Tape
@@ -189,9 +190,7 @@ def by_entry(weights: np.ndarray | None, by_class: np.ndarray) -> np.ndarray:
 
 def split_last(data: tuple[Any, ...], share: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """Split arrays (or tuples of them, or None) into the first rows and the last `share` of them."""
-    if not 0 < share < 1:
-        raise ValueError(f"[fit] expected validation_split in (0, 1). Received: {share!r}.")
-
+    share = number("fit", "validation_split", share, 0, 1, open_low=True, open_high=True)
     x = data[0]
     inner = x[0] if isinstance(x, (tuple, list)) and _all_arrays(x) else x
     try:

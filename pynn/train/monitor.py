@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from pynn.checks import choice, integer, number
 from pynn.errors import unknown_name
 from pynn.metrics import higher_is_better
 from pynn.train.hooks import Callback, Logs
@@ -39,9 +40,8 @@ class Monitor(Callback):
     """
 
     def __init__(self, monitor: str, min_delta: float, patience: int, mode: str, verbose: int) -> None:
-        self.require(mode in ("auto", "min", "max"), "mode to be 'auto', 'min' or 'max'", mode=mode)
-        self.require(min_delta >= 0, "min_delta >= 0", min_delta=min_delta)
-        self.require(patience >= 0, "patience >= 0", patience=patience)
+        place = type(self).__name__
+        choice(place, "mode", mode, ("auto", "min", "max"))
         more = higher_is_better(monitor) if mode == "auto" else mode == "max"
         if more is None:
             raise ValueError(
@@ -49,8 +49,8 @@ class Monitor(Callback):
                 "Received: mode='auto'. help: pass mode='min' or mode='max'."
             )
         self.monitor = monitor
-        self.min_delta = min_delta
-        self.patience = patience
+        self.min_delta = number(place, "min_delta", min_delta, 0)
+        self.patience = integer(place, "patience", patience)
         self.sign = 1.0 if more else -1.0
         self.verbose = verbose
 
@@ -146,10 +146,9 @@ class EarlyStopping(Monitor):
         verbose: int = 0,
     ) -> None:
         super().__init__(monitor, min_delta, patience, mode, verbose)
-        self.require(start_from_epoch >= 0, "start_from_epoch >= 0", start_from_epoch=start_from_epoch)
-        self.baseline = baseline
+        self.baseline = None if baseline is None else number("EarlyStopping", "baseline", baseline)
         self.restore_best_weights = restore_best_weights
-        self.start_from_epoch = start_from_epoch
+        self.start_from_epoch = integer("EarlyStopping", "start_from_epoch", start_from_epoch)
         self.best_weights: list[np.ndarray] | None = None
         self.best_epoch: int | None = None
         self.stopped_epoch: int | None = None
@@ -236,12 +235,10 @@ class ReduceLROnPlateau(Monitor):
         verbose: int = 0,
     ) -> None:
         super().__init__(monitor, min_delta, patience, mode, verbose)
-        self.require(0 < factor < 1, "0 < factor < 1", factor=factor)
-        self.require(cooldown >= 0, "cooldown >= 0", cooldown=cooldown)
-        self.require(min_lr >= 0, "min_lr >= 0", min_lr=min_lr)
-        self.factor = factor
-        self.cooldown = cooldown
-        self.min_lr = min_lr
+        place = type(self).__name__
+        self.factor = number(place, "factor", factor, 0, 1, open_low=True, open_high=True)
+        self.cooldown = integer(place, "cooldown", cooldown)
+        self.min_lr = number(place, "min_lr", min_lr, 0)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Forget any earlier training."""
