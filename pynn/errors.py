@@ -6,12 +6,13 @@ import difflib
 import os
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 __all__ = [
     "CaptureError",
     "DTypeError",
     "DataError",
+    "MissingAttributeError",
     "NonFiniteError",
     "ShapeError",
     "nearest",
@@ -107,6 +108,24 @@ def printable(text: str, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
+class MissingAttributeError(AttributeError):
+    """An attribute that is not there; what may help is looked up when the message is read, not for each hasattr().
+
+    Parameters
+    ----------
+    message : str
+    hint : callable
+        Returns the rest of the message.
+    """
+
+    def __init__(self, message: str, hint: Callable[[], str]):
+        super().__init__(message)
+        self._hint = hint
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}{self._hint()}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -352,3 +352,15 @@ def test_a_missing_compiler_is_named_in_one_line(tmp_path):
         .startswith("pynn: error: expected a C compiler, and none works here. help: ")
     )
     assert "Traceback" not in run.stderr
+
+
+def test_asking_for_an_attribute_costs_no_search_for_names(monkeypatch):
+    """fit and predict ask models with hasattr(): the nearest name is looked for when a message is read."""
+    model = nn.Sequential([nn.Input((2,)), nn.Dense(1)])
+    calls = []
+    monkeypatch.setattr("pynn.nn.module.nearest", lambda name, known: calls.append(name) or "fit")
+    assert not hasattr(model, "fitt")
+    assert calls == []
+    with pytest.raises(AttributeError, match="did you mean 'fit'"):
+        model.fitt  # noqa: B018
+    assert calls[0] == "fitt"

@@ -14,7 +14,7 @@ from pynn.core.context import training as training_mode
 from pynn.core.frozen import no_foreign_random
 from pynn.core.state import no_grad, scope, state, trial
 from pynn.core.tensor import FLOATS, Tensor, as_dtype, tensor
-from pynn.errors import CaptureError, ShapeError, nearest
+from pynn.errors import CaptureError, MissingAttributeError, ShapeError, nearest
 from pynn.io import registry
 from pynn.io.recorded import Recorded
 from pynn.keywords import spelled
@@ -113,8 +113,10 @@ class Module(Trainable, Recorded):
         weights = self.__dict__.get("_weights", {})
         if key in weights:
             return weights[key]
-        hint = "" if key.startswith("_") else self._hint(key)
-        raise AttributeError(f"{type(self).__name__} {self.__dict__.get('name', '')!r} has no attribute {key!r}.{hint}")
+        raise MissingAttributeError(
+            f"{type(self).__name__} {self.__dict__.get('name', '')!r} has no attribute {key!r}.",
+            lambda: "" if key.startswith("_") else self._hint(key),
+        )
 
     def _hint(self, key: str) -> str:
         """Return what may help where an attribute is missing."""
