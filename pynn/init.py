@@ -113,7 +113,8 @@ class Initializer:
         dtype = np.dtype(dtype)
         if dtype not in (np.float32, np.float64):
             raise DTypeError(f"[{name}] expected dtype float32 or float64. Received: dtype={dtype}.")
-        return np.ascontiguousarray(self.draw(shape, _generator(name, seed)), dtype=dtype)
+        drawn = np.ascontiguousarray(self.draw(shape, _generator(name, seed)), dtype=dtype)
+        return drawn.reshape(shape)  # ascontiguousarray gives a single number an axis
 
     def _require(self, ok: bool, wanted: str, **received: object) -> None:
         if not ok:

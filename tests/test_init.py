@@ -226,3 +226,8 @@ def test_shapes_and_dtypes_that_are_refused() -> None:
     for dtype in (np.int32, np.float16, bool):
         with pytest.raises(DTypeError, match="float32 or float64"):
             init.Zeros()((3,), dtype=dtype)
+
+
+@pytest.mark.parametrize("name", ["ones", "zeros", "normal", "uniform"])
+def test_a_single_number_has_no_axis(name):
+    assert init.get(name)((), "float32", 0).shape == ()

@@ -397,3 +397,43 @@ def test_a_cache_lets_go_of_what_was_used_longest_ago(monkeypatch):
         ops.copy(pynn.tensor(np.ones(2)), out=to)
     cache.add("last", recorder, counts=False)
     assert [r.key for r in cache] == ["last"]
+
+
+class Annealed(nn.Module):
+    """y = beta (x w), beta being a weight that no optimizer trains."""
+
+    def __init__(self):
+        super().__init__()
+        self.lin = nn.Dense(1, use_bias=False, kernel_initializer="ones")
+        self.add_weight("beta", (), "ones", trainable=False)
+
+    def forward(self, x):
+        return self.lin(x) * self.beta
+
+
+def test_a_number_that_changes_every_epoch_is_a_weight_that_is_set():
+    """Recorded steps read it where it lies: one program for all values."""
+    model = Annealed()
+    model.compile(pynn.optim.SGD(0.0), "mse")
+    x, y = np.ones((8, 2), "float32"), np.zeros((8, 1), "float32")
+    anneal = pynn.train.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(model, "beta", epoch + 1.0))
+    losses = model.fit(x, y, epochs=30, verbose=0, callbacks=[anneal]).history["loss"]
+    np.testing.assert_allclose(losses, [4.0 * (epoch + 1) ** 2 for epoch in range(30)], rtol=1e-6)
+    assert len(list(model._trainer.cache)) == 1
+    model.beta = np.float64(0.5)
+    assert model.predict(x).tolist() == [[1.0]] * 8
+    model.beta = 3
+    assert model.predict(x).tolist() == [[6.0]] * 8
+    assert any(name == "beta" for name, _ in model.named_parameters())
+    assert model.parameters() == [model.lin.w]
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0], "2", True, None])
+def test_only_numbers_of_its_shape_are_written_into_a_weight(value):
+    model = Annealed()
+    model(np.ones((1, 2), "float32"))
+    with pytest.raises(ValueError, match=r"expected numbers of shape \(\) for 'beta'"):
+        model.beta = value
+    assert model.beta.item() == 1
+    with pytest.raises(AttributeError, match="cannot be replaced"):
+        model.lin.w = np.zeros((2, 1))

@@ -96,6 +96,9 @@ class Module(Trainable, Recorded):
     # Attributes: weights are kept in a table, and nothing may change while a step is recorded.
 
     def __setattr__(self, key: str, value: Any) -> None:
+        if key in self.__dict__.get("_frozen", ()) and not isinstance(value, Tensor):
+            self._write(key, value)
+            return
         if key in self.__dict__.get("_weights", ()):
             raise AttributeError(
                 f"[{self.name}] weight {key!r} cannot be replaced: the optimizer would go on updating the old one. "
@@ -108,6 +111,18 @@ class Module(Trainable, Recorded):
                 "run_eagerly=True."
             )
         object.__setattr__(self, key, value)
+
+    def _write(self, key: str, value: Any) -> None:
+        """Write numbers into a weight that no optimizer trains: recorded programs read it where it lies."""
+        if state.recorder is not None:
+            raise CaptureError(f"[{self.name}] weight {key!r} was set while a step was being recorded.")
+        weight, array = self._weights[key], np.asarray(value)
+        if array.dtype.kind not in "fiu" or array.shape not in ((), weight.shape):
+            raise ShapeError(
+                f"[{self.name}] expected numbers of shape {weight.shape} for {key!r}. "
+                f"Received: shape={array.shape}, dtype={array.dtype}."
+            )
+        weight.view()[...] = array
 
     def __getattr__(self, key: str) -> Any:
         weights = self.__dict__.get("_weights", {})
@@ -157,9 +172,11 @@ class Module(Trainable, Recorded):
         regularizer: Any = None,
         constraint: Any = None,
     ) -> Tensor:
-        """Make a weight and keep it under a name; for use in :meth:`build`.
+        """Make a weight and keep it under a name; for use in :meth:`build`, or for one of known shape in ``__init__``.
 
-        Weights that are not trainable are state: kernels may update them, optimizers do not.
+        Weights that are not trainable are state: kernels may update them, optimizers do not. Numbers are written into
+        one by setting it, ``layer.beta = 0.5``: the place for what changes from epoch to epoch, as recorded steps read
+        it where it lies. An attribute that is a plain number costs a new recording when it changes.
         """
         if loading.values is None:
             values = init.get(initializer)(shape, self.dtype, [*self._seed, len(self._weights)])
