@@ -113,7 +113,21 @@ _LOG = register(
 
 def _count_infer(z: Tensor, t: Tensor, w: Tensor | None, kind: int, threshold: float) -> Lowered:
     n = z.shape[0]
+    labels = kind == ARGMAX_LABELS
+    fits = t.size == (n if labels else z.size) and t.dtype == (np.int32 if labels else z.dtype)
+    if not fits or (w is not None and (w.shape != (n,) or w.dtype != z.dtype)):
+        raise ShapeError(
+            f"[count_correct] expected a target for each of {n} rows of {z.shape[1:]}, and a weight or none. "
+            f"Received: {t.shape} of {t.dtype} and {'none' if w is None else w.shape}."
+        )
     return Lowered((Spec((2,), np.dtype("float64")),), (n, size(z.shape[1:]), kind), (threshold,), z.dtype)
+
+
+def _count_errors(r: Rng) -> Iterator[Any]:
+    attrs = {"kind": THRESHOLD, "threshold": 0.5}
+    yield (r(4, 3), r(4, 2), None), attrs, ShapeError, r"target for each of 4 rows"
+    yield (r(4, 3), r(4, 3), r(3)), attrs, ShapeError, r"a weight or none"
+    yield (r(4, 3), r.integers(3, 2, dtype="int32"), None), {**attrs, "kind": ARGMAX_LABELS}, ShapeError, r"4 rows"
 
 
 def _count_ref(
@@ -147,6 +161,7 @@ _COUNT = register(
         differentiable=False,
         ref=_count_ref,
         samples=_count_samples,
+        errors=_count_errors,
         doc="sums += (weight of the right predictions, weight of all).",
     )
 )
