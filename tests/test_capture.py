@@ -43,7 +43,7 @@ READS = {
     "not": lambda t: not ops.mean(t),
     "tolist": lambda t: t.tolist(),
     "asarray": lambda t: np.asarray(t),
-    "array function": lambda t: np.exp(t),
+    "array function": lambda t: np.ceil(t),
     "tensor": lambda t: pynn.tensor(t),
 }
 
