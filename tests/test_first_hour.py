@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from building import ROOT, needs_a_build
 
 import pynn
 from pynn import losses, nn, ops, optim, train
@@ -314,8 +315,6 @@ def test_filters_of_a_model_are_those_of_a_layer():
 
 # First steps
 
-ROOT = Path(__file__).parents[1]
-
 
 def test_the_source_that_is_not_compiled_says_so_in_one_line(tmp_path):
     source = Path(pynn.__file__).parent
@@ -328,9 +327,8 @@ def test_the_source_that_is_not_compiled_says_so_in_one_line(tmp_path):
     assert "circular" not in run.stderr
 
 
-@pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason="the source is not here")
 def test_a_missing_compiler_is_named_in_one_line(tmp_path):
-    pytest.importorskip("Cython", reason="Cython is not installed")
+    needs_a_build(compiler=False)
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "csrc", "pynn"):
         path = ROOT / name
         if path.is_dir():

@@ -6,19 +6,17 @@ else is touched, so a guide that forgets a file fails here.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from building import ROOT, needs_a_build
 
 pytestmark = pytest.mark.timeout(1200)  # the first test builds the copy
 
-ROOT = Path(__file__).resolve().parents[1]
 GUIDES = ROOT / "docs" / "guide"
 BLOCK = re.compile(r"""^```\w+ title=(["'])([^\n]+)\1\n(.*?)^```$""", re.MULTILINE | re.DOTALL)
 TREE = ("csrc", "pynn", "tests", "docs", "setup.py", "pyproject.toml", "README.md", "CHANGELOG.md", "mkdocs.yml")
@@ -60,11 +58,7 @@ def test_blocks_are_found():
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     """A copy of the tree in which all guides were followed, built."""
-    for package in ("Cython", "setuptools"):
-        if importlib.util.find_spec(package) is None:
-            pytest.skip(f"building needs {package}: pip install '.[dev]'")
-    if not (ROOT / "setup.py").exists() or shutil.which(os.environ.get("CC", "cc").split()[0]) is None:
-        pytest.skip("no source tree or no compiler here")
+    needs_a_build()
     folder = tmp_path_factory.mktemp("guides") / "pynn"
     folder.mkdir()
     leave_out = shutil.ignore_patterns("*.so", "__pycache__")
