@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from pynn.checks import number
+
 __all__ = ["digits"]
 
 Part = tuple[np.ndarray, np.ndarray]
@@ -45,8 +47,7 @@ def digits(test_size: float = 0.2, seed: int = 0) -> tuple[Part, Part]:
     >>> x.shape, x.dtype, len(xt)
     ((1438, 8, 8), dtype('float32'), 359)
     """
-    if not 0 < test_size < 1:
-        raise ValueError(f"[digits] expected test_size between 0 and 1. Received: {test_size!r}.")
+    number("digits", "test_size", test_size, 0, 1, open_low=True, open_high=True)
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:

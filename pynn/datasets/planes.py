@@ -85,8 +85,7 @@ def circles(n: int = 400, noise: float = 0.05, seed: int = 0, factor: float = 0.
     True
     """
     random = _random("circles", n, noise, seed)
-    if not 0 < factor < 1:
-        raise ValueError(f"[circles] expected factor between 0 and 1. Received: {factor!r}.")
+    number("circles", "factor", factor, 0, 1, open_low=True, open_high=True)
     y = random.permutation(np.arange(n) % 2)
     t = random.uniform(0, 2 * np.pi, n)
     radius = np.where(y == 0, 1.0, factor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pynn.checks import number
 from pynn.datasets.fetch import FileSet, locate
 from pynn.datasets.text import text
 from pynn.errors import DataError, DTypeError
@@ -75,8 +76,7 @@ def split_text(whole: str, share: float = 0.9) -> tuple[str, str]:
     """
     if not isinstance(whole, str):
         raise DTypeError(f"[split_text] expected a string. Received: {type(whole).__name__}.")
-    if not 0 < share < 1:
-        raise ValueError(f"[split_text] expected a share between 0 and 1. Received: {share!r}.")
+    number("split_text", "share", share, 0, 1, open_low=True, open_high=True)
     at = int(len(whole) * share)
     if at in (0, len(whole)):
         raise DataError(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import number
 from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
@@ -120,9 +121,7 @@ def _two_shares(r: Rng, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]
 
 
 def _delta(delta: float = 1.0) -> float:
-    if not 0 < delta < np.inf:
-        raise ValueError(f"[huber] expected a finite delta above 0. Received: delta={delta}.")
-    return delta
+    return number("huber", "delta", delta, 0, open_low=True)
 
 
 def _huber_ref(y: np.ndarray, t: np.ndarray, delta: float = 1.0) -> np.ndarray:
@@ -131,7 +130,7 @@ def _huber_ref(y: np.ndarray, t: np.ndarray, delta: float = 1.0) -> np.ndarray:
 
 
 def _huber_errors(r: Rng) -> Iterator[Any]:
-    yield (r(3), r(3)), {"delta": 0.0}, ValueError, "delta above 0"
+    yield (r(3), r(3)), {"delta": 0.0}, ValueError, "delta to be a finite number above 0"
 
 
 def _bce_slope(y: Tensor, t: Tensor) -> Tensor:

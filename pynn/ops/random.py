@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import number
 from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import FLOATS, Tensor, as_dtype
@@ -47,8 +48,7 @@ class _Dropout:
     def infer(x: Tensor, seed: Tensor, step: Tensor, rate: float) -> Lowered:
         need_float("dropout", x)
         _counters("dropout", seed, step)
-        if not 0 <= rate < 1:
-            raise ValueError(f"[dropout] expected 0 <= rate < 1. Received: rate={rate}.")
+        number("dropout", "rate", rate, 0, 1, open_high=True)
         return Lowered((Spec(x.shape, x.dtype), Spec(x.shape, UINT8)), (x.size,), (rate,))
 
     def vjp(g: Grad, dy: Tensor, dmask: None) -> tuple[Tensor | None, ...]:
@@ -69,8 +69,13 @@ class _Dropout:
         yield Sample((r(9001), np.array([2**40 + 1]), np.array([2**33])), {"rate": 0.9}, smooth=False)
 
     def errors(r: Rng) -> Iterator[Any]:
-        yield (r(3), np.array([7]), np.array([3])), {"rate": 1.0}, ValueError, r"0 <= rate < 1.*rate=1.0"
-        yield (r(3), np.array([7]), np.array([3])), {"rate": -0.1}, ValueError, r"0 <= rate < 1"
+        yield (
+            (r(3), np.array([7]), np.array([3])),
+            {"rate": 1.0},
+            ValueError,
+            r"rate to be a number in \[0, 1\).*rate=1.0",
+        )
+        yield (r(3), np.array([7]), np.array([3])), {"rate": -0.1}, ValueError, r"rate to be a number in \[0, 1\)"
         yield (r(3), r(1), np.array([3])), {"rate": 0.1}, DTypeError, "one int64"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import pynn.core.kernels.rnn  # noqa: F401  (registers its kernels)
+from pynn.checks import number
 from pynn.core import _core
 from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
@@ -62,8 +63,7 @@ def check_operands(name: str, cell: int, keep: float, x: Tensor, w: Tensor, u: T
         raise DTypeError(f"[{name}] expected lengths of dtype int32. Received: {lengths.dtype}.")
     if mask is not None and mask.dtype != UINT8:
         raise DTypeError(f"[{name}] expected a recurrent dropout mask of dtype uint8. Received: {mask.dtype}.")
-    if not 0 < keep <= 1:
-        raise ValueError(f"[{name}] expected keep in (0, 1]. Received: keep={keep}.")
+    number(name, "keep", keep, 0, 1, open_low=True)
     return n, t, d, h
 
 

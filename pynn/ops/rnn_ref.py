@@ -119,4 +119,4 @@ def bad(r: Rng, name: str, columns: int, middle: int) -> Iterator[Any]:
     yield (x, w, u, b, None, *none, np.array([1, 4], "int32"), None), {}, DataError, "0 to T"
     yield (x, w, u, b, None, *none, None, np.ones((2, 4), "uint8")), {}, ShapeError, r"mask of shape \(2, 5\)"
     yield (x, w, u, b, None, *none, None, r(2, 5)), {}, DTypeError, "uint8"
-    yield (x, w, u, b, None, *none, None, None), {"keep": 0.0}, ValueError, r"keep in \(0, 1\]"
+    yield (x, w, u, b, None, *none, None, None), {"keep": 0.0}, ValueError, r"keep to be a number in \(0, 1\]"
