@@ -257,7 +257,7 @@ def test_digits_are_split_by_class_and_always_the_same():
     assert not np.array_equal(y, pynn.datasets.digits(seed=1)[0][1])
     rows = {image.tobytes() for image in x}
     assert sum(image.tobytes() in rows for image in xt) == 0
-    with pytest.raises(ValueError, match=r"test_size.*Received: 1"):
+    with pytest.raises(ValueError, match=r"test_size.*Received: test_size=1"):
         pynn.datasets.digits(test_size=1)
 
 

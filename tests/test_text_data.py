@@ -143,7 +143,7 @@ def test_the_real_shakespeare(data_dir):
     [
         (("abc", 0.1), DataError, "neither part empty. Received: 3 characters"),
         (("", 0.5), DataError, "Received: 0 characters"),
-        (("abc", 1.0), ValueError, "between 0 and 1"),
+        (("abc", 1.0), ValueError, r"share to be a number in \(0, 1\)"),
         ((b"abc", 0.5), DTypeError, "expected a string"),
     ],
 )
