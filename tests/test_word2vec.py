@@ -226,9 +226,9 @@ def test_rare_words_are_left_out():
 def test_ctrl_c_leaves_a_usable_model():
     model = small()
     stop = LambdaCallback(on_progress=lambda done, total, logs: done == 2 and signal.raise_signal(signal.SIGINT))
-    history = model.fit([["a", "b", "c", "d"]] * 60_000, epochs=500, verbose=0, callbacks=stop)
+    history = model.fit([["a", "b", "c", "d"]] * 60_000, epochs=5, verbose=0, callbacks=stop)
     assert history.interrupted
-    assert len(history.epoch) < 500  # the first epoch as a rule; in the whole suite the second was seen
+    assert len(history.epoch) == 0
     assert np.isfinite(model.wv["a"]).all()
     assert not model.fit([["a", "b"]], epochs=1, verbose=0).interrupted
 

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -120,7 +121,7 @@ def _member(raw: Any, source: str, model: Module) -> io.BytesIO:
                 raise DataError(f"[{PLACE}] {source!r}: its {INSIDE} is larger than {limit:,} bytes.")
             with archive.open(INSIDE) as member:
                 data = member.read(limit + 1)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
         raise DataError(f"[{PLACE}] {source!r} is damaged: {str(error)[:200]}.") from None
     if len(data) > limit:
         raise DataError(f"[{PLACE}] {source!r}: its {INSIDE} is larger than {limit:,} bytes.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import weakref
 from types import FrameType, TracebackType
 
 __all__ = ["Interrupts"]
@@ -23,7 +24,17 @@ class Interrupts:
         """Begin to note Ctrl-C."""
         mine = threading.current_thread() is threading.main_thread()
         if mine and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            self._before = signal.signal(signal.SIGINT, self._note)
+            note = weakref.WeakMethod(self._note)
+
+            def handler(number: int, frame: FrameType | None) -> None:
+                # What interrupts __exit__ before its first line leaves this handler behind: it is then the usual one.
+                noting = note()
+                if noting is None:
+                    signal.default_int_handler(number, frame)
+                else:
+                    noting(number, frame)
+
+            self._before = signal.signal(signal.SIGINT, handler)
         return self
 
     def __exit__(
@@ -35,6 +46,7 @@ class Interrupts:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.noted:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # now: __exit__ itself may be what is left
             raise KeyboardInterrupt
         self.noted = True
 
