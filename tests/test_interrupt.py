@@ -17,6 +17,10 @@ def test_an_exit_that_was_cut_off_leaves_the_usual_meaning():
 
     begin()
     try:
+        with Interrupts() as interrupts:
+            signal.raise_signal(signal.SIGINT)
+        assert interrupts.noted
+        begin()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     finally:

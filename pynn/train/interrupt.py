@@ -23,18 +23,8 @@ class Interrupts:
     def __enter__(self) -> Interrupts:
         """Begin to note Ctrl-C."""
         mine = threading.current_thread() is threading.main_thread()
-        if mine and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            note = weakref.WeakMethod(self._note)
-
-            def handler(number: int, frame: FrameType | None) -> None:
-                # What interrupts __exit__ before its first line leaves this handler behind: it is then the usual one.
-                noting = note()
-                if noting is None:
-                    signal.default_int_handler(number, frame)
-                else:
-                    noting(number, frame)
-
-            self._before = signal.signal(signal.SIGINT, handler)
+        if mine and _is_usual(signal.getsignal(signal.SIGINT)):
+            self._before = signal.signal(signal.SIGINT, _Handler(self))
         return self
 
     def __exit__(
@@ -44,9 +34,10 @@ class Interrupts:
         if self._before is not None:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def note(self) -> None:
+        """Note Ctrl-C; raise KeyboardInterrupt if it is the second."""
         if self.noted:
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # now: __exit__ itself may be what is left
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt
         self.noted = True
 
@@ -54,3 +45,20 @@ class Interrupts:
         """Raise KeyboardInterrupt if Ctrl-C was pressed."""
         if self.noted:
             raise KeyboardInterrupt
+
+
+class _Handler:
+    """Notes Ctrl-C for a block while it lives; what interrupts ``__exit__`` before its first line leaves it behind."""
+
+    def __init__(self, block: Interrupts) -> None:
+        self.block = weakref.ref(block)
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        block = self.block()
+        if block is None:
+            raise KeyboardInterrupt
+        block.note()
+
+
+def _is_usual(handler: object) -> bool:
+    return handler is signal.default_int_handler or (isinstance(handler, _Handler) and handler.block() is None)
