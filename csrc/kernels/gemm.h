@@ -28,10 +28,6 @@ typedef struct pn_gemm_args {
     void *epilogue_ctx;
 } pn_gemm_args;
 
-static inline i64 pn_gemm_scratch(i64 m, i64 n, i64 k, int ta, int tb, int nth) {
-    return pn_gemm_scratch_bytes(m, n, k, ta, tb, nth);
-}
-
 #if VW > 1
 #include "gemm_micro.h"
 

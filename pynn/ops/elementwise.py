@@ -227,9 +227,6 @@ def elementwise(
                 check(**values)
             return lowered(name, x, *values.values())
 
-        def backwards_infer(dy: Tensor, s: Tensor, **given: Any) -> Lowered:
-            return infer(s, **given)
-
         def samples(r: Rng) -> Iterator[Sample]:
             wide = 1.0 + max(map(abs, kinks), default=0.0) / 2
             for shape in ((3, 5), (257,), (0, 4), (1, 1), ()):
