@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import random
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -26,8 +26,10 @@ from pynn import nn
 from pynn.errors import DataError, ShapeError
 from pynn.io import container, model_file
 
+sys.path.insert(0, os.path.dirname(__file__))
+from common import limits
+
 EDGES = (0, 1, -1, 2, 3, 7, 255, 1000, 15_000, 65_536, 10**6, 10**7, 10**9, 2**31 - 1, 2**31, 2**62, 2**63, 10**30)
-SECONDS, MEMORY = 10, 2 << 30
 
 IMAGES = [
     lambda r: nn.Conv2D(r.randint(1, 4), 3, padding="same", strides=r.choice((1, 2)), activation="tanh"),
@@ -93,27 +95,6 @@ def load(data: bytes) -> str:
     except DataError:
         return "refused"
     return "loaded"
-
-
-@contextlib.contextmanager
-def limits() -> Iterator[None]:
-    """Allow so much memory and time inside a ``with`` block; beyond it is a MemoryError or TimeoutError."""
-    import resource
-
-    def late(number: int, frame: Any) -> None:
-        raise TimeoutError(f"more than {SECONDS} seconds")
-
-    used = int(open("/proc/self/statm", encoding="ascii").read().split()[0]) * resource.getpagesize()  # noqa: SIM115
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    handler = signal.signal(signal.SIGALRM, late)
-    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, before[1]))
-    signal.alarm(SECONDS)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, handler)
-        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def same(made: Any) -> bool:

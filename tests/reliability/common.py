@@ -1,0 +1,171 @@
+"""What the programs of this folder share: limits, processes of their own, and what a call must leave as it was.
+
+A program finds this file beside itself: ``sys.path.insert(0, os.path.dirname(__file__))``, as ``python -P`` does not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import pynn
+from pynn.core.state import state
+
+# Under a sanitizer there is no limit of addresses: its shadows take them all.
+SANITIZED = any(name.endswith("SAN_OPTIONS") for name in os.environ)
+MEMORY, SECONDS = 2 << 30, 10
+
+# The errors that a user of the library may have to catch. Of Python's own kinds no subclass but those of OSError.
+KINDS = (ValueError, TypeError, IndexError, RuntimeError, ArithmeticError, MemoryError)
+
+
+def documented(error: BaseException) -> bool:
+    """Tell whether an error is of a kind that docs/guide/reliability.md lists, and says something."""
+    kind = type(error)
+    own = kind.__module__.startswith("pynn.")
+    known = kind in KINDS or own or isinstance(error, (OSError, MemoryError, ImportError))
+    return known and bool(str(error).strip() or isinstance(error, MemoryError))
+
+
+def settings() -> dict[str, Any]:
+    """Return all that holds for this thread and this process; a call that is no setter leaves it as it was."""
+    kept = ("recorder", "grad_enabled", "training", "carries", "module", "scope", "tape", "trial", "observer")
+    return {
+        **{name: getattr(state, name) for name in kept},
+        "threads": pynn.get_num_threads(), "precision": pynn.get_precision(), "isa": pynn.config.isa(),
+        "target": pynn.config.target(), "debug": pynn.config.debug(), "errstate": np.geterr(),
+        "filters": list(warnings.filters), "directory": os.getcwd(), "handler": signal.getsignal(signal.SIGINT),
+        "numpy": np.random.get_state()[1].tobytes(),  # type: ignore[index, union-attr]
+    }  # fmt: skip
+
+
+def changed(before: dict[str, Any]) -> list[str]:
+    """Return the names of the settings that are not as they were."""
+    now = settings()
+    return [name for name, value in before.items() if now[name] is not value and now[name] != value]
+
+
+def addresses() -> int:
+    """Return the bytes of addresses that this process has taken."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+@contextlib.contextmanager
+def limits(seconds: int = SECONDS, memory: int = MEMORY) -> Iterator[None]:
+    """Allow so much more memory and time inside a ``with`` block; beyond is a MemoryError or a TimeoutError."""
+
+    def late(number: int, frame: Any) -> None:
+        raise TimeoutError(f"more than {seconds} seconds")
+
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    handler = signal.signal(signal.SIGALRM, late)
+    if not SANITIZED:
+        resource.setrlimit(resource.RLIMIT_AS, (addresses() + memory, before[1]))
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, handler)
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+class Outcome(NamedTuple):
+    """What became of a process: its lines, and how it ended ("" is well)."""
+
+    lines: list[Any]
+    ended: str
+    errors: str  # the end of what it wrote to stderr
+
+
+def apart(work: Callable[[Callable[[Any], None]], None], seconds: float = 60, memory: int = MEMORY) -> Outcome:
+    """Run work(tell) in a process of its own, forked from this one, which must have started no thread.
+
+    Parameters
+    ----------
+    work : callable
+        Gets a function that sends a line of JSON to this process.
+    seconds : float, default 60
+        The longest time between two lines; a process that is silent for longer is killed, its stacks shown first.
+    memory : int, default 2 GiB
+        Addresses beyond those that it has at its start.
+    """
+    reading, writing = os.pipe()
+    noise = os.memfd_create("stderr")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of fork, where there are threads: they are idle
+        child = os.fork()
+    if child == 0:
+        _child(work, writing, noise, memory)
+    os.close(writing)
+    lines, ended = _collect(reading, child, seconds)
+    os.close(reading)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if not ended and status:
+        ended = f"exit {status}" if status > 0 else signal.Signals(-status).name
+    said = os.pread(noise, 1 << 20, max(0, os.fstat(noise).st_size - 20_000)).decode(errors="replace")
+    os.close(noise)
+    return Outcome(lines, ended, said)
+
+
+def _child(work: Callable[[Callable[[Any], None]], None], writing: int, noise: int, memory: int) -> None:
+    """Do the work and end the process."""
+    status = 1
+    try:
+        os.dup2(noise, 2)
+        os.dup2(noise, 1)
+        sys.stdout, sys.stderr = (open(fd, "w", closefd=False) for fd in (1, 2))  # noqa: SIM115
+        faulthandler.enable()
+        faulthandler.register(signal.SIGUSR1, all_threads=True)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if not SANITIZED:
+            resource.setrlimit(resource.RLIMIT_AS, (addresses() + memory,) * 2)
+        work(lambda line: _send(writing, line))
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(BaseException):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+
+def _send(writing: int, line: Any) -> None:
+    data = json.dumps(line).encode() + b"\n"
+    while data:
+        data = data[os.write(writing, data) :]
+
+
+def _collect(reading: int, child: int, seconds: float) -> tuple[list[Any], str]:
+    """Return the lines of a process, and "no end ..." if it was silent for too long and had to be killed."""
+    data, ended = b"", ""
+    while True:
+        if not select.select([reading], [], [], seconds)[0]:
+            ended = f"no end within {seconds:g} seconds"
+            os.kill(child, signal.SIGUSR1)  # faulthandler shows where it is
+            time.sleep(0.5)
+            os.kill(child, signal.SIGKILL)
+            break
+        got = os.read(reading, 1 << 16)
+        if not got:
+            break
+        data += got
+    whole = data[: data.rfind(b"\n") + 1]
+    return [json.loads(line) for line in whole.splitlines()], ended
