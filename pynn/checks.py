@@ -1,7 +1,7 @@
 """Checks of arguments, in the library's wording: each returns the value as plain Python, or raises.
 
-Integers and numbers may be Python's or NumPy's; True and False are neither. Every message reads
-``[place] expected NAME to be ... Received: NAME=value.``
+Integers and numbers may be Python's or NumPy's (a whole float of NumPy's is an integer); True and False are neither.
+Every message reads ``[place] expected NAME to be ... Received: NAME=value.``
 
 Examples
 --------
@@ -33,6 +33,8 @@ __all__ = [
     "is_number",
     "number",
     "pair",
+    "plain",
+    "plain_fields",
     "positive",
     "rate",
     "written",
@@ -43,9 +45,16 @@ MOST = 2**63 - 1
 
 
 def is_integer(value: Any, least: float = -math.inf, most: float = math.inf) -> TypeGuard[int]:
-    """Tell whether a value is an integer in [least, most], Python's or NumPy's, and no bool."""
-    whole = type(value) is int or (not isinstance(value, bool) and isinstance(value, numbers.Integral))
-    return whole and bool(least <= int(value) <= most)
+    """Tell whether a value is an integer in [least, most], Python's or NumPy's, and no bool.
+
+    A whole number that NumPy gives as a float is one, as the largest of labels that were read from a file may be.
+    """
+    if type(value) is not int:
+        if isinstance(value, bool) or not isinstance(value, (numbers.Integral, np.floating)):
+            return False
+        if isinstance(value, np.floating) and not value.is_integer():
+            return False
+    return bool(least <= int(value) <= most)
 
 
 def is_number(value: Any) -> TypeGuard[float]:
@@ -56,6 +65,27 @@ def is_number(value: Any) -> TypeGuard[float]:
         return math.isfinite(value)
     except OverflowError:  # an integer beyond the largest float
         return False
+
+
+def plain(value: Any) -> Any:
+    """Return a number of NumPy's as Python's, a whole one as an integer; anything else as it is.
+
+    Examples
+    --------
+    >>> plain(np.float32(0.5)), plain(np.float64(3.0)), plain("same")
+    (0.5, 3, 'same')
+    """
+    if not isinstance(value, (np.integer, np.floating)):
+        return value
+    return int(value) if is_integer(value) else value.item()
+
+
+def plain_fields(made: Any) -> None:
+    """Make the numbers among the fields of a dataclass that was just made Python's, in tuples too."""
+    for name, value in vars(made).items():
+        found = tuple(map(plain, value)) if isinstance(value, tuple) else plain(value)
+        if found is not value:
+            object.__setattr__(made, name, found)
 
 
 def integer(place: str, name: str, value: Any, least: int = 0, most: int = MOST) -> int:

@@ -14,8 +14,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from pynn.checks import choice, is_integer, is_number
+from pynn.checks import choice, is_integer, is_number, plain_fields
 from pynn.errors import DTypeError, ShapeError
+from pynn.keywords import spelled
 from pynn.names import Registry
 
 __all__ = [
@@ -131,6 +132,7 @@ def _generator(name: str, seed: Seed) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(words.tolist())))
 
 
+@spelled
 @dataclass(frozen=True)
 class Constant(Initializer):
     """w = value.
@@ -152,6 +154,7 @@ class Constant(Initializer):
     value: float | ArrayLike = 0.0
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         array = None
         if not is_number(self.value) and np.ndim(self.value):
             array = np.array(self.value)
@@ -172,6 +175,7 @@ class Constant(Initializer):
         return array
 
 
+@spelled
 @dataclass(frozen=True)
 class Zeros(Initializer):
     """w = 0, the usual choice for biases.
@@ -187,6 +191,7 @@ class Zeros(Initializer):
         return np.zeros(shape)
 
 
+@spelled
 @dataclass(frozen=True)
 class Ones(Initializer):
     """w = 1.
@@ -202,6 +207,7 @@ class Ones(Initializer):
         return np.ones(shape)
 
 
+@spelled
 @dataclass(frozen=True)
 class Uniform(Initializer):
     """w ~ U[low, high].
@@ -222,6 +228,7 @@ class Uniform(Initializer):
     high: float = 0.05
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         ok = is_number(self.low) and is_number(self.high) and self.low <= self.high
         self._require(ok, "finite low <= high", low=self.low, high=self.high)
 
@@ -230,6 +237,7 @@ class Uniform(Initializer):
         return rng.uniform(self.low, self.high, shape)
 
 
+@spelled
 @dataclass(frozen=True)
 class Normal(Initializer):
     """w ~ N(mean, std^2).
@@ -251,6 +259,7 @@ class Normal(Initializer):
     std: float = 0.05
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         ok = is_number(self.mean) and is_number(self.std) and self.std >= 0
         self._require(ok, "a finite mean and a finite std >= 0", mean=self.mean, std=self.std)
 
@@ -259,6 +268,7 @@ class Normal(Initializer):
         return self.mean + self.std * rng.standard_normal(shape)
 
 
+@spelled
 @dataclass(frozen=True)
 class TruncatedNormal(Normal):
     """w ~ N(mean, std^2), drawn again while abs(w - mean) > 2 * std.
@@ -292,6 +302,7 @@ def _truncated(shape: tuple[int, ...], rng: np.random.Generator) -> Doubles:
     return z.reshape(shape)
 
 
+@spelled
 @dataclass(frozen=True)
 class VarianceScaling(Initializer):
     """Random values of mean 0 and variance scale / n, where n is n_in, n_out or their mean.
@@ -325,6 +336,7 @@ class VarianceScaling(Initializer):
     distribution: str = "truncated_normal"
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         self._require(is_number(self.scale) and self.scale > 0, "a finite scale > 0", scale=self.scale)
         for kind, name, known in (
             ("fan mode", self.mode, ("fan_in", "fan_out", "fan_avg")),
@@ -426,6 +438,7 @@ class LecunNormal(_Preset):
     choice = (1.0, "fan_in", "truncated_normal")
 
 
+@spelled
 @dataclass(frozen=True)
 class Orthogonal(Initializer):
     """w.T @ w = gain^2 * I if the rows outnumber the columns, else w @ w.T = gain^2 * I; uniform among such matrices.
@@ -456,6 +469,7 @@ class Orthogonal(Initializer):
     gain: float = 1.0
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         self._require(is_number(self.gain), "a finite gain", gain=self.gain)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Doubles:

@@ -17,23 +17,36 @@ F = TypeVar("F", bound=Callable[..., Any])
 ELSEWHERE = {
     "act": "activation",
     "betas": "beta_1",
+    "bias": "use_bias",
     "bs": "batch_size",
     "dim": "axis",
+    "embedding_dim": "output_dim",
     "epsilon": "eps",
+    "hidden_size": "units",
     "lr": "learning_rate",
     "n_units": "units",
     "neurons": "units",
+    "num_embeddings": "input_dim",
     "out_channels": "filters",
     "out_features": "units",
     "p": "rate",
 }
 SHAPES = ("input_dim", "input_shape", "batch_input_shape", "in_features", "in_channels")
+# Where the nearest name would not help: what does, by call and keyword.
+ADVICE = {
+    "Embedding.weights": "embeddings_initializer=pynn.init.Constant(matrix) gives it vectors. ",
+    "compile.lr": "the optimizer takes it: optimizer=pynn.optim.Adam(learning_rate=0.001). ",
+    "compile.learning_rate": "the optimizer takes it: optimizer=pynn.optim.Adam(learning_rate=0.001). ",
+    "compile.epochs": "fit takes it: model.fit(x, y, epochs=10). ",
+    "compile.batch_size": "fit takes it: model.fit(x, y, batch_size=32). ",
+}
 
 
 def spelled(call: F) -> F:
     """Return a function or constructor whose error for an unknown keyword argument gives the nearest name.
 
-    It costs nothing but a frame where all is well.
+    It costs nothing but a frame where all is well. Of a class it is the constructor, for those that are written by a
+    decorator; others have :class:`Spelled` as a base.
 
     Examples
     --------
@@ -45,6 +58,9 @@ def spelled(call: F) -> F:
     ...
     TypeError: [fit] unknown keyword argument. Received: epoch=3. help: did you mean epochs=? Known: ...
     """
+    if isinstance(call, type):
+        call.__init__ = spelled(call.__init__)  # type: ignore[misc]
+        return call
 
     @functools.wraps(call)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -82,11 +98,12 @@ def _complaint(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
     found = ELSEWHERE.get(name)
     found = found if found in known else nearest(name, known)
     value = repr(kwargs[name])
-    hint = f"did you mean {found}=? " if found else ""
-    if made is not None and name in SHAPES:
+    place = call.__name__ if made is None else made.__name__
+    hint = ADVICE.get(f"{place}.{name}") or (f"did you mean {found}=? " if found else "")
+    if made is not None and name in SHAPES and found not in ("input_dim", "output_dim"):
         hint = "begin the model with nn.Input(shape); layers find the rest. "
     return (
-        f"[{call.__name__ if made is None else made.__name__}] unknown keyword argument. "
+        f"[{place}] unknown keyword argument. "
         f"Received: {name}={value if len(value) <= 40 else '...'}. help: {hint}Known: {', '.join(sorted(known))}."
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 import pynn.nn  # noqa: F401  (its classes enter themselves into the registry)
 from pynn.io import container, registry
 from pynn.io.model_file import assemble
+from pynn.keywords import spelled
 
 __all__ = ["load", "loads"]
 
@@ -19,6 +20,7 @@ def _network() -> None:
 registry.announce("onnx.Network", _network)
 
 
+@spelled
 def load(path: str | os.PathLike[str]) -> Any:
     """Read a model from a file that :meth:`pynn.nn.Module.save` or a ModelCheckpoint wrote.
 

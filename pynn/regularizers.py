@@ -7,12 +7,13 @@ from typing import Any
 from pynn import ops
 from pynn.checks import number
 from pynn.core.tensor import Tensor
+from pynn.keywords import Spelled
 from pynn.names import Registry
 
 __all__ = ["CONSTRAINTS", "L1", "L1L2", "L2", "NAMES", "MaxNorm", "constraint", "get"]
 
 
-class L1L2:
+class L1L2(Spelled):
     """penalty = l1 * sum(|w|) + l2 * sum(w**2), summed in double precision.
 
     Parameters
@@ -81,7 +82,7 @@ class L2(L1L2):
         super().__init__(l2=l2)
 
 
-class MaxNorm:
+class MaxNorm(Spelled):
     """w[:, j] = w[:, j] * min(1, limit / |w[:, j]|), after every update.
 
     The norm is over all axes but the last, so it is that of the incoming weights of a unit.

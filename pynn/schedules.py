@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pynn.checks import is_integer, is_number
+from pynn.checks import is_integer, is_number, plain_fields
+from pynn.keywords import spelled
 from pynn.names import Registry
 
 __all__ = [
@@ -77,6 +78,7 @@ class Schedule:
         self._require(ok, f"{name} to be a whole number of steps >= {least}", **{name: value})
 
 
+@spelled
 @dataclass(frozen=True)
 class Constant(Schedule):
     """lr(t) = initial.
@@ -95,6 +97,7 @@ class Constant(Schedule):
     initial: float
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         self._require_rate("initial", self.initial, zero=True)
 
     def rates(self, steps: Rates) -> Rates:
@@ -102,6 +105,7 @@ class Constant(Schedule):
         return np.full(steps.shape, float(self.initial))
 
 
+@spelled
 @dataclass(frozen=True)
 class Exponential(Schedule):
     """lr(t) = initial * rate ** (t / every), with floor(t / every) if `staircase`.
@@ -139,6 +143,7 @@ class Exponential(Schedule):
     staircase: bool = False
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         self._require_rate("initial", self.initial)
         self._require(is_number(self.rate) and self.rate > 0, "rate to be finite and > 0", rate=self.rate)
         self._require_count("every", self.every)
@@ -148,6 +153,7 @@ class Exponential(Schedule):
         return self.initial * np.power(float(self.rate), _periods(steps, self.every, self.staircase))
 
 
+@spelled
 @dataclass(frozen=True)
 class StepDecay(Schedule):
     """lr(t) = initial * drop ** floor(t / every).
@@ -181,6 +187,7 @@ class StepDecay(Schedule):
     every: int
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         self._require_rate("initial", self.initial)
         self._require(is_number(self.drop) and 0 < self.drop <= 1, "0 < drop <= 1", drop=self.drop)
         self._require_count("every", self.every)
@@ -190,6 +197,7 @@ class StepDecay(Schedule):
         return self.initial * np.power(float(self.drop), _periods(steps, self.every, staircase=True))
 
 
+@spelled
 @dataclass(frozen=True)
 class InverseTime(Schedule):
     """lr(t) = initial / (1 + rate * t / every), with floor(t / every) if `staircase`.
@@ -227,6 +235,7 @@ class InverseTime(Schedule):
     staircase: bool = False
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         self._require_rate("initial", self.initial)
         self._require(is_number(self.rate) and self.rate >= 0, "rate to be finite and >= 0", rate=self.rate)
         self._require_count("every", self.every)
@@ -245,6 +254,7 @@ def _half_cosine(start: float, end: float, progress: Rates) -> Rates:
     return end + (start - end) * 0.5 * (1.0 + np.cos(np.pi * progress))
 
 
+@spelled
 @dataclass(frozen=True)
 class Cosine(Schedule):
     """lr(t) = final + (initial - final) * (1 + cos(pi * min(t / steps, 1))) / 2.
@@ -285,6 +295,7 @@ class Cosine(Schedule):
     warmup: int = 0
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         self._require_rate("initial", self.initial)
         self._require_count("steps", self.steps)
         self._require_rate("final", self.final, zero=True)
@@ -299,6 +310,7 @@ class Cosine(Schedule):
         return _half_cosine(self.initial, self.final, np.minimum(steps / self.steps, 1.0))
 
 
+@spelled
 @dataclass(frozen=True)
 class OneCycle(Schedule):
     """Half a cosine up from max_lr / div to max_lr, then half a cosine down to max_lr / (div * final_div).
@@ -342,6 +354,7 @@ class OneCycle(Schedule):
     final_div: float = 1e4
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         self._require_rate("max_lr", self.max_lr)
         self._require_count("steps", self.steps, least=2)
         fraction = self.start_fraction
@@ -362,6 +375,7 @@ class OneCycle(Schedule):
         return np.where(steps < top, rising, falling)
 
 
+@spelled
 @dataclass(frozen=True)
 class WarmUp(Schedule):
     """lr(t) = start + (schedule(0) - start) * t / steps while t < steps, then schedule(t - steps).
@@ -391,6 +405,7 @@ class WarmUp(Schedule):
     start: float = 0.0
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         object.__setattr__(self, "schedule", get(self.schedule))
         self._require_count("steps", self.steps)
         self._require_rate("start", self.start, zero=True)
@@ -402,6 +417,7 @@ class WarmUp(Schedule):
         return np.where(steps < self.steps, rising, schedule.rates(np.maximum(steps - self.steps, 0.0)))
 
 
+@spelled
 @dataclass(frozen=True)
 class Piecewise(Schedule):
     """lr(t) = values[i] for boundaries[i - 1] <= t < boundaries[i].
@@ -435,6 +451,7 @@ class Piecewise(Schedule):
     def __post_init__(self) -> None:
         object.__setattr__(self, "boundaries", tuple(self.boundaries))
         object.__setattr__(self, "levels", tuple(self.levels))
+        plain_fields(self)
         for boundary in self.boundaries:
             self._require_count("boundaries", boundary)
         for level in self.levels:

@@ -56,6 +56,32 @@ SLIPS = {
     "input_shape": (lambda: nn.Dense(3, input_shape=(3,)), r"begin the model with nn.Input\(shape\)"),
     "patients": (lambda: train.EarlyStopping(patients=3), r"mean patience=\?"),
     "from_logit": (lambda: losses.CrossEntropy(from_logit=True), r"mean from_logits=\?"),
+    "batchsize of predict": (lambda: classifier().predict(X, batchsize=3), r"^\[predict\] .*mean batch_size=\?"),
+    "batch": (lambda: classifier().predict_fn(batch=3), r"^\[predict_fn\] .*mean batch_size=\?"),
+    "sample_weights": (
+        lambda: classifier().train_on_batch(X, Y, sample_weights=[1]),
+        r"^\[train_on_batch\] .*mean sample_weight=\?",
+    ),
+    "overwrit": (lambda: classifier().save("x", metadat=3), r"^\[save\] .*mean metadata=\?"),
+    "complie": (lambda: pynn.load(pathh="x"), r"^\[load\] .*mean path=\?"),
+    "lr of compile": (
+        lambda: classifier().compile(lr=0.1),
+        r"help: the optimizer takes it: optimizer=pynn.optim.Adam\(",
+    ),
+    "bias": (lambda: nn.Dense(3, bias=False), r"mean use_bias=\?"),
+    "weights of Embedding": (
+        lambda: nn.Embedding(3, 2, weights=[X]),
+        r"help: embeddings_initializer=pynn.init.Constant",
+    ),
+    "num_embeddings": (lambda: nn.Embedding(num_embeddings=3), r"^\[Embedding\] .*mean input_dim=\?"),
+    "shap": (lambda: nn.Input(shap=(3,)), r"^\[Input\] .*mean shape=\?"),
+    "step": (lambda: pynn.schedules.Cosine(0.1, step=3), r"^\[Cosine\] .*mean steps=\?"),
+    "stddev": (lambda: pynn.init.Normal(stdd=3), r"^\[Normal\] .*mean std=\?"),
+    "lamda": (lambda: pynn.regularizers.L2(l3=1), r"^\[L2\] .*mean l2=\?"),
+    "require_grad": (lambda: pynn.tensor(X, require_grad=True), r"^\[tensor\] .*mean requires_grad=\?"),
+    "vectorsize": (lambda: pynn.text.Word2Vec(vectorsize=3), r"^\[Word2Vec\] .*Known: "),
+    "input_shap": (lambda: classifier().summary(input_shap=3), r"^\[summary\] .*mean input_shape=\?"),
+    "pth": (lambda: pynn.viz.plot_history({}, pth="x"), r"^\[plot_history\] .*mean path=\?"),
     "unlike all": (lambda: nn.Dense(3, qqqqqq=1), r"Received: qqqqqq=1. help: Known: activation"),
 }
 
@@ -121,6 +147,22 @@ def test_shapes_in_messages_are_those_that_were_given():
         model.predict(X[0])
 
 
+def test_the_shape_inside_a_model_comes_with_that_of_its_input():
+    images = R.random((20, 9, 9, 1)).astype("float32")
+    model = nn.Sequential([nn.Conv2D(2, 3), nn.Flatten(), nn.Dense(3)])
+    model.compile(loss="cross_entropy", seed=0)
+    model.fit(images[:, 1:, 1:], Y[:20], verbose=0)
+    told = r"built for inputs of shape \(N, 8, 8, 1\) and got x.shape=\(20, 9, 9, 1\)\."
+    for call in (model.predict, model, model.predict_fn(), lambda x: model.fit(x, Y[:20], verbose=0)):
+        with pytest.raises(ShapeError, match=r"^\[dense\] .*x.shape=\(20, 98\). The model was " + told):
+            call(images)
+    with pytest.raises(ShapeError, match=rf"^\[fit: validation_data\] .*{told}"):
+        model.fit(images[:, 1:, 1:], Y[:20], validation_data=(images, Y[:20]), verbose=0)
+    with pytest.raises(ShapeError, match=r"^\[conv2d\] .*x.shape=\(9, 9, 1\). help: ") as told_of_one:
+        model.predict(images[0])
+    assert "was built for" not in str(told_of_one.value)
+
+
 # Copies
 
 COPIES = {"pickle": lambda found: pickle.loads(pickle.dumps(found)), "deepcopy": copy.deepcopy, "copy": copy.copy}
@@ -178,6 +220,26 @@ def test_scikit_learn_clones_models():
     base = pytest.importorskip("sklearn.base", reason="scikit-learn is not installed")
     model = classifier()
     assert np.array_equal(base.clone(model, safe=False).predict(X), model.predict(X))
+
+
+# Numbers of NumPy's
+
+
+def test_sizes_and_rates_may_be_numpy_s_in_files_too(tmp_path):
+    labels = Y.astype("float64")  # as np.loadtxt gives them
+    size, rate = np.max(labels) + 1, np.float16(0.25)
+    model = nn.Sequential([nn.Input(X.shape[1:]), nn.Dropout(rate), nn.Dense(size)])
+    model.compile(optim.Adam(pynn.schedules.Exponential(rate, rate=rate, every=size)), "cross_entropy", seed=np.int8(3))
+    model.fit(X, Y, epochs=np.float32(2), batch_size=np.float64(8), verbose=0)
+    assert model.predict(X, batch_size=np.float64(8)).shape == (40, 3)
+    model.save(tmp_path / "model.pynn")
+    again = pynn.load(tmp_path / "model.pynn")
+    assert np.array_equal(again.predict(X), model.predict(X))
+    assert repr(again) == repr(model)
+    made = pynn.schedules.Piecewise([np.int16(3), np.float64(5)], [rate, 1.0, np.float64(2)])
+    assert repr(made) == "Piecewise(boundaries=(3, 5), levels=(0.25, 1.0, 2))"
+    assert repr(pynn.init.Normal(std=rate)) == "Normal(mean=0.0, std=0.25)"
+    assert all(type(value) in (int, float) for value in (*made.boundaries, *made.levels))
 
 
 # Callbacks
@@ -260,13 +322,30 @@ def test_what_has_no_gradient_gives_arrays():
     assert np.array_equal(np.asarray(t), X)
 
 
-def test_arrays_of_another_dtype_are_refused_clearly():
-    for wrong in (X.astype("float64"), np.arange(6)):
-        with pytest.raises(TypeError, match=rf"one dtype. Received: float32 and {wrong.dtype}. help: .*\.astype"):
-            pynn.tensor(X) + wrong
-        with pytest.raises(TypeError, match=rf"one dtype. Received: {wrong.dtype} and float32. help: .*\.astype"):
-            wrong + pynn.tensor(X)
-    assert (pynn.tensor(X) * np.float64(3)).dtype == np.float32
+def test_arrays_take_the_dtype_of_the_tensor_they_meet():
+    t = pynn.tensor(X, requires_grad=True)
+    for array in (X.astype("float64"), np.arange(6), np.arange(6, dtype="uint8"), np.array(3.0), X > 0, np.float64(3)):
+        for found, expected in ((t + array, X + array), (array * t, array * X), (ops.maximum(t, array), None)):
+            assert found.dtype == np.float32
+            if expected is not None:
+                np.testing.assert_array_equal(found.numpy(), expected.astype("float32"))
+    (t * X.astype("float64")).sum().backward()
+    assert np.array_equal(t.grad.numpy(), X)
+    layer = nn.Dense(3)
+    assert np.array_equal(layer(X.astype("float64")).numpy(), layer(X).numpy())
+    assert (pynn.tensor(X.astype("float64")) + X).dtype == np.float64
+    assert (pynn.tensor(np.arange(3, dtype="int32")) + np.arange(3)).dtype == np.int32
+
+
+def test_an_array_that_its_tensor_cannot_hold_is_refused():
+    with pytest.raises(TypeError, match=r"an array of float64 cannot join a tensor of dtype int64.*shape=\(3,\). help"):
+        pynn.tensor(np.arange(3)) + np.array([0.5, 1, 2])
+    with pytest.raises(ValueError, match=r"numbers that float32 can hold. Received: an array of float64 .*'float64'"):
+        pynn.tensor(X) + np.full(6, 1e300)
+    with pytest.raises(ValueError, match=r"numbers that int32 can hold"):
+        pynn.tensor(np.arange(3, dtype="int32")) + np.array([2**40, 0, 0])
+    with pytest.raises(TypeError, match=r"one dtype. Received: float32 and float64. help: .*\.astype"):
+        pynn.tensor(X) + pynn.tensor(X.astype("float64"))
 
 
 def test_a_function_of_numpy_is_recorded_with_a_step():

@@ -122,7 +122,7 @@ def test_a_registry_takes_new_names() -> None:
     assert len(things) == 2
 
 
-NUMPY = [np.int8(3), np.int64(3), np.uint32(3), 3]
+NUMPY = [np.int8(3), np.int64(3), np.uint32(3), np.float32(3), np.float64(3), 3]
 
 
 @pytest.mark.parametrize("value", NUMPY)
@@ -152,7 +152,10 @@ def test_numbers_of_numpy_become_those_of_python(value) -> None:
         np.True_,
         np.False_,
         2.0,
-        np.float32(2),
+        np.float32(2.5),
+        np.float64("inf"),
+        np.float64("nan"),
+        np.array(2),
         "3",
         None,
         0,

@@ -14,6 +14,7 @@ from pynn.core.display import tensor_html
 from pynn.core.foreign import to_numpy
 from pynn.core.state import state
 from pynn.errors import CaptureError, DataError, DTypeError, ShapeError, warn
+from pynn.keywords import spelled
 
 __all__ = ["DTYPE_INDEX", "FUNCTIONS", "Tensor", "as_dtype", "tensor"]
 
@@ -40,8 +41,9 @@ def as_dtype(dtype: Any) -> np.dtype:
 class Tensor:
     """A contiguous array of float32, float64, int32, int64, uint8 or bool that remembers how it was made.
 
-    Make one with :func:`pynn.tensor`. Operators follow NumPy's broadcasting; Python numbers take the tensor's dtype,
-    and two tensors of different dtypes are refused rather than silently converted (use :meth:`astype`).
+    Make one with :func:`pynn.tensor`. Operators follow NumPy's broadcasting. Numbers and arrays, which are no tensors,
+    take the tensor's dtype; two tensors of different dtypes are refused rather than silently converted (use
+    :meth:`astype`).
 
     Attributes
     ----------
@@ -428,6 +430,7 @@ def to_array(data: Any, place: str, dtype: np.dtype | None = None) -> np.ndarray
     return array
 
 
+@spelled
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Make a tensor from an array, a (nested) list or a number; the values are copied.
 

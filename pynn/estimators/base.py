@@ -23,6 +23,7 @@ from pynn.estimators.batch import BatchLoss
 from pynn.estimators.data import Held, validated
 from pynn.estimators.files import from_bytes, to_bytes
 from pynn.estimators.watch import Rates, Watch
+from pynn.keywords import Spelled
 from pynn.ops.pixels import as_real
 from pynn.optim import Optimizer
 from pynn.schedules import Schedule
@@ -34,7 +35,7 @@ ROWS = 256  # in one pass of a prediction
 RATE_KINDS = ("constant", "invscaling", "adaptive")
 
 
-class BaseNetwork(BaseEstimator, ABC):
+class BaseNetwork(Spelled, BaseEstimator, ABC):
     """An estimator around a pynn model; the parameters are documented where users meet them."""
 
     model_: Any

@@ -12,11 +12,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from pynn.estimators.data import validated
+from pynn.keywords import Spelled
 
 __all__ = ["LinearUnits"]
 
 
-class LinearUnits(ClassifierMixin, BaseEstimator):
+class LinearUnits(Spelled, ClassifierMixin, BaseEstimator):
     """A classifier of linear units z = theta . x with x_0 = 1: z > 0 says that the sample is of the unit's class."""
 
     coef_: np.ndarray

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import plain
 from pynn.errors import DataError
 from pynn.io import registry
 
@@ -35,6 +36,7 @@ def encode(value: Any, place: str, inner: Callable[[Any, str], Any] | None = Non
     DataError
         If it cannot be held.
     """
+    value = plain(value)
     if value is None or isinstance(value, (bool, np.bool_)):
         return value if value is None else bool(value)
     if isinstance(value, (int, np.integer)):

@@ -22,7 +22,7 @@ from pynn.nn.copies import reduced, restored
 from pynn.nn.summary import model_html, summary
 from pynn.nn.symbol import Symbol
 from pynn.ops import pixels
-from pynn.train.building import unbuilt_if_it_fails
+from pynn.train.building import told_of_inputs, unbuilt_if_it_fails
 from pynn.train.trainable import Trainable
 
 __all__ = ["Module"]
@@ -163,6 +163,7 @@ class Module(Trainable, Recorded):
 
     # Building
 
+    @spelled
     def add_weight(
         self,
         name: str,
@@ -241,6 +242,12 @@ class Module(Trainable, Recorded):
         return out
 
     def _computed(self, xs: tuple[Any, ...]) -> Any:
+        if self.built and state.module is None:
+            try:
+                with scope(self.name, self):
+                    return self.forward(*xs)
+            except ShapeError as error:
+                raise told_of_inputs(error, self._built_for, xs) from None
         with scope(self.name, self):
             if self.built:
                 return self.forward(*xs)
@@ -322,7 +329,10 @@ class Module(Trainable, Recorded):
         """Return an input as a tensor; bytes that come from outside become what fit and predict make of them."""
         if x is None:
             return None
-        x = x if isinstance(x, Tensor) else tensor(x)
+        if not isinstance(x, Tensor):
+            x = tensor(x)
+            if x.dtype in FLOATS and x.dtype != self.dtype:  # an array takes the weights' dtype; a tensor keeps its own
+                return x.astype(self.dtype)
         if state.scope or x.dtype in FLOATS:
             return x
         if self._looked_up(i):
@@ -357,6 +367,7 @@ class Module(Trainable, Recorded):
         with self._still():
             return [weight.numpy() for _, weight in self.named_parameters()]
 
+    @spelled
     def set_weights(self, weights: Any) -> None:
         """Write all weights; nothing changes if any does not fit.
 
@@ -401,6 +412,7 @@ class Module(Trainable, Recorded):
             module.dtype = as_dtype(dtype)
         return self
 
+    @spelled
     def summary(self, *, input_shape: Sequence[int] | None = None, file: Any = None) -> None:
         """Print layers with output shapes, receptive fields, parameters, bytes and flops per sample.
 

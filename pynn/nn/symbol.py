@@ -9,13 +9,14 @@ from typing import Any, NoReturn
 import numpy as np
 
 from pynn.core.tensor import Tensor
+from pynn.keywords import Spelled
 
 __all__ = ["Symbol", "spread"]
 
 _created = itertools.count()
 
 
-class Symbol:
+class Symbol(Spelled):
     """The output of a module for inputs that are symbols themselves; :class:`pynn.nn.Model` computes it.
 
     Attributes

@@ -10,7 +10,7 @@ import numpy as np
 
 from pynn.checks import written
 from pynn.core.card import Lowered, Spec
-from pynn.core.tensor import FLOATS, MAX_RANK, Tensor, tensor
+from pynn.core.tensor import FLOATS, MAX_RANK, Tensor, tensor, to_array
 from pynn.errors import DataError, DTypeError, ShapeError
 
 BOOL = np.dtype("bool")
@@ -27,7 +27,7 @@ def size(shape: Sequence[int]) -> int:
 
 
 def as_tensor(x: Any, like: Tensor | None = None) -> Tensor:
-    """Return x as a tensor; a number (Python's or NumPy's) takes the dtype of `like`."""
+    """Return x as a tensor; a number or an array, which are no tensors, takes the dtype of `like`."""
     if isinstance(x, Tensor):
         return x
     if like is not None and isinstance(x, (int, float, np.integer, np.floating)) and not isinstance(x, bool):
@@ -43,9 +43,30 @@ def as_tensor(x: Any, like: Tensor | None = None) -> Tensor:
                 f"expected a number that {like.dtype} can hold. Received: {written(x)}. "
                 "help: convert the tensor first, x.astype('float64')."
             ) from None
-    if like is not None and isinstance(x, (list, tuple)):
-        return tensor(x, dtype=like.dtype)
-    return tensor(x)
+    if like is None:
+        return tensor(x)
+    return tensor(x, dtype=like.dtype) if isinstance(x, (list, tuple)) else tensor(_yielding(x, like))
+
+
+def _yielding(x: Any, like: Tensor) -> np.ndarray:
+    """Return an array in the dtype of the tensor that it meets: arrays are weak, as numbers are."""
+    array = to_array(x, "tensor")
+    if array.dtype == like.dtype or like.dtype == BOOL:
+        return array
+    if array.dtype in FLOATS and like.dtype not in FLOATS:
+        raise DTypeError(
+            f"an array of {array.dtype} cannot join a tensor of dtype {like.dtype}. Received: shape={array.shape}. "
+            "help: convert the tensor first, x.astype('float32')."
+        )
+    with np.errstate(over="ignore"):
+        made = array.astype(like.dtype)
+    whole = like.dtype not in FLOATS
+    if (made != array).any() if whole else (np.isinf(made) & np.isfinite(array)).any():
+        raise DataError(
+            f"expected numbers that {like.dtype} can hold. Received: an array of {array.dtype} with others. "
+            f"help: convert the tensor first, x.astype({str(array.dtype)!r})."
+        )
+    return made
 
 
 def pair(a: Any, b: Any) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from pynn.core.state import no_grad
 from pynn.core.status import failure
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError
+from pynn.keywords import spelled
 from pynn.nn.module import Module
 from pynn.nn.rnn import _Recurrent, reset_states
 from pynn.ops.shape import reshape
@@ -29,6 +30,7 @@ PROBE = 8  # tokens on which a model must say the same step by step as all at on
 AGREEMENT = 1e-3
 
 
+@spelled
 def generate(
     model: Module,
     tokenizer: Tokenizer,

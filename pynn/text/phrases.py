@@ -10,6 +10,7 @@ import numpy as np
 
 from pynn.checks import number, positive
 from pynn.errors import DataError, unknown_name
+from pynn.keywords import Spelled
 from pynn.text.corpus import encode, pieces
 
 __all__ = ["Phrases"]
@@ -17,7 +18,7 @@ __all__ = ["Phrases"]
 SCORINGS = ("default", "npmi")
 
 
-class Phrases:
+class Phrases(Spelled):
     """Find pairs of words that come together more often than by chance, and join them: ``new york`` to ``new_york``.
 
     A pair is a phrase if it comes at least `min_count` times and its score is above `threshold`:

@@ -9,6 +9,7 @@ import numpy as np
 
 from pynn.checks import integer, positive
 from pynn.errors import DataError, DTypeError, ShapeError
+from pynn.keywords import spelled
 from pynn.text.windows import as_ids
 
 __all__ = ["LengthBuckets", "bucket_by_length", "pad_sequences", "sequence_lengths"]
@@ -16,6 +17,7 @@ __all__ = ["LengthBuckets", "bucket_by_length", "pad_sequences", "sequence_lengt
 SIDES = ("pre", "post")
 
 
+@spelled
 def pad_sequences(
     sequences: Iterable[Any],
     maxlen: int | None = None,
@@ -146,6 +148,7 @@ class LengthBuckets:
         return [(len(x), x.shape[1]) for x, _ in self._buckets]
 
 
+@spelled
 def bucket_by_length(
     sequences: Iterable[Any],
     y: Any,

@@ -13,6 +13,7 @@ import numpy as np
 
 from pynn.checks import is_integer
 from pynn.errors import DataError, DTypeError, unknown_name
+from pynn.keywords import Spelled
 from pynn.text.config import check_config, unique_keys
 
 __all__ = ["FILTERS", "PAD", "SPECIALS", "START", "UNKNOWN", "Tokenizer"]
@@ -25,7 +26,7 @@ LEVELS = ("word", "char")
 ERRORS = ("raise", "unknown")
 
 
-class Tokenizer:
+class Tokenizer(Spelled):
     """Texts to ids and back: the more frequent a word or character, the smaller its id.
 
     id = 3 + rank with the special ids 0 (padding), 1 (start), 2 (unknown), as in Keras's IMDB data; rank - 1 without.

@@ -15,6 +15,7 @@ from pynn.checks import integer, number
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor, tensor
 from pynn.errors import DataError, NonFiniteError
+from pynn.keywords import Spelled
 from pynn.ops.word2vec import BLOCK, CHUNK, ROW
 from pynn.text import word2vec_file
 from pynn.text.corpus import encode
@@ -42,7 +43,7 @@ LARGEST_BATCH = 512
 MOST_WINDOW, MOST_NEGATIVE = 1000, 1000
 
 
-class Word2Vec:
+class Word2Vec(Spelled):
     """Vectors of words, such that a word's vector predicts its neighbours: word2vec.
 
     Every word w has a vector x_w and one as a prediction, y_w. With the words c around it in the text, the loss of w is

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from pynn.errors import ShapeError
 from pynn.train.network import Network
 
-__all__ = ["told_of", "unbuilt_if_it_fails"]
+__all__ = ["told_of", "told_of_inputs", "unbuilt_if_it_fails"]
 
 _OF_ONE_ROW = re.compile(r"(?<=shape=\()1(?=[,)])")
 
@@ -24,6 +25,18 @@ def unbuilt_if_it_fails(model: Network) -> Iterator[None]:
         for module in fresh:
             module._unbuild()
         raise
+
+
+def told_of_inputs(error: ShapeError, built_for: tuple[int, ...], inputs: Sequence[Any]) -> ShapeError:
+    """Return the error of a layer inside a model, with the shape of the model's input where that is the reason."""
+    if len(inputs) != 1 or not built_for or getattr(inputs[0], "shape", ())[1:] == built_for[1:]:
+        return error
+    given, text = inputs[0].shape, str(error)
+    if f"shape={given}" in text:
+        return error
+    wanted = "".join(f", {d}" for d in built_for[1:])
+    told = ShapeError(f"{text} The model was built for inputs of shape (N{wanted}) and got x.shape={given}.")
+    return told.with_traceback(error.__traceback__)
 
 
 @contextlib.contextmanager

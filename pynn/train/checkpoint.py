@@ -86,12 +86,14 @@ class ModelCheckpoint(Monitor):
         verbose: int = 0,
     ) -> None:
         super().__init__("loss" if monitor is None else monitor, 0.0, 0, mode, verbose)
-        for name, value in (("every_epochs", every_epochs), ("every_batches", every_batches)):
-            if value is not None:
-                integer(type(self).__name__, name, value, 1)
-        keep_last = integer(type(self).__name__, "keep_last", keep_last)
+        place = type(self).__name__
+        if every_epochs is not None:
+            every_epochs = integer(place, "every_epochs", every_epochs, 1)
+        if every_batches is not None:
+            every_batches = integer(place, "every_batches", every_batches, 1)
+        keep_last = integer(place, "keep_last", keep_last)
         if every_seconds is not None:
-            number(type(self).__name__, "every_seconds", every_seconds, 0)
+            every_seconds = number(place, "every_seconds", every_seconds, 0)
         self.require(keep_last > 0 or monitor is not None, "keep_last > 0 or a monitor", keep_last=keep_last)
         self.folder = Path(folder)
         self.keep_best = monitor is not None

@@ -47,7 +47,7 @@ class Held:
         self.trainer, self.place = trainer, "fit: validation_data" if validates else place
         self.feed: Feed | None = None
         if steps is not None:
-            integer(place, steps_name, steps, 1)
+            steps = integer(place, steps_name, steps, 1)
         if gives_batches(given):
             self.feed = Feed(given, place, steps, steps_name)
             return
@@ -166,7 +166,7 @@ def _batches(model: Network, x: Any, steps: int | None) -> Iterator[Any] | None:
     if type(x) is np.ndarray and steps is None:
         return None
     if steps is not None:
-        integer("predict", "steps", steps, 1)
+        steps = integer("predict", "steps", steps, 1)
     count = input_count(model)
     if isinstance(x, list):  # of arrays: several inputs, rows or batches; of tuples: batches
         rank = len(model._built_for)

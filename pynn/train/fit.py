@@ -51,10 +51,10 @@ def fit(
 ) -> Any:
     """Train a model; see Module.fit."""
     trainer = model._need_trainer("fit")
-    integer("fit", "epochs", epochs, 1)
-    integer("fit", "initial_epoch", initial_epoch)
+    epochs = integer("fit", "epochs", epochs, 1)
+    initial_epoch = integer("fit", "initial_epoch", initial_epoch)
     if batch_size is not None:
-        integer("fit", "batch_size", batch_size, 1)
+        batch_size = integer("fit", "batch_size", batch_size, 1)
     if verbose not in ("auto", 0, 1, 2, True, False):
         raise ValueError(f"[fit] expected verbose to be 'auto', 0, 1 or 2. Received: verbose={verbose!r}.")
     eagerly = trainer.run_eagerly if run_eagerly is None else bool(run_eagerly)
@@ -65,7 +65,7 @@ def fit(
         if validation_split or sample_weight is not None:
             raise ValueError("[fit] validation_split and sample_weight need arrays. Received: an iterable of batches.")
         if steps_per_epoch is not None:
-            integer("fit", "steps_per_epoch", steps_per_epoch, 1)
+            steps_per_epoch = integer("fit", "steps_per_epoch", steps_per_epoch, 1)
         feed = Feed(x, "fit", steps_per_epoch, "steps_per_epoch")
         feed.refuse_passes(epochs - initial_epoch, "x")
         source = Batches(trainer, feed, class_weight, shuffle)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pynn.figure import COLORS, INK, finish, new_figure, tidy
+from pynn.keywords import spelled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +22,7 @@ __all__ = ["plot_history"]
 MORE_IS_BETTER = ("accuracy", "precision", "recall", "f1", "auc", "r2", "top")
 
 
+@spelled
 def plot_history(history: Any, path: str | os.PathLike[str] | None = None) -> Figure:
     """Draw one panel for each measure of a training history, with its validation curve and its best epoch.
 

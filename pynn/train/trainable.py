@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Trainable"]
 
+_predict: Any = None  # pynn.train.evaluate.predict: an import statement takes as long as a small model's whole pass
+
 
 class Trainable:
     """The methods of a model that train and run it (Keras names)."""
@@ -212,6 +214,7 @@ class Trainable:
 
         return evaluate(self, x, y, batch_size, sample_weight, verbose, callbacks, steps)
 
+    @spelled
     def predict(
         self: Network,
         x: Any,
@@ -253,10 +256,12 @@ class Trainable:
         as it is at that moment: layers may be of different updates, but no number is half written. ``get_weights()``
         and ``save()`` wait for the end of an update, so theirs is the state between two of them.
         """
-        from pynn.train.evaluate import predict
+        global _predict
+        if _predict is None:
+            from pynn.train.evaluate import predict as _predict
+        return _predict(self, x, batch_size, verbose, callbacks, steps)
 
-        return predict(self, x, batch_size, verbose, callbacks, steps)
-
+    @spelled
     def predict_fn(self: Network, batch_size: int | None = None) -> Callable[[Any], np.ndarray]:
         """Return a prepared function f(x) that predicts like predict(), in microseconds and from any thread.
 
@@ -297,12 +302,14 @@ class Trainable:
 
         return predict_fn(self, batch_size)
 
+    @spelled
     def train_on_batch(self: Network, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Results:
         """Make one update on a batch; returns its loss and metrics, as evaluate() does."""
         from pynn.train.fit import train_on_batch
 
         return train_on_batch(self, x, y, sample_weight, class_weight)
 
+    @spelled
     def save(
         self, path: str | PathLike[str], *, include_optimizer: bool = True, metadata: Mapping[str, Any] | None = None
     ) -> None:
@@ -340,6 +347,7 @@ class Trainable:
 
         save(self, path, include_optimizer, metadata)
 
+    @spelled
     def profile(self: Network, x: Any, y: Any, batch_size: int = 32, steps: int = 50) -> Profile:
         """Time one training step instruction by instruction; the model's weights are restored afterwards.
 

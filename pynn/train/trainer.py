@@ -52,7 +52,7 @@ class Trainer:
         if isinstance(metric_list, (str, metrics.Metric)) or callable(metric_list):
             metric_list = [metric_list]
         if seed is not None:
-            integer("compile", "seed", seed)
+            seed = integer("compile", "seed", seed)
         self._model = weakref.ref(model)
         self.optimizer = optim.get(optimizer)
         self.head = Head(loss, metric_list)

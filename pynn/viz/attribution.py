@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pynn.figure import INK, finish, new_figure
+from pynn.keywords import spelled
 from pynn.ops import pixels
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["attribution", "plot_attribution"]
 
 
+@spelled
 def attribution(model: Any, images: Any, classes: Any = None) -> np.ndarray:
     """Return d y[n, c] / d x[n]: how an output changes with every input value (Simonyan et al. 2013, saliency).
 
@@ -63,6 +65,7 @@ def attribution(model: Any, images: Any, classes: Any = None) -> np.ndarray:
     return gradients(out, tensor(one), [at])[id(at)][1].numpy()
 
 
+@spelled
 def plot_attribution(
     model: Any, images: Any, path: str | os.PathLike[str] | None = None, classes: Any = None
 ) -> Figure:

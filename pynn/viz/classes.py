@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pynn.figure import COLORS, GREY, INK, finish, label_texts, new_figure
+from pynn.keywords import spelled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,6 +20,7 @@ __all__ = ["plot_confusion", "plot_mistakes"]
 COLUMNS = 6
 
 
+@spelled
 def plot_confusion(
     matrix: Any,
     labels: Sequence[Any] | None = None,
@@ -103,6 +105,7 @@ def _cell_colors(share: np.ndarray, right: np.ndarray) -> np.ndarray:
     return empty + strength * (np.where(right[..., None], blue, orange) - empty)
 
 
+@spelled
 def plot_mistakes(
     images: Any,
     true: Any,

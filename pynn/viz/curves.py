@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pynn.figure import COLORS, INK, finish, new_figure, tidy
+from pynn.keywords import spelled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,6 +20,7 @@ __all__ = ["plot_curves"]
 TITLE = 50  # letters of a panel's heading, which is as wide as the panel
 
 
+@spelled
 def plot_curves(
     panels: Mapping[str, Mapping[str, Any]],
     path: str | os.PathLike[str] | None = None,

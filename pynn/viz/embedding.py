@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pynn.figure import COLORS, GREY, INK, finish, label_texts, new_figure, tidy
+from pynn.keywords import spelled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,6 +53,7 @@ def principal_components(x: Any, count: int = 2) -> np.ndarray:
     return centred @ directions.T
 
 
+@spelled
 def plot_embedding(
     x: Any,
     labels: Sequence[Any] | np.ndarray | None = None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pynn.figure import GREY, INK, finish, new_figure
+from pynn.keywords import spelled
 from pynn.ops import pixels
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ MOST_FILTERS = 64
 MOST_MAPS = 16
 
 
+@spelled
 def plot_filters(layer: Any, path: str | os.PathLike[str] | None = None, title: str | None = None) -> Figure:
     """Draw the filters of a convolution, side by side.
 
@@ -84,6 +86,7 @@ def plot_filters(layer: Any, path: str | os.PathLike[str] | None = None, title: 
     return _page(filters, heading, path, columns=min(8 if shown <= 32 else 16, shown), size=0.8, **style)
 
 
+@spelled
 def plot_feature_maps(
     model: Any, image: Any, path: str | os.PathLike[str] | None = None, layers: Sequence[str] | None = None
 ) -> Figure:
@@ -129,6 +132,7 @@ def plot_feature_maps(
     return finish(figure, path)
 
 
+@spelled
 def feature_maps(model: Any, image: Any, layers: Sequence[str] | None = None) -> dict[str, np.ndarray]:
     """Return what layers make of one image: name to array [H, W, C]; see :func:`plot_feature_maps`."""
     from pynn.core.state import no_grad, observed
@@ -151,6 +155,7 @@ def feature_maps(model: Any, image: Any, layers: Sequence[str] | None = None) ->
     return found
 
 
+@spelled
 def plot_augmented(images: Any, layers: Any, path: str | os.PathLike[str] | None = None, times: int = 9) -> Figure:
     """Draw images (first column) and what layers for augmentation make of them, several times.
 
@@ -199,6 +204,7 @@ def plot_augmented(images: Any, layers: Any, path: str | os.PathLike[str] | None
     return _page(pages, "Images, and what augmentation makes of them", path, times + 1, 0.9, **style)
 
 
+@spelled
 def plot_images(
     images: Mapping[str, Any],
     path: str | os.PathLike[str] | None = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pynn.figure import COLORS, INK, finish, new_figure, tidy
+from pynn.keywords import spelled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +22,7 @@ MARGIN = 0.12
 MARKERS = "osD^vP*X"
 
 
+@spelled
 def plot_frontier(
     model: Any,
     x: Any,

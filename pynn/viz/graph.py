@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pynn.core.tensor import Tensor
 from pynn.errors import printable
+from pynn.keywords import spelled
 from pynn.viz.expression import Arrow, Box, collect
 from pynn.viz.layout import layered
 
@@ -57,6 +58,7 @@ class GraphDrawing:
         return f"<GraphDrawing of {len(self.boxes)} boxes and {len(self.arrows)} arrows>"
 
 
+@spelled
 def draw_graph(
     tensor: Tensor,
     path: str | os.PathLike[str] | None = None,

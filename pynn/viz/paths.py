@@ -11,6 +11,7 @@ import numpy as np
 
 from pynn.figure import COLORS, DPI, INK, finish, new_figure, tidy
 from pynn.files import write_whole
+from pynn.keywords import spelled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +25,7 @@ FRAMES = 60
 FRAME_MS, LAST_MS = 80, 1500
 
 
+@spelled
 def plot_optimizer_paths(
     surface: Callable[[np.ndarray, np.ndarray], Any],
     paths: Mapping[str, Any],
@@ -73,6 +75,7 @@ def plot_optimizer_paths(
     return finish(figure, path)
 
 
+@spelled
 def animate_optimizer_paths(
     surface: Callable[[np.ndarray, np.ndarray], Any],
     paths: Mapping[str, Any],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pynn.figure import INK, finish, new_figure
+from pynn.keywords import spelled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_rows"]
 
 
+@spelled
 def plot_rows(
     rows: Mapping[str, Any], path: str | os.PathLike[str] | None = None, title: str | None = None, size: float = 0.72
 ) -> Figure:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pynn.figure import COLORS, GREY, INK, finish, new_figure, tidy
+from pynn.keywords import spelled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +21,7 @@ __all__ = ["plot_sound", "plot_sounds"]
 RANGE_DB = 70.0  # below the loudest, what is drawn darkest
 
 
+@spelled
 def plot_sound(x: Any, rate: int, path: str | os.PathLike[str] | None = None, title: str | None = None) -> Figure:
     """Draw one recording three times over the same time: its wave, its spectrogram, its MFCCs.
 
@@ -76,6 +78,7 @@ def plot_sound(x: Any, rate: int, path: str | os.PathLike[str] | None = None, ti
     return finish(figure, path)
 
 
+@spelled
 def plot_sounds(
     recordings: Mapping[str, Any],
     rate: int,

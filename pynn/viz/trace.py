@@ -14,6 +14,7 @@ from pynn.core.gradients import gradients
 from pynn.core.graph import reachable
 from pynn.core.tape import taped
 from pynn.core.tensor import Tensor, tensor
+from pynn.keywords import spelled
 from pynn.losses.logits import scores_of
 from pynn.nn.layers import Activated
 from pynn.nn.module import Module
@@ -141,6 +142,7 @@ class Trace:
         return self.text()
 
 
+@spelled
 def trace(model: Sequential, x: Any, y: Any, loss: Any = None, steps: bool = False, train: bool = False) -> Trace:
     """Run one forward and backward pass and return every number of it.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pynn.figure import COLORS, INK, finish, new_figure, tidy
+from pynn.keywords import spelled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,6 +19,7 @@ MOST = 16
 SIDE = 256  # cells of a map along each axis; of a larger matrix every k-th row and column is drawn
 
 
+@spelled
 def plot_weights(model: Any, path: str | os.PathLike[str] | None = None, title: str | None = None) -> Figure:
     """Draw every weight of a model twice: its values as a map, blue below and red above 0, and their histogram.
 
