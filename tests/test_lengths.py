@@ -46,6 +46,7 @@ DECIDED = {
     "LocalResponseNormalization": (lambda: nn.LocalResponseNormalization(), KEPT),
     "TimeDistributed": (lambda: nn.TimeDistributed(nn.Dense(2)), KEPT),
     "Rescaling": (lambda: nn.Rescaling(0.5, 1.0), KEPT),
+    "PReLU": (lambda: nn.PReLU(shared_axes=1), KEPT),
     "Reshape": (lambda: nn.Reshape((T, 2, 3)), KEPT),
     "SimpleRNN": (lambda: nn.SimpleRNN(3, return_sequences=True), KEPT),
     "LSTM": (lambda: nn.LSTM(3, return_sequences=True, go_backwards=True), KEPT),
