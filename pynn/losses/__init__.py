@@ -11,6 +11,7 @@ from typing import Any
 
 from pynn.losses.base import Loss
 from pynn.losses.classification import BinaryCrossEntropy, CrossEntropy, Hinge, KLDivergence, SquaredHinge
+from pynn.losses.function import FunctionLoss
 from pynn.losses.kinds import class_weights_to_sample_weights
 from pynn.losses.regression import MAE, MSE, Huber, MSEHalf, Poisson
 from pynn.names import Registry
@@ -21,6 +22,7 @@ __all__ = [
     "NAMES",
     "BinaryCrossEntropy",
     "CrossEntropy",
+    "FunctionLoss",
     "Hinge",
     "Huber",
     "KLDivergence",
@@ -55,20 +57,23 @@ NAMES: Registry[Loss] = Registry(
         "mean_squared_error": "mse",
         "mean_absolute_error": "mae",
     },
-    expected="a name or a pynn.losses.Loss",
-    remedy="for a loss of your own, subclass pynn.losses.Loss and define each(y_pred, y_true).",
+    convert=lambda given: FunctionLoss(given) if callable(given) else None,
+    expected="a name, a pynn.losses.Loss or a function",
+    remedy="a loss of your own is a function of (y_true, y_pred), or a pynn.losses.Loss.",
 )
 
 
 def get(loss: Any) -> Loss:
-    """Return a loss of a name or a class, or the loss itself.
+    """Return a loss of a name, a class or a function, or the loss itself.
+
+    A function takes (y_true, y_pred), or the other order if its parameters are named so; see :class:`FunctionLoss`.
 
     Raises
     ------
     ValueError
         If no loss has the name; the nearest known name is given.
     TypeError
-        If it is neither a name nor a loss.
+        If it is none of these.
 
     Examples
     --------

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from pynn import ops
+from pynn import checks, ops
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.losses import targets
 from pynn.losses.base import Loss, like
 from pynn.losses.logits import EPS
+from pynn.ops.common import size
 
 __all__ = ["BinaryCrossEntropy", "CrossEntropy", "Hinge", "KLDivergence", "SquaredHinge"]
 
@@ -25,6 +27,13 @@ class CrossEntropy(Loss):
         Whether predictions are logits. In training, a model that ends in softmax hands over its logits either way.
         False is for probabilities: each row is divided by its sum, and at least 1e-7 is assumed. It is what Keras's
         names "categorical_crossentropy" and "sparse_categorical_crossentropy" mean.
+    label_smoothing : float, default 0.0
+        In [0, 1): the share of each target that is spread evenly over all classes, of labels and of rows.
+
+    Raises
+    ------
+    ValueError
+        If label_smoothing is out of range.
 
     Notes
     -----
@@ -44,8 +53,9 @@ class CrossEntropy(Loss):
     activation = "softmax"
     task = "classes"
 
-    def __init__(self, from_logits: bool = True):
+    def __init__(self, from_logits: bool = True, label_smoothing: float = 0.0):
         self.from_logits = bool(from_logits)
+        self.label_smoothing = checks.rate("cross_entropy", "label_smoothing", label_smoothing)
 
     def each(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
         """Return the loss of every row, [N]."""
@@ -55,7 +65,17 @@ class CrossEntropy(Loss):
             y_true = like(y_true, y_pred)
         if not self.from_logits and y_pred.ndim > 0:
             y_pred = y_pred / ops.maximum(y_pred.sum(-1, keepdims=True), EPS)
-        return ops.cross_entropy(y_pred, y_true, self.from_logits)
+        if not self.label_smoothing:
+            return ops.cross_entropy(y_pred, y_true, self.from_logits)
+        share, classes = self.label_smoothing, y_pred.shape[-1]
+        if y_true.dtype.kind != "i":
+            smooth = ops.add(ops.mul(y_true, 1.0 - share), share / classes)
+            return ops.cross_entropy(y_pred, smooth, self.from_logits)
+        # of labels no rows are made: -sum of t log p is that of the label and the mean over all classes
+        log_p = ops.log_softmax(y_pred) if self.from_logits else ops.log(ops.clip(y_pred, EPS, math.inf))
+        even = ops.reshape(ops.mean(log_p, axis=-1), (size(y_true.shape),))
+        hit = ops.cross_entropy(y_pred, y_true, self.from_logits)
+        return ops.sub(ops.mul(hit, 1.0 - share), ops.mul(even, share))
 
     def check_targets(self, y: Any, shape: tuple[int, ...]) -> np.ndarray:
         """Return labels as int32, or distributions."""
@@ -71,6 +91,13 @@ class BinaryCrossEntropy(Loss):
         Whether predictions are logits. In training, a model that ends in sigmoid hands over its logits either way.
         False is for probabilities, which are limited to [1e-7, 1 - 1e-7]. It is what Keras's name
         "binary_crossentropy" means.
+    label_smoothing : float, default 0.0
+        In [0, 1): the share by which targets are moved towards 1/2.
+
+    Raises
+    ------
+    ValueError
+        If label_smoothing is out of range.
 
     Examples
     --------
@@ -82,12 +109,16 @@ class BinaryCrossEntropy(Loss):
     activation = "sigmoid"
     task = "binary"
 
-    def __init__(self, from_logits: bool = True):
+    def __init__(self, from_logits: bool = True, label_smoothing: float = 0.0):
         self.from_logits = bool(from_logits)
+        self.label_smoothing = checks.rate("binary_cross_entropy", "label_smoothing", label_smoothing)
 
     def each(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
         """Return the loss of every sample, [N]."""
-        return ops.binary_cross_entropy(y_pred, like(y_true, y_pred), self.from_logits)
+        y_true = like(y_true, y_pred)
+        if self.label_smoothing:
+            y_true = ops.add(ops.mul(y_true, 1.0 - self.label_smoothing), 0.5 * self.label_smoothing)
+        return ops.binary_cross_entropy(y_pred, y_true, self.from_logits)
 
     def check_targets(self, y: Any, shape: tuple[int, ...]) -> np.ndarray:
         """Return targets from 0 to 1 in the output's shape."""

@@ -69,7 +69,7 @@ def _answers(y: np.ndarray) -> bool:
 
 
 def class_weights_to_sample_weights(
-    y: Any, class_weight: Mapping[int, float], kind: str | None = None, classes: int | None = None
+    y: Any, class_weight: Mapping[int, float] | str, kind: str | None = None, classes: int | None = None
 ) -> np.ndarray:
     """Return the weight of every target, from the weights of the classes.
 
@@ -78,8 +78,9 @@ def class_weights_to_sample_weights(
     y : array_like
         Labels [N], or [N, 1], or one-hot rows [N, C]. Labels of -1 and 1 are the classes 0 and 1. Labels for each step
         of sequences are [N, T], with ``kind="labels"``.
-    class_weight : dict
-        Class -> weight, finite and >= 0. A class that is not named weighs 1.
+    class_weight : dict or "balanced"
+        Class -> weight, finite and >= 0. A class that is not named weighs 1. "balanced": n / (k count) for a class
+        that stands `count` times among n targets of k different classes, so that all classes weigh the same.
     kind : {"labels", "rows", "binary", "multilabel", "values"}, optional
         What the targets are; by default that is read from their shape and values.
     classes : int, optional
@@ -101,9 +102,17 @@ def class_weights_to_sample_weights(
     --------
     >>> class_weights_to_sample_weights([0, 1, 1], {0: 2.0}).tolist()
     [2.0, 1.0, 1.0]
+    >>> class_weights_to_sample_weights([0, 1, 1], "balanced").tolist()
+    [1.5, 0.75, 0.75]
     """
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        found, places, counts = np.unique(_labels(np.asarray(y), kind), return_inverse=True, return_counts=True)
+        each = counts.sum() / (len(found) * counts)
+        return each.astype(np.float32)[places].reshape(_labels(np.asarray(y), kind).shape)
     if not isinstance(class_weight, Mapping):
-        raise TypeError(f"[class_weight] expected a dict of class -> weight. Received: {class_weight!r}.")
+        raise TypeError(
+            f"[class_weight] expected a dict of class -> weight, or 'balanced'. Received: {class_weight!r}."
+        )
     for label, weight in class_weight.items():
         if not is_integer(label, 0):
             raise ValueError(f"[class_weight] expected classes from 0 on. Received: {label!r}.")

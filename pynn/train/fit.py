@@ -40,7 +40,7 @@ def fit(
     validation_split: float = 0.0,
     validation_data: Any = None,
     shuffle: bool = True,
-    class_weight: dict[int, float] | None = None,
+    class_weight: dict[int, float] | str | None = None,
     sample_weight: Any = None,
     initial_epoch: int = 0,
     run_eagerly: bool | None = None,
@@ -64,6 +64,7 @@ def fit(
     if y is None and gives_batches(x):
         if validation_split or sample_weight is not None:
             raise ValueError("[fit] validation_split and sample_weight need arrays. Received: an iterable of batches.")
+        refuse_balanced("fit", class_weight)
         if steps_per_epoch is not None:
             steps_per_epoch = integer("fit", "steps_per_epoch", steps_per_epoch, 1)
         feed = Feed(x, "fit", steps_per_epoch, "steps_per_epoch")
@@ -165,6 +166,16 @@ def fit(
                 trainer.rate_left = trainer.optimizer._rate
     hooks.history.interrupted |= interrupts.noted  # also if it came when all was done
     return hooks.history
+
+
+def refuse_balanced(place: str, class_weight: Any) -> None:
+    """Raise if weights are to be found in targets of which only a part is known."""
+    if isinstance(class_weight, str):
+        raise ValueError(
+            f"[{place}] expected class_weight as a dict where batches are given: a batch does not tell how often each "
+            f"class is in all of them. Received: {class_weight!r}. help: pass arrays, or the weights themselves, n / "
+            "(classes * count) for each class."
+        )
 
 
 def _rows_of_states(model: Network, source: Source, validation: Held | None) -> int | None:
@@ -280,6 +291,7 @@ def _give_back_sums(trainer: Trainer, position: Position) -> None:
 def train_on_batch(model: Network, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Results:
     """Make one update; see Module.train_on_batch."""
     trainer = model._need_trainer("train_on_batch")
+    refuse_balanced("train_on_batch", class_weight)
     source = Batches(trainer, Feed([(x, y, sample_weight)], "train_on_batch"), class_weight)
     hooks = CallbackList(None, model=model, verbose=0)
     model.stop_training = False

@@ -46,7 +46,7 @@ class Trainable:
     def compile(
         self: Network,
         optimizer: str | Optimizer | type[Optimizer] = "adam",
-        loss: str | Loss | type[Loss] = "cross_entropy",
+        loss: str | Loss | type[Loss] | Callable[..., Any] = "cross_entropy",
         metrics: str | Metric | Callable[..., Any] | Sequence[str | Metric | Callable[..., Any]] = (),
         seed: int | None = None,
         run_eagerly: bool = False,
@@ -56,10 +56,11 @@ class Trainable:
         Parameters
         ----------
         optimizer : str or pynn.optim.Optimizer (or a class of one), default "adam"
-        loss : str or pynn.losses.Loss, default "cross_entropy"
+        loss : str, pynn.losses.Loss or callable, default "cross_entropy"
             A model whose outputs are those of softmax (sigmoid) is trained with a cross-entropy through the logits,
             whichever layer or function applied it. Keras's names, such as "categorical_crossentropy", take
-            probabilities, "cross_entropy" and "binary_cross_entropy" logits too.
+            probabilities, "cross_entropy" and "binary_cross_entropy" logits too. A function takes (y_true, y_pred);
+            see :class:`pynn.losses.FunctionLoss`.
         metrics : sequence of str, pynn.metrics.Metric or callable
         seed : int, optional
             Seeds shuffling, dropout and the weights that are still to be built; by default the model's own seed.
@@ -89,7 +90,7 @@ class Trainable:
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool = True,
-        class_weight: dict[int, float] | None = None,
+        class_weight: dict[int, float] | Literal["balanced"] | None = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
         run_eagerly: bool | None = None,
@@ -121,8 +122,9 @@ class Trainable:
             The share of the last samples that is held out.
         validation_data : tuple (x, y) or (x, y, sample_weight), or what gives such batches, optional
         shuffle : bool, default True
-        class_weight : dict of int to float, optional
+        class_weight : dict of int to float or "balanced", optional
             Class -> weight of its samples, of its steps where each has a class; 1 for classes that are not named.
+            "balanced" weighs a class by n / (classes * count), as scikit-learn does.
         sample_weight : array_like [N] or [N, T], optional
             Weights of samples, or of their steps. Losses and metrics are weighted with them.
         initial_epoch : int, default 0
