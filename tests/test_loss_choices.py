@@ -199,7 +199,7 @@ def test_balanced_questions_and_what_is_no_class():
     model.fit(X, y, class_weight="balanced", verbose=0)
     with pytest.raises(ShapeError, match="targets that are classes"):
         linear().fit(X, X[:, 0], class_weight="balanced", verbose=0)
-    with pytest.raises(TypeError, match="a dict of class -> weight, or 'balanced'. Received: 'balance'"):
+    with pytest.raises(TypeError, match=r"a dict of class -> weight, or 'balanced'\. Received: 'balance'"):
         mlp().fit(X, Y, class_weight="balance", verbose=0)
     for call in (
         lambda: mlp().fit([(X, Y), (X, Y)], class_weight="balanced", verbose=0),
