@@ -466,7 +466,7 @@ def test_history_sees_what_callbacks_add_and_starts_anew() -> None:
 def test_history_to_csv_and_html(tmp_path) -> None:
     _, history = fit(None, [{"loss": 0.1 + 0.2, "a<b": 2}, {"loss": 1e-30, "a<b": math.nan}])
     history.to_csv(tmp_path / "history.csv")
-    assert (tmp_path / "history.csv").read_text() == "epoch,loss,a<b\n0,0.30000000000000004,2.0\n1,1e-30,nan\n"
+    assert (tmp_path / "history.csv").read_text() == "epoch,loss,a<b\n1,0.30000000000000004,2.0\n2,1e-30,nan\n"
     assert "<th>a&lt;b</th>" in history._repr_html_()
     assert repr(history) == "<History of 2 epochs: loss=0.0000, a<b=nan>"
     History().to_csv(tmp_path / "empty.csv")
@@ -488,7 +488,7 @@ def test_csv_logger_writes_every_epoch_at_once(tmp_path) -> None:
     peek = LambdaCallback(on_epoch_end=lambda epoch, logs: sizes.append(len(path.read_text().splitlines())))
     fit([CSVLogger(path), peek], losses(0.1 + 0.2, 2))
     assert sizes == [2, 3]
-    assert path.read_text() == "epoch,loss,val_loss\n0,1.0,0.30000000000000004\n1,1.0,2\n"
+    assert path.read_text() == "epoch,loss,val_loss\n1,1.0,0.30000000000000004\n2,1.0,2\n"
 
 
 def test_csv_logger_appends_with_the_columns_of_the_file(tmp_path) -> None:
@@ -496,9 +496,9 @@ def test_csv_logger_appends_with_the_columns_of_the_file(tmp_path) -> None:
     fit(CSVLogger(path, separator=";", append=True), losses(3))
     fit(CSVLogger(path, separator=";", append=True), [{"val_loss": 2.0, "new": 1.0}], first=1)
     rows = list(csv.reader(path.read_text().splitlines(), delimiter=";"))
-    assert rows == [["epoch", "loss", "val_loss"], ["0", "1.0", "3"], ["1", "NA", "2.0"]]
+    assert rows == [["epoch", "loss", "val_loss"], ["1", "1.0", "3"], ["2", "NA", "2.0"]]
     fit(CSVLogger(path), losses(7))
-    assert path.read_text() == "epoch,loss,val_loss\n0,1.0,7\n"
+    assert path.read_text() == "epoch,loss,val_loss\n1,1.0,7\n"
 
 
 def test_csv_logger_closes_its_file_and_refuses_a_bad_path_first(tmp_path) -> None:

@@ -197,6 +197,51 @@ def test_stateful_runs_equal_one_long_run(kind):
     assert parts(steps(x, 0, 4)).numpy().tobytes() == pieces[0].tobytes()
 
 
+@kinds
+@pytest.mark.parametrize("eagerly", [True, False])
+def test_predictions_of_another_batch_size_carry_states_of_their_own(kind, eagerly):
+    """Trained on many sequences at once, asked for one, step by step."""
+    x, y = data(12, 3, D).astype("float32"), data(12, 3, 2, seed=1).astype("float32")
+
+    def made(stateful=True):
+        model = nn.Sequential([KINDS[kind](return_sequences=True, stateful=stateful), nn.Dense(2)])
+        model.compile(pynn.optim.SGD(0.01), "mse", seed=0, run_eagerly=eagerly)
+        return model
+
+    model = made()
+    model.fit(x, y, batch_size=4, shuffle=False, verbose=0)
+    kept = [t.numpy() for t in model.layers[0]._kept]
+    free = made(stateful=False)
+    free.build((1, 3, D))
+    free.set_weights(model.get_weights())
+    one = data(1, 9, D, seed=3).astype("float32")
+    expected = free.predict(one)
+    for _ in range(2):
+        found = np.concatenate([model.predict(one[:, i : i + 3].copy()) for i in (0, 3, 6)], 1)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+        assert all(np.array_equal(a, b.numpy()) for a, b in zip(kept, model.layers[0]._kept, strict=True))
+        nn.reset_states(model)
+        kept = [0 * t for t in kept]
+    model.fit(x, y, batch_size=4, shuffle=False, verbose=0)  # and training goes on in its own size
+    fresh = made()
+    fresh.build((1, 3, D))
+    fresh.predict(one[:, :3].copy())
+    fresh.fit(x, y, batch_size=4, shuffle=False, verbose=0)  # a prediction binds no training
+    model.predict(one[:, :3].copy())
+    assert model.evaluate(x[:6], y[:6], batch_size=2)["loss"] > 0
+
+
+def test_a_stateful_prediction_of_a_part_of_a_batch_is_refused():
+    model = nn.Sequential([nn.Input((3, D)), nn.LSTM(3, stateful=True), nn.Dense(2)])
+    model.compile("sgd", "mse", seed=0)
+    x = data(5, 3, D).astype("float32")
+    model.predict(x)
+    with pytest.raises(pynn.errors.ShapeError, match=r"\[predict\] expected whole batches of 2.*5 samples.*divides"):
+        model.predict(x, batch_size=2)
+    with pytest.raises(pynn.errors.ShapeError, match=r"\[evaluate\] expected whole batches of 2"):
+        model.evaluate(x, np.zeros((5, 2)), batch_size=2)
+
+
 @pytest.mark.parametrize("kind", ["lstm", "gru", "simple"])
 def test_a_stateful_model_carries_its_state_from_batch_to_batch_of_fit(kind):
     x, y = data(12, 3, D).astype("float32"), data(12, 3, 2, seed=1).astype("float32")  # 3 batches of 4

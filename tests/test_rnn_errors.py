@@ -62,13 +62,13 @@ def test_bad_input_is_refused(name):
         call()
 
 
-def test_a_stateful_layer_refuses_another_batch_size():
+def test_a_stateful_layer_that_is_trained_refuses_another_batch_size():
     layer = nn.LSTM(H, stateful=True)
-    layer(X)
+    layer(X, training=True)
     with pytest.raises(ShapeError, match=r"batches of 5 sequences.*Received: 3.*reset_states"):
-        layer(X[:3])
+        layer(X[:3], training=True)
     layer.reset_states()
-    assert layer(X[:3]).shape == (3, H)
+    assert layer(X[:3], training=True).shape == (3, H)
 
 
 def test_a_stateful_model_refuses_an_incomplete_last_batch():

@@ -55,7 +55,7 @@ class FunctionLoss(Loss):
 
     def __init__(self, function: Callable[..., Any], name: str | None = None):
         self.function = function
-        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.name = str(name or getattr(function, "__name__", type(function).__name__))
         self._swapped = _predictions_first(function)
 
     def each(self, y_pred: Tensor, y_true: Tensor) -> Tensor:

@@ -51,6 +51,8 @@ class _Recurrent(Module):
     recurrent = True
     blocks = 1  # of columns of the weights
     states = 1  # tensors of state
+    _unwatched = frozenset({"_others", "_trained"})  # what these hold stays where it is
+    _trained = False  # whether the kept states are a training's
 
     def __init__(
         self,
@@ -82,6 +84,7 @@ class _Recurrent(Module):
         self._penalties = tuple(map(regularizers.get, (kernel_regularizer, recurrent_regularizer, bias_regularizer)))
         self._aligned = False  # whether outputs of go_backwards stay at their time steps (inside Bidirectional)
         object.__setattr__(self, "_kept", None)
+        object.__setattr__(self, "_others", {})  # by the number of sequences: states of predictions of other sizes
 
     def build(self, input_shape: tuple[int, ...]) -> None:
         if len(input_shape) != 3:
@@ -146,7 +149,7 @@ class _Recurrent(Module):
             options["keep"] = 1.0 - self.recurrent_dropout
         y, *last = self._run(ops.without_lengths(x), states, sequences=self.return_sequences, **options)
         if stateful:
-            for new, kept in zip(last, self._kept, strict=True):
+            for new, kept in zip(last, self._states_of(n), strict=True):
                 assign(new.detach(), kept)
         if not self.return_sequences:
             y = last[0]
@@ -165,23 +168,36 @@ class _Recurrent(Module):
 
     def _before(self, n: int) -> list[Tensor]:
         """Return copies of the kept states; zeros at first."""
-        if self._kept is not None and self._kept[0].shape[0] != n:
-            if not any(t.view().any() for t in self._kept):  # as reset_states() leaves them
-                object.__setattr__(self, "_kept", None)
-                return self._before(n)
-            raise ShapeError(
-                f"[{self.place}] a stateful layer expected batches of {self._kept[0].shape[0]} sequences. "
-                f"Received: {n}. help: call reset_states() before changing the batch size, and drop an incomplete last "
-                "batch."
-            )
+        return [ops.copy(t) for t in self._states_of(n)]
+
+    def _states_of(self, n: int) -> list[Tensor]:
+        """Return the states for batches of n sequences: a prediction of another size than the training's has its own."""
+        kept = self._kept
+        if kept is not None and kept[0].shape[0] != n:
+            if not state.training:
+                if n not in self._others:
+                    self._others[n] = self._zeros(n)
+                return self._others[n]
+            if self._trained and any(t.view().any() for t in kept):  # unlike what reset_states() leaves
+                raise ShapeError(
+                    f"[{self.place}] a stateful layer expected batches of {kept[0].shape[0]} sequences. "
+                    f"Received: {n}. help: call reset_states() before changing the batch size, and drop an incomplete "
+                    "last batch."
+                )
+            self._others[kept[0].shape[0]] = kept
+            object.__setattr__(self, "_kept", self._others.pop(n, None))
         if self._kept is None:
-            zeros = [Tensor.state(np.zeros((n, self.units), self.dtype)) for _ in range(self.states)]
-            object.__setattr__(self, "_kept", zeros)
-        return [ops.copy(t) for t in self._kept]
+            object.__setattr__(self, "_kept", self._zeros(n))
+        if state.training:
+            object.__setattr__(self, "_trained", True)
+        return self._kept
+
+    def _zeros(self, n: int) -> list[Tensor]:
+        return [Tensor.state(np.zeros((n, self.units), self.dtype)) for _ in range(self.states)]
 
     def reset_states(self) -> None:
         """Set the states of a stateful layer back to zero; the batch size may change afterwards."""
-        for t in self._kept or ():
+        for t in (*(self._kept or ()), *(t for states in self._others.values() for t in states)):
             t.view()[...] = 0  # where they are: a program that was recorded with them goes on
 
     def extra_repr(self) -> str:
@@ -227,7 +243,8 @@ class SimpleRNN(_Recurrent):
     go_backwards : bool, default False
         Run from the last step to the first; outputs come in that order, padding still at the end.
     stateful : bool, default False
-        Begin a batch with the states at the end of the batch before (see reset_states).
+        Begin a batch with the states at the end of the batch before (see reset_states). While training all batches have
+        one size; predictions of another number of sequences begin with zeros, and carry states of their own.
     name : str, optional
     seed : int, optional
 

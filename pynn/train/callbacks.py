@@ -111,7 +111,7 @@ def _takes_two(schedule: Callable[..., Any]) -> bool:
 class CSVLogger(Callback):
     """Write one row per epoch to a CSV file, at once, so that the file is complete up to the last epoch.
 
-    The columns are ``epoch``, counted from 0, and the names in the logs of the first epoch; a value that is missing
+    The columns are ``epoch``, counted from 1 as on the screen, and the names in the logs of the first epoch; a value that is missing
     later is written as ``NA``. Numbers have all their digits.
 
     Parameters
@@ -159,7 +159,7 @@ class CSVLogger(Callback):
         with open(self.path, newline="", encoding="utf-8") as file:
             header, *rows = list(csv.reader(file, delimiter=self.separator)) or [[]]
         at = header.index("epoch") if "epoch" in header else 0
-        while rows and not (len(rows[-1]) == len(header) and rows[-1][at].isdigit() and int(rows[-1][at]) < epoch):
+        while rows and not (len(rows[-1]) == len(header) and rows[-1][at].isdigit() and int(rows[-1][at]) <= epoch):
             rows.pop()
         text = io.StringIO()
         csv.writer(text, delimiter=self.separator, lineterminator="\n").writerows([header, *rows] if header else [])
@@ -167,7 +167,7 @@ class CSVLogger(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write the row of an epoch."""
-        row = {"epoch": epoch, **(logs or {})}
+        row = {"epoch": epoch + 1, **(logs or {})}
         if self.file is None:
             return
         fresh = self.columns is None

@@ -65,9 +65,9 @@ class History(Callback):
         self.epoch.append(epoch)
 
     def rows(self) -> list[list[Any]]:
-        """Return a header row and one row per epoch, counted from 0."""
+        """Return a header row and one row per epoch, counted from 1 as on the screen; the list `epoch` counts from 0."""
         columns = zip(*self.history.values(), strict=True) if self.history else [()] * len(self.epoch)
-        return [["epoch", *self.history], *([epoch, *row] for epoch, row in zip(self.epoch, columns, strict=True))]
+        return [["epoch", *self.history], *([epoch + 1, *row] for epoch, row in zip(self.epoch, columns, strict=True))]
 
     def to_csv(self, path: str | PathLike[str]) -> None:
         """Write one row per epoch, with a header and every digit of the numbers."""

@@ -144,6 +144,11 @@ class Preparing(_predict.Predictor):
         xs = [np.require(a, requirements=("C", "A")) for a in xs]  # copies a subclass, or what is not aligned
         n = len(xs[0])
         rows = n if n <= rows or not self._rows_are_apart(xs) else rows
+        if n % rows and any(getattr(module, "stateful", False) for module in self.model.modules()):
+            raise ShapeError(
+                f"[{self.place}] expected whole batches of {rows} samples, as stateful layers carry states from one to "
+                f"the next. Received: {n} samples. help: choose a batch_size that divides their number."
+            )
         start = 0
         shapes: list[tuple[int, ...]] = []
         while start < n:
