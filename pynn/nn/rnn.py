@@ -171,7 +171,7 @@ class _Recurrent(Module):
         return [ops.copy(t) for t in self._states_of(n)]
 
     def _states_of(self, n: int) -> list[Tensor]:
-        """Return the states for batches of n sequences: a prediction of another size than the training's has its own."""
+        """Return the states for n sequences; a prediction of another number than the training's has its own."""
         kept = self._kept
         if kept is not None and kept[0].shape[0] != n:
             if not state.training:

@@ -111,8 +111,8 @@ def _takes_two(schedule: Callable[..., Any]) -> bool:
 class CSVLogger(Callback):
     """Write one row per epoch to a CSV file, at once, so that the file is complete up to the last epoch.
 
-    The columns are ``epoch``, counted from 1 as on the screen, and the names in the logs of the first epoch; a value that is missing
-    later is written as ``NA``. Numbers have all their digits.
+    The columns are ``epoch``, counted from 1 as on the screen, and the names in the logs of the first epoch; a value
+    that is missing later is written as ``NA``. Numbers have all their digits.
 
     Parameters
     ----------

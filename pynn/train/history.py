@@ -65,7 +65,7 @@ class History(Callback):
         self.epoch.append(epoch)
 
     def rows(self) -> list[list[Any]]:
-        """Return a header row and one row per epoch, counted from 1 as on the screen; the list `epoch` counts from 0."""
+        """Return a header row and one row per epoch, counted from 1 (the list `epoch` counts from 0)."""
         columns = zip(*self.history.values(), strict=True) if self.history else [()] * len(self.epoch)
         return [["epoch", *self.history], *([epoch + 1, *row] for epoch, row in zip(self.epoch, columns, strict=True))]
 
