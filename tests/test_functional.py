@@ -330,7 +330,8 @@ BAD_MODELS = [
     ),
     (lambda x, y, h: nn.Model(A, h), TypeError, r"made by nn.Input. Received: a value of type ndarray"),
     (lambda x, y, h: nn.Add()(h, np.ones((9, 3))), TypeError, r"(?s)\[add\] expected symbols alone.*ndarray.*help:"),
-    (lambda x, y, h: nn.Dense(2)(h, training=True), TypeError, r"\[dense\].*decides about training"),
+    (lambda x, y, h: nn.Dense(2)(h, training=True), TypeError, r"\[dense\].*decides whether to train.*help:"),
+    (lambda x, y, h: nn.Dense(2)(h, training="no"), ValueError, r"\[dense\] expected training to be True or False"),
     (lambda x, y, h: h + h, TypeError, r"(?s)<output of dense> has no values yet.*help: use nn.Add"),
     (lambda x, y, h: 2.0 * h, TypeError, r"no values yet"),
     (lambda x, y, h: np.ones(3) @ h, TypeError, r"no values yet"),
@@ -409,3 +410,33 @@ def test_recurrent_layers_take_symbols(layer):
     model.compile("sgd", "mse")
     model.fit(x, np.zeros((4, 1), "float32"), verbose=0)
     assert model.predict(x).shape == (4, 1)
+
+
+def test_a_base_that_is_called_without_training_keeps_its_statistics(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(3, 2, (60, 4)).astype("float32"), rng.integers(0, 3, 60)
+    base = nn.Sequential([nn.Input((4,)), nn.Dense(5), nn.BatchNormalization(), nn.Dropout(0.5)])
+
+    def trained(eagerly, **said):
+        start = nn.Input((4,))
+        model = nn.Model(start, nn.Dense(3)(base(start, **said)), seed=1)
+        base.set_weights([np.ones_like(w) for w in base.get_weights()])
+        model.compile(optim.SGD(0.01), "cross_entropy", seed=2)
+        model.fit(x, y, batch_size=20, epochs=2, verbose=0, run_eagerly=eagerly)
+        return model
+
+    left = [(trained(eagerly, training=False), base.get_weights()) for eagerly in (False, True)]
+    for _, weights in left:
+        assert all((w == 1).all() for w in weights[4:]), "moving mean and variance"
+        assert not (weights[0] == 1).all(), "weights are trained all the same"
+    for one, two in zip(left[0][1], left[1][1], strict=True):
+        assert np.array_equal(one, two)
+    model = trained(False, training=False)
+    model.save(tmp_path / "model.pynn")
+    again = pynn.load(tmp_path / "model.pynn")
+    again.fit(x, y, batch_size=20, verbose=0)
+    model.fit(x, y, batch_size=20, verbose=0)
+    for one, two in zip(model.get_weights(), again.get_weights(), strict=True):
+        assert np.array_equal(one, two)
+    trained(False)
+    assert not (base.get_weights()[4] == 1).all()

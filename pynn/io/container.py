@@ -292,4 +292,8 @@ def _damaged(source: str) -> str:
 def _inside(path: str) -> str:
     if os.path.exists(os.path.join(path, "saved_model.pb")):
         return " help: it is a TensorFlow SavedModel."
+    files = sorted(name for name in os.listdir(path) if name.endswith(".pynn"))
+    if files:
+        name = "best.pynn" if "best.pynn" in files else files[-1]
+        return f" help: it has model files, such as {os.path.join(path, name)!r}."
     return ""

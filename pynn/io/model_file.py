@@ -20,7 +20,17 @@ from pynn.io import container
 from pynn.io.architecture import Assembler, describe
 from pynn.io.training import compile_as, describe_training, matched_slots, training_tensors
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "assemble", "contents", "dumps", "read_info", "read_metadata", "save"]
+__all__ = [
+    "FORMAT",
+    "FORMAT_VERSION",
+    "assemble",
+    "contents",
+    "dumps",
+    "read_info",
+    "read_metadata",
+    "refuse_name",
+    "save",
+]
 
 FORMAT = "pynn"
 FORMAT_VERSION = 1
@@ -29,6 +39,26 @@ STATE = "state/"
 OPTIMIZER = "optimizer/"
 TRAINING = "training/"
 WEIGHTS = ""  # all other names
+# Endings of names that promise another format, and what writes that one. Keras's .keras may be that of pynn's own file:
+# scripts that name their files so read them back with the same library.
+FOREIGN = {
+    ".c": "pynn.export.to_c writes C.",
+    ".ckpt": "",
+    ".h5": "",
+    ".hdf5": "",
+    ".joblib": "",
+    ".json": "",
+    ".npy": "numpy.save writes one array.",
+    ".npz": "numpy.savez(path, *model.get_weights()) writes the weights.",
+    ".onnx": "pynn.onnx.export writes ONNX.",
+    ".pb": "",
+    ".pickle": "",
+    ".pkl": "",
+    ".pt": "",
+    ".pth": "",
+    ".py": "pynn.export.to_numpy writes Python.",
+    ".tflite": "",
+}
 
 Pairs = list[tuple[np.ndarray, np.ndarray]]
 
@@ -40,8 +70,26 @@ def save(
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a model into a file; see :meth:`pynn.nn.Module.save`."""
+    refuse_name("save", path)
     with _held_still(model, include_optimizer, metadata) as parts:
         write_whole(path, container.pack(*parts), container.verify)
+
+
+def refuse_name(place: str, path: str | os.PathLike[str]) -> None:
+    """Refuse a name that promises another format than that of a model file.
+
+    Raises
+    ------
+    ValueError
+        The message tells what writes that format.
+    """
+    ending = os.path.splitext(os.fspath(path))[1].lower()
+    if ending in FOREIGN and not os.path.isdir(path):
+        other = f" {FOREIGN[ending]}" if FOREIGN[ending] else ""
+        raise ValueError(
+            f"[{place}] expected a name for pynn's own format. Received: {os.fspath(path)!r}. "
+            f"help: end it in .pynn.{other}"
+        )
 
 
 def dumps(model: Any, include_optimizer: bool = True, metadata: Mapping[str, Any] | None = None) -> bytes:

@@ -30,6 +30,7 @@ class _Step:
     module: Any
     inputs: tuple[int | None, ...]
     done: tuple[int, ...]  # what no later step reads
+    training: bool | None = None  # False if the call said so; None as the call of the whole model
 
 
 class Model(Module):
@@ -116,7 +117,7 @@ class Model(Module):
         self._check_shapes(inputs, self.name)
         values: dict[int, Any] = dict(enumerate(inputs))
         for i, step in enumerate(self._plan, start=len(inputs)):
-            y = step.module(*(None if k is None else values[k] for k in step.inputs))
+            y = step.module(*(None if k is None else values[k] for k in step.inputs), training=step.training)
             if not isinstance(y, Tensor):
                 raise TypeError(
                     f"[{self.name}] expected layers that return one tensor. "
@@ -191,6 +192,7 @@ class Model(Module):
             "inputs": [list(shape) for shape in self._shapes],
             "calls": [
                 {"layer": scribe.record(step.module, f"{place}.{step.module.name}"), "inputs": list(step.inputs)}
+                | ({} if step.training is None else {"training": step.training})
                 for step in self._plan
             ],
         }
@@ -205,12 +207,16 @@ class Model(Module):
         values: list[Symbol] = list(inputs)
         for i, item in enumerate(fields.items(record["calls"], f"{place}.calls")):
             here = f"{place}.calls[{i}]"
-            call = fields.table(item, {"layer", "inputs"}, here)
+            said = {"training"} if isinstance(item, dict) and "training" in item else set()
+            call = fields.table(item, {"layer", "inputs"} | said, here)
+            if said and call["training"] is not False:
+                raise DataError(f"[load] {here}.training: expected false. Received: {str(call['training'])[:60]}.")
             layer = assembler.module(call["layer"], here)
             slots = fields.items(call["inputs"], f"{here}.inputs")
             if not slots or not all(s is None or (type(s) is int and 0 <= s < len(values)) for s in slots):
                 raise DataError(f"[load] {here}: expected inputs that come before it. Received: {str(slots)[:60]}.")
-            values.append(Symbol(layer, [None if s is None else values[s] for s in slots]))
+            found = [None if s is None else values[s] for s in slots]
+            values.append(Symbol(layer, found, call.get("training")))
         model = assembler.made(cls, place, inputs=inputs, outputs=values[-1], name=record["name"], seed=record["seed"])
         if len(model._plan) != len(values) - len(inputs):
             raise DataError(f"[load] {place}.calls: expected that the output needs every call.")
@@ -294,6 +300,7 @@ def _plan(inputs: list[Input], output: Symbol) -> list[_Step]:
             call.module,
             tuple(None if x is None else slots[x.number] for x in call.inputs),
             tuple(slot for slot, at in last.items() if at == k),
+            call.training,
         )
         for k, call in enumerate(calls)
     ]

@@ -217,7 +217,9 @@ class Module(Trainable, Recorded):
         inputs : Tensor or array_like
             Or nn.Input and what layers made of it: then the result is a symbol, for :class:`pynn.nn.Model`.
         training : bool, optional
-            Whether dropout and the like are active; by default as in the enclosing call, else False.
+            Whether dropout and the like are active; by default as in the enclosing call, else False. In the call of a
+            symbol it holds for this call in every use of the model: ``base(x, training=False)`` keeps the statistics of
+            a network whose weights are known already.
         """
         if any(isinstance(x, Symbol) for x in inputs):
             return Symbol.of_call(self, inputs, training)

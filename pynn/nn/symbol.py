@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from pynn.checks import flag
 from pynn.core.tensor import Tensor
 from pynn.keywords import Spelled
 
@@ -27,13 +28,16 @@ class Symbol(Spelled):
         None where the module is called with None.
     number : int
         Grows in the order of creation, so that inputs come before what is made of them.
+    training : bool or None
+        False if the call is one of a network that is only used; None leaves it to the call of the whole model.
     """
 
     structural = True  # see pynn.io.recorded
 
-    def __init__(self, module: Any = None, inputs: Sequence[Any] = ()):
+    def __init__(self, module: Any = None, inputs: Sequence[Any] = (), training: bool | None = None):
         self.module = module
         self.inputs = tuple(inputs)
+        self.training = training
         self.number = next(_created)
 
     @classmethod
@@ -43,7 +47,7 @@ class Symbol(Spelled):
         Raises
         ------
         TypeError
-            If some inputs are values, or if `training` is given.
+            If some inputs are values, or if `training` is neither False nor None.
         """
         for x in inputs:
             if x is not None and not isinstance(x, Symbol):
@@ -52,12 +56,13 @@ class Symbol(Spelled):
                     f"Received: a symbol and a value of type {type(x).__name__}. "
                     "help: make the value an nn.Input too, and give it to the model with the data."
                 )
-        if training is not None:
+        if training is not None and flag(module.name, "training", training):
             raise TypeError(
-                f"[{module.name}] the call of the whole model decides about training. "
-                f"Received: a symbol and training={training}. help: leave training out."
+                f"[{module.name}] the call of the whole model decides whether to train. Received: a symbol and "
+                "training=True. help: leave training out; training=False uses a network as it is; a Module of one's "
+                "own may call layer(x, training=True) in its forward()."
             )
-        return cls(module, inputs)
+        return cls(module, inputs, None if training is None else False)
 
     def __repr__(self) -> str:
         return f"<output of {self.module.name}>"

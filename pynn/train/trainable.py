@@ -333,6 +333,8 @@ class Trainable:
         ------
         DataError
             If a layer, function or object has no name that a file can hold; see :func:`pynn.register`.
+        ValueError
+            If the name ends like that of another format, such as ``.h5``, ``.pt`` or ``.onnx``.
         OSError
             If the file cannot be written; the old one is as it was.
 
