@@ -5,6 +5,9 @@ Environment:
   PYNN_BUILD_SANITIZE=address,undefined  compile and link with these sanitizers
 """
 
+import contextlib
+import itertools
+import logging
 import os
 import sys
 import tempfile
@@ -30,6 +33,17 @@ OPENMP = {
     "msvc": [(["/openmp"], [])],
 }
 OPENMP_PROGRAM = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
+# What to install, on macOS, Windows and Linux.
+COMPILER = (
+    "xcode-select --install (the Xcode command line tools)",
+    "Visual Studio Build Tools (MSVC) with 'Desktop development with C++', and Python for 64 bits",
+    "sudo apt install build-essential python3-dev (Fedora: sudo dnf install gcc python3-devel)",
+)
+HEADERS = (
+    "a Python from python.org or Homebrew, which has them",
+    "Python for 64 bits from python.org, which has them",
+    "sudo apt install python3-dev (Fedora: sudo dnf install python3-devel)",
+)
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": DEBUG,
@@ -54,10 +68,20 @@ def extensions():
         )
 
 
+def only_progress(command):
+    """Leave out what setuptools tells of every file, unless -v asks for it: `pip install -v` shows the progress."""
+    if command.distribution.verbose <= 1:
+        logging.getLogger().setLevel(logging.WARNING)
+
+
 class Build(build):
-    """Compile first: what is missing is said before hundreds of lines about copied files."""
+    """Compile first: what is missing is said before anything else."""
 
     sub_commands = sorted(build.sub_commands, key=lambda command: command[0] != "build_ext")
+
+    def run(self):
+        only_progress(self)
+        super().run()
 
 
 class BuildExt(build_ext):
@@ -69,8 +93,14 @@ class BuildExt(build_ext):
         if DEBUG or SANITIZE:
             self.force = True
 
+    def tell(self, text):
+        if self.distribution.verbose:
+            print(f"pynn: {text}", flush=True)
+
     def build_extensions(self):
+        only_progress(self)
         self.find_compiler()
+        self.tell("translating Cython to C")
         import numpy
         from Cython.Build import cythonize
 
@@ -86,6 +116,7 @@ class BuildExt(build_ext):
             ext.include_dirs.append(numpy.get_include())
             ext.extra_compile_args += compile_flags
             ext.extra_link_args += link_flags
+        self.tell("compiling, which takes one to five minutes")
         with ThreadPoolExecutor(self.parallel) as pool:
             self.compile_units_in(pool)
             super().build_extensions()
@@ -93,12 +124,16 @@ class BuildExt(build_ext):
     def compile_units_in(self, pool):
         compiler = self.compiler
         compile_serially = compiler.compile
+        total, done = sum(len(ext.sources) for ext in self.extensions), itertools.count(1)
 
         def compile_one(source, depends, options):
             [target] = compiler.object_filenames([source], output_dir=options["output_dir"])
             if not self.force and is_newer(target, [source, *depends]):
+                next(done)
                 return target
-            return compile_serially([source], depends=depends, **options)[0]
+            compile_serially([source], depends=depends, **options)
+            self.tell(f"compiled {next(done)} of {total} files: {source}")
+            return target
 
         def compile_all(sources, depends=(), **options):
             units = [pool.submit(compile_one, source, list(depends or ()), options) for source in sources]
@@ -107,14 +142,15 @@ class BuildExt(build_ext):
         compiler.compile = compile_all
 
     def find_compiler(self):
-        """End with one line that says what to install where nothing compiles C."""
-        if self.links("#include <Python.h>\nint main(void) { return 0; }\n", [], []):
-            return
-        install = {
-            "darwin": "xcode-select --install",
-            "win32": "Visual Studio Build Tools with 'Desktop development with C++', and Python for 64 bits",
-        }.get(sys.platform, "sudo apt install build-essential python3-dev (Fedora: sudo dnf install gcc python3-devel)")
-        raise SystemExit(f"pynn: error: expected a C compiler, and none works here. help: {install}")
+        """End with one line that says what to install where nothing compiles C, or not with Python's headers."""
+        for wanted, include, (mac, windows, linux) in [
+            ("a C compiler", "<stdio.h>", COMPILER),
+            ("a C compiler and Python's header files", "<Python.h>", HEADERS),
+        ]:
+            received = self.error_of(f"#include {include}\nint main(void) {{ return 0; }}\n")
+            if received:
+                install = {"darwin": mac, "win32": windows}.get(sys.platform, linux)
+                raise SystemExit(f"pynn: error: expected {wanted}. Received: {received}. help: {install}")
 
     def flags(self):
         kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
@@ -132,15 +168,40 @@ class BuildExt(build_ext):
         return compile_flags, link_flags
 
     def links(self, program, compile_flags, link_flags):
-        with tempfile.TemporaryDirectory() as folder:
+        return not self.error_of(program, compile_flags, link_flags)
+
+    def error_of(self, program, compile_flags=(), link_flags=()):
+        """Return in one line why a program does not compile and link; "" if it does."""
+        with tempfile.TemporaryDirectory() as folder, open(Path(folder, "output"), "w+", errors="replace") as output:
             source = Path(folder, "probe.c")
             source.write_text(program)
             try:
-                objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=compile_flags)
-                self.compiler.link_executable(objects, str(Path(folder, "probe")), extra_postargs=link_flags)
-            except Exception:  # the compiler classes raise several unrelated types
-                return False
-        return True
+                with silenced(output):
+                    objects = self.compiler.compile(
+                        [str(source)], output_dir=folder, extra_postargs=list(compile_flags)
+                    )
+                    self.compiler.link_executable(objects, str(Path(folder, "probe")), extra_postargs=list(link_flags))
+            except Exception as error:  # the compiler classes raise several unrelated types
+                output.seek(0)
+                lines = [line for line in output.read().splitlines() if "error" in line] or [str(error)]
+                return lines[0].replace(folder + os.sep, "").strip()
+        return ""
+
+
+@contextlib.contextmanager
+def silenced(output):
+    """Let what compilers print go into a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    try:
+        for descriptor in (1, 2):
+            os.dup2(output.fileno(), descriptor)
+        yield
+    finally:
+        for descriptor, old in zip((1, 2), kept, strict=True):
+            os.dup2(old, descriptor)
+            os.close(old)
 
 
 def is_newer(target, sources):

@@ -45,8 +45,8 @@ if TYPE_CHECKING:  # editors and type checkers see what is loaded when first use
         train,
         viz,
     )
-    from pynn.io.registry import register
-    from pynn.models import load
+    from pynn.io.registry import register as register
+    from pynn.models import load as load
 
 # Loaded when first used, so that `import pynn` stays quick.
 _LAZY = (
@@ -93,7 +93,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def _loaded(name: str) -> Any:
     if name in _LAZY or name in _HOMES:
         import importlib
 
@@ -108,10 +108,14 @@ def _hint(name: str) -> str:
 
     if name[0].isupper():
         for place in ("nn", "optim", "train", "losses", "metrics"):
-            if name in getattr(__getattr__(place), "__all__", ()):
+            if name in getattr(_loaded(place), "__all__", ()):
                 return f" help: did you mean pynn.{place}.{name}?"
     near = nearest(name, __all__)
     return f" help: did you mean {near!r}?" if near else ""
+
+
+if not TYPE_CHECKING:  # type checkers find slips in names
+    __getattr__ = _loaded
 
 
 def __dir__() -> list[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pynn.nn  # noqa: F401  (its classes enter themselves into the registry)
 from pynn.io import container, registry
 from pynn.io.model_file import assemble
 from pynn.keywords import spelled
+
+if TYPE_CHECKING:
+    from pynn.nn import Module
 
 __all__ = ["load", "loads"]
 
@@ -21,7 +24,7 @@ registry.announce("onnx.Network", _network)
 
 
 @spelled
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: str | os.PathLike[str]) -> Module:
     """Read a model from a file that :meth:`pynn.nn.Module.save` or a ModelCheckpoint wrote.
 
     Only pynn's own classes and those that the program registered are made (:func:`pynn.register`); nothing is imported,
@@ -58,6 +61,6 @@ def load(path: str | os.PathLike[str]) -> Any:
     return assemble(container.read(path), os.fspath(path))
 
 
-def loads(data: bytes) -> Any:
+def loads(data: bytes) -> Module:
     """Return the model that the bytes of a file hold; see :func:`load`."""
     return assemble(container.unpack(bytes(data), "bytes"), "bytes")

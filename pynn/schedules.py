@@ -51,9 +51,9 @@ class Schedule:
         """Return the learning rate of every step in `steps`, float64 of the same shape."""
         raise NotImplementedError(f"[{type(self).__name__}] a schedule must define rates(steps).")
 
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: int | np.integer[Any]) -> float:
         """Return the learning rate of one step, counted from 0."""
-        return float(self.values(step, 1)[0])
+        return float(self.values(int(step), 1)[0])
 
     def values(self, start: int, count: int) -> Rates:
         """Return the learning rates of `count` steps from step `start` on, float64 [count]."""

@@ -3,6 +3,7 @@
 import copy
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -121,6 +122,35 @@ def test_an_unknown_attribute_brings_the_nearest():
         _ = nn.Dense(3).w
     with pytest.raises(AttributeError, match=r"help: did you mean 'fit'\?$"):
         _ = nn.Dense(3).fitt
+
+
+def test_dir_shows_weights():
+    layer = nn.BatchNormalization()
+    assert "gamma" not in dir(layer)
+    layer(X)
+    assert {"gamma", "beta", "moving_mean", "moving_variance", "momentum", "fit"} <= set(dir(layer))
+    assert "_weights" in dir(layer)
+
+
+def test_a_weight_may_be_kept_as_the_attribute_of_its_name():
+    class Scale(nn.Module):
+        def build(self, input_shape):
+            self.scale = self.add_weight("scale", input_shape[-1:], "ones")
+            self.calls = self.add_weight("calls", (), "zeros", trainable=False)
+
+        def forward(self, x):
+            return x * self.scale
+
+    model = nn.Sequential([nn.Input((6,)), Scale(), nn.Dense(3)])
+    model.compile("sgd", "cross_entropy", seed=0)
+    model.fit(X, Y, verbose=0)
+    layer = model.layers[0]
+    assert layer.scale.numpy().std() > 0
+    assert [name for name, _ in layer.named_parameters()] == ["scale", "calls"]
+    with pytest.raises(AttributeError, match="'scale' cannot be replaced"):
+        layer.scale = pynn.tensor(np.ones(6, "float32"))
+    layer.calls = 3
+    assert layer.calls.item() == 3
 
 
 @pytest.mark.parametrize(
@@ -406,29 +436,69 @@ def test_the_source_that_is_not_compiled_says_so_in_one_line(tmp_path):
     assert "circular" not in run.stderr
 
 
-def test_a_missing_compiler_is_named_in_one_line(tmp_path):
-    needs_a_build(compiler=False)
+LACKING = {
+    "compiler": ("no-such-compiler", r"expected a C compiler\. Received: .*no-such-compiler.*build-essential"),
+    "headers": (
+        """#!/bin/sh
+for word in "$@"; do case "$word" in *probe.c) if grep -q Python.h "$word"; then
+    echo "probe.c:1:10: fatal error: Python.h: No such file or directory" >&2; exit 1
+fi;; esac; done
+exec {cc} "$@"
+""",
+        r"expected a C compiler and Python's header files\. Received: .*Python\.h: No such file.*install python3-dev",
+    ),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the packages named are those of Linux")
+@pytest.mark.parametrize("what", LACKING)
+def test_what_a_build_lacks_is_named_in_one_line(what, tmp_path):
+    needs_a_build(compiler=what == "headers")
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "csrc", "pynn"):
         path = ROOT / name
         if path.is_dir():
             shutil.copytree(path, tmp_path / name, ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
         else:
             shutil.copy(path, tmp_path)
+    compiler, message = LACKING[what]
+    if "\n" in compiler:
+        script = tmp_path / "cc"
+        script.write_text(compiler.format(cc=shutil.which(os.environ.get("CC", "cc").split()[0])))
+        script.chmod(0o755)
+        compiler = str(script)
     run = subprocess.run(
-        [sys.executable, "setup.py", "-q", "build_ext"],
+        [sys.executable, "setup.py", "build_ext"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "CC": "no-such-compiler"},
+        env={**os.environ, "CC": compiler},
     )
     assert run.returncode != 0
-    assert (
-        run.stderr.strip()
-        .splitlines()[-1]
-        .startswith("pynn: error: expected a C compiler, and none works here. help: ")
-    )
-    assert "Traceback" not in run.stderr
+    [line] = run.stderr.strip().splitlines()
+    assert re.match(f"pynn: error: {message}", line), line
+    assert run.stdout.splitlines() == ["running build_ext"]
+
+
+def test_a_build_tells_what_it_is_at(tmp_path):
+    needs_a_build()
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("csrc/any.c", "pynn/core/_core.pyx"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "csrc/any.c").write_text("int pn_any(void) { return 1; }\n")
+    (tmp_path / "pynn/core/_core.pyx").write_text("x = 1\n")
+    (tmp_path / "pynn/_version.py").write_text("__version__ = '0'\n")
+    command = [sys.executable, "setup.py", "build_ext"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[1:3] == [
+        "pynn: translating Cython to C",
+        "pynn: compiling, which takes one to five minutes",
+    ]
+    assert [line.split(":")[1] for line in run.stdout.splitlines()[3:]] == [
+        " compiled 1 of 2 files",
+        " compiled 2 of 2 files",
+    ]
 
 
 def test_asking_for_an_attribute_costs_no_search_for_names(monkeypatch):

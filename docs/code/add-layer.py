@@ -13,6 +13,11 @@ class Gated(nn.Module):
     units : int
     """
 
+    w: pynn.Tensor  # what build() declares, so that editors and type checkers know it
+    v: pynn.Tensor
+    b: pynn.Tensor
+    c: pynn.Tensor
+
     def __init__(self, units, name=None, seed=None):
         super().__init__(name, seed)
         self.units = units

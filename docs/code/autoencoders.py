@@ -24,23 +24,22 @@ def linear(size):
     return float(np.mean((((xt - mean) @ v.T) @ v + mean - xt) ** 2))
 
 
-models = {}
+models, encoders = {}, {}
 for size in (2, 8):
     models[size], encoder = autoencoder(size)
     models[size].fit(x, x, batch_size=32, epochs=40, verbose=0)
     error = models[size].evaluate(xt, xt)["loss"]
     print(f"bottleneck {size}: error {error:.4f}; principal components {linear(size):.4f}")
-    if size == 2:
-        codes = encoder.predict(xt)
+    encoders[size] = encoder
 
 # %% pictures
-rows = {}
+rows: dict[str, np.ndarray] = {}
 for name, images in {"x": xt, "2": models[2].predict(xt), "8": models[8].predict(xt)}.items():
     rows |= {f"{name}, {i + 1}": images[i].reshape(8, 8) for i in range(6)}
 pynn.viz.plot_images(rows, "reconstructions.png", columns=6, size=1.1)
 
 # %% map
-pynn.viz.plot_embedding(codes, yt, "codes.svg")
+pynn.viz.plot_embedding(encoders[2].predict(xt), yt, "codes.svg")
 
 # %% denoising
 rng = np.random.default_rng(0)

@@ -22,24 +22,25 @@ print("by hand: ", h[0].round(5))
 print("by layer:", h_all[0, -1].round(5))
 
 # %% shapes
-for layer in (nn.SimpleRNN(32), nn.GRU(32), nn.LSTM(32)):
-    layer(np.zeros((1, 10, 8), "float32"))
-    shapes = [w.shape for w in layer.parameters()]
-    print(f"{type(layer).__name__:10} {layer.count_parameters():6,} numbers: {shapes}")
+for kind in (nn.SimpleRNN, nn.GRU, nn.LSTM):
+    one = kind(32)
+    one(np.zeros((1, 10, 8), "float32"))
+    shapes = [w.shape for w in one.parameters()]
+    print(f"{kind.__name__:10} {one.count_parameters():6,} numbers: {shapes}")
 
 # %% memory
 from pynn.recipes.memory import adding_problem
 
 train, test = adding_problem(2000, 20, seed=0), adding_problem(500, 20, seed=1)
 curves = {}
-for layer in (nn.SimpleRNN(32), nn.LSTM(32), nn.GRU(32)):
-    model = nn.Sequential([nn.Input((20, 2)), layer, nn.Dense(1)])
+for kind in (nn.SimpleRNN, nn.LSTM, nn.GRU):
+    model = nn.Sequential([nn.Input((20, 2)), kind(32), nn.Dense(1)])
     model.compile(optim.Adam(5e-3, clip_norm=1.0), "mse", seed=0)
     history = model.fit(*train, batch_size=50, epochs=12, validation_data=test, verbose=0).history
-    curves[type(layer).__name__] = history["val_loss"]
-    print(f"{type(layer).__name__:10} test error {history['val_loss'][-1]:.4f} (answering 1 always: 0.1667)")
+    curves[kind.__name__] = history["val_loss"]
+    print(f"{kind.__name__:10} test error {history['val_loss'][-1]:.4f} (answering 1 always: 0.1667)")
 pynn.viz.plot_curves({"adding two of 20 numbers": curves}, "memory.svg", y="test error", log_y=True)
 
 # %% both
-layer = nn.Bidirectional(nn.LSTM(8))
-print("forward and backward states side by side:", layer(np.zeros((4, 10, 3), "float32")).shape)
+both = nn.Bidirectional(nn.LSTM(8))
+print("forward and backward states side by side:", both(np.zeros((4, 10, 3), "float32")).shape)

@@ -23,16 +23,19 @@ def wide(units=256, l2=0.0, dropout=0.0):
 
 
 # %% remedies
+from typing import Any
+
 from pynn.train import EarlyStopping
 
-curves = {"training": {}, "validation": {}}
-for name, settings in {
+curves: dict[str, dict[str, list[float]]] = {"training": {}, "validation": {}}
+remedies: dict[str, dict[str, Any]] = {
     "nothing": {},
     "L2": {"l2": 3e-2},
     "dropout": {"dropout": 0.7},
     "fewer units": {"units": 16},
     "early stopping": {},
-}.items():
+}
+for name, settings in remedies.items():
     model = wide(**settings)
     stop = [EarlyStopping("val_loss", patience=8)] if name == "early stopping" else []
     history = model.fit(x, y, batch_size=16, epochs=60, validation_data=(xv, yv), callbacks=stop, verbose=0).history

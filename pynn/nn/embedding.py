@@ -49,6 +49,8 @@ class Embedding(Module):
     (2, 3, 4)
     """
 
+    w: Tensor
+
     takes_integers = True
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from pynn.nn.module import Module
 from pynn.nn.sequential import _name_apart
 from pynn.nn.symbol import Symbol, spread
 from pynn.train.building import unbuilt_if_it_fails
+
+if TYPE_CHECKING:
+    from pynn.nn.module import AnyModule
 
 __all__ = ["Model"]
 
@@ -77,7 +80,7 @@ class Model(Module):
         given = _inputs(inputs)
         self._shapes = [x.shape for x in given]
         self._plan = _plan(given, _output(outputs))
-        self._layers: list[Module] = []
+        self._layers: list[Any] = []
         for step in self._plan:
             if not any(step.module is layer for layer in self._layers):
                 _name_apart(step.module, [other.name for other in self._layers])
@@ -89,7 +92,7 @@ class Model(Module):
         return list(self._shapes)
 
     @property
-    def layers(self) -> list[Module]:
+    def layers(self) -> list[AnyModule]:
         """The layers, built, in the order of their first calls."""
         self._build_unless_recording()
         return list(self._layers)
@@ -109,9 +112,11 @@ class Model(Module):
             for i, shape in enumerate(self._shapes)
         ]
 
-    def __call__(self, *inputs: Any, training: bool | None = None) -> Any:
-        """Compute the output for a batch of every input; see :class:`Module`."""
-        return super().__call__(*spread(inputs), training=training)
+    if not TYPE_CHECKING:  # which know what Module says
+
+        def __call__(self, *inputs: Any, training: bool | None = None) -> Any:
+            """Compute the output for a batch of every input; see :class:`Module`."""
+            return super().__call__(*spread(inputs), training=training)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         self._check_shapes(inputs, self.name)

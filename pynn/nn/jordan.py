@@ -58,6 +58,12 @@ class JordanRNN(Module):
     ((3, 4, 2), (3, 4, 2))
     """
 
+    w: Tensor
+    v: Tensor
+    b: Tensor
+    w_out: Tensor
+    b_out: Tensor
+
     recurrent = True
 
     def __init__(

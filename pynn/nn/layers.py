@@ -108,6 +108,9 @@ class Dense(Activated, Module):
     ((2, 3), (4, 3))
     """
 
+    w: Tensor
+    b: Tensor
+
     def __init__(
         self,
         units: int,
@@ -269,6 +272,9 @@ class Maxout(Module):
     ----------
     Goodfellow, Warde-Farley, Mirza, Courville, Bengio: Maxout networks (ICML 2013).
     """
+
+    w: Tensor
+    b: Tensor
 
     def __init__(
         self,

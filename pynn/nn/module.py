@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, overload
 
 import numpy as np
 
@@ -24,6 +24,17 @@ from pynn.nn.symbol import Symbol
 from pynn.ops import pixels
 from pynn.train.building import told_of_inputs, unbuilt_if_it_fails
 from pynn.train.trainable import Trainable
+
+if TYPE_CHECKING:
+    from pynn.core.flat import Slots
+
+    R = TypeVar("R", covariant=True)
+
+    class Computes(Protocol[R]):
+        """A module of which the type of the output is known."""
+
+        def forward(self, *inputs: Any, **options: Any) -> R: ...
+
 
 __all__ = ["Module"]
 
@@ -72,6 +83,10 @@ class Module(Trainable, Recorded):
     recurrent = False  # whether the output of a step depends on all that came before, however long
     _of_layers = False  # whether layers alone read the inputs, so that whole numbers may become real ones
     _built_for: tuple[int, ...] = ()  # the input shape that build() was given
+    _slots: Slots
+    _arguments: dict[str, Any]  # what the constructor was given
+    if TYPE_CHECKING:
+        layers: Any  # of those that have them: what pynn.load() returns is known as a Module alone
 
     def __init_subclass__(cls, base: bool = False, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -100,6 +115,8 @@ class Module(Trainable, Recorded):
             self._write(key, value)
             return
         if key in self.__dict__.get("_weights", ()):
+            if value is self._weights[key]:  # self.w = self.add_weight("w", ...)
+                return
             raise AttributeError(
                 f"[{self.name}] weight {key!r} cannot be replaced: the optimizer would go on updating the old one. "
                 "help: set_weights() writes new values."
@@ -124,14 +141,19 @@ class Module(Trainable, Recorded):
             )
         weight.view()[...] = array
 
-    def __getattr__(self, key: str) -> Any:
-        weights = self.__dict__.get("_weights", {})
-        if key in weights:
-            return weights[key]
-        raise MissingAttributeError(
-            f"{type(self).__name__} {self.__dict__.get('name', '')!r} has no attribute {key!r}.",
-            lambda: "" if key.startswith("_") else self._hint(key),
-        )
+    if not TYPE_CHECKING:  # type checkers find slips: classes declare their weights, ``w: Tensor``
+
+        def __getattr__(self, key: str) -> Any:
+            weights = self.__dict__.get("_weights", {})
+            if key in weights:
+                return weights[key]
+            raise MissingAttributeError(
+                f"{type(self).__name__} {self.__dict__.get('name', '')!r} has no attribute {key!r}.",
+                lambda: "" if key.startswith("_") else self._hint(key),
+            )
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.__dict__.get("_weights", ())]
 
     def _hint(self, key: str) -> str:
         """Return what may help where an attribute is missing."""
@@ -205,9 +227,20 @@ class Module(Trainable, Recorded):
         with unbuilt_if_it_fails(self), no_grad(), training_mode(False), trial():
             self(self.example((1, *input_shape[1:])))
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: Any, **options: Any) -> Any:
         """Compute the output; to be written by subclasses."""
         raise NotImplementedError(f"[{self.name}] write forward(self, x) in class {type(self).__name__}.")
+
+    if TYPE_CHECKING:  # a call returns what forward() does
+
+        @overload
+        def __call__(self: Computes[R], *inputs: Tensor | np.ndarray, training: bool | None = None) -> R: ...
+
+        @overload
+        def __call__(self, *inputs: Symbol | Sequence[Symbol], training: bool | None = None) -> Symbol: ...
+
+        @overload
+        def __call__(self: Computes[R], *inputs: Any, training: bool | None = None) -> R: ...
 
     def __call__(self, *inputs: Any, training: bool | None = None) -> Any:
         """Compute the output of the module for a batch.
@@ -400,7 +433,7 @@ class Module(Trainable, Recorded):
             for view, array in zip(views, arrays, strict=True):
                 view[...] = array
 
-    def astype(self, dtype: Any) -> Module:
+    def astype(self, dtype: Any) -> Self:
         """Set the floating dtype of weights that are still to be built. Returns self.
 
         Raises
@@ -481,3 +514,11 @@ def _modules_in(key: str, value: Any) -> Iterator[tuple[str, Module]]:
     elif isinstance(value, dict):
         for name, item in value.items():
             yield from _modules_in(f"{key}.{name}", item)
+
+
+if TYPE_CHECKING:
+
+    class AnyModule(Module):
+        """What type checkers know of an item of ``model.layers``: a module of some class, with its attributes."""
+
+        def __getattr__(self, key: str) -> Any: ...

@@ -29,6 +29,9 @@ _warned: weakref.WeakSet[Any] = weakref.WeakSet()  # layers that met a batch of 
 class _Normalization(Module):
     """Scale and shift, which the normalizing layers share."""
 
+    gamma: Tensor
+    beta: Tensor
+
     def __init__(
         self,
         epsilon: float,
@@ -106,6 +109,9 @@ class BatchNormalization(_Normalization):
     >>> layer(np.ones((4, 8, 8, 3), "float32")).shape, len(layer.get_weights())
     ((4, 8, 8, 3), 4)
     """
+
+    moving_mean: Tensor
+    moving_variance: Tensor
 
     def __init__(
         self,

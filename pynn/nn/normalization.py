@@ -63,6 +63,9 @@ class Normalization(Module):
            [ 1.,  1.]], dtype=float32)
     """
 
+    mean: Tensor
+    variance: Tensor
+
     def __init__(
         self,
         axis: int | Sequence[int] | None = -1,

@@ -47,6 +47,12 @@ def mask_to_lengths(mask: Any, x: Tensor, place: str) -> Tensor:
 class _Recurrent(Module):
     """What recurrent layers share: settings, masks, dropout, and states that are kept, given or returned."""
 
+    w: Tensor
+    u: Tensor
+    b: Tensor
+    _kept: Any  # of a stateful layer, its states; None before the first call
+    _others: dict[int, Any]
+
     place = "rnn"
     recurrent = True
     blocks = 1  # of columns of the weights
@@ -322,6 +328,8 @@ class LSTM(_Recurrent):
     >>> y.shape, c.shape
     ((2, 5), (2, 5))
     """
+
+    p: Tensor
 
     place, blocks, states = "lstm", 4, 2
 

@@ -47,6 +47,11 @@ class LayerNormLSTM(LSTM):
     (2, 3, 5)
     """
 
+    gamma_x: Tensor
+    gamma_h: Tensor
+    gamma_c: Tensor
+    beta_c: Tensor
+
     place = "layer_norm_lstm"
 
     def __init__(self, units: int, epsilon: float = 1e-3, **options: Any):

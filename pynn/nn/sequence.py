@@ -47,6 +47,8 @@ class Bidirectional(Module):
     (2, 10)
     """
 
+    _options: tuple[Any, Any, Any]
+
     def __init__(
         self, layer: Any, merge_mode: str | None = "concat", *, backward_layer: Any = None, name: str | None = None
     ):

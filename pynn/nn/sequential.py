@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from pynn.io.fields import items, shape, table
 from pynn.nn.layers import Input
 from pynn.nn.module import Module
 from pynn.train.building import unbuilt_if_it_fails
+
+if TYPE_CHECKING:
+    from pynn.nn.module import AnyModule
 
 __all__ = ["Sequential"]
 
@@ -44,7 +47,7 @@ class Sequential(Module):
     def __init__(self, layers: Iterable[Any] = (), *, name: str | None = None, seed: int | None = None):
         super().__init__(name, seed)
         self._input: tuple[int, ...] | None = None
-        self._layers: list[Module] = []
+        self._layers: list[Any] = []
         for layer in layers:
             self.add(layer)
 
@@ -68,7 +71,7 @@ class Sequential(Module):
         self.built = False
 
     @property
-    def layers(self) -> list[Module]:
+    def layers(self) -> list[AnyModule]:
         """The layers; built, if the input's shape is known."""
         if not self.built and self._input is not None and state.recorder is None:
             self.build((1, *self._input))

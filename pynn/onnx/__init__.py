@@ -26,9 +26,11 @@ _HOMES = {
 __all__ = ["Network", "converter", "export", "load", "loads", "to_model"]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        import importlib
+if not TYPE_CHECKING:  # type checkers find slips in names
 
-        return getattr(importlib.import_module(f"pynn.onnx.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'pynn.onnx' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name in _HOMES:
+            import importlib
+
+            return getattr(importlib.import_module(f"pynn.onnx.{_HOMES[name]}"), name)
+        raise AttributeError(f"module 'pynn.onnx' has no attribute {name!r}")

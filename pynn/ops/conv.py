@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pynn.checks import pair
@@ -14,16 +15,16 @@ from pynn.ops.elementwise import activated, fuses
 from pynn.ops.image import pad2d
 from pynn.ops.shape import concat
 from pynn.ops.walk import Walk
-from pynn.ops.window import Pair, Window, need_images, output_size, resolve_padding
+from pynn.ops.window import Window, need_images, output_size, resolve_padding
 
 
 def conv2d(
     x: Any,
     w: Any,
     b: Any = None,
-    strides: int | Pair = 1,
+    strides: int | Sequence[int] = 1,
     padding: Any = "valid",
-    dilation: int | Pair = 1,
+    dilation: int | Sequence[int] = 1,
     groups: int = 1,
     activation: str = "linear",
     par: float | None = None,
@@ -115,10 +116,10 @@ def conv2d(
 def conv2d_transpose(
     x: Any,
     w: Any,
-    size: Pair | None = None,
-    strides: int | Pair = 1,
+    size: Sequence[int] | None = None,
+    strides: int | Sequence[int] = 1,
     padding: Any = "valid",
-    dilation: int | Pair = 1,
+    dilation: int | Sequence[int] = 1,
     groups: int = 1,
 ) -> Tensor:
     """Return the transpose of conv2d: what the gradient of conv2d by its images is to a cotangent x.
@@ -167,7 +168,7 @@ def conv2d_transpose(
     return execute(TRANSPOSE, (x, w), attrs)[0]
 
 
-def patches2d(x: Any, kernel: int | Pair, strides: int | Pair = 1, padding: Any = "valid") -> Tensor:
+def patches2d(x: Any, kernel: int | Sequence[int], strides: int | Sequence[int] = 1, padding: Any = "valid") -> Tensor:
     """Return every patch as a row: [N, OH, OW, rows * columns * C] (im2col, for what is not a convolution)."""
     x = as_tensor(x)
     need_images("patches2d", x)

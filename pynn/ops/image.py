@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -116,12 +116,12 @@ def _resize_errors(r: Rng) -> Iterator[Any]:
     yield (r(1, 3, 4, 1),), {"size": (2, 2), "interpolation": "cubic"}, ValueError, r"'nearest' or 'bilinear'"
 
 
-def _resize_operands(x: Any, size: int | Pair, interpolation: str) -> Any:
+def _resize_operands(x: Any, size: int | Sequence[int], interpolation: str) -> Any:
     return (as_tensor(x),), {"size": pair("upsample2d", "size", size), "interpolation": interpolation}
 
 
 @composite(ref=_resize_ref, samples=_resize_samples, errors=_resize_errors, operands=_resize_operands)
-def upsample2d(x: Any, size: int | Pair = 2, interpolation: str = "nearest") -> Tensor:
+def upsample2d(x: Any, size: int | Sequence[int] = 2, interpolation: str = "nearest") -> Tensor:
     """Return images enlarged by whole factors.
 
     Parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -168,7 +168,9 @@ def _pool(card: Any, x: Any, pool_size: Any, strides: Any, padding: Any) -> Tens
     return pooled(lambda seen: execute(card, (seen,), attrs)[0])
 
 
-def max_pool2d(x: Any, pool_size: int | Pair = 2, strides: int | Pair | None = None, padding: Any = "valid") -> Tensor:
+def max_pool2d(
+    x: Any, pool_size: int | Sequence[int] = 2, strides: int | Sequence[int] | None = None, padding: Any = "valid"
+) -> Tensor:
     """Return the largest value of each window; windows may overlap.
 
     Parameters
@@ -191,7 +193,9 @@ def max_pool2d(x: Any, pool_size: int | Pair = 2, strides: int | Pair | None = N
     return _pool(_MaxPool, x, pool_size, strides, padding)
 
 
-def avg_pool2d(x: Any, pool_size: int | Pair = 2, strides: int | Pair | None = None, padding: Any = "valid") -> Tensor:
+def avg_pool2d(
+    x: Any, pool_size: int | Sequence[int] = 2, strides: int | Sequence[int] | None = None, padding: Any = "valid"
+) -> Tensor:
     """Return the mean of each window; padding is left out of the mean, as in Keras.
 
     Parameters

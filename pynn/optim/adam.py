@@ -85,9 +85,14 @@ class Adam(_Moments):
         beta_2: float = 0.999,
         eps: float = 1e-8,
         amsgrad: bool = False,
-        **common: Any,
+        *,
+        weight_decay: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
     ):
-        super().__init__(learning_rate, beta_1, beta_2, eps, **common)
+        super().__init__(
+            learning_rate, beta_1, beta_2, eps, weight_decay=weight_decay, clip_value=clip_value, clip_norm=clip_norm
+        )
         self.amsgrad = bool(amsgrad)
 
     def hyper(self) -> dict[str, Any]:
@@ -129,9 +134,21 @@ class AMSGrad(Adam):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         eps: float = 1e-8,
-        **common: Any,
+        *,
+        weight_decay: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
     ):
-        super().__init__(learning_rate, beta_1, beta_2, eps, amsgrad=True, **common)
+        super().__init__(
+            learning_rate,
+            beta_1,
+            beta_2,
+            eps,
+            amsgrad=True,
+            weight_decay=weight_decay,
+            clip_value=clip_value,
+            clip_norm=clip_norm,
+        )
 
 
 class AdamW(Adam):
@@ -160,9 +177,19 @@ class AdamW(Adam):
         eps: float = 1e-8,
         amsgrad: bool = False,
         weight_decay: float = 0.01,
-        **common: Any,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
     ):
-        super().__init__(learning_rate, beta_1, beta_2, eps, amsgrad, weight_decay=weight_decay, **common)
+        super().__init__(
+            learning_rate,
+            beta_1,
+            beta_2,
+            eps,
+            amsgrad,
+            weight_decay=weight_decay,
+            clip_value=clip_value,
+            clip_norm=clip_norm,
+        )
 
 
 class AdaMax(_Moments):
@@ -204,9 +231,14 @@ class AdaMax(_Moments):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         eps: float = 1e-8,
-        **common: Any,
+        *,
+        weight_decay: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
     ):
-        super().__init__(learning_rate, beta_1, beta_2, eps, **common)
+        super().__init__(
+            learning_rate, beta_1, beta_2, eps, weight_decay=weight_decay, clip_value=clip_value, clip_norm=clip_norm
+        )
 
     def slot_names(self) -> tuple[str, ...]:
         """Return the average gradient and the running maximum."""
@@ -268,9 +300,13 @@ class Nadam(_Moments):
         eps: float = 1e-8,
         *,
         momentum_decay: float = 0.004,
-        **common: Any,
+        weight_decay: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
     ):
-        super().__init__(learning_rate, beta_1, beta_2, eps, **common)
+        super().__init__(
+            learning_rate, beta_1, beta_2, eps, weight_decay=weight_decay, clip_value=clip_value, clip_norm=clip_norm
+        )
         self.momentum_decay = number(self.name, "momentum_decay", momentum_decay, 0)
 
     def hyper(self) -> dict[str, Any]:

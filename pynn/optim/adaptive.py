@@ -51,9 +51,12 @@ class Adagrad(Optimizer):
         learning_rate: float | Schedule = 0.01,
         initial_accumulator: float = 0.0,
         eps: float = 1e-10,
-        **common: Any,
+        *,
+        weight_decay: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
     ):
-        super().__init__(learning_rate, **common)
+        super().__init__(learning_rate, weight_decay=weight_decay, clip_value=clip_value, clip_norm=clip_norm)
         self.initial_accumulator = number(self.name, "initial_accumulator", initial_accumulator, 0)
         self.eps = number(self.name, "eps", eps, 0, open_low=True)
 
@@ -109,8 +112,17 @@ class Adadelta(Optimizer):
     elementwise = True
     fused = Fused("adadelta_step", ("squares", "updates"), ("rho", "eps"), variants=({"rho": 0.9, "eps": 1e-3},))
 
-    def __init__(self, learning_rate: float | Schedule = 1.0, rho: float = 0.9, eps: float = 1e-6, **common: Any):
-        super().__init__(learning_rate, **common)
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 1.0,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        *,
+        weight_decay: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+    ):
+        super().__init__(learning_rate, weight_decay=weight_decay, clip_value=clip_value, clip_norm=clip_norm)
         self.rho = rate(self.name, "rho", rho)
         self.eps = number(self.name, "eps", eps, 0, open_low=True)
 
@@ -182,9 +194,12 @@ class RMSprop(Optimizer):
         momentum: float = 0.0,
         eps: float = 1e-7,
         centered: bool = False,
-        **common: Any,
+        *,
+        weight_decay: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
     ):
-        super().__init__(learning_rate, **common)
+        super().__init__(learning_rate, weight_decay=weight_decay, clip_value=clip_value, clip_norm=clip_norm)
         self.rho = rate(self.name, "rho", rho)
         self.momentum = rate(self.name, "momentum", momentum)
         self.eps = number(self.name, "eps", eps, 0, open_low=True)

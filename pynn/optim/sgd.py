@@ -52,9 +52,16 @@ class SGD(Optimizer):
     )  # fmt: skip
 
     def __init__(
-        self, learning_rate: float | Schedule = 0.01, momentum: float = 0.0, nesterov: bool = False, **common: Any
+        self,
+        learning_rate: float | Schedule = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        *,
+        weight_decay: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
     ):
-        super().__init__(learning_rate, **common)
+        super().__init__(learning_rate, weight_decay=weight_decay, clip_value=clip_value, clip_norm=clip_norm)
         self.momentum = rate(self.name, "momentum", momentum)
         self.nesterov = bool(nesterov)
         if self.nesterov and not self.momentum:

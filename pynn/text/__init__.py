@@ -12,13 +12,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # editors and type checkers see what is loaded when first used
-    from pynn.text.generation import generate, load_language_model
-    from pynn.text.phrases import Phrases
-    from pynn.text.sequences import bucket_by_length, pad_sequences, sequence_lengths
-    from pynn.text.tokenizer import Tokenizer
-    from pynn.text.vectors import KeyedVectors, UnknownWordError
-    from pynn.text.windows import bptt_windows
-    from pynn.text.word2vec import Word2Vec
+    from pynn.text.generation import generate as generate
+    from pynn.text.generation import load_language_model as load_language_model
+    from pynn.text.phrases import Phrases as Phrases
+    from pynn.text.sequences import bucket_by_length as bucket_by_length
+    from pynn.text.sequences import pad_sequences as pad_sequences
+    from pynn.text.sequences import sequence_lengths as sequence_lengths
+    from pynn.text.tokenizer import Tokenizer as Tokenizer
+    from pynn.text.vectors import KeyedVectors as KeyedVectors
+    from pynn.text.vectors import UnknownWordError as UnknownWordError
+    from pynn.text.windows import bptt_windows as bptt_windows
+    from pynn.text.word2vec import Word2Vec as Word2Vec
 
 # Name -> the module that has it; loaded when first used.
 _LAZY = {
@@ -38,12 +42,14 @@ _LAZY = {
 __all__ = sorted(_LAZY)
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        import importlib
+if not TYPE_CHECKING:  # type checkers find slips in names
 
-        return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
-    raise AttributeError(f"module 'pynn.text' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name in _LAZY:
+            import importlib
+
+            return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+        raise AttributeError(f"module 'pynn.text' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -59,10 +59,12 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"pynn.train.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'pynn.train' has no attribute {name!r}")
+if not TYPE_CHECKING:  # type checkers find slips in names
+
+    def __getattr__(name: str) -> Any:
+        if name in _HOMES:
+            return getattr(importlib.import_module(f"pynn.train.{_HOMES[name]}"), name)
+        raise AttributeError(f"module 'pynn.train' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

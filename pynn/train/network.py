@@ -62,11 +62,11 @@ class Network(Protocol):
         """Whether inputs are looked up, so that integers stay integers."""
         ...
 
-    def __call__(self, *inputs: Any, training: bool | None = None) -> Any:
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Compute the output, a tensor or tuples, lists and dicts of them."""
         ...
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: Any, **options: Any) -> Any:
         """Compute the output; what a class defines."""
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     from pynn.train.profile import Profile
     from pynn.train.results import Results
 
+    Base = Network  # every module is one; type checkers need not compare them attribute by attribute
+else:
+    Base = object
+
 __all__ = ["Trainable"]
 
 _predict: Any = None  # pynn.train.evaluate.predict: an import statement takes as long as a small model's whole pass
 
 
-class Trainable:
+class Trainable(Base):
     """The methods of a model that train and run it (Keras names)."""
 
     # What runs a model lies beside its attributes: it watches those, and would else be part of what it holds.
@@ -36,7 +40,7 @@ class Trainable:
     _runner: Any  # what predict() uses before compile()
     _prepared: Any  # forward passes of few rows, for predict()
 
-    def __new__(cls, *_: Any, **__: Any) -> Any:
+    def __new__(cls, *_: Any, **__: Any) -> Self:
         """Make it with nothing that runs it yet, whatever the constructor takes."""
         made = super().__new__(cls)
         made._trainer = made._runner = made._prepared = None
@@ -365,12 +369,12 @@ class Trainable:
         return profile(self, x, y, batch_size, steps)
 
     @property
-    def optimizer(self) -> Any:
+    def optimizer(self) -> Optimizer:
         """The optimizer that compile() was given."""
         return self._need_trainer("optimizer").optimizer
 
     @property
-    def loss(self) -> Any:
+    def loss(self) -> Loss:
         """The loss that compile() was given."""
         return self._need_trainer("loss").loss
 
@@ -387,6 +391,6 @@ class Trainable:
 
     def assign_seeds(self, seed: int) -> None:
         """Seed the weights that are still to be built: each by `seed` and its module's place in the tree."""
-        for i, module in enumerate(self.modules()):  # type: ignore[attr-defined]
+        for i, module in enumerate(self.modules()):
             if not module.built and module._given_seed is None:
                 object.__setattr__(module, "_seed", [seed, i])

@@ -195,7 +195,7 @@ def trace(model: Sequential, x: Any, y: Any, loss: Any = None, steps: bool = Fal
     xs = tensor(x, dtype=model.dtype)
     if not model.built:
         model.build(xs.shape)
-    found: list[tuple[Module, Tensor, Tensor]] = []
+    found: list[tuple[Any, Tensor, Tensor]] = []
     with training(train), taped() as tape:
         a = xs
         for layer in model.layers:

@@ -69,8 +69,8 @@ def layer_norm(node: Node, x: Value, scale: Value, bias: Value | None = None) ->
     inner, epsilon = x.shape[axis:], node.number("epsilon", 1e-5)
     rows, columns = int(np.prod(x.shape[:axis], dtype=np.int64)), int(np.prod(inner, dtype=np.int64))
     flat = ops.reshape(floating(x.plain), (rows, columns))
-    parameters = [None if p is None else _spread(p, inner) for p in (scale, bias)]
-    y = ops.reshape(ops.layer_norm(flat, *parameters, epsilon), x.shape)
+    gamma, beta = (None if p is None else _spread(p, inner) for p in (scale, bias))
+    y = ops.reshape(ops.layer_norm(flat, gamma, beta, epsilon), x.shape)
     if len(node.outputs) == 1:
         return Value.of(y)
     kept = (*x.shape[:axis], *(1,) * len(inner))

@@ -73,7 +73,7 @@ def max_pool(node: Node, x: Value) -> Any:
     images = _images(x)
     if not wants_places:
         return _back(ops.max_pool2d(images, kernel, window.strides, window.padding), x)
-    y, at = execute(ops.pool._MaxPool, (images,), {"kernel": kernel, "window": window})
+    y, at = execute(ops.pool._MaxPool, (images,), {"kernel": kernel, "window": window})  # type: ignore[arg-type]
     return _back(y, x), _places(node, x, at, kernel, window)
 
 
