@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 from collections.abc import Sequence
@@ -26,10 +27,29 @@ DPI = 150
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure of the given size in inches, or explain how to get matplotlib."""
     try:
-        from matplotlib.figure import Figure
+        import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise ImportError('[viz] drawing needs matplotlib. help: pip install "pynn-dl[plot]"') from error
-    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    return _figure_class()(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+@functools.cache
+def _figure_class() -> Any:
+    """Return matplotlib's Figure that a notebook also shows where neither pyplot nor %matplotlib came before."""
+    from matplotlib.figure import Figure
+
+    def png(figure: Figure) -> bytes:
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png")
+        return drawn.getvalue()
+
+    return type("Figure", (Figure,), {"__module__": __name__, "_repr_png_": png})
+
+
+def __getattr__(name: str) -> Any:  # unpickling asks for the class by name
+    if name == "Figure":
+        return _figure_class()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def tidy(ax: Axes) -> None:

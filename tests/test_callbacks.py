@@ -6,10 +6,13 @@ import csv
 import io
 import math
 import os
+import re
 import struct
 import subprocess
 import sys
 import threading
+import types
+from typing import Any
 
 import numpy as np
 import pytest
@@ -589,18 +592,36 @@ def watch(*arguments: str, columns: int = 150, **environment: str) -> tuple[str,
     return out.decode(), b"".join(got).decode()
 
 
-def test_a_terminal_gets_one_bar_for_the_whole_training() -> None:
+def seen(screen: str) -> list[str]:
+    """Return the lines that a terminal shows at the end."""
+    lines, column = [""], 0
+    for character in screen.replace("\x1b[A", ""):
+        if character in "\r\n":
+            column = 0
+            if character == "\n":
+                lines.append("")
+        else:
+            lines[-1] = f"{lines[-1][:column].ljust(column)}{character}{lines[-1][column + 1 :]}"
+            column += 1
+    return [line.rstrip() for line in lines]
+
+
+def test_a_terminal_keeps_one_line_per_epoch_above_the_bar() -> None:
     out, screen = watch("1")
     assert out == "modules True\n"
-    frames = screen.split("\r")
+    frames = re.split("[\r\n]", screen)
     assert len(frames) > 10
-    assert screen.count("\n") == 1  # one line, left behind at the end
     assert any("epoch 10/12" in frame and " 13%|" in frame for frame in frames)
-    last = next(frame for frame in reversed(frames) if frame.strip())
-    assert "epoch 12/12 100%|" in last
-    assert "loss 2.000e-04  accuracy 0.9100  val_loss 0.2500" in last
-    # Validation values stay in sight during the next epoch.
-    assert any("epoch 11/12" in frame and "loss 0.0100" in frame and "val_loss 0.2500" in frame for frame in frames)
+    assert any("epoch 12/12 100%|" in frame for frame in frames)
+    lines = seen(screen)
+    assert len(lines) == 4
+    for epoch, line in zip((10, 11, 12), lines, strict=False):
+        assert re.fullmatch(rf"epoch {epoch}/12  0\.\d s  loss 2.000e-04  accuracy 0.9100  val_loss 0.2500", line)
+    assert lines[3] == ""  # the bar is gone
+    # No value of another epoch stands beside those of the epoch under way.
+    bars = [frame for frame in frames if "%|" in frame and "epoch 11/12" in frame]
+    assert any("loss 0.0100" in frame for frame in bars)
+    assert not any("val_loss" in frame or "2.000e-04" in frame for frame in bars if " 33%|" in frame or " 40%" in frame)
 
 
 def test_a_terminal_with_an_unknown_number_of_batches_learns_it_in_the_first_epoch() -> None:
@@ -613,10 +634,30 @@ def test_a_terminal_with_an_unknown_number_of_batches_learns_it_in_the_first_epo
 def test_narrow_terminals_and_those_of_unknown_width() -> None:
     for columns, width in ((0, 80), (30, 30)):
         _, screen = watch("1", columns=columns)
-        frames = [frame.rstrip() for frame in screen.replace("\x1b[A", "").split("\r")]
-        assert screen.count("\n") == 1
+        frames = [frame.rstrip() for frame in re.split("[\r\n]", screen.replace("\x1b[A", ""))]
         assert any(frame.startswith("epoch 12/12 100%|") for frame in frames)
         assert 0.8 * width < max(map(len, frames)) <= width
+        lines = seen(screen)
+        assert max(map(len, lines)) <= width
+        assert sum(line.startswith("epoch ") for line in lines) == 3
+
+
+LONG = {"loss": 0.25, "accuracy": 0.9, "val_loss": 0.5, "val_accuracy": 0.75, "learning_rate": 0.001}
+
+
+def test_a_long_line_fits_into_80_columns_and_a_pipe_gets_every_name(monkeypatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    screen, pipe = Terminal(), io.StringIO()
+    for file in (screen, pipe):
+        fit(ProgressBar(file=file), [LONG], params={"epochs": 100})
+    fit(ProgressBar(file=screen), [{k: v for k, v in LONG.items() if k != "learning_rate"}], params={"epochs": 100})
+    first, second, third = seen(screen.getvalue())[:3]
+    assert re.fullmatch(r"epoch   1/100  0.0 s  loss 0.2500 \(val 0.5000\)  accuracy 0.9000 \(val 0.7500\)", first)
+    assert second == "               learning_rate 0.0010"
+    assert third == first
+    assert pipe.getvalue().endswith(
+        "s  loss 0.2500  accuracy 0.9000  val_loss 0.5000  val_accuracy 0.7500  learning_rate 0.0010\n"
+    )
 
 
 def test_a_dumb_terminal_and_verbose_2_get_lines() -> None:
@@ -645,30 +686,75 @@ def test_a_bar_starts_no_thread_and_is_closed_after_ctrl_c(monkeypatch) -> None:
     assert " 67%|" in screen.getvalue()
 
 
-def test_a_stopped_training_completes_its_bar(monkeypatch) -> None:
+def test_a_stopped_training_leaves_the_lines_of_its_epochs(monkeypatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     screen = Terminal()
     fit([EarlyStopping(patience=1), ProgressBar(file=screen)], losses(1, 2, 3, 4))
-    last = next(frame for frame in reversed(screen.getvalue().split("\r")) if frame.strip())
-    assert "100%|" in last
-    assert "epoch 2/4" in last
+    lines = seen(screen.getvalue())
+    assert [line[:9] for line in lines] == ["epoch 1/4", "epoch 2/4", ""]
 
 
-def test_a_notebook_gets_a_bar_without_a_warning(monkeypatch) -> None:
-    class Shell:
-        config = {"IPKernelApp": {}}  # noqa: RUF012
+class Cell:
+    """Stands for IPython.display: what a notebook's cell shows, by the display's id."""
 
-    class IPython:
-        get_ipython = staticmethod(Shell)
+    config = {"IPKernelApp": {}}  # noqa: RUF012
 
-    monkeypatch.setitem(sys.modules, "IPython", IPython)
-    monkeypatch.delitem(sys.modules, "tqdm.auto", raising=False)
-    screen = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", screen)
-    bar = ProgressBar()
-    opened = []
-    fit([bar, LambdaCallback(on_progress=lambda *_: opened.append(bar.bar is not None))], losses(3, 2))
-    assert opened == [True, True]
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+        self.updates = 0
+
+    def get_ipython(self) -> Any:
+        return self
+
+    def display(self, data: dict[str, str], raw: bool, display_id: str) -> None:
+        assert raw
+        assert display_id not in self.texts
+        self.texts[display_id] = data["text/plain"]
+
+    def update_display(self, data: dict[str, str], raw: bool, display_id: str) -> None:
+        assert raw
+        self.texts[display_id] = data["text/plain"]
+        self.updates += 1
+
+
+@pytest.fixture
+def cell(monkeypatch):
+    shown = Cell()
+    module = types.ModuleType("IPython")
+    module.get_ipython, module.display = shown.get_ipython, shown
+    monkeypatch.setitem(sys.modules, "IPython", module)
+    return shown
+
+
+def test_a_notebook_shows_one_text_and_no_stream(cell, capsys) -> None:
+    bars = []
+    watcher = LambdaCallback(on_progress=lambda *_: bars.append(next(iter(cell.texts.values()), "")))
+    fit([EarlyStopping(patience=1, verbose=1), watcher], [LONG, {**LONG, "val_loss": 0.75}, LONG], verbose=1)
+    fit([], losses(3, 2), verbose=1)
+    assert len(cell.texts) == 2
+    first, second = (text.splitlines() for text in cell.texts.values())
+    stopped = "epoch 2: stopped early, val_loss best 0.5 in epoch 1"
+    assert [line.split("  ")[0] for line in first if line.strip()[:5] == "epoch"] == ["epoch 1/3", "epoch 2/3", stopped]
+    assert [line.split("  ")[0] for line in second] == ["epoch 1/2", "epoch 2/2"]
+    assert max(map(len, first)) <= 80
+    assert "%|" in bars[0]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_notebook_is_not_sent_every_one_of_many_epochs(cell) -> None:
+    fit([], losses(*range(2000)), verbose=1)
+    (text,) = cell.texts.values()
+    assert len(text.splitlines()) == 2000
+    assert cell.updates < 1000
+
+
+def test_an_epoch_that_fails_leaves_its_bar_in_the_cell(cell) -> None:
+    fit([], losses(3, 2, 1), fail_in=1, verbose=1)
+    (text,) = cell.texts.values()
+    lines = text.splitlines()
+    assert lines[0].startswith("epoch 1/3  0.0 s")
+    assert "%|" in lines[1]
+    assert len(lines) == 2
 
 
 def test_lines_go_to_the_file_that_was_given(capsys) -> None:

@@ -5,24 +5,28 @@ from __future__ import annotations
 import os
 import sys
 import time
-import warnings
 from typing import Any, TextIO
 
 import numpy as np
 
+from pynn.train.cell import Cell, bar_class, in_notebook, told
 from pynn.train.hooks import Callback, Logs
 
 __all__ = ["ProgressBar", "say"]
 
 BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+COLUMNS = 80  # where nobody says how many there are
+BAR_COLUMNS = 44  # of a line that is drawn: the epoch, a bar of ten columns, the time and what is left of it
 
 
 class ProgressBar(Callback):
     """Show epochs, batches, the loss and the metrics while a model trains.
 
-    A terminal and a notebook get one tqdm bar for the whole training, with the time left. Anything else, such as a
-    pipe, a file or a dumb terminal, gets one plain line per epoch and no carriage return. Bars go to stderr, lines to
-    stdout.
+    Every finished epoch leaves one line. A terminal and a notebook get a tqdm bar below these for the whole training,
+    with the values of the epoch under way and the time left. Anything else, such as a pipe, a file or a dumb terminal,
+    gets the lines alone and no carriage return. Where someone watches, a line that is too long for the terminal, or for
+    80 columns in a notebook, tells the values of validation in brackets. Bars and the lines above them go to stderr, or
+    into the output of the notebook's cell; lines alone go to stdout.
 
     Parameters
     ----------
@@ -55,22 +59,28 @@ class ProgressBar(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Forget any earlier training."""
         self.bar: Any = None
+        self.cell: Cell | None = None
         self.steps = self.params.get("steps")
         self.epoch_began = 0.0
         self.batches_before = 0
-        self.shown: Logs = {}
+        self.under_way = False
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Start the clock, and with the first epoch the bar."""
-        self.epoch_began = time.perf_counter()
+        before, self.epoch_began = self.epoch_began, time.perf_counter()
         if self.bar is None and self.verbose == 1 and self._watched():
             self.epochs_left = self.params.get("epochs", epoch + 1) - epoch
             stream = self.file or sys.stderr
-            self.bar = _bar_class()(file=stream, unit="batch", miniters=1, **_width(stream))
-            self._set_total()
+            if self.file is None and in_notebook():
+                self.cell = Cell()
+            options = {"desc": self._title(epoch), "unit": "batch", "miniters": 1, "leave": False}
+            self.bar = _bar_class(self.cell)(file=stream, **options, **self._total(), **self._width(stream))
         if self.bar is not None:
+            self.under_way = True
             self.batches_before = self.bar.n
-            self.bar.set_description_str(self._title(epoch))
+            self.bar.set_postfix_str("", refresh=False)  # the values of another epoch
+            slow = self.epoch_began - before > 0.1  # else the bar was drawn just now, and will be soon
+            self.bar.set_description_str(self._title(epoch), refresh=slow)
 
     def on_progress(self, done: int, total: int | None, logs: Logs | None = None) -> None:
         """Move the bar; tqdm draws at most ten times a second."""
@@ -79,43 +89,61 @@ class ProgressBar(Callback):
             self.bar.update(self.batches_before + done - self.bar.n)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Finish the epoch's part of the bar, or print its line."""
-        if self.bar is not None:
-            self._show(logs)
-            if self.steps is None:
-                self.steps = self.bar.n - self.batches_before or None
-                self._set_total()
-            self.bar.update(self.batches_before + (self.steps or 0) - self.bar.n)
-            self.bar.refresh()
-        elif self.verbose:
-            seconds = time.perf_counter() - self.epoch_began
-            text = "  ".join([self._title(epoch), f"{seconds:.1f} s", *_texts(logs or {})])
-            print(text, file=self.file or sys.stdout, flush=True)
+        """Leave the epoch's line, above the bar if there is one."""
+        seconds = time.perf_counter() - self.epoch_began
+        self.under_way = False
+        if self.bar is None:
+            if self.verbose:
+                print(_line(self._title(epoch), seconds, logs or {}), file=self.file or sys.stdout, flush=True)
+            return
+        self._show(logs)
+        if self.steps is None:
+            self.steps = self.bar.n - self.batches_before or None
+            vars(self.bar).update(self._total())
+        self.bar.update(self.batches_before + (self.steps or 0) - self.bar.n)
+        line = _line(self._title(epoch), seconds, logs or {}, self._columns())
+        if self.cell is not None:
+            self.cell.add(line)
+        else:
+            type(self.bar).write(line, file=self.bar.fp)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Leave the bar as it stands."""
+        """Take the bar away; that of an epoch in which training ended stays."""
         if self.bar is not None:
-            # A training that was stopped on purpose is complete; a notebook would colour its bar red.
-            if getattr(self.model, "stop_training", False):
-                self.bar.total = self.bar.n
+            self.bar.leave = self.under_way
             self.bar.close()
-            self.bar = None
+            if self.cell is not None:
+                self.cell.changing = str(self.bar) if self.under_way else ""
+                self.cell.close()
+            self.bar = self.cell = None
 
     def _watched(self) -> bool:
-        if self.file is None and _in_notebook():
+        if self.file is None and in_notebook():
             return True
         stream = self.file or sys.stderr
         return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
-    def _set_total(self) -> None:
-        if self.steps is not None:
-            self.bar.total = self.epochs_left * self.steps
-            self.bar.bar_format = BAR_FORMAT
+    def _width(self, stream: TextIO) -> dict[str, Any]:
+        """Return tqdm's options: follow the width of a terminal, or take 80x24 where it is not known or is 0."""
+        known = self.cell is None and _terminal_columns(stream) is not None
+        return {"dynamic_ncols": True} if known else {"ncols": COLUMNS, "nrows": 24}
+
+    def _columns(self) -> int:
+        return COLUMNS if self.cell is not None else _terminal_columns(self.bar.fp) or COLUMNS
+
+    def _total(self) -> dict[str, Any]:
+        """Return tqdm's options for a known number of batches."""
+        return {} if self.steps is None else {"total": self.epochs_left * self.steps, "bar_format": BAR_FORMAT}
 
     def _show(self, logs: Logs | None) -> None:
-        # Validation values stay in sight during the next epoch.
-        self.shown.update(logs or {})
-        self.bar.set_postfix_str("  ".join(_texts(self.shown)), refresh=False)
+        """Put what fits of the epoch's values beside the bar."""
+        room, texts = self._columns() - BAR_COLUMNS, list[str]()
+        for text in _texts(logs or {}):
+            room -= len(text) + 2
+            if texts and room < 0:
+                break
+            texts.append(text)
+        self.bar.set_postfix_str("  ".join(texts), refresh=False)
 
     def _title(self, epoch: int) -> str:
         epochs = self.params.get("epochs")
@@ -124,14 +152,41 @@ class ProgressBar(Callback):
 
 def say(text: str) -> None:
     """Print a line to stdout without tearing a bar that is being shown."""
+    if told(text):
+        return
     if "tqdm" in sys.modules:
         sys.modules["tqdm"].tqdm.write(text)
     else:
         print(text)
 
 
-def _texts(logs: Logs) -> list[str]:
-    return [f"{name} {_number(value)}" for name, value in logs.items() if np.ndim(value) == 0]  # no matrices
+def _line(title: str, seconds: float, logs: Logs, columns: int | None = None) -> str:
+    """Return the line of a finished epoch; one that is too long for the columns is told shorter, or folded."""
+    begin = f"{title}  {seconds:.1f} s"
+    line = "  ".join([begin, *_texts(logs)])
+    if columns is None or len(line) <= columns:
+        return line
+    lines, indent = [begin], len(title) if columns >= COLUMNS else 0
+    texts = _texts(logs, pairs=True)
+    if max(map(len, texts), default=0) + indent + 2 > columns:
+        texts = _texts(logs)
+    for text in texts:
+        if len(lines[-1]) + 2 + len(text) > columns:
+            lines.append(" " * indent)
+        lines[-1] += f"  {text}"
+    return "\n".join(lines)
+
+
+def _texts(logs: Logs, pairs: bool = False) -> list[str]:
+    """Return names and values; as pairs, those of validation stand behind the others."""
+    plain = {name: _number(value) for name, value in logs.items() if np.ndim(value) == 0}  # no matrices
+    if not pairs:
+        return [f"{name} {value}" for name, value in plain.items()]
+    return [
+        f"{name} {value}" + (f" (val {plain[other]})" if (other := f"val_{name}") in plain else "")
+        for name, value in plain.items()
+        if not (name.startswith("val_") and name.removeprefix("val_") in plain)
+    ]
 
 
 def _number(value: float) -> str:
@@ -139,28 +194,15 @@ def _number(value: float) -> str:
     return f"{value:.4f}" if plain else f"{value:.3e}"
 
 
-def _in_notebook() -> bool:
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and "IPKernelApp" in getattr(shell, "config", {})
-
-
-def _width(stream: TextIO) -> dict[str, Any]:
-    """Return tqdm's options: follow the width of the terminal, or take 80x24 where it is not known or said to be 0."""
+def _terminal_columns(stream: Any) -> int | None:
     try:
-        known = os.get_terminal_size(stream.fileno()).columns > 0
+        return os.get_terminal_size(stream.fileno()).columns or None
     except (OSError, ValueError, AttributeError):
-        known = False
-    return {"dynamic_ncols": True} if known or _in_notebook() else {"ncols": 80, "nrows": 24}
+        return None
 
 
-def _bar_class() -> Any:
+def _bar_class(cell: Cell | None) -> Any:
     """Return tqdm's bar for this place, without its monitor thread, which would not survive a fork."""
-    if _in_notebook():
-        with warnings.catch_warnings():
-            # Without ipywidgets tqdm warns and falls back to text, which a notebook shows well.
-            warnings.simplefilter("ignore")
-            from tqdm.auto import tqdm
-    else:
-        from tqdm import tqdm
-    return type("Bar", (tqdm,), {"monitor_interval": 0})
+    from tqdm import tqdm
+
+    return type("Bar", (tqdm if cell is None else bar_class(tqdm, cell),), {"monitor_interval": 0})

@@ -53,6 +53,7 @@ def plot_weights(model: Any, path: str | os.PathLike[str] | None = None, title: 
     8
     """
     if hasattr(model, "named_parameters"):
+        model.count_parameters()  # builds what knows its input's shape
         weights = {name: w.numpy() for name, w in model.named_parameters()}
     else:
         weights = {str(name): np.asarray(w) for name, w in model.items()}
