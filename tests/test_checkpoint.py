@@ -292,6 +292,47 @@ def test_the_best_and_the_last_are_kept_and_best_survives_a_restart(tmp_path):
     assert [int(path.stem[5:]) for path in sorted(tmp_path.glob("step-*"))] == [8, 12, 16]
 
 
+@pytest.mark.parametrize(("mode", "values", "best"), [
+    ("min", [2.0, 2.0, 3.0, 1.5, 1.5], [0, 3]), ("max", [2.0, 2.0, 1.0, 2.5, float("nan")], [0, 3]),
+])  # fmt: skip
+def test_the_best_is_looked_for_at_the_end_of_epochs_and_replaced_by_what_is_better(mode, values, best, tmp_path):
+    written = []
+
+    class Watch(Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["mine"] = values[epoch]
+
+        def on_batch_end(self, batch, logs=None):
+            self.look()
+
+        def look(self):
+            path = tmp_path / "best.pynn"
+            if path.exists() and (stamp := path.stat().st_mtime_ns) not in [known for known, _ in written]:
+                written.append((stamp, saver.best_epoch))
+
+    watch = Watch()
+    saver = ModelCheckpoint(tmp_path, monitor="mine", mode=mode, keep_last=0, every_batches=1)
+    saver.check = lambda names: None
+    mlp().fit(X, Y, batch_size=64, epochs=5, verbose=0, callbacks=[watch, saver])
+    watch.look()
+    assert [epoch for _, epoch in written] == best
+    assert sorted(os.listdir(tmp_path)) == ["best.pynn"]
+    assert saver.best == values[3]
+
+
+def test_no_best_is_written_unasked(tmp_path):
+    mlp().fit(X, Y, batch_size=64, epochs=2, verbose=0, callbacks=[ModelCheckpoint(tmp_path, keep_last=1)])
+    assert os.listdir(tmp_path) == ["step-0000000008.pynn"]
+
+
+def test_the_line_about_a_checkpoint_names_its_epoch(tmp_path, capsys):
+    saver = ModelCheckpoint(tmp_path, every_batches=3, every_epochs=1, verbose=1)
+    mlp().fit(X, Y, batch_size=64, epochs=2, verbose=0, callbacks=[saver])
+    said = [line for line in capsys.readouterr().out.splitlines() if "wrote" in line]
+    assert ["step-0000000003" in said[0], "step-0000000004" in said[1]] == [True, True]
+    assert [line.split(":")[0] for line in said[:3]] == ["epoch 1", "epoch 1", "epoch 2"]
+
+
 def test_every_epochs_and_seconds(tmp_path):
     def steps(**settings):
         folder = tmp_path / json.dumps(settings)

@@ -350,3 +350,87 @@ def test_classic_filters(rng):
     np.testing.assert_array_equal(ops.correlate2d(x, ops.image_filter("shift"), "same").numpy()[:, 1:], x[:, :-1])
     assert abs(ops.image_filter("gaussian", 7).sum() - 1) < 1e-14
     assert Window().strides == (1, 1)
+
+
+@pytest.mark.parametrize("padding", [0, (1, 2), (1, 0, 2, 1), "same"])
+@pytest.mark.parametrize("dilation", [1, (2, 1)])
+def test_a_transposed_convolution_makes_the_smallest_image_that_fits(padding, dilation, rng):
+    strides, kernel = (3, 2), (3, 4)
+    x, w = rng.standard_normal((2, 4, 5, 2)), rng.standard_normal((*kernel, 3, 2))
+    walk = {"strides": strides, "padding": padding, "dilation": dilation}
+    y = ops.conv2d_transpose(x, w, **walk).numpy()
+    if padding == "same":
+        assert y.shape == (2, 4 * 3, 5 * 2, 3)
+    else:
+        for fewer in (0, 1), (1, 0):  # what is smaller gives fewer pixels than x has
+            size = [n - k for n, k in zip(y.shape[1:3], fewer, strict=True)]
+            assert ops.conv2d(np.ones((1, *size, 3)), w, **walk).shape != (1, 4, 5, 2)
+    z = rng.standard_normal(y.shape)
+    assert ops.conv2d(z, w, **walk).shape == x.shape
+    assert (ops.conv2d(z, w, **walk).numpy() * x).sum() == pytest.approx((z * y).sum())
+    given = ops.conv2d_transpose(x, w, y.shape[1:3], **walk)
+    np.testing.assert_array_equal(given.numpy(), y)
+
+
+@pytest.mark.parametrize("padding", ["valid", "same", (1, 0, 0, 2)])
+def test_patches_are_what_a_convolution_sees(padding, rng):
+    x, w = rng.standard_normal((2, 7, 6, 3)), rng.standard_normal((3, 2, 3, 4))
+    rows = ops.patches2d(x, (3, 2), (2, 3), padding).numpy()
+    np.testing.assert_allclose(rows @ w.reshape(18, 4), ops.conv2d(x, w, None, (2, 3), padding).numpy(), rtol=1e-12)
+
+
+def numbers(layer, rng):
+    """Give a built layer weights, the bias too, that are no zeros."""
+    layer.set_weights([rng.standard_normal(a.shape).astype(a.dtype) for a in layer.get_weights()])
+    return layer
+
+
+SMOOTH = "smooth", lambda z: ops.tanh(z) * z, lambda z: np.tanh(z) * z
+RELU = "relu", "relu", lambda z: np.maximum(z, 0)
+
+
+@pytest.mark.parametrize(("name", "activation", "compute"), [SMOOTH, RELU])
+def test_convolutional_layers_add_the_bias_and_apply_any_activation(name, activation, compute, rng):
+    images, line = rng.standard_normal((2, 7, 6, 4)).astype("f4"), rng.standard_normal((2, 9, 4)).astype("f4")
+    layers = [
+        (nn.Conv2D(6, (3, 2), (2, 1), padding=(1, 0), dilation_rate=(1, 2), groups=2, activation=activation), images),
+        (nn.DepthwiseConv2D(3, depth_multiplier=2, padding="same", activation=activation), images),
+        (nn.Conv2DTranspose(3, 3, strides=2, activation=activation), images),
+        (nn.Conv1D(6, 3, strides=2, padding=(2, 1), dilation_rate=2, groups=2, activation=activation), line),
+    ]
+    for layer, x in layers:
+        layer(x)
+        w, b = numbers(layer, rng).get_weights()
+        got = layer(x).numpy()
+        if isinstance(layer, nn.Conv1D):
+            z = ops.conv2d(x[:, None], w[None], None, (1, 2), (0, 0, 2, 1), (1, 2), 2).numpy()[:, 0]
+        elif isinstance(layer, nn.Conv2DTranspose):
+            z = ops.conv2d_transpose(x, w, strides=2).numpy()
+        elif isinstance(layer, nn.DepthwiseConv2D):
+            z = ops.conv2d(x, w.reshape(3, 3, 1, 8), padding="same", groups=4).numpy()
+        else:
+            z = ops.conv2d(x, w, None, (2, 1), (1, 0), (1, 2), 2).numpy()
+        np.testing.assert_allclose(got, compute(z + b), rtol=1e-5, atol=1e-5)
+
+
+def test_the_pixels_that_convolutional_layers_see():
+    layer = nn.Conv2D(1, (3, 4), (2, 1), dilation_rate=(2, 3))
+    assert layer.window() == ((5, 10), (2, 1))
+    assert nn.Conv1D(1, 3, 2, dilation_rate=4).window() == ((1, 9), (1, 2))
+
+
+def test_a_maximum_beside_padding_can_be_negative(rng):
+    """Padding counts for nothing, it is no zero: in the layer, and in what the card's samples show of it."""
+    x = -1 - rng.random((2, 5, 4, 3)).astype("f4")
+    y = nn.MaxPool2D(3, 2, padding="same")(x).numpy()
+    assert y.max() <= -1
+    assert nn.AvgPool2D(3, 2, padding="same")(x).numpy().max() <= -1
+    shows = 0
+    for sample in testing.samples("max_pool2d"):
+        [image], window, kernel = sample.inputs, sample.attrs["window"], sample.attrs["kernel"]
+        four = window.padding
+        if any(four) and image.size:
+            zeros = np.pad(image, ((0, 0), four[:2], four[2:], (0, 0)))
+            with_zeros = ops.max_pool2d(zeros, kernel, window.strides).numpy()
+            shows += not np.array_equal(with_zeros, ops.max_pool2d(image, kernel, window.strides, four).numpy())
+    assert shows >= 2

@@ -311,3 +311,31 @@ def test_the_real_fashion_mnist():
     assert np.bincount(yt).tolist() == [1000] * 10
     assert x.mean() / 255 == pytest.approx(0.2860, abs=1e-4)
     assert len(pynn.datasets.FASHION_LABELS) == 10
+
+
+def test_where_files_are_looked_for(tmp_path, monkeypatch):
+    """In the named folder, else in that of PYNN_DATA: in the set's own folder or beside, packed or not."""
+    files = fetch.FileSet("some-set", ("http://127.0.0.1:9/",), {"a.gz": "0" * 64, "b": "0" * 64})
+    named, other = tmp_path / "named", tmp_path / "other"
+    for folder in (named, other):
+        (folder / "some-set").mkdir(parents=True)
+        (folder / "b").write_bytes(b"beside")
+        (folder / "some-set" / "a").write_bytes(b"not packed")
+    monkeypatch.setenv("PYNN_DATA", str(other))
+    monkeypatch.setattr(fetch, "_download", lambda files, name, progress: (name, progress))
+    assert fetch.locate(files, named) == {"a.gz": named / "some-set" / "a", "b": named / "b"}
+    assert fetch.locate(files) == {"a.gz": other / "some-set" / "a", "b": other / "b"}
+    (named / "some-set" / "a.gz").write_bytes(b"packed comes first")
+    (named / "some-set" / "b").write_bytes(b"the set's folder comes first")
+    assert fetch.locate(files, str(named)) == {"a.gz": named / "some-set" / "a.gz", "b": named / "some-set" / "b"}
+    with pytest.raises(DataError, match=r"a\.gz in data='.*none'\. Received: there is no such folder; looked for"):
+        fetch.locate(files, tmp_path / "none")
+    (other / "b").unlink()
+    with pytest.raises(DataError, match=r"\[some-set\] expected the file b in PYNN_DATA=.*the folder lacks it"):
+        fetch.locate(files)
+    for nothing in ("", None):
+        monkeypatch.delenv("PYNN_DATA", raising=False)
+        if nothing is not None:
+            monkeypatch.setenv("PYNN_DATA", nothing)
+        assert fetch.locate(files, progress=False) == {"a.gz": ("a.gz", False), "b": ("b", False)}
+    assert fetch.locate(files) == {"a.gz": ("a.gz", True), "b": ("b", True)}

@@ -18,6 +18,7 @@ from pynn.nn.conv import Convolution
 __all__ = ["Part", "Unit", "units_of"]
 
 Order = np.ndarray | None | bool  # place in PyTorch's vector of each feature; None where it is the same, False: unknown
+LINES = (nn.Conv1D, nn.MaxPool1D, nn.AvgPool1D)
 
 
 @dataclass
@@ -79,13 +80,16 @@ def _feature_orders(model: Any) -> dict[int, tuple[Order, bool]]:
         xs, y = call.inputs, call.output.number
         before, line = order.get(xs[0].number), lines.get(xs[0].number, False)
         result.setdefault(id(call.module), (before, line))
-        lines[y] = isinstance(call.module, (nn.Conv1D, nn.MaxPool1D, nn.AvgPool1D)) or (line and _passes(call))
+        joins = isinstance(call.module, nn.Concatenate) and len(call.output.shape) == 2
+        lines[y] = isinstance(call.module, LINES) or (line and (joins or _passes(call)))
         if isinstance(call.module, (nn.Flatten, nn.Reshape)) and not call.role:
             order[y] = _flattened(call, before, line)
         elif isinstance(call.module, nn.Concatenate):
             order[y] = _joined(call, [order.get(x.number) for x in xs])
         elif _passes(call):
             order[y] = before
+        elif before is not None and not any(m._weights for m in call.module.modules()):
+            order[y] = False  # who knows what it does with them
         elif type(call.module).__module__.split(".")[0] != "pynn" and any(
             isinstance(m, Convolution) for m in call.module.modules()
         ):
@@ -98,13 +102,14 @@ def _feature_orders(model: Any) -> dict[int, tuple[Order, bool]]:
 
 def _passes(call: Call) -> bool:
     """Tell whether features come out as they went in."""
-    kinds = (nn.Dropout, nn.Activation, nn.BatchNormalization, nn.Add, nn.Multiply)
+    norms = (nn.BatchNormalization, nn.LayerNormalization, nn.GroupNormalization)
+    kinds = (nn.Dropout, nn.Activation, nn.Rescaling, nn.Add, nn.Multiply, *norms)
     return isinstance(call.module, kinds) and call.role not in (ENTER, EXIT)
 
 
 def _flattened(call: Call, before: Order, line: bool) -> Order:
     shape, out = call.inputs[0].shape, call.output.shape
-    if shape == out:
+    if shape == out or before is False:
         return before
     if len(out) > 2 and not _one_way(out):  # PyTorch would make channels first of it
         return False
@@ -154,7 +159,7 @@ def _units(path: str, module: Any, order: Order, line: bool) -> list[Unit]:
     if order is False:
         raise DataError(
             f"[load_torch_weights] {described(module)}: the order of its inputs cannot be known, as images are "
-            "reshaped before it. help: use nn.Flatten()."
+            "reshaped before it, or features pass a layer that may move them. help: use nn.Flatten()."
         )
     if isinstance(module, nn.SeparableConv2D):
         return _separable(path, module)
