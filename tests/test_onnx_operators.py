@@ -112,6 +112,42 @@ CASES = {
     "GRU": recurrent("GRU", 3, count=2, **BOTH),
     "GRU, reset after": recurrent("GRU", 3, count=2, linear_before_reset=1, **BOTH),
     "RNN": recurrent("RNN", 1, count=2, activations=["Relu", "Tanh"], **BOTH),
+    "LSTM of Keras": recurrent(
+        "LSTM", 4, count=2, states=2, outputs=3, **BOTH,
+        activations=["HardSigmoid", "Tanh", "Tanh", "Sigmoid", "Relu", "Tanh"],
+    ),
+    "LSTM with parameters": recurrent(
+        "LSTM", 4, states=2, outputs=3, activations=["HardSigmoid", "LeakyRelu", "ScaledTanh"],
+        activation_alpha=[0.3, 0.2, 1.5], activation_beta=[0.4, 0.7], direction="reverse",
+    ),
+    "LSTM, clipped": recurrent("LSTM", 4, states=2, outputs=3, clip=0.4),
+    "LSTM, forget gate of the rest": recurrent("LSTM", 4, states=2, outputs=3, input_forget=1),
+    "GRU of Keras": recurrent("GRU", 3, activations=["HardSigmoid", "Softsign"], linear_before_reset=1),
+    "GRU, others": recurrent(
+        "GRU", 3, count=2, **BOTH, activations=["Sigmoid", "Relu", "HardSigmoid", "Tanh"], clip=0.5
+    ),
+    "GRU without lengths": recurrent("GRU", 3, lengths=False, activations=["Sigmoid", "Elu"], activation_alpha=[0.5]),
+    "RNN, others": recurrent(
+        "RNN", 1, count=2, activations=["Softplus", "ThresholdedRelu"], activation_alpha=[0.7], **BOTH
+    ),
+    "RNN, straight": recurrent("RNN", 1, activations=["Affine"], activation_alpha=[1.0], activation_beta=[0.0]),
+    "RNN, affine": recurrent("RNN", 1, activations=["Affine"], activation_alpha=[0.5], activation_beta=[0.1]),
+    "top 3": ("TopK", [numbers(4, 9), np.array([3])], 2, 13, {}),
+    "bottom 40, along an axis": ("TopK", [numbers(50, 3), np.array([40])], 2, 13, {"axis": 0, "largest": 0}),
+    "elements of an axis": ("GatherElements", [numbers(4, 5), np.array([[0, -1, 2], [3, 1, 1]])], 1, 13, {"axis": 1}),
+    "tuples": ("GatherND", [numbers(2, 3, 4), np.array([[[-1], [0]], [[2], [1]]])], 1, 13, {"batch_dims": 1}),
+    "set elements": (
+        "ScatterElements", [numbers(3, 3), np.array([[1, 0, -1], [0, 2, 1]]), numbers(2, 3)], 1, 13, {"axis": 0},
+    ),
+    "add to elements": (
+        "ScatterElements", [numbers(3, 3), np.array([[1, 1, -1]]), numbers(1, 3)], 1, 18,
+        {"axis": 1, "reduction": "add"},
+    ),
+    "set slices": ("ScatterND", [numbers(4, 3, 2), np.array([[0, 1], [-1, 2]]), numbers(2, 2)], 1, 13, {}),
+    "product": ("ReduceProd", [numbers(3, 7, 2)], 1, 13, {"axes": [1, 2]}),
+    "depth to space": ("DepthToSpace", [numbers(2, 12, 3, 2)], 1, 13, {"blocksize": 2, "mode": "CRD"}),
+    "rest": ("Mod", [np.array([5, -5, 7, -2**40]), np.array([3, 3, -4, 1000])], 1, 13, {}),
+    "rest of floats": ("Mod", [np.float32([5.3, -5.3, 1e9]), np.float32([2.5, 2.5, 3])], 1, 13, {"fmod": 1}),
     "RNN without lengths": recurrent("RNN", 1, lengths=False, activations=["Sigmoid"], direction="reverse"),
 }  # fmt: skip
 

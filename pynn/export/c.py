@@ -26,7 +26,7 @@ from pynn.files import write_whole
 
 __all__ = ["c_source", "to_c"]
 
-MATH = ("EXP", "EXPM1", "TANH", "LOG", "LOG1P", "ERF", "FABS", "SQRT", "POW", "SIN", "COS", "TRUNC")
+MATH = ("EXP", "EXPM1", "TANH", "LOG", "LOG1P", "ERF", "FABS", "SQRT", "POW", "SIN", "COS", "TRUNC", "FLOOR", "RINT")
 
 # What a function returns if it refuses its input, for the ops that may.
 CODES = {

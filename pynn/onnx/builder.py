@@ -76,6 +76,7 @@ class Builder:
             self.initializers: list[Any] = []
             self.names: set[str] = set()
             self.known: dict[Any, str] = {}
+            self.domains: set[str] = set()  # of operators that are not ONNX's own
             self.scope = ""
 
     # Names and constants

@@ -24,6 +24,7 @@ from pynn.onnx.rewrite import rewritten
 
 __all__ = ["OLDEST", "export", "to_model"]
 
+DOMAINS = {"ai.onnx.ml": 2}  # the versions of other sets of operators that are written
 OLDEST = 13  # of 2020: what reads newer files reads this too
 
 
@@ -94,13 +95,15 @@ def to_model(model: Module, input_shape: Any = None, opset: int = OLDEST, name: 
     inputs, result, sizes, dtype = written
     helper = onnx.helper
     b.nodes.append(helper.make_node("Identity", [result], ["output"], name=b.name("Identity_node")))
-    output = helper.make_tensor_value_info("output", helper.np_dtype_to_tensor_dtype(dtype), ["N", *sizes])
+    kind = onnx.TensorProto.STRING if dtype.kind == "U" else helper.np_dtype_to_tensor_dtype(dtype)
+    output = helper.make_tensor_value_info("output", kind, ["N", *sizes])
     graph = helper.make_graph(b.nodes, name or model.name, inputs, [output], b.initializers)
     sets = [helper.make_opsetid("", opset)]
+    version = max(helper.find_min_ir_version_for(sets), 4)  # before 4, weights had to be inputs too
+    sets += [helper.make_opsetid(domain, DOMAINS.get(domain, 1)) for domain in sorted(b.domains)]
     proto = helper.make_model(
-        graph, opset_imports=sets, ir_version=helper.find_min_ir_version_for(sets), producer_name="pynn",
-        producer_version=__version__,
-    )  # fmt: skip
+        graph, opset_imports=sets, ir_version=version, producer_name="pynn", producer_version=__version__
+    )
     onnx.checker.check_model(proto, full_check=True)
     return proto
 
@@ -144,4 +147,5 @@ def _imported(b: Builder, network: Network, input_shape: Any) -> Written:
             for s, ids in zip(shapes, whole, strict=True)
         ]
         y = network(*zeros)
-    return made, result, y.shape[1:], network.dtype
+    declared = network._plan.outputs[0][1]
+    return made, result, y.shape[1:], declared if declared.kind in "iubU" else y.dtype

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from pynn.core.tensor import FLOATS
-from pynn.errors import DataError
-from pynn.onnx.network import Network, run_node
-from pynn.onnx.operators import OPERATORS, Node
-from pynn.onnx.reader import Graph, read
-from pynn.onnx.tensors import held_dtype
+from pynn.errors import DataError, ShapeError, unknown_name
+from pynn.onnx.network import Network
+from pynn.onnx.operators import OPERATORS, Body, Node
+from pynn.onnx.operators.quantized import unpacked
+from pynn.onnx.operators.run import is_folded, run_node
+from pynn.onnx.reader import Graph, check_supported, needed, read
+from pynn.onnx.tensors import held, held_dtype
 from pynn.onnx.value import Value
 
 __all__ = ["load", "loads"]
@@ -21,7 +25,12 @@ OPERANDS = ("Add", "Mul", "MatMul", "Gather")  # whose constants are weights onl
 SMALL = 16  # constants up to this size are kept in the description
 
 
-def load(path: str | os.PathLike[str], outputs: list[str] | None = None, max_bytes: int = 2**31) -> Network:
+def load(
+    path: str | os.PathLike[str],
+    outputs: list[str] | None = None,
+    max_bytes: int = 2**31,
+    inputs: Mapping[str, Any] | None = None,
+) -> Network:
     """Return the network in an ONNX file, as a module that runs and trains.
 
     Nothing but the file itself is read: data in other files are refused. What ONNX cannot say of training (which loss,
@@ -34,6 +43,9 @@ def load(path: str | os.PathLike[str], outputs: list[str] | None = None, max_byt
         The values to compute, inner ones too; by default the outputs of the file.
     max_bytes : int, default 2**31
         The most bytes that all weights together, and any one result, may take.
+    inputs : dict of str to array_like, optional
+        Values of inputs that never change, such as a rate of sampling on which a branch depends: they are no inputs of
+        the network then, and what follows from them is computed here.
 
     Raises
     ------
@@ -55,16 +67,33 @@ def load(path: str | os.PathLike[str], outputs: list[str] | None = None, max_byt
     (2, 3)
     """
     limit = max(int(max_bytes), 0)
+    if os.path.isdir(path):
+        raise DataError(f"[onnx] expected an ONNX file. Received: {os.fspath(path)!r}, a folder.{_inside(path)}")
     if os.path.getsize(path) > limit + 2**20:
         raise DataError(f"[onnx] {os.fspath(path)!r} has more than max_bytes, {limit:,} bytes.")
     with open(path, "rb") as file:
         data = file.read()
-    return loads(data, outputs, limit)
+    return loads(data, outputs, limit, inputs)
 
 
-def loads(data: bytes, outputs: list[str] | None = None, max_bytes: int = 2**31) -> Network:
+def _inside(path: str | os.PathLike[str]) -> str:
+    """Return what a folder seems to be."""
+    names = sorted(os.listdir(path))
+    if "saved_model.pb" in names:
+        return " help: it is a TensorFlow SavedModel; python -m tf2onnx.convert --saved-model FOLDER --output FILE."
+    files = [name for name in names if name.endswith(".onnx")]
+    return f" help: {os.path.join(path, files[0])!r} lies in it." if files else ""
+
+
+def loads(
+    data: bytes,
+    outputs: list[str] | None = None,
+    max_bytes: int = 2**31,
+    inputs: Mapping[str, Any] | None = None,
+) -> Network:
     """Return the network in the bytes of an ONNX model; see :func:`load`."""
     graph = read(bytes(data), max_bytes, outputs)
+    settle(graph, inputs or {})
     fold(graph, max_bytes)
     description, values = describe(graph, max_bytes)
     del graph  # arrays go as the weights come
@@ -73,16 +102,44 @@ def loads(data: bytes, outputs: list[str] | None = None, max_bytes: int = 2**31)
     return network
 
 
+def settle(graph: Graph, inputs: Mapping[str, Any]) -> None:
+    """Make constants of inputs that have a value."""
+    for name, value in inputs.items():
+        port = next((p for p in graph.inputs if p.name == name), None)
+        if port is None:
+            raise DataError(f"[onnx] {unknown_name('input', name, [p.name for p in graph.inputs])}")
+        array = held(np.asarray(value).astype(port.dtype), f"input {name!r}")
+        sizes = port.shape
+        if sizes is not None and (
+            len(sizes) != array.ndim
+            or any(isinstance(d, int) and d != n for d, n in zip(sizes, array.shape, strict=True))
+        ):
+            raise ShapeError(f"[onnx] expected the input {name!r} of shape {tuple(sizes)}. Received: {array.shape}.")
+        graph.constants[name] = array
+        graph.inputs.remove(port)
+
+
 def fold(graph: Graph, max_bytes: int) -> None:
-    """Compute the nodes whose inputs are all known, and take them out of the graph."""
+    """Compute the nodes whose inputs are all known, and take them out of the graph; of a known If, take the branch."""
     rest: list[Node] = []
     total = sum(array.nbytes for array in graph.constants.values())
-    for node in graph.nodes:
-        names = [name for name in node.inputs if name]
-        if not names or any(name not in graph.constants for name in names):
+    queue = deque(graph.nodes)
+    while queue:
+        node = queue.popleft()
+        if node.op == "If" and node.inputs[0] in graph.constants:
+            queue.extendleft(reversed(_taken(node, graph.constants[node.inputs[0]])))
+            continue
+        if node.op == "com.microsoft::DynamicQuantizeLSTM":
+            node = unpacked(node, graph.constants)
+            total += sum(graph.constants[name].nbytes for name in node.inputs[1:3])
+        known = [graph.constants.get(name) for name in node.inputs if name]
+        if node.bodies or not is_folded(node, [array is not None for array in known]):
             rest.append(node)
             continue
         outs = run_node(node, [Value.known(graph.constants[name]) if name else None for name in node.inputs])
+        if any(value.names is not None for value in outs):
+            rest.append(node)
+            continue
         for name, value in zip(node.outputs, outs, strict=False):
             if name:
                 graph.constants[name] = value.constant
@@ -92,15 +149,51 @@ def fold(graph: Graph, max_bytes: int) -> None:
                 f"[onnx] node {node.label}: the constants of the model take more than max_bytes, {max_bytes:,}. "
                 "help: load(..., max_bytes=...) if the file is to be trusted."
             )
-    graph.nodes = rest
+    graph.nodes = needed(rest, [port.name for port in graph.outputs])
+    for node in graph.nodes:
+        for body in node.bodies:
+            _check_body(body)
+
+
+def _taken(node: Node, condition: np.ndarray) -> list[Node]:
+    """Return the nodes of the branch that is taken; its outputs get the names of the node's."""
+    if condition.size != 1:
+        raise DataError(f"[onnx] node {node.label}: expected a condition of one element.")
+    body = node.attributes.get("then_branch" if condition.reshape(())[()] else "else_branch")
+    if not isinstance(body, Body) or len(body.outputs) != len(node.outputs):
+        raise DataError(f"[onnx] node {node.label}: expected two branches with {len(node.outputs)} outputs.")
+    for inner in body.nodes:
+        check_supported(inner)
+    names = [(given, name) for given, name in zip(body.outputs, node.outputs, strict=True) if name]
+    return [
+        *body.nodes,
+        *(Node("Identity", node.name, [given], [name], {}, node.version, node.limit) for given, name in names),
+    ]
+
+
+def _check_body(body: Body) -> None:
+    for node in body.nodes:
+        check_supported(node)
+        for inner in node.bodies:
+            _check_body(inner)
 
 
 def _uses(graph: Graph) -> dict[str, list[tuple[Node, int]]]:
     found: dict[str, list[tuple[Node, int]]] = {}
-    for node in graph.nodes:
-        for slot, name in enumerate(node.inputs):
+
+    def note(node: Node) -> None:
+        for slot, name in enumerate(node.inputs[: node.own]):
             if name in graph.constants:
                 found.setdefault(name, []).append((node, slot))
+        for body in node.bodies:
+            for inner in body.nodes:
+                note(inner)
+            for name in body.outputs:
+                if name in graph.constants:
+                    found.setdefault(name, [])
+
+    for node in graph.nodes:
+        note(node)
     for port in graph.outputs:
         if port.name in graph.constants:
             found.setdefault(port.name, [])
@@ -144,7 +237,8 @@ def describe(graph: Graph, max_bytes: int) -> tuple[dict[str, Any], dict[str, np
             )
             values[name] = array
         else:
-            constants.append(_plain(array) | {"name": name})
+            kind = graph.types.get(name)
+            constants.append(_plain(array) | {"name": name} | ({"type": kind} if kind else {}))
     description = {
         "dtype": dtype.name,
         "limit": max_bytes,
@@ -158,11 +252,18 @@ def describe(graph: Graph, max_bytes: int) -> tuple[dict[str, Any], dict[str, np
 
 
 def _plain(array: np.ndarray) -> dict[str, Any]:
-    return {"dtype": array.dtype.name, "shape": list(array.shape), "values": array.reshape(-1).tolist()}
+    dtype = "str" if array.dtype.kind == "U" else array.dtype.name
+    return {"dtype": dtype, "shape": list(array.shape), "values": array.reshape(-1).tolist()}
+
+
+def _attribute_record(value: Any) -> Any:
+    if isinstance(value, Body):
+        return {"inputs": value.inputs, "outputs": value.outputs, "nodes": [_node_record(n) for n in value.nodes]}
+    return _plain(value) if isinstance(value, np.ndarray) else value
 
 
 def _node_record(node: Node) -> dict[str, Any]:
-    attributes = {k: _plain(v) if isinstance(v, np.ndarray) else v for k, v in node.attributes.items()}
+    attributes = {key: _attribute_record(value) for key, value in node.attributes.items()}
     return {
         "op": node.op, "name": node.name, "inputs": node.inputs, "outputs": node.outputs, "attributes": attributes,
         "version": node.version,

@@ -9,51 +9,19 @@ from typing import Any
 import numpy as np
 
 from pynn.checks import integer
-from pynn.core._held import Held
 from pynn.core.context import training
 from pynn.core.state import scope, state
 from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import CaptureError, DataError, ShapeError
 from pynn.io.registry import register
 from pynn.nn.module import Module
-from pynn.onnx.operators import OPERATORS, Node
+from pynn.onnx.operators import OPERATORS, Body, Node
+from pynn.onnx.operators.run import run_node
 from pynn.onnx.tensors import held, held_dtype
 from pynn.onnx.value import Value
 from pynn.train.predictor import Preparing
 
-__all__ = ["Network", "run_node", "unrecorded"]
-
-
-def unrecorded() -> Held:
-    """Compute at once, beside a program that is being recorded, without a graph."""
-    return Held(state, recorder=None, grad_enabled=False)
-
-
-def run_node(node: Node, values: list[Value | None]) -> list[Value]:
-    """Return a node's outputs; of inputs that are all known they are known too.
-
-    Raises
-    ------
-    DataError
-        Naming the node, whatever its function raises.
-    """
-    known = bool(values) and all(v is None or v.constant is not None for v in values)
-    try:
-        with unrecorded() if known else contextlib.nullcontext():
-            found = OPERATORS[node.op].run(node, *values)
-            outs = [
-                v if isinstance(v, Value) else Value.of(v) for v in (found if isinstance(found, tuple) else (found,))
-            ]
-            if known:
-                outs = [v if v.constant is not None else Value.known(v.plain.view().copy()) for v in outs]
-    except (CaptureError, MemoryError, RecursionError):
-        raise
-    except Exception as error:
-        kind = type(error) if type(error) in (ShapeError, DataError) else DataError
-        raise kind(f"[onnx] node {node.label}: {error}") from error
-    if len(outs) < len(node.outputs) and any(node.outputs[len(outs) :]):
-        raise DataError(f"[onnx] node {node.label}: the output {node.outputs[len(outs)]!r} is not supported.")
-    return outs
+__all__ = ["Network"]
 
 
 class _Plan:
@@ -64,9 +32,11 @@ class _Plan:
         self.outputs = [(p["name"], _dtype(p["dtype"])) for p in graph["outputs"]]
         self.weights = list(graph["weights"])
         self.constants = {c["name"]: _array(c) for c in graph["constants"]}
+        self.types = {c["name"]: c["type"] for c in graph["constants"] if "type" in c}  # those of the file
         limit = min(integer("onnx", "limit", graph["limit"]), _memory())  # a file may say anything
         self.nodes = [_node(n, limit) for n in graph["nodes"]]
-        self.tensors = {name: Tensor.state(array) for name, array in self.constants.items()}
+        self.tensors = {name: Tensor.state(array) for name, array in self.constants.items() if array.dtype.kind != "U"}
+        self.names: dict[str, Any] = {}  # output -> the texts or classes that its numbers stand for
         self.done = self._last_uses()
 
     def _last_uses(self) -> list[list[str]]:
@@ -102,10 +72,18 @@ def _array(record: dict[str, Any]) -> np.ndarray:
     return np.array(record["values"], _dtype(record["dtype"])).reshape(record["shape"])
 
 
-def _node(record: dict[str, Any], limit: int) -> Node:
-    if record["op"] not in OPERATORS:
+def _node(record: dict[str, Any], limit: int, inner: bool = False) -> Node:
+    if record["op"] not in OPERATORS and not inner:  # a branch that is never taken may hold anything
         raise DataError(f"[onnx] the operator {record['op']!r} is not supported.")
-    attributes = {k: _array(v) if isinstance(v, dict) else v for k, v in record["attributes"].items()}
+
+    def attribute(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        if "nodes" not in value:
+            return _array(value)
+        return Body(list(value["inputs"]), list(value["outputs"]), [_node(n, limit, True) for n in value["nodes"]])
+
+    attributes = {key: attribute(value) for key, value in record["attributes"].items()}
     return Node(
         record["op"], record["name"], list(record["inputs"]), list(record["outputs"]), attributes, record["version"],
         limit,
@@ -232,7 +210,8 @@ class Network(Module):
         plan = self._plan
         values: dict[str, Value | None] = {"": None}
         for name, array in plan.constants.items():
-            values[name] = Value(array.shape, {tuple(range(array.ndim)): plan.tensors[name]}, array)
+            forms = {tuple(range(array.ndim)): plan.tensors[name]} if name in plan.tensors else None
+            values[name] = Value(array.shape, forms, array)
         for weight in plan.weights:
             tensor, perm = self._weights[weight["name"]], weight["perm"]
             values[weight["name"]] = Value.of(tensor, None if perm is None else tuple(perm))
@@ -245,6 +224,9 @@ class Network(Module):
             values.update((name, value) for name, value in zip(node.outputs, outs, strict=False) if name)
             for name in plan.done[at]:
                 values.pop(name, None)
+        for name, _ in plan.outputs:
+            if values[name].names is not None:  # type: ignore[union-attr]
+                plan.names[name] = values[name].names  # type: ignore[union-attr]
         found = tuple(values[name].plain for name, _ in plan.outputs)  # type: ignore[union-attr]
         return found[0] if len(found) == 1 else found
 
@@ -259,6 +241,12 @@ class Network(Module):
         ----------
         inputs : array_like
             In the order of `input_names`.
+
+        Returns
+        -------
+        list
+            Arrays; of ZipMap, lists of dicts. In ``predict`` and in a call, labels that are texts are the places of
+            their names, and what ZipMap gives is an array of a column for each class.
         """
         given = [np.require(held(np.asarray(x), f"input {i}"), requirements=("C", "A")) for i, x in enumerate(inputs)]
         if self._runs is None:
@@ -270,8 +258,16 @@ class Network(Module):
                 raise
             found, _ = self._runs.one_pass(given, eagerly=True)  # which raises too, if the data are bad
             object.__setattr__(self, "_by_values", True)
-        dtypes = [dtype for _, dtype in self._plan.outputs]
-        return [a if d.kind == "V" else a.astype(d, copy=False) for a, d in zip(found, dtypes, strict=True)]
+        return [self._as_declared(a, *port) for a, port in zip(found, self._plan.outputs, strict=True)]
+
+    def _as_declared(self, array: np.ndarray, name: str, dtype: np.dtype) -> Any:
+        """Return an output as the file declares it."""
+        names = self._plan.names.get(name)
+        if names is None:
+            return array if dtype.kind == "V" else array.astype(dtype, copy=False)
+        if dtype.kind == "O":  # of ZipMap
+            return [dict(zip(names, row, strict=True)) for row in np.atleast_2d(array).tolist()]
+        return np.array(names, object)[array]
 
     def extra_repr(self) -> str:
         """Return the settings to show in repr()."""

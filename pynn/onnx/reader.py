@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from pynn.errors import DataError, DTypeError, unknown_name
+from pynn.errors import DataError, DTypeError, nearest, unknown_name
 from pynn.onnx.extra import need_memory, onnx_package
-from pynn.onnx.operators import OPERATORS, Node
-from pynn.onnx.tensors import array_of, dtype_of
+from pynn.onnx.operators import OPERATORS, Body, Node
+from pynn.onnx.tensors import TEXT, array_of, dtype_of
 
-__all__ = ["Graph", "Port", "read"]
+__all__ = ["Graph", "Port", "check_supported", "needed", "read"]
 
 NEWEST = 28  # the newest operator set whose changes are known here
+ALONE = 13  # the set of a graph that has no operators of ONNX's own
 MOST_NODES = 100_000
 OWN_DOMAINS = ("", "ai.onnx")
 
@@ -38,6 +39,7 @@ class Graph:
     nodes: list[Node]
     constants: dict[str, np.ndarray]
     initializers: set[str] = field(default_factory=set)  # those of the constants that the file lists as weights
+    types: dict[str, int] = field(default_factory=dict)  # the types in the file of inputs and constants, by number
 
 
 def read(data: bytes, max_bytes: int, outputs: list[str] | None = None) -> Graph:
@@ -78,12 +80,17 @@ class _Reader:
         self.model, self.max_bytes, self.kinds = model, max_bytes, kinds
         self.left = max_bytes
         self.version = self._version()
+        self.types: dict[str, int] = {}
+        self.initializers: set[str] = set()
+        self.constants: dict[str, np.ndarray] = {}
+        self.count = self.bodies = 0  # of all nodes, and of graphs inside nodes
 
     def _version(self) -> int:
-        own = [o.version for o in self.model.opset_import if o.domain in OWN_DOMAINS]
+        own = {o.version for o in self.model.opset_import if o.domain in OWN_DOMAINS}  # one may be listed twice
         if len(own) > 1:
-            raise DataError(f"[onnx] expected one operator set of ONNX. Received: {own}.")
-        version = own[0] if own else 1
+            raise DataError(f"[onnx] expected one operator set of ONNX. Received: {sorted(own)}.")
+        foreign = all(node.domain not in OWN_DOMAINS for node in self.model.graph.node)
+        version = own.pop() if own else ALONE if foreign else 1
         if not 1 <= version <= NEWEST:
             raise DataError(
                 f"[onnx] expected an operator set of 1 to {NEWEST}. Received: {version}. "
@@ -95,23 +102,30 @@ class _Reader:
         graph = self.model.graph
         if len(graph.sparse_initializer):
             raise DataError("[onnx] sparse initializers are not supported.")
-        constants: dict[str, np.ndarray] = {}
-        for tensor in graph.initializer:
-            if not tensor.name or tensor.name in constants:
-                raise DataError(f"[onnx] expected initializers of different names. Received: {tensor.name!r}.")
-            constants[_text(tensor.name)] = self._array(tensor, f"initializer {tensor.name!r}")
-        initializers = set(constants)
+        self._initializers(graph.initializer, {})
+        constants, initializers = self.constants, self.initializers
         inputs = [self._port(v, "input") for v in graph.input if v.name not in constants]
         if len({p.name for p in inputs}) < len(inputs):
             raise DataError("[onnx] expected inputs of different names.")
-        nodes = self._nodes(graph.node, {p.name for p in inputs} | initializers, constants)
+        self.types |= {v.name: v.type.tensor_type.elem_type for v in (*graph.value_info, *graph.input)}
+        nodes = self._nodes(graph.node, {p.name for p in inputs} | initializers, {})
         outputs = self._outputs(
             wanted, {p.name for p in inputs} | set(constants) | {o for n in nodes for o in n.outputs}
         )
-        needed = _needed(nodes, [p.name for p in outputs])
-        for node in needed:
-            self._check_supported(node)
-        return Graph(inputs, outputs, needed, constants, initializers)
+        wants = needed(nodes, [p.name for p in outputs])
+        for node in wants:
+            check_supported(node)
+        return Graph(inputs, outputs, wants, constants, initializers, self.types)
+
+    def _initializers(self, tensors: Any, names: dict[str, str]) -> None:
+        """Read arrays; inside a node they go by new names."""
+        for tensor in tensors:
+            name = names.get(_text(tensor.name), tensor.name)
+            if not name or name in self.constants:
+                raise DataError(f"[onnx] expected initializers of different names. Received: {tensor.name!r}.")
+            self.constants[name] = self._array(tensor, f"initializer {tensor.name!r}")
+            self.types[name] = tensor.data_type
+            self.initializers.add(name)
 
     def _outputs(self, wanted: list[str] | None, known: set[str]) -> list[Port]:
         declared = {v.name: v for v in (*self.model.graph.value_info, *self.model.graph.output)}
@@ -133,30 +147,48 @@ class _Reader:
         if not value.name:
             raise DataError(f"[onnx] expected every {what} to have a name.")
         kind = value.type.WhichOneof("value")
+        if kind == "sequence_type" and what == "output":
+            kind = value.type.sequence_type.elem_type.WhichOneof("value")
+            if kind == "map_type":  # what ZipMap gives
+                return Port(value.name, np.dtype("O"))
         if kind not in ("tensor_type", None):
-            raise DTypeError(f"[onnx] {place}: expected a tensor. Received: {kind.removesuffix('_type')}.")
+            hint = " help: load(..., outputs=[name, ...]) names the outputs that are computed." * (what == "output")
+            raise DTypeError(f"[onnx] {place}: expected a tensor. Received: {kind.removesuffix('_type')}.{hint}")
         tensor = value.type.tensor_type
         if what == "output" and not tensor.elem_type:
             return Port(value.name, np.dtype("V"))
+        if what == "output" and tensor.elem_type == TEXT:
+            return Port(value.name, np.dtype("U"))
         dtype = dtype_of(tensor.elem_type, place)
         if not tensor.HasField("shape"):
             return Port(value.name, dtype)
         sizes: list[Any] = []
         for d in tensor.shape.dim:
             which = d.WhichOneof("value")
-            if which == "dim_value" and d.dim_value < 0:
-                raise DataError(f"[onnx] {place}: expected sizes of at least 0. Received: {d.dim_value}.")
-            sizes.append(d.dim_value if which == "dim_value" else _text(d.dim_param) or None)
+            if which == "dim_value":
+                sizes.append(d.dim_value if d.dim_value >= 0 else None)  # some programs write -1 for an open one
+            else:
+                sizes.append(_text(d.dim_param) or None)
         return Port(value.name, dtype, sizes)
 
-    def _nodes(self, protos: Any, known: set[str], constants: dict[str, np.ndarray]) -> list[Node]:
-        if len(protos) > MOST_NODES:
-            raise DataError(f"[onnx] expected at most {MOST_NODES} nodes. Received: {len(protos)}.")
+    def _nodes(self, protos: Any, known: set[str], renamed: dict[str, str]) -> list[Node]:
+        """Return nodes.
+
+        Parameters
+        ----------
+        known : set of str
+            The names that exist before them.
+        renamed : dict of str to str
+            The names that those of a body go by, so that each is the only one.
+        """
+        self.count += len(protos)
+        if self.count > MOST_NODES:
+            raise DataError(f"[onnx] expected at most {MOST_NODES} nodes. Received: {self.count}.")
         known, found = set(known), []
         for proto in protos:
             op = _text(proto.op_type)
             op = op if proto.domain in OWN_DOMAINS else f"{_text(proto.domain)}::{op}"
-            inputs, outputs = ([_text(name) for name in side] for side in (proto.input, proto.output))
+            inputs, outputs = ([renamed.get(_text(n), n) for n in side] for side in (proto.input, proto.output))
             node = Node(op, _text(proto.name), inputs, outputs, {}, self.version, self.max_bytes)
             if not any(node.outputs):
                 raise DataError(f"[onnx] node {op} {proto.name!r}: expected outputs. Received: none.")
@@ -166,19 +198,47 @@ class _Reader:
                         f"[onnx] node {node.label}: its input {name!r} is not known there. "
                         "help: nodes must come after those whose outputs they take."
                     )
+            for attribute in proto.attribute:
+                if attribute.name in node.attributes:
+                    raise DataError(f"[onnx] node {node.label}: the attribute {attribute.name!r} comes twice.")
+                if attribute.type == self.kinds.GRAPH:
+                    node.attributes.setdefault("own", len(proto.input))
+                    node.attributes[_text(attribute.name)] = self._body(attribute, node, known, renamed)
+                else:
+                    node.attributes[_text(attribute.name)] = self._attribute(attribute, node)
             for name in filter(None, node.outputs):
                 if name in known:
                     raise DataError(f"[onnx] node {node.label}: its output {name!r} exists already.")
                 known.add(name)
-            for attribute in proto.attribute:
-                if attribute.name in node.attributes:
-                    raise DataError(f"[onnx] node {node.label}: the attribute {attribute.name!r} comes twice.")
-                node.attributes[_text(attribute.name)] = self._attribute(attribute, node)
+            if op in OPERATORS and OPERATORS[op].typed:
+                node.attributes["types"] = [self.types.get(name, 0) for name in node.inputs]
             if node.op == "Constant":
-                constants[node.outputs[0]] = self._constant(node)
+                self.constants[node.outputs[0]] = self._constant(node)
+                tensors = [a.t.data_type for a in proto.attribute if a.type == self.kinds.TENSOR]
+                self.types.update((node.outputs[0], kind) for kind in tensors)
             else:
                 found.append(node)
         return found
+
+    def _body(self, attribute: Any, node: Node, known: set[str], renamed: dict[str, str]) -> Body:
+        """Return a graph inside a node; what it takes from around it becomes inputs of the node."""
+        graph = attribute.g
+        self.bodies += 1
+        place = f"{node.name or node.outputs[0]}/{attribute.name}#{self.bodies}"
+        made = [*(t.name for t in graph.initializer), *(v.name for v in graph.input)]
+        made += [name for inner in graph.node for name in inner.output if name]
+        inside = {_text(name): f"{place}/{name}" for name in made}
+        names = {**renamed, **inside}
+        self._initializers(graph.initializer, names)
+        inputs = [names[v.name] for v in graph.input if names[v.name] not in self.constants]
+        nodes = self._nodes(graph.node, known | set(inputs) | {names[t.name] for t in graph.initializer}, names)
+        outputs = [names.get(v.name, v.name) for v in graph.output]
+        own = {*inputs, *(name for inner in nodes for name in inner.outputs)}
+        taken = [name for inner in nodes for name in inner.inputs if name] + outputs
+        for name in taken:
+            if name not in own and name not in node.inputs[node.own :]:
+                node.inputs.append(name)
+        return Body(inputs, outputs, nodes)
 
     def _attribute(self, a: Any, node: Node) -> Any:
         k, place = self.kinds, f"node {node.label}: attribute {a.name!r}"
@@ -206,24 +266,33 @@ class _Reader:
         ((key, value),) = node.attributes.items()
         if key == "value" and isinstance(value, np.ndarray):
             return value
+        if key in ("value_string", "value_strings") and isinstance(value, (str, list)):
+            return np.array(value, np.str_)
         if key in ("value_int", "value_ints") and isinstance(value, (int, list)):
             return np.array(value, np.int64)
         if key in ("value_float", "value_floats") and isinstance(value, (float, list)):
             return np.array(value, np.float32)
         raise DataError(f"[onnx] node {node.label}: a constant given by {key!r} is not supported.")
 
-    def _check_supported(self, node: Node) -> None:
-        if node.op not in OPERATORS:
-            raise DataError(f"[onnx] node {node.label}: {unknown_name('operator', node.op[:80], OPERATORS)}")
-        for value in node.attributes.values():
-            if isinstance(value, _Unsupported):
-                raise DataError(f"[onnx] {value.text}.")
-        rule = OPERATORS[node.op]
-        if not rule.least <= len(node.inputs) <= rule.most or not all(node.inputs[: rule.least]):
-            most = "" if rule.most >= 2**31 else f" to {rule.most}"
-            raise DataError(
-                f"[onnx] node {node.label}: expected {rule.least}{most} inputs. Received: {node.inputs[:10]}."
-            )
+
+def check_supported(node: Node) -> None:
+    """Raise DataError for a node that cannot be run; say how to do without it."""
+    before = [repr(name) for name in node.inputs[:3] if name]
+    hint = f" load(..., outputs=[{', '.join(before)}]) computes what comes before it." if before else ""
+    if node.op not in OPERATORS:
+        near = nearest(node.op[:80], list(OPERATORS))
+        also = f" did you mean {near!r}?" if near else ""
+        raise DataError(
+            f"[onnx] node {node.label}: unknown operator. Received: {node.op[:80]!r}. help:{also}{hint} "
+            f"pynn has {len(OPERATORS)} operators."
+        )
+    for value in node.attributes.values():
+        if isinstance(value, _Unsupported):
+            raise DataError(f"[onnx] {value.text}. help:{hint}" if hint else f"[onnx] {value.text}.")
+    rule, given = OPERATORS[node.op], node.inputs[: node.own]
+    if not rule.least <= len(given) <= rule.most or not all(given[: rule.least]):
+        most = "" if rule.most >= 2**31 else f" to {rule.most}"
+        raise DataError(f"[onnx] node {node.label}: expected {rule.least}{most} inputs. Received: {given[:10]}.")
 
 
 def _text(value: Any) -> str:
@@ -240,7 +309,7 @@ class _Unsupported:
         self.text = text
 
 
-def _needed(nodes: list[Node], outputs: list[str]) -> list[Node]:
+def needed(nodes: list[Node], outputs: list[str]) -> list[Node]:
     """Return the nodes that the outputs depend on."""
     wanted, found = set(outputs), []
     for node in reversed(nodes):

@@ -14,15 +14,18 @@ __all__ = ["DTYPES", "array_of", "held", "shape_text"]
 
 # Element types of ONNX by number, and the field that holds values which are not raw.
 DTYPES: dict[int, str] = {
-    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool", 11: "float64",
-    12: "uint32", 13: "uint64",
+    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool", 10: "float16",
+    11: "float64", 12: "uint32", 13: "uint64",
 }  # fmt: skip
 _FIELDS = {1: "float_data", 7: "int64_data", 11: "double_data", 12: "uint64_data", 13: "uint64_data"}
 _OTHER = {
-    8: "string", 10: "float16", 14: "complex64", 15: "complex128", 16: "bfloat16", 17: "float8", 18: "float8",
+    8: "string", 14: "complex64", 15: "complex128", 16: "bfloat16", 17: "float8", 18: "float8",
     19: "float8", 20: "float8", 21: "uint4", 22: "int4", 23: "float4",
 }  # fmt: skip
-_WIDER = {"int8": "int32", "int16": "int32", "uint16": "int32", "uint32": "int64", "uint64": "int64"}
+_WIDER = {
+    "int8": "int32", "int16": "int32", "uint16": "int32", "uint32": "int64", "uint64": "int64", "float16": "float32",
+}  # fmt: skip
+TEXT, BFLOAT16 = 8, 16
 MOST_DIMENSIONS = 6
 MOST_ELEMENTS = 2**60  # an empty array's other sizes count too: NumPy takes their product
 
@@ -43,7 +46,9 @@ def held_dtype(dtype: np.dtype) -> np.dtype:
 
 
 def held(array: np.ndarray, place: str) -> np.ndarray:
-    """Return an array in the dtype in which pynn computes: small integers become int32, unsigned ones int64.
+    """Return an array in the dtype in which pynn computes.
+
+    Small integers become int32, unsigned ones int64, and numbers of half precision float32.
 
     Raises
     ------
@@ -90,7 +95,11 @@ def array_of(tensor: Any, place: str, room: int) -> np.ndarray:
             "help: save the model in one piece, onnx.save(onnx.load(path), new_path)."
         )
     dims = list(tensor.dims)
-    dtype = dtype_of(tensor.data_type, place)
+    kind = tensor.data_type
+    if kind == TEXT:
+        return _texts(tensor, place)
+    # Numbers of bfloat16 are the upper halves of numbers of float32.
+    dtype = np.dtype("uint16") if kind == BFLOAT16 else dtype_of(kind, place)
     if len(dims) > MOST_DIMENSIONS or any(d < 0 for d in dims) or math.prod(d or 1 for d in dims) > MOST_ELEMENTS:
         raise DataError(
             f"[onnx] {place}: expected at most {MOST_DIMENSIONS} sizes of at least 0, not beyond all bounds. "
@@ -118,6 +127,24 @@ def array_of(tensor: Any, place: str, room: int) -> np.ndarray:
             raise DataError(
                 f"[onnx] {place}: expected {count} values for shape {shape_text(dims)}. Received: {len(values)}."
             )
-        wide = dtype if dtype.kind == "f" else np.dtype("uint64" if name == "uint64_data" else "int64")
-        found = np.array(values, wide).astype(dtype)
+        real = dtype.kind == "f" and dtype != np.float16  # whose bits stand among the integers
+        wide = dtype if real else np.dtype("uint64" if name == "uint64_data" else "int64")
+        found = np.array(values, wide).astype(np.uint16 if dtype == np.float16 else dtype)
+        found = found.view(np.float16) if dtype == np.float16 else found
+    if kind == BFLOAT16:
+        found = (found.astype(np.uint32) << 16).view(np.float32)
     return held(found.reshape(dims), place)
+
+
+def _texts(tensor: Any, place: str) -> np.ndarray:
+    """Return the texts that a TensorProto holds."""
+    dims = list(tensor.dims)
+    if any(d < 0 for d in dims) or math.prod(dims) != len(tensor.string_data):
+        raise DataError(
+            f"[onnx] {place}: expected a text for each element of {shape_text(dims)}. "
+            f"Received: {len(tensor.string_data)}."
+        )
+    try:
+        return np.array([text.decode() for text in tensor.string_data], np.str_).reshape(dims)
+    except UnicodeDecodeError as error:
+        raise DataError(f"[onnx] {place}: expected texts in UTF-8: {error}.") from None

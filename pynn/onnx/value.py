@@ -33,14 +33,18 @@ class Value:
     forms : dict of permutation to Tensor, optional
     constant : ndarray, optional
         The values, where they depend on no data: shapes, axes and the like are read from here.
+    names : list, optional
+        Texts, of which the elements are the numbers: so the label of a class is computed with. For what ZipMap
+        gives, the classes to which the columns belong.
     """
 
-    __slots__ = ("constant", "forms", "shape")
+    __slots__ = ("constant", "forms", "names", "shape")
 
     def __init__(self, shape: Sequence[int], forms: dict[Perm, Tensor] | None = None, constant: Any = None):
         self.shape = tuple(shape)
         self.forms = {} if forms is None else forms
         self.constant = constant
+        self.names: list[Any] | None = None
 
     @classmethod
     def of(cls, tensor: Tensor, perm: Perm | None = None) -> Value:

@@ -269,6 +269,18 @@ def neg(x: Any) -> Any:
     return np.negative(x)
 
 
+@elementwise(c="FLOOR(v)", onnx=Onnx("Floor"), layer=False, integers=lambda x: x)
+def floor(x: Any) -> Any:
+    """Return the largest whole number that is not above x. It has no gradient."""
+    return np.floor(x)
+
+
+@elementwise(c="RINT(v)", onnx=Onnx("Round"), layer=False, integers=lambda x: x)
+def rint(x: Any) -> Any:
+    """Return the nearest whole number; of two that are equally near, the even one. It has no gradient."""
+    return np.rint(x)
+
+
 @elementwise(c="LOG(v)", onnx=Onnx("Log"), slope=lambda x, y: 1.0 / x, layer=False, kinks=(), positive=True)
 def log(x: Any) -> Any:
     """Return the natural logarithm of x."""

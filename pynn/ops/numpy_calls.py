@@ -35,17 +35,19 @@ RECORDED: dict[str, Callable[..., Any]] = OPERATORS | {
     "absolute": activation.abs,
     "cos": activation.cos,
     "exp": activation.exp,
+    "floor": activation.floor,
     "log": activation.log,
     "maximum": math.maximum,
     "minimum": math.minimum,
     "negative": activation.neg,
+    "rint": activation.rint,
     "sin": activation.sin,
     "sqrt": activation.sqrt,
     "square": activation.square,
     "tanh": activation.tanh,
 }
 FLAT = {  # their gradient is 0 or none at all, so none is lost
-    "ceil", "floor", "isfinite", "isinf", "isnan", "logical_and", "logical_not", "logical_or", "logical_xor", "rint",
+    "ceil", "isfinite", "isinf", "isnan", "logical_and", "logical_not", "logical_or", "logical_xor",
     "sign", "signbit", "spacing", "trunc",
 }  # fmt: skip
 FUNCTIONS_RECORDED: dict[str, Callable[..., Any]] = {

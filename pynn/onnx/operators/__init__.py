@@ -1,15 +1,20 @@
 """The operators of ONNX that pynn runs, by family; each is written with pynn's own ops."""
 
 from pynn.onnx.operators import (
+    control,
     convolution,
     elementwise,
+    indexing,
+    learned,
+    logic,
     normalization,
     pooling,
     products,
+    quantized,
     recurrent,
     reductions,
     shapes,
 )
-from pynn.onnx.operators.registry import OPERATORS, Node
+from pynn.onnx.operators.registry import OPERATORS, Body, Node
 
-__all__ = ["OPERATORS", "Node"]
+__all__ = ["OPERATORS", "Body", "Node"]

@@ -166,6 +166,31 @@ def _conv_transpose3d(
     return y
 
 
+@operator("DepthToSpace", "SpaceToDepth")
+def blocks(node: Node, x: Value) -> Value:
+    """Return images whose channels become blocks of pixels, or the other way round."""
+    size = node.integer("blocksize", 0)
+    if x.ndim != 4 or size < 1:
+        raise ShapeError(f"expected images [N, C, H, W] and a block size. Received: {x.shape}, blocksize={size}.")
+    n, c, h, w = x.shape
+    mode = node.text("mode", "DCR")
+    if mode not in ("DCR", "CRD"):
+        raise DataError(f"expected the mode DCR or CRD. Received: {mode!r}.")
+    if node.op == "SpaceToDepth":
+        if h % size or w % size:
+            raise ShapeError(f"expected sizes that blocks of {size} fill. Received: {x.shape}.")
+        y = ops.reshape(x.plain, (n, c, h // size, size, w // size, size))
+        order = (0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4)
+        return Value.of(ops.reshape(ops.transpose(y, order), (n, c * size * size, h // size, w // size)))
+    if c % (size * size):
+        raise ShapeError(f"expected channels that fill blocks of {size}. Received: {x.shape}.")
+    rest = c // (size * size)
+    split = (n, size, size, rest, h, w) if mode == "DCR" else (n, rest, size, size, h, w)
+    order = (0, 3, 4, 1, 5, 2) if mode == "DCR" else (0, 1, 4, 2, 5, 3)
+    y = ops.transpose(ops.reshape(x.plain, split), order)
+    return Value.of(ops.reshape(y, (n, rest, h * size, w * size)))
+
+
 @operator("Resize", "Upsample", inputs=(1, 4))
 def resize(node: Node, x: Value, *more: Value | None) -> Value:
     """Return images enlarged by whole factors: each pixel repeated, or linearly between the centres of pixels."""

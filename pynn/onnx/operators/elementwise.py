@@ -81,9 +81,9 @@ def _by_axis(node: Node, xs: tuple[Value, ...]) -> tuple[Value, ...]:
 
 def reshaped(x: Value, shape: tuple[int, ...]) -> Value:
     """Return a value with another shape."""
-    if x.constant is not None:
-        return Value.known(x.constant.reshape(shape))
-    return Value.of(ops.reshape(x.plain, shape))
+    y = Value.of(ops.reshape(x.plain, shape)) if x.constant is None else Value.known(x.constant.reshape(shape))
+    y.names = x.names
+    return y
 
 
 def _divide(a: Tensor, b: Tensor) -> Tensor:
@@ -241,7 +241,10 @@ def prelu(node: Node, x: Value, slope: Value) -> Value:
 def where(node: Node, condition: Value, a: Value, b: Value) -> Value:
     """Return a where the condition holds, else b."""
     node.room(np.broadcast_shapes(condition.shape, a.shape, b.shape), a.dtype)
-    return Value.of(ops.where(condition.plain, a.plain, b.plain))
+    narrow = a.dtype.itemsize == 1
+    x, y = (v.plain.astype(INT32) if narrow else v.plain for v in (a, b))
+    z = ops.where(condition.plain, x, y)
+    return Value.of(z.astype(a.dtype) if narrow else z)
 
 
 def _compare(function: Callable[..., Tensor]) -> Callable[..., Value]:
@@ -265,12 +268,6 @@ for _name, _compared in {
     operator(_name, inputs=(2, 2))(_compare(_compared))
 
 
-@operator("Not")
-def negate(node: Node, x: Value) -> Value:
-    """Return whether x is false."""
-    return mapped(x, lambda t: ops.equal(t.astype(INT32), 0))
-
-
 @operator("Softmax", "LogSoftmax")
 def softmax(node: Node, x: Value) -> Value:
     """Return softmax or its logarithm along an axis; before operator set 13, over all axes from it on."""
@@ -292,6 +289,8 @@ def _of_row(row: Elementwise) -> Callable[..., Value]:
     """Return what runs an operator that one row is; its attributes are the row's parameters."""
 
     def run(node: Node, x: Value) -> Value:
+        if x.dtype not in FLOATS and row.name in ("abs", "floor", "neg", "rint"):
+            return mapped(x, getattr(ops, row.name))
         given = {p: node.number(key, row.parameters[p] or 0.0) for key, p in row.onnx.attributes.items()}
         return mapped(x, lambda t: execute(row.card, (t,), given)[0])
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from pynn import ops
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError, ShapeError
 from pynn.onnx.operators.registry import Node, floating, operator
+from pynn.onnx.operators.steps import functions, plain, walked
 from pynn.onnx.value import Value
 
 BLOCKS = {"RNN": 1, "LSTM": 4, "GRU": 3}
@@ -26,7 +29,7 @@ def _in_order(node: Node, rows: Tensor) -> Tensor:
 
 
 def _activations(node: Node, directions: int) -> list[str]:
-    """Return, for RNN, the activation of each direction; raise DataError for those that pynn does not have."""
+    """Return the names of the activations, one direction after the other."""
     usual = USUAL.get(node.op, ["tanh"])
     given = node.attributes.get("activations", [])
     if not isinstance(given, list) or not all(isinstance(a, str) for a in given):
@@ -34,11 +37,20 @@ def _activations(node: Node, directions: int) -> list[str]:
     names = [a.lower() for a in given] or usual * directions
     if len(names) != len(usual) * directions:
         raise DataError(f"expected {len(usual) * directions} activations. Received: {given}.")
-    known = set(names) <= set(SIMPLE) if node.op == "RNN" else names == usual * directions
-    if not known:
-        wanted = " or ".join(SIMPLE) if node.op == "RNN" else ", ".join(usual)
-        raise DataError(f"expected the activations {wanted}. Received: {given}.")
     return names
+
+
+def _fused(node: Node, names: list[str], directions: int) -> bool:
+    """Return whether pynn's loop over time has these settings; `names` get pynn's own."""
+    if node.number("clip", 0.0) or node.integer("input_forget", 0):
+        return False
+    if node.op != "RNN":
+        return names == USUAL[node.op] * directions
+    straight = all(v == 1 for v in node.attributes.get("activation_alpha") or [1.0]) and not any(
+        node.attributes.get("activation_beta") or []
+    )
+    names[:] = ["linear" if name == "affine" and straight else name for name in names]
+    return set(names) <= {*SIMPLE, "linear"}
 
 
 @operator("LSTM", "GRU", "RNN", inputs=(3, 8), weights={1: None, 2: None, 3: None, 7: None})
@@ -49,9 +61,6 @@ def recurrent(node: Node, x: Value, w: Value, r: Value, *more: Value | None) -> 
     if direction not in ("forward", "reverse", "bidirectional"):
         raise DataError(f"expected the direction forward, reverse or bidirectional. Received: {direction!r}.")
     count, layout = 2 if direction == "bidirectional" else 1, node.integer("layout", 0)
-    for key in ("clip", "input_forget"):
-        if node.attributes.get(key):
-            raise DataError(f"the attribute {key} is not supported.")
     if layout not in (0, 1):
         raise DataError(f"expected the layout 0 or 1. Received: {layout}.")
     names = _activations(node, count)
@@ -72,10 +81,19 @@ def recurrent(node: Node, x: Value, w: Value, r: Value, *more: Value | None) -> 
         if value is not None and value.shape != shape:
             raise ShapeError(f"expected {what} of shape {shape}. Received: {value.shape}.")
     ends = None if lengths is None else lengths.plain.astype("int32")
+    fused = _fused(node, names, count)
+    acts = [] if fused else functions(node, names)
+    each = len(acts) // count
+    if not fused:
+        node.room((line.shape[0], line.shape[1], blocks * units), np.float64)
     runs = []
     for d in range(count):
         start = [None if s is None else (s.form((1, 0, 2)) if layout == 0 else s.plain)[:, d] for s in (h0, c0)]
         reverse = d == 1 or direction == "reverse"
+        if not fused:
+            own = [plain(v, d) for v in (w, r, b, peephole)]
+            runs.append(walked(node, line, own, start, ends, reverse, acts[d * each : (d + 1) * each]))
+            continue
         parameters = _parameters(node, w, r, b, peephole, d, units)
         y, *last = _run(node, line, parameters, start, ends, reverse, names[d] if node.op == "RNN" else "")
         runs.append((ops.without_lengths(y), *last))  # ONNX's other operators know of no padding

@@ -14,7 +14,16 @@ from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DataError, DTypeError
 from pynn.onnx.value import Value
 
-__all__ = ["OPERATORS", "Node", "Operator", "floating", "operator"]
+__all__ = ["OPERATORS", "Body", "Node", "Operator", "floating", "operator"]
+
+
+@dataclass
+class Body:
+    """A graph inside a node; what it takes from around it are inputs of the node."""
+
+    inputs: list[str]
+    outputs: list[str]
+    nodes: list[Node]
 
 
 @dataclass
@@ -32,6 +41,8 @@ class Node:
         Of the operator set.
     limit : int
         The most bytes that one result may have.
+    cache : dict
+        Tensors that are made of constants once.
     """
 
     op: str
@@ -41,6 +52,25 @@ class Node:
     attributes: dict[str, Any] = field(default_factory=dict)
     version: int = 13
     limit: int = 2**31
+    cache: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
+
+    def kept(self, key: str, x: Value, make: Callable[[np.ndarray], np.ndarray]) -> Tensor | None:
+        """Return a constant in another shape or dtype, made once; None if the value is no constant."""
+        if x.constant is None:
+            return None
+        if key not in self.cache:
+            self.cache[key] = Tensor.state(np.ascontiguousarray(make(x.constant)))
+        return self.cache[key]
+
+    @property
+    def own(self) -> int:
+        """How many inputs are the node's own; further ones are those of its bodies."""
+        return self.attributes.get("own", len(self.inputs))
+
+    @property
+    def bodies(self) -> list[Body]:
+        """The graphs inside the node."""
+        return [value for value in self.attributes.values() if isinstance(value, Body)]
 
     @property
     def label(self) -> str:
@@ -93,6 +123,12 @@ class Node:
             )
         return value.plain.view().copy()
 
+    def read(self, value: Value, what: str) -> np.ndarray:
+        """Return the same of an operand that is given."""
+        found = self.static(value, what)
+        assert found is not None
+        return found
+
     def static_ints(self, value: Value | None, what: str) -> list[int] | None:
         """Return an operand that is a list of integers."""
         found = self.static(value, what)
@@ -134,13 +170,22 @@ class Operator(NamedTuple):
     most: int
     weights: dict[int, Slot | None]  # input -> the order of axes to keep it in, None as ONNX has it
     states: tuple[int, ...]  # inputs that are state: kept, but not trained
+    varies: bool = False  # gives something else each time: not computed beforehand
+    typed: bool = False  # needs to know its inputs' types in the file: the attribute "types"
+    texts: bool = False  # takes texts, and what names them
 
 
 OPERATORS: dict[str, Operator] = {}
 
 
 def operator(
-    *names: str, inputs: tuple[int, int] = (1, 1), weights: Any = None, states: tuple[int, ...] = ()
+    *names: str,
+    inputs: tuple[int, int] = (1, 1),
+    weights: Any = None,
+    states: tuple[int, ...] = (),
+    varies: bool = False,
+    typed: bool = False,
+    texts: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Enter a function into the table.
 
@@ -152,11 +197,13 @@ def operator(
         Inputs that are weights: constants there are trained.
     states : tuple of int
         Inputs that are running statistics.
+    varies, typed, texts : bool
+        See :class:`Operator`.
     """
 
     def enter(function: Callable[..., Any]) -> Callable[..., Any]:
         for name in names:
-            OPERATORS[name] = Operator(function, *inputs, weights or {}, states)
+            OPERATORS[name] = Operator(function, *inputs, weights or {}, states, varies, typed, texts)
         return function
 
     return enter

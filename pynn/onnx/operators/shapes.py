@@ -12,8 +12,10 @@ from pynn.core.tensor import Tensor
 from pynn.errors import DataError, DTypeError, ShapeError
 from pynn.onnx.operators.elementwise import reshaped
 from pynn.onnx.operators.registry import Node, full, operator
+from pynn.onnx.tensors import DTYPES
 from pynn.onnx.value import Value
 
+NUMBERS = {name: number for number, name in DTYPES.items()}
 ENDLESS = 2**31  # more steps than any axis has
 
 
@@ -30,7 +32,7 @@ def axis_of(node: Node, axis: int, rank: int) -> int:
     return axes_of(node, [axis], rank)[0]
 
 
-@operator("Identity")
+@operator("Identity", texts=True)
 def identity(node: Node, x: Value) -> Value:
     """Return x."""
     return x
@@ -48,19 +50,55 @@ def size(node: Node, x: Value) -> Value:
     return Value.known(np.array(x.size, np.int64))
 
 
-CASTS = {1: "float32", 11: "float64", 6: "int32", 7: "int64", 2: "uint8", 9: "bool"}
+# The dtypes that hold what Cast makes; integers of other widths wrap round first.
+CASTS = {
+    1: "float32", 10: "float32", 16: "float32", 11: "float64", 6: "int32", 7: "int64", 2: "uint8", 9: "bool",
+    3: "int32", 5: "int32", 4: "int32", 12: "int64", 13: "int64",
+}  # fmt: skip
+WRAPPED = {3: (8, True), 5: (16, True), 4: (16, False), 12: (32, False)}  # type -> bits, and whether they have a sign
+TEXT = 8
 
 
-@operator("Cast")
+def converted(x: Value, to: int) -> Value:
+    """Return x in another dtype, by the number of its type in ONNX; half precision is held, and not rounded."""
+    if to == TEXT and x.names is not None:
+        return x
+    if to not in CASTS:
+        raise DTypeError(f"expected to convert to {', '.join(sorted(set(CASTS.values())))}. Received: to={to}.")
+    if x.names is not None:
+        raise DTypeError("expected numbers to convert. Received: texts.")
+    if x.dtype == CASTS[to] and to not in WRAPPED:
+        return x
+    if x.constant is not None and to in WRAPPED and x.dtype.kind in "iu":
+        kind = np.dtype(DTYPES[to])
+        return Value.known(x.constant.astype(kind).astype(CASTS[to]))
+    perm, tensor = x.at_hand
+    tensor = tensor if tensor.dtype == CASTS[to] else tensor.astype(CASTS[to])
+    if to in WRAPPED and x.dtype.kind in "iu" and x.dtype.itemsize > 1:
+        tensor = _wrapped(tensor, *WRAPPED[to])
+    return Value(x.shape, {perm: tensor})
+
+
+def _wrapped(x: Tensor, bits: int, signed: bool) -> Tensor:
+    """Return integers as if they had so many bits; exact below 2**53."""
+    low = 2 ** (bits - 1) if signed else 0
+    wide = ops.add(x.astype("float64"), float(low))
+    rest = ops.sub(wide, ops.mul(ops.floor(ops.div(wide, float(2**bits))), float(2**bits)))
+    return ops.sub(rest, float(low)).astype(x.dtype)
+
+
+@operator("Cast", texts=True)
 def cast(node: Node, x: Value) -> Value:
     """Return x in another dtype."""
-    to = node.integer("to", 1)
-    if to not in CASTS:
-        raise DTypeError(f"expected to convert to {', '.join(CASTS.values())}. Received: to={to}.")
-    if x.dtype == CASTS[to]:
-        return x
-    perm, tensor = x.at_hand
-    return Value(x.shape, {perm: tensor.astype(CASTS[to])})
+    return converted(x, node.integer("to", 1))
+
+
+@operator("CastLike", inputs=(2, 2), typed=True)
+def cast_like(node: Node, x: Value, like: Value) -> Value:
+    """Return x in the dtype of another value."""
+    types = node.attributes.get("types") or []
+    kind = types[1] if len(types) == 2 and types[1] else NUMBERS.get(like.dtype.name, 0)
+    return converted(x, kind)
 
 
 @operator("Transpose")
@@ -72,7 +110,7 @@ def transpose(node: Node, x: Value) -> Value:
     return x.transposed(tuple(perm))
 
 
-@operator("Flatten")
+@operator("Flatten", texts=True)
 def flatten(node: Node, x: Value) -> Value:
     """Return x as a matrix: the axes before `axis`, and the others."""
     axis = node.integer("axis", 1)
@@ -82,7 +120,7 @@ def flatten(node: Node, x: Value) -> Value:
     return reshaped(x, tuple(int(np.prod(part, dtype=np.int64)) for part in (x.shape[:axis], x.shape[axis:])))
 
 
-@operator("Reshape", inputs=(1, 2))
+@operator("Reshape", inputs=(1, 2), texts=True)
 def reshape(node: Node, x: Value, target: Value | None = None) -> Value:
     """Return x with another shape; 0 copies a size (unless allowzero), -1 is what is left."""
     sizes = node.integers("shape") if target is None else node.static_ints(target, "the shape")
@@ -107,7 +145,7 @@ def _axes(node: Node, axes: Value | None) -> list[int] | None:
     return node.integers("axes") if axes is None else node.static_ints(axes, "axes")
 
 
-@operator("Squeeze", inputs=(1, 2))
+@operator("Squeeze", inputs=(1, 2), texts=True)
 def squeeze(node: Node, x: Value, axes: Value | None = None) -> Value:
     """Return x without axes of size 1."""
     given = _axes(node, axes)
@@ -131,7 +169,7 @@ def reverse_sequence(node: Node, x: Value, lengths: Value) -> Value:
     return Value.of(ops.without_lengths(ops.reverse_steps(line)), perm)
 
 
-@operator("Unsqueeze", inputs=(1, 2))
+@operator("Unsqueeze", inputs=(1, 2), texts=True)
 def unsqueeze(node: Node, x: Value, axes: Value | None = None) -> Value:
     """Return x with new axes of size 1."""
     given = _axes(node, axes)

@@ -1,0 +1,260 @@
+"""Numbers of eight bits: what makes them and takes them back, and products and convolutions of them.
+
+Sums of products are whole numbers. They are computed in float32 where no sum can leave the numbers that it holds
+exactly, which depends on the weights, and in float64 elsewhere: so they are exact, as the integers of ONNX are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pynn import ops
+from pynn.core.tensor import FLOATS, Tensor
+from pynn.errors import DataError, ShapeError
+from pynn.onnx.operators.convolution import conv
+from pynn.onnx.operators.elementwise import INT32, mapped
+from pynn.onnx.operators.products import matmul
+from pynn.onnx.operators.registry import Node, floating, operator
+from pynn.onnx.operators.shapes import axis_of
+from pynn.onnx.value import Value
+
+UINT8, INT8, UINT16, INT16 = 2, 3, 4, 5
+LIMITS = {UINT8: (0, 255), INT8: (-128, 127), UINT16: (0, 65535), INT16: (-32768, 32767)}
+SINGLE, DOUBLE = np.dtype("float32"), np.dtype("float64")
+EXACT = 2**24  # float32 holds all whole numbers up to here
+
+
+def kind_of(node: Node, at: int, default: int) -> int:
+    """Return the type that an input has in the file."""
+    types = node.attributes.get("types") or []
+    return types[at] if at < len(types) and types[at] else default
+
+
+def _real(x: Value) -> Value:
+    """Return whole numbers as float32."""
+    return mapped(x, lambda t: t if t.dtype in FLOATS else t.astype(SINGLE))
+
+
+def _spread(node: Node, p: Value, x: Value, dtype: Any = None) -> Tensor:
+    """Return scales or zero points so that they broadcast: one for all, one for each place of an axis, or of blocks."""
+    block, dtype = node.integer("block_size", 0), dtype or p.dtype
+
+    def shaped(tensor: Tensor) -> Tensor:
+        if p.size == 1:
+            return ops.reshape(tensor, ())
+        axis = axis_of(node, node.integer("axis", 1), x.ndim)
+        if block:
+            if p.ndim != x.ndim or p.shape[axis] * block < x.shape[axis] or block < 0:
+                raise ShapeError(
+                    f"expected one number for each {block} of axis {axis}. Received: {p.shape} for {x.shape}."
+                )
+            each = np.repeat(np.arange(p.shape[axis], dtype=np.int64), block)[: x.shape[axis]]
+            return ops.gather(tensor, Tensor.state(each), axis)
+        if p.shape != (x.shape[axis],):
+            raise ShapeError(f"expected one number for each place of axis {axis}. Received: {p.shape} for {x.shape}.")
+        return ops.reshape(tensor, (x.shape[axis], *(1,) * (x.ndim - 1 - axis)))
+
+    return shaped(p.plain if p.dtype == dtype else p.plain.astype(dtype))
+
+
+def _bytes(x: Tensor, kind: int) -> Tensor:
+    """Return rounded numbers within the limits of a type of ONNX, in the dtype that holds it."""
+    low, high = LIMITS[kind]
+    return ops.clip(x, float(low), float(high)).astype("uint8" if kind == UINT8 else "int32")
+
+
+@operator("QuantizeLinear", inputs=(2, 3), typed=True)
+def quantize(node: Node, x: Value, scale: Value, zero: Value | None = None) -> Value:
+    """Return round(x / scale) + zero, within the limits of its type."""
+    kind = kind_of(node, 2, UINT8) if zero is not None else node.integer("output_dtype", 0) or UINT8
+    if kind not in LIMITS:
+        raise DataError(f"expected to quantize to 8 or 16 bits. Received: the type {kind}.")
+    t = x.plain if x.dtype in FLOATS else x.plain.astype(SINGLE)
+    y = ops.rint(ops.div(t, _spread(node, scale, x, t.dtype)))
+    return Value.of(_bytes(y if zero is None else ops.add(y, _spread(node, zero, x, t.dtype)), kind))
+
+
+@operator("DequantizeLinear", inputs=(2, 3))
+def dequantize(node: Node, x: Value, scale: Value, zero: Value | None = None) -> Value:
+    """Return (x - zero) scale."""
+    dtype = scale.dtype if scale.dtype in FLOATS else SINGLE
+    t = x.plain.astype(dtype)
+    t = t if zero is None else ops.sub(t, _spread(node, zero, x, dtype))
+    return Value.of(ops.mul(t, _spread(node, scale, x, dtype)))
+
+
+def _dynamic(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return x in steps of its scale, within 0 to 255 and still in floats; the scale and the zero point."""
+    flat = ops.reshape(floating(x), (x.size,))
+    low, high = ops.minimum(ops.min(flat, 0), 0.0), ops.maximum(ops.max(flat, 0), 0.0)
+    scale = ops.div(ops.sub(high, low), 255.0)
+    scale = ops.where(ops.equal(scale, 0.0), 1.0, scale)
+    zero = ops.clip(ops.rint(ops.div(ops.neg(low), scale)), 0.0, 255.0)
+    y = ops.clip(ops.add(ops.rint(ops.div(x, scale)), zero), 0.0, 255.0)
+    return y, scale, zero
+
+
+@operator("DynamicQuantizeLinear")
+def dynamic_quantize(node: Node, x: Value) -> tuple[Any, ...]:
+    """Return x as bytes, with the scale and the zero point that fit its smallest and its largest value."""
+    perm, tensor = x.at_hand
+    y, scale, zero = _dynamic(tensor)
+    return Value(x.shape, {perm: y.astype("uint8")}), scale, zero.astype("uint8")
+
+
+def _centred(node: Node, key: str, x: Value, zero: Value | None, axis: int) -> tuple[Value, float]:
+    """Return x - zero as floats, and how large its absolute values may be; of a constant it is made once."""
+    if zero is not None and zero.size > 1 and zero.ndim == 1:
+        zero = (
+            Value.known(zero.constant.reshape(-1, *(1,) * (x.ndim - 1 - axis % x.ndim)))
+            if (zero.constant is not None)
+            else Value.of(ops.reshape(zero.plain, (-1, *(1,) * (x.ndim - 1 - axis % x.ndim))))
+        )
+    if x.constant is not None and (zero is None or zero.constant is not None):
+        array = x.constant.astype(np.int64) - (0 if zero is None else zero.constant.astype(np.int64))
+        if key not in node.cache:
+            node.cache[key] = Tensor.state(array.astype(SINGLE))
+        return Value.of(node.cache[key]), float(np.abs(array).max(initial=0))
+    y = _real(x)
+    if zero is not None:
+        plain = zero.plain.astype(SINGLE)
+        y = mapped(y, lambda t: ops.sub(t, plain)) if zero.size == 1 else Value.of(ops.sub(y.plain, plain))
+    return y, 255.0 + 128.0 * (x.dtype != np.uint8)
+
+
+def _exactly(node: Node, function: Any, a: Value, b: Value, terms: int, most: float) -> Value:
+    """Return a product of whole numbers, in float32 if no sum can leave what that holds exactly."""
+    if terms * most >= EXACT:
+        a, b = (mapped(v, lambda t: t.astype(DOUBLE)) for v in (a, b))
+    return function(node, a, b)
+
+
+def _integers(y: Value) -> Value:
+    return mapped(y, lambda t: t.astype(INT32))
+
+
+def _product(node: Node, a: Value, b: Value, za: Value | None, zb: Value | None) -> Value:
+    """Return (a - za)(b - zb) as floats that hold whole numbers."""
+    if za is not None and za.size > 1 and za.ndim == 1:  # one for each row
+        za = Value.of(ops.reshape(za.plain, (-1, 1)))
+    x, most_a = _centred(node, "a", a, za, -1)
+    w, most_b = _centred(node, "b", b, zb, -1)
+    most = most_a * most_b
+    if b.constant is not None and "b" in node.cache:  # the largest sum that these weights allow
+        if "most" not in node.attributes:
+            table = np.abs(node.cache["b"].view().astype(DOUBLE))
+            node.attributes["most"] = float(table.sum(axis=-2).max(initial=0)) if table.ndim > 1 else float(table.sum())
+        return _exactly(node, matmul, x, w, 1, most_a * node.attributes["most"])
+    return _exactly(node, matmul, x, w, a.shape[-1], most)
+
+
+@operator("MatMulInteger", inputs=(2, 4))
+def matmul_integer(node: Node, a: Value, b: Value, za: Value | None = None, zb: Value | None = None) -> Value:
+    """Return the products of stacks of matrices of bytes, as int32."""
+    return _integers(_product(node, a, b, za, zb))
+
+
+@operator("com.microsoft::MatMulIntegerToFloat", inputs=(4, 7))
+def matmul_to_float(node: Node, a: Value, b: Value, scale_a: Value, scale_b: Value, *more: Value | None) -> Value:
+    """Return the product of matrices of bytes, times both scales, and a bias added."""
+    za, zb, bias = [*more, None, None, None][:3]
+    y = _product(node, a, b, za, zb).plain.astype(SINGLE)
+    y = ops.mul(y, ops.mul(scale_a.plain, scale_b.plain))
+    return Value.of(y if bias is None else ops.add(y, bias.plain))
+
+
+@operator("com.microsoft::DynamicQuantizeMatMul", inputs=(3, 5))
+def dynamic_matmul(node: Node, a: Value, b: Value, scale_b: Value, *more: Value | None) -> Value:
+    """Return the product of a, made bytes as DynamicQuantizeLinear does, with a matrix of bytes; a bias is added."""
+    zb, bias = [*more, None, None][:2]
+    x, scale, zero = _dynamic(a.plain)
+    y = _product(node, Value.of(ops.sub(x, zero)), b, None, zb).plain.astype(SINGLE)
+    y = ops.mul(y, ops.mul(scale, scale_b.plain))
+    return Value.of(y if bias is None else ops.add(y, bias.plain))
+
+
+def _convolved(node: Node, x: Value, w: Value, zx: Value | None, zw: Value | None) -> Value:
+    image, most_x = _centred(node, "x", x, zx, -1)
+    kernel, most_w = _centred(node, "w", w, zw, 0)
+    return _exactly(node, conv, image, kernel, int(np.prod(w.shape[1:], dtype=np.int64)), most_x * most_w)
+
+
+@operator("ConvInteger", inputs=(2, 4))
+def conv_integer(node: Node, x: Value, w: Value, zx: Value | None = None, zw: Value | None = None) -> Value:
+    """Return the correlation of images and a kernel of bytes, as int32; padding has the value of the zero point."""
+    return _integers(_convolved(node, x, w, zx, zw))
+
+
+def _requantized(node: Node, y: Value, factor: Tensor, zero: Value, kind: int) -> Value:
+    """Return round(y factor) + zero, within the limits of its type."""
+
+    def function(t: Tensor) -> Tensor:
+        t = t if t.dtype == SINGLE else t.astype(SINGLE)
+        return _bytes(ops.add(ops.rint(ops.mul(t, factor)), zero.plain.astype(SINGLE)), kind)
+
+    return mapped(y, function) if factor.size == 1 else Value.of(function(y.plain))
+
+
+@operator("QLinearMatMul", inputs=(8, 8), typed=True)
+def qlinear_matmul(
+    node: Node, a: Value, sa: Value, za: Value, b: Value, sb: Value, zb: Value, sy: Value, zy: Value
+) -> Value:
+    """Return the product of matrices of bytes, as bytes of another scale."""
+    y = _product(node, a, b, za, zb)
+    scales = [s.plain.astype(SINGLE) for s in (sa, sb, sy)]
+    rows = ops.reshape(scales[0], (-1, 1)) if sa.ndim == 1 and sa.size > 1 else scales[0]
+    factor = ops.div(ops.mul(rows, scales[1]), scales[2])
+    factor = ops.reshape(factor, ()) if factor.size == 1 else factor
+    return _requantized(node, y, factor, zy, kind_of(node, 7, UINT8))
+
+
+@operator("QLinearConv", inputs=(8, 9), typed=True)
+def qlinear_conv(
+    node: Node, x: Value, sx: Value, zx: Value, w: Value, sw: Value, zw: Value, sy: Value, zy: Value,
+    b: Value | None = None,
+) -> Value:  # fmt: skip
+    """Return the correlation of images and a kernel of bytes, as bytes of another scale."""
+    y = _convolved(node, x, w, zx, zw)
+    if b is not None:
+        y = Value.of(ops.add(y.plain, ops.reshape(b.plain.astype(y.dtype), (-1, *(1,) * (x.ndim - 2)))))
+    factor = ops.div(ops.mul(sx.plain.astype(SINGLE), sw.plain.astype(SINGLE)), sy.plain.astype(SINGLE))
+    factor = ops.reshape(factor, () if factor.size == 1 else (-1, *(1,) * (x.ndim - 2)))
+    return _requantized(node, y, factor, zy, kind_of(node, 7, UINT8))
+
+
+@operator("com.microsoft::DynamicQuantizeLSTM", inputs=(3, 12))
+def dynamic_lstm(node: Node, *_: Value) -> Value:
+    """Raise DataError: one whose weights are known becomes an LSTM when the file is read, see :func:`unpacked`."""
+    raise DataError("expected weights that are known beforehand.")
+
+
+def unpacked(node: Node, constants: dict[str, np.ndarray]) -> Node:
+    """Return an LSTM for one whose weights are bytes, and add the weights that these stand for to the constants.
+
+    Inputs and states are not rounded to bytes in each step, as onnxruntime does: results are nearer to those of the
+    network that was quantized.
+
+    Raises
+    ------
+    DataError
+        If weights or scales are not known, or do not fit together.
+    """
+    names = [*node.inputs, *[""] * 12][:12]
+    inputs = names[:8]
+    for at, scale, zero in ((1, 8, 9), (2, 10, 11)):
+        table, factor, shift = (constants.get(names[k]) for k in (at, scale, zero))
+        if table is None or factor is None or shift is None or table.ndim != 3:
+            raise DataError(f"[onnx] node {node.label}: expected weights of rank 3 that are known beforehand.")
+        if factor.size not in (1, table.shape[0], table.shape[0] * table.shape[2]) or factor.size != shift.size:
+            raise DataError(
+                f"[onnx] node {node.label}: expected scales that fit the weights. Received: {factor.shape}."
+            )
+        shape = (-1, 1, 1) if factor.size in (1, table.shape[0]) else (table.shape[0], 1, -1)
+        floats = (table.astype(SINGLE) - shift.astype(SINGLE).reshape(shape)) * factor.astype(SINGLE).reshape(shape)
+        inputs[at] = f"{names[at]}/floats"
+        constants[inputs[at]] = np.ascontiguousarray(floats.transpose(0, 2, 1))
+    while not inputs[-1]:
+        inputs.pop()
+    return Node("LSTM", node.name, inputs, node.outputs, node.attributes, node.version, node.limit)
