@@ -317,8 +317,7 @@ def parts():
 BAD_MODELS = [
     (lambda x, y, h: nn.Model(y, h), ValueError, r"(?s)not connected to the inputs.*needs Input\(\(4,\)\) too.*help:"),
     (lambda x, y, h: nn.Model([x, y], h), ValueError, r"does not depend on inputs\[1\], Input\(\(4,\)\)"),
-    (lambda x, y, h: nn.Model(x, []), ValueError, r"exactly one output. Received: none"),
-    (lambda x, y, h: nn.Model(x, [h, h]), ValueError, r"(?s)exactly one output. Received: 2.*help:.*nn.Concatenate"),
+    (lambda x, y, h: nn.Model(x, []), ValueError, r"at least one output. Received: none"),
     (lambda x, y, h: nn.Model([], h), ValueError, r"at least one input"),
     (lambda x, y, h: nn.Model([x, x], h), ValueError, r"every Input once"),
     (lambda x, y, h: nn.Model(x, x), TypeError, r"what a layer returned.*Received: Input"),

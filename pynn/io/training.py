@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pynn.errors import DataError
-from pynn.io.config import construct, encode_object
+from pynn.io.config import construct, decode, encode, encode_object
 from pynn.losses import Loss
 from pynn.metrics import Metric
 from pynn.optim import Optimizer
@@ -18,15 +18,14 @@ __all__ = ["compile_as", "describe_training", "matched_slots", "training_tensors
 KEYS = {"optimizer", "loss", "metrics", "seed", "run_eagerly", "step"}
 STEP = "step"
 FLOAT64, INT64 = np.dtype("float64"), np.dtype("int64")
-LATER = {"epochs": 0}  # what files of earlier versions lack, and what it is then
+LATER = {"epochs": 0, "loss_weights": None}  # what not every file has, and what it is then
 
 
 def describe_training(trainer: Any) -> dict[str, Any]:
     """Return what compile() was given, and the number of updates so far, as JSON."""
     return {
         "optimizer": encode_object(trainer.optimizer, "optimizer"),
-        "loss": encode_object(trainer.loss, "loss"),
-        "metrics": [encode_object(metric, "metrics") for metric in trainer.metrics],
+        **{key: encode(value, key) for key, value in trainer.head.described().items()},
         "seed": trainer.seed,
         "run_eagerly": bool(trainer.run_eagerly),
         "step": int(trainer.slots.step.view()[0]),
@@ -57,19 +56,31 @@ def compile_as(model: Any, record: Any) -> None:
     if not isinstance(record, dict) or set(record) - set(LATER) != KEYS:
         raise DataError(f"[load] training: expected a table of {', '.join(sorted(KEYS))}.")
     record = {**LATER, **record}
-    if not isinstance(record["metrics"], list) or not isinstance(record["run_eagerly"], bool):
+    if not isinstance(record["metrics"], (list, dict)) or not isinstance(record["run_eagerly"], bool):
         raise DataError("[load] training: expected a list of metrics, and run_eagerly true or false.")
     for key in ("seed", "step", "epochs"):
         if type(record[key]) is not int or not 0 <= record[key] < 2**63:
             raise DataError(f"[load] training.{key}: expected an integer of at least 0. Received: {record[key]!r}.")
-    model.compile(
-        optimizer=construct(record["optimizer"], Optimizer, "training.optimizer"),
-        loss=construct(record["loss"], Loss, "training.loss"),
-        metrics=[construct(item, Metric, f"training.metrics[{i}]") for i, item in enumerate(record["metrics"])],
-        seed=record["seed"],
-        run_eagerly=record["run_eagerly"],
-    )
+    optimizer = construct(record["optimizer"], Optimizer, "training.optimizer")
+    made = {
+        "loss": _decoded(record["loss"], Loss, "training.loss"),
+        "metrics": _decoded(record["metrics"], Metric, "training.metrics"),
+        "loss_weights": decode(record["loss_weights"], "training.loss_weights"),
+    }
+    try:
+        model.compile(optimizer=optimizer, **made, seed=record["seed"], run_eagerly=record["run_eagerly"])
+    except (TypeError, ValueError) as error:
+        raise DataError(f"[load] training: {error}") from error
     model._trainer.epochs = record["epochs"]
+
+
+def _decoded(record: Any, kind: type, place: str) -> Any:
+    """Return the object of a record, or a list or dict of such, for the outputs of a model."""
+    if isinstance(record, list):
+        return [_decoded(item, kind, f"{place}[{i}]") for i, item in enumerate(record)]
+    if isinstance(record, dict) and set(record) == {"dict"} and isinstance(record["dict"], dict):
+        return {key: _decoded(item, kind, f"{place}[{key!r}]") for key, item in record["dict"].items()}
+    return None if record is None and "[" in place else construct(record, kind, place)
 
 
 def matched_slots(trainer: Any, tensors: Mapping[str, np.ndarray], step: int) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -43,6 +43,11 @@ class Scores(NamedTuple):
     values: Tensor
     form: str
 
+    @property
+    def parts(self) -> list[Tensor]:
+        """The losses of several outputs; here there is one."""
+        return []
+
     def loss(self, loss: Loss, y: Tensor, weight: Tensor | None) -> Tensor:
         """Return the mean loss."""
         if self.form == "logits":

@@ -119,8 +119,11 @@ def higher_is_better(name: str) -> bool | None:
     --------
     >>> higher_is_better("val_accuracy"), higher_is_better("loss"), higher_is_better("mine")
     (True, False, None)
+    >>> higher_is_better("val_price_mae")  # of the output price
+    False
     """
     name = name.removeprefix("val_")
-    if name == "loss":
+    if name == "loss" or name.endswith("_loss"):
         return False
-    return next((cls.higher_is_better for cls in _CLASSES if cls.name == name), None)
+    known = [cls for cls in _CLASSES if cls.name == name] or [c for c in _CLASSES if name.endswith(f"_{c.name}")]
+    return max(known, key=lambda cls: len(cls.name)).higher_is_better if known else None

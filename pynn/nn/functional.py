@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from pynn.nn.module import Module
 from pynn.nn.sequential import _name_apart
 from pynn.nn.symbol import Symbol, spread
 from pynn.train.building import unbuilt_if_it_fails
+from pynn.train.data import by_input
 
 if TYPE_CHECKING:
     from pynn.nn.module import AnyModule
@@ -37,17 +38,19 @@ class _Step:
 
 
 class Model(Module):
-    """A network that is written as calls of layers, from one or more Inputs to one output.
+    """A network that is written as calls of layers, from one or more Inputs to one or more outputs.
 
     A layer that is called with an :class:`Input`, or with what another layer made of one, returns a symbol; Model
-    follows the output's symbol back to the inputs. A layer that is called at several places shares its weights.
+    follows the outputs' symbols back to the inputs. A layer that is called at several places shares its weights.
 
     Parameters
     ----------
-    inputs : Input or sequence of Input
-        Data are given in this order, as a tuple of arrays if there are several.
-    outputs : symbol
-        What a layer returned (or a list of one).
+    inputs : Input, sequence of Input, or dict of str to Input
+        Data are given in this order, as a tuple of arrays if there are several; or as a dict of arrays by the Inputs'
+        names. The keys of a dict are names of Inputs that have none.
+    outputs : symbol, sequence of symbols, or dict of str to symbol
+        What layers returned. Of several, the model returns a list or a dict; each is trained with a loss of its own,
+        which is found by its name: the key, or the name of the layer.
     name : str, optional
     seed : int, default 0
         Seeds the initial weights.
@@ -57,7 +60,7 @@ class Model(Module):
     TypeError
         If something else than Inputs and a layer's output is given.
     ValueError
-        If there is not exactly one output, if it needs an Input that is not given, or if an Input is not used.
+        If an output needs an Input that is not given, or if an Input is not used.
 
     Examples
     --------
@@ -71,15 +74,24 @@ class Model(Module):
     ['conv2d', 'conv2d_1', 'concatenate', 'globalavgpool', 'dense']
     >>> model.count_parameters()
     650
+
+    Two outputs, each with a loss:
+
+    >>> size, kind = nn.Dense(1, name="size")(both), nn.Dense(10, name="kind")(both)
+    >>> two = nn.Model(image, [size, kind])
+    >>> two.compile(loss={"size": "mse", "kind": "cross_entropy"}, loss_weights={"size": 0.1})
+    >>> two.output_names
+    ['size', 'kind']
     """
 
     _of_layers = True
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, *, seed: int | None = None):
         super().__init__(name, seed)
-        given = _inputs(inputs)
+        given, self._input_names = _inputs(inputs)
         self._shapes = [x.shape for x in given]
-        self._plan = _plan(given, _output(outputs))
+        ends, self._form = _outputs(outputs)
+        self._plan, self._ends = _plan(given, ends)
         self._layers: list[Any] = []
         for step in self._plan:
             if not any(step.module is layer for layer in self._layers):
@@ -90,6 +102,24 @@ class Model(Module):
     def input_shapes(self) -> list[tuple[int, ...]]:
         """The shape of a sample of each input."""
         return list(self._shapes)
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs: those of the Inputs, or input_1, input_2 ..."""
+        return list(self._input_names)
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the outputs: the keys that were given, or the names of the layers that return them."""
+        if isinstance(self._form, list):
+            return list(self._form)
+        found: list[str] = []
+        for end in self._ends:
+            name, k = self._plan[end - len(self._shapes)].module.name, 0
+            while (numbered := f"{name}_{k}" if k else name) in found:
+                k += 1
+            found.append(numbered)
+        return found
 
     @property
     def layers(self) -> list[AnyModule]:
@@ -116,11 +146,15 @@ class Model(Module):
 
         def __call__(self, *inputs: Any, training: bool | None = None) -> Any:
             """Compute the output for a batch of every input; see :class:`Module`."""
+            if len(inputs) == 1 and isinstance(inputs[0], Mapping):
+                given = by_input(inputs[0], self, self.name)
+                inputs = given if isinstance(given, tuple) else (given,)
             return super().__call__(*spread(inputs), training=training)
 
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Any:
         self._check_shapes(inputs, self.name)
         values: dict[int, Any] = dict(enumerate(inputs))
+        found: dict[int, Tensor] = {}
         for i, step in enumerate(self._plan, start=len(inputs)):
             y = step.module(*(None if k is None else values[k] for k in step.inputs), training=step.training)
             if not isinstance(y, Tensor):
@@ -129,9 +163,14 @@ class Model(Module):
                     f"Received: {type(y).__name__} from layer {step.module.name!r}."
                 )
             values[i] = y
+            if i in self._ends:
+                found[i] = y
             for k in step.done:
                 del values[k]
-        return y
+        if self._form is None:
+            return y
+        ends = [found[end] for end in self._ends]
+        return dict(zip(self._form, ends, strict=True)) if isinstance(self._form, list) else ends
 
     def check_inputs(self, xs: list[np.ndarray], place: str) -> None:
         """Refuse a data set of other shapes than the Inputs', or with ids that a layer cannot look up."""
@@ -195,6 +234,7 @@ class Model(Module):
             "name": self.name,
             "seed": encode(self._given_seed, place),
             "inputs": [list(shape) for shape in self._shapes],
+            **self._names_and_ends(),
             "calls": [
                 {"layer": scribe.record(step.module, f"{place}.{step.module.name}"), "inputs": list(step.inputs)}
                 | ({} if step.training is None else {"training": step.training})
@@ -202,13 +242,29 @@ class Model(Module):
             ],
         }
 
+    def _names_and_ends(self) -> dict[str, Any]:
+        """Return what a record has of a model with named inputs or several outputs."""
+        found: dict[str, Any] = {}
+        if self._input_names != _numbered(len(self._shapes)):
+            found["input_names"] = self.input_names
+        if self._form is not None:
+            found["outputs"] = [self._ends, self._form if isinstance(self._form, list) else None]
+        return found
+
     @classmethod
     def _of_record(cls, assembler: Any, record: dict[str, Any], place: str) -> Any:
         if cls is not Model:
             return super()._of_record(assembler, record, place)
-        fields.table(record, {"class", "id", "name", "seed", "inputs", "calls"}, place)
+        more = set(record) & {"input_names", "outputs"}
+        fields.table(record, {"class", "id", "name", "seed", "inputs", "calls"} | more, place)
         shapes = fields.items(record["inputs"], f"{place}.inputs")
-        inputs = [Input(fields.shape(shape, f"{place}.inputs[{i}]")) for i, shape in enumerate(shapes)]
+        names = fields.items(record.get("input_names", [None] * len(shapes)), f"{place}.input_names")
+        if len(names) != len(shapes):
+            raise DataError(f"[load] {place}.input_names: expected a name for each input.")
+        inputs = [
+            assembler.made(Input, f"{place}.inputs[{i}]", fields.shape(s, f"{place}.inputs[{i}]"), name=name)
+            for i, (s, name) in enumerate(zip(shapes, names, strict=True))
+        ]
         values: list[Symbol] = list(inputs)
         for i, item in enumerate(fields.items(record["calls"], f"{place}.calls")):
             here = f"{place}.calls[{i}]"
@@ -220,9 +276,12 @@ class Model(Module):
             slots = fields.items(call["inputs"], f"{here}.inputs")
             if not slots or not all(s is None or (type(s) is int and 0 <= s < len(values)) for s in slots):
                 raise DataError(f"[load] {here}: expected inputs that come before it. Received: {str(slots)[:60]}.")
-            found = [None if s is None else values[s] for s in slots]
-            values.append(Symbol(layer, found, call.get("training")))
-        model = assembler.made(cls, place, inputs=inputs, outputs=values[-1], name=record["name"], seed=record["seed"])
+            given = [None if s is None else values[s] for s in slots]
+            values.append(Symbol(layer, given, call.get("training")))
+        ends: Any = values[-1]
+        if "outputs" in record:
+            ends = _ends_of(record["outputs"], values, len(inputs), f"{place}.outputs")
+        model = assembler.made(cls, place, inputs=inputs, outputs=ends, name=record["name"], seed=record["seed"])
         if len(model._plan) != len(values) - len(inputs):
             raise DataError(f"[load] {place}.calls: expected that the output needs every call.")
         return model
@@ -245,8 +304,28 @@ def _named(x: Any) -> str:
     return repr(x) if isinstance(x, Symbol) else f"a value of type {type(x).__name__}"
 
 
-def _inputs(inputs: Any) -> list[Input]:
-    given = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+def _numbered(count: int) -> list[str]:
+    return [f"input_{i + 1}" for i in range(count)]
+
+
+def _ends_of(told: Any, values: list[Symbol], inputs: int, place: str) -> Any:
+    """Return the symbols that a record says are the outputs, in a list or a dict."""
+    ends, names = told if isinstance(told, list) and len(told) == 2 else (None, None)
+    slots = fields.items(ends, place)
+    if not slots or not all(type(slot) is int and inputs <= slot < len(values) for slot in slots):
+        raise DataError(f"[load] {place}: expected outputs of calls. Received: {str(slots)[:60]}.")
+    found = [values[slot] for slot in slots]
+    if names is None:
+        return found
+    if not (isinstance(names, list) and len(names) == len(found) and all(isinstance(n, str) for n in names)):
+        raise DataError(f"[load] {place}: expected a name for each output.")
+    return dict(zip(names, found, strict=True))
+
+
+def _inputs(inputs: Any) -> tuple[list[Input], list[str]]:
+    """Return the Inputs, and what each is called."""
+    keys = list(inputs) if isinstance(inputs, Mapping) else None
+    given = list(inputs.values() if keys is not None else inputs if isinstance(inputs, (list, tuple)) else [inputs])
     for x in given:
         if not isinstance(x, Input):
             raise TypeError(
@@ -257,27 +336,37 @@ def _inputs(inputs: Any) -> list[Input]:
         raise ValueError("[model] expected at least one input. Received: none.")
     if len({id(x) for x in given}) < len(given):
         raise ValueError(f"[model] expected every Input once. Received: {given}.")
-    return given
+    names = [x.name for x in given]
+    if keys is not None:
+        names = [key if name is None else name for key, name in zip(keys, names, strict=True)]
+    found = [other if name is None else name for name, other in zip(names, _numbered(len(given)), strict=True)]
+    if len(set(found)) < len(found):
+        raise ValueError(f"[model] expected Inputs of different names. Received: {', '.join(found)}.")
+    return given, found
 
 
-def _output(outputs: Any) -> Symbol:
-    given = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-    if len(given) != 1:
-        raise ValueError(
-            f"[model] expected exactly one output. Received: {len(given) or 'none'}. "
-            "help: join outputs with nn.Concatenate, or make a model of each; they share their layers."
-        )
-    if not isinstance(given[0], Symbol) or isinstance(given[0], Input):
-        raise TypeError(
-            f"[model] expected outputs to be what a layer returned for an Input. Received: {_named(given[0])}."
-        )
-    return given[0]
+def _outputs(outputs: Any) -> tuple[list[Symbol], Any]:
+    """Return the symbols of the outputs, and in what they are returned: None for one, names for a dict, else ()."""
+    form: Any = ()
+    if isinstance(outputs, Mapping):
+        form, given = list(map(str, outputs)), list(outputs.values())
+    else:
+        given = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+        form = None if len(given) == 1 else ()
+    if not given:
+        raise ValueError("[model] expected at least one output. Received: none.")
+    for x in given:
+        if not isinstance(x, Symbol) or isinstance(x, Input):
+            raise TypeError(
+                f"[model] expected outputs to be what a layer returned for an Input. Received: {_named(x)}."
+            )
+    return given, form
 
 
-def _plan(inputs: list[Input], output: Symbol) -> list[_Step]:
-    """Return the calls that the output needs, in the order in which they were written."""
+def _plan(inputs: list[Input], outputs: list[Symbol]) -> tuple[list[_Step], list[int]]:
+    """Return the calls that the outputs need, in the order in which they were written, and where the outputs are."""
     found: dict[int, Symbol] = {}
-    stack = [output]
+    stack = list(outputs)
     while stack:
         symbol = stack.pop()
         if symbol.number not in found:
@@ -300,7 +389,7 @@ def _plan(inputs: list[Input], output: Symbol) -> list[_Step]:
     last: dict[int, int] = {}
     for k, call in enumerate(calls):
         last.update({slots[x.number]: k for x in call.inputs if x is not None})
-    return [
+    steps = [
         _Step(
             call.module,
             tuple(None if x is None else slots[x.number] for x in call.inputs),
@@ -309,3 +398,4 @@ def _plan(inputs: list[Input], output: Symbol) -> list[_Step]:
         )
         for k, call in enumerate(calls)
     ]
+    return steps, [slots[output.number] for output in outputs]

@@ -56,6 +56,8 @@ class Input(Symbol):
     Parameters
     ----------
     shape : tuple of int
+    name : str, optional
+        By which `fit` and the like find the input's array in a dict; see :class:`Model`.
 
     Examples
     --------
@@ -64,15 +66,18 @@ class Input(Symbol):
     10
     """
 
-    def __init__(self, shape: Sequence[int] | int):
+    def __init__(self, shape: Sequence[int] | int, *, name: str | None = None):
         super().__init__()
+        if name is not None and (not isinstance(name, str) or not name):
+            raise TypeError(f"[input] expected name to be a text. Received: name={name!r}.")
+        self.name = name
         dims = tuple(shape) if isinstance(shape, Iterable) else (shape,)
         if not all(is_integer(d, 1) for d in dims):
             raise ShapeError(f"[input] expected positive sizes without the batch axis. Received: shape={shape!r}.")
         self.shape = tuple(int(d) for d in dims)
 
     def __repr__(self) -> str:
-        return f"Input({self.shape})"
+        return f"Input({self.shape})" if self.name is None else f"Input({self.shape}, name={self.name!r})"
 
 
 class Dense(Activated, Module):

@@ -11,10 +11,9 @@ import numpy as np
 
 from pynn.core import _core
 from pynn.errors import DataError
-from pynn.train.data import Data
+from pynn.train.data import Data, mapped
 from pynn.train.feed import Feed, parts_of
-from pynn.train.measuring import PART, take
-from pynn.train.padding import real_steps
+from pynn.train.measuring import PART
 from pynn.train.resume import Position, fingerprint
 from pynn.train.trainer import Trainer
 
@@ -94,18 +93,19 @@ class Arrays(Source):
         if trainer.logged:
             shape = trainer.output_shape(data.xs)
             if all(metric.streams for metric in trainer.logged):
-                row = math.prod(shape[1:]) * trainer.model.dtype.itemsize
+                row = trainer.head.row_size(shape) * trainer.model.dtype.itemsize
                 self.held = min(self.held, max(1, PART // max(1, row) // self.n) * self.n)
-            data.predictions = np.zeros((self.held, *shape[1:]), trainer.model.dtype)
+            data.predictions = trainer.head.room(shape, self.held, trainer.model.dtype)
 
     def describe(self) -> dict[str, Any]:
         """Return sizes, settings and a digest of the data."""
         data = self.data
         if self._described is None:
-            arrays = [f"{a.dtype} {list(a.shape)}" for a in (*data.xs, data.y)]
+            plain = Data(data.xs, data.y)
+            arrays = [f"{a.dtype} {list(a.shape)}" for a in plain.arrays()]
             weighted = data.w is not None
             self._described = {"batch_size": self.n, "shuffle": bool(self.shuffle), "arrays": arrays}
-            self._described |= {"sample_weight": weighted, "digest": fingerprint(*data.xs, data.y, data.w)}
+            self._described |= {"sample_weight": weighted, "digest": _fingerprint(data)}
         return self._described
 
     def permutation_digest(self, epoch: int) -> str | None:
@@ -132,19 +132,14 @@ class Arrays(Source):
         data = self.data
         if data.predictions is None:
             return data
-        return Data(data.xs, data.y, data.w, data.predictions[len(data.predictions) - rest :])
+        return Data(data.xs, data.y, data.w, mapped(lambda room: room[len(room) - rest :], data.predictions))
 
     def finish(self, data: Data, rows: np.ndarray) -> None:
         """Give the metrics the predictions of the rows."""
-        if data.predictions is None:
+        if data.predictions is None or not len(rows):
             return
-        if not len(rows):
-            return
-        found = data.y[rows], data.predictions[: len(rows)], None if data.w is None else data.w[rows]
-        if self.trainer.head.padded:
-            found = real_steps(*found)
-        for metric in self.trainer.logged:
-            take(metric, found)
+        y, w = (mapped(lambda a: a[rows], part) for part in (data.y, data.w))
+        self.trainer.head.gather(y, mapped(lambda room: room[: len(rows)], data.predictions), w)
 
 
 class Batches(Source):
@@ -183,19 +178,19 @@ class Batches(Source):
         for batch in self.feed.read(epoch, self._ordering):
             data = self.trainer.data(*parts_of(batch, "fit"), self.class_weight)
             if self.watched:  # a chain: the digest of what was before, and of this batch
-                digest = self._passed + fingerprint(*data.xs, data.y, data.w)
+                digest = self._passed + _fingerprint(data)
                 self._passed = hashlib.sha256(digest.encode()).hexdigest()
             if self.trainer.logged:
                 shape = self.trainer.output_shape(data.xs)
-                data.predictions = np.zeros((len(data), *shape[1:]), self.trainer.model.dtype)
+                data.predictions = self.trainer.head.room(shape, len(data), self.trainer.model.dtype)
             yield data, np.arange(len(data)), len(data), 1
 
     def finish(self, data: Data, rows: np.ndarray) -> None:
         """Give the metrics the predictions of the batch."""
-        if data.predictions is None:
-            return
-        found = data.y, data.predictions, data.w
-        if self.trainer.head.padded:
-            found = real_steps(*found)
-        for metric in self.trainer.logged:
-            take(metric, found)
+        self.trainer.head.gather(data.y, data.predictions, data.w)
+
+
+def _fingerprint(data: Data) -> str:
+    """Return a digest of inputs, targets and weights."""
+    parts = [a for part in (data.y, data.w) for a in (part if type(part) is list else (part,))]
+    return fingerprint(*data.xs, *parts)

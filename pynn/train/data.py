@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from pynn.core import _core
 from pynn.core.foreign import is_array
 from pynn.core.tape import Tape
 from pynn.core.tensor import Tensor, to_array
-from pynn.errors import DataError, DTypeError, ShapeError, warn
+from pynn.errors import DataError, DTypeError, ShapeError, unknown_name, warn
 from pynn.losses.bounds import KEEPS, MIXES
 from pynn.ops import pixels
 from pynn.train.network import Network
@@ -22,9 +22,11 @@ from pynn.train.network import Network
 __all__ = [
     "Data",
     "as_inputs",
+    "by_input",
     "check_finite",
     "external",
     "input_count",
+    "mapped",
     "split_last",
     "to_dtype",
     "warn_of_bytes_scaled_twice",
@@ -137,6 +139,36 @@ def input_count(model: Network) -> int | None:
     return sum(kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for kind in kinds)
 
 
+def input_names(model: Network) -> list[str]:
+    """Return what the inputs of a model are called: as Model's Inputs are named, or the parameters of forward()."""
+    named = getattr(model, "input_names", None)
+    if isinstance(named, list):
+        return named
+    kinds = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return [p.name for p in inspect.signature(model.forward).parameters.values() if p.kind in kinds]
+
+
+def by_input(x: Mapping[str, Any], model: Network, place: str) -> Any:
+    """Return the arrays of a dict in the order of the inputs that its keys name; alone, if there is one input.
+
+    Raises
+    ------
+    DataError
+        If an input is missing, or if there is none of a name.
+    """
+    names = input_names(model)
+    for key in x:
+        if key not in names:
+            raise DataError(f"[{place}] {unknown_name('input', key, names)}")
+    missing = [name for name in names[: input_count(model)] if name not in x]
+    if missing:
+        raise DataError(
+            f"[{place}] expected an array for each of the inputs {', '.join(names)}. Received: none for {missing[0]!r}."
+        )
+    given = tuple(x[name] for name in names if name in x)
+    return given[0] if len(given) == 1 else given
+
+
 def _all_arrays(items: Sequence[Any]) -> bool:
     return len(items) > 0 and all(is_array(i) for i in items)
 
@@ -150,19 +182,39 @@ class Data:
     xs : list of array [N, ...]
     y : array [N, ...]
     w : array [N], or of more leading axes of the output's shape, or None
+    predictions : array, or None
+        Room for what the metrics are given.
+
+    Notes
+    -----
+    Of a model with several outputs y, w and predictions are lists, with an entry for each output that has a loss.
     """
 
     xs: list[np.ndarray]
-    y: np.ndarray
-    w: np.ndarray | None = None
-    predictions: np.ndarray | None = None
+    y: Any
+    w: Any = None
+    predictions: Any = None
 
     def __len__(self) -> int:
         return len(self.xs[0])
 
     def arrays(self) -> list[np.ndarray]:
         """Return what is there, in the order of a program's input slots."""
-        return [a for a in (*self.xs, self.y, self.w, self.predictions) if a is not None]
+        rest = [a for part in (self.y, self.w, self.predictions) for a in (part if type(part) is list else (part,))]
+        return [a for a in (*self.xs, *rest) if a is not None]
+
+    def cut(self, rows: slice | np.ndarray) -> Data:
+        """Return some rows of inputs, targets and weights."""
+        y, w = (mapped(lambda a: a[rows], part) for part in (self.y, self.w))
+        return Data([x[rows] for x in self.xs], y, w)
+
+
+def mapped(function: Callable[..., Any], part: Any, *others: Any) -> Any:
+    """Return function(part), or a list of it for each entry of a list; None stays None."""
+    if type(part) is list:
+        rest = [other if type(other) is list else [other] * len(part) for other in others]
+        return [mapped(function, *entry) for entry in zip(part, *rest, strict=True)]
+    return None if part is None else function(part, *others)
 
 
 def sample_weights(weights: Any, shape: tuple[int, ...], dtype: np.dtype, place: str) -> np.ndarray | None:
@@ -192,7 +244,8 @@ def split_last(data: tuple[Any, ...], share: float) -> tuple[tuple[Any, ...], tu
     """Split arrays (or tuples of them, or None) into the first rows and the last `share` of them."""
     share = number("fit", "validation_split", share, 0, 1, open_low=True, open_high=True)
     x = data[0]
-    inner = x[0] if isinstance(x, (tuple, list)) and _all_arrays(x) else x
+    inner = next(iter(x.values()), ()) if isinstance(x, Mapping) else x
+    inner = inner[0] if isinstance(inner, (tuple, list)) and _all_arrays(inner) else inner
     try:
         n = len(inner)
     except TypeError:
@@ -207,6 +260,8 @@ def split_last(data: tuple[Any, ...], share: float) -> tuple[tuple[Any, ...], tu
 def _cut(a: Any, rows: slice) -> Any:
     if a is None:
         return None
+    if isinstance(a, Mapping):
+        return {key: _cut(b, rows) for key, b in a.items()}
     if isinstance(a, (tuple, list)) and _all_arrays(a):
         return tuple(b[rows] for b in a)
     return a[rows]

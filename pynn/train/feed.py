@@ -194,12 +194,17 @@ def parts_of(batch: Any, place: str) -> tuple[Any, Any, Any]:
             f"[{place}] expected batches of (x, y) or (x, y, sample_weight). "
             f"Received: {type(batch).__name__}{f' of {len(batch)}' if hasattr(batch, '__len__') else ''}."
         )
-    if batch[1] is not None and not is_array(batch[1]) and np.ndim(batch[1]) == 0:
+    if batch[1] is not None and not isinstance(batch[1], Mapping) and not is_array(batch[1]) and _is_single(batch[1]):
         raise ShapeError(
             f"[{place}] expected batches of (x, y), with a row for each sample. Received: y={batch[1]!r}, a single "
             "sample. help: torch.utils.data.DataLoader(dataset, batch_size=32) makes batches of samples."
         )
     return unpack(tuple(batch), None, None)
+
+
+def _is_single(y: Any) -> bool:
+    """Tell whether y is one number or text, rather than a row for each sample, or arrays of several outputs."""
+    return not isinstance(y, (list, tuple)) and np.ndim(y) == 0
 
 
 def inputs_of(batch: Any, count: int | None) -> Any:

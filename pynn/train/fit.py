@@ -10,11 +10,12 @@ from pynn.core.flat import STEPS_PER_CALL
 from pynn.errors import DataError, ShapeError
 from pynn.train.batches import Arrays, Batches, Source, permutation
 from pynn.train.callbacks import CallbackList
-from pynn.train.data import split_last
+from pynn.train.data import mapped, split_last
 from pynn.train.evaluate import Held, refuse_steps, refuse_targets
 from pynn.train.feed import Feed, gives_batches, unpack
+from pynn.train.gathered import cleared, result_of
 from pynn.train.interrupt import Interrupts
-from pynn.train.measuring import cleared, measure, result_of
+from pynn.train.measuring import measure
 from pynn.train.network import Network
 from pynn.train.progress import say
 from pynn.train.results import Results
@@ -97,7 +98,7 @@ def fit(
     if model.built:
         trainer.flatten()  # before any callback is told: there may be nothing to train
     source.begin(initial_epoch, position is not None)
-    names = ["loss", *(m.name for m in trainer.metrics)]
+    names = trainer.head.log_names()
     hooks = CallbackList(
         callbacks,
         model=model,
@@ -205,8 +206,8 @@ def _epoch(
     position: Position | None = None,
 ) -> dict[str, float]:
     """Run one epoch, or what is left of it after a position; returns its mean loss and metrics."""
-    trainer.sums.view()[:] = 0
-    trainer.hits.view()[:] = 0
+    trainer.ledger.widen(len(trainer.head.loss_names))
+    trainer.ledger.clear()
     for metric in trainer.logged:
         cleared(metric)
     skip = 0 if position is None else position.batch
@@ -225,7 +226,7 @@ def _epoch(
             continue
         trainer.slots.set(offset=skipped * n)
         if position is not None and skipped and data.predictions is not None:
-            data.predictions[: skipped * n] = position.arrays["predictions"]
+            mapped(lambda room, held: _fill(room, held), data.predictions, position.arrays["predictions"])
         again = False
         while available and not model.stop_training:
             count = 1 if hooks.needs_batches else min(source.steps_per_call, available, STEPS_PER_CALL)
@@ -249,7 +250,7 @@ def _epoch(
                 hooks.on_progress(done, source.batches, _running(trainer))
             if run is not None and available:
                 rows = (whole - available) * n
-                run.point(epoch, done, None if data.predictions is None else data.predictions[:rows])
+                run.point(epoch, done, mapped(lambda room: room[:rows], data.predictions))  # noqa: B023  (called at once)
             if interrupts is not None:
                 interrupts.check()
         source.finish(data, perm[: (whole - available) * n])
@@ -266,13 +267,20 @@ def _epoch(
     logs = _running(trainer)
     for metric in trainer.logged:
         logs[metric.name] = result_of(metric)
-    return logs
+    return {name: logs[name] for name in trainer.head.log_names()}
+
+
+def _fill(room: Any, held: Any) -> None:
+    room[: len(held)] = held
 
 
 def _running(trainer: Trainer) -> dict[str, float]:
     """Return the mean loss and accuracy of the epoch so far."""
     total, n = trainer.sums.view()
     logs = {"loss": float(total / n) if n else float("nan")}
+    for name, sums in zip(trainer.head.loss_names, trainer.ledger.parts, strict=False):
+        part, n = sums.view()
+        logs[name] = float(part / n) if n else float("nan")
     if trainer.counted is not None:
         right, count = trainer.hits.view()
         logs[trainer.counted.name] = float(right / count) if count else float("nan")
@@ -283,6 +291,8 @@ def _give_back_sums(trainer: Trainer, position: Position) -> None:
     """Take the sums and metrics of an epoch from a checkpoint in its middle."""
     trainer.sums.view()[:] = position.arrays["sums"]
     trainer.hits.view()[:] = position.arrays["hits"]
+    for sums, held in zip(trainer.ledger.parts, position.arrays.get("parts", ()), strict=True):
+        sums.view()[:] = held
     for metric, state in zip(trainer.logged, position.metrics, strict=True):
         vars(metric).update(state)
 
@@ -296,7 +306,7 @@ def train_on_batch(model: Network, x: Any, y: Any, sample_weight: Any, class_wei
     hooks = CallbackList(None, model=model, verbose=0)
     model.stop_training = False
     logs = _epoch(model, trainer, source, 0, hooks, trainer.run_eagerly, True)
-    return Results({name: logs[name] for name in ("loss", *(m.name for m in trainer.metrics))})
+    return Results(logs)
 
 
 class Stepper:

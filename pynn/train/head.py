@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,12 +11,15 @@ import numpy as np
 
 from pynn import losses, metrics
 from pynn.core.tape import Tape
-from pynn.core.tensor import Tensor
-from pynn.errors import warn
+from pynn.core.tensor import Tensor, to_array
+from pynn.errors import DataError, ShapeError, warn
 from pynn.losses.bounds import bounds
 from pynn.losses.kinds import kind_of
 from pynn.losses.logits import Scores, looks_linear, scores_of
 from pynn.ops import steps
+from pynn.train.data import by_entry, check_finite, sample_weights, to_dtype
+from pynn.train.gathered import take
+from pynn.train.padding import real_steps
 
 __all__ = ["Head"]
 
@@ -36,7 +40,12 @@ class Head:
         What targets are; see :mod:`pynn.losses.kinds`. None as long as nobody needs to know.
     """
 
+    several = False  # outputs
+    counts = True  # whether the program may count what is right
+    loss_names: tuple[str, ...] = ()  # of losses beside the total
+
     def __init__(self, loss: Any, wanted: Sequence[Any]):
+        self.asked_for = loss, wanted
         self.loss = losses.get(loss)
         binary = self.loss.activation == "sigmoid"  # each output is a question of its own
         self.metrics = [
@@ -48,6 +57,22 @@ class Head:
         self.rank = 0  # of the output
         self.padded = False  # whether it is one of padded sequences
         self._warned = False
+
+    def each(self) -> list[Head]:
+        """Return what each output with a loss has: here, this one."""
+        return [self]
+
+    def log_names(self) -> list[str]:
+        """Return the names of what is logged."""
+        return ["loss", *(metric.name for metric in self.metrics)]
+
+    def total(self, losses: Sequence[Any]) -> Any:
+        """Return what is minimized, of the loss of each output."""
+        return losses[0]
+
+    def row_size(self, shape: tuple[int, ...]) -> int:
+        """Return how many numbers the model puts out for a row."""
+        return math.prod(shape[1:])
 
     def scores(self, out: Tensor, tape: Tape) -> Scores:
         """Return what the loss is to be computed from, for the output of a forward pass and the tape of it."""
@@ -102,7 +127,39 @@ class Head:
             f"{loss.activation!r}, which is taken off, or pass the loss with from_logits=False."
         )
 
+    # For files
+
+    def described(self) -> dict[str, Any]:
+        """Return what compile() was given, as objects."""
+        return {"loss": self.loss, "metrics": self.metrics}
+
     # Targets
+
+    def rows(self, y: Any, n: int, dtype: np.dtype, place: str) -> np.ndarray:
+        """Return targets as an array of n rows, checked as far as that goes without the output's shape."""
+        if y is None:
+            raise DataError(f"[{place}] expected targets. Received: y=None. help: call {place}(x, y).")
+        array = to_array(y, place)
+        if array.ndim == 0 or len(array) != n:
+            length = "a single number" if array.ndim == 0 else f"{len(array)} targets"
+            raise ShapeError(f"[{place}] expected as many targets as samples. Received: {n} samples and {length}.")
+        if array.dtype.kind == "f":
+            array = to_dtype(array, dtype)
+        check_finite(array, "y", place)
+        return array
+
+    def targets(
+        self, y: np.ndarray, weight: Any, class_weight: Any, shape: tuple[int, ...], dtype: np.dtype, place: str
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return targets as the loss takes them, and weights or None, for outputs of a shape."""
+        y = np.ascontiguousarray(self.loss.check_targets(y, shape))
+        if y.dtype.kind == "f":
+            y = to_dtype(y, dtype)
+        elif y.dtype == np.uint8:  # bytes are inputs
+            y = y.astype(np.int32)
+        w = sample_weights(weight, shape, dtype, place)
+        by_class = self.expect(y, shape, class_weight)
+        return y, w if by_class is None else by_entry(w, by_class.astype(dtype))
 
     def expect(self, y: np.ndarray, shape: tuple[int, ...], class_weight: Any = None) -> np.ndarray | None:
         """Find of what kind targets are, tell the metrics, and return weights by class.
@@ -145,6 +202,22 @@ class Head:
         """Whether outputs, as predict() gives them, are logits."""
         return self.form == "outputs" and self.loss.from_logits and self.loss.activation is not None
 
+    # Metrics of an epoch
+
+    def room(self, shape: tuple[int, ...], rows: int, dtype: np.dtype) -> np.ndarray | None:
+        """Return room for the predictions of so many rows, None if no metric asks for them."""
+        return np.zeros((rows, *shape[1:]), dtype) if self.logged else None
+
+    def gather(self, y: np.ndarray, predictions: np.ndarray | None, w: np.ndarray | None) -> None:
+        """Give the metrics of the epoch a part of its rows."""
+        if predictions is None:
+            return
+        found = y, predictions, w
+        if self.padded:
+            found = real_steps(*found)
+        for metric in self.logged:
+            take(metric, found)
+
     # Counting
 
     @property
@@ -152,7 +225,7 @@ class Head:
         """The metric that the program itself counts: plain accuracy of one row of scores per sample."""
         kinds = (metrics.Accuracy, metrics.BinaryAccuracy) if self.loss.activation == "sigmoid" else (metrics.Accuracy,)
         plain = (m for m in self.running if type(m) in kinds and getattr(m, "threshold", 0.5) == 0.5)
-        return next(plain, None) if self.rank <= 2 and not self.padded else None
+        return next(plain, None) if self.counts and self.rank <= 2 and not self.padded else None
 
     @property
     def logged(self) -> list[Any]:

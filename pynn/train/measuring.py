@@ -13,12 +13,12 @@ from pynn.core.state import no_grad
 from pynn.core.tensor import Tensor
 from pynn.losses.logits import Scores
 from pynn.train.data import Data, external
+from pynn.train.gathered import cleared, result_of, take
 from pynn.train.padding import lengths_in, marked, real_steps
 from pynn.train.predictor import ROWS, logits
 
-__all__ = ["cleared", "measure", "result_of", "take"]
+__all__ = ["PART", "measure"]
 
-Part = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # targets, predictions, weights
 PART = 1 << 24  # bytes of outputs that are held at a time
 
 
@@ -53,7 +53,7 @@ def measure(
 
 
 def _row_bytes(trainer: Any, data: Data) -> int:
-    return max(1, math.prod(trainer.output_shape(data.xs)[1:]) * trainer.model.dtype.itemsize)
+    return max(1, trainer.head.row_size(trainer.output_shape(data.xs)) * trainer.model.dtype.itemsize)
 
 
 def _rows_of(trainer: Any, data: Data) -> int:
@@ -68,8 +68,7 @@ def _parts(trainer: Any, data: Data, rows: int, single: bool) -> Iterator[Data]:
         yield data
         return
     for i in range(0, len(data), step):
-        cut = slice(i, i + step)
-        yield Data([x[cut] for x in data.xs], data.y[cut], None if data.w is None else data.w[cut])
+        yield data.cut(slice(i, i + step))
 
 
 class Totals:
@@ -77,72 +76,69 @@ class Totals:
 
     def __init__(self, trainer: Any):
         self.trainer = trainer
+        self.outputs = [_Output(head, trainer.loss) for head in trainer.head.each()]
+
+    def add(self, data: Data, out: Any) -> None:
+        """Take in a part and what the model puts out for it, an array or a list of those that have a loss."""
+        if len(self.outputs) != len(self.trainer.head.each()):  # the first batch has shown how many there are
+            self.outputs = [_Output(head, self.trainer.loss) for head in self.trainer.head.each()]
+        if not self.trainer.head.several:
+            self.outputs[0].add(data.y, out, data.w)
+            return
+        weights = [None] * len(self.outputs) if data.w is None else data.w
+        for output, y, found, w in zip(self.outputs, data.y, out, weights, strict=True):
+            output.add(y, found, w)
+
+    def loss(self) -> dict[str, float]:
+        """Return the mean loss of the rows so far, with the penalties on the weights; then that of each output."""
+        means = [output.mean() for output in self.outputs]
+        mean = self.trainer.head.total(means)
+        with no_grad():
+            loss = self.trainer.penalties(Tensor.state(np.array(mean, self.trainer.model.dtype)))
+        parts = dict(zip(self.trainer.head.loss_names, means, strict=True)) if self.trainer.head.several else {}
+        return {"loss": float(loss.item()), **parts}
+
+    def result(self) -> dict[str, float]:
+        """Return the loss and the metrics."""
+        found = self.loss()
+        found |= {metric.name: result_of(metric) for output in self.outputs for metric in output.metrics}
+        return {name: found[name] for name in self.trainer.head.log_names()}
+
+
+class _Output:
+    """The sums of one output: its losses, and the metrics that measure it."""
+
+    def __init__(self, head: Any, loss: Any):
+        self.head = head
         self.losses: list[float] = []  # of each part
         self.rows: list[int] = []
-        self.metrics = copy.deepcopy(trainer.metrics)  # another thread may evaluate at the same time
+        self.metrics = copy.deepcopy(head.metrics)  # another thread may evaluate at the same time
         for metric in self.metrics:
             cleared(metric)
 
-    def add(self, data: Data, out: np.ndarray) -> None:
-        """Take in a part and the model's outputs for it."""
-        trainer, predictions = self.trainer, None
+    def add(self, y: np.ndarray, out: np.ndarray, w: np.ndarray | None) -> None:
+        """Take in a part."""
+        head, predictions = self.head, None
         with no_grad():
             values = external(out)
-            if trainer.head.padded:
+            if head.padded:
                 lengths = lengths_in(out)
                 values.lengths = Tensor.state(lengths)
-            scores = Scores(values, trainer.head.form)
-            loss = scores.loss(trainer.loss, external(data.y), None if data.w is None else external(data.w))
+            scores = Scores(values, head.form)
+            loss = scores.loss(head.loss, external(y), None if w is None else external(w))
             self.losses.append(float(loss.item()))
-            stepwise = trainer.head.padded and data.y.shape[:2] == out.shape[:2]
-            self.rows.append(int(lengths.sum()) if stepwise else len(data))
+            stepwise = head.padded and y.shape[:2] == out.shape[:2]
+            self.rows.append(int(lengths.sum()) if stepwise else len(y))
             if self.metrics:
-                predictions = marked(scores.activated(trainer.loss)).view()
+                predictions = marked(scores.activated(head.loss)).view()
         if predictions is None:
             return
-        found = data.y, predictions, data.w
+        found = y, predictions, w
         if stepwise:
             found = real_steps(*found)
         for metric in self.metrics:
             take(metric, found)
 
-    def loss(self) -> dict[str, float]:
-        """Return the mean loss of the rows so far, with the penalties on the weights."""
-        mean = math.fsum(x * n for x, n in zip(self.losses, self.rows, strict=True)) / max(1, sum(self.rows))
-        with no_grad():
-            loss = self.trainer.penalties(Tensor.state(np.array(mean, self.trainer.model.dtype)))
-        return {"loss": float(loss.item())}
-
-    def result(self) -> dict[str, float]:
-        """Return the loss and the metrics."""
-        return {**self.loss(), **{metric.name: result_of(metric) for metric in self.metrics}}
-
-
-def take(metric: Any, found: Part) -> None:
-    """Hand a metric a part of the rows; one that wants all of them at once holds it, and a checkpoint has it so."""
-    if metric.streams:
-        metric.update(*found)
-    else:
-        vars(metric).setdefault("_held", []).append(found)
-
-
-def cleared(metric: Any) -> None:
-    """Make a metric forget all parts."""
-    vars(metric).pop("_held", None)
-    metric.reset()
-
-
-def result_of(metric: Any) -> Any:
-    """Return the result of all parts."""
-    for found in _in_one(vars(metric).pop("_held", [])):
-        metric.update(*found)
-    return metric.result()
-
-
-def _in_one(kept: list[Any]) -> list[Any]:
-    """Return all parts as one, if their shapes and weights allow it."""
-    kinds = {(y.shape[1:], p.shape[1:], w is None) for y, p, w in kept}
-    if len(kept) < 2 or len(kinds) > 1:
-        return kept
-    ys, ps, ws = zip(*kept, strict=True)
-    return [(np.concatenate(ys), np.concatenate(ps), None if ws[0] is None else np.concatenate(ws))]
+    def mean(self) -> float:
+        """Return the mean loss of the rows so far."""
+        return math.fsum(x * n for x, n in zip(self.losses, self.rows, strict=True)) / max(1, sum(self.rows))

@@ -18,7 +18,7 @@ from pynn.core.state import no_grad, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.ops import pixels
-from pynn.train.data import external
+from pynn.train.data import external, mapped
 from pynn.train.network import Network
 from pynn.train.outputs import Form, by_rows, taken_apart
 from pynn.train.padding import marked
@@ -290,7 +290,10 @@ class Preparing(_predict.Predictor):
         xs = tensors if self.raw else [pixels.real(t, self.model.dtype) for t in tensors]
         trainer = self.trainer
         with training(False):
-            out = self.model(*xs) if trainer is None or trainer.head.form != "logits" else trainer.forward(xs).values
-            if trainer is not None and trainer.head.padded:
-                out = marked(out)
+            if trainer is None or not (trainer.head.several or trainer.head.form == "logits"):
+                out = self.model(*xs)
+            else:
+                out = trainer.forward(xs).values
+            if trainer is not None and (trainer.head.several or trainer.head.padded):
+                out = mapped(marked, out)
             return taken_apart(out, self.place)

@@ -108,7 +108,7 @@ class Run:
     def __init__(self, model: Network, trainer: Any, source: Any, hooks: CallbackList):
         self.model, self.trainer, self.source, self.hooks = model, trainer, source, hooks
 
-    def point(self, epoch: int, batch: int, predictions: np.ndarray | None = None, **more: Any) -> None:
+    def point(self, epoch: int, batch: int, predictions: Any = None, **more: Any) -> None:
         """Let the callbacks write checkpoints, if any of them may want to."""
         if self.hooks.takes_safe_points:
             self.hooks.on_safe_point(SafePoint(self, epoch, batch, predictions, **more))
@@ -135,7 +135,7 @@ class SafePoint:
     run: Run
     epoch: int
     batch: int
-    predictions: np.ndarray | None = None
+    predictions: Any = None
     logs: dict[str, float] | None = None
     last: bool = False
 
@@ -174,7 +174,9 @@ class SafePoint:
             return {"array": name}
 
         rate, said = trainer.optimizer._rate, trainer.rate_said
-        arrays = {"sums": trainer.sums.view(), "hits": trainer.hits.view()} if self.batch else {}
+        arrays: dict[str, Any] = {"sums": trainer.sums.view(), "hits": trainer.hits.view()} if self.batch else {}
+        if self.batch and trainer.ledger.parts:
+            arrays["parts"] = [sums.view() for sums in trainer.ledger.parts]
         if self.batch and self.predictions is not None:
             arrays["predictions"] = self.predictions
         record = {
@@ -279,8 +281,13 @@ def _check_progress(position: Position, trainer: Any) -> None:
         if odd:
             raise DataError(f"[load] metrics: expected the state of {metric.name}. Received: another {odd[0][:40]!r}.")
     predictions = position.arrays.get("predictions")
-    if predictions is not None and (not isinstance(predictions, np.ndarray) or predictions.dtype.kind != "f"):
+    listed = predictions if isinstance(predictions, list) else [predictions]
+    if any(p is not None and (not isinstance(p, np.ndarray) or p.dtype.kind != "f") for p in listed):
         raise DataError("[load] arrays: expected floats as predictions.")
+    parts: Any = position.arrays.get("parts", [])
+    sums = isinstance(parts, list) and all(isinstance(p, np.ndarray) and p.shape == (2,) for p in parts)
+    if not sums or len(parts) != len(trainer.head.loss_names):
+        raise DataError("[load] arrays: expected two numbers for the loss of each output.")
 
 
 def _alike(now: Any, then: Any) -> bool:
@@ -334,14 +341,20 @@ def _without_counters(record: dict[str, Any], trainer: Any) -> dict[str, Any]:
             del config["learning_rate"]  # a callback may have changed it
         kept["optimizer"] = {**optimizer, "config": config}
     # the model says of its metrics whether scores are logits; files of earlier versions do not know multilabel
-    kept["metrics"] = [
-        {
-            **m,
-            "config": {k: v for k, v in m["config"].items() if k != "from_logits" and (k, v) != ("multilabel", False)},
-        }
-        for m in kept.get("metrics", ())
-    ]
+    kept["metrics"] = _settings_alone(kept.get("metrics", ()))
     return kept
+
+
+def _settings_alone(metrics: Any) -> Any:
+    """Return the records of metrics without what the model says of them."""
+    if isinstance(metrics, (list, tuple)):
+        return [_settings_alone(m) for m in metrics]
+    if not isinstance(metrics, dict):
+        return metrics
+    if not isinstance(metrics.get("config"), dict):
+        return {key: _settings_alone(value) for key, value in metrics.items()}
+    told = {k: v for k, v in metrics["config"].items() if k != "from_logits" and (k, v) != ("multilabel", False)}
+    return {**metrics, "config": told}
 
 
 def _compare(what: str, theirs: Any, mine: Any) -> None:

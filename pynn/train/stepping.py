@@ -18,7 +18,7 @@ from pynn.core.state import no_grad, observed, state, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import CaptureError, NonFiniteError, warn
 from pynn.ops import pixels, steps
-from pynn.train.data import Data, external
+from pynn.train.data import Data, external, mapped
 from pynn.train.network import Network
 from pynn.train.padding import marked
 
@@ -35,9 +35,7 @@ def train_step(trainer: Trainer, tensors: list[Tensor], perm: Tensor, n: int, ch
     """One training step: fetch, forward, loss, backward, update. Everything goes through execute()."""
     slots, dtype = trainer.slots, trainer.model.dtype
     data = named_slots(trainer, tensors)
-    xs = [steps.batch(x, perm, slots, n, dtype) for x in data["xs"]]
-    y = steps.batch(data["y"], perm, slots, n, dtype)
-    w = steps.batch(data["w"], perm, slots, n, dtype) if data["w"] is not None else None
+    xs, y, w = (mapped(lambda t: steps.batch(t, perm, slots, n, dtype), data[key]) for key in ("xs", "y", "w"))
     with training(True, slots):  # what the loss draws comes after what the layers did
         scores = trainer.forward(xs, train=True)
         if state.recorder is None:
@@ -49,12 +47,15 @@ def train_step(trainer: Trainer, tensors: list[Tensor], perm: Tensor, n: int, ch
         loss = change(loss, w, n)
     loss = trainer.penalties(loss)
     steps.log_loss(loss, n, slots, trainer.sums, trainer.losses, check)
+    for part, sums in zip(scores.parts, trainer.ledger.parts, strict=False):  # of several outputs
+        steps.log_loss(part, n, slots, sums, trainer.ledger.spare, False)
     if trainer.counted is not None:
         kind, threshold = trainer.head.counting(scores, y)
         steps.count_correct(scores.values.detach(), y, w, trainer.hits, kind, threshold)
     if data["predictions"] is not None:
         with no_grad():
-            steps.store_rows(marked(scores.activated(trainer.loss)), slots, data["predictions"], n)
+            outputs = scores.activated(trainer.loss)
+            mapped(lambda room, y: steps.store_rows(marked(y), slots, room, n), data["predictions"], outputs)
     assert trainer.flat is not None
     write_gradients(loss, trainer.flat, slots)
     for hook in trainer.before_update:
@@ -92,18 +93,26 @@ def eager_step(trainer: Trainer, tensors: list[Tensor], n: int, check: bool) -> 
         raise
 
 
-def layout_of(data: Data) -> tuple[int, bool, bool]:
-    """Return which input slots there are: how many inputs, whether weights, whether predictions."""
-    return len(data.xs), data.w is not None, data.predictions is not None
+def layout_of(data: Data) -> tuple[Any, ...]:
+    """Return which input slots there are: how many inputs, which targets, weights and predictions."""
+    return len(data.xs), *(_present(part) for part in (data.y, data.w, data.predictions))
+
+
+def _present(part: Any) -> Any:
+    """Return whether an array is there; of a list, which of its arrays."""
+    return tuple(a is not None for a in part) if type(part) is list else part is not None
 
 
 def named_slots(trainer: Trainer, tensors: list[Tensor]) -> dict[str, Any]:
     """Name the input slots, which stand in the order of Data.arrays()."""
     layout, rest = trainer.layout, list(tensors)
-    xs = [rest.pop(0) for _ in range(layout[0])]
-    y = rest.pop(0)
-    w = rest.pop(0) if layout[1] else None
-    return {"xs": xs, "y": y, "w": w, "predictions": rest.pop(0) if layout[2] else None}
+    found: dict[str, Any] = {"xs": [rest.pop(0) for _ in range(layout[0])]}
+    for key, present in zip(("y", "w", "predictions"), layout[1:], strict=True):
+        if type(present) is tuple:
+            found[key] = [rest.pop(0) if one else None for one in present]
+        else:
+            found[key] = rest.pop(0) if present else None
+    return found
 
 
 # Many steps

@@ -54,6 +54,8 @@ class Trainable(Base):
         metrics: str | Metric | Callable[..., Any] | Sequence[str | Metric | Callable[..., Any]] = (),
         seed: int | None = None,
         run_eagerly: bool = False,
+        *,
+        loss_weights: Mapping[str, float] | Sequence[float] | None = None,
     ) -> None:
         """Choose how to train.
 
@@ -70,6 +72,8 @@ class Trainable(Base):
             Seeds shuffling, dropout and the weights that are still to be built; by default the model's own seed.
         run_eagerly : bool, default False
             Run every step op by op, for debugging. The numbers are the same bits.
+        loss_weights : dict or list of float, optional
+            What the losses of several outputs are multiplied with in their sum, which is minimized; 1 by default.
 
         Raises
         ------
@@ -78,7 +82,7 @@ class Trainable(Base):
         """
         from pynn.train.trainer import Trainer
 
-        self._trainer = Trainer(self, optimizer, loss, metrics, seed, run_eagerly)
+        self._trainer = Trainer(self, optimizer, loss, metrics, seed, run_eagerly, loss_weights)
         self._prepared = None  # it may have to predict op by op from now on
 
     @spelled

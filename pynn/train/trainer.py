@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,22 +18,20 @@ from pynn.core.state import no_grad, trial
 from pynn.core.tape import taped
 from pynn.core.tensor import Tensor, to_array
 from pynn.errors import DataError, ShapeError
-from pynn.losses.logits import Scores
 from pynn.ops import pixels
 from pynn.train import stepping
 from pynn.train.building import told_of, unbuilt_if_it_fails
 from pynn.train.data import (
     Data,
     as_inputs,
-    by_entry,
+    by_input,
     check_finite,
     input_count,
-    sample_weights,
-    to_dtype,
+    mapped,
     warn_of_bytes_scaled_twice,
 )
-from pynn.train.head import Head
 from pynn.train.network import Network
+from pynn.train.several import head_for, looked_at
 from pynn.train.turns import Ledger, Turns
 
 __all__ = ["Trainer"]
@@ -47,7 +45,14 @@ class Trainer:
     """
 
     def __init__(
-        self, model: Network, optimizer: Any, loss: Any, metric_list: Any, seed: int | None, run_eagerly: bool
+        self,
+        model: Network,
+        optimizer: Any,
+        loss: Any,
+        metric_list: Any,
+        seed: int | None,
+        run_eagerly: bool,
+        loss_weights: Any = None,
     ):
         if isinstance(metric_list, (str, metrics.Metric)) or callable(metric_list):
             metric_list = [metric_list]
@@ -55,8 +60,7 @@ class Trainer:
             seed = integer("compile", "seed", seed)
         self._model = weakref.ref(model)
         self.optimizer = optim.get(optimizer)
-        self.head = Head(loss, metric_list)
-        self.loss, self.metrics = self.head.loss, self.head.metrics
+        self.head: Any = head_for(model, loss, metric_list, loss_weights)
         self.rate_said: Any = self.optimizer._rate  # by the program; callbacks may change what it becomes
         self.rate_left: Any = None  # by the last fit()
         self.seed = int(model._seed[0] if seed is None else seed)
@@ -73,7 +77,7 @@ class Trainer:
         self.passes: Any = None  # of evaluations: predictor.logits()
         self.flat: Flat | None = None
         self._flats: dict[Hashable, Flat] = {}  # of the parameters that are trained now, and of those before
-        self._shapes: dict[Hashable, tuple[int, ...]] = {}
+        self._shapes: dict[Hashable, Any] = {}
         self.layout: tuple[Any, ...] = (
             0,
             False,
@@ -88,6 +92,16 @@ class Trainer:
         model = self._model()
         assert model is not None, "the model is gone"
         return model
+
+    @property
+    def loss(self) -> Any:
+        """What is minimized: a loss, or those of several outputs."""
+        return self.head.loss
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics of an evaluation."""
+        return self.head.metrics
 
     # Of the training under way
 
@@ -129,6 +143,8 @@ class Trainer:
 
     def inputs(self, x: Any, place: str) -> list[np.ndarray]:
         """Return the model's inputs as checked arrays."""
+        if isinstance(x, Mapping):
+            x = by_input(x, self.model, place)
         if isinstance(x, list) and len(x) > 1 and input_count(self.model) == 1:
             x = to_array(x, place)  # rows, also where each is an array
         xs = as_inputs(x, place, self.model)
@@ -150,33 +166,19 @@ class Trainer:
         pixels.check_range(xs, place, 128 if whole else 2)
         for i, a in enumerate(xs):
             check_finite(a, "x" if len(xs) == 1 else f"x[{i}]", place)
-        if y is None:
-            raise DataError(f"[{place}] expected targets. Received: y=None. help: call {place}(x, y).")
-        n = len(xs[0])
-
-        y_array = to_array(y, place)
-        if y_array.ndim == 0 or len(y_array) != n:
-            length = "a single number" if y_array.ndim == 0 else f"{len(y_array)} targets"
-            raise ShapeError(f"[{place}] expected as many targets as samples. Received: {n} samples and {length}.")
-        if y_array.dtype.kind == "f":
-            y_array = to_dtype(y_array, self.model.dtype)
-        check_finite(y_array, "y", place)
+        n, dtype = len(xs[0]), self.model.dtype
+        early = self.head if not self.head.several and not isinstance(y, (Mapping, tuple, list)) else None
+        if early is not None:
+            y = early.rows(y, n, dtype, place)
         with unbuilt_if_it_fails(self.model):
             with told_of(n, place):
-                shape = (n, *self.output_shape(xs)[1:])
-            y_array = np.ascontiguousarray(self.loss.check_targets(y_array, shape))
-            if y_array.dtype.kind == "f":
-                y_array = to_dtype(y_array, self.model.dtype)
-            elif y_array.dtype == np.uint8:  # bytes are inputs
-                y_array = y_array.astype(np.int32)
-            w = sample_weights(weight, shape, self.model.dtype, place)
-            by_class = self.head.expect(y_array, shape, class_weight)
-            if by_class is not None:
-                w = by_entry(w, by_class.astype(self.model.dtype))
-        return Data(xs, y_array, w)
+                shape = mapped(lambda one: (n, *one[1:]), self.output_shape(xs))
+            if early is not self.head:  # how many outputs there are may be known only now
+                y = self.head.rows(y, n, dtype, place)
+            return Data(xs, *self.head.targets(y, weight, class_weight, shape, dtype, place))
 
-    def output_shape(self, xs: list[np.ndarray]) -> tuple[int, ...]:
-        """Return the shape of the model's output for one row, from a trial run; builds the model.
+    def output_shape(self, xs: list[np.ndarray]) -> Any:
+        """Return the shape of the model's output for one row, or of several outputs, from a trial; builds the model.
 
         The trial also shows what the loss is to be computed from.
         """
@@ -198,12 +200,10 @@ class Trainer:
                             "is built into this one, write x.shape[0] or -1 in its place."
                         )
                     raise
-            if not isinstance(out, Tensor):
-                raise TypeError(f"[fit] expected forward() to return a tensor. Received: {type(out).__name__}.")
-            self.head.look(out, tape)
+            self.head, out = looked_at(self.head, out, tape, self.model)
             warn_of_bytes_scaled_twice(self.model, xs, rows, tape)
-        self._watch, self._shapes = Watch(self.model, self.loss), {key: out.shape}
-        return out.shape
+        self._watch, self._shapes = Watch(self.model, self.loss), {key: out}
+        return out
 
     def flatten(self) -> None:
         """Find the parameters that are to be trained, each with the slots that it has from before.
@@ -232,8 +232,8 @@ class Trainer:
 
     # One step
 
-    def forward(self, xs: list[Tensor], train: bool = False) -> Scores:
-        """Run the model; returns what the loss is computed from: logits, if the last activation belongs to the loss."""
+    def forward(self, xs: list[Tensor], train: bool = False) -> Any:
+        """Run the model; returns the Scores that the loss is computed from: logits, if the activation belongs to it."""
         with training(train, self.slots if train else None):
             with taped() as tape:
                 out = self.model(*xs)

@@ -41,16 +41,33 @@ class Ledger:
 
     def __init__(self, slots: Slots):
         self.slots = slots
+        self.parts: list[Tensor] = []  # as sums, of each of several outputs
         self.sums, self.hits = Tensor.state(np.zeros(2)), Tensor.state(np.zeros(2))
-        self.losses = Tensor.state(np.zeros(STEPS_PER_CALL))
+        self.losses = self.spare = Tensor.state(np.zeros(STEPS_PER_CALL))
         self.held: Recording | None = None
         self.batches_before = 0  # of this epoch, before the data that slots.offset points into
-        self.tensors = (slots.cursor, slots.offset, slots.rate, self.sums, self.losses, self.hits)
+        self.tensors: tuple[Tensor, ...] = (slots.cursor, slots.offset, slots.rate, self.sums, self.losses, self.hits)
         self.buffers = [t.buffer for t in self.tensors]
 
     def inner(self) -> Ledger:
         """Return the ledger of a training inside this one."""
-        return Ledger(self.slots.beside())
+        made = Ledger(self.slots.beside())
+        made.widen(len(self.parts))
+        return made
+
+    def widen(self, outputs: int) -> None:
+        """Make room for the losses of several outputs."""
+        if outputs <= len(self.parts):
+            return
+        self.spare = Tensor.state(np.zeros(STEPS_PER_CALL))
+        self.parts = [Tensor.state(np.zeros(2)) for _ in range(outputs)]
+        self.tensors = (*self.tensors[:6], self.spare, *self.parts)
+        self.buffers = [t.buffer for t in self.tensors]
+
+    def clear(self) -> None:
+        """Begin an epoch."""
+        for sums in (self.sums, self.hits, *self.parts):
+            sums.view()[:] = 0
 
 
 class Turns:
