@@ -535,7 +535,7 @@ def test_dicts_and_sparse_matrices_are_named():
     model = classifier()
     model.layers  # noqa: B018
     for call in (model.predict, lambda x: model.fit(x, Y, verbose=0), lambda x: model.evaluate(x, Y)):
-        with pytest.raises(TypeError, match=r"expected numbers. Received: a dict with the keys 'a'. help: .*tuple"):
+        with pytest.raises(DataError, match=r"unknown input. Received: 'a'. help: Known: x"):
             call({"a": X})
         with pytest.raises(TypeError, match=r"expected a dense array. Received: a csr_matrix. help: x.toarray\(\)"):
             call(sparse.csr_matrix(X))
