@@ -19,7 +19,6 @@ probabilities or logits: the largest is the same. N may be several dimensions, a
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -295,9 +294,17 @@ class ConfusionMatrix(Classifier):
     name = "confusion_matrix"
     kinds = ("labels", "rows", "binary")
 
-    def __init__(self, *, classes: int | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        classes: int | None = None,
+        threshold: float = 0.5,
+        from_logits: bool = False,
+        name: str | None = None,
+        multilabel: bool = False,
+    ) -> None:
         self.classes = None if classes is None else positive("ConfusionMatrix", "classes", classes)
-        super().__init__(**settings)
+        super().__init__(threshold=threshold, from_logits=from_logits, name=name, multilabel=multilabel)
 
     def reset(self) -> None:
         """Forget all batches."""

@@ -108,7 +108,9 @@ def precision(
     *,
     sample_weight: ArrayLike | None = None,
     average: str = "auto",
-    **settings: Any,
+    threshold: float = 0.5,
+    from_logits: bool = False,
+    multilabel: bool = False,
 ) -> float:
     """Return right / predicted, averaged over classes; see `Precision`.
 
@@ -117,7 +119,8 @@ def precision(
     >>> precision([1, 0, 0, 1], [1, 1, 0, 0])
     0.5
     """
-    return float(_once(Precision(average=average, **settings), y_true, y_pred, sample_weight))
+    metric = Precision(average=average, threshold=threshold, from_logits=from_logits, multilabel=multilabel)
+    return float(_once(metric, y_true, y_pred, sample_weight))
 
 
 def recall(
@@ -126,7 +129,9 @@ def recall(
     *,
     sample_weight: ArrayLike | None = None,
     average: str = "auto",
-    **settings: Any,
+    threshold: float = 0.5,
+    from_logits: bool = False,
+    multilabel: bool = False,
 ) -> float:
     """Return right / actual, averaged over classes; see `Recall`.
 
@@ -135,7 +140,8 @@ def recall(
     >>> recall([1, 0, 0, 1], [1, 1, 0, 1])
     1.0
     """
-    return float(_once(Recall(average=average, **settings), y_true, y_pred, sample_weight))
+    metric = Recall(average=average, threshold=threshold, from_logits=from_logits, multilabel=multilabel)
+    return float(_once(metric, y_true, y_pred, sample_weight))
 
 
 def f1(
@@ -144,7 +150,9 @@ def f1(
     *,
     sample_weight: ArrayLike | None = None,
     average: str = "auto",
-    **settings: Any,
+    threshold: float = 0.5,
+    from_logits: bool = False,
+    multilabel: bool = False,
 ) -> float:
     """Return the harmonic mean of precision and recall, averaged over classes; see `F1`.
 
@@ -153,7 +161,8 @@ def f1(
     >>> f1([1, 0, 0, 1], [1, 1, 0, 0])
     0.5
     """
-    return float(_once(F1(average=average, **settings), y_true, y_pred, sample_weight))
+    metric = F1(average=average, threshold=threshold, from_logits=from_logits, multilabel=multilabel)
+    return float(_once(metric, y_true, y_pred, sample_weight))
 
 
 def auc(

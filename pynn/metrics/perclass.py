@@ -32,11 +32,19 @@ class PerClass(Classifier):
     A quotient 0/0 counts as 0.
     """
 
-    def __init__(self, *, average: str = "auto", **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        average: str = "auto",
+        threshold: float = 0.5,
+        from_logits: bool = False,
+        name: str | None = None,
+        multilabel: bool = False,
+    ) -> None:
         if average not in AVERAGES:
             raise ValueError(f"[{type(self).__name__}] {unknown_name('average', average, AVERAGES)}")
         self.average = average
-        super().__init__(**settings)
+        super().__init__(threshold=threshold, from_logits=from_logits, name=name, multilabel=multilabel)
 
     def reset(self) -> None:
         """Forget all batches."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,11 +15,9 @@ from pynn.nn.module import Module
 from pynn.ops.conv_cards import check_algorithm
 from pynn.ops.elementwise import fused_name
 from pynn.ops.walk import Walk
-from pynn.ops.window import Pair, resolve_padding
+from pynn.ops.window import resolve_padding
 
 __all__ = ["Conv1D", "Conv2D"]
-
-KERNEL = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
 
 
 def need_channels(place: str, input_shape: tuple[int, ...], ndim: int = 4) -> int:
@@ -42,10 +39,10 @@ class Convolution(Activated, Module, base=True):
 
     def __init__(
         self,
-        kernel_size: int | Pair,
-        strides: int | Pair,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int],
         padding: Any,
-        dilation_rate: int | Pair,
+        dilation_rate: int | Sequence[int],
         activation: str | Callable[..., Any] | None,
         *,
         use_bias: bool = True,
@@ -99,22 +96,6 @@ class Convolution(Activated, Module, base=True):
         return f"{text}, activation={self.activation!r}"
 
 
-def shows_options(without: Sequence[str] = ()) -> Callable[[Any], Any]:
-    """Show in a constructor's signature what its ``**options`` are: the keywords of Convolution but for some.
-
-    What reads signatures (help, editors, the writing of models to files) sees them like parameters of its own.
-    """
-
-    def decorate(constructor: Any) -> Any:
-        own = inspect.signature(constructor)
-        shared = inspect.signature(Convolution.__init__).parameters.values()
-        keywords = [p for p in shared if p.kind is p.KEYWORD_ONLY and p.name not in without]
-        constructor.__signature__ = own.replace(parameters=[*list(own.parameters.values())[:-1], *keywords])
-        return constructor
-
-    return decorate
-
-
 class Conv2D(Convolution):
     """y = act(x * w + b): filters that walk over images, with the activation fused.
 
@@ -160,21 +141,41 @@ class Conv2D(Convolution):
 
     place = "conv2d"
 
-    @shows_options()
     def __init__(
         self,
         filters: int,
-        kernel_size: int | Pair,
-        strides: int | Pair = 1,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
         padding: Any = "valid",
         *,
-        dilation_rate: int | Pair = 1,
+        dilation_rate: int | Sequence[int] = 1,
         groups: int = 1,
         activation: str | Callable[..., Any] | None = None,
         algorithm: str = "direct",
-        **options: Any,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        name: str | None = None,
+        seed: int | None = None,
     ):
-        super().__init__(kernel_size, strides, padding, dilation_rate, activation, **options)
+        super().__init__(
+            kernel_size,
+            strides,
+            padding,
+            dilation_rate,
+            activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            name=name,
+            seed=seed,
+        )
         self.algorithm = check_algorithm(self.place, algorithm)
         self.filters = positive(self.place, "filters", filters)
         self.groups = positive(self.place, "groups", groups)
@@ -232,7 +233,6 @@ kernel_constraint, name, seed
 
     place = "conv1d"
 
-    @shows_options()
     def __init__(
         self,
         filters: int,
@@ -243,7 +243,14 @@ kernel_constraint, name, seed
         dilation_rate: int = 1,
         groups: int = 1,
         activation: str | Callable[..., Any] | None = None,
-        **options: Any,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        name: str | None = None,
+        seed: int | None = None,
     ):
         size = positive(self.place, "kernel_size", kernel_size)
         step = positive(self.place, "strides", strides)
@@ -254,7 +261,21 @@ kernel_constraint, name, seed
             given = padding
         else:
             given = (0, 0, *pair(self.place, "padding", padding, 0))
-        super().__init__((1, size), (1, step), given, (1, dilation), activation, **options)
+        super().__init__(
+            (1, size),
+            (1, step),
+            given,
+            (1, dilation),
+            activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            name=name,
+            seed=seed,
+        )
         self.filters = positive(self.place, "filters", filters)
         self.groups = positive(self.place, "groups", groups)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pynn import init, ops, regularizers
 from pynn.checks import positive
 from pynn.core.tensor import Tensor
-from pynn.nn.conv import KERNEL, Convolution, need_channels, shows_options
-from pynn.ops.window import Pair
+from pynn.nn.conv import Convolution, need_channels
 
 __all__ = ["DepthwiseConv2D", "SeparableConv2D"]
 
@@ -41,26 +40,39 @@ class DepthwiseConv2D(Convolution):
 
     place = "depthwise_conv2d"
 
-    @shows_options(KERNEL)
     def __init__(
         self,
-        kernel_size: int | Pair,
-        strides: int | Pair = 1,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
         padding: Any = "valid",
         depth_multiplier: int = 1,
         *,
-        dilation_rate: int | Pair = 1,
+        dilation_rate: int | Sequence[int] = 1,
         activation: str | Callable[..., Any] | None = None,
         depthwise_initializer: Any = "glorot_uniform",
         depthwise_regularizer: Any = None,
         depthwise_constraint: Any = None,
-        **options: Any,
+        use_bias: bool = True,
+        bias_initializer: Any = "zeros",
+        bias_regularizer: Any = None,
+        name: str | None = None,
+        seed: int | None = None,
     ):
         super().__init__(
-            kernel_size, strides, padding, dilation_rate, activation,
-            kernel_initializer=depthwise_initializer, kernel_regularizer=depthwise_regularizer,
-            kernel_constraint=depthwise_constraint, **options,
-        )  # fmt: skip
+            kernel_size,
+            strides,
+            padding,
+            dilation_rate,
+            activation,
+            kernel_initializer=depthwise_initializer,
+            kernel_regularizer=depthwise_regularizer,
+            kernel_constraint=depthwise_constraint,
+            use_bias=use_bias,
+            bias_initializer=bias_initializer,
+            bias_regularizer=bias_regularizer,
+            name=name,
+            seed=seed,
+        )
         self.depth_multiplier = positive(self.place, "depth_multiplier", depth_multiplier)
 
     def build(self, input_shape: tuple[int, ...]) -> None:
@@ -105,27 +117,40 @@ class SeparableConv2D(Convolution):
 
     place = "separable_conv2d"
 
-    @shows_options(KERNEL)
     def __init__(
         self,
         filters: int,
-        kernel_size: int | Pair,
-        strides: int | Pair = 1,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
         padding: Any = "valid",
         *,
-        dilation_rate: int | Pair = 1,
+        dilation_rate: int | Sequence[int] = 1,
         depth_multiplier: int = 1,
         activation: str | Callable[..., Any] | None = None,
         depthwise_initializer: Any = "glorot_uniform",
         pointwise_initializer: Any = "glorot_uniform",
         depthwise_regularizer: Any = None,
         pointwise_regularizer: Any = None,
-        **options: Any,
+        use_bias: bool = True,
+        bias_initializer: Any = "zeros",
+        bias_regularizer: Any = None,
+        name: str | None = None,
+        seed: int | None = None,
     ):
         super().__init__(
-            kernel_size, strides, padding, dilation_rate, activation,
-            kernel_initializer=depthwise_initializer, kernel_regularizer=depthwise_regularizer, **options,
-        )  # fmt: skip
+            kernel_size,
+            strides,
+            padding,
+            dilation_rate,
+            activation,
+            kernel_initializer=depthwise_initializer,
+            kernel_regularizer=depthwise_regularizer,
+            use_bias=use_bias,
+            bias_initializer=bias_initializer,
+            bias_regularizer=bias_regularizer,
+            name=name,
+            seed=seed,
+        )
         self.filters = positive(self.place, "filters", filters)
         self.depth_multiplier = positive(self.place, "depth_multiplier", depth_multiplier)
         self._pointwise = init.get(pointwise_initializer), regularizers.get(pointwise_regularizer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -10,7 +10,7 @@ from pynn import ops
 from pynn.checks import pair, positive
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.nn.conv import Convolution, need_channels, shows_options
+from pynn.nn.conv import Convolution, need_channels
 from pynn.nn.field import Field
 from pynn.ops.window import Pair, Window, need_images, resolve_padding, same_padding
 
@@ -47,20 +47,40 @@ name, seed
 
     place = "conv2d_transpose"
 
-    @shows_options()
     def __init__(
         self,
         filters: int,
-        kernel_size: int | Pair,
-        strides: int | Pair = 1,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
         padding: Any = "valid",
         *,
-        output_padding: int | Pair | None = None,
-        dilation_rate: int | Pair = 1,
+        output_padding: int | Sequence[int] | None = None,
+        dilation_rate: int | Sequence[int] = 1,
         activation: str | Callable[..., Any] | None = None,
-        **options: Any,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        name: str | None = None,
+        seed: int | None = None,
     ):
-        super().__init__(kernel_size, strides, padding, dilation_rate, activation, **options)
+        super().__init__(
+            kernel_size,
+            strides,
+            padding,
+            dilation_rate,
+            activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            name=name,
+            seed=seed,
+        )
         self.filters = positive(self.place, "filters", filters)
         more = None if output_padding is None else pair(self.place, "output_padding", output_padding, 0)
         if more is not None and not all(m < s for m, s in zip(more, self.strides, strict=True)):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pynn import ops
 from pynn.checks import positive
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.nn.conv import Convolution, need_channels, shows_options
+from pynn.nn.conv import Convolution, need_channels
 from pynn.ops.window import Pair, Window, need_images, output_size, resolve_padding
 
 __all__ = ["LocallyConnected2D"]
@@ -36,18 +36,38 @@ bias_regularizer, name, seed
 
     place = "locally_connected2d"
 
-    @shows_options()
     def __init__(
         self,
         filters: int,
-        kernel_size: int | Pair,
-        strides: int | Pair = 1,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
         padding: Any = "valid",
         *,
         activation: str | Callable[..., Any] | None = None,
-        **options: Any,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        name: str | None = None,
+        seed: int | None = None,
     ):
-        super().__init__(kernel_size, strides, padding, 1, activation, **options)
+        super().__init__(
+            kernel_size,
+            strides,
+            padding,
+            1,
+            activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            name=name,
+            seed=seed,
+        )
         self.filters = positive(self.place, "filters", filters)
 
     def _out(self, shape: tuple[int, ...]) -> tuple[Pair, Window]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -12,7 +13,7 @@ from pynn.errors import ShapeError
 from pynn.nn.field import WHOLE, Field
 from pynn.nn.module import Module
 from pynn.ops.walk import Walk
-from pynn.ops.window import Four, Pair, resolve_padding
+from pynn.ops.window import Four, resolve_padding
 
 __all__ = [
     "AvgPool1D", "AvgPool2D", "Cropping2D", "GlobalAvgPool", "GlobalMaxPool", "MaxPool1D", "MaxPool2D", "UpSampling2D",
@@ -27,8 +28,8 @@ class _Pool2D(Module):
 
     def __init__(
         self,
-        pool_size: int | Pair = 2,
-        strides: int | Pair | None = None,
+        pool_size: int | Sequence[int] = 2,
+        strides: int | Sequence[int] | None = None,
         padding: Any = "valid",
         *,
         name: str | None = None,
@@ -245,7 +246,7 @@ class UpSampling2D(Module):
     interpolation : {"nearest", "bilinear"}, default "nearest"
     """
 
-    def __init__(self, size: int | Pair = 2, *, interpolation: str = "nearest", name: str | None = None):
+    def __init__(self, size: int | Sequence[int] = 2, *, interpolation: str = "nearest", name: str | None = None):
         super().__init__(name)
         self.size = pair("up_sampling2d", "size", size)
         if interpolation not in ("nearest", "bilinear"):

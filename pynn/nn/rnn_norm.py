@@ -54,8 +54,23 @@ class LayerNormLSTM(LSTM):
 
     place = "layer_norm_lstm"
 
-    def __init__(self, units: int, epsilon: float = 1e-3, **options: Any):
-        super().__init__(units, **options)
+    def __init__(
+        self, units: int, epsilon: float = 1e-3, *, activation: str = "tanh", recurrent_activation: str = "sigmoid",
+        use_bias: bool = True, kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros", unit_forget_bias: bool = True, peephole: bool = False,
+        kernel_regularizer: Any = None, recurrent_regularizer: Any = None, bias_regularizer: Any = None,
+        dropout: float = 0.0, recurrent_dropout: float = 0.0, return_sequences: bool = False,
+        return_state: bool = False, go_backwards: bool = False, stateful: bool = False, name: str | None = None,
+        seed: int | None = None,
+    ):  # fmt: skip
+        super().__init__(
+            units, activation, recurrent_activation, use_bias, kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer, bias_initializer=bias_initializer,
+            unit_forget_bias=unit_forget_bias, peephole=peephole, kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer, bias_regularizer=bias_regularizer, dropout=dropout,
+            recurrent_dropout=recurrent_dropout, return_sequences=return_sequences, return_state=return_state,
+            go_backwards=go_backwards, stateful=stateful, name=name, seed=seed,
+        )  # fmt: skip
         if self.peephole:
             raise ValueError("[layer_norm_lstm] expected no peepholes. Received: peephole=True. help: use nn.LSTM.")
         self.epsilon = number(self.place, "epsilon", epsilon, 0, open_low=True)
