@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from pynn._blocks import Leaving, Opened, context
+
 fcntl: Any = None  # Windows has none: there temporaries that were left are not swept
 with contextlib.suppress(ImportError):
     import fcntl
@@ -63,7 +65,7 @@ def write_whole(
             verify(file.read(), os.fspath(path))
 
 
-@contextlib.contextmanager
+@context
 def atomic(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open a file for writing in a ``with`` block; it takes its place when the block ends without an error.
 
@@ -94,27 +96,28 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         except OSError as error:
             raise type(error)(error.errno, f"could not write into {os.fspath(path)!r}: {_reason(error)}") from error
         return
-    temporary: Path | None = None
     lost: list[str] = []
     try:
         _sweep_once(target.parent)
-        temporary, descriptor = _locked_temporary(target)
-        with open(descriptor, "w+b") as file:
-            yield file
-            file.flush()
-            if before is not None:
-                lost = _keep(before, target, temporary)
-            os.fsync(file.fileno())
-            if os.name == "nt":
-                file.close()  # an open file cannot be renamed there
-            os.replace(temporary, target)
+        written = False
+        while not written:
+            temporary = _temporary(target)
+            # Before it is made, so that it is gone whatever comes, Ctrl-C between two lines too.
+            with Leaving((os.unlink, os.fspath(temporary)), ignore=OSError), open(temporary, "x+b") as file:
+                if not _locked(file):
+                    continue  # another process took it for a rest, between making and locking
+                yield file
+                written = True
+                file.flush()
+                if before is not None:
+                    lost = _keep(before, target, temporary)
+                os.fsync(file.fileno())
+                if os.name == "nt":
+                    file.close()  # an open file cannot be renamed there
+                os.replace(temporary, target)
         _sync_folder(target.parent)
     except OSError as error:
         raise _told(error, path, before is not None) from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
     if lost:
         warnings.warn(f"{os.fspath(path)}: written, but not with its {' and '.join(lost)} of before", stacklevel=4)
 
@@ -189,16 +192,11 @@ def sweep(folder: str | os.PathLike[str]) -> int:
 
 def _remove_if_left(path: str) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+        with Opened(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while the writer lives
+            os.unlink(path)
     except OSError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while the writer lives
-        os.unlink(path)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
     return True
 
 
@@ -209,28 +207,25 @@ def _sweep_once(folder: Path) -> None:
         sweep(folder)
 
 
-def _locked_temporary(target: Path) -> tuple[Path, int]:
-    """Make a new file beside the target and lock it, so that nobody sweeps it away; return its name and descriptor."""
-    while True:
-        stem = os.fsencode(target.name)[:200].decode("utf-8", "ignore")  # most systems take 255 bytes
-        temporary = target.with_name(f".{stem}.{secrets.token_hex(8)}.tmp")
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-        if fcntl is not None:
-            with contextlib.suppress(OSError):  # a file system without locks
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if fcntl is None or os.fstat(descriptor).st_nlink:
-            return temporary, descriptor
-        os.close(descriptor)  # another process took it for a rest, between making and locking
+def _temporary(target: Path) -> Path:
+    """Return a new name beside the target."""
+    stem = os.fsencode(target.name)[:200].decode("utf-8", "ignore")  # most systems take 255 bytes
+    return target.with_name(f".{stem}.{secrets.token_hex(8)}.tmp")
+
+
+def _locked(file: IO[bytes]) -> bool:
+    """Lock a new file, so that nobody sweeps it away; tell whether it is still there."""
+    if fcntl is None:
+        return True
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+    return os.fstat(file.fileno()).st_nlink > 0
 
 
 def _sync_folder(folder: Path) -> None:
     """Make the renaming last through a power cut, where the system can."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    with contextlib.suppress(OSError), Opened(folder, os.O_RDONLY) as descriptor:
+        os.fsync(descriptor)
 
 
 def _told(error: OSError, path: str | os.PathLike[str], existed: bool) -> OSError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import re
@@ -13,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pynn import nn
+from pynn._blocks import context
 from pynn.convert.foreign import Target, fill
 from pynn.convert.hdf5 import Arrays
 from pynn.convert.keras_layers import in_keras_order, keras_name, parallel, weights_of
@@ -86,7 +86,7 @@ def load_keras_weights(
         return fill(model, targets, arrays.found, arrays.read, ignored, PLACE, source, verbose)
 
 
-@contextlib.contextmanager
+@context
 def _opened(source: str, model: Module) -> Iterator[Any]:
     """Open the HDF5 file, or the one inside a .keras archive."""
     try:

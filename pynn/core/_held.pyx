@@ -39,3 +39,32 @@ cdef class Held:
                 return function(*args, **kwargs)
 
         return held
+
+
+cdef class Shared:
+    """An attribute that is another one while any ``with`` block of this object is under way, in whatever thread.
+
+    Attributes
+    ----------
+    before
+        What it was; None if it was not there, and nothing is changed then.
+    """
+
+    cdef object target, name, value
+    cdef readonly object before
+    cdef Py_ssize_t blocks
+
+    def __init__(self, target, name, value):
+        self.target, self.name, self.value = target, name, value
+
+    def __enter__(self):
+        if not self.blocks:
+            self.before = getattr(self.target, self.name, None)
+            if self.before is not None:
+                setattr(self.target, self.name, self.value)
+        self.blocks += 1
+
+    def __exit__(self, kind, error, traceback):
+        self.blocks -= 1
+        if not self.blocks and self.before is not None:
+            setattr(self.target, self.name, self.before)

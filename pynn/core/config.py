@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import os
 import platform
 import re
 from collections.abc import Iterator
 
+from pynn._blocks import Leaving, context
 from pynn._version import __version__
 from pynn.checks import is_integer, written
 from pynn.core import _core
@@ -25,7 +26,8 @@ PRECISIONS = {"highest": 0, "high": 2, "medium": 1}  # planes of bfloat16; 0 is 
 # By precision, the units worth using: three products on AVX-512's dot products would be slower than float32.
 WORTHWHILE = {"highest": (), "high": ("amx",), "medium": ("amx", "avx512_bf16")}
 
-_changes = 0
+_numbers = itertools.count(1)
+_changes = 0  # another number after every change: what was recorded holds for one
 _debug = os.environ.get("PYNN_DEBUG", "") not in ("", "0")
 
 
@@ -109,7 +111,7 @@ def target() -> int:
     return _target
 
 
-@contextlib.contextmanager
+@context
 def use_isa(name: str) -> Iterator[None]:
     """Use another instruction set inside a ``with`` block.
 
@@ -122,13 +124,17 @@ def use_isa(name: str) -> Iterator[None]:
     global _isa
     if name not in _core.isa_available():
         raise ValueError(unknown_name("instruction set", name, _core.isa_available()))
-    before, _isa = _isa, ISA_NAMES.index(name)
-    _choose_unit()
-    try:
-        yield
-    finally:
-        _isa = before
+    with _kept():
+        _isa = ISA_NAMES.index(name)
         _choose_unit()
+        yield
+
+
+def _kept() -> Leaving:
+    """Give the choice of kernels back at the end of a ``with`` block, and have everything recorded anew."""
+    here = globals()
+    before = {"_isa": _isa, "_target": _target, "_forced_unit": _forced_unit, "_changes": next(_numbers)}
+    return Leaving((here.update, before), (_core.set_planes, _planes()))
 
 
 def _choose_unit() -> None:
@@ -136,8 +142,12 @@ def _choose_unit() -> None:
     global _target, _changes
     unit = matrix_unit()
     _target = TARGETS.index(unit) if unit else _isa
-    _core.set_planes(PRECISIONS[_precision] if unit else 0)
-    _changes += 1
+    _core.set_planes(_planes())
+    _changes = next(_numbers)
+
+
+def _planes() -> int:
+    return PRECISIONS[_precision] if matrix_unit() else 0
 
 
 def matrix_unit() -> str | None:
@@ -203,7 +213,7 @@ def get_precision() -> str:
     return _precision
 
 
-@contextlib.contextmanager
+@context
 def use_matrix_unit(name: str) -> Iterator[None]:
     """Use one matrix unit inside a ``with`` block, for "high" and "medium", even where it is not worthwhile.
 
@@ -220,13 +230,10 @@ def use_matrix_unit(name: str) -> Iterator[None]:
     global _forced_unit
     if name not in _core.units_available():
         raise ValueError("[use_matrix_unit] " + unknown_name("matrix unit", name, _core.units_available()))
-    before, _forced_unit = _forced_unit, name
-    _choose_unit()
-    try:
-        yield
-    finally:
-        _forced_unit = before
+    with _kept():
+        _forced_unit = name
         _choose_unit()
+        yield
 
 
 def set_num_threads(n: int | None) -> None:
@@ -246,7 +253,7 @@ def set_num_threads(n: int | None) -> None:
             f"[set_num_threads] expected a positive integer up to {MOST_THREADS}, or None. Received: {written(n)}."
         )
     _core.set_threads(0 if n is None else int(n))
-    _changes += 1
+    _changes = next(_numbers)
 
 
 def get_num_threads() -> int:
@@ -264,7 +271,7 @@ def set_debug(on: bool) -> None:
     global _debug, _changes
     _debug = bool(on)
     _core.set_guards(_debug)
-    _changes += 1
+    _changes = next(_numbers)
 
 
 def info() -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import threading
 from collections.abc import Iterator
@@ -10,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from pynn._blocks import context
+from pynn.core._held import Shared
 from pynn.core._watch import Watch
 from pynn.errors import CaptureError
 
 __all__ = ["no_foreign_random"]
 
 
-@contextlib.contextmanager
+@context
 def no_foreign_random(*roots: Any) -> Iterator[None]:
     """Raise CaptureError if a generator that is not pynn's was asked inside the ``with`` block.
 
@@ -26,7 +27,7 @@ def no_foreign_random(*roots: Any) -> Iterator[None]:
     found = [("numpy.random", np.random.mtrand._rand), ("Python's random", random._inst)]
     found += [(f"the generator {path!r}", g) for path, g in Watch(*roots).generators]
     before = [_position(g) for _, g in found]
-    with _seeds_counted():
+    with _asked:
         seeds = _seeds.count
         yield
         anew = _seeds.count != seeds
@@ -49,35 +50,16 @@ class _Seeds(threading.local):
 
 
 _seeds = _Seeds()
-_counting = threading.Lock()
-_counters = 0  # with blocks under way
-_taken: Any = None  # what NumPy itself asks for a seed
-
-
-@contextlib.contextmanager
-def _seeds_counted() -> Iterator[None]:
-    """Count the seeds that NumPy takes from the system: a generator made without one has numbers of its own."""
-    global _counters, _taken
-    source: Any = np.random.bit_generator
-    with _counting:
-        if not _counters:
-            _taken = getattr(source, "randbits", None)
-            if _taken is not None:
-                source.randbits = _counted
-        _counters += 1
-    try:
-        yield
-    finally:
-        with _counting:
-            _counters -= 1
-            if not _counters and _taken is not None:
-                source.randbits = _taken
 
 
 def _counted(bits: int) -> int:
     _seeds.count += 1
-    seed: int = _taken(bits)
+    seed: int = _asked.before(bits)
     return seed
+
+
+# What NumPy itself asks for a seed: a generator made without one has numbers of its own.
+_asked = Shared(np.random.bit_generator, "randbits", _counted)
 
 
 def _position(generator: Any) -> Any:

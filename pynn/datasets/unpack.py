@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import contextlib
 import gzip
 import io
 import lzma
@@ -12,6 +11,7 @@ import tarfile
 from collections.abc import Iterator
 from typing import IO, Any
 
+from pynn._blocks import context
 from pynn.errors import DataError
 
 __all__ = ["Bounded", "archive", "unpacked"]
@@ -69,7 +69,7 @@ class Bounded(io.RawIOBase):
             raise DataError(f"{self.name}: expected at most {self.most:,} bytes, unpacked. Received: more.")
 
 
-@contextlib.contextmanager
+@context
 def unpacked(path: str | os.PathLike[str]) -> Iterator[Bounded]:
     """Open a file that may be packed by gzip, bzip2 or xz, for reading inside a ``with`` block."""
     with open(path, "rb") as plain:
@@ -83,7 +83,7 @@ def unpacked(path: str | os.PathLike[str]) -> Iterator[Bounded]:
             yield Bounded(file, os.fspath(path))
 
 
-@contextlib.contextmanager
+@context
 def archive(path: str | os.PathLike[str]) -> Iterator[tarfile.TarFile]:
     """Open a tar archive, packed or not, for reading inside a ``with`` block."""
     with unpacked(path) as file, tarfile.open(fileobj=file, mode="r:") as opened:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -60,6 +59,7 @@ FOREIGN = {
     ".tflite": "",
 }
 
+T = TypeVar("T")
 Pairs = list[tuple[np.ndarray, np.ndarray]]
 
 
@@ -71,8 +71,9 @@ def save(
 ) -> None:
     """Write a model into a file; see :meth:`pynn.nn.Module.save`."""
     refuse_name("save", path)
-    with _held_still(model, include_optimizer, metadata) as parts:
-        write_whole(path, container.pack(*parts), container.verify)
+    _given(
+        model, include_optimizer, metadata, lambda *parts: write_whole(path, container.pack(*parts), container.verify)
+    )
 
 
 def refuse_name(place: str, path: str | os.PathLike[str]) -> None:
@@ -94,24 +95,22 @@ def refuse_name(place: str, path: str | os.PathLike[str]) -> None:
 
 def dumps(model: Any, include_optimizer: bool = True, metadata: Mapping[str, Any] | None = None) -> bytes:
     """Return the bytes of a model's file; parameters as for :meth:`pynn.nn.Module.save`."""
-    with _held_still(model, include_optimizer, metadata) as parts:
-        return b"".join(container.pack(*parts))
+    return _given(model, include_optimizer, metadata, lambda *parts: b"".join(container.pack(*parts)))
 
 
-@contextlib.contextmanager
-def _held_still(
-    model: Any, include_optimizer: bool, metadata: Mapping[str, Any] | None
-) -> Iterator[tuple[dict[str, np.ndarray], dict[str, str]]]:
-    """Hand out the contents of a file as they are between two updates, also while another thread trains the model."""
-    turns = None if model._trainer is None else model._trainer.turns
-    with contextlib.ExitStack() as stack:
-        if turns is not None:
-            stack.enter_context(turns.still())
+def _given(
+    model: Any,
+    include_optimizer: bool,
+    metadata: Mapping[str, Any] | None,
+    use: Callable[[dict[str, np.ndarray], dict[str, str]], T],
+) -> T:
+    """Use the contents of a file as they are between two updates, also while another thread trains the model."""
+    with model._still():
         tensors, texts = contents(model, include_optimizer, metadata)
-        if turns is not None and turns.elsewhere:
-            tensors = {name: array.copy() for name, array in tensors.items()}
-            stack.close()  # it trains on while the file is written
-        yield tensors, texts
+        if model._trainer is None or not model._trainer.turns.elsewhere:
+            return use(tensors, texts)
+        tensors = {name: array.copy() for name, array in tensors.items()}
+    return use(tensors, texts)  # it trains on while the file is written
 
 
 def contents(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, overload
 
+from pynn._blocks import Leaving
 from pynn.errors import DataError, unknown_name
 
-__all__ = ["announce", "enter", "find", "forget", "is_own", "name_of", "register", "registered"]
+__all__ = ["announce", "enter", "find", "forget", "forgotten", "is_own", "name_of", "register", "registered"]
 
 Any_ = TypeVar("Any_", bound=Callable[..., Any])
 
@@ -81,6 +82,11 @@ def register(item: Any = None, name: str | None = None) -> Any:
 def forget(name: str) -> None:
     """Take back what :func:`register` did."""
     _custom.pop(name, None)
+
+
+def forgotten(names: Iterable[str]) -> Leaving:
+    """Take back at the end of a ``with`` block, however it ends, what is registered under names."""
+    return Leaving(*((_custom.pop, name, None) for name in names))
 
 
 def registered() -> dict[str, Any]:

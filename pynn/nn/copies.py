@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import copyreg
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pynn._blocks import context
 from pynn.io import registry
 
 __all__ = ["reduced", "restored"]
@@ -51,14 +51,11 @@ def _name(cls: type) -> str:
     return (registry.name_of(cls) or f"copied-{uuid.uuid4().hex}").removeprefix("custom.")
 
 
-@contextlib.contextmanager
+@context
 def _named(classes: Mapping[str, type]) -> Iterator[None]:
     """Let files name these classes inside a ``with`` block."""
     new = {name: cls for name, cls in classes.items() if name not in registry.registered()}
-    for name, cls in new.items():
-        registry.register(cls, name)
-    try:
+    with registry.forgotten(new):
+        for name, cls in new.items():
+            registry.register(cls, name)
         yield
-    finally:
-        for name in new:
-            registry.forget(name)

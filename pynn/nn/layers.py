@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from pynn import checks, ops, regularizers
+from pynn._blocks import Leaving, context
 from pynn.checks import is_integer, positive
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
@@ -37,15 +37,12 @@ class Activated:
         self._function = activations.get(value)
         self._activation = value if isinstance(value, str) else getattr(self._function, "__name__", "custom")
 
-    @contextlib.contextmanager
+    @context
     def without_activation(self) -> Iterator[None]:
         """Leave the activation out, inside a ``with`` block."""
-        before = self._function
-        self._function = lambda x, **_: x
-        try:
+        with Leaving((object.__setattr__, self, "_function", self._function)):
+            self._function = lambda x, **_: x
             yield
-        finally:
-            self._function = before
 
 
 class Input(Symbol):

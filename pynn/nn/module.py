@@ -297,11 +297,6 @@ class Module(Trainable, Recorded):
             self.build(shape)
         object.__setattr__(self, "built", True)
 
-    def _unbuild(self) -> None:
-        for table in (self._weights, self._regularizers, self._constraints, self._frozen):
-            table.clear()
-        object.__setattr__(self, "built", False)
-
     def _set_trainable(self, on: bool) -> None:
         self._trainable = on
         for key, weight in self._weights.items():

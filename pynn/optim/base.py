@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+import operator
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
 from pynn import ops
+from pynn._blocks import Leaving
 from pynn.checks import number
 from pynn.core.card import Card
 from pynn.core.flat import Flat, Slots
@@ -294,17 +296,10 @@ class Optimizer(Spelled):
                 if touched is None or touched.live:  # a sparse table that was not looked up is left alone
                     self._update(part, slots, touched)
 
-    @contextlib.contextmanager
-    def _whole(self, flat: Flat) -> Iterator[None]:
+    def _whole(self, flat: Flat) -> Leaving:
         """Let all parameters be updated or, if a rule in Python fails at one of them, none."""
         views = [s.view() for t in flat.tensors for s in (t, *self.table[t].named().values())]
-        before = [view.copy() for view in views]
-        try:
-            yield
-        except BaseException:
-            for view, values in zip(views, before, strict=True):
-                view[...] = values
-            raise
+        return Leaving(*((operator.setitem, view, ..., view.copy()) for view in views), failed=True)
 
     def _update(self, part: Part, slots: Slots, touched: TouchedRows | None) -> None:
         """Execute the update of a part."""

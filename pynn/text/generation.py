@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from pynn._blocks import Leaving, context
 from pynn.checks import integer, is_number, positive
 from pynn.core.context import training
 from pynn.core.program import plan, record
@@ -176,20 +176,18 @@ def _start(tokenizer: Tokenizer, prompt: str) -> np.ndarray:
 # The model, step by step
 
 
-@contextlib.contextmanager
+@context
 def _step_by_step(model: Module) -> Iterator[None]:
     """Let recurrent layers keep their states from call to call, from zeros on, inside a ``with`` block."""
     layers = [module for module in model.modules() if isinstance(module, _Recurrent)]
-    before = [(layer.stateful, layer._kept) for layer in layers]
-    try:
+    before = [
+        (object.__setattr__, layer, name, getattr(layer, name)) for layer in layers for name in ("stateful", "_kept")
+    ]
+    with Leaving(*before):
         for layer in layers:
             object.__setattr__(layer, "_kept", None)  # those of before wait untouched
             layer.stateful = True
         yield
-    finally:
-        for layer, (stateful, kept) in zip(layers, before, strict=True):
-            object.__setattr__(layer, "_kept", kept)
-            layer.stateful = stateful
 
 
 def _check_model(model: Module, tokens: int, specials: int) -> bool:

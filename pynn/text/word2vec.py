@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pynn.checks import integer, number
+from pynn.core._interrupts import Interrupts
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor, tensor
 from pynn.errors import DataError, NonFiniteError
@@ -33,7 +34,6 @@ from pynn.text.vectors import KeyedVectors
 from pynn.train.callbacks import CallbackList
 from pynn.train.history import History
 from pynn.train.hooks import Callback
-from pynn.train.interrupt import Interrupts
 
 __all__ = ["Word2Vec"]
 
@@ -282,19 +282,19 @@ class Word2Vec(Spelled):
         if not self.words and not order:
             raise DataError(_no_words(words, counts, self.min_count))
         old = len(self.words)
-        np.add.at(self.counts, known[known >= 0], counts[known >= 0])
-        self.words = self.words + [words[i] for i in order]
-        self.counts = np.concatenate([self.counts, counts[order]])
-        known[order] = np.arange(old, len(self.words))
-        self._grow(old)
+        more = self.counts.copy()
+        np.add.at(more, known[known >= 0], counts[known >= 0])
+        more = np.concatenate([more, counts[order]])
+        known[order] = np.arange(old, old + len(order))
+        # In one step: words without vectors would be left if Ctrl-C came between.
+        vars(self).update(self._grown(more), words=self.words + [words[i] for i in order], counts=more)
         return known
 
-    def _grow(self, old: int) -> None:
-        """Give the words from `old` on random vectors, zero predictions and, if there is one, a place in the tree."""
-        total, stride = len(self.words), -(-self.vector_size // ROW) * ROW
+    def _grown(self, counts: np.ndarray) -> dict[str, Any]:
+        """Return what changes with new words: random vectors, zero predictions and, if there is one, a larger tree."""
+        old, total, stride = len(self.words), len(counts), -(-self.vector_size // ROW) * ROW
         if total == old:
-            return
-        self._wv = None
+            return {}
         parts = [self._part(i) for i in range(1 + bool(self.negative) + self.hs)] if old else []
         rows = np.zeros((total * (1 + bool(self.negative)) + (total - 1) * self.hs, stride), np.float32)
         for i, part in enumerate(parts):
@@ -302,10 +302,11 @@ class Word2Vec(Spelled):
         random = np.random.Generator(np.random.Philox(key=[self.seed, old]))
         fresh = random.random((total - old, self.vector_size), np.float32)
         rows[old:total, : self.vector_size] = (2 * fresh - 1) / np.float32(self.vector_size)
+        tree = self._tree
         if self.hs:
-            tree = huffman(self.counts[old:], max(old - 1, 0))
-            self._tree = join(self._tree, tree, total - 2) if self._tree is not None else tree
-        self._rows = Tensor.state(rows)
+            tree = huffman(counts[old:], max(old - 1, 0))
+            tree = join(self._tree, tree, total - 2) if self._tree is not None else tree
+        return {"_rows": Tensor.state(rows), "_tree": tree, "_wv": None}
 
     def _part(self, i: int) -> np.ndarray:
         """Return a view of the vectors (0), of the predictions, or of the nodes of the tree, which come last."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pynn._blocks import Leaving, context
 from pynn.errors import ShapeError
 from pynn.train.network import Network
 
@@ -15,16 +15,18 @@ __all__ = ["told_of", "told_of_inputs", "unbuilt_if_it_fails"]
 _OF_ONE_ROW = re.compile(r"(?<=shape=\()1(?=[,)])")
 
 
-@contextlib.contextmanager
-def unbuilt_if_it_fails(model: Network) -> Iterator[None]:
-    """Let go of the weights that were built inside a ``with`` block that fails: bad input must change nothing."""
-    fresh = [module for module in model.modules() if not module.built]
-    try:
-        yield
-    except BaseException:  # Ctrl-C too: half a build would change what the next one draws
-        for module in fresh:
-            module._unbuild()
-        raise
+def unbuilt_if_it_fails(model: Network) -> Leaving:
+    """Let go of the weights that were built inside a ``with`` block that fails: bad input must change nothing.
+
+    Ctrl-C is a failure too: half a build would change what the next one draws.
+    """
+    calls: list[tuple[Any, ...]] = []
+    for module in model.modules():
+        if not module.built:
+            tables: tuple[Any, ...] = module._weights, module._regularizers, module._constraints, module._frozen
+            calls += [(type(table).clear, table) for table in tables]
+            calls.append((object.__setattr__, module, "built", False))
+    return Leaving(*calls, failed=True)
 
 
 def told_of_inputs(error: ShapeError, built_for: tuple[int, ...], inputs: Sequence[Any]) -> ShapeError:
@@ -39,7 +41,7 @@ def told_of_inputs(error: ShapeError, built_for: tuple[int, ...], inputs: Sequen
     return told.with_traceback(error.__traceback__)
 
 
-@contextlib.contextmanager
+@context
 def told_of(n: int, place: str) -> Iterator[None]:
     """Let errors of a ``with`` block, in which one row is tried, speak of all `n`, and of `place` if it is not x."""
     try:

@@ -303,11 +303,11 @@ class CallbackList:
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Call the hook of every callback, also of those after one that fails; then raise the first error."""
-        errors = []
+        errors: list[BaseException] = []
         for method in self._hooks["on_train_end"]:
             try:
                 method({} if logs is None else logs)
-            except Exception as error:
+            except BaseException as error:
                 errors.append(error)
         if errors:
             raise errors[0]

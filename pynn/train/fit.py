@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from pynn.checks import integer
+from pynn.core._interrupts import Interrupts
 from pynn.core.flat import STEPS_PER_CALL
 from pynn.errors import DataError, ShapeError
 from pynn.train.batches import Arrays, Batches, Source, permutation
@@ -14,7 +15,6 @@ from pynn.train.data import mapped, split_last
 from pynn.train.evaluate import Held, refuse_steps, refuse_targets
 from pynn.train.feed import Feed, gives_batches, unpack
 from pynn.train.gathered import cleared, result_of
-from pynn.train.interrupt import Interrupts
 from pynn.train.measuring import measure
 from pynn.train.network import Network
 from pynn.train.progress import say

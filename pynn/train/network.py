@@ -94,10 +94,6 @@ class Network(Protocol):
         """Seed the weights that are still to be built."""
         ...
 
-    def _unbuild(self) -> None:
-        """Let go of the weights."""
-        ...
-
     def _require_built(self, place: str) -> None:
         """Raise RuntimeError without weights."""
         ...
