@@ -22,7 +22,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from pynn.errors import unknown_name
+from pynn.errors import DTypeError, unknown_name
 
 __all__ = [
     "choice",
@@ -32,11 +32,13 @@ __all__ = [
     "is_integer",
     "is_number",
     "number",
+    "of_kind",
     "pair",
     "plain",
     "plain_fields",
     "positive",
     "rate",
+    "reals",
     "written",
 ]
 
@@ -214,6 +216,52 @@ def choice(place: str, name: str, value: Any, known: Iterable[str]) -> str:
     return value
 
 
+def of_kind(place: str, name: str, value: Any, wanted: str, *attributes: str) -> Any:
+    """Return a value that has some attributes, and so is what is wanted.
+
+    Raises
+    ------
+    TypeError
+        If it lacks one of them.
+
+    Examples
+    --------
+    >>> of_kind("save", "model", 3, "a model", "get_weights")
+    Traceback (most recent call last):
+    ...
+    TypeError: [save] expected model to be a model. Received: model=3.
+    """
+    if all(hasattr(value, attribute) for attribute in attributes):
+        return value
+    raise TypeError(f"[{place}] expected {name} to be {wanted}. Received: {name}={written(value)}.")
+
+
+def reals(place: str, name: str, value: Any, dtype: Any = np.float64) -> np.ndarray:
+    """Return real numbers as an array of floats.
+
+    Raises
+    ------
+    DTypeError
+        If they are complex.
+    ValueError, TypeError
+        If they are no numbers, or some integer is beyond all floats.
+
+    Examples
+    --------
+    >>> reals("plot_curves", "a curve", [1, 2])
+    array([1., 2.])
+    """
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind != "c":
+            return array.astype(dtype, copy=False)
+    except OverflowError:
+        raise ValueError(
+            f"[{place}] expected {name} to hold numbers that are floats. Received: {name}={written(value)}."
+        ) from None
+    raise DTypeError(f"[{place}] expected {name} to hold real numbers. Received: {array.dtype}.")
+
+
 def _is_listed(value: Any) -> bool:
     return isinstance(value, (tuple, list)) or (isinstance(value, np.ndarray) and value.ndim == 1)
 
@@ -224,4 +272,6 @@ def written(value: Any) -> str:
         text = repr(value)
     except ValueError:  # Python does not write integers of more than 4300 digits
         text = "an integer of too many digits to write"
+    except RecursionError:  # lists in lists in lists
+        text = f"a {type(value).__name__} that is nested too deep to write"
     return text if len(text) <= 80 else text[:77] + "..."

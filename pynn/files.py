@@ -125,7 +125,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 def _target(path: str | os.PathLike[str]) -> tuple[Path, os.stat_result | None]:
     """Return the file that is meant, behind links, and what is there."""
     try:
-        before = os.stat(path)
+        before = os.stat(os.fspath(path))
     except FileNotFoundError:  # nothing, or a link to where nothing is yet
         return Path(os.path.realpath(path)), None
     except OSError as error:

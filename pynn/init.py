@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from pynn.checks import choice, is_integer, is_number, plain_fields
+from pynn.checks import choice, is_integer, is_number, plain_fields, written
 from pynn.errors import DTypeError, ShapeError
 from pynn.keywords import spelled
 from pynn.names import Registry
@@ -57,6 +57,8 @@ def fans(shape: Sequence[int]) -> tuple[int, int]:
     >>> fans((784, 100)), fans((3, 3, 16, 32))
     ((784, 100), (144, 288))
     """
+    if not all(is_integer(n, 0) for n in shape):
+        raise ValueError(f"[fans] expected sizes. Received: shape={written(shape)}.")
     if len(shape) == 0:
         return 1, 1
     if len(shape) == 1:

@@ -63,4 +63,6 @@ def load(path: str | os.PathLike[str]) -> Module:
 
 def loads(data: bytes) -> Module:
     """Return the model that the bytes of a file hold; see :func:`load`."""
+    if not isinstance(data, (bytes, bytearray, memoryview)):  # bytes(2**40) would be so many zeros
+        raise TypeError(f"[loads] expected the bytes of a file. Received: {type(data).__name__}.")
     return assemble(container.unpack(bytes(data), "bytes"), "bytes")

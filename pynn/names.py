@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
+from pynn.checks import written
 from pynn.errors import unknown_name
 
 __all__ = ["Registry"]
@@ -128,7 +129,7 @@ class Registry(Mapping[str, Callable[..., T]], Generic[T]):
             return given
         elif self._convert is not None and (made := self._convert(given)) is not None:
             return made
-        raise TypeError(f"[{self.place}] expected {self._expected}. Received: {given!r}.{self._remedy}")
+        raise TypeError(f"[{self.place}] expected {self._expected}. Received: {written(given)}.{self._remedy}")
 
     def _check_class(self, cls: type, given: Any) -> None:
         """Refuse a class that cannot be made without arguments."""

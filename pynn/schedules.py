@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pynn.checks import is_integer, is_number, plain_fields
+from pynn.checks import is_integer, is_number, plain_fields, written
 from pynn.keywords import spelled
 from pynn.names import Registry
 
@@ -57,7 +57,7 @@ class Schedule:
 
     def values(self, start: int, count: int) -> Rates:
         """Return the learning rates of `count` steps from step `start` on, float64 [count]."""
-        if start < 0 or count < 0:
+        if not is_integer(start, 0) or not is_integer(count, 0):
             raise ValueError(
                 f"[{type(self).__name__}] expected start >= 0 and count >= 0. Received: start={start}, count={count}."
             )
@@ -65,7 +65,7 @@ class Schedule:
 
     def _require(self, ok: object, wanted: str, **received: object) -> None:
         if not ok:
-            came = ", ".join(f"{key}={value!r}" for key, value in received.items())
+            came = ", ".join(f"{key}={written(value)}" for key, value in received.items())
             raise ValueError(f"[{type(self).__name__}] expected {wanted}. Received: {came}.")
 
     def _require_rate(self, name: str, value: Any, *, zero: bool = False) -> None:
@@ -467,7 +467,9 @@ class Piecewise(Schedule):
 
 
 def _of_number(rate: Any) -> Schedule | None:
-    return Constant(float(rate)) if not isinstance(rate, bool) and isinstance(rate, Real) else None
+    if isinstance(rate, bool) or not isinstance(rate, Real):
+        return None
+    return Constant(float(rate) if is_number(rate) else rate)  # type: ignore[arg-type]  # which is refused there
 
 
 NAMES: Registry[Schedule] = Registry(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn.checks import integer
+from pynn.checks import integer, number, reals
 from pynn.errors import DataError, ShapeError, unknown_name
 
 __all__ = ["Features", "log_mel", "mfcc", "spectrogram"]
@@ -40,6 +40,7 @@ def spectrogram(x: Any, rate: int) -> np.ndarray:
         If `x` is not one channel with at least one sample.
     """
     samples = _samples("spectrogram", x)
+    number("spectrogram", "rate", rate, 100)  # a frame has several samples
     length, step = round(WINDOW * rate), round(STEP * rate)
     count = max(1, round(len(samples) / step))
     padded = np.pad(samples, (length // 2, length))
@@ -221,7 +222,7 @@ def _normalized(frames: np.ndarray) -> np.ndarray:
 
 
 def _samples(place: str, x: Any) -> np.ndarray:
-    samples = np.asarray(x, np.float32)
+    samples = reals(place, "samples", x, np.float32)
     if samples.ndim != 1 or not len(samples):
         raise ShapeError(f"[{place}] expected samples [n], at least one. Received: shape {samples.shape}.")
     if not np.isfinite(samples).all():

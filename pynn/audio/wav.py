@@ -131,6 +131,9 @@ def mono(samples: np.ndarray) -> np.ndarray:
     >>> mono(np.array([[0.0, 1.0], [0.5, 0.5]]))
     array([0.5, 0.5])
     """
+    samples = np.asarray(samples)
+    if samples.ndim != 2 or not samples.shape[1]:
+        raise ShapeError(f"[mono] expected samples [n, channels]. Received: shape {samples.shape}.")
     return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
 
 
@@ -153,6 +156,7 @@ def resample(x: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     >>> len(resample(np.zeros(44100, "float32"), 44100, 8000))
     8000
     """
+    x = np.asarray(x)
     if x.ndim != 1 or not len(x):
         raise ShapeError(f"[resample] expected samples [n], at least one. Received: shape {x.shape}.")
     if rate == wanted:

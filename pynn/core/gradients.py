@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import of_kind
 from pynn.core._held import Held
 from pynn.core.card import CARDS, Card, Grad
 from pynn.core.graph import Node, execute, reachable
@@ -329,7 +330,7 @@ def jacobian(f: Callable[[Tensor], Tensor], x: Any) -> Tensor:
     """
     at = _variable(x).detach()
     at.requires_grad = True
-    y = f(at)
+    y = of_kind("jacobian", "f's result", f(at), "a tensor", "requires_grad")
     rows = np.zeros((y.size, at.size), dtype=at.dtype)
     if y.requires_grad:
         for i in range(y.size):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pynn.checks import of_kind, written
 from pynn.core import _core, config
 from pynn.core.card import Card
 from pynn.core.state import state
@@ -97,7 +98,11 @@ def execute(
     for i in card.needed:
         if inputs[i] is None:
             raise DTypeError(f"[{card.name}] expected a tensor as operand {i + 1}. Received: None.")
-    low = card.infer(*inputs, **attrs)
+    try:
+        low = card.infer(*inputs, **attrs)
+    except (AttributeError, KeyError, OverflowError, RecursionError) as error:  # of an attribute that it cannot read
+        came = ", ".join(f"{key}={written(value)}" for key, value in attrs.items())
+        raise DTypeError(f"[{card.name}] expected attributes of the kinds that it takes. Received: {came}.") from error
     args = inputs if low.args is None else low.args
     if card.kernel:
         outs = tuple(
@@ -128,6 +133,8 @@ def _plain(value: Any) -> Any:
     """Return an attribute with Python's integers for NumPy's, whose arithmetic wraps round."""
     if isinstance(value, np.integer):
         return int(value)
+    if isinstance(value, np.complexfloating):
+        return complex(value)  # float() of it is an error, of NumPy's a warning
     if isinstance(value, tuple) and any(isinstance(v, (np.integer, tuple)) for v in value):
         parts = [_plain(v) for v in value]
         return value._make(parts) if hasattr(value, "_make") else tuple(parts)  # a NamedTuple stays one
@@ -140,6 +147,8 @@ def _memory(card: Card, spec: Any, given: Tensor | None) -> Tensor:
     State of which a kernel writes a part may be larger.
     """
     if given is None:
+        if not isinstance(spec.dtype, np.dtype):
+            raise DTypeError(f"[{card.name}] expected a dtype. Received: {written(spec.dtype)}.")
         try:
             return Tensor.empty(spec.shape, spec.dtype)
         except ShapeError as error:
@@ -166,7 +175,7 @@ def _run(card: Card, low: Any, outs: tuple[Any, ...], args: tuple[Any, ...], sal
     dtype = low.dtype or next(x.dtype for x in (*args, *outs) if x is not None)
     if card.extra.get("blas") and not _core.blas_ready() and (config.isa() == 0 or dtype == np.float64):
         from pynn.core import _blas  # noqa: F401  (importing it hands BLAS to the kernels)
-    kernel = _core.find_kernel(card.kernel, DTYPE_INDEX[dtype], config.target())
+    kernel = dtype in DTYPE_INDEX and _core.find_kernel(card.kernel, DTYPE_INDEX[dtype], config.target())
     if not kernel:
         raise DTypeError(
             f"[{card.name}] is not defined for {dtype}. help: convert it first, for instance x.astype('float32')."
@@ -192,7 +201,9 @@ def _run(card: Card, low: Any, outs: tuple[Any, ...], args: tuple[Any, ...], sal
             info,
         )
     except OverflowError:
-        raise ShapeError(f"[{card.name}] expected sizes and settings of 64 bits. Received: {low.dims}.") from None
+        raise ShapeError(
+            f"[{card.name}] expected sizes and settings of 64 bits. Received: {written(low.dims)}."
+        ) from None
     status = instr.run()
     if not instr.drop_scratch():
         raise MemoryError(f"[{card.name}] wrote outside its scratch memory")
@@ -255,5 +266,5 @@ def graph(out: Tensor) -> list[dict[str, Any]]:
             "attrs": dict(node.attrs),
             "value": next(y for y in node.outs if y is not None).numpy(),
         }
-        for node in reachable(out)
+        for node in reachable(of_kind("graph", "out", out, "a tensor", "node"))
     ]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pynn._version import __version__
+from pynn.checks import written
 from pynn.errors import DataError
 from pynn.export import c_layers  # noqa: F401  (its calls enter themselves)
 from pynn.export.arena import Arena
@@ -92,6 +93,8 @@ def to_c(model: Any, path: str | os.PathLike[str], main: bool = False, input_sha
 
 def c_source(model: Any, name: str, header_name: str, main: bool = False, input_shape: Any = None) -> tuple[str, str]:
     """Return the texts of the C file and its header; parameters as for :func:`to_c`, `name` begins all public names."""
+    if not (isinstance(name, str) and name.isidentifier() and name.isascii() and isinstance(header_name, str)):
+        raise ValueError(f"[export] expected a name of C, and that of a header. Received: name={written(name)}.")
     plan = lower(model, input_shape)
     if plan.output.dtype.kind != "f":
         raise DataError(

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from pynn._version import __version__
+from pynn.checks import of_kind
 from pynn.core._held import Held
 from pynn.core.context import loading
 from pynn.core.tensor import Tensor
@@ -105,6 +106,7 @@ def _given(
     use: Callable[[dict[str, np.ndarray], dict[str, str]], T],
 ) -> T:
     """Use the contents of a file as they are between two updates, also while another thread trains the model."""
+    of_kind("save", "model", model, "a model of pynn.nn", "_still", "get_weights")
     with model._still():
         tensors, texts = contents(model, include_optimizer, metadata)
         if model._trainer is None or not model._trainer.turns.elsewhere:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pynn.checks import of_kind
 from pynn.metrics import functions
 from pynn.metrics.base import Mean, Metric
 from pynn.metrics.classification import Accuracy, BinaryAccuracy, ConfusionMatrix, TopK
@@ -122,7 +123,7 @@ def higher_is_better(name: str) -> bool | None:
     >>> higher_is_better("val_price_mae")  # of the output price
     False
     """
-    name = name.removeprefix("val_")
+    name = of_kind("higher_is_better", "name", name, "the name of a logged value", "removeprefix").removeprefix("val_")
     if name == "loss" or name.endswith("_loss"):
         return False
     known = [cls for cls in _CLASSES if cls.name == name] or [c for c in _CLASSES if name.endswith(f"_{c.name}")]

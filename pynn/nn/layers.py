@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pynn import checks, ops, regularizers
-from pynn._blocks import Leaving, context
-from pynn.checks import is_integer, positive
+from pynn.checks import is_integer, positive, written
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
@@ -37,12 +36,11 @@ class Activated:
         self._function = activations.get(value)
         self._activation = value if isinstance(value, str) else getattr(self._function, "__name__", "custom")
 
-    @context
-    def without_activation(self) -> Iterator[None]:
-        """Leave the activation out, inside a ``with`` block."""
-        with Leaving((object.__setattr__, self, "_function", self._function)):
-            self._function = lambda x, **_: x
-            yield
+    def without_activation(self) -> Any:
+        """Return a layer of the same weights that leaves the activation out; this one may be in use elsewhere."""
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self), _function=lambda x, **_: x)
+        return twin
 
 
 class Input(Symbol):
@@ -70,7 +68,9 @@ class Input(Symbol):
         self.name = name
         dims = tuple(shape) if isinstance(shape, Iterable) else (shape,)
         if not all(is_integer(d, 1) for d in dims):
-            raise ShapeError(f"[input] expected positive sizes without the batch axis. Received: shape={shape!r}.")
+            raise ShapeError(
+                f"[input] expected positive sizes without the batch axis. Received: shape={written(shape)}."
+            )
         self.shape = tuple(int(d) for d in dims)
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pynn import init, ops, regularizers
-from pynn.checks import positive, rate
+from pynn.checks import of_kind, positive, rate
 from pynn.core.graph import execute
 from pynn.core.state import state
 from pynn.core.tensor import Tensor, tensor
@@ -213,7 +213,7 @@ class _Recurrent(Module):
 
 def reset_states(model: Module) -> None:
     """Set the states of all stateful layers of a model back to zero."""
-    for module in model.modules():
+    for module in of_kind("reset_states", "model", model, "a model", "modules").modules():
         if isinstance(module, _Recurrent):
             module.reset_states()
 

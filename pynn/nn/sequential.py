@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pynn.checks import written
 from pynn.core.context import training
 from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor
@@ -62,7 +63,7 @@ class Sequential(Module):
             return
         if not isinstance(layer, Module):
             raise TypeError(
-                f"[sequential] expected layers. Received: {layer!r} of type {type(layer).__name__}."
+                f"[sequential] expected layers. Received: {written(layer)} of type {type(layer).__name__}."
                 + (" help: write nn.Dense(...), an instance." if isinstance(layer, type) else "")
             )
         if layer not in self._layers:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pynn._version import __version__
-from pynn.checks import is_integer
+from pynn.checks import is_integer, of_kind
 from pynn.core.context import training
 from pynn.core.state import no_grad, trial
 from pynn.core.tensor import Tensor
@@ -81,6 +81,7 @@ def export(
 def to_model(model: Module, input_shape: Any = None, opset: int = OLDEST, name: str | None = None) -> Any:
     """Return a model as an onnx.ModelProto, checked; see :func:`export`."""
     onnx = onnx_package("onnx.export")
+    of_kind("onnx.export", "model", model, "a model of pynn.nn", "named_parameters", "modules")
     need_memory("onnx.export", sum(weight.nbytes for _, weight in model.named_parameters()))
     newest = onnx.defs.onnx_opset_version()
     network = model if isinstance(model, Network) else None

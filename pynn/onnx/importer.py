@@ -67,6 +67,7 @@ def load(
     (2, 3)
     """
     limit = max(int(max_bytes), 0)
+    path = os.fspath(path)
     if os.path.isdir(path):
         raise DataError(f"[onnx] expected an ONNX file. Received: {os.fspath(path)!r}, a folder.{_inside(path)}")
     if os.path.getsize(path) > limit + 2**20:

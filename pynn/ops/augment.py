@@ -73,6 +73,7 @@ def as_images(name: str, images: Any) -> Tensor:
 
 def checked(name: str, x: Tensor) -> Tensor:
     """Return a batch of images as floats (uint8 is scaled to 0..1), or raise ShapeError."""
+    x = as_tensor(x)
     if x.dtype == np.uint8:
         x = x.astype(np.float32) * (1 / 255)
     image_shape(name, x)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import number
 from pynn.core import _core
 from pynn.core.card import Card, Lowered, Sample, Spec, op
 from pynn.core.tensor import Tensor
@@ -252,7 +253,9 @@ class _Erase:
     ) -> Lowered:
         n, h, w, c = image_shape("erase", x)
         _rows("erase", u, x, (n, 5), "u")
-        return Lowered((Spec(x.shape, x.dtype),), (n, h, w, c), (p, *area, *aspect, value))
+        small, large = (number("erase", "area", v, 0) for v in area)
+        low, high = (number("erase", "aspect", v, 0, open_low=True) for v in aspect)
+        return Lowered((Spec(x.shape, x.dtype),), (n, h, w, c), (p, small, large, low, high, value))
 
     def ref(
         x: np.ndarray, u: np.ndarray, p: float, area: tuple[float, float], aspect: tuple[float, float],

@@ -100,7 +100,7 @@ def need_float(name: str, *xs: Tensor | None) -> None:
 def need_rank(name: str, shape: Sequence[int]) -> None:
     """Raise ShapeError if a result would have more dimensions than kernels lay out."""
     if len(shape) > MAX_RANK:
-        raise ShapeError(f"[{name}] expected at most {MAX_RANK} dimensions. Received: shape={tuple(shape)}.")
+        raise ShapeError(f"[{name}] expected at most {MAX_RANK} dimensions. Received: {len(shape)} of them.")
 
 
 def need_same_dtype(name: str, a: Tensor, b: Tensor) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import reals
 from pynn.core.flat import Slots
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError
@@ -39,7 +40,7 @@ def as_real(array: np.ndarray, dtype: Any, numbers: bool = False) -> np.ndarray:
     """
     if is_image(array) and not numbers:
         return np.multiply(array, np.dtype(dtype).type(1 / 255), dtype=dtype)
-    return array.astype(dtype, copy=False)
+    return reals("predict", "the data", array, dtype)
 
 
 def real(x: Tensor, dtype: Any) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn.checks import number
+from pynn.checks import MOST, integer, number
 from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import FLOATS, Tensor, as_dtype
@@ -164,7 +164,9 @@ class _Normal:
 
 
 def _counter(x: Any) -> Tensor:
-    return x if isinstance(x, Tensor) else Tensor.state(np.array([x], np.int64))
+    if isinstance(x, Tensor):
+        return x
+    return Tensor.state(np.array([integer("random", "seed and step", x, -MOST - 1)], np.int64))
 
 
 def dropout(x: Any, rate: float, seed: Any = 0, step: Any = 0, salt: int = 0) -> Tensor:
@@ -189,7 +191,7 @@ def dropout(x: Any, rate: float, seed: Any = 0, step: Any = 0, salt: int = 0) ->
 
 
 def _fill(card: Any, shape: Sequence[int], seed: Any, step: Any, salt: int, **attrs: Any) -> Tensor:
-    attrs["shape"] = tuple(int(d) for d in shape)
+    attrs["shape"] = tuple(integer(card.name, "a size", d, -MOST - 1) for d in shape)
     attrs["dtype"] = as_dtype(attrs["dtype"])
     return execute(card, (_counter(seed), _counter(step)), attrs, salt=salt)[0]
 
@@ -199,7 +201,16 @@ def uniform(
     dtype: Any = np.float32,
 ) -> Tensor:  # fmt: skip
     """Return uniform random numbers in [low, high); seed, step and salt as for dropout."""
-    return _fill(_Uniform, shape, seed, step, salt, low=float(low), high=float(high), dtype=dtype)
+    return _fill(
+        _Uniform,
+        shape,
+        seed,
+        step,
+        salt,
+        low=number("uniform", "low", low),
+        high=number("uniform", "high", high),
+        dtype=dtype,
+    )
 
 
 def normal(
@@ -207,7 +218,16 @@ def normal(
     dtype: Any = np.float32,
 ) -> Tensor:  # fmt: skip
     """Return normally distributed random numbers; seed, step and salt as for dropout."""
-    return _fill(_Normal, shape, seed, step, salt, mean=float(mean), std=float(std), dtype=dtype)
+    return _fill(
+        _Normal,
+        shape,
+        seed,
+        step,
+        salt,
+        mean=number("normal", "mean", mean),
+        std=number("normal", "std", std),
+        dtype=dtype,
+    )
 
 
 __all__ = ["dropout", "normal", "uniform"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import written
 from pynn.core.card import Card, Grad, Lowered, Sample, Spec, composite, op
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
@@ -30,6 +31,8 @@ def _lower(name: str, x: Tensor, axis: int, stop: int, *pars: float, out: np.dty
     """Lower a reduction over the neighbouring axes [axis, stop)."""
     if x.dtype.itemsize == 1:
         raise DTypeError(f"[{name}] is not defined for {x.dtype}. help: convert it first, x.astype('float32').")
+    if not 0 <= axis <= stop <= x.ndim:
+        raise ShapeError(f"[{name}] expected axes of {x.shape}. Received: {axis} to {written(stop)}.")
     outer, middle, inner = size(x.shape[:axis]), size(x.shape[axis:stop]), size(x.shape[stop:])
     if middle == 0 and name != "sum":
         raise ShapeError(f"[{name}] expected at least one element to reduce. Received: shape={x.shape}.")

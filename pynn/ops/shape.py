@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn.checks import is_integer
+from pynn.checks import is_integer, written
 from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import DTYPE_INDEX, Tensor, as_dtype
@@ -86,6 +86,14 @@ class _Transpose:
 
 def _slice_dims(x: Tensor, starts: tuple[int, ...], steps: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[int, ...]:
     own = contiguous_strides(x.shape)
+    if not len(starts) == len(steps) == len(sizes) == x.ndim or any(
+        n and not (0 <= start < d and 0 <= start + (n - 1) * step < d)
+        for d, start, step, n in zip(x.shape, starts, steps, sizes, strict=True)
+    ):
+        raise ShapeError(
+            f"[slice] expected a part of {x.shape}. Received: starts={written(starts)}, steps={written(steps)}, "
+            f"sizes={written(sizes)}."
+        )
     offset = sum(s * o for s, o in zip(starts, own, strict=True))
     return strided(x.dtype, sizes, [s * o for s, o in zip(steps, own, strict=True)], offset, x.size)
 

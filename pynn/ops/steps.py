@@ -11,7 +11,7 @@ from pynn.core.card import Card, Lowered, Sample, Spec, register
 from pynn.core.flat import Slots
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
-from pynn.errors import ShapeError
+from pynn.errors import DTypeError, ShapeError
 from pynn.ops.common import Rng, size
 
 ARGMAX_LABELS, ARGMAX_ROWS, THRESHOLD = 0, 1, 2
@@ -20,7 +20,17 @@ ARGMAX_LABELS, ARGMAX_ROWS, THRESHOLD = 0, 1, 2
 OUTSIDE = "expected rows that exist: the batch reaches beyond the data, or beyond the memory for its results"
 
 
+def _need_slots(name: str, *slots: Tensor) -> None:
+    """Raise DTypeError unless kernels find an int64 where they read places from."""
+    for slot in slots:
+        if slot.dtype != np.int64 or not slot.size:
+            raise DTypeError(f"[{name}] expected places as int64, at least one. Received: {slot.dtype} {slot.shape}.")
+
+
 def _rows_infer(x: Tensor, perm: Tensor, offset: Tensor, n: int) -> Lowered:
+    if not x.ndim or perm.dtype != np.int64:
+        raise ShapeError(f"[batch_rows] expected rows, and their order as int64. Received: {x.shape} and {perm.dtype}.")
+    _need_slots("batch_rows", offset)
     row = size(x.shape[1:]) * x.dtype.itemsize
     return Lowered((Spec((n, *x.shape[1:]), x.dtype),), (n, row, x.nbytes, perm.nbytes))
 
@@ -30,6 +40,12 @@ def _rows_ref(x: np.ndarray, perm: np.ndarray, offset: np.ndarray, n: int) -> np
 
 
 def _scaled_infer(x: Tensor, perm: Tensor, offset: Tensor, n: int, dtype: np.dtype, scale: float) -> Lowered:
+    if not x.ndim or x.dtype != np.uint8 or perm.dtype != np.int64:
+        raise DTypeError(
+            "[batch_scaled] expected rows of uint8, and their order as int64. "
+            f"Received: {x.dtype} {x.shape} and {perm.dtype}."
+        )
+    _need_slots("batch_scaled", offset)
     return Lowered((Spec((n, *x.shape[1:]), dtype),), (n, size(x.shape[1:]), x.nbytes, perm.nbytes), (scale,), dtype)
 
 
@@ -82,6 +98,7 @@ _SCALED = register(
 
 
 def _log_infer(loss: Tensor, cursor: Tensor, n: int, check: bool) -> Lowered:
+    _need_slots("log_loss", cursor)
     f64 = np.dtype("float64")
     return Lowered((Spec((2,), f64), Spec((1,), f64)), (n, int(check)), dtype=loss.dtype)
 
@@ -168,6 +185,7 @@ _COUNT = register(
 
 
 def _store_infer(x: Tensor, offset: Tensor, rows: int) -> Lowered:
+    _need_slots("store_rows", offset)
     row = size(x.shape[1:]) * x.dtype.itemsize
     return Lowered((Spec((rows, *x.shape[1:]), x.dtype),), (x.shape[0], row, rows * row))
 

@@ -119,7 +119,7 @@ def card_of(rule: Any, fused: Fused) -> Card:
 
     return register(
         Card(
-            name, infer, fused.kernel, mutates=True, differentiable=False, ref=ref, samples=samples,
+            name, infer, fused.kernel, mutates=True, differentiable=False, ref=ref, samples=samples, needed=(0, 1, 2),
             doc=rule.__doc__.strip().partition("\n")[0],
         )
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pynn._blocks import Leaving, context
-from pynn.checks import integer, is_number, positive
+from pynn.checks import integer, is_number, of_kind, positive
 from pynn.core.context import training
 from pynn.core.program import plan, record
 from pynn.core.state import no_grad
@@ -165,7 +165,7 @@ def _checked_temperature(temperature: Any) -> float:
 
 def _start(tokenizer: Tokenizer, prompt: str) -> np.ndarray:
     """Return the ids of the prompt, at least one."""
-    ids = tokenizer.encode(prompt)
+    ids = of_kind("generate", "tokenizer", tokenizer, "a Tokenizer", "encode").encode(prompt)
     if len(ids):
         return ids
     if tokenizer.level == "char" and "\n" in tokenizer.vocabulary:

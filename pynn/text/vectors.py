@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn.checks import is_number
+from pynn.checks import is_number, of_kind, reals
 from pynn.errors import DataError, ShapeError
 from pynn.text import evaluation
 
@@ -74,7 +74,7 @@ class KeyedVectors:
 
     def __init__(self, words: Sequence[str], vectors: Any, counts: Any = None) -> None:
         self.index_to_key = list(words)
-        self.vectors = np.asarray(vectors, np.float32)
+        self.vectors = reals("KeyedVectors", "vectors", vectors, np.float32)
         self.key_to_index = {word: i for i, word in enumerate(self.index_to_key)}
         self.counts = None if counts is None else np.asarray(counts, np.int64)
         if self.vectors.ndim != 2 or len(self.vectors) != len(self.index_to_key):
@@ -122,7 +122,7 @@ class KeyedVectors:
 
     def nearest_spellings(self, word: str, n: int = SUGGESTIONS) -> list[str]:
         """Return known words that are spelt alike, the nearest first."""
-        lower = word.lower()
+        lower = of_kind("nearest_spellings", "word", word, "a text", "lower").lower()
         pairs = {lower[i : i + 2] for i in range(len(lower) - 1)}
         shared: list[tuple[int, int, str]] = []
         for known in self.index_to_key:
@@ -182,7 +182,7 @@ class KeyedVectors:
                 given.append(self.index(item))
                 unit = self.unit_vectors()[given[-1]]
             else:
-                unit = np.asarray(item, np.float64)
+                unit = reals("most_similar", "a vector", item)
                 if unit.shape != (self.vector_size,):
                     raise ShapeError(
                         f"[most_similar] expected a word or a vector [{self.vector_size}]. Received: {unit.shape}."

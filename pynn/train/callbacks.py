@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from os import PathLike
 from typing import Any, TextIO
 
-from pynn.checks import is_number
+from pynn.checks import is_number, written
 from pynn.core.flat import STEPS_PER_CALL
 from pynn.files import write_whole
 from pynn.train.checkpoint import ModelCheckpoint
@@ -59,7 +59,9 @@ class LearningRateScheduler(Callback):
 
     def __init__(self, schedule: Callable[[int, float], float] | Callable[[int], float]) -> None:
         if not callable(schedule):
-            raise TypeError(f"[LearningRateScheduler] expected a function (epoch, lr) -> lr. Received: {schedule!r}.")
+            raise TypeError(
+                f"[LearningRateScheduler] expected a function (epoch, lr) -> lr. Received: {written(schedule)}."
+            )
         self.schedule: Callable[..., float] = schedule
         self._both = _takes_two(schedule)
 
@@ -74,7 +76,7 @@ class LearningRateScheduler(Callback):
         if not is_number(rate) or rate < 0:
             raise ValueError(
                 f"[LearningRateScheduler] expected the function to return a finite number >= 0 for epoch {epoch}. "
-                f"Received: {rate!r}."
+                f"Received: {written(rate)}."
             )
         self.model.optimizer.learning_rate = float(rate)
 
@@ -103,8 +105,8 @@ def _takes_two(schedule: Callable[..., Any]) -> bool:
             continue
         return len(arguments) == 2
     raise TypeError(
-        f"[LearningRateScheduler] expected a function (epoch, lr) -> lr, or (epoch) -> lr. Received: {schedule!r}, "
-        f"which takes {signature}."
+        "[LearningRateScheduler] expected a function (epoch, lr) -> lr, or (epoch) -> lr. "
+        f"Received: {written(schedule)}, which takes {signature}."
     )
 
 
@@ -135,7 +137,7 @@ class CSVLogger(Callback):
 
     def __init__(self, path: str | PathLike[str], separator: str = ",", append: bool = False) -> None:
         if len(separator) != 1:
-            raise ValueError(f"[CSVLogger] expected separator to be one character. Received: {separator!r}.")
+            raise ValueError(f"[CSVLogger] expected separator to be one character. Received: {written(separator)}.")
         self.path = path
         self.separator = separator
         self.append = append
@@ -270,7 +272,7 @@ class CallbackList:
         for callback in given:
             if not isinstance(callback, Callback):
                 raise TypeError(
-                    f"[fit] expected callbacks to be Callback objects. Received: {callback!r}. "
+                    f"[fit] expected callbacks to be Callback objects. Received: {written(callback)}. "
                     "help: subclass pynn.train.Callback, or use LambdaCallback(on_epoch_end=function)."
                 )
         histories = [callback for callback in given if isinstance(callback, History)] or [History()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from pynn.checks import integer
+from pynn.checks import integer, of_kind
 from pynn.core._interrupts import Interrupts
 from pynn.core.flat import STEPS_PER_CALL
 from pynn.errors import DataError, ShapeError
@@ -321,6 +321,7 @@ class Stepper:
     """
 
     def __init__(self, model: Network, x: Any, y: Any, batch_size: int = 32):
+        of_kind("steps", "model", model, "a compiled model", "_need_trainer")
         self.model, self.trainer = model, model._need_trainer("steps")  # a trainer does not keep its model
         self.data = self.trainer.data(x, y)
         self.n = min(batch_size, len(self.data))

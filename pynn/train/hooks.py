@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pynn.checks import of_kind
 from pynn.errors import unknown_name
 from pynn.keywords import Spelled
 from pynn.train.network import Followed
@@ -158,7 +159,7 @@ class Callback(Spelled):
 
 def overrides(callback: Callback, hook: str) -> bool:
     """Return whether a callback has a hook of its own, from its class or set on the object."""
-    method = getattr(callback, hook)
+    method = getattr(of_kind("fit", "callback", callback, "a Callback", hook), hook)
     return getattr(method, "__func__", method) is not getattr(Callback, hook)
 
 

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from pynn.checks import is_integer, of_kind, written
 from pynn.train.cell import Cell, bar_class, in_notebook, told
 from pynn.train.hooks import Callback, Logs
 
@@ -50,10 +51,10 @@ class ProgressBar(Callback):
     """
 
     def __init__(self, verbose: int = 1, file: TextIO | None = None) -> None:
-        if verbose not in (0, 1, 2):
-            raise ValueError(f"[ProgressBar] expected verbose to be 0, 1 or 2. Received: verbose={verbose!r}.")
+        if not isinstance(verbose, bool) and not is_integer(verbose, 0, 2):
+            raise ValueError(f"[ProgressBar] expected verbose to be 0, 1 or 2. Received: verbose={written(verbose)}.")
         self.verbose = int(verbose)
-        self.file = file
+        self.file = None if file is None else of_kind("ProgressBar", "file", file, "a text file", "write", "isatty")
         self.on_train_begin()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:

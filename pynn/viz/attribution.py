@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pynn.checks import of_kind
 from pynn.figure import INK, finish, new_figure
 from pynn.keywords import spelled
 from pynn.ops import pixels
@@ -49,6 +50,7 @@ def attribution(model: Any, images: Any, classes: Any = None) -> np.ndarray:
     from pynn.core.gradients import gradients
     from pynn.core.tensor import tensor
 
+    of_kind("attribution", "model", model, "a model", "takes_bytes", "dtype")
     x = np.asarray(images)
     x = pixels.as_real(x, model.dtype, model.takes_bytes())
     at = tensor(x, requires_grad=True)

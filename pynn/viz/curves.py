@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pynn.checks import of_kind
 from pynn.figure import COLORS, INK, finish, new_figure, tidy
 from pynn.keywords import spelled
 
@@ -71,6 +72,8 @@ def plot_curves(
     >>> len(figure.axes)
     1
     """
+    for panel in of_kind("plot_curves", "panels", panels, "a dict of panels", "values").values():
+        of_kind("plot_curves", "a panel", panel, "a dict of curves", "items")
     if not panels or not all(panels.values()):
         raise ValueError("[plot_curves] expected panels with at least one curve each. Received: an empty one.")
     from matplotlib.ticker import MaxNLocator

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pynn.checks import reals
 from pynn.figure import COLORS, GREY, INK, finish, label_texts, new_figure, tidy
 from pynn.keywords import spelled
 
@@ -44,7 +45,7 @@ def principal_components(x: Any, count: int = 2) -> np.ndarray:
     array([[-2.5],
            [ 2.5]])
     """
-    points = np.asarray(x, dtype=np.float64)
+    points = reals("principal_components", "x", x)
     centred = points - points.mean(axis=0)
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
     directions = directions[:count]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pynn.checks import of_kind
 from pynn.figure import GREY, INK, finish, new_figure
 from pynn.keywords import spelled
 from pynn.ops import pixels
@@ -137,6 +138,7 @@ def feature_maps(model: Any, image: Any, layers: Sequence[str] | None = None) ->
     """Return what layers make of one image: name to array [H, W, C]; see :func:`plot_feature_maps`."""
     from pynn.core.state import no_grad, observed
 
+    of_kind("feature_maps", "model", model, "a model", "takes_bytes", "dtype")
     x = np.asarray(image)
     x = pixels.as_real(x[None], model.dtype, model.takes_bytes())
     found: dict[str, np.ndarray] = {}
@@ -236,6 +238,7 @@ def plot_images(
     --------
     >>> figure = plot_images({"noise": np.random.default_rng(0).normal(size=(8, 8))})
     """
+    of_kind("plot_images", "images", images, "a dict of images", "values")
     return _page(list(images.values()), title, path, columns, size, names=list(images), cmap="gray")
 
 

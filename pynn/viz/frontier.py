@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pynn.checks import reals
 from pynn.figure import COLORS, INK, finish, new_figure, tidy
 from pynn.keywords import spelled
 
@@ -73,7 +74,7 @@ def plot_frontier(
     >>> x, y = pynn.datasets.moons()
     >>> figure = plot_frontier(lambda p: p[:, :1] > 0.5, x, y)
     """
-    x, y = np.asarray(x, np.float32), np.asarray(y).ravel().astype(int)
+    x, y = reals("plot_frontier", "x", x, np.float32), reals("plot_frontier", "y", y).ravel().astype(int)
     if x.ndim != 2 or x.shape[1] != 2 or len(x) != len(y) or len(x) == 0:
         raise ValueError(f"[plot_frontier] expected x [n, 2] and y [n]. Received: {x.shape} and {y.shape}.")
     models: Mapping[str, Any] = model if isinstance(model, Mapping) else {title or "": model}

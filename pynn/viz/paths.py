@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pynn.checks import of_kind, reals
 from pynn.figure import COLORS, DPI, INK, finish, new_figure, tidy
 from pynn.files import write_whole
 from pynn.keywords import spelled
@@ -142,7 +143,8 @@ def _draw(
     log: bool,
     place: str,
 ) -> tuple[Figure, list[tuple[Any, np.ndarray]]]:
-    given = {name: np.asarray(points, dtype=np.float64) for name, points in paths.items()}
+    of_kind(place, "paths", paths, "a dict of points", "items")
+    given = {name: reals(place, "points", points) for name, points in paths.items()}
     for name, points in given.items():
         if points.ndim != 2 or points.shape[1] != 2 or not len(points):
             raise ValueError(f"[{place}] expected paths [steps, 2]. Received: {name!r} of shape {points.shape}.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pynn.checks import of_kind
 from pynn.figure import INK, finish, new_figure
 from pynn.keywords import spelled
 
@@ -50,7 +51,10 @@ def plot_rows(
     --------
     >>> figure = plot_rows({"noise": np.random.default_rng(0).random((3, 8, 8)), "nothing": np.zeros((3, 8, 8))})
     """
-    strips = {name: np.asarray(images) for name, images in rows.items()}
+    strips = {
+        name: np.asarray(images)
+        for name, images in of_kind("plot_rows", "rows", rows, "a dict of images", "items").items()
+    }
     shapes = {images.shape for images in strips.values()}
     if len(shapes) != 1 or len(next(iter(shapes))) != 3 or 0 in next(iter(shapes)):
         raise ValueError(f"[plot_rows] expected rows of images [n, H, W], all alike. Received: {sorted(shapes)}.")

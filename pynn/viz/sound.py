@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pynn.checks import of_kind, reals
 from pynn.figure import COLORS, GREY, INK, finish, new_figure, tidy
 from pynn.keywords import spelled
 
@@ -122,7 +123,7 @@ def plot_sounds(
     """
     from pynn.audio import mfcc, spectrogram
 
-    if not recordings:
+    if not of_kind("plot_sounds", "recordings", recordings, "a dict of samples", "values", "items"):
         raise ValueError("[plot_sounds] expected at least one recording. Received: none.")
     if kind not in ("spectrogram", "mfcc", "wave"):
         raise ValueError(f"[plot_sounds] expected kind 'spectrogram', 'mfcc' or 'wave'. Received: {kind!r}.")
@@ -133,7 +134,7 @@ def plot_sounds(
     figure = new_figure(2.0 * across + 0.5, 1.75 * down + 0.6)
     for i, (name, x) in enumerate(recordings.items()):
         ax = figure.add_subplot(down, across, i + 1)
-        samples = np.asarray(x, np.float32)
+        samples = reals("plot_sounds", "samples", x, np.float32)
         seconds = len(samples) / rate
         if kind == "wave":
             ax.plot(np.arange(len(samples)) / rate, samples, color=COLORS[0], linewidth=0.5)

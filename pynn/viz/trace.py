@@ -240,10 +240,7 @@ def _activated(layer: Module) -> bool:
 
 def _before(layer: Module, x: Tensor) -> Tensor:
     """Return what a layer computes before its activation."""
-    if not isinstance(layer, Activated):
-        return layer(x)
-    with layer.without_activation():
-        return layer(x)
+    return (layer.without_activation() if isinstance(layer, Activated) else layer)(x)
 
 
 def _operations(out: Tensor, flows: dict[tuple[int, int], Tensor], x: Tensor) -> list[tuple[str, np.ndarray]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pynn.checks import of_kind
 from pynn.figure import COLORS, INK, finish, new_figure, tidy
 from pynn.keywords import spelled
 
@@ -56,6 +57,7 @@ def plot_weights(model: Any, path: str | os.PathLike[str] | None = None, title: 
         model.count_parameters()  # builds what knows its input's shape
         weights = {name: w.numpy() for name, w in model.named_parameters()}
     else:
+        of_kind("plot_weights", "model", model, "a model, or a dict of arrays", "items")
         weights = {str(name): np.asarray(w) for name, w in model.items()}
     weights = {name: w for name, w in weights.items() if w.size}
     if not weights:

@@ -28,16 +28,26 @@ from pynn.core.state import state
 SANITIZED = any(name.endswith("SAN_OPTIONS") for name in os.environ)
 MEMORY, SECONDS = 2 << 30, 10
 
-# The errors that a user of the library may have to catch. Of Python's own kinds no subclass but those of OSError.
-KINDS = (ValueError, TypeError, IndexError, RuntimeError, ArithmeticError, MemoryError)
+# The errors that a user of the library may have to catch. Subclasses are among them where they are pynn's, NumPy's or
+# scikit-learn's, or say more of the same; but not OverflowError and the like, which tell of a check that is missing.
+KINDS = (
+    ValueError,
+    TypeError,
+    IndexError,
+    RuntimeError,
+    ArithmeticError,
+    MemoryError,
+    NotImplementedError,
+    RecursionError,
+)
 
 
 def documented(error: BaseException) -> bool:
     """Tell whether an error is of a kind that docs/guide/reliability.md lists, and says something."""
     kind = type(error)
-    own = kind.__module__.startswith("pynn.")
-    known = kind in KINDS or own or isinstance(error, (OSError, MemoryError, ImportError))
-    return known and bool(str(error).strip() or isinstance(error, MemoryError))
+    foreign = kind.__module__.partition(".")[0] in ("pynn", "numpy", "sklearn", "safetensors")
+    known = kind in KINDS or isinstance(error, (OSError, MemoryError, ImportError, UnicodeError))
+    return (known or foreign) and bool(str(error).strip() or isinstance(error, MemoryError))
 
 
 def settings() -> dict[str, Any]:
@@ -64,6 +74,13 @@ def addresses() -> int:
         return int(file.read().split()[0]) * resource.getpagesize()
 
 
+def allow(memory: int) -> None:
+    """Allow this process so many more bytes of addresses than it has now, for good."""
+    if not SANITIZED:
+        most = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (addresses() + memory, most))
+
+
 @contextlib.contextmanager
 def limits(seconds: int = SECONDS, memory: int = MEMORY) -> Iterator[None]:
     """Allow so much more memory and time inside a ``with`` block; beyond is a MemoryError or a TimeoutError."""
@@ -73,8 +90,7 @@ def limits(seconds: int = SECONDS, memory: int = MEMORY) -> Iterator[None]:
 
     before = resource.getrlimit(resource.RLIMIT_AS)
     handler = signal.signal(signal.SIGALRM, late)
-    if not SANITIZED:
-        resource.setrlimit(resource.RLIMIT_AS, (addresses() + memory, before[1]))
+    allow(memory)
     signal.alarm(seconds)
     try:
         yield
@@ -119,9 +135,9 @@ def apart(work: Callable[[Callable[[Any], None]], None], seconds: float = 60, me
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if not ended and status:
         ended = f"exit {status}" if status > 0 else signal.Signals(-status).name
-    said = os.pread(noise, 1 << 20, max(0, os.fstat(noise).st_size - 20_000)).decode(errors="replace")
+    said = os.pread(noise, 20_000, max(0, os.fstat(noise).st_size - 20_000)).decode(errors="replace")
     os.close(noise)
-    return Outcome(lines, ended, said)
+    return Outcome(lines, ended, said.partition("\nExtension modules:")[0])
 
 
 def _child(work: Callable[[Callable[[Any], None]], None], writing: int, noise: int, memory: int) -> None:
@@ -134,8 +150,7 @@ def _child(work: Callable[[Callable[[Any], None]], None], writing: int, noise: i
         faulthandler.enable()
         faulthandler.register(signal.SIGUSR1, all_threads=True)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        if not SANITIZED:
-            resource.setrlimit(resource.RLIMIT_AS, (addresses() + memory,) * 2)
+        allow(memory)
         work(lambda line: _send(writing, line))
         status = 0
     except BaseException:
