@@ -200,6 +200,9 @@ def _run(card: Card, low: Any, outs: tuple[Any, ...], args: tuple[Any, ...], sal
             card,
             info,
         )
+    except AttributeError as error:
+        kinds = ", ".join(type(x).__name__ for x in args)
+        raise DTypeError(f"[{card.name}] expected tensors. Received: {kinds}.") from error
     except OverflowError:
         raise ShapeError(
             f"[{card.name}] expected sizes and settings of 64 bits. Received: {written(low.dims)}."

@@ -57,6 +57,8 @@ PLAIN = {
     "axis": "0", "function": "lambda *a: 1.0", "mode": "'min'",
 }  # fmt: skip
 
+GRAVE = (AssertionError, SystemError)  # a wrong shape, an error inside Python: whatever the arguments are
+
 # What is done with an object of these classes, to see what it is worth.
 USES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("nn.Sequential", ("r.predict({0})", "r.summary()", "r.fit({0}, {1}, verbose=0)")),
@@ -317,7 +319,10 @@ def _judged(made: Program, error: Any, caught: list[Any], took: float) -> Findin
         return Finding(f"ended {type(error).__name__} {_where(error)}", repr(error))
     if error is not None and not common.documented(error) and not _own(error):
         where = _where(error)
-        return Finding(f"{type(error).__name__} {where}", f"{type(error).__name__}: {str(error)[:300]} ({where})")
+        return Finding(
+            f"{'wrong' if type(error) in GRAVE else 'error'} {type(error).__name__} {where}",
+            f"{type(error).__name__}: {str(error)[:300]} ({where})",
+        )
     for warning in caught:
         if not _documented_warning(warning):
             words = f"{warning.category.__name__}: {str(warning.message)[:200]}"
@@ -507,6 +512,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="programs whose name holds this")
     parser.add_argument("--kinds", default="cards,examples,calls")
     parser.add_argument("--no-shrink", action="store_true")
+    parser.add_argument("--grave", action="store_true", help="errors of any kind are allowed, and all warnings")
     arguments = parser.parse_args()
     global EXAMPLES
     kinds = arguments.kinds.split(",")
@@ -522,6 +528,8 @@ def main() -> int:
         findings, done = batch(programs)
         number += done
         for which, finding in findings:
+            if arguments.grave and finding.key.startswith(("warning ", "error ")):
+                continue
             seen[finding.key] += 1
             if seen[finding.key] == 1:
                 made = dict(programs)[which]
