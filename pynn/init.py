@@ -216,7 +216,9 @@ class Uniform(Initializer):
 
     Parameters
     ----------
-    low, high : float, default -0.05 and 0.05
+    low : float, default -0.05
+        The bounds, finite, low <= high.
+    high : float, default 0.05
         The bounds, finite, low <= high.
 
     Examples
@@ -314,11 +316,11 @@ class VarianceScaling(Initializer):
 
     Parameters
     ----------
-    scale : float
+    scale : float, default 1.0
         The variance times n, > 0.
-    mode : {"fan_in", "fan_out", "fan_avg"}
+    mode : {"fan_in", "fan_out", "fan_avg"}, default "fan_in"
         Which n; see `fans`.
-    distribution : {"uniform", "truncated_normal"}
+    distribution : {"uniform", "truncated_normal"}, default "truncated_normal"
         The distribution.
 
     Raises

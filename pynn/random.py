@@ -97,7 +97,8 @@ def uniform(shape: Sequence[int], low: float = 0.0, high: float = 1.0, dtype: An
     Parameters
     ----------
     shape : sequence of int
-    low, high : float, default 0.0, 1.0
+    low : float, default 0.0
+    high : float, default 1.0
     dtype : {"float32", "float64"}, default "float32"
 
     Examples
@@ -116,7 +117,7 @@ def bernoulli(shape: Sequence[int], p: Any = 0.5, dtype: Any = np.float32) -> Te
     shape : sequence of int
     p : float or Tensor that broadcasts to shape, default 0.5
         In [0, 1].
-    dtype : default "float32"
+    dtype : dtype, default "float32"
         "bool" gives a mask for ``ops.where``.
 
     Raises
@@ -141,7 +142,9 @@ def integers(shape: Sequence[int], low: int, high: int, dtype: Any = np.int32) -
     Parameters
     ----------
     shape : sequence of int
-    low, high : int
+    low : int
+        high above low, by at most 2**24.
+    high : int
         high above low, by at most 2**24.
     dtype : {"int32", "int64"}, default "int32"
 

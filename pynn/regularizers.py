@@ -18,7 +18,10 @@ class L1L2(Spelled):
 
     Parameters
     ----------
-    l1, l2 : float, default 0.0
+    l1 : float, default 0.0
+        Factor of the first term, finite and >= 0.
+    l2 : float, default 0.0
+        Factor of the second term, finite and >= 0; its gradient is 2 * l2 * w.
         Factors, finite and >= 0. Note that the gradient of the second term is 2 * l2 * w.
 
     Raises

@@ -182,7 +182,10 @@ def gradcheck(
     inputs : sequence of array_like or None
         Floating inputs are differentiated; integers, bools and None are passed on.
     eps : float, default 1e-6
-    rtol, atol : float, default 1e-5 and 1e-7
+    rtol : float, default 1e-5
+        |analytic - numeric| may be rtol * |numeric| + atol * max(1, largest |numeric|, norm of the gradient).
+    atol : float, default 1e-7
+        See rtol.
         |analytic - numeric| may be rtol * |numeric| + atol * max(1, largest |numeric|, norm of the gradient).
     seed : int, default 0
         Of the cotangent and the directions.

@@ -143,7 +143,10 @@ def resample(x: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     Parameters
     ----------
     x : ndarray [n]
-    rate, wanted : int
+    rate : int
+        Samples per second of `x`.
+    wanted : int
+        Samples per second of the result.
         Samples per second, of `x` and of the result.
 
     Returns

@@ -102,6 +102,13 @@ def fashion_mnist(data: str | os.PathLike[str] | None = None, *, progress: bool 
 
     Parameters, returns and errors are those of :func:`mnist`; the folder is ``fashion-mnist``.
 
+    Parameters
+    ----------
+    data : path-like, optional
+        Where the files are, or are put.
+    progress : bool, default True
+        Show a bar while data are fetched.
+
     References
     ----------
     H. Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST: a novel image dataset for benchmarking machine learning

@@ -125,10 +125,12 @@ def imdb_tokenizer(data: Place | None = None, num_words: int | None = None, *, p
 
     Parameters
     ----------
-    data, progress
+    data : path-like, optional
         As for :func:`imdb`; Keras's ``imdb.npz`` has no words and does not do.
     num_words : int, optional
         As for :func:`imdb`.
+    progress : bool, default True
+        Show a bar while data are fetched.
 
     Examples
     --------
@@ -154,8 +156,10 @@ def imdb_texts(
 
     Parameters
     ----------
-    data, progress
+    data : path-like, optional
         As for :func:`imdb`; Keras's ``imdb.npz`` has no texts and does not do.
+    progress : bool, default True
+        Show a bar while data are fetched.
     """
     path = find_reviews(data, progress)
     if _is_keras(path):

@@ -59,6 +59,14 @@ def moons(n: int = 400, noise: float = 0.1, seed: int = 0) -> Points:
     ``(cos t, sin t)`` for class 0 and ``(1 - cos t, 1/2 - sin t)`` for class 1, t from 0 to pi.
     Parameters, returns and errors are those of :func:`xor`.
 
+    Parameters
+    ----------
+    n : int, default 400
+        How many points.
+    noise : float, default 0.1
+        Standard deviation of what is added to the points.
+    seed : int, default 0
+
     Examples
     --------
     >>> x, y = moons(10)
@@ -77,6 +85,16 @@ def circles(n: int = 400, noise: float = 0.05, seed: int = 0, factor: float = 0.
     """Return a circle of radius 1 (class 0) around one of radius `factor` (class 1).
 
     Other parameters, returns and errors are those of :func:`xor`.
+
+    Parameters
+    ----------
+    n : int, default 400
+        How many points.
+    noise : float, default 0.05
+        Standard deviation of what is added to the points.
+    seed : int, default 0
+    factor : float, default 0.5
+        Radius of the inner circle to that of the outer one.
 
     Examples
     --------
@@ -98,6 +116,17 @@ def spirals(n: int = 600, noise: float = 0.05, seed: int = 0, arms: int = 3, tur
     ``x = r (cos a, sin a)`` with ``a = 2 pi (turns r + class / arms)``, r from 0 to 1.
     Other parameters, returns and errors are those of :func:`xor`; `arms` is at least 1.
 
+    Parameters
+    ----------
+    n : int, default 600
+        How many points.
+    noise : float, default 0.05
+        Standard deviation of what is added to the points.
+    seed : int, default 0
+    arms : int, default 3
+    turns : float, default 0.75
+        How often each arm turns.
+
     Examples
     --------
     >>> x, y = spirals(arms=2)
@@ -116,6 +145,16 @@ def blobs(n: int = 400, noise: float = 0.5, seed: int = 0, centers: int = 3) -> 
     """Return round clouds whose centres lie evenly on a circle of radius 2, one class each.
 
     Other parameters, returns and errors are those of :func:`xor`; `centers` is at least 1.
+
+    Parameters
+    ----------
+    n : int, default 400
+        How many points.
+    noise : float, default 0.5
+        Standard deviation of what is added to the points.
+    seed : int, default 0
+    centers : int, default 3
+        How many clouds.
 
     Examples
     --------

@@ -39,6 +39,8 @@ class SpokenDigits:
         str, who speaks.
     take : ndarray [N]
         int64, the number of the recording among those of the same digit and speaker.
+    rate : int, default 8000
+        Samples per second.
     """
 
     recordings: tuple[np.ndarray, ...]

@@ -139,7 +139,11 @@ class MLPClassifier(Classification, _MLP):
         are held out in their proportions, more of them and values by chance.
     validation_fraction : float, default 0.1
         The share that is held out.
-    beta_1, beta_2, epsilon : float, default 0.9, 0.999, 1e-8
+    beta_1 : float, default 0.9
+        Of "adam".
+    beta_2 : float, default 0.999
+        Of "adam".
+    epsilon : float, default 1e-8
         Of "adam".
     n_iter_no_change : int or inf, default 10
     max_fun : int, default 15000
@@ -266,10 +270,34 @@ class MLPRegressor(Regression, _MLP):
         "squared_error" (half of it), "poisson" (half of the deviance; the outputs are exponentials, the targets >= 0),
         "absolute_error", "huber", or another of ``pynn.losses``. Of several targets `loss_` and `loss_curve_` are the
         mean and the gradient is that of the sum, as in scikit-learn; of "poisson" both are sums.
-    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter,
-    shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction,
-    beta_1, beta_2, epsilon, n_iter_no_change, max_fun, dropout, dtype, callbacks
-        See :class:`MLPClassifier`; early stopping watches R**2.
+    hidden_layer_sizes : int or sequence of int, default (100,)
+    activation : str or callable, default "relu"
+    solver : str, pynn.optim.Optimizer or callable, default "adam"
+    alpha : float, default 1e-4
+    batch_size : int or "auto", default "auto"
+    learning_rate : {"constant", "invscaling", "adaptive"} or pynn.schedules.Schedule, default "constant"
+    learning_rate_init : float, default 0.001
+    power_t : float, default 0.5
+    max_iter : int, default 200
+    shuffle : bool, default True
+    random_state : int, RandomState or None, default None
+    tol : float, default 1e-4
+    verbose : bool, default False
+    warm_start : bool, default False
+    momentum : float, default 0.9
+    nesterovs_momentum : bool, default True
+    early_stopping : bool, default False
+        It watches R**2.
+    validation_fraction : float, default 0.1
+    beta_1 : float, default 0.9
+    beta_2 : float, default 0.999
+    epsilon : float, default 1e-8
+    n_iter_no_change : int or inf, default 10
+    max_fun : int, default 15000
+    dropout : float or sequence of float, default 0.0
+    dtype : {"float32", "float64"} or None, default None
+    callbacks : sequence of pynn.train.Callback, default None
+        For what is not said here see :class:`MLPClassifier`.
 
     Raises
     ------

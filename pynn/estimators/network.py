@@ -58,9 +58,18 @@ class NetworkClassifier(Classification, _Network):
     learning_rate_init : float, default 0.001
     max_iter : int, default 200
         The most epochs.
-    shuffle, random_state, tol, verbose, warm_start, early_stopping, validation_fraction, n_iter_no_change,
-    class_weight, dtype, callbacks
-        See :class:`MLPClassifier`.
+    shuffle : bool, default True
+    random_state : int, RandomState or None, default None
+    tol : float, default 1e-4
+    verbose : bool, default False
+    warm_start : bool, default False
+    early_stopping : bool, default False
+    validation_fraction : float, default 0.1
+    n_iter_no_change : int or inf, default 10
+    class_weight : dict, "balanced" or None, default None
+    dtype : {"float32", "float64"} or None, default None
+    callbacks : sequence of pynn.train.Callback, default None
+        For what is not said here see :class:`MLPClassifier`.
 
     Attributes
     ----------
@@ -133,9 +142,22 @@ class NetworkRegressor(Regression, _Network):
         without the batch axis. The output has an element for each target.
     loss : str or pynn.losses.Loss, default "squared_error"
         See :class:`MLPRegressor`; for "poisson" the model must end in an activation that is positive.
-    solver, batch_size, learning_rate, learning_rate_init, max_iter, shuffle, random_state, tol, verbose, warm_start,
-    early_stopping, validation_fraction, n_iter_no_change, dtype, callbacks
-        See :class:`NetworkClassifier`.
+    solver : str, pynn.optim.Optimizer or callable, default "adam"
+    batch_size : int or "auto", default "auto"
+    learning_rate : {"constant", "invscaling", "adaptive"} or pynn.schedules.Schedule, default "constant"
+    learning_rate_init : float, default 0.001
+    max_iter : int, default 200
+    shuffle : bool, default True
+    random_state : int, RandomState or None, default None
+    tol : float, default 1e-4
+    verbose : bool, default False
+    warm_start : bool, default False
+    early_stopping : bool, default False
+    validation_fraction : float, default 0.1
+    n_iter_no_change : int or inf, default 10
+    dtype : {"float32", "float64"} or None, default None
+    callbacks : sequence of pynn.train.Callback, default None
+        For what is not said here see :class:`NetworkClassifier`.
 
     Attributes
     ----------

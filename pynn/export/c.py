@@ -92,7 +92,21 @@ def to_c(model: Any, path: str | os.PathLike[str], main: bool = False, input_sha
 
 
 def c_source(model: Any, name: str, header_name: str, main: bool = False, input_shape: Any = None) -> tuple[str, str]:
-    """Return the texts of the C file and its header; parameters as for :func:`to_c`, `name` begins all public names."""
+    """Return the texts of the C file and its header; parameters as for :func:`to_c`, `name` begins all public names.
+
+    Parameters
+    ----------
+    model : Module
+        Built, or its `input_shape` is given.
+    name : str
+        Prefix of the functions.
+    header_name : str
+        What the source includes.
+    main : bool, default False
+        Add a main() that reads inputs from a file.
+    input_shape : sequence of int, optional
+        Of one sample, for a model that does not begin with nn.Input.
+    """
     if not (isinstance(name, str) and name.isidentifier() and name.isascii() and isinstance(header_name, str)):
         raise ValueError(f"[export] expected a name of C, and that of a header. Received: name={written(name)}.")
     plan = lower(model, input_shape)

@@ -73,7 +73,15 @@ def to_numpy(model: Any, path: str | os.PathLike[str], input_shape: Any = None) 
 
 
 def numpy_source(model: Any, input_shape: Any = None) -> str:
-    """Return the text of the file that :func:`to_numpy` writes."""
+    """Return the text of the file that :func:`to_numpy` writes.
+
+    Parameters
+    ----------
+    model : Module
+        Built, or its `input_shape` is given.
+    input_shape : sequence of int, optional
+        Of one sample, for a model that does not begin with nn.Input.
+    """
     plan = lower(model, input_shape)
     writer = _Writer(plan)
     body = writer.body()

@@ -70,7 +70,17 @@ def save(
     include_optimizer: bool = True,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a model into a file; see :meth:`pynn.nn.Module.save`."""
+    """Write a model into a file; see :meth:`pynn.nn.Module.save`.
+
+    Parameters
+    ----------
+    model : Module
+    path : path-like
+    include_optimizer : bool, default True
+        Whether what only training needs is kept.
+    metadata : dict of str to JSON values, optional
+        Anything of yours, such as class names.
+    """
     refuse_name("save", path)
     _given(
         model, include_optimizer, metadata, lambda *parts: write_whole(path, container.pack(*parts), container.verify)
@@ -95,7 +105,16 @@ def refuse_name(place: str, path: str | os.PathLike[str]) -> None:
 
 
 def dumps(model: Any, include_optimizer: bool = True, metadata: Mapping[str, Any] | None = None) -> bytes:
-    """Return the bytes of a model's file; parameters as for :meth:`pynn.nn.Module.save`."""
+    """Return the bytes of a model's file; parameters as for :meth:`pynn.nn.Module.save`.
+
+    Parameters
+    ----------
+    model : Module
+    include_optimizer : bool, default True
+        Whether what only training needs is kept.
+    metadata : dict of str to JSON values, optional
+        Anything of yours, such as class names.
+    """
     return _given(model, include_optimizer, metadata, lambda *parts: b"".join(container.pack(*parts)))
 
 

@@ -33,7 +33,7 @@ def register(item: Any = None, name: str | None = None) -> Any:
 
     Parameters
     ----------
-    item : class or function
+    item : class or function, optional
         A Module, Loss, Metric, Optimizer, Schedule, Initializer, regularizer or constraint, or a function (an
         activation for instance). Classes other than modules must keep their constructor's arguments as attributes of
         the same names.

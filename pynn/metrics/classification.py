@@ -172,6 +172,17 @@ class Classifier(Metric):
 class Accuracy(Classifier):
     """accuracy = right / all, with the form of the task read from the shapes.
 
+    Parameters
+    ----------
+    threshold : float, default 0.5
+        From which probability on it is class 1.
+    from_logits : bool, default False
+        Whether predictions are logits.
+    name : str, optional
+        In logs and results.
+    multilabel : bool, default False
+        Whether columns are labels of their own, several of which may be true.
+
     Examples
     --------
     >>> metric = Accuracy()
@@ -211,6 +222,17 @@ class Accuracy(Classifier):
 class BinaryAccuracy(Accuracy):
     """The part of all elements that are on the right side of the threshold; rows may hold several (multi-label).
 
+    Parameters
+    ----------
+    threshold : float, default 0.5
+        From which probability on it is class 1.
+    from_logits : bool, default False
+        Whether predictions are logits.
+    name : str, optional
+        In logs and results.
+    multilabel : bool, default False
+        Whether columns are labels of their own, several of which may be true.
+
     Examples
     --------
     >>> metric = BinaryAccuracy(from_logits=True)
@@ -243,7 +265,7 @@ class TopK(Accuracy):
     ----------
     k : int, default 5
         How many places count, >= 1.
-    name : str, default "top_k"
+    name : str, optional
         Key of the result in logs and history.
 
     Examples
@@ -280,8 +302,14 @@ class ConfusionMatrix(Classifier):
     ----------
     classes : int, optional
         Number of classes; by default that of the scores, or the largest label + 1.
-    threshold, from_logits, name
-        As for `Classifier`.
+    threshold : float, default 0.5
+        From which probability on it is class 1.
+    from_logits : bool, default False
+        Whether predictions are logits.
+    name : str, optional
+        In logs and results.
+    multilabel : bool, default False
+        Whether columns are labels of their own, several of which may be true.
 
     Examples
     --------

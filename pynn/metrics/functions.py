@@ -42,6 +42,19 @@ def accuracy(
 ) -> float:
     """Return the part of predictions that is right; see `Accuracy`.
 
+    Parameters
+    ----------
+    y_true : array_like
+        Targets.
+    y_pred : array_like
+        Predictions.
+    sample_weight : array_like [N], optional
+        Weights of samples.
+    from_logits : bool, default False
+        Whether predictions are logits.
+    multilabel : bool, default False
+        Whether columns are labels of their own, several of which may be true.
+
     Examples
     --------
     >>> accuracy([0, 1], [[0.9, 0.1], [0.8, 0.2]])
@@ -60,6 +73,19 @@ def binary_accuracy(
 ) -> float:
     """Return the part of elements on the right side of the threshold; see `BinaryAccuracy`.
 
+    Parameters
+    ----------
+    y_true : array_like
+        Targets.
+    y_pred : array_like
+        Predictions.
+    sample_weight : array_like [N], optional
+        Weights of samples.
+    threshold : float, default 0.5
+        From which probability on it is class 1.
+    from_logits : bool, default False
+        Whether predictions are logits.
+
     Examples
     --------
     >>> binary_accuracy([0, 1], [0.2, 0.4]), binary_accuracy([0, 1], [0.2, 0.4], threshold=0.3)
@@ -72,6 +98,17 @@ def top_k_accuracy(
     y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None, k: int = 5
 ) -> float:
     """Return the part of rows whose true class is among the k highest scores; see `TopK`.
+
+    Parameters
+    ----------
+    y_true : array_like
+        Targets.
+    y_pred : array_like
+        Predictions.
+    sample_weight : array_like [N], optional
+        Weights of samples.
+    k : int, default 5
+        Among how many of the highest scores the class must be.
 
     Examples
     --------
@@ -91,6 +128,21 @@ def confusion_matrix(
     from_logits: bool = False,
 ) -> Array:
     """Return [C, C] with the number of samples of class i (row) predicted as class j; see `ConfusionMatrix`.
+
+    Parameters
+    ----------
+    y_true : array_like
+        Targets.
+    y_pred : array_like
+        Predictions.
+    classes : int, optional
+        By default those that occur.
+    sample_weight : array_like [N], optional
+        Weights of samples.
+    threshold : float, default 0.5
+        From which probability on it is class 1.
+    from_logits : bool, default False
+        Whether predictions are logits.
 
     Examples
     --------
@@ -114,6 +166,23 @@ def precision(
 ) -> float:
     """Return right / predicted, averaged over classes; see `Precision`.
 
+    Parameters
+    ----------
+    y_true : array_like
+        Targets.
+    y_pred : array_like
+        Predictions.
+    sample_weight : array_like [N], optional
+        Weights of samples.
+    average : {"auto", "binary", "macro", "micro", "weighted"}, default "auto"
+        See :class:`Precision`.
+    threshold : float, default 0.5
+        From which probability on it is class 1.
+    from_logits : bool, default False
+        Whether predictions are logits.
+    multilabel : bool, default False
+        Whether columns are labels of their own, several of which may be true.
+
     Examples
     --------
     >>> precision([1, 0, 0, 1], [1, 1, 0, 0])
@@ -134,6 +203,23 @@ def recall(
     multilabel: bool = False,
 ) -> float:
     """Return right / actual, averaged over classes; see `Recall`.
+
+    Parameters
+    ----------
+    y_true : array_like
+        Targets.
+    y_pred : array_like
+        Predictions.
+    sample_weight : array_like [N], optional
+        Weights of samples.
+    average : {"auto", "binary", "macro", "micro", "weighted"}, default "auto"
+        See :class:`Precision`.
+    threshold : float, default 0.5
+        From which probability on it is class 1.
+    from_logits : bool, default False
+        Whether predictions are logits.
+    multilabel : bool, default False
+        Whether columns are labels of their own, several of which may be true.
 
     Examples
     --------
@@ -156,6 +242,23 @@ def f1(
 ) -> float:
     """Return the harmonic mean of precision and recall, averaged over classes; see `F1`.
 
+    Parameters
+    ----------
+    y_true : array_like
+        Targets.
+    y_pred : array_like
+        Predictions.
+    sample_weight : array_like [N], optional
+        Weights of samples.
+    average : {"auto", "binary", "macro", "micro", "weighted"}, default "auto"
+        See :class:`Precision`.
+    threshold : float, default 0.5
+        From which probability on it is class 1.
+    from_logits : bool, default False
+        Whether predictions are logits.
+    multilabel : bool, default False
+        Whether columns are labels of their own, several of which may be true.
+
     Examples
     --------
     >>> f1([1, 0, 0, 1], [1, 1, 0, 0])
@@ -175,6 +278,19 @@ def auc(
 ) -> float:
     """Return the area under the ROC curve; see `AUC`.
 
+    Parameters
+    ----------
+    y_true : array_like
+        Targets.
+    y_pred : array_like
+        Predictions.
+    sample_weight : array_like [N], optional
+        Weights of samples.
+    from_logits : bool, default False
+        Whether predictions are logits.
+    multilabel : bool, default False
+        Whether columns are labels of their own, several of which may be true.
+
     Examples
     --------
     >>> auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
@@ -185,6 +301,15 @@ def auc(
 
 def mse(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
     """Return the mean squared error; see `MSE`.
+
+    Parameters
+    ----------
+    y_true : array_like
+        Targets.
+    y_pred : array_like
+        Predictions.
+    sample_weight : array_like [N], optional
+        Weights of samples.
 
     Examples
     --------
@@ -197,6 +322,15 @@ def mse(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None
 def mae(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
     """Return the mean absolute error; see `MAE`.
 
+    Parameters
+    ----------
+    y_true : array_like
+        Targets.
+    y_pred : array_like
+        Predictions.
+    sample_weight : array_like [N], optional
+        Weights of samples.
+
     Examples
     --------
     >>> mae([1.0, 2.0], [1.0, 4.0])
@@ -207,6 +341,15 @@ def mae(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None
 
 def r2(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
     """Return the coefficient of determination; see `R2`.
+
+    Parameters
+    ----------
+    y_true : array_like
+        Targets.
+    y_pred : array_like
+        Predictions.
+    sample_weight : array_like [N], optional
+        Weights of samples.
 
     Examples
     --------

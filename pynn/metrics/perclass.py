@@ -109,6 +109,19 @@ def _quotient(part: Any, whole: Any) -> Any:
 class Precision(PerClass):
     """precision = right / predicted, per class, then averaged.
 
+    Parameters
+    ----------
+    average : {"auto", "binary", "macro", "micro", "weighted"}, default "auto"
+        See :class:`Precision`.
+    threshold : float, default 0.5
+        From which probability on it is class 1.
+    from_logits : bool, default False
+        Whether predictions are logits.
+    name : str, optional
+        In logs and results.
+    multilabel : bool, default False
+        Whether columns are labels of their own, several of which may be true.
+
     Examples
     --------
     >>> metric = Precision()
@@ -127,6 +140,19 @@ class Precision(PerClass):
 class Recall(PerClass):
     """recall = right / actual, per class, then averaged.
 
+    Parameters
+    ----------
+    average : {"auto", "binary", "macro", "micro", "weighted"}, default "auto"
+        See :class:`Precision`.
+    threshold : float, default 0.5
+        From which probability on it is class 1.
+    from_logits : bool, default False
+        Whether predictions are logits.
+    name : str, optional
+        In logs and results.
+    multilabel : bool, default False
+        Whether columns are labels of their own, several of which may be true.
+
     Examples
     --------
     >>> metric = Recall()
@@ -144,6 +170,19 @@ class Recall(PerClass):
 
 class F1(PerClass):
     """F1 = 2 * right / (predicted + actual), the harmonic mean of precision and recall, per class, then averaged.
+
+    Parameters
+    ----------
+    average : {"auto", "binary", "macro", "micro", "weighted"}, default "auto"
+        See :class:`Precision`.
+    threshold : float, default 0.5
+        From which probability on it is class 1.
+    from_logits : bool, default False
+        Whether predictions are logits.
+    name : str, optional
+        In logs and results.
+    multilabel : bool, default False
+        Whether columns are labels of their own, several of which may be true.
 
     Examples
     --------

@@ -24,7 +24,7 @@ class AUC(Classifier):
     ----------
     from_logits : bool, default False
         Whether rows of scores are logits. It matters for more than two classes only, where the softmax is taken.
-    name : str, default "auc"
+    name : str, optional
         Key of the result in logs and history.
     multilabel : bool, default False
         As for `Classifier`.

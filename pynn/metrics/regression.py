@@ -39,6 +39,11 @@ class Regression(Metric):
 class MSE(Regression):
     """mse = mean((y_pred - y_true)^2) over all elements, rows weighted with the sample weights.
 
+    Parameters
+    ----------
+    name : str, optional
+        In logs and results.
+
     Examples
     --------
     >>> metric = MSE()
@@ -74,6 +79,11 @@ class MSE(Regression):
 class MAE(MSE):
     """mae = mean(abs(y_pred - y_true)) over all elements, rows weighted with the sample weights.
 
+    Parameters
+    ----------
+    name : str, optional
+        In logs and results.
+
     Examples
     --------
     >>> metric = MAE()
@@ -93,6 +103,11 @@ class R2(Regression):
     """R2 = 1 - sum((y_true - y_pred)^2) / sum((y_true - mean(y_true))^2), the mean over outputs.
 
     Constant targets give 1 if they are met exactly, else 0; fewer than two samples give NaN.
+
+    Parameters
+    ----------
+    name : str, optional
+        In logs and results.
 
     Examples
     --------

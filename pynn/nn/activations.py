@@ -49,25 +49,44 @@ class _Function(Module):
 
 
 class Tanh(_Function):
-    """y = tanh(x)."""
+    """y = tanh(x).
+
+    Parameters
+    ----------
+    name : str, optional
+    """
 
     function = staticmethod(ops.tanh)
 
 
 class Sigmoid(_Function):
-    """y = 1 / (1 + e**-x)."""
+    """y = 1 / (1 + e**-x).
+
+    Parameters
+    ----------
+    name : str, optional
+    """
 
     function = staticmethod(ops.sigmoid)
 
 
 class ReLU6(_Function):
-    """y = min(max(x, 0), 6)."""
+    """y = min(max(x, 0), 6).
+
+    Parameters
+    ----------
+    name : str, optional
+    """
 
     function = staticmethod(ops.relu6)
 
 
 class SELU(_Function):
     """y = s x where x > 0, else s a (e**x - 1), with the constants of self-normalizing networks.
+
+    Parameters
+    ----------
+    name : str, optional
 
     References
     ----------
@@ -78,37 +97,67 @@ class SELU(_Function):
 
 
 class Softplus(_Function):
-    """y = log(1 + e**x)."""
+    """y = log(1 + e**x).
+
+    Parameters
+    ----------
+    name : str, optional
+    """
 
     function = staticmethod(ops.softplus)
 
 
 class Softsign(_Function):
-    """y = x / (1 + |x|)."""
+    """y = x / (1 + |x|).
+
+    Parameters
+    ----------
+    name : str, optional
+    """
 
     function = staticmethod(ops.softsign)
 
 
 class SiLU(_Function):
-    """y = x sigmoid(x), also called swish."""
+    """y = x sigmoid(x), also called swish.
+
+    Parameters
+    ----------
+    name : str, optional
+    """
 
     function = staticmethod(ops.silu)
 
 
 class Mish(_Function):
-    """y = x tanh(log(1 + e**x)) (Misra 2019)."""
+    """y = x tanh(log(1 + e**x)) (Misra 2019).
+
+    Parameters
+    ----------
+    name : str, optional
+    """
 
     function = staticmethod(ops.mish)
 
 
 class HardSigmoid(_Function):
-    """y = min(max(x / 6 + 1/2, 0), 1)."""
+    """y = min(max(x / 6 + 1/2, 0), 1).
+
+    Parameters
+    ----------
+    name : str, optional
+    """
 
     function = staticmethod(ops.hardsigmoid)
 
 
 class HardSwish(_Function):
-    """y = x min(max(x / 6 + 1/2, 0), 1) (Howard and others 2019)."""
+    """y = x min(max(x / 6 + 1/2, 0), 1) (Howard and others 2019).
+
+    Parameters
+    ----------
+    name : str, optional
+    """
 
     function = staticmethod(ops.hardswish)
 

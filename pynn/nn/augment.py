@@ -97,8 +97,10 @@ class RandomShift(RandomAffine):
     ----------
     shift : float or (float, float)
         Uniform within +- this share of height and width.
-    fill, name, seed
-        As for :class:`RandomAffine`.
+    fill : {"constant", "nearest"}, default "constant"
+        What stands for pixels from outside of the image: 0, or the nearest one inside.
+    name : str, optional
+    seed : int, optional
     """
 
     def __init__(
@@ -113,21 +115,51 @@ class RandomShift(RandomAffine):
 
 
 class RandomRotation(RandomAffine):
-    """Turn each image at random: :class:`RandomAffine` with `rotation` (degrees) alone."""
+    """Turn each image at random: :class:`RandomAffine` with `rotation` (degrees) alone.
+
+    Parameters
+    ----------
+    rotation : float
+        Degrees; angles are uniform in [-rotation, rotation].
+    fill : {"constant", "nearest"}, default "constant"
+        What stands for pixels from outside of the image: 0, or the nearest one inside.
+    name : str, optional
+    seed : int, optional
+    """
 
     def __init__(self, *, rotation: float, fill: str = "constant", name: str | None = None, seed: int | None = None):
         super().__init__(rotation=rotation, fill=fill, name=name, seed=seed)
 
 
 class RandomZoom(RandomAffine):
-    """Magnify each image at random, by 1 - zoom to 1 + zoom: :class:`RandomAffine` with `zoom` alone."""
+    """Magnify each image at random, by 1 - zoom to 1 + zoom: :class:`RandomAffine` with `zoom` alone.
+
+    Parameters
+    ----------
+    zoom : float
+        Magnification uniform in [1 - zoom, 1 + zoom]. In [0, 1).
+    fill : {"constant", "nearest"}, default "constant"
+        What stands for pixels from outside of the image: 0, or the nearest one inside.
+    name : str, optional
+    seed : int, optional
+    """
 
     def __init__(self, *, zoom: float, fill: str = "constant", name: str | None = None, seed: int | None = None):
         super().__init__(zoom=zoom, fill=fill, name=name, seed=seed)
 
 
 class RandomShear(RandomAffine):
-    """Slant each image at random: :class:`RandomAffine` with `shear` (degrees) alone."""
+    """Slant each image at random: :class:`RandomAffine` with `shear` (degrees) alone.
+
+    Parameters
+    ----------
+    shear : float
+        Degrees; angles are uniform in [-shear, shear].
+    fill : {"constant", "nearest"}, default "constant"
+        What stands for pixels from outside of the image: 0, or the nearest one inside.
+    name : str, optional
+    seed : int, optional
+    """
 
     def __init__(self, *, shear: float, fill: str = "constant", name: str | None = None, seed: int | None = None):
         super().__init__(shear=shear, fill=fill, name=name, seed=seed)

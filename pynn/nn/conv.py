@@ -114,16 +114,21 @@ class Conv2D(Convolution):
         Each group of filters sees its own group of channels.
     activation : str or callable, optional
         As for Dense.
-    use_bias : bool, default True
-    kernel_initializer, bias_initializer : str or initializer
-        By default "glorot_uniform" and "zeros".
-    kernel_regularizer, bias_regularizer : regularizer, optional
-    kernel_constraint : constraint, optional
-    name : str, optional
-    seed : int, optional
     algorithm : {"direct", "winograd"}, default "direct"
         "winograd" computes the layer and its gradients faster, and less exactly, if it has a 3 x 3 kernel, stride 1 and
         many channels; other layers it leaves as they are. See ``ops.conv2d``.
+    use_bias : bool, default True
+    kernel_initializer : str or initializer, default "glorot_uniform"
+        First values of ``w``; see :mod:`pynn.init`.
+    bias_initializer : str or initializer, default "zeros"
+        First values of ``b``.
+    kernel_regularizer : regularizer, optional
+        Penalty on ``w``; see :mod:`pynn.regularizers`.
+    bias_regularizer : regularizer, optional
+        Penalty on ``b``.
+    kernel_constraint : constraint, optional
+    name : str, optional
+    seed : int, optional
 
     Notes
     -----
@@ -215,9 +220,23 @@ class Conv1D(Convolution):
     padding : {"valid", "same", "causal"}, int or (before, after), default "valid"
         "causal" pads before only, so that no output sees a later input.
     dilation_rate : int, default 1
-    groups, activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, \
-kernel_constraint, name, seed
-        As for Conv2D.
+    groups : int, default 1
+        Each group of filters sees its own group of channels.
+    activation : str or callable, optional
+        As for :class:`Dense`.
+    use_bias : bool, default True
+    kernel_initializer : str or initializer, default "glorot_uniform"
+        First values of ``w``; see :mod:`pynn.init`.
+    bias_initializer : str or initializer, default "zeros"
+        First values of ``b``.
+    kernel_regularizer : regularizer, optional
+        Penalty on ``w``; see :mod:`pynn.regularizers`.
+    bias_regularizer : regularizer, optional
+        Penalty on ``b``.
+    kernel_constraint : constraint, optional
+        What ``w`` is brought back to after each update, such as "max_norm".
+    name : str, optional
+    seed : int, optional
 
     Notes
     -----

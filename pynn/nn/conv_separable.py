@@ -19,12 +19,26 @@ class DepthwiseConv2D(Convolution):
     Parameters
     ----------
     kernel_size : int or (rows, columns)
-    strides, padding, dilation_rate, activation, use_bias, bias_initializer, bias_regularizer, name, seed
-        As for Conv2D.
+    strides : int or (rows, columns), default 1
+    padding : {"valid", "same"}, int, (rows, columns) or (top, bottom, left, right), default "valid"
     depth_multiplier : int, default 1
         Outputs per channel.
-    depthwise_initializer, depthwise_regularizer, depthwise_constraint
-        Of the weights.
+    dilation_rate : int or (rows, columns), default 1
+    activation : str or callable, optional
+        As for :class:`Dense`.
+    depthwise_initializer : str or initializer, default "glorot_uniform"
+        First values of ``w``.
+    depthwise_regularizer : regularizer, optional
+        Penalty on ``w``.
+    depthwise_constraint : constraint, optional
+        Of ``w``.
+    use_bias : bool, default True
+    bias_initializer : str or initializer, default "zeros"
+        First values of ``b``.
+    bias_regularizer : regularizer, optional
+        Penalty on ``b``.
+    name : str, optional
+    seed : int, optional
 
     Notes
     -----
@@ -98,11 +112,27 @@ class SeparableConv2D(Convolution):
     ----------
     filters : int
     kernel_size : int or (rows, columns)
-    strides, padding, dilation_rate, activation, use_bias, bias_initializer, bias_regularizer, name, seed
-        As for Conv2D.
+    strides : int or (rows, columns), default 1
+    padding : {"valid", "same"}, int, (rows, columns) or (top, bottom, left, right), default "valid"
+    dilation_rate : int or (rows, columns), default 1
     depth_multiplier : int, default 1
-    depthwise_initializer, pointwise_initializer, depthwise_regularizer, pointwise_regularizer
-        Of the two weights.
+    activation : str or callable, optional
+        As for :class:`Dense`.
+    depthwise_initializer : str or initializer, default "glorot_uniform"
+        First values of ``w``.
+    pointwise_initializer : str or initializer, default "glorot_uniform"
+        First values of ``pointwise``.
+    depthwise_regularizer : regularizer, optional
+        Penalty on ``w``.
+    pointwise_regularizer : regularizer, optional
+        Penalty on ``pointwise``.
+    use_bias : bool, default True
+    bias_initializer : str or initializer, default "zeros"
+        First values of ``b``.
+    bias_regularizer : regularizer, optional
+        Penalty on ``b``.
+    name : str, optional
+    seed : int, optional
 
     Notes
     -----

@@ -29,9 +29,22 @@ class Conv2DTranspose(Convolution):
         Of the convolution that this transposes: "same" gives size * stride outputs.
     output_padding : int or (rows, columns), optional
         Rows and columns added to the output where several sizes are possible.
-    dilation_rate, activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, \
-name, seed
-        As for Conv2D.
+    dilation_rate : int or (rows, columns), default 1
+    activation : str or callable, optional
+        As for :class:`Dense`.
+    use_bias : bool, default True
+    kernel_initializer : str or initializer, default "glorot_uniform"
+        First values of ``w``; see :mod:`pynn.init`.
+    bias_initializer : str or initializer, default "zeros"
+        First values of ``b``.
+    kernel_regularizer : regularizer, optional
+        Penalty on ``w``; see :mod:`pynn.regularizers`.
+    bias_regularizer : regularizer, optional
+        Penalty on ``b``.
+    kernel_constraint : constraint, optional
+        What ``w`` is brought back to after each update, such as "max_norm".
+    name : str, optional
+    seed : int, optional
 
     Notes
     -----

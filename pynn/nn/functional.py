@@ -52,8 +52,8 @@ class Model(Module):
         What layers returned. Of several, the model returns a list or a dict; each is trained with a loss of its own,
         which is found by its name: the key, or the name of the layer.
     name : str, optional
-    seed : int, default 0
-        Seeds the initial weights.
+    seed : int, optional
+        Seeds the initial weights; 0 by default.
 
     Raises
     ------

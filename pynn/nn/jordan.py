@@ -31,8 +31,10 @@ class JordanRNN(Module):
     output_activation : {"linear", "tanh", "relu", "sigmoid", "softmax"}, default "linear"
         Of what is put out and fed back. With "linear", a loss that takes logits applies its softmax or sigmoid itself;
         with "softmax" or "sigmoid" probabilities feed back, and the loss takes them (from_logits=False).
-    kernel_initializer, bias_initializer : str or initializer
-        By default "glorot_uniform" (of w, v and w_out) and "zeros".
+    kernel_initializer : str or initializer, default "glorot_uniform"
+        First values of ``w``, ``v`` and ``w_out``; see :mod:`pynn.init`.
+    bias_initializer : str or initializer, default "zeros"
+        First values of ``b`` and ``b_out``.
     name : str, optional
     seed : int, optional
 

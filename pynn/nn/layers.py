@@ -88,10 +88,14 @@ class Dense(Activated, Module):
         A name in ``pynn.ops.activation.NAMES``, such as "relu", "tanh", "sigmoid", "hardswish" (fused: see
         ``pynn.ops.elementwise.FUSED``), "gelu" or "softmax"; or a function of a tensor. None is linear.
     use_bias : bool, default True
-    kernel_initializer, bias_initializer : str or initializer
-        By default "glorot_uniform" (Glorot and Bengio 2010) and "zeros".
-    kernel_regularizer, bias_regularizer : regularizer, optional
-        See :mod:`pynn.regularizers`.
+    kernel_initializer : str or initializer, default "glorot_uniform"
+        First values of ``w``; see :mod:`pynn.init`.
+    bias_initializer : str or initializer, default "zeros"
+        First values of ``b``.
+    kernel_regularizer : regularizer, optional
+        Penalty on ``w``; see :mod:`pynn.regularizers`.
+    bias_regularizer : regularizer, optional
+        Penalty on ``b``.
     kernel_constraint : constraint, optional
         A name such as "max_norm", or for instance ``pynn.regularizers.MaxNorm(3.0)``.
     name : str, optional
@@ -175,7 +179,8 @@ class Activation(Activated, Module):
     Parameters
     ----------
     activation : str or callable
-    options
+    name : str, optional
+    **options : float
         Parameters of the function, for instance ``slope`` of "leaky_relu".
     """
 
@@ -198,6 +203,8 @@ class Dropout(Module):
     ----------
     rate : float
         In [0, 1).
+    name : str, optional
+    seed : int, optional
 
     References
     ----------
@@ -218,7 +225,13 @@ class Dropout(Module):
 
 
 class Flatten(Module):
-    """Give each sample one axis: [N, ...] becomes [N, features], without copying."""
+    """Give each sample one axis: [N, ...] becomes [N, features], without copying.
+
+    Parameters
+    ----------
+    name : str, optional
+    seed : int, optional
+    """
 
     def __init__(self, *, name: str | None = None, seed: int | None = None):
         super().__init__(name, seed)
@@ -236,6 +249,7 @@ class Reshape(Module):
     ----------
     target_shape : tuple of int
         Without the batch axis; one size may be -1.
+    name : str, optional
     """
 
     def __init__(self, target_shape: Sequence[int], *, name: str | None = None):
@@ -268,7 +282,12 @@ class Maxout(Module):
         Number of outputs.
     pieces : int, default 2
         Linear pieces per output.
-    kernel_initializer, bias_initializer : str or initializer
+    kernel_initializer : str or initializer, default "glorot_uniform"
+        First values of ``w``; see :mod:`pynn.init`.
+    bias_initializer : str or initializer, default "zeros"
+        First values of ``b``.
+    name : str, optional
+    seed : int, optional
 
     References
     ----------

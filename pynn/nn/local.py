@@ -24,9 +24,23 @@ class LocallyConnected2D(Convolution):
     ----------
     filters : int
     kernel_size : int or (rows, columns)
-    strides, padding, activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, \
-bias_regularizer, name, seed
-        As for Conv2D.
+    strides : int or (rows, columns), default 1
+    padding : {"valid", "same"}, int, (rows, columns) or (top, bottom, left, right), default "valid"
+    activation : str or callable, optional
+        As for :class:`Dense`.
+    use_bias : bool, default True
+    kernel_initializer : str or initializer, default "glorot_uniform"
+        First values of ``w``; see :mod:`pynn.init`.
+    bias_initializer : str or initializer, default "zeros"
+        First values of ``b``.
+    kernel_regularizer : regularizer, optional
+        Penalty on ``w``; see :mod:`pynn.regularizers`.
+    bias_regularizer : regularizer, optional
+        Penalty on ``b``.
+    kernel_constraint : constraint, optional
+        What ``w`` is brought back to after each update, such as "max_norm".
+    name : str, optional
+    seed : int, optional
 
     Notes
     -----

@@ -113,6 +113,7 @@ class Add(_Elementwise):
     Parameters
     ----------
     name : str, optional
+    seed : int, optional
 
     Notes
     -----
@@ -143,6 +144,7 @@ class Multiply(_Elementwise):
     Parameters
     ----------
     name : str, optional
+    seed : int, optional
 
     Notes
     -----

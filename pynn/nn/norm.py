@@ -87,11 +87,22 @@ class BatchNormalization(_Normalization):
     momentum : float, default 0.99
         running = momentum * running + (1 - momentum) * batch.
     epsilon : float, default 1e-3
-    center, scale : bool, default True
-        Whether there is a beta, a gamma.
-    beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer
-        By default "zeros", "ones", "zeros", "ones".
-    beta_regularizer, gamma_regularizer : regularizer, optional
+    center : bool, default True
+        Whether there is a ``beta``.
+    scale : bool, default True
+        Whether there is a ``gamma``.
+    beta_initializer : str or initializer, default "zeros"
+        First values of ``beta``.
+    gamma_initializer : str or initializer, default "ones"
+        First values of ``gamma``.
+    moving_mean_initializer : str or initializer, default "zeros"
+        First values of ``moving_mean``.
+    moving_variance_initializer : str or initializer, default "ones"
+        First values of ``moving_variance``.
+    beta_regularizer : regularizer, optional
+        Penalty on ``beta``.
+    gamma_regularizer : regularizer, optional
+        Penalty on ``gamma``.
     name : str, optional
 
     Notes
@@ -169,9 +180,19 @@ class LayerNormalization(_Normalization):
     axis : int or tuple of int, default -1
         The last axis, or several last axes.
     epsilon : float, default 1e-3
-    center, scale : bool, default True
-    beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, name
-        As for BatchNormalization.
+    center : bool, default True
+        Whether there is a ``beta``.
+    scale : bool, default True
+        Whether there is a ``gamma``.
+    beta_initializer : str or initializer, default "zeros"
+        First values of ``beta``.
+    gamma_initializer : str or initializer, default "ones"
+        First values of ``gamma``.
+    beta_regularizer : regularizer, optional
+        Penalty on ``beta``.
+    gamma_regularizer : regularizer, optional
+        Penalty on ``gamma``.
+    name : str, optional
     """
 
     def __init__(
@@ -221,9 +242,19 @@ class GroupNormalization(_Normalization):
     axis : int, default -1
         Of the channels, which are the last axis.
     epsilon : float, default 1e-3
-    center, scale : bool, default True
-    beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, name
-        As for BatchNormalization.
+    center : bool, default True
+        Whether there is a ``beta``.
+    scale : bool, default True
+        Whether there is a ``gamma``.
+    beta_initializer : str or initializer, default "zeros"
+        First values of ``beta``.
+    gamma_initializer : str or initializer, default "ones"
+        First values of ``gamma``.
+    beta_regularizer : regularizer, optional
+        Penalty on ``beta``.
+    gamma_regularizer : regularizer, optional
+        Penalty on ``gamma``.
+    name : str, optional
     """
 
     def __init__(
@@ -270,7 +301,12 @@ class LocalResponseNormalization(Module):
     ----------
     depth_radius : int, default 2
         Neighbours on each side.
-    bias, alpha, beta : float, default 2.0, 1e-4, 0.75
+    bias : float, default 2.0
+        The constant of the sum.
+    alpha : float, default 0.0001
+        Factor of the sum of squares.
+    beta : float, default 0.75
+        The exponent.
     name : str, optional
 
     References
@@ -340,6 +376,8 @@ class SpatialDropout2D(Dropout):
     ----------
     rate : float
         In [0, 1).
+    name : str, optional
+    seed : int, optional
 
     References
     ----------

@@ -34,7 +34,11 @@ class Normalization(Module):
     ----------
     axis : int, sequence of int or None, default -1
         The axes that each have numbers of their own; the batch is none of them. None: one mean and variance for all.
-    mean, variance : float or array_like, optional
+    mean : float or array_like, optional
+        Known ones, both or neither, of the shape of the kept axes or what can be expanded to it. Then there is nothing
+        to adapt.
+    variance : float or array_like, optional
+        Given with `mean`.
         Known ones, both or neither, of the shape of the kept axes or what can be expanded to it. Then there is nothing
         to adapt.
     invert : bool, default False

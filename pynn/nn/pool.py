@@ -79,8 +79,12 @@ class AvgPool2D(_Pool2D):
 
     Parameters
     ----------
-    pool_size, strides, padding, name
-        As for MaxPool2D.
+    pool_size : int or (rows, columns), default 2
+    strides : int or (rows, columns), optional
+        By default pool_size.
+    padding : {"valid", "same"}, int, (rows, columns) or (top, bottom, left, right), default "valid"
+        Padding is left out of the mean.
+    name : str, optional
     """
 
     place = "avg_pool2d"
@@ -147,8 +151,12 @@ class AvgPool1D(_Pool1D):
 
     Parameters
     ----------
-    pool_size, strides, padding, name
-        As for MaxPool1D.
+    pool_size : int, default 2
+    strides : int, optional
+        By default pool_size.
+    padding : {"valid", "same"}, int or (before, after), default "valid"
+        Padding is left out of the mean.
+    name : str, optional
     """
 
     place = "avg_pool1d"
@@ -181,6 +189,7 @@ class GlobalAvgPool(_Global):
     ----------
     keepdims : bool, default False
         Keep the axes that are summed over, with size 1.
+    name : str, optional
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -193,6 +202,7 @@ class GlobalMaxPool(_Global):
     Parameters
     ----------
     keepdims : bool, default False
+    name : str, optional
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -205,6 +215,7 @@ class ZeroPadding2D(Module):
     Parameters
     ----------
     padding : int, (rows, columns) or ((top, bottom), (left, right)), default 1
+    name : str, optional
     """
 
     def __init__(self, padding: Any = 1, *, name: str | None = None):
@@ -224,6 +235,7 @@ class Cropping2D(Module):
     Parameters
     ----------
     cropping : int, (rows, columns) or ((top, bottom), (left, right)), default 0
+    name : str, optional
     """
 
     def __init__(self, cropping: Any = 0, *, name: str | None = None):
@@ -244,6 +256,7 @@ class UpSampling2D(Module):
     ----------
     size : int or (rows, columns), default 2
     interpolation : {"nearest", "bilinear"}, default "nearest"
+    name : str, optional
     """
 
     def __init__(self, size: int | Sequence[int] = 2, *, interpolation: str = "nearest", name: str | None = None):

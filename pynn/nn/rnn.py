@@ -237,11 +237,22 @@ class SimpleRNN(_Recurrent):
         Size of the state.
     activation : {"tanh", "relu", "sigmoid", "linear"}, default "tanh"
     use_bias : bool, default True
-    kernel_initializer, recurrent_initializer, bias_initializer : str or initializer
-        By default "glorot_uniform", "orthogonal", "zeros".
-    kernel_regularizer, recurrent_regularizer, bias_regularizer : regularizer, optional
-    dropout, recurrent_dropout : float, default 0.0
-        The share of inputs, and of states where they meet u, that is dropped while training: the same at all steps.
+    kernel_initializer : str or initializer, default "glorot_uniform"
+        First values of ``w``; see :mod:`pynn.init`.
+    recurrent_initializer : str or initializer, default "orthogonal"
+        First values of ``u``.
+    bias_initializer : str or initializer, default "zeros"
+        First values of ``b``.
+    kernel_regularizer : regularizer, optional
+        Penalty on ``w``; see :mod:`pynn.regularizers`.
+    recurrent_regularizer : regularizer, optional
+        Penalty on ``u``.
+    bias_regularizer : regularizer, optional
+        Penalty on ``b``.
+    dropout : float, default 0.0
+        Share of the input's values that are set to 0 while training: one draw for all steps.
+    recurrent_dropout : float, default 0.0
+        Share of the state's values that are set to 0 on their way back while training.
     return_sequences : bool, default False
         Return all outputs [N, T, units] instead of the last one [N, units].
     return_state : bool, default False
@@ -301,19 +312,40 @@ class LSTM(_Recurrent):
     ----------
     units : int
         Size of the states h and c.
-    activation : {"tanh"}
-    recurrent_activation : {"sigmoid"}
+    activation : {"tanh"}, default "tanh"
+    recurrent_activation : {"sigmoid"}, default "sigmoid"
         As in Keras, for code from there: the fused steps have no others.
-    use_bias, kernel_initializer, recurrent_initializer, bias_initializer
-        As for SimpleRNN.
+    use_bias : bool, default True
+    kernel_initializer : str or initializer, default "glorot_uniform"
+        First values of ``w``; see :mod:`pynn.init`.
+    recurrent_initializer : str or initializer, default "orthogonal"
+        First values of ``u``.
+    bias_initializer : str or initializer, default "zeros"
+        First values of ``b``.
     unit_forget_bias : bool, default True
         Begin with a bias of 1 for f, so that memory is kept.
     peephole : bool, default False
         i and f also see the old c, o the new one, each unit its own (Gers, Schraudolph and Schmidhuber 2002).
-    kernel_regularizer, recurrent_regularizer, bias_regularizer, dropout, recurrent_dropout
-        As for SimpleRNN.
-    return_sequences, return_state, go_backwards, stateful, name, seed
-        As for SimpleRNN; the states are h and c.
+    kernel_regularizer : regularizer, optional
+        Penalty on ``w``; see :mod:`pynn.regularizers`.
+    recurrent_regularizer : regularizer, optional
+        Penalty on ``u``.
+    bias_regularizer : regularizer, optional
+        Penalty on ``b``.
+    dropout : float, default 0.0
+        Share of the input's values that are set to 0 while training: one draw for all steps.
+    recurrent_dropout : float, default 0.0
+        Share of the state's values that are set to 0 on their way back while training.
+    return_sequences : bool, default False
+        Return the state of every step, not of the last one alone.
+    return_state : bool, default False
+        Return the last states too.
+    go_backwards : bool, default False
+        Begin with the last step.
+    stateful : bool, default False
+        Begin with the states that the batch before has left.
+    name : str, optional
+    seed : int, optional
 
     Notes
     -----
@@ -371,17 +403,38 @@ class GRU(_Recurrent):
     ----------
     units : int
         Size of the state.
-    activation : {"tanh"}
-    recurrent_activation : {"sigmoid"}
+    activation : {"tanh"}, default "tanh"
+    recurrent_activation : {"sigmoid"}, default "sigmoid"
         As in Keras, for code from there: the fused steps have no others.
-    use_bias, kernel_initializer, recurrent_initializer, bias_initializer
-        As for SimpleRNN.
+    use_bias : bool, default True
+    kernel_initializer : str or initializer, default "glorot_uniform"
+        First values of ``w``; see :mod:`pynn.init`.
+    recurrent_initializer : str or initializer, default "orthogonal"
+        First values of ``u``.
+    bias_initializer : str or initializer, default "zeros"
+        First values of ``b``.
     reset_after : bool, default True
         inner is r (h u_g + b'_g), with a second bias b' (as cuDNN has it); else (r h) u_g, as in the paper.
-    kernel_regularizer, recurrent_regularizer, bias_regularizer, dropout, recurrent_dropout
-        As for SimpleRNN.
-    return_sequences, return_state, go_backwards, stateful, name, seed
-        As for SimpleRNN.
+    kernel_regularizer : regularizer, optional
+        Penalty on ``w``; see :mod:`pynn.regularizers`.
+    recurrent_regularizer : regularizer, optional
+        Penalty on ``u``.
+    bias_regularizer : regularizer, optional
+        Penalty on ``b``.
+    dropout : float, default 0.0
+        Share of the input's values that are set to 0 while training: one draw for all steps.
+    recurrent_dropout : float, default 0.0
+        Share of the state's values that are set to 0 on their way back while training.
+    return_sequences : bool, default False
+        Return the state of every step, not of the last one alone.
+    return_state : bool, default False
+        Return the last states too.
+    go_backwards : bool, default False
+        Begin with the last step.
+    stateful : bool, default False
+        Begin with the states that the batch before has left.
+    name : str, optional
+    seed : int, optional
 
     Notes
     -----

@@ -26,8 +26,41 @@ class LayerNormLSTM(LSTM):
         Size of the states h and c.
     epsilon : float, default 1e-3
         Added to the variances.
-    **options
-        As for :class:`LSTM`, but there are no peepholes.
+    activation : {"tanh"}, default "tanh"
+        As in Keras: there is no other.
+    recurrent_activation : {"sigmoid"}, default "sigmoid"
+        As in Keras: there is no other.
+    use_bias : bool, default True
+    kernel_initializer : str or initializer, default "glorot_uniform"
+        First values of ``w``; see :mod:`pynn.init`.
+    recurrent_initializer : str or initializer, default "orthogonal"
+        First values of ``u``.
+    bias_initializer : str or initializer, default "zeros"
+        First values of ``b``.
+    unit_forget_bias : bool, default True
+        Begin with a bias of 1 for f, so that memory is kept.
+    peephole : bool, default False
+        Refused if True; see :class:`LSTM`.
+    kernel_regularizer : regularizer, optional
+        Penalty on ``w``; see :mod:`pynn.regularizers`.
+    recurrent_regularizer : regularizer, optional
+        Penalty on ``u``.
+    bias_regularizer : regularizer, optional
+        Penalty on ``b``.
+    dropout : float, default 0.0
+        Share of the input's values that are set to 0 while training: one draw for all steps.
+    recurrent_dropout : float, default 0.0
+        Share of the state's values that are set to 0 on their way back while training.
+    return_sequences : bool, default False
+        Return the state of every step, not of the last one alone.
+    return_state : bool, default False
+        Return the last states too.
+    go_backwards : bool, default False
+        Begin with the last step.
+    stateful : bool, default False
+        Begin with the states that the batch before has left.
+    name : str, optional
+    seed : int, optional
 
     Notes
     -----

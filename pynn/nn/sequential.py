@@ -30,10 +30,11 @@ class Sequential(Module):
 
     Parameters
     ----------
-    layers : iterable of Module, optionally beginning with Input
+    layers : iterable of Module, default ()
+        The first one may be an Input.
     name : str, optional
-    seed : int, default 0
-        Seeds the initial weights.
+    seed : int, optional
+        Seeds the initial weights; 0 by default.
 
     Examples
     --------

@@ -79,7 +79,18 @@ def export(
 
 
 def to_model(model: Module, input_shape: Any = None, opset: int = OLDEST, name: str | None = None) -> Any:
-    """Return a model as an onnx.ModelProto, checked; see :func:`export`."""
+    """Return a model as an onnx.ModelProto, checked; see :func:`export`.
+
+    Parameters
+    ----------
+    model : Module
+    input_shape : sequence of int, optional
+        Of one sample.
+    opset : int, default 13
+        The version of ONNX's operators.
+    name : str, optional
+        Of the graph.
+    """
     onnx = onnx_package("onnx.export")
     of_kind("onnx.export", "model", model, "a model of pynn.nn", "named_parameters", "modules")
     need_memory("onnx.export", sum(weight.nbytes for _, weight in model.named_parameters()))

@@ -92,7 +92,19 @@ def loads(
     max_bytes: int = 2**31,
     inputs: Mapping[str, Any] | None = None,
 ) -> Network:
-    """Return the network in the bytes of an ONNX model; see :func:`load`."""
+    """Return the network in the bytes of an ONNX model; see :func:`load`.
+
+    Parameters
+    ----------
+    data : bytes
+        Of an ONNX file.
+    outputs : sequence of str, optional
+        Which outputs the network computes; by default all.
+    max_bytes : int, default 2**31
+        The most memory that weights may take.
+    inputs : dict of str to array_like, optional
+        Values of inputs that never change.
+    """
     graph = read(bytes(data), max_bytes, outputs)
     settle(graph, inputs or {})
     fold(graph, max_bytes)

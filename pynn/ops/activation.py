@@ -37,7 +37,14 @@ def relu(x: Any) -> Any:
     errors=(({"slope": -1.0}, "slope to be a finite number of at least 0"),),
 )
 def leaky_relu(x: Any, slope: float = 0.1) -> Any:
-    """Return x where it is positive, else slope * x."""
+    """Return x where it is positive, else slope * x.
+
+    Parameters
+    ----------
+    x : array_like
+    slope : float, default 0.1
+        At least 0.
+    """
     return np.where(x > 0, x, slope * x)
 
 
@@ -62,7 +69,14 @@ def sigmoid(x: Any) -> Any:
     errors=(({"alpha": -1.0}, "alpha to be a finite number of at least 0"),),
 )
 def elu(x: Any, alpha: float = 1.0) -> Any:
-    """Return x where it is positive, else alpha * (e**x - 1)."""
+    """Return x where it is positive, else alpha * (e**x - 1).
+
+    Parameters
+    ----------
+    x : array_like
+    alpha : float, default 1.0
+        At least 0.
+    """
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 
 
@@ -224,7 +238,14 @@ def gelu_tanh(x: Any) -> Any:
     kinks=(),
 )
 def gelu(x: Any, approximate: bool = False) -> Any:
-    """Return x * Phi(x) with the normal distribution Phi, or its approximation by tanh (Hendrycks and Gimpel 2016)."""
+    """Return x * Phi(x) with the normal distribution Phi, or its approximation by tanh (Hendrycks and Gimpel 2016).
+
+    Parameters
+    ----------
+    x : array_like
+    approximate : bool, default False
+        Use tanh instead of the error function.
+    """
     from math import erf
 
     return 0.5 * x * (1 + np.vectorize(erf, otypes=[x.dtype])(x * 0.7071067811865476))

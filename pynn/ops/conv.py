@@ -39,15 +39,16 @@ def conv2d(
     x : Tensor, shape [N, H, W, C]
     w : Tensor, shape [rows, columns, C / groups, outputs]
     b : Tensor, shape [outputs], optional
-    strides, dilation : int or (rows, columns), default 1
+    strides : int or (rows, columns), default 1
     padding : {"valid", "same"}, int, (rows, columns) or (top, bottom, left, right), default "valid"
+    dilation : int or (rows, columns), default 1
     groups : int, default 1
         Outputs of a group see the channels of that group only; with groups=C the convolution is depthwise.
-    activation : str
+    activation : str, default "linear"
         As in :func:`dense`.
     par : float, optional
         Its parameter: the slope of leaky_relu, the alpha of elu.
-    algorithm : {"direct", "winograd"}
+    algorithm : {"direct", "winograd"}, default "direct"
         "winograd" is faster, and less exact, for 3 x 3 kernels with stride 1 and many channels (see Notes).
 
     Returns
@@ -130,8 +131,11 @@ def conv2d_transpose(
     w : Tensor, shape [rows, columns, outputs / groups, C]
     size : (rows, columns), optional
         Of the output: that of an image which conv2d takes to x's size; by default the smallest.
-    strides, padding, dilation, groups
-        Of that conv2d; padding "same" needs a size.
+    strides : int or (rows, columns), default 1
+    padding : {"valid", "same"}, int, (rows, columns) or (top, bottom, left, right), default "valid"
+    dilation : int or (rows, columns), default 1
+    groups : int, default 1
+        How many groups the channels are divided into.
 
     Returns
     -------
@@ -169,7 +173,15 @@ def conv2d_transpose(
 
 
 def patches2d(x: Any, kernel: int | Sequence[int], strides: int | Sequence[int] = 1, padding: Any = "valid") -> Tensor:
-    """Return every patch as a row: [N, OH, OW, rows * columns * C] (im2col, for what is not a convolution)."""
+    """Return every patch as a row: [N, OH, OW, rows * columns * C] (im2col, for what is not a convolution).
+
+    Parameters
+    ----------
+    x : array_like
+    kernel : int or (rows, columns)
+    strides : int or (rows, columns), default 1
+    padding : {"valid", "same"}, int, (rows, columns) or (top, bottom, left, right), default "valid"
+    """
     x = as_tensor(x)
     need_images("patches2d", x)
     kernel, strides = pair("patches2d", "kernel", kernel), pair("patches2d", "strides", strides)

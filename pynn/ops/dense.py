@@ -141,7 +141,7 @@ def dense(x: Any, w: Any, b: Any = None, activation: str = "linear", par: float 
     x : Tensor, shape [..., in]
     w : Tensor, shape [in, out]
     b : Tensor, shape [out], optional
-    activation : str
+    activation : str, default "linear"
         A name in ``pynn.ops.elementwise.FUSED``: "linear", "relu", "leaky_relu", "tanh", "sigmoid", "elu", "selu" ...
         Fused: applied to each tile of the product while it is in the cache.
     par : float, optional

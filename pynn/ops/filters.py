@@ -131,8 +131,11 @@ def convolve2d(x: Any, kernel: Any, mode: str = "full", boundary: str = "fill", 
 
     Parameters
     ----------
-    x, kernel, mode, boundary, fillvalue
-        As for correlate2d.
+    x : array_like [H, W]
+    kernel : array_like [rows, columns]
+    mode : {"full", "same", "valid"}, default "full"
+    boundary : {"fill", "wrap", "symm"}, default "fill"
+    fillvalue : float, default 0.0
 
     Examples
     --------

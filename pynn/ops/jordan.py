@@ -139,12 +139,15 @@ def jordan_rnn(x: Any, w: Any, v: Any, b: Any, w_out: Any, b_out: Any, lengths: 
     Parameters
     ----------
     x : Tensor [N, T, D]
-    w, v, b : Tensor [D, H], [O, H], [H]
-    w_out, b_out : Tensor [H, O], [O]
+    w : Tensor [D, H]
+    v : Tensor [O, H]
+    b : Tensor [H]
+    w_out : Tensor [H, O]
+    b_out : Tensor [O]
     lengths : int32 [N], optional
         By default those that x carries. Outputs from a sequence's length on are 0 and change nothing.
-    activation : {"tanh", "relu", "sigmoid", "linear"}
-    output_activation : {"tanh", "relu", "sigmoid", "linear", "softmax"}
+    activation : {"tanh", "relu", "sigmoid", "linear"}, default "tanh"
+    output_activation : {"tanh", "relu", "sigmoid", "linear", "softmax"}, default "linear"
 
     Returns
     -------

@@ -183,6 +183,8 @@ def mask_steps(x: Any, value: float = 0.0, lengths: Tensor | None = None, scale:
     value : float, default 0.0
     lengths : int32 Tensor [N], optional
         By default those that x carries; without any, x is returned as it is.
+    scale : int, default 0
+        As in :func:`with_lengths`.
 
     Examples
     --------

@@ -78,6 +78,18 @@ def local_response_norm(
 
     The defaults are those of Krizhevsky, Sutskever, Hinton: ImageNet classification with deep convolutional neural
     networks (NeurIPS 2012): n = 5 channels, k = 2.
+
+    Parameters
+    ----------
+    x : array_like
+    depth_radius : int, default 2
+        Neighbouring channels on each side.
+    bias : float, default 2.0
+        The constant of the sum.
+    alpha : float, default 0.0001
+        Factor of the sum of squares.
+    beta : float, default 0.75
+        The exponent.
     """
     attrs = {"radius": depth_radius, "bias": float(bias), "alpha": float(alpha), "beta": float(beta)}
     return execute(_ResponseNorm, (as_tensor(x),), attrs)[0]  # type: ignore[arg-type]

@@ -246,7 +246,17 @@ def mae(y: Any, t: Any) -> Tensor:
 
 
 def huber(y: Any, t: Any, delta: float = 1.0) -> Tensor:
-    """Return the Huber loss of every sample, [N]: quadratic up to a distance of delta, linear beyond."""
+    """Return the Huber loss of every sample, [N]: quadratic up to a distance of delta, linear beyond.
+
+    Parameters
+    ----------
+    y : array_like
+        Predictions.
+    t : array_like
+        Targets.
+    delta : float, default 1.0
+        Where the parabola becomes a line.
+    """
     return _each(_HUBER, y, t, delta=float(delta))
 
 
@@ -266,12 +276,27 @@ def squared_hinge(y: Any, t: Any) -> Tensor:
 
 
 def binary_cross_entropy(y: Any, t: Any, from_logits: bool = True) -> Tensor:
-    """Return the binary cross-entropy of every sample, [N], from logits or from probabilities."""
+    """Return the binary cross-entropy of every sample, [N], from logits or from probabilities.
+
+    Parameters
+    ----------
+    y : array_like
+    t : array_like
+    from_logits : bool, default True
+        Whether y are logits instead of probabilities.
+    """
     return _each(_BCE if from_logits else _BCE_PROBS, y, t)
 
 
 def weighted_mean(losses: Any, w: Any = None) -> Tensor:
-    """Return sum(losses * w) / N, the mean of the losses [N] of N samples with weights [N] (1 by default)."""
+    """Return sum(losses * w) / N, the mean of the losses [N] of N samples with weights [N] (1 by default).
+
+    Parameters
+    ----------
+    losses : array_like
+    w : array_like, optional
+        Weights; 1 by default.
+    """
     losses = as_tensor(losses)
     return execute(_WeightedMean, (losses, None if w is None else as_tensor(w, losses)))[0]  # type: ignore[arg-type]
 

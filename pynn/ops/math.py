@@ -317,7 +317,15 @@ def _call(card: Card, a: Any, b: Any, out: Tensor | None = None) -> Tensor:
 
 
 def add(a: Any, b: Any, out: Tensor | None = None) -> Tensor:
-    """Return a + b with broadcasting."""
+    """Return a + b with broadcasting.
+
+    Parameters
+    ----------
+    a : array_like
+    b : array_like
+    out : Tensor, optional
+        Where the result is written.
+    """
     return _call(_Add, a, b, out)  # type: ignore[arg-type]
 
 

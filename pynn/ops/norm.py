@@ -248,8 +248,15 @@ def batch_norm(
     Parameters
     ----------
     x : Tensor, shape [N, ..., C]
-    gamma, beta : Tensor, shape [C], optional
-    running_mean, running_var : Tensor, shape [C], optional
+    gamma : array_like [C], optional
+        Factors; 1 by default.
+    beta : array_like [C], optional
+        Terms; 0 by default.
+    running_mean : Tensor, shape [C], optional
+        State. While training, the batch's own statistics normalize, and these move towards them:
+        running = momentum * running + (1 - momentum) * batch (variances are divided by the number of values, as in
+        Keras). Otherwise these normalize. Padding of sequences does not count.
+    running_var : Tensor, shape [C], optional
         State. While training, the batch's own statistics normalize, and these move towards them:
         running = momentum * running + (1 - momentum) * batch (variances are divided by the number of values, as in
         Keras). Otherwise these normalize. Padding of sequences does not count.
@@ -287,6 +294,16 @@ def batch_norm(
 def layer_norm(x: Any, gamma: Any = None, beta: Any = None, epsilon: float = 1e-3) -> Tensor:
     """Return (x - mean) / sqrt(var + epsilon) * gamma + beta, with the mean and variance of the last axis.
 
+    Parameters
+    ----------
+    x : array_like
+    gamma : array_like [C], optional
+        Factors; 1 by default.
+    beta : array_like [C], optional
+        Terms; 0 by default.
+    epsilon : float, default 0.001
+        Added to the variance.
+
     References
     ----------
     Ba, Kiros, Hinton: Layer normalization (2016).
@@ -298,6 +315,18 @@ def layer_norm(x: Any, gamma: Any = None, beta: Any = None, epsilon: float = 1e-
 
 def group_norm(x: Any, groups: int, gamma: Any = None, beta: Any = None, epsilon: float = 1e-3) -> Tensor:
     """Return (x - mean) / sqrt(var + epsilon) * gamma + beta, with the statistics of each group of channels.
+
+    Parameters
+    ----------
+    x : array_like
+    groups : int
+        How many groups the channels are divided into.
+    gamma : array_like [C], optional
+        Factors; 1 by default.
+    beta : array_like [C], optional
+        Terms; 0 by default.
+    epsilon : float, default 0.001
+        Added to the variance.
 
     References
     ----------

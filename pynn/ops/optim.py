@@ -116,7 +116,16 @@ _PENALTY_GRAD = register(Card("penalty.grad", _penalty_grad_infer, "penalty_bwd"
 
 
 def penalty(w: Any, l1: float = 0.0, l2: float = 0.0) -> Tensor:
-    """Return l1 * sum(|w|) + l2 * sum(w**2), summed in double; the slope of |w| at 0 is 0."""
+    """Return l1 * sum(|w|) + l2 * sum(w**2), summed in double; the slope of |w| at 0 is 0.
+
+    Parameters
+    ----------
+    w : array_like
+    l1 : float, default 0.0
+        At least 0.
+    l2 : float, default 0.0
+        At least 0.
+    """
     return execute(_Penalty, (as_tensor(w),), {"l1": float(l1), "l2": float(l2)})[0]  # type: ignore[arg-type]
 
 

@@ -177,9 +177,11 @@ def dropout(x: Any, rate: float, seed: Any = 0, step: Any = 0, salt: int = 0) ->
     x : Tensor, float32 or float64
     rate : float
         The share to drop, 0 <= rate < 1.
-    seed, step : int or Tensor of int64 [1]
-        Tensors are read at every replay of a program.
-    salt : int
+    seed : int or Tensor of int64 [1], default 0
+        A tensor is read at every replay of a program.
+    step : int or Tensor of int64 [1], default 0
+        Other numbers at each step.
+    salt : int, default 0
         Distinguishes the ops of one step.
 
     Raises
@@ -200,7 +202,21 @@ def uniform(
     shape: Sequence[int], low: float = 0.0, high: float = 1.0, seed: Any = 0, step: Any = 0, salt: int = 0,
     dtype: Any = np.float32,
 ) -> Tensor:  # fmt: skip
-    """Return uniform random numbers in [low, high); seed, step and salt as for dropout."""
+    """Return uniform random numbers in [low, high); seed, step and salt as for dropout.
+
+    Parameters
+    ----------
+    shape : sequence of int
+    low : float, default 0.0
+    high : float, default 1.0
+    seed : int or Tensor of int64 [1], default 0
+        A tensor is read at every replay of a program.
+    step : int or Tensor of int64 [1], default 0
+        Other numbers at each step.
+    salt : int, default 0
+        Tells draws of one step apart.
+    dtype : dtype, default "float32"
+    """
     return _fill(
         _Uniform,
         shape,
@@ -217,7 +233,22 @@ def normal(
     shape: Sequence[int], mean: float = 0.0, std: float = 1.0, seed: Any = 0, step: Any = 0, salt: int = 0,
     dtype: Any = np.float32,
 ) -> Tensor:  # fmt: skip
-    """Return normally distributed random numbers; seed, step and salt as for dropout."""
+    """Return normally distributed random numbers; seed, step and salt as for dropout.
+
+    Parameters
+    ----------
+    shape : sequence of int
+    mean : float, default 0.0
+    std : float, default 1.0
+        At least 0.
+    seed : int or Tensor of int64 [1], default 0
+        A tensor is read at every replay of a program.
+    step : int or Tensor of int64 [1], default 0
+        Other numbers at each step.
+    salt : int, default 0
+        Tells draws of one step apart.
+    dtype : dtype, default "float32"
+    """
     return _fill(
         _Normal,
         shape,

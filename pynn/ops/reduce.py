@@ -180,7 +180,16 @@ def _over_time(name: str, x: Tensor, axis: Any) -> tuple[int, ...]:
 
 
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Return the sum over the axes (all by default), of real steps alone for padded sequences."""
+    """Return the sum over the axes (all by default), of real steps alone for padded sequences.
+
+    Parameters
+    ----------
+    x : array_like
+    axis : int or sequence of int, optional
+        All axes by default.
+    keepdims : bool, default False
+        Keep reduced axes, with size 1.
+    """
     x = as_tensor(x)
     return _reduce(_Sum, mask_steps(x) if _over_time("sum", x, axis) else x, axis, keepdims)
 
@@ -191,7 +200,16 @@ def expand(x: Any, shape: Sequence[int]) -> Tensor:
 
 
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Return the mean over the axes (all by default), of real steps alone for padded sequences (0 without any)."""
+    """Return the mean over the axes (all by default), of real steps alone for padded sequences (0 without any).
+
+    Parameters
+    ----------
+    x : array_like
+    axis : int or sequence of int, optional
+        All axes by default.
+    keepdims : bool, default False
+        Keep reduced axes, with size 1.
+    """
     x = as_tensor(x)
     need_float("mean", x)
     axes = _over_time("mean", x, axis)
@@ -204,12 +222,30 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Return the maximum over the axes (all by default), of real steps alone for padded sequences (0 without any)."""
+    """Return the maximum over the axes (all by default), of real steps alone for padded sequences (0 without any).
+
+    Parameters
+    ----------
+    x : array_like
+    axis : int or sequence of int, optional
+        All axes by default.
+    keepdims : bool, default False
+        Keep reduced axes, with size 1.
+    """
     return _extreme_of(_MAX, x, axis, keepdims, -np.inf)
 
 
 def min(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Return the minimum over the axes (all by default), of real steps alone for padded sequences (0 without any)."""
+    """Return the minimum over the axes (all by default), of real steps alone for padded sequences (0 without any).
+
+    Parameters
+    ----------
+    x : array_like
+    axis : int or sequence of int, optional
+        All axes by default.
+    keepdims : bool, default False
+        Keep reduced axes, with size 1.
+    """
     return _extreme_of(_MIN, x, axis, keepdims, np.inf)
 
 
@@ -234,13 +270,28 @@ def _var_samples(r: Rng) -> Iterator[Sample]:
 
 @composite(ref=lambda x, axis=None, keepdims=False: np.var(x, axis, keepdims=keepdims), samples=_var_samples)
 def var(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Return the population variance over the axes (all by default)."""
+    """Return the population variance over the axes (all by default).
+
+    Parameters
+    ----------
+    x : array_like
+    axis : int or sequence of int, optional
+        All axes by default.
+    keepdims : bool, default False
+        Keep reduced axes, with size 1.
+    """
     x = as_tensor(x)
     return mean((x - mean(x, axis, keepdims=True)).square(), axis, keepdims)
 
 
 def argmax(x: Any, axis: int = -1) -> Tensor:
-    """Return the index of the first largest value along an axis, as int64; over time, of a real step."""
+    """Return the index of the first largest value along an axis, as int64; over time, of a real step.
+
+    Parameters
+    ----------
+    x : array_like
+    axis : int, default -1
+    """
     x = as_tensor(x)
     (a,) = normal_axes("argmax", axis, x.ndim)
     if a == 1:

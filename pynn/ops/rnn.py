@@ -289,10 +289,13 @@ def lstm(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, c0: Any = None, 
     Parameters
     ----------
     x : Tensor [N, T, D]
-    w, u, b : Tensor [D, 4 H], [H, 4 H], [4 H] (or None)
-        Gates in the order i, f, g, o.
-    h0, c0 : Tensor [N, H], optional
-        The states before the first step; zeros by default.
+    w : Tensor [D, 4 H]
+    u : Tensor [H, 4 H]
+    b : Tensor [4 H], optional
+    h0 : Tensor [N, H], optional
+        First state; 0 by default.
+    c0 : Tensor [N, H], optional
+        First memory; 0 by default.
     peephole : Tensor [3, H], optional
         i and f also see p_0 c and p_1 c (the old c), o sees p_2 c (the new one).
     lengths : int32 [N], optional
@@ -336,11 +339,23 @@ def gru(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, lengths: Any = No
     Parameters
     ----------
     x : Tensor [N, T, D]
-    w, u : Tensor [D, 3 H], [H, 3 H]
-        Gates in the order z, r, g.
-    b : Tensor [2, 3 H] with reset_after (of the input, of the state), else [3 H]; or None
-    h0, lengths, mask, keep, reverse, sequences
-        As for lstm.
+    w : Tensor [D, 3 H]
+    u : Tensor [H, 3 H]
+    b : Tensor [2, 3 H] with reset_after (of the input, of the state), else [3 H], optional
+    h0 : Tensor [N, H], optional
+        First state; 0 by default.
+    lengths : Tensor, int32 [N], optional
+        Real steps of each sequence; all by default.
+    mask : Tensor [N, H], optional
+        What recurrent dropout keeps of the state.
+    keep : float, default 1.0
+        The share that the mask keeps.
+    reset_after : bool, default True
+        Whether r is applied after the product with u, as in cuDNN and Keras.
+    reverse : bool, default False
+        Begin with the last real step.
+    sequences : bool, default True
+        Return the states of all steps.
 
     Returns
     -------
@@ -368,10 +383,22 @@ def simple_rnn(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, lengths: A
     Parameters
     ----------
     x : Tensor [N, T, D]
-    w, u, b : Tensor [D, H], [H, H], [H] (or None)
-    activation : {"tanh", "relu", "sigmoid", "linear"}
-    h0, lengths, mask, keep, reverse, sequences
-        As for lstm.
+    w : Tensor [D, H]
+    u : Tensor [H, H]
+    b : Tensor [H], optional
+    h0 : Tensor [N, H], optional
+        First state; 0 by default.
+    lengths : Tensor, int32 [N], optional
+        Real steps of each sequence; all by default.
+    mask : Tensor [N, H], optional
+        What recurrent dropout keeps of the state.
+    keep : float, default 1.0
+        The share that the mask keeps.
+    activation : {"tanh", "relu", "sigmoid", "linear"}, default "tanh"
+    reverse : bool, default False
+        Begin with the last real step.
+    sequences : bool, default True
+        Return the states of all steps.
 
     Returns
     -------

@@ -104,15 +104,32 @@ def layer_norm_lstm(
     Parameters
     ----------
     x : Tensor [N, T, D]
-    w, u, b : Tensor [D, 4 H], [H, 4 H], [4 H] (or None)
-        Gates in the order i, f, g, o.
-    h0, c0 : Tensor [N, H], optional
-        The states before the first step; zeros by default.
-    gamma_x, gamma_h, gamma_c, beta_c : Tensor [4 H], [4 H], [H], [H], optional
+    w : Tensor [D, 4 H]
+    u : Tensor [H, 4 H]
+    b : Tensor [4 H], optional
+    h0 : Tensor [N, H], optional
+        First state; 0 by default.
+    c0 : Tensor [N, H], optional
+        First memory; 0 by default.
+    gamma_x : Tensor [4 H], [4 H], [H], [H], optional
         Ones and zeros by default.
-    lengths, mask, keep, reverse, sequences
-        As for lstm.
+    gamma_h : Tensor [4 H], [4 H], [H], [H], optional
+        Ones and zeros by default.
+    gamma_c : Tensor [4 H], [4 H], [H], [H], optional
+        Ones and zeros by default.
+    beta_c : Tensor [4 H], [4 H], [H], [H], optional
+        Ones and zeros by default.
+    lengths : Tensor, int32 [N], optional
+        Real steps of each sequence; all by default.
+    mask : Tensor [N, H], optional
+        What recurrent dropout keeps of the state.
+    keep : float, default 1.0
+        The share that the mask keeps.
     epsilon : float, default 1e-3
+    reverse : bool, default False
+        Begin with the last real step.
+    sequences : bool, default True
+        Return the states of all steps.
 
     Returns
     -------

@@ -274,7 +274,14 @@ def reshape(x: Any, shape: Sequence[int]) -> Tensor:
 
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
-    """Return a copy with permuted axes (reversed by default)."""
+    """Return a copy with permuted axes (reversed by default).
+
+    Parameters
+    ----------
+    x : array_like
+    axes : sequence of int, optional
+        Reversed by default.
+    """
     x = as_tensor(x)
     order = tuple(range(x.ndim))[::-1] if axes is None else tuple(a + x.ndim if a < 0 else a for a in axes)
     return execute(_Transpose, (x,), {"axes": order})[0]  # type: ignore[arg-type]
@@ -326,7 +333,13 @@ CONCAT_AT_ONCE = 12
 
 
 def concat(xs: Sequence[Any], axis: int = 0) -> Tensor:
-    """Return the tensors one after the other along an axis."""
+    """Return the tensors one after the other along an axis.
+
+    Parameters
+    ----------
+    xs : sequence of array_like
+    axis : int, default 0
+    """
     parts = [as_tensor(x) for x in xs]
     if not parts:
         raise ShapeError("[concat] expected at least one tensor. Received: none.")
@@ -343,6 +356,12 @@ def concat(xs: Sequence[Any], axis: int = 0) -> Tensor:
 
 def gather(x: Any, index: Any, axis: int = 0) -> Tensor:
     """Return the slices of x that an integer tensor names, along an axis (numpy.take); negative indices count back.
+
+    Parameters
+    ----------
+    x : array_like
+    index : array_like of int
+    axis : int, default 0
 
     Raises
     ------
@@ -362,22 +381,50 @@ def cast(x: Any, dtype: Any) -> Tensor:
 
 
 def copy(x: Tensor, out: Tensor | None = None) -> Tensor:
-    """Return a copy of x, in `out` if given."""
+    """Return a copy of x, in `out` if given.
+
+    Parameters
+    ----------
+    x : array_like
+    out : Tensor, optional
+        Where the result is written.
+    """
     return execute(_Copy, (x,), out=(out,))[0]  # type: ignore[arg-type]
 
 
 def zeros(shape: Sequence[int], dtype: Any = np.float32, out: Tensor | None = None) -> Tensor:
-    """Return a tensor of zeros, in `out` if given."""
+    """Return a tensor of zeros, in `out` if given.
+
+    Parameters
+    ----------
+    shape : sequence of int
+    dtype : dtype, default "float32"
+    out : Tensor, optional
+        Where the result is written.
+    """
     return execute(_Zeros, (), {"shape": tuple(shape), "dtype": as_dtype(dtype)}, out=(out,))[0]  # type: ignore[arg-type]
 
 
 def ones(shape: Sequence[int], dtype: Any = np.float32) -> Tensor:
-    """Return a tensor of ones."""
+    """Return a tensor of ones.
+
+    Parameters
+    ----------
+    shape : sequence of int
+    dtype : dtype, default "float32"
+    """
     return Tensor.state(np.ones(tuple(shape), as_dtype(dtype)))
 
 
 def eye_rows(labels: Tensor, classes: int, dtype: Any = np.float32) -> Tensor:
-    """Return one row of zeros with a single 1 per label (one-hot)."""
+    """Return one row of zeros with a single 1 per label (one-hot).
+
+    Parameters
+    ----------
+    labels : array_like of int [...]
+    classes : int
+    dtype : dtype, default "float32"
+    """
     return gather(Tensor.state(np.eye(classes, dtype=as_dtype(dtype))), labels)
 
 

@@ -47,14 +47,20 @@ class Adam(_Moments):
     Parameters
     ----------
     learning_rate : float or Schedule, default 0.001
-    beta_1, beta_2 : float, default 0.9 and 0.999
-        b1 and b2, in [0, 1).
+    beta_1 : float, default 0.9
+        b1, in [0, 1).
+    beta_2 : float, default 0.999
+        b2, in [0, 1).
     eps : float, default 1e-8
         Above 0, outside the root.
     amsgrad : bool, default False
         Divide by the largest v so far instead.
-    **common
-        weight_decay, clip_value, clip_norm; see :class:`Optimizer`.
+    weight_decay : float, default 0.0
+        Decoupled: parameters are first multiplied by 1 - learning_rate * weight_decay.
+    clip_value : float, optional
+        Limit gradients to [-clip_value, clip_value].
+    clip_norm : float, optional
+        Scale gradients so that their norm, over all parameters, is at most this.
 
     Raises
     ------
@@ -118,7 +124,21 @@ class Adam(_Moments):
 class AMSGrad(Adam):
     """Adam that divides by the largest v so far: ``Adam(amsgrad=True)``.
 
-    Parameters are those of :class:`Adam`.
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.001
+    beta_1 : float, default 0.9
+        b1, in [0, 1).
+    beta_2 : float, default 0.999
+        b2, in [0, 1).
+    eps : float, default 1e-8
+        Above 0, outside the root.
+    weight_decay : float, default 0.0
+        Decoupled: parameters are first multiplied by 1 - learning_rate * weight_decay.
+    clip_value : float, optional
+        Limit gradients to [-clip_value, clip_value].
+    clip_norm : float, optional
+        Scale gradients so that their norm, over all parameters, is at most this.
 
     Examples
     --------
@@ -154,7 +174,23 @@ class AMSGrad(Adam):
 class AdamW(Adam):
     """Adam with decoupled weight decay: w is multiplied by 1 - lr * weight_decay first.
 
-    Parameters are those of :class:`Adam`; weight_decay is 0.01 by default.
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.001
+    beta_1 : float, default 0.9
+        b1, in [0, 1).
+    beta_2 : float, default 0.999
+        b2, in [0, 1).
+    eps : float, default 1e-8
+        Above 0, outside the root.
+    amsgrad : bool, default False
+        Divide by the largest v so far instead.
+    weight_decay : float, default 0.01
+        Decoupled: parameters are first multiplied by 1 - learning_rate * weight_decay.
+    clip_value : float, optional
+        Limit gradients to [-clip_value, clip_value].
+    clip_norm : float, optional
+        Scale gradients so that their norm, over all parameters, is at most this.
 
     References
     ----------
@@ -198,12 +234,18 @@ class AdaMax(_Moments):
     Parameters
     ----------
     learning_rate : float or Schedule, default 0.002
-    beta_1, beta_2 : float, default 0.9 and 0.999
-        In [0, 1).
+    beta_1 : float, default 0.9
+        b1, in [0, 1).
+    beta_2 : float, default 0.999
+        b2, in [0, 1).
     eps : float, default 1e-8
         Above 0.
-    **common
-        weight_decay, clip_value, clip_norm; see :class:`Optimizer`.
+    weight_decay : float, default 0.0
+        Decoupled: parameters are first multiplied by 1 - learning_rate * weight_decay.
+    clip_value : float, optional
+        Limit gradients to [-clip_value, clip_value].
+    clip_norm : float, optional
+        Scale gradients so that their norm, over all parameters, is at most this.
 
     Raises
     ------
@@ -262,14 +304,20 @@ class Nadam(_Moments):
     Parameters
     ----------
     learning_rate : float or Schedule, default 0.002
-    beta_1, beta_2 : float, default 0.9 and 0.999
-        In [0, 1).
+    beta_1 : float, default 0.9
+        b1, in [0, 1).
+    beta_2 : float, default 0.999
+        b2, in [0, 1).
     eps : float, default 1e-8
         Above 0, outside the root.
     momentum_decay : float, default 0.004
         At least 0.
-    **common
-        weight_decay, clip_value, clip_norm; see :class:`Optimizer`.
+    weight_decay : float, default 0.0
+        Decoupled: parameters are first multiplied by 1 - learning_rate * weight_decay.
+    clip_value : float, optional
+        Limit gradients to [-clip_value, clip_value].
+    clip_norm : float, optional
+        Scale gradients so that their norm, over all parameters, is at most this.
 
     Raises
     ------

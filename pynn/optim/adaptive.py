@@ -24,8 +24,12 @@ class Adagrad(Optimizer):
         The first value of s, >= 0.
     eps : float, default 1e-10
         Above 0.
-    **common
-        weight_decay, clip_value, clip_norm; see :class:`Optimizer`.
+    weight_decay : float, default 0.0
+        Decoupled: parameters are first multiplied by 1 - learning_rate * weight_decay.
+    clip_value : float, optional
+        Limit gradients to [-clip_value, clip_value].
+    clip_norm : float, optional
+        Scale gradients so that their norm, over all parameters, is at most this.
 
     Raises
     ------
@@ -90,8 +94,12 @@ class Adadelta(Optimizer):
         In [0, 1).
     eps : float, default 1e-6
         Above 0.
-    **common
-        weight_decay, clip_value, clip_norm; see :class:`Optimizer`.
+    weight_decay : float, default 0.0
+        Decoupled: parameters are first multiplied by 1 - learning_rate * weight_decay.
+    clip_value : float, optional
+        Limit gradients to [-clip_value, clip_value].
+    clip_norm : float, optional
+        Scale gradients so that their norm, over all parameters, is at most this.
 
     Raises
     ------
@@ -158,8 +166,12 @@ class RMSprop(Optimizer):
         Above 0, outside the root. (PyTorch's default is 1e-8.)
     centered : bool, default False
         Subtract the square of the average gradient from s.
-    **common
-        weight_decay, clip_value, clip_norm; see :class:`Optimizer`.
+    weight_decay : float, default 0.0
+        Decoupled: parameters are first multiplied by 1 - learning_rate * weight_decay.
+    clip_value : float, optional
+        Limit gradients to [-clip_value, clip_value].
+    clip_norm : float, optional
+        Scale gradients so that their norm, over all parameters, is at most this.
 
     Raises
     ------

@@ -123,7 +123,10 @@ class Optimizer(Spelled):
 
         Parameters
         ----------
-        param, grad : Tensor
+        param : Tensor
+            Of one parameter, in its shape; vectors of many parameters in classes with ``elementwise = True``. Clipping
+            and weight decay are done.
+        grad : Tensor
             Of one parameter, in its shape; vectors of many parameters in classes with ``elementwise = True``. Clipping
             and weight decay are done.
         rate : Tensor, shape []

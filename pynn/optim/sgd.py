@@ -25,8 +25,12 @@ class SGD(Optimizer):
         mu, in [0, 1).
     nesterov : bool, default False
         Needs momentum.
-    **common
-        weight_decay, clip_value, clip_norm; see :class:`Optimizer`.
+    weight_decay : float, default 0.0
+        Decoupled: parameters are first multiplied by 1 - learning_rate * weight_decay.
+    clip_value : float, optional
+        Limit gradients to [-clip_value, clip_value].
+    clip_norm : float, optional
+        Scale gradients so that their norm, over all parameters, is at most this.
 
     Raises
     ------

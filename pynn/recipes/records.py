@@ -62,7 +62,10 @@ class Options:
     ----------
     data : path-like, optional
         Folder of data files, for recipes that need them.
-    epochs, batch_size : int, optional
+    epochs : int, optional
+        Default: the recipe's.
+    batch_size : int, optional
+        Default: the recipe's.
         Default: the recipe's.
     threads : int, optional
         Default: pynn's.
@@ -104,15 +107,20 @@ class Result:
         The figures on the test part; a classifier's are ``loss`` and ``accuracy``.
     expected : float
         What the recipe's record promises of its measure, for its own number of epochs.
-    epochs, batch_size, parameters, seed, threads : int
+    epochs : int
+    batch_size : int
         What was run.
     train_seconds : float
         Time of ``fit``, without loading data and drawing.
+    parameters : int
+        Numbers learnt.
+    seed : int
+    threads : int
     version : str
         Version of pynn.
     precision : str
         Of matrix products.
-    details : dict
+    details : dict, optional
         More that one recipe alone has to say.
     """
 

@@ -27,7 +27,9 @@ class Recipe:
         The data it needs.
     expected : float
         What it reaches in `epochs`, by its measure.
-    epochs, batch_size : int
+    epochs : int
+        Its own settings.
+    batch_size : int
         Its own settings.
     play : callable
         The experiment: from this record and complete options to a result.
@@ -70,7 +72,23 @@ def recipe(
     batch_size: int,
     measure: Measure = ACCURACY,
 ) -> Callable[[Callable[[Recipe, Options], Result]], Recipe]:
-    """Register the decorated function as the recipe `name`; the fields are those of :class:`Recipe`."""
+    """Register the decorated function as the recipe `name`; the fields are those of :class:`Recipe`.
+
+    Parameters
+    ----------
+    name : str
+        On the command line.
+    shows : str
+        What it shows, in one line.
+    data : str
+        Which data it needs.
+    expected : float
+        What it should reach.
+    epochs : int
+    batch_size : int
+    measure : Measure, optional
+        By what it is judged.
+    """
 
     def register(play: Callable[[Recipe, Options], Result]) -> Recipe:
         made = Recipe(name, shows, data, expected, epochs, batch_size, play, measure)

@@ -36,7 +36,7 @@ class Phrases(Spelled):
     delimiter : str, default "_"
         What stands between the words of a phrase.
     scoring : {"default", "npmi"}, default "default"
-    connector_words : iterable of str, optional
+    connector_words : iterable of str, default ()
         Words such as "of" that neither begin nor end a phrase.
 
     Attributes

@@ -154,7 +154,9 @@ class KeyedVectors:
 
         Parameters
         ----------
-        positive, negative : str, ndarray [D], or list of them
+        positive : str, ndarray [D], or list of them, default ()
+            Words that are given are no answers. An item may be a pair of a word or vector and its weight.
+        negative : str, ndarray [D], or list of them, default ()
             Words that are given are no answers. An item may be a pair of a word or vector and its weight.
         topn : int, default 10
         restrict_vocab : int, optional
@@ -275,8 +277,9 @@ class KeyedVectors:
             Lines ``word1 word2 figure``; lines that begin with # and those without a figure are passed over.
         delimiter : str, optional
             Between the parts of a line. Default: tab or comma, whichever a line has.
-        restrict_vocab, case_insensitive, dummy4unknown
-            See :meth:`evaluate_word_analogies`; an unknown pair counts as likeness 0.
+        restrict_vocab : int, default 300,000
+        case_insensitive : bool, default True
+        dummy4unknown : bool, default False
 
         Returns
         -------

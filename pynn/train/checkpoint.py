@@ -41,9 +41,13 @@ class ModelCheckpoint(Monitor):
         Keep the best epoch alone, by "val_loss" if `monitor` does not say otherwise.
     keep_last : int, default 1
         How many of the newest to keep; 0 keeps the best alone.
-    every_epochs, every_batches, every_seconds : int, int, float, optional
+    every_epochs : int, optional
         When to write; whichever comes first, if several are given. By default after every epoch. The last epoch of a
         training is always written.
+    every_batches : int, optional
+        As every_epochs.
+    every_seconds : float, optional
+        As every_epochs.
     overwrite : bool, default False
         Remove the checkpoints of another training that are in the folder, instead of raising an error. One file is
         always replaced.

@@ -346,5 +346,14 @@ class Stepper:
 
 
 def steps(model: Network, x: Any, y: Any, batch_size: int = 32) -> Stepper:
-    """Return an object whose run(k) makes k compiled training steps in as few native calls as possible."""
+    """Return an object whose run(k) makes k compiled training steps in as few native calls as possible.
+
+    Parameters
+    ----------
+    model : Module
+        Compiled.
+    x : array_like [N, ...]
+    y : array_like [N, ...]
+    batch_size : int, default 32
+    """
     return Stepper(model, x, y, batch_size)

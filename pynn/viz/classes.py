@@ -120,7 +120,10 @@ def plot_mistakes(
     ----------
     images : array_like
         Grey [n, h, w] or colour [n, h, w, 3] images, in the order to draw; 24 make a good page.
-    true, predicted : array_like of int
+    true : array_like of int [n]
+        True classes.
+    predicted : array_like of int [n]
+        Predicted classes.
         True and predicted class [n].
     probability : array_like of float
         Probability [n] that the model gave to its prediction.

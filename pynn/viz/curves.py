@@ -43,9 +43,15 @@ def plot_curves(
         colour in every panel.
     path : path-like, optional
         File to write.
-    x, y : str
+    x : str, default "epoch"
+        Name of the horizontal axis.
         Names of the axes.
-    log_x, log_y : bool, default False
+    y : str, default ""
+        Name of the vertical axis.
+    log_x : bool, default False
+        Whether the horizontal axis is logarithmic.
+    log_y : bool, default False
+        Whether the vertical axis is logarithmic.
         Whether an axis is logarithmic.
     title : str, optional
         Heading. Default: none.

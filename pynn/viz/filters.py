@@ -135,7 +135,16 @@ def plot_feature_maps(
 
 @spelled
 def feature_maps(model: Any, image: Any, layers: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-    """Return what layers make of one image: name to array [H, W, C]; see :func:`plot_feature_maps`."""
+    """Return what layers make of one image: name to array [H, W, C]; see :func:`plot_feature_maps`.
+
+    Parameters
+    ----------
+    model : Module
+    image : array_like [H, W, C]
+        One image.
+    layers : sequence of str, optional
+        Names; by default all that give images.
+    """
     from pynn.core.state import no_grad, observed
 
     of_kind("feature_maps", "model", model, "a model", "takes_bytes", "dtype")

@@ -87,7 +87,24 @@ def animate_optimizer_paths(
     title: str | None = None,
     log: bool = True,
 ) -> None:
-    """Write the same picture as a GIF in which the paths grow, 60 frames at the most; see plot_optimizer_paths."""
+    """Write the same picture as a GIF in which the paths grow, 60 frames at the most; see plot_optimizer_paths.
+
+    Parameters
+    ----------
+    surface : callable (x, y) -> z
+        Of arrays.
+    paths : dict of str to array_like [n, 2]
+        Optimizer -> the points it visited.
+    path : path-like
+        File to write.
+    bounds : (x0, x1, y0, y1)
+    minimum : (x, y), optional
+        Marked with a star.
+    title : str, optional
+        Heading.
+    log : bool, default True
+        Whether heights are drawn by their logarithm.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image  # without which there is no matplotlib
 
