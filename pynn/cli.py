@@ -127,6 +127,10 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--to", choices=("c", "onnx", "numpy"), required=True, help="what to write")
     export.add_argument("--out", metavar="FILE", type=Path, required=True, help="file to write (.c, .onnx or .py)")
     export.add_argument("--main", action="store_true", help="add a main() that reads CSV to the C file")
+    export.add_argument(
+        "--input-shape", metavar="SIZES", type=_sizes, nargs="+",
+        help="sizes of a sample, of each input, such as none,4: none is left open in an ONNX file",
+    )  # fmt: skip
 
     commands.add_parser("list", help="list the recipes").set_defaults(act=_list)
     commands.add_parser("info", help="versions, vector units, threads, BLAS").set_defaults(act=_info)
@@ -145,6 +149,17 @@ def _integer(low: int, limit: int = 2**31) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def _sizes(text: str) -> tuple[int | None, ...]:
+    """Return the sizes in a text such as "none,4"."""
+    try:
+        sizes = tuple(None if part.strip().lower() == "none" else int(part) for part in text.split(","))
+    except ValueError:
+        sizes = (0,)
+    if not all(size is None or 0 < size < 2**31 for size in sizes):
+        raise argparse.ArgumentTypeError(f"expected sizes such as 28,28,1 or none,4. Received: {text!r}.")
+    return sizes
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -185,7 +200,7 @@ def _predict(arguments: argparse.Namespace) -> None:
 def _export(arguments: argparse.Namespace) -> None:
     from pynn.commands.export import run
 
-    run(arguments.file, arguments.to, arguments.out, arguments.main)
+    run(arguments.file, arguments.to, arguments.out, arguments.main, arguments.input_shape)
 
 
 def _list(arguments: argparse.Namespace) -> None:

@@ -1,9 +1,13 @@
 """What stands in ONNX files beside chains of tensors: branches and loops, bytes, texts, half precision, open sizes."""
 
+import importlib.util
+
 import numpy as np
+import onnx_chains
 import pytest
 
 import pynn
+import pynn.export
 import pynn.onnx
 from pynn import nn
 from pynn.errors import DataError, ShapeError
@@ -438,3 +442,42 @@ def test_random_numbers_are_the_same_in_every_pass_but_not_in_training(rng):
     network.compile(optimizer="sgd", loss="mse")
     losses = network.fit(x, x, epochs=3, batch_size=4, verbose=0).history["loss"]
     assert len(set(losses)) == 3
+
+
+# Imported networks elsewhere: summary, C and Python
+
+
+def test_the_summary_shows_nodes_with_weights(capsys):
+    made = nn.Sequential(
+        [nn.Input((8, 8, 2)), nn.Conv2D(4, 3, activation="relu"), nn.Flatten(), nn.Dense(3, activation="softmax")],
+        seed=1,
+    )
+    network = load(pynn.onnx.to_model(made))
+    network.summary()
+    text = capsys.readouterr().out
+    rows = [line.split() for line in text.splitlines()]
+    assert rows[2][0] == "input"
+    assert [row[1] for row in rows[3:6]] == ["(Conv)", "(Gemm)", "others"]
+    assert "(N, 4, 6, 6)" in text
+    assert [line.split()[-1] for line in text.splitlines()[3:5]] == ["5184", "864"]
+    made.summary()
+    assert f"{made.count_parameters()} parameters" in capsys.readouterr().out
+    assert f"{network.count_parameters()} parameters" in text
+
+
+def test_the_summary_of_several_outputs(capsys, rng):
+    load(classifier(rng, ["a", "b", "c", "d"])).summary()
+    assert "0 parameters" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["batch norm", "pools 1d", "bidirectional concat", "padded largest", "embedding"])
+def test_imported_networks_in_c_and_python(name, rng, tmp_path):
+    model = onnx_chains.shaken(onnx_chains.CHAINS[name](), rng)
+    network = load(pynn.onnx.to_model(model))
+    (x,) = onnx_chains.samples(model, 3, rng)
+    (path,) = pynn.export.to_numpy(network, tmp_path / "m.py")
+    spec = importlib.util.spec_from_file_location("m", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    np.testing.assert_allclose(module.predict(x), network.predict(x), rtol=1e-4, atol=1e-5)
+    assert len(pynn.export.to_c(network, tmp_path / "m.c")) == 2

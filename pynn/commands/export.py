@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pynn
 from pynn.errors import DataError, unknown_name
@@ -14,7 +15,7 @@ __all__ = ["KINDS", "run"]
 KINDS = ("c", "onnx", "numpy")
 
 
-def run(file: Path, kind: str, out: Path, main: bool = False) -> None:
+def run(file: Path, kind: str, out: Path, main: bool = False, input_shape: Any = None) -> None:
     """Write what a model file holds as C, ONNX or Python, and print the names of the files.
 
     Parameters
@@ -26,6 +27,8 @@ def run(file: Path, kind: str, out: Path, main: bool = False) -> None:
         The file to write; for C the header stands beside it.
     main : bool, default False
         Add a main() to the C file.
+    input_shape : list of tuple, optional
+        Of one sample of each input; None is a size that an ONNX file leaves open.
 
     Raises
     ------
@@ -40,20 +43,23 @@ def run(file: Path, kind: str, out: Path, main: bool = False) -> None:
         raise ValueError("[export] " + unknown_name("kind of file", kind, KINDS))
     if main and kind != "c":
         raise DataError(f"[export] expected --main with --to c alone. Received: --to {kind}.")
+    if kind != "onnx" and any(None in shape for shape in input_shape or []):
+        raise DataError(f"[export] expected sizes left open with --to onnx alone. Received: --to {kind}.")
+    shape = input_shape[0] if input_shape and len(input_shape) == 1 else input_shape
     model = pynn.load(file)
     if kind == "c":
         from pynn.export.c import to_c
 
-        files = to_c(model, out, main)
+        files = to_c(model, out, main, shape)
     elif kind == "numpy":
         from pynn.export.numpy_file import to_numpy
 
-        files = to_numpy(model, out)
+        files = to_numpy(model, out, shape)
     else:
         from pynn import onnx
 
         check_name(os.fspath(out), ".onnx", "onnx")
-        onnx.export(model, out)
+        onnx.export(model, out, shape)
         files = [os.fspath(out)]
     for name in files:
         print(f"{name} ({os.path.getsize(name):,} bytes)")

@@ -192,6 +192,7 @@ class _Writer:
         assert array is not None
         if array.ndim == 0 and not value.owner:
             number = repr(array.item()) if array.dtype != np.float32 else f"{array.item():.9g}"
+            number = number.replace("inf", "np.inf").replace("nan", "np.nan") if array.dtype.kind == "f" else number
             return (
                 number if array.dtype == self.plan.dtype or array.dtype.kind != "f" else f"np.{array.dtype}({number})"
             )

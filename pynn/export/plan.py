@@ -15,6 +15,7 @@ from pynn.ops.pixels import IMAGE_AXES
 
 __all__ = ["LOOPS", "images", "lower", "moves_nothing", "scale_and_shift"]
 
+IDS = (np.dtype("int32"), np.dtype("int64"))
 # Loops over time: operands x, w, u, b, states, weights and lengths; results are all first states, and the last ones.
 LOOPS = ("simple_rnn", "lstm", "gru", "layer_norm_lstm")
 
@@ -47,6 +48,7 @@ def lower(model: Any, input_shape: Any = None) -> Trace:
     found = trace(model, input_shape)
     ops = [one for op in found.ops for one in _plain(op)]
     same: dict[int, Value] = {}
+    _narrow_ids(ops)
     ops = [op for op in ops if not _changes_nothing(op, same)]
     found.output = same.get(found.output.number, found.output)
     found.ops = _used(_biased(ops, found.output), found.output)
@@ -122,6 +124,14 @@ def moves_nothing(op: Op) -> bool:
     if op.name == "cast":
         return x.dtype.kind == y.dtype.kind
     return op.name in ("copy", "reshape", "expand", "pad2d", "concat")
+
+
+def _narrow_ids(ops: list[Op]) -> None:
+    """Look ids up as they come, in 32 bits, where they were made wider before."""
+    narrow = {op.y.number: op.x for op in ops if op.name == "cast" and (op.x.dtype, op.y.dtype) == IDS}
+    for op in ops:
+        if op.name in ("take", "embedding") and op.inputs[1].number in narrow:
+            op.inputs = (op.inputs[0], narrow[op.inputs[1].number], *op.inputs[2:])
 
 
 def _changes_nothing(op: Op, same: dict[int, Value]) -> bool:

@@ -50,6 +50,8 @@ class Value:
         Of a weight: the name of its layer, and its own.
     number : int
         Tells values apart.
+    open : dict of int to tuple of int
+        Axes whose sizes are left open, with what they were in several runs: equal tuples stand for equal sizes.
     """
 
     shape: tuple[int, ...]
@@ -59,6 +61,7 @@ class Value:
     owner: str = ""
     key: str = ""
     number: int = field(default_factory=lambda: next(_numbers))
+    open: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def constant(self) -> bool:
@@ -69,6 +72,10 @@ class Value:
     def ndim(self) -> int:
         """Number of dimensions."""
         return len(self.shape)
+
+    def extent(self, axis: int) -> Any:
+        """Return the size of an axis, or what stands for one that is left open."""
+        return self.open.get(axis, self.shape[axis])
 
     @property
     def size(self) -> int:
@@ -94,6 +101,8 @@ class Op:
         The names of the layers around it, from the outermost on.
     module : Module
         The innermost layer.
+    varied : dict of str to tuple
+        Attributes that follow a size that is left open, with what they were in several runs.
     """
 
     name: str
@@ -104,6 +113,7 @@ class Op:
     place: str = ""
     path: str = ""
     module: Any = None
+    varied: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
     @property
     def x(self) -> Any:

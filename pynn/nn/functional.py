@@ -194,13 +194,15 @@ class Model(Module):
         return any(i in step.inputs and step.module.takes_integers for step in self._plan)
 
     def _check_shapes(self, xs: Sequence[Any], place: str) -> None:
+        """Raise if an input has another rank than Input said, or another last axis: layers judge those between."""
         if len(xs) != len(self._shapes):
             raise ShapeError(
                 f"[{place}] expected {len(self._shapes)} inputs. Received: {len(xs)}. "
                 "help: give the inputs as a tuple of arrays, in the order of Model(inputs, ...)."
             )
         for i, (x, shape) in enumerate(zip(xs, self._shapes, strict=True)):
-            if x is None or x.shape[1:] != shape:
+            ids = len(shape) > 0 and self._looked_up(i)  # whose last axis is that of steps
+            if x is None or len(x.shape) != len(shape) + 1 or (x.shape[-1:] != shape[-1:] and shape and not ids):
                 hint = ""
                 if x is not None and shape[-1:] == (1,) and x.shape[1:] == shape[:-1]:
                     hint = " help: add the axis of channels with x[..., None]."

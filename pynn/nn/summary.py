@@ -63,11 +63,15 @@ def summary(model: Any, input_shape: Sequence[Any] | None = None) -> str:
                 model(*xs)
         with record() as recorder:
             seen = _watch(model, xs, lambda module, out: out.shape)
+    parts = getattr(model, "parts", None)
+    if parts is not None:  # of an imported network: what its nodes are
+        seen = parts(seen[-1][1] if seen else None)
     fields = _watch(model, xs, Fields(xs).note) if _windowed(model) else None
     flops: dict[str, float] = {}
     for instr in recorder.instrs:
-        parts = instr.info.scope.split("/")
-        key = parts[1] if len(parts) > 1 else parts[0]
+        layers = instr.info.scope.split("/")
+        key = layers[1] if len(layers) > 1 else layers[0]
+        key = key if parts is None else instr.info.scope.partition("/")[2]
         flops[key] = flops.get(key, 0.0) + (instr.info.flops or sum(int(np.prod(s[0])) for s in instr.info.outs if s))
     return _table(model, shapes if declared else [], seen, [text for _, text in fields or ()], flops)
 
@@ -136,12 +140,12 @@ def _table(
         again = "" if weights or not list(module.named_parameters()) else " (shared)"
         rows.append(
             [
-                f"{printable(module.name)} ({type(module).__name__}){again}",
-                _batch(shape[1:]),
+                f"{printable(module.name)} ({getattr(module, 'kind', type(module).__name__)}){again}",
+                "" if shape is None else _batch(shape[1:]),
                 fields[i] if fields else "",
                 f"{sum(w.size for w in weights):,}",
                 _size(sum(w.nbytes for w in weights), "B"),
-                _size(flops.pop(module.name, 0.0), ""),
+                _size(sum(flops.pop(key, 0.0) for key in getattr(module, "scopes", (module.name,))), ""),
             ]
         )
     if not fields:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.errors import DataError
 from pynn.export.trace import Op, Value
 from pynn.onnx.extra import onnx_package
 
@@ -15,6 +16,13 @@ __all__ = ["CONVERTERS", "Builder", "channels_first", "converter"]
 Perm = tuple[int, ...]
 Converter = Callable[["Builder", Op], None]
 CONVERTERS: dict[str, Converter] = {}
+
+# Attributes that may follow a size that is left open: converters read them off the values, or write what always holds.
+FOLLOWED: dict[str, set[str]] = {
+    "reshape": {"shape"}, "expand": {"shape"}, "sum": {"scale"}, "slice": {"starts", "sizes"},
+    "walked_lengths": {"most"}, "conv2d": {"window"}, "max_pool2d": {"window"}, "avg_pool2d": {"window"},
+    "conv2d_transpose": {"size"},
+}  # fmt: skip
 
 
 def converter(*names: str) -> Callable[[Converter], Converter]:
@@ -72,6 +80,7 @@ class Builder:
         self.root: Builder = parent.root if parent is not None else self
         self.forms: dict[int, dict[Perm, str]] = {}
         self.first_input: Value | None = None
+        self.sources: dict[tuple[int, ...], tuple[Value, int]] = {}  # a size that is left open -> where it stands
         if parent is None:
             self.initializers: list[Any] = []
             self.names: set[str] = set()
@@ -161,6 +170,9 @@ class Builder:
         """Say that `name` is a value with its axes in the order `perm`."""
         if value is not None:
             self.forms.setdefault(value.number, {})[perm] = name
+            for axis, size in value.open.items():
+                if axis != value.axis:  # there the samples count too
+                    self.sources.setdefault(size, (value, axis))
 
     def at_hand(self, x: Value) -> tuple[Perm, str]:
         """Return a form that exists."""
@@ -191,9 +203,48 @@ class Builder:
         return self.form(x, channels_first(x.ndim))
 
     def sizes(self, value: Value, perm: Perm | None = None) -> str:
-        """Return a shape for Reshape: -1 is what follows the batch."""
-        sizes = [-1 if a == value.axis else d for a, d in enumerate(value.shape)]
-        return self.ints([sizes[a] for a in perm or range(value.ndim)])
+        """Return a shape for Reshape: -1 is what follows the batch, or is left open."""
+        order = perm or range(value.ndim)
+        unknown = [a for a in order if a == value.axis or a in value.open]
+        new = [a for a in unknown if a in value.open and value.open[a] not in self.sources]
+        left = new[0] if new else value.axis if value.axis in unknown or not unknown else unknown[0]
+        sizes = [-1 if a == left else value.extent(a) for a in order]
+        if value.axis not in (None, left) and value.axis in unknown:
+            sizes[list(order).index(value.axis)] = self.batch  # of which there is one row per sample then
+        return self.shape(sizes)
+
+    def shape(self, sizes: Sequence[Any]) -> str:
+        """Return a list of sizes, of which some are names, and those left open are looked up, int64 [n]."""
+        parts: list[str] = []
+        run: list[int] = []
+        for size in (*sizes, None):
+            if isinstance(size, int):
+                run.append(size)
+                continue
+            if run or (size is None and not parts):
+                parts.append(self.ints(run))
+                run = []
+            if size is not None:
+                parts.append(size if isinstance(size, str) else self.length(size))
+        return parts[0] if len(parts) == 1 else self.node("Concat", parts, axis=0)
+
+    def length(self, size: Any) -> str:
+        """Return a size, int64 [1]; one that is left open is taken from a value that has it."""
+        if not isinstance(size, tuple):
+            return self.ints([size])
+        if size not in self.sources:
+            raise DataError(f"[onnx.export] no value has the size that is left open: {size}. help: give the size.")
+        x, axis = self.sources[size]
+        perm, name = self.at_hand(x)
+        at = perm.index(axis)
+        return self.node("Slice", [self.node("Shape", [name]), self.ints([at]), self.ints([at + 1])])
+
+    def steps(self, size: Any) -> str:
+        """Return 0, 1, 2 ... up to a size, int64 [size]."""
+        if not isinstance(size, tuple):
+            return self.constant(np.arange(size), "steps")
+        none, one = (self.constant(np.array(k, np.int64), "number") for k in (0, 1))
+        return self.node("Range", [none, self.node("Squeeze", [self.length(size), self.ints([0])]), one])
 
     def rows(self, x: Value) -> str:
         """Return how many rows a value has on the axis that follows the batch, int64 [1]."""
@@ -225,6 +276,11 @@ class Builder:
             raise op.refused(
                 "is not written in ONNX: nothing says how",
                 f"@pynn.onnx.converter({op.name!r}) on a function (builder, op).",
+            )
+        left = sorted(set(op.varied) - FOLLOWED.get(op.name, set()))
+        if left:
+            raise op.refused(
+                f"has {', '.join(left)} that follow the size that is left open", "give the size in input_shape."
             )
         self.scope = op.path
         CONVERTERS[op.name](self, op)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from pynn.core.context import training
 from pynn.core.state import no_grad, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError
+from pynn.export.open_axes import is_open, lower_open
 from pynn.export.plan import lower
+from pynn.export.trace import Value
 from pynn.files import write_whole
 from pynn.nn.module import Module
 from pynn.onnx import emit  # noqa: F401  (enters the converters)
@@ -24,6 +27,7 @@ from pynn.onnx.rewrite import rewritten
 
 __all__ = ["OLDEST", "export", "to_model"]
 
+TRIED = (32, 224, 1024, 16)  # for sizes that a file leaves open
 DOMAINS = {"ai.onnx.ml": 2}  # the versions of other sets of operators that are written
 OLDEST = 13  # of 2020: what reads newer files reads this too
 
@@ -33,10 +37,11 @@ def export(
 ) -> None:
     """Write a model as an ONNX file, which other programs run.
 
-    The number of samples is free; the other sizes are those that the model was built for. Axes of inputs and outputs
-    are pynn's (images [N, H, W, C]). Dropout and augmentation do nothing, batch normalization takes its running
-    statistics, as in predict(). Inputs are floats: predict() divides images of bytes by 255 by itself, the file does
-    not, unless the model begins with :class:`pynn.nn.Rescaling`, which is a part of it.
+    The number of samples is free; the other sizes are those that the model was built for, but for those that
+    `input_shape` leaves open. Axes of inputs and outputs are pynn's (images [N, H, W, C]). Dropout and augmentation do
+    nothing, batch normalization takes its running statistics, as in predict(). Inputs are floats: predict() divides
+    images of bytes by 255 by itself, the file does not, unless the model begins with :class:`pynn.nn.Rescaling`, which
+    is a part of it.
 
     Parameters
     ----------
@@ -46,7 +51,8 @@ def export(
     path : path-like
         Usually ``something.onnx``. The file is written whole or not at all.
     input_shape : tuple of int (or list of them), optional
-        Of one sample; needed if the model does not know it.
+        Of one sample; needed if the model does not know it. None stands for a size that is left open, such as the
+        number of steps of a sequence, ``(None, 4)``, or the height and width of images.
     opset : int, default 13
         The operator set: low, so that many programs read the file. An imported network keeps its own.
     name : str, optional
@@ -108,7 +114,7 @@ def to_model(model: Module, input_shape: Any = None, opset: int = OLDEST, name: 
     helper = onnx.helper
     b.nodes.append(helper.make_node("Identity", [result], ["output"], name=b.name("Identity_node")))
     kind = onnx.TensorProto.STRING if dtype.kind == "U" else helper.np_dtype_to_tensor_dtype(dtype)
-    output = helper.make_tensor_value_info("output", kind, ["N", *sizes])
+    output = helper.make_tensor_value_info("output", kind, None if sizes is None else ["N", *sizes])
     graph = helper.make_graph(b.nodes, name or model.name, inputs, [output], b.initializers)
     sets = [helper.make_opsetid("", opset)]
     version = max(helper.find_min_ir_version_for(sets), 4)  # before 4, weights had to be inputs too
@@ -123,7 +129,7 @@ def to_model(model: Module, input_shape: Any = None, opset: int = OLDEST, name: 
 Written = tuple[list[Any], str, Any, np.dtype]  # inputs, the output's name, its sizes without the batch, its dtype
 
 
-def _inputs(b: Builder, shapes: list[tuple[int, ...]], whole: list[bool]) -> tuple[list[Any], list[str]]:
+def _inputs(b: Builder, shapes: Sequence[Sequence[Any]], whole: list[bool]) -> tuple[list[Any], list[str]]:
     made, names = [], []
     for i, (shape, ids) in enumerate(zip(shapes, whole, strict=True)):
         names.append(b.name("input" if len(shapes) == 1 else f"input_{i}"))
@@ -134,8 +140,8 @@ def _inputs(b: Builder, shapes: list[tuple[int, ...]], whole: list[bool]) -> tup
 
 def _recorded(b: Builder, model: Module, input_shape: Any) -> Written:
     """Write the ops that the model runs."""
-    plan = lower(model, input_shape)
-    shapes, whole = [x.shape[1:] for x in plan.inputs], [x.dtype.kind in "iu" for x in plan.inputs]
+    plan = lower_open(model, input_shape) if is_open(input_shape) else lower(model, input_shape)
+    shapes, whole = [_named(x, plan.inputs[0]) for x in plan.inputs], [x.dtype.kind in "iu" for x in plan.inputs]
     made, names = _inputs(b, shapes, whole)
     for x, name in zip(plan.inputs, names, strict=True):
         b.put(x, tuple(range(x.ndim)), name)
@@ -143,21 +149,58 @@ def _recorded(b: Builder, model: Module, input_shape: Any) -> Written:
     for op in plan.ops:
         b.write(op)
     y, dtype = plan.output, plan.output.dtype
-    return made, b.plain(y), y.shape[1:], np.dtype("int64") if dtype.kind in "iu" else dtype
+    sizes = _named(y, plan.inputs[0])
+    return made, b.plain(y), sizes, np.dtype("int64") if dtype.kind in "iu" else dtype
+
+
+def _named(value: Value, first: Value) -> list[Any]:
+    """Return the sizes of a sample; "T" is the one that is left open, and None what is computed from it."""
+    whole = next(iter(first.open.values()), None)
+    sizes = [value.extent(axis) for axis in range(1, value.ndim)]
+    return [("T" if d == whole else None) if isinstance(d, tuple) else d for d in sizes]
 
 
 def _imported(b: Builder, network: Network, input_shape: Any) -> Written:
     """Write the nodes of a network that was read from a file."""
     given = input_shape if isinstance(input_shape, list) else [input_shape]
-    shapes = network.input_shapes if input_shape is None else [tuple(s) for s in given]
+    shapes: list[Any] = [tuple(s) for s in given] if input_shape is not None else _declared(network)
     whole = [network._looked_up(i) for i in range(len(shapes))]
     made, names = _inputs(b, shapes, whole)
     result = rewritten(b, network, names)
-    with no_grad(), training(False), trial():
-        zeros = [
-            Tensor.state(np.zeros((1, *s), np.int32 if ids else network.dtype))
-            for s, ids in zip(shapes, whole, strict=True)
-        ]
-        y = network(*zeros)
     declared = network._plan.outputs[0][1]
-    return made, result, y.shape[1:], declared if declared.kind in "iubU" else y.dtype
+    y = _tried(network, shapes, whole)
+    fixed = all(is_integer(d) for shape in shapes for d in shape)
+    return (
+        made,
+        result,
+        y.shape[1:] if fixed else (None,) * (y.ndim - 1),
+        declared if declared.kind in "iubU" else y.dtype,
+    )
+
+
+def _tried(network: Network, shapes: list[Any], whole: list[bool]) -> Tensor:
+    """Return the output for a sample of zeros; sizes that are open are tried in turn."""
+    for size in TRIED:
+        made = [(1, *(d if is_integer(d) else size for d in shape)) for shape in shapes]
+        zeros = [
+            Tensor.state(np.zeros(s, np.int32 if ids else network.dtype)) for s, ids in zip(made, whole, strict=True)
+        ]
+        try:
+            with no_grad(), training(False), trial():
+                return network(*zeros)
+        except DataError:
+            if size == TRIED[-1] or all(is_integer(d) for shape in shapes for d in shape):
+                raise
+    raise AssertionError
+
+
+def _declared(network: Network) -> list[tuple[Any, ...]]:
+    """Return the sizes of a sample of each input; names or None stand where the file leaves them open."""
+    found = []
+    for name, _, sizes in network._plan.inputs:
+        if sizes is None:
+            raise DataError(
+                f"[onnx.export] the file does not say of which rank the input {name!r} is. help: input_shape."
+            )
+        found.append(tuple(sizes[1:]))
+    return found

@@ -36,6 +36,7 @@ class _Plan:
         limit = min(integer("onnx", "limit", graph["limit"]), _memory())  # a file may say anything
         self.nodes = [_node(n, limit) for n in graph["nodes"]]
         self.tensors = {name: Tensor.state(array) for name, array in self.constants.items() if array.dtype.kind != "U"}
+        self.shapes: dict[str, tuple[int, ...]] = {}  # of the nodes' first outputs, when they were last run
         self.names: dict[str, Any] = {}  # output -> the texts or classes that its numbers stand for
         self.done = self._last_uses()
 
@@ -221,6 +222,7 @@ class Network(Module):
         for at, node in enumerate(plan.nodes):
             with scope(node.name or node.op):
                 outs = run_node(node, [values[name] for name in node.inputs])
+            plan.shapes[node.outputs[0]] = outs[0].shape
             values.update((name, value) for name, value in zip(node.outputs, outs, strict=False) if name)
             for name in plan.done[at]:
                 values.pop(name, None)
@@ -269,12 +271,47 @@ class Network(Module):
             return [dict(zip(names, row, strict=True)) for row in np.atleast_2d(array).tolist()]
         return np.array(names, object)[array]
 
+    def parts(self, shape: tuple[int, ...] | None) -> list[tuple[Part, Any]]:
+        """Return what summary() shows: the nodes that have weights, and how many others there are.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of the output.
+        """
+        found: list[tuple[Part, Any]] = []
+        rest = Part("", "", [], [])
+        for node in self._plan.nodes:
+            held = [(name, self._weights[name]) for name in node.inputs if name in self._weights]
+            scope = node.name or node.op
+            if held:
+                found.append((Part(scope, node.op, held, [scope]), self._plan.shapes.get(node.outputs[0])))
+            else:
+                rest.scopes.append(scope)
+        rest.name, rest.kind = f"{len(rest.scopes)} others", "without weights"
+        return [*found, (rest, shape)] if rest.scopes else found
+
     def extra_repr(self) -> str:
         """Return the settings to show in repr()."""
         return f"{len(self._plan.nodes)} nodes, {', '.join(self.input_names)} -> {', '.join(self.output_names)}"
 
 
 register(Network, "onnx.Network")
+
+
+class Part:
+    """A node of a network, as a row of summary()."""
+
+    def __init__(self, name: str, kind: str, weights: list[tuple[str, Tensor]], scopes: list[str]):
+        self.name, self.kind, self.scopes, self._held = name, kind, scopes, weights
+
+    def named_parameters(self) -> list[tuple[str, Tensor]]:
+        """Return the weights with their names."""
+        return self._held
+
+    def parameters(self) -> list[Tensor]:
+        """Return the weights that are trained."""
+        return [w for _, w in self._held if w.requires_grad]
 
 
 class _Hidden:

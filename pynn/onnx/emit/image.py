@@ -19,14 +19,30 @@ def pads(four: Four) -> list[int]:
     return [top, left, bottom, right]
 
 
+def walked(op: Op, kernel: Any) -> dict[str, Any]:
+    """Return the padding of a window; one that follows a size that is left open is what fills up the last step."""
+    window = op.attrs["window"]
+    if "window" not in op.varied:
+        return {"pads": pads(window.padding)}
+    for k, walk in enumerate(op.varied["window"]):
+        sizes = [op.x.extent(a)[k] if a in op.x.open else op.x.shape[a] for a in (1, 2)]
+        full = []
+        for n, size, step, gap in zip(sizes, kernel, walk.strides, walk.dilation, strict=True):
+            total = max((-(-n // step) - 1) * step + (size - 1) * gap + 1 - n, 0)
+            full += [total // 2, total - total // 2]
+        if tuple(full) != tuple(walk.padding):
+            raise op.refused("has a padding that follows the size that is left open", "give the size in input_shape.")
+    return {"auto_pad": "SAME_UPPER"}
+
+
 @converter("conv2d")
 def _conv(b: Builder, op: Op) -> None:
     x, w, bias = op.inputs
     window = op.attrs["window"]
     inputs = [b.first(x), b.form(w, (3, 2, 0, 1)), *([] if bias is None else [b.plain(bias)])]
     y = b.node(
-        "Conv", inputs, kernel_shape=list(w.shape[:2]), strides=list(window.strides), pads=pads(window.padding),
-        dilations=list(window.dilation), group=op.attrs["groups"],
+        "Conv", inputs, kernel_shape=list(w.shape[:2]), strides=list(window.strides),
+        dilations=list(window.dilation), group=op.attrs["groups"], **walked(op, w.shape[:2]),
     )  # fmt: skip
     b.put(op.y, FIRST, y)
 
@@ -34,12 +50,19 @@ def _conv(b: Builder, op: Op) -> None:
 @converter("conv2d_transpose")
 def _transposed(b: Builder, op: Op) -> None:
     x, w, bias = op.inputs
-    size, (strides, dilation, (top, bottom, left, right)) = op.attrs["size"], op.attrs["window"]
+    strides, dilation, (top, bottom, left, right) = op.attrs["window"]
+    sizes = op.varied.get("size", (op.attrs["size"],))
     extra = []
     for axis, (before, after) in enumerate(((top, bottom), (left, right))):
         extent = (w.shape[axis] - 1) * dilation[axis] + 1
-        full = (x.shape[axis + 1] - 1) * strides[axis] + extent
-        extra.append(size[axis] - full + before + after)
+        own = x.open.get(axis + 1, (x.shape[axis + 1],) * len(sizes))
+        found = {
+            size[axis] - ((n - 1) * strides[axis] + extent) + before + after
+            for size, n in zip(sizes, own, strict=False)
+        }
+        if len(found) != 1:
+            raise op.refused("makes sizes that follow no rule", "give the size in input_shape.")
+        extra.append(found.pop())
     # ONNX takes what is missing as output_padding if it is less than a stride; the rest becomes padding or is cut.
     ends = [bottom - min(extra[0], 0), right - min(extra[1], 0)]
     some = [min(max(e, 0), s - 1) for e, s in zip(extra, strides, strict=True)]
@@ -75,7 +98,7 @@ def _local(b: Builder, op: Op) -> None:
 def _pool(b: Builder, op: Op) -> None:
     window, kind = op.attrs["window"], "MaxPool" if op.name == "max_pool2d" else "AveragePool"
     settings: dict[str, Any] = {"kernel_shape": list(op.attrs["kernel"]), "strides": list(window.strides)}
-    b.put(op.y, FIRST, b.node(kind, [b.first(op.x)], pads=pads(window.padding), **settings))
+    b.put(op.y, FIRST, b.node(kind, [b.first(op.x)], **walked(op, op.attrs["kernel"]), **settings))
 
 
 @converter("pad2d")

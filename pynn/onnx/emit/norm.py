@@ -58,7 +58,8 @@ def _group(b: Builder, op: Op) -> None:
     if not op.attrs["per_sample"]:
         raise op.refused("takes its statistics from the whole batch")
     places, c = math.prod(x.shape[1:-1]), x.shape[-1]
-    parts = b.node("Reshape", [b.plain(x), b.ints([-1, places, groups, c // groups])])
+    shape = [0, -1, groups, c // groups] if x.open else [-1, places, groups, c // groups]
+    parts = b.node("Reshape", [b.plain(x), b.ints(shape)])
     y = b.node("Reshape", [normalized(b, parts, [1, 3], float(op.attrs["epsilon"])), b.sizes(x)])
     b.put(op.y, tuple(range(x.ndim)), scaled(b, y, *map(b.optional, op.inputs[1:])))
 
@@ -72,7 +73,9 @@ def _response(b: Builder, op: Op) -> None:
         b.put(op.y, channels_first(4), b.node("LRN", [b.first(x)], **settings))
         return
     # Readers want images: the places become the columns of one.
-    image = b.node("Reshape", [b.plain(x), b.ints([-1, 1, math.prod(x.shape[1:-1]), x.shape[-1]])])
+    places = math.prod(x.shape[1:-1])
+    shape = [0, 1, -1, x.shape[-1]] if x.open else [-1, 1, places, x.shape[-1]]
+    image = b.node("Reshape", [b.plain(x), b.ints(shape)])
     y = b.node("LRN", [b.node("Transpose", [image], perm=[0, 3, 1, 2])], **settings)
     y = b.node("Reshape", [b.node("Transpose", [y], perm=[0, 2, 3, 1]), b.sizes(x)])
     b.put(op.y, tuple(range(x.ndim)), y)

@@ -37,7 +37,7 @@ def _walked(b: Builder, op: Op) -> None:
     mul, add, step, most = (op.attrs[key] for key in ("mul", "add", "step", "most"))
     one = [b.node("Mul", [b.plain(op.x), b.ints([mul])]), b.ints([add + step])]
     count = b.node("Div", [b.node("Max", [b.node("Add", one), b.ints([0])]), b.ints([step])])
-    b.put(op.y, (0,), b.node("Min", [count, b.ints([most])]))
+    b.put(op.y, (0,), b.node("Min", [count, b.length(op.varied.get("most", most))]))
 
 
 @converter("mask_steps")
@@ -45,18 +45,26 @@ def _mask(b: Builder, op: Op) -> None:
     x, lengths = op.inputs
     perm, name = b.at_hand(x)
     ends = b.node("Reshape", [b.plain(lengths), b.ints([-1 if a == 0 else 1 for a in perm])])
-    steps = np.arange(x.shape[1]).reshape([-1 if a == 1 else 1 for a in perm])
-    real = b.node("Less", [b.constant(steps, "steps"), ends])
+    form = [-1 if a == 1 else 1 for a in perm]
+    if 1 in x.open:
+        steps = b.node("Reshape", [b.steps(x.extent(1)), b.ints(form)])
+    else:
+        steps = b.constant(np.arange(x.shape[1]).reshape(form), "steps")
+    real = b.node("Less", [steps, ends])
     if op.attrs["scale"] == 1:
         count = b.cast(b.node("Max", [ends, b.ints([1])]), b.dtype)
-        name = b.node("Mul", [name, b.node("Div", [b.number(x.shape[1]), count])])
+        all_of_it = b.cast(b.length(x.extent(1)), b.dtype) if 1 in x.open else b.number(x.shape[1])
+        name = b.node("Mul", [name, b.node("Div", [all_of_it, count])])
     b.put(op.y, perm, b.node("Where", [real, name, b.number(op.attrs["value"])]))
 
 
 @converter("reverse_steps")
 def _reverse(b: Builder, op: Op) -> None:
     x, lengths = op.inputs
-    steps = b.constant(np.arange(x.shape[1])[None], "steps")
+    if 1 in x.open:
+        steps = b.node("Unsqueeze", [b.steps(x.extent(1)), b.ints([0])])
+    else:
+        steps = b.constant(np.arange(x.shape[1])[None], "steps")
     ends = b.node("Reshape", [b.plain(lengths), b.ints([-1, 1])])
     turned = b.node("Sub", [b.node("Sub", [ends, b.ints([1])]), steps])
     at = b.node("Where", [b.node("Less", [steps, ends]), turned, steps])
@@ -119,12 +127,13 @@ def scan(
         What steps see, [T, N, features].
     states : list of str
         The first states, [N, H] each.
-    sizes : list of int
-        The number of steps, of the features seen, and of those of each state.
+    sizes : list
+        The number of steps (or what stands for an open one), of the features seen, and of those of each state.
     lengths : Value, optional
         From there on states stay as they are, and the output is 0.
     """
-    steps, features, *units = sizes
+    steps: Any = sizes[0]
+    features, *units = sizes[1:]
     inner = Builder(b.opset, b.dtype, parent=b)
 
     def port(name: str, size: int) -> Any:
@@ -136,7 +145,10 @@ def scan(
     after, scanned = body(inner, before, now), [seen]
     out = after[0]
     if lengths is not None:
-        times = b.constant(np.arange(steps).reshape(-1, 1, 1), "steps")
+        if isinstance(steps, tuple):
+            times = b.node("Reshape", [b.steps(steps), b.ints([-1, 1, 1])])
+        else:
+            times = b.constant(np.arange(steps).reshape(-1, 1, 1), "steps")
         ends = b.node("Reshape", [b.plain(lengths), b.ints([1, -1, 1])])
         scanned.append(b.cast(b.node("Less", [times, ends]), b.dtype))
         ports.append(port(b.name("going"), 1))
@@ -157,7 +169,7 @@ def scan(
 @converter("jordan_rnn")
 def _jordan(b: Builder, op: Op) -> None:
     z, *weights, lengths = op.inputs
-    steps, units, outputs = z.shape[0], z.shape[2], op.y.shape[2]
+    steps, units, outputs = z.extent(0), z.shape[2], op.y.shape[2]
     v, w_out, bias = (b.plain(w) for w in weights)
     act, out_act = op.attrs["activation"], op.attrs["output_activation"]
 
@@ -188,6 +200,6 @@ def _layer_norm_lstm(b: Builder, op: Op) -> None:
         return [c.node("Mul", [c.node("Sigmoid", [o]), out]), cell]
 
     states = [b.zeros(x, units) if s is None else b.plain(s) for s in (h0, c0)]
-    last, y = scan(b, op, seen, states, [x.shape[1], 4 * units, units, units], lengths, body)
+    last, y = scan(b, op, seen, states, [x.extent(1), 4 * units, units, units], lengths, body)
     for value, perm, name in zip(op.outs, (TIME_FIRST, (0, 1), (0, 1)), (y, *last), strict=True):
         b.put(value, perm, name)

@@ -53,6 +53,8 @@ def _reduce(b: Builder, op: Op) -> None:
         y = b.reduce("ReduceMean", name, axes, False)
     else:
         y = b.reduce({"sum": "ReduceSum", "max": "ReduceMax", "min": "ReduceMin"}[op.name], name, axes, False)
+        if "scale" in op.varied:
+            raise op.refused("divides by a part of the size that is left open", "give the size in input_shape.")
         y = y if scale == 1.0 else b.node("Mul", [y, b.number(scale)])
     b.put(op.y, kept, y)
 
@@ -70,7 +72,7 @@ def _reshape(b: Builder, op: Op) -> None:
 def _kept_form(x: Value, y: Value, have: Perm) -> Perm | None:
     """Return the form of y that a form of x becomes, where axes of one element come or go and no others."""
     real = [[a for a in range(v.ndim) if a == v.axis or v.shape[a] != 1] for v in (x, y)]
-    same = [x.shape[a] for a in real[0]] == [y.shape[a] for a in real[1]]
+    same = [x.extent(a) for a in real[0]] == [y.extent(a) for a in real[1]]
     if not same or [a == x.axis for a in real[0]] != [a == y.axis for a in real[1]]:
         return None
     where = dict(zip(*real, strict=True))
@@ -91,30 +93,60 @@ def _transpose(b: Builder, op: Op) -> None:
 @converter("expand")
 def _expand(b: Builder, op: Op) -> None:
     x, y = op.x, op.y
-    sizes: list[Any] = [1 if a == y.axis else d for a, d in enumerate(y.shape)]
-    shape = b.ints(sizes)
+    before = y.ndim - x.ndim  # an axis that has its size already may stand as 1
+    sizes: list[Any] = [
+        1 if a == y.axis or (a in y.open and a >= before and a - before in x.open) else y.extent(a)
+        for a in range(y.ndim)
+    ]
+    shape = b.shape(sizes)
     if x.axis is None and y.axis is not None:
         rows = b.batch
         if y.shape[y.axis] != 1:
             rows = b.node("Mul", [rows, b.ints([y.shape[y.axis]])])
-        parts = [b.ints(sizes[: y.axis]), rows, b.ints(sizes[y.axis + 1 :])]
-        shape = b.node("Concat", parts, axis=0)
+        ends = [b.shape(part) for part in (sizes[: y.axis], sizes[y.axis + 1 :]) if part]
+        shape = b.node("Concat", [*ends[: int(y.axis > 0)], rows, *ends[int(y.axis > 0) :]], axis=0)
     b.put(y, tuple(range(y.ndim)), b.node("Expand", [b.plain(x), shape]))
 
 
 @converter("slice")
 def _slice(b: Builder, op: Op) -> None:
-    x = op.x
+    x, y = op.x, op.y
     perm, name = b.at_hand(x)
     parts = []
     for axis, (start, step, size) in enumerate(zip(*(op.attrs[k] for k in ("starts", "steps", "sizes")), strict=True)):
-        if (start, step, size) == (0, 1, x.shape[axis]):
+        if (start, step, size) == (0, 1, x.shape[axis]) and x.open.get(axis) == y.open.get(axis):
             continue
         if axis == x.axis:
             raise op.refused("cuts the axis of the samples")
         end = start + size * step
-        parts.append((start, end if end >= 0 else -LAST, perm.index(axis), step))
+        if axis in x.open:
+            start, end = _ends(op, axis, start, step)
+        if end < 0 and axis not in x.open:
+            end = -LAST
+        parts.append((start, end, perm.index(axis), step))
     b.put(op.y, perm, b.node("Slice", [name, *(b.ints(values) for values in zip(*parts, strict=True))]))
+
+
+def _ends(op: Op, axis: int, start: int, step: int) -> tuple[int, int]:
+    """Return where a slice begins and ends, of an axis whose size is left open: at a place, or so far from the end."""
+    whole = op.x.open[axis]
+    starts = [each[axis] for each in op.varied["starts"]] if "starts" in op.varied else [start] * len(whole)
+    sizes = op.y.open.get(axis, (op.y.shape[axis],) * len(whole))
+    stops = [a + m * step for a, m in zip(starts, sizes, strict=True)]
+    if step > 0 and all(-(-(n - a) // step) == m for n, a, m in zip(whole, starts, sizes, strict=True)):
+        stops = [LAST] * len(whole)
+    elif step < 0 and all(a + (m - 1) * step < -step for a, m in zip(starts, sizes, strict=True)):
+        stops = [-LAST] * len(whole)
+    ends = []
+    for places in (starts, stops):
+        from_end = {a - n for n, a in zip(whole, places, strict=True)}
+        if len(set(places)) == 1:
+            ends.append(places[0])
+        elif len(from_end) == 1 and max(from_end) < 0:
+            ends.append(from_end.pop())
+        else:
+            raise op.refused("cuts the size that is left open at places that follow it", "give it in input_shape.")
+    return ends[0], ends[1]
 
 
 @converter("concat")
