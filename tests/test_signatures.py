@@ -37,6 +37,7 @@ KERAS = {
     "LayerNormalization": "axis epsilon center scale",
     "LeakyReLU": "negative_slope",
     "LocallyConnected2D": "filters kernel_size strides padding",
+    "Masking": "mask_value",
     "MaxPool1D": "pool_size strides padding",
     "MaxPool2D": "pool_size strides padding",
     "Model": "inputs outputs name",

@@ -299,7 +299,12 @@ def _walked_lengths(c: Caller) -> None:
     c.call("walked_lengths", *c.inputs(0), c.place(c.y), c.y.size, *(c.attr(k) for k in ("mul", "add", "step", "most")))
 
 
-@calls("mask_steps", "reverse_steps")
+@calls("step_order")
+def _order(c: Caller) -> None:
+    c.call("step_order", *c.inputs(0), *map(c.place, c.op.outs), *c.x.shape)
+
+
+@calls("mask_steps", "permute_steps", "reverse_steps")
 def _steps_of_samples(c: Caller) -> None:
     samples, steps, *rest = c.x.shape
     more: list[Any] = []

@@ -277,6 +277,43 @@ static void reverse_steps(const real *x, const real *lengths, real *y, int sampl
 """,
 )
 kernel(
+    "step_order",
+    """
+/* order = the real steps of each row of a mask, then the others; back = its inverse; lengths = how many are real */
+static void step_order(const real *mask, real *order, real *back, real *lengths, int samples, int steps)
+{
+    for (int i = 0; i < samples; ++i, mask += steps) {
+        int k = 0, real_ones = 0;
+        for (int pass = 1; pass >= 0; --pass) {
+            for (int t = 0; t < steps; ++t)
+                if ((mask[t] != 0) == pass) {
+                    if (order)
+                        order[(size_t)i * steps + k] = (real)t;
+                    if (back)
+                        back[(size_t)i * steps + t] = (real)k;
+                    ++k;
+                }
+            real_ones = pass ? k : real_ones;
+        }
+        if (lengths)
+            lengths[i] = (real)real_ones;
+    }
+}
+""",
+)
+kernel(
+    "permute_steps",
+    """
+/* y = the steps of x in an order of each sample */
+static void permute_steps(const real *x, const real *order, real *y, int samples, int steps, int inner)
+{
+    for (int i = 0; i < samples; ++i, x += (size_t)steps * inner)
+        for (int t = 0; t < steps; ++t, y += inner)
+            memcpy(y, x + (size_t)order[(size_t)i * steps + t] * inner, inner * sizeof *y);
+}
+""",
+)
+kernel(
     "check_lengths",
     """
 /* y = lengths; returns 1 if one is not from 1 to steps */

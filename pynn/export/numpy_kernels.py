@@ -56,6 +56,16 @@ def reverse_steps(x, lengths):  # type: ignore[no-untyped-def]
     return x[np.arange(len(x))[:, None], np.where(at < ends, ends - 1 - at, at)]
 
 
+def step_order(mask):  # type: ignore[no-untyped-def]
+    """Return the real steps of each row first, then the others; the inverse of that order; how many are real."""
+    order = np.argsort(mask == 0, axis=1, kind="stable")
+    return order, np.argsort(order, axis=1), (mask != 0).sum(1)
+
+
+def permute_steps(x, order, back):  # type: ignore[no-untyped-def]
+    return x[np.arange(len(x))[:, None], order]
+
+
 def log_softmax(x):  # type: ignore[no-untyped-def]
     z = x - x.max(-1, keepdims=True)
     return z - np.log(np.exp(z).sum(-1, keepdims=True))

@@ -22,7 +22,7 @@ FUNCTIONS: dict[str, Range] = {name: row.bounds for name, row in ELEMENTWISE.ite
 }
 #: ops whose results are values of their inputs, unchanged
 KEEPS = {"reshape", "transpose", "slice", "expand", "concat", "take", "copy", "max_pool2d", "max", "min", "dropout",
-         "reverse_steps"}  # fmt: skip
+         "permute_steps", "reverse_steps"}  # fmt: skip
 #: the same, with zeros or means among them
 MIXES = {"pad2d", "avg_pool2d", "mask_steps"}
 

@@ -179,6 +179,7 @@ _MOVES = {
     "take": _taken,
     "concat": lambda entry, axis: None if axis == entry.attrs["axis"] else axis,
     "copy": lambda entry, axis: axis,
+    "permute_steps": lambda entry, axis: None if axis == 1 else axis,
     "reverse_steps": lambda entry, axis: None if axis == 1 else axis,
     "cast": lambda entry, axis: axis if entry.inputs[0].dtype in FLOATS else None,
 }

@@ -38,6 +38,7 @@ from pynn.nn.functional import Model
 from pynn.nn.jordan import JordanRNN
 from pynn.nn.layers import Activation, Dense, Dropout, Flatten, Input, Maxout, Reshape
 from pynn.nn.local import LocallyConnected2D
+from pynn.nn.masking import Masking
 from pynn.nn.merge import Add, Concatenate, Multiply
 from pynn.nn.module import Module
 from pynn.nn.norm import (
@@ -103,6 +104,7 @@ __all__ = [
     "LocalResponseNormalization",
     "LocallyConnected2D",
     "LogSoftmax",
+    "Masking",
     "MaxPool1D",
     "MaxPool2D",
     "Maxout",

@@ -23,24 +23,21 @@ __all__ = ["GRU", "LSTM", "SimpleRNN", "reset_states"]
 
 
 def mask_to_lengths(mask: Any, x: Tensor, place: str) -> Tensor:
-    """Return the lengths that a mask [N, T] of true steps says; padding may stand at the end alone."""
+    """Return what a mask [N, T] of true steps says: lengths, if padding stands at the end, else the mask, int32."""
     t = mask if isinstance(mask, Tensor) else tensor(mask)
     if t.shape != x.shape[:2]:
         raise ShapeError(f"[{place}] expected a mask of shape {x.shape[:2]}. Received: {t.shape}.")
+    if isinstance(mask, Tensor):  # of which a replay may bring another
+        return ops.not_equal(t, 0).astype("int32") if t.dtype != np.bool_ else t.astype("int32")
     on = t.view() != 0
-    early = np.argwhere(~on[:, :-1] & on[:, 1:])
-    if early.size:
-        n, at = (int(i) for i in early[0])
-        raise DataError(
-            f"[{place}] expected padding at the end of sequences. Received: mask[{n}, {at}] is false before a "
-            "true one. help: pad on the right (padding='post')."
-        )
-    if not isinstance(mask, Tensor) and not (some := on.any(1)).all():
+    if not (some := on.any(1)).all():
         n = int(np.flatnonzero(~some)[0])
         raise DataError(
             f"[{place}] expected at least one real step in every sequence. Received: mask[{n}] is false everywhere. "
             "help: leave empty sequences out of the batch."
         )
+    if (~on[:, :-1] & on[:, 1:]).any():
+        return Tensor.state(on.astype("int32"))
     return ops.sequence_lengths(t.astype("int32"))
 
 
@@ -123,7 +120,7 @@ class _Recurrent(Module):
         initial_state : Tensor [N, units] or sequence of them, optional
             The state (for LSTM: h and c) before the first step.
         mask : bool array_like [N, T], optional
-            Which steps are real; padding stands at the end.
+            Which steps are real. The state stays as it is over the others, whose outputs are 0.
         training : bool, optional
         lengths : int array_like [N], optional
             The mask as numbers of real steps. By default those that x carries.
@@ -143,7 +140,10 @@ class _Recurrent(Module):
         return super().__call__(x, lengths, *given, training=training)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, *given: Tensor) -> Any:
-        lengths = x.lengths if lengths is None else check_lengths(lengths, x)
+        if lengths is None:
+            lengths = x.lengths
+        elif lengths.ndim == 1:
+            lengths = check_lengths(lengths, x)
         n = x.shape[0]
         stateful = self.stateful and not given and not state.trial
         states: list[Any] = list(given) or (self._before(n) if stateful else [None] * self.states)

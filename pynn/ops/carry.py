@@ -20,6 +20,7 @@ from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.ops.activation import ELEMENTWISE
 from pynn.ops.lengths import INT32, walk_lengths, without_lengths
+from pynn.ops.masks import as_mask_of, is_mask
 from pynn.ops.math import minimum
 from pynn.ops.shape import concat, gather, slice
 
@@ -59,9 +60,11 @@ def _carriers(inputs: tuple[Any, ...]) -> list[Tensor]:
     return [x for x in inputs if isinstance(x, Tensor) and x.lengths is not None]
 
 
-def shortest(found: list[Any]) -> Tensor | None:
-    """Return the lengths up to which all inputs are real."""
+def shortest(found: list[Any], steps: int) -> Tensor | None:
+    """Return the lengths up to which all inputs are real, or the mask of what is real in all."""
     kept: Tensor | None = None
+    if any(map(is_mask, found)):
+        found = [as_mask_of(lengths, steps) for lengths in found]
     for lengths in found:
         kept = lengths if kept is None or kept is lengths else minimum(kept, lengths)
     return kept
@@ -71,7 +74,7 @@ def _stepwise(inputs: tuple[Any, ...], attrs: dict[str, Any], y: Tensor) -> Any:
     """Every step for itself: inputs of the output's N and T."""
     found = _carriers(inputs)
     fit = [x.lengths for x in found if x.ndim == y.ndim and x.shape[:2] == y.shape[:2]]
-    return shortest(fit) if fit else LOST
+    return shortest(fit, y.shape[1]) if fit else LOST
 
 
 def _last_axis(inputs: tuple[Any, ...], attrs: dict[str, Any], y: Tensor) -> Any:
@@ -103,13 +106,16 @@ def _transposed(inputs: tuple[Any, ...], attrs: dict[str, Any], y: Tensor) -> An
 
 def _sliced(inputs: tuple[Any, ...], attrs: dict[str, Any], y: Tensor) -> Any:
     x, starts, steps, sizes = inputs[0], attrs["starts"], attrs["steps"], attrs["sizes"]
-    if steps[1] < 0 and sizes[1] > 1:
-        return LOST
     lengths = x.lengths
+    if steps[1] < 0 and sizes[1] > 1 and not is_mask(lengths):
+        return LOST
     if (starts[0], steps[0], sizes[0]) != (0, 1, x.shape[0]):
         stop = starts[0] + steps[0] * sizes[0]
         lengths = slice(lengths, np.s_[starts[0] : stop if stop >= 0 else None : steps[0]])
-    if (starts[1], steps[1], sizes[1]) != (0, 1, x.shape[1]):
+    if (starts[1], steps[1], sizes[1]) != (0, 1, x.shape[1]) and is_mask(lengths):
+        stop = starts[1] + steps[1] * sizes[1]
+        lengths = slice(lengths, np.s_[:, starts[1] : stop if stop >= 0 else None : steps[1]])
+    elif (starts[1], steps[1], sizes[1]) != (0, 1, x.shape[1]):
         lengths = walk_lengths(lengths, 1, -starts[1] - 1, abs(steps[1]), sizes[1])
     return lengths
 
@@ -117,7 +123,9 @@ def _sliced(inputs: tuple[Any, ...], attrs: dict[str, Any], y: Tensor) -> Any:
 def _joined(inputs: tuple[Any, ...], attrs: dict[str, Any], y: Tensor) -> Any:
     axis, found = attrs["axis"], _carriers(inputs)
     if axis >= 2:
-        return shortest([x.lengths for x in found])
+        return shortest([x.lengths for x in found], y.shape[1])
+    if any(is_mask(x.lengths) for x in found):
+        return concat([_mask_of(x) for x in inputs], axis)
     if axis == 1:
         lengths = found[0].lengths
         if len(found) == 1 and lengths is not None and found[0] is inputs[-1]:  # padding stays at the end
@@ -125,6 +133,13 @@ def _joined(inputs: tuple[Any, ...], attrs: dict[str, Any], y: Tensor) -> Any:
         return LOST
     parts = [Tensor.state(np.full(x.shape[0], x.shape[1], INT32)) if x.lengths is None else x.lengths for x in inputs]
     return concat(parts)
+
+
+def _mask_of(x: Tensor) -> Tensor:
+    """Return the mask of what is real: all, if x carries nothing."""
+    if x.lengths is None:
+        return Tensor.state(np.ones(x.shape[:2], INT32))
+    return as_mask_of(x.lengths, x.shape[1])
 
 
 def _taken(inputs: tuple[Any, ...], attrs: dict[str, Any], y: Tensor) -> Any:
@@ -167,7 +182,8 @@ RULES: dict[str, Rule] = _table(
     (_taken, "take"),
     (_looked_up, "embedding"),
     # Layers, pooling and losses handle lengths before they come here.
-    (_silent, "check_lengths gru jordan_rnn lstm mask_steps reverse_steps sequence_lengths simple_rnn walked_lengths"),
+    (_silent, "check_lengths gru jordan_rnn lstm mask_steps permute_steps reverse_steps sequence_lengths simple_rnn "
+              "step_order walked_lengths"),
     (_silent, "bce bce_probs cross_entropy cross_entropy_probs hinge huber mae mse mse_half poisson "
               "soft_cross_entropy soft_cross_entropy_probs squared_hinge weighted_mean"),
     (_loses, "affine_draw avg_pool2d blur conv2d conv2d_transpose crop erase flip group_norm locally_connected2d "

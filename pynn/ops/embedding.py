@@ -217,7 +217,7 @@ def _early_padding(instr: Any) -> str:
     at, _ = _found(instr, 0)
     return (
         f"expected padding (id 0) at the end of a sequence alone. Received: x{list(at)} = 0 before other ids. "
-        "help: pad on the right (padding='post')"
+        "help: nn.Embedding(..., mask_zero=True, padding='any') takes it anywhere"
     )
 
 

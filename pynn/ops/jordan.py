@@ -17,6 +17,7 @@ from pynn.ops.common import Rng, as_tensor, need_float
 from pynn.ops.dense import dense
 from pynn.ops.elementwise import FUSED
 from pynn.ops.lengths import without_lengths
+from pynn.ops.masks import takes_masks
 from pynn.ops.rnn import BAD_LENGTHS, INT32, PACKED_TO, RNN_ACTIVATIONS, checked_lengths, place_parts
 from pynn.ops.rnn_ref import act
 
@@ -130,6 +131,7 @@ def _grad_infer(dy: Tensor, y: Tensor, kept: Tensor, v: Tensor, w_out: Tensor, b
 _JORDAN_GRAD = register(Card("jordan_rnn.grad", _grad_infer, "jordan_bwd", extra={"blas": True}))
 
 
+@takes_masks
 def jordan_rnn(x: Any, w: Any, v: Any, b: Any, w_out: Any, b_out: Any, lengths: Any = None, activation: str = "tanh",
                output_activation: str = "linear") -> Tensor:  # fmt: skip
     """Run a layer whose output feeds its next step through sequences (Jordan 1986).

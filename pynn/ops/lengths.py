@@ -1,7 +1,8 @@
 """Padded sequences [N, T, ...]: tensors that carry lengths, and the ops that read them.
 
-A tensor with ``lengths`` holds real steps up to each length and padding after. Ops that reduce, contract or normalize
-over time (axis 1) see real steps alone; see pynn.ops.carry for what the others do.
+A tensor with ``lengths`` holds real steps up to each length and padding after, or, where it carries a mask, wherever
+that is not 0 (see pynn.ops.masks). Ops that reduce, contract or normalize over time (axis 1) see real steps alone; see
+pynn.ops.carry for what the others do.
 """
 
 from __future__ import annotations
@@ -133,13 +134,14 @@ _REVERSE: Card = _ReverseSteps  # type: ignore[assignment]
 
 
 def with_lengths(x: Any, lengths: Any) -> Tensor:
-    """Return x [N, T, ...] as padded sequences of the given lengths.
+    """Return x [N, T, ...] as padded sequences of the given lengths, or with a mask.
 
     Parameters
     ----------
     x : Tensor or array_like [N, T, ...]
-    lengths : int Tensor or array_like [N]
-        The number of real steps of each sequence; padding stands after them.
+    lengths : int Tensor or array_like [N], or a mask [N, T]
+        The number of real steps of each sequence; padding stands after them. A mask is not 0 for real steps, wherever
+        they stand.
 
     Examples
     --------
@@ -150,6 +152,12 @@ def with_lengths(x: Any, lengths: Any) -> Tensor:
     array([[2.]])
     """
     y = without_lengths(as_tensor(x))
+    if (lengths.ndim if isinstance(lengths, Tensor) else np.ndim(lengths)) == 2:
+        mask = lengths if isinstance(lengths, Tensor) else Tensor.state((np.asarray(lengths) != 0).astype(INT32))
+        if mask.shape != y.shape[:2]:
+            raise ShapeError(f"[with_lengths] expected a mask of shape {y.shape[:2]}. Received: {mask.shape}.")
+        y.lengths = mask if mask.dtype == INT32 else mask.astype(INT32)
+        return y
     if not isinstance(lengths, Tensor):
         array = np.asarray(lengths)
         bad = np.flatnonzero((array < 0) | (array > y.shape[1])) if y.ndim > 1 else array[:0]
@@ -181,7 +189,7 @@ def mask_steps(x: Any, value: float = 0.0, lengths: Tensor | None = None, scale:
     ----------
     x : Tensor, shape [N, T, ...]
     value : float, default 0.0
-    lengths : int32 Tensor [N], optional
+    lengths : int32 Tensor [N], or a mask [N, T], optional
         By default those that x carries; without any, x is returned as it is.
     scale : int, default 0
         As in :func:`with_lengths`.
@@ -198,15 +206,37 @@ def mask_steps(x: Any, value: float = 0.0, lengths: Tensor | None = None, scale:
     lengths = x.lengths if lengths is None else lengths
     if lengths is None:
         return x
+    if lengths.ndim == 2:
+        return _masked(without_lengths(x), lengths, float(value), scale)
     attrs = {"value": float(value), "scale": scale}
     return execute(_MASK, (without_lengths(x), lengths), attrs)[0]
 
 
+def _masked(x: Tensor, mask: Tensor, value: float, scale: int) -> Tensor:
+    """Return what the op mask_steps does, of a mask."""
+    from pynn.ops.math import div, maximum, mul, not_equal, where
+    from pynn.ops.reduce import sum
+
+    rest = (1,) * (x.ndim - 2)
+    if scale != PLAIN:
+        real = mask.astype(x.dtype)
+        count = sum(real) if scale == ALL else sum(real, axis=1)
+        whole = float(mask.size if scale == ALL else mask.shape[1])
+        factor = div(whole, maximum(count, 1.0))
+        x = mul(x, factor if scale == ALL else factor.reshape((mask.shape[0], 1, *rest)))
+    on = not_equal(mask, 0).reshape((*mask.shape, *rest))
+    return where(on, x, value)
+
+
 def reverse_steps(x: Any) -> Tensor:
-    """Return the steps of each sequence [N, T, ...] in reverse; padding stays where it is, at the end."""
+    """Return the steps of each sequence [N, T, ...] in reverse; padding stays at the end, with a mask it turns too."""
     x = as_tensor(x)
     if x.lengths is None:
         return x[:, ::-1]
+    if x.lengths.ndim == 2:
+        y = without_lengths(x)[:, ::-1]
+        y.lengths = x.lengths[:, ::-1]
+        return y
     y = execute(_REVERSE, (without_lengths(x), x.lengths))[0]
     y.lengths = x.lengths
     return y

@@ -258,7 +258,14 @@ def _extreme_of(card: Any, x: Any, axis: Any, keepdims: bool, never: float) -> T
     if 0 in axes:
         return y
     line = y.reshape(y.shape[0], 1, *y.shape[1:])  # a sequence without a real step has 0
-    return mask_steps(line, 0.0, walk_lengths(x.lengths, most=1)).reshape(*y.shape)
+    return mask_steps(line, 0.0, _any_real(x.lengths)).reshape(*y.shape)
+
+
+def _any_real(lengths: Tensor) -> Tensor:
+    """Return 1 for sequences with a real step, else 0."""
+    from pynn.ops.masks import is_mask, step_order
+
+    return walk_lengths(step_order(lengths)[2] if is_mask(lengths) else lengths, most=1)
 
 
 def _var_samples(r: Rng) -> Iterator[Sample]:

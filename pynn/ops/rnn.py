@@ -21,6 +21,7 @@ from pynn.core.tensor import Tensor
 from pynn.errors import DataError, DTypeError, ShapeError, unknown_name
 from pynn.ops.common import Rng, as_tensor, need_float
 from pynn.ops.elementwise import FUSED
+from pynn.ops.masks import takes_masks
 from pynn.ops.rnn_ref import bad, gru_ref, lstm_ref, simple_rnn_ref, variants
 
 INT32, UINT8 = np.dtype("int32"), np.dtype("uint8")
@@ -279,6 +280,7 @@ def as_operands(x: Any, *others: Any) -> tuple[Tensor, list[Tensor | None]]:
     return x, [None if t is None else as_tensor(t, x) for t in others]
 
 
+@takes_masks
 def lstm(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, c0: Any = None, peephole: Any = None,
          lengths: Any = None, mask: Any = None, keep: float = 1.0, reverse: bool = False, sequences: bool = True,
          ) -> tuple[Tensor | None, Tensor, Tensor]:  # fmt: skip
@@ -298,9 +300,9 @@ def lstm(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, c0: Any = None, 
         First memory; 0 by default.
     peephole : Tensor [3, H], optional
         i and f also see p_0 c and p_1 c (the old c), o sees p_2 c (the new one).
-    lengths : int32 [N], optional
-        By default those that x carries. Steps from a sequence's length on change nothing: its state stays, its output
-        there is 0.
+    lengths : int32 [N], or a mask [N, T], optional
+        By default what x carries. Steps from a sequence's length on, and those where a mask is 0, change nothing: its
+        state stays, its output there is 0.
     mask : uint8 [N, H], optional
         Recurrent dropout: where it meets u, h is 0 where the mask is, else h / keep.
     keep : float, default 1.0
@@ -328,6 +330,7 @@ def lstm(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, c0: Any = None, 
     return out[0], out[1], out[2]
 
 
+@takes_masks
 def gru(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, lengths: Any = None, mask: Any = None, keep: float = 1.0,
         reset_after: bool = True, reverse: bool = False, sequences: bool = True,
         ) -> tuple[Tensor | None, Tensor]:  # fmt: skip
@@ -375,6 +378,7 @@ def gru(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, lengths: Any = No
     return out[0], out[1]
 
 
+@takes_masks
 def simple_rnn(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, lengths: Any = None, mask: Any = None,
                keep: float = 1.0, activation: str = "tanh", reverse: bool = False, sequences: bool = True,
                ) -> tuple[Tensor | None, Tensor]:  # fmt: skip

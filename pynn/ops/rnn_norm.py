@@ -13,6 +13,7 @@ from pynn.errors import ShapeError
 from pynn.ops.activation import sigmoid, tanh
 from pynn.ops.common import Rng, need_float
 from pynn.ops.lengths import without_lengths
+from pynn.ops.masks import takes_masks
 from pynn.ops.math import add, less, matmul, mul, where
 from pynn.ops.norm import layer_norm
 from pynn.ops.reduce import expand
@@ -88,6 +89,7 @@ def _going(lengths: Tensor, t: int) -> list[Tensor]:
     return [less(Tensor.state(np.full((1, 1), at, ends.dtype)), ends) for at in range(t)]
 
 
+@takes_masks
 @composite(ref=_ref, samples=_samples, errors=_errors, operands=_operands)
 def layer_norm_lstm(
     x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, c0: Any = None, gamma_x: Any = None, gamma_h: Any = None,

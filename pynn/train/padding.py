@@ -28,10 +28,11 @@ def _real(out: np.ndarray) -> np.ndarray:
 
 
 def lengths_in(out: np.ndarray) -> np.ndarray:
-    """Return the lengths of padded sequences that marks tell, and set the marks to 0."""
+    """Return the lengths of padded sequences that marks tell, or a mask if padding stands elsewhere; marks become 0."""
     real = _real(out)
     out[~real] = 0
-    return real.sum(1).astype(np.int32)
+    at_end = bool((real[:, :-1] >= real[:, 1:]).all())
+    return real.sum(1).astype(np.int32) if at_end else real.astype(np.int32)
 
 
 def real_steps(y: np.ndarray, predictions: np.ndarray, w: np.ndarray | None) -> tuple[Any, Any, Any]:

@@ -167,3 +167,55 @@ cdef int reverse_steps(const pn_instr *I) noexcept nogil:
 
 
 _core.register_kernel("reverse_steps", -1, <uintptr_t><void *>reverse_steps)
+
+
+cdef enum:  # of what puts steps into another order
+    ORDER_TO, ORDER_BACK, ORDER_LENGTHS, ORDER_MASK
+
+cdef enum:
+    PERMUTE_Y, PERMUTE_X, PERMUTE_ORDER
+
+
+cdef int step_order(const pn_instr *I) noexcept nogil:
+    """order[n] = the steps of mask[n] that are not 0, then the others; back[n, order[n, k]] = k; lengths[n] = how many.
+
+    OUT order, back int32 [N,T], lengths int32 [N]; IN mask int32 [N,T].   dim: N, T.
+    """
+    cdef int32_t *order = <int32_t *>I.arg[ORDER_TO]
+    cdef int32_t *back = <int32_t *>I.arg[ORDER_BACK]
+    cdef int32_t *lengths = <int32_t *>I.arg[ORDER_LENGTHS]
+    cdef const int32_t *mask = <const int32_t *>I.arg[ORDER_MASK]
+    cdef int64_t n, t, steps = I.dim[STEPS_T], at
+    cdef int32_t k
+    for n in range(I.dim[STEPS_N]):
+        at, k = n * steps, 0
+        for t in range(steps):
+            if mask[at + t] != 0:
+                order[at + k], back[at + t] = <int32_t>t, k
+                k += 1
+        lengths[n] = k
+        for t in range(steps):
+            if mask[at + t] == 0:
+                order[at + k], back[at + t] = <int32_t>t, k
+                k += 1
+    return 0
+
+
+_core.register_kernel("step_order", -1, <uintptr_t><void *>step_order)
+
+
+cdef int permute_steps(const pn_instr *I) noexcept nogil:
+    """y[n,k] = x[n, order[n,k]].   OUT y [N,T,inner]; IN x, order int32 [N,T].   dim: N, T, bytes of a step."""
+    cdef const int32_t *order = <const int32_t *>I.arg[PERMUTE_ORDER]
+    cdef char *y = <char *>I.arg[PERMUTE_Y]
+    cdef const char *x = <const char *>I.arg[PERMUTE_X]
+    cdef int64_t n, k, steps = I.dim[STEPS_T], inner = I.dim[STEPS_INNER]
+    for n in range(I.dim[STEPS_N]):
+        for k in range(steps):
+            if order[n * steps + k] < 0 or order[n * steps + k] >= steps:
+                return PN_BAD_INDEX
+            memcpy(y + (n * steps + k) * inner, x + (n * steps + order[n * steps + k]) * inner, inner)
+    return 0
+
+
+_core.register_kernel("permute_steps", -1, <uintptr_t><void *>permute_steps)

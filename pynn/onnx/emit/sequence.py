@@ -72,6 +72,33 @@ def _reverse(b: Builder, op: Op) -> None:
     b.put(op.y, tuple(range(x.ndim)), b.node("GatherND", [b.plain(x), at], batch_dims=1))
 
 
+@converter("step_order")
+def _order(b: Builder, op: Op) -> None:
+    mask, steps = b.cast(b.plain(op.x), np.int64), op.x.shape[1]
+    late = b.node("Sub", [b.ints([1]), b.node("Min", [mask, b.ints([1])])])
+    key = b.node("Add", [b.node("Mul", [late, b.ints([steps])]), b.constant(np.arange(steps)[None], "steps")])
+    order, back, lengths = op.outs
+    found = _sorted(b, key, steps)
+    if order is not None:
+        b.put(order, (0, 1), found)
+    if back is not None:
+        b.put(back, (0, 1), _sorted(b, found, steps))
+    if lengths is not None:
+        b.put(lengths, (0,), b.reduce("ReduceSum", mask, [1], False))
+
+
+def _sorted(b: Builder, key: str, steps: int) -> str:
+    """Return which elements of each row come first, from the smallest on."""
+    return b.node("TopK", [key, b.ints([steps])], outputs=2, axis=1, largest=0, sorted=1)[1]
+
+
+@converter("permute_steps")
+def _permute(b: Builder, op: Op) -> None:
+    x, order, _ = op.inputs
+    at = b.node("Unsqueeze", [b.plain(order), b.ints([2])])
+    b.put(op.y, tuple(range(x.ndim)), b.node("GatherND", [b.plain(x), at], batch_dims=1))
+
+
 def reordered(kind: str, array: np.ndarray) -> np.ndarray:
     """Return an array [..., gates * units] with the gates in ONNX's order."""
     parts = np.split(array, len(BLOCKS[kind]), axis=-1)
