@@ -7,7 +7,7 @@ from pynn.checks import number
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.nn.module import Module
-from pynn.ops.masks import as_mask_of
+from pynn.ops.masked import as_mask_of
 
 __all__ = ["Masking"]
 

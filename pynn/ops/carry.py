@@ -20,7 +20,8 @@ from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.ops.activation import ELEMENTWISE
 from pynn.ops.lengths import INT32, walk_lengths, without_lengths
-from pynn.ops.masks import as_mask_of, is_mask
+from pynn.ops.masked import as_mask_of
+from pynn.ops.masks import is_mask
 from pynn.ops.math import minimum
 from pynn.ops.shape import concat, gather, slice
 

@@ -182,6 +182,14 @@ def without_lengths(x: Any) -> Tensor:
     return y
 
 
+_by_mask: list[Callable[[Tensor, Tensor, float, int], Tensor]] = []  # which is made of ops that need these here
+
+
+def set_by_mask(function: Callable[[Tensor, Tensor, float, int], Tensor]) -> None:
+    """Say what mask_steps does with a mask."""
+    _by_mask[:] = [function]
+
+
 def mask_steps(x: Any, value: float = 0.0, lengths: Tensor | None = None, scale: int = PLAIN) -> Tensor:
     """Return x with `value` at its padded steps; the result carries no lengths.
 
@@ -207,25 +215,9 @@ def mask_steps(x: Any, value: float = 0.0, lengths: Tensor | None = None, scale:
     if lengths is None:
         return x
     if lengths.ndim == 2:
-        return _masked(without_lengths(x), lengths, float(value), scale)
+        return _by_mask[0](without_lengths(x), lengths, float(value), scale)
     attrs = {"value": float(value), "scale": scale}
     return execute(_MASK, (without_lengths(x), lengths), attrs)[0]
-
-
-def _masked(x: Tensor, mask: Tensor, value: float, scale: int) -> Tensor:
-    """Return what the op mask_steps does, of a mask."""
-    from pynn.ops.math import div, maximum, mul, not_equal, where
-    from pynn.ops.reduce import sum
-
-    rest = (1,) * (x.ndim - 2)
-    if scale != PLAIN:
-        real = mask.astype(x.dtype)
-        count = sum(real) if scale == ALL else sum(real, axis=1)
-        whole = float(mask.size if scale == ALL else mask.shape[1])
-        factor = div(whole, maximum(count, 1.0))
-        x = mul(x, factor if scale == ALL else factor.reshape((mask.shape[0], 1, *rest)))
-    on = not_equal(mask, 0).reshape((*mask.shape, *rest))
-    return where(on, x, value)
 
 
 def reverse_steps(x: Any) -> Tensor:

@@ -22,7 +22,7 @@ from pynn.errors import DTypeError, ShapeError
 from pynn.ops.common import Rng, as_tensor, size
 from pynn.ops.lengths import INT32, without_lengths
 
-__all__ = ["as_mask_of", "compacted", "is_mask", "permute_steps", "step_order", "takes_masks"]
+__all__ = ["compacted", "is_mask", "permute_steps", "step_order", "takes_masks"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,16 +30,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 def is_mask(lengths: Any) -> bool:
     """Tell whether what a tensor carries, or an argument, is a mask rather than lengths."""
     return lengths is not None and (lengths.ndim if isinstance(lengths, Tensor) else np.ndim(lengths)) == 2
-
-
-def as_mask_of(lengths: Tensor, steps: int) -> Tensor:
-    """Return lengths [N] as a mask [N, T]; a mask as it is."""
-    from pynn.ops.math import less
-
-    if is_mask(lengths):
-        return lengths
-    at = Tensor.state(np.arange(steps, dtype=INT32)[None])
-    return less(at, lengths.reshape((lengths.shape[0], 1))).astype(INT32)
 
 
 def _mask_samples(r: Rng) -> Iterator[Sample]:

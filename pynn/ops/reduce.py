@@ -24,6 +24,7 @@ from pynn.ops.common import (
     size,
 )
 from pynn.ops.lengths import ALL, EACH, mask_steps, walk_lengths
+from pynn.ops.masks import is_mask, step_order
 from pynn.ops.shape import strided
 
 
@@ -263,8 +264,6 @@ def _extreme_of(card: Any, x: Any, axis: Any, keepdims: bool, never: float) -> T
 
 def _any_real(lengths: Tensor) -> Tensor:
     """Return 1 for sequences with a real step, else 0."""
-    from pynn.ops.masks import is_mask, step_order
-
     return walk_lengths(step_order(lengths)[2] if is_mask(lengths) else lengths, most=1)
 
 
