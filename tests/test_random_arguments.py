@@ -41,8 +41,9 @@ def test_pairs_of_calls_in_two_threads():
 
 
 def test_pairs_of_calls_in_two_threads_of_this_process():
-    """As above without a process of its own, for a sanitizer that does not follow forks."""
-    run("thread_pairs.py", "--pairs", "12", "--seconds", "0.1", "--seed", "8", "--together")
+    """As above without a process of its own, for a sanitizer that does not follow forks, and calls an update beside a
+    prediction a race, which reads weights as they are."""
+    run("thread_pairs.py", "--pairs", "12", "--seconds", "0.1", "--seed", "8", "--together", "--reading")
 
 
 # What the first long runs found
@@ -61,6 +62,7 @@ def t(*shape, dtype="float32"):
         ("batch_rows", (t(4, 2), t(4), t(1, dtype="int64")), {"n": 1}),
         ("max", (t(4, 2),), {"axis": 0, "stop": 10**30}),
         ("sum", (t(4, 2),), {"axis": 1, "stop": 7}),
+        ("silu.grad", (t(1), t(4, 2)), {}),
         ("slice", (t(4, 2),), {"starts": (1, 0), "steps": (1, 1), "sizes": (3, 6)}),
         ("slice", (t(4, 2),), {"starts": (0, 1), "steps": (1, -1), "sizes": (4, 3)}),
         ("slice", (t(4, 2),), {"starts": (-1, 0), "steps": (1, 1), "sizes": (1, 1)}),
@@ -104,6 +106,7 @@ def _nested():
         lambda: pynn.audio.mono([[[1.0]]]),
         lambda: pynn.init.fans((np.inf, 3)),
         lambda: pynn.random.normal((2,), mean=10**400),
+        lambda: ops.copy(t(2), "out"),
         lambda: pynn.random.uniform((np.inf,)),
         lambda: pynn.viz.plot_frontier(lambda x: x[:, 0], [[1j, 2.0]], [0]),
         lambda: pynn.export.c_source(nn.Dense(2), "a b", "a.h"),
@@ -121,6 +124,27 @@ def test_arguments_of_another_kind_are_refused(call):
     with pytest.raises((ValueError, TypeError), match="expected") as caught:
         call()
     assert len(str(caught.value)) < 1000
+
+
+def test_a_model_that_gets_a_layer_while_it_is_saved_is_refused(tmp_path):
+    """The file told of a layer that had no record, and replaced a good one."""
+    path = tmp_path / "a.pynn"
+
+    @pynn.register
+    class Growing(nn.Dense):
+        grows = False
+
+        def _record(self, scribe, place):
+            if self.grows:
+                model.add(nn.Activation("tanh"))
+            return super()._record(scribe, place)
+
+    model = nn.Sequential([nn.Input((3,)), Growing(2)])
+    model.save(path)
+    Growing.grows = True
+    with pytest.raises(RuntimeError, match=r"\[save\] expected a model whose layers stay"):
+        model.save(path)
+    assert len(pynn.load(path).layers) == 1
 
 
 def test_a_trace_leaves_the_activations_in():

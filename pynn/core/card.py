@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pynn.core.state import state
+from pynn.errors import ShapeError
 
 if TYPE_CHECKING:
     from pynn.core.tensor import Tensor
@@ -29,6 +30,7 @@ __all__ = [
     "Sample",
     "Spec",
     "composite",
+    "like_forward",
     "op",
     "register",
 ]
@@ -211,16 +213,21 @@ def op(name: str, kernel: str = "", bwd: str = "", saves: str = "out", **options
         kinds = card.infer.__annotations__  # texts; those of operands begin with Tensor
         card.needed = tuple(i for i, key in enumerate(names) if kinds.get(key) == "Tensor")
         if bwd:
-            card.bwd = register(Card(f"{name}.grad", _like_forward(card), bwd, inplace=True))
+            card.bwd = register(Card(f"{name}.grad", like_forward(card), bwd, inplace=True))
         return register(card)
 
     return make
 
 
-def _like_forward(card: Card) -> Callable[..., Lowered]:
+def like_forward(card: Card) -> Callable[..., Lowered]:
     """Return the `infer` of a gradient kernel that is called as the forward one, for (dy, s)."""
 
     def infer(dy: Any, s: Any, **attrs: Any) -> Lowered:
+        if dy.shape != s.shape or dy.dtype != s.dtype:
+            raise ShapeError(
+                f"[{card.name}.grad] expected a gradient of shape {s.shape} and dtype {s.dtype}. "
+                f"Received: {dy.shape} and {dy.dtype}."
+            )
         return card.infer(s, **attrs)
 
     return infer

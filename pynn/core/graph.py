@@ -153,6 +153,8 @@ def _memory(card: Card, spec: Any, given: Tensor | None) -> Tensor:
             return Tensor.empty(spec.shape, spec.dtype)
         except ShapeError as error:
             raise ShapeError(f"[{card.name}] {error}") from None
+    if not isinstance(given, Tensor):
+        raise DTypeError(f"[{card.name}] expected a tensor for the result. Received: {type(given).__name__}.")
     fits = given.shape == spec.shape or (card.mutates and given.size >= math.prod(spec.shape))
     if not fits or given.dtype != spec.dtype:
         raise ShapeError(

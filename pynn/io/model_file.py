@@ -142,6 +142,7 @@ def contents(
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Return the tensors (windows on the model's own memory) and texts of a file; `progress` is that of a training."""
     model._require_built("save") if hasattr(model, "_layers") else None
+    modules = list(model.named_modules())
     texts = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
@@ -162,6 +163,11 @@ def contents(
         texts["progress"] = _text(progress[1])
         for name, array in progress[0].items():
             tensors[TRAINING + name] = array
+    if modules != list(model.named_modules()):
+        raise RuntimeError(
+            "[save] expected a model whose layers stay as they are. Received: one that got another meanwhile, "
+            "perhaps in another thread. help: save before or after the model is changed."
+        )
     for key in ("architecture", "metadata", "training", "progress"):
         problem = container.beyond_limits(texts[key].encode(), DEPTH_LIMIT) if key in texts else ""
         if problem:

@@ -21,7 +21,7 @@ import numpy as np
 
 from pynn.checks import number
 from pynn.core import _core
-from pynn.core.card import Card, Grad, Lowered, Sample, register
+from pynn.core.card import Card, Grad, Lowered, Sample, like_forward, register
 from pynn.core.graph import execute
 from pynn.core.state import state
 from pynn.core.tensor import FLOATS, Tensor
@@ -249,9 +249,7 @@ def elementwise(
             errors=refused, doc=body.__doc__ or "",
         )  # fmt: skip
         if saves is not None:
-            card.bwd = register(
-                Card(f"{name}.grad", lambda dy, s, **attrs: infer(s, **attrs), f"{name}_bwd", inplace=True)
-            )
+            card.bwd = register(Card(f"{name}.grad", like_forward(card), f"{name}_bwd", inplace=True))
         register(card)
         ELEMENTWISE[name] = row = Elementwise(
             name, body, card, parameters, c, onnx, tuple(aliases), layer, rows, act, saves, bounds

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pynn.checks import of_kind
+from pynn.checks import of_kind, reals
 from pynn.figure import COLORS, INK, finish, new_figure, tidy
 from pynn.keywords import spelled
 
@@ -95,7 +95,7 @@ def plot_curves(
             at = labels.index(label)
             xs, ys = points if isinstance(points, tuple) else (range(1, len(points) + 1), points)
             color, style = COLORS[at % len(COLORS)], styles[at // len(COLORS) % len(styles)]
-            values = np.asarray(ys, dtype=float)
+            values = reals("plot_curves", f"the curve {label}", ys)
             said = label if np.isfinite(values).any() else f"{label}: not finite"  # a line that cannot be seen
             marker = "o" if dots else ""
             ax.plot(np.asarray(xs), values, style, color=color, linewidth=1.7, label=said, marker=marker, markersize=3)

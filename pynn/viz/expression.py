@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import of_kind
 from pynn.core.card import Grad
 from pynn.core.gradients import gradients, pulled_back
 from pynn.core.graph import Node, reachable
@@ -147,6 +148,8 @@ def _boxes(
     local: bool,
     depth: int | None,
 ) -> _Found:
+    for t in names.values():
+        of_kind("draw_graph", "names", t, "tensors by name", "node", "index")
     given = {(id(t.node), t.index) if t.node is not None else id(t): name for name, t in names.items()}
     found, box_of = _Found(), {}
     layers: dict[str, int] = {}

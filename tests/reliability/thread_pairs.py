@@ -304,6 +304,7 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=0, help="so many of them, drawn by chance; 0 is all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="pairs of which one is this")
+    parser.add_argument("--reading", action="store_true", help="pairs alone in which nobody changes the model")
     parser.add_argument("--together", action="store_true", help="in this process, for a sanitizer that does not follow")
     arguments = parser.parse_args()
     if missing():
@@ -312,6 +313,8 @@ def main() -> int:
     pairs = [
         p for p in itertools.combinations_with_replacement(ACTIONS, 2) if not arguments.only or arguments.only in p
     ]
+    if arguments.reading:
+        pairs = [p for p in pairs if not any(ACTIONS[name][1] in ("w", "k", "s") for name in p)]
     if arguments.pairs:
         pairs = chance.sample(pairs, min(arguments.pairs, len(pairs)))
     sys.setswitchinterval(1e-5)
