@@ -1,7 +1,10 @@
 """Positional arguments mean what they mean in Keras, or are taken by name alone."""
 
+import importlib
 import inspect
 import json
+import pkgutil
+import re
 
 import numpy as np
 import pytest
@@ -252,3 +255,48 @@ def test_results_unpack_count_and_have_names():
 def test_the_order_of_losses_is_that_of_pytorch():
     loss = pynn.losses.MSE()
     assert positional(type(loss).__call__)[:2] == ["y_pred", "y_true"]
+
+
+# Where the signature has None, for what the docstring says.
+RESOLVED = {("TopK", "name"), ("AUC", "name"), ("Model", "seed"), ("Sequential", "seed")}
+
+
+def documented_defaults():
+    """Yield (qualified name, parameter, what its docstring gives as the default, the signature's) of all of pynn."""
+    for found in pkgutil.walk_packages(pynn.__path__, "pynn."):
+        if found.name.startswith("pynn.core.") or found.name.endswith("__main__"):
+            continue
+        module = importlib.import_module(found.name)
+        for thing in [value for name, value in vars(module).items() if not name.startswith("_") and callable(value)]:
+            if getattr(thing, "__module__", "") != found.name:
+                continue
+            methods = [f for name, f in vars(thing).items() if name[0] != "_"] if inspect.isclass(thing) else []
+            for function in (thing, *filter(inspect.isfunction, methods)):
+                said = re.findall(r"^([\w, ]+) : .*?\bdefault (.+)$", inspect.getdoc(function) or "", re.M)
+                parameters = inspect.signature(function).parameters if said else {}
+                for names, text in said:
+                    for place, name in enumerate(names.split(", ")):
+                        yield function.__qualname__, name, number_of(text, place), parameters[name].default
+
+
+def number_of(text, place):
+    """Return the value that a docstring names, of several the one at this place; None for words."""
+    parts = text.replace(" and ", ", ").split(", ")
+    text = parts[place] if len(parts) > 1 and "(" not in text else text
+    try:
+        return eval(re.sub(r"(?<=\d),(?=\d{3})", "", text), {"__builtins__": {}}, {})
+    except (SyntaxError, NameError):
+        return None
+
+
+def test_defaults_are_those_of_the_docstrings():
+    seen = 0
+    for function, name, said, default in documented_defaults():
+        if said is None or (function, name) in RESOLVED:
+            continue
+        if isinstance(default, type):
+            default = np.dtype(default).name
+        assert default == said, (function, name)
+        assert isinstance(default, bool) == isinstance(said, bool), (function, name)
+        seen += 1
+    assert seen > 300
