@@ -267,6 +267,8 @@ def documented_defaults():
         if found.name.startswith("pynn.core.") or found.name.endswith("__main__"):
             continue
         module = importlib.import_module(found.name)
+        if not module.__file__.endswith(".py"):
+            continue
         for thing in [value for name, value in vars(module).items() if not name.startswith("_") and callable(value)]:
             if getattr(thing, "__module__", "") != found.name:
                 continue

@@ -13,6 +13,7 @@ from pynn import ops
 from pynn.core.tensor import DTYPE_INDEX, Tensor
 from pynn.errors import DTypeError, ShapeError
 from pynn.ops.activation import ELEMENTWISE
+from pynn.ops.reduce import sum_to
 
 DTYPES = [str(d) for d in DTYPE_INDEX]
 NUMBERS = ["float32", "float64", "int32", "int64"]
@@ -572,3 +573,13 @@ def test_clip():
 def test_maxout_errors():
     with pytest.raises(ShapeError, match="4 divides"):
         ops.maxout(np.zeros((2, 6)), 4)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (1, 3, 4), (4,), (1, 1, 4), (1, 3, 1), (3, 1), (1, 1, 1), ()])
+def test_a_sum_over_what_was_broadcast_is_written_where_it_is_wanted(shape):
+    x = np.arange(24.0).reshape(2, 3, 4)
+    expected = x.sum(tuple(i for i, n in enumerate((1,) * (3 - len(shape)) + shape) if n == 1)).reshape(shape)
+    out = Tensor.state(np.full(shape, -1.0))
+    np.testing.assert_array_equal(sum_to(pynn.tensor(x), shape, out).numpy(), expected)
+    np.testing.assert_array_equal(out.numpy(), expected)
+    np.testing.assert_array_equal(sum_to(pynn.tensor(x), shape).numpy(), expected)

@@ -254,9 +254,7 @@ def _check_start(start: bytes, size: int, source: str) -> None:
 
 def _widened(array: np.ndarray, code: str) -> np.ndarray:
     """Return float32 of what was read of one of the NARROW dtypes: a bfloat16 is its upper half."""
-    wide = (array.astype("<u4") << 16).view("<f4") if code == "BF16" else array.astype("<f4")
-    wide.setflags(write=False)
-    return wide
+    return (array.astype("<u4") << 16).view("<f4") if code == "BF16" else array.astype("<f4")
 
 
 def _entry(name: str, entry: Any, source: str, dtypes: Mapping[str, str]) -> tuple[int, int, str, str, tuple[int, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,8 +38,8 @@ class Graph:
     outputs: list[Port]
     nodes: list[Node]
     constants: dict[str, np.ndarray]
-    initializers: set[str] = field(default_factory=set)  # those of the constants that the file lists as weights
-    types: dict[str, int] = field(default_factory=dict)  # the types in the file of inputs and constants, by number
+    initializers: set[str]  # those of the constants that the file lists as weights
+    types: dict[str, int]  # the types in the file of inputs and constants, by number
 
 
 def read(data: bytes, max_bytes: int, outputs: list[str] | None = None) -> Graph:
