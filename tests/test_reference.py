@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import pytest
 from docstrings import entries, faults, of_parameter, sections
 from public_names import public
+from refusals import layers, refused_inputs, refused_settings
 
+from pynn import nn
+
+CLASSES = {thing for _, _, thing in public() if inspect.isclass(thing)}
+# Bases that have no public name, such as that of fit(), and whose methods are those of public classes.
+HIDDEN = {base for cls in CLASSES for base in cls.__mro__ if base.__module__.startswith("pynn")} - CLASSES
 PUBLIC = [pytest.param(name, thing, id=f"{module}.{name}") for module, name, thing in public()]
+PUBLIC += [pytest.param(base.__name__, base, id=f"{base.__module__}.{base.__name__}") for base in HIDDEN]
 
 
 def documented(name, thing):
     """Yield (name, what, whether its parameters must be listed) of a class with its methods, or of a function."""
     if inspect.isclass(thing) and not issubclass(thing, BaseException):
-        yield name, thing, True
+        yield name, thing, thing in CLASSES
         for key, method in vars(thing).items():
             if not key.startswith("_") and inspect.isfunction(method):
                 yield f"{name}.{key}", method, False
@@ -27,6 +35,31 @@ def test_parameters_are_those_of_the_signature(name, thing):
     """Each on a line of its own, with its type and its default."""
     found = [f"{where}: {fault}" for where, one, wanted in documented(name, thing) for fault in faults(one, wanted)]
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("name", [n for n in nn.__all__ if inspect.isclass(getattr(nn, n))])
+def test_layers_have_examples(name):
+    assert any(line.startswith(">>> ") for line in sections(getattr(nn, name).__doc__).get("Examples", []))
+
+
+@pytest.mark.parametrize(("name", "cls"), layers().items())
+def test_layers_say_what_they_refuse(name, cls):
+    """What is tried and refused stands under Raises: the error, and each setting or kind of name."""
+    settings, inputs = refused_settings(cls), refused_inputs(cls)
+    told = " ".join(sections(cls.__doc__).get("Raises", []))
+    for setting, (error, text) in settings.items():
+        assert any(f"{base.__name__} " in f"{told} " for base in error.__mro__ if base is not Exception), setting
+        kind = re.search(r"unknown (\w+)\. Received", text)
+        words = [rf"\b{setting}\b", r"\ba (setting|parameter) is", *([kind[1]] if kind else [])]
+        assert re.search("|".join(words), told), f"{setting}: {text}"
+    assert not inputs or "ShapeError" in told
+    assert settings or inputs or "Raises" not in sections(cls.__doc__)
+
+
+def test_fit_says_what_it_refuses_and_shows_itself():
+    found = sections(nn.Module.fit.__doc__)
+    assert {"ShapeError", "DataError", "RuntimeError", "ValueError", "TypeError"} <= set(found["Raises"])
+    assert any(line.startswith(">>> ") for line in found["Examples"])
 
 
 def test_faults_are_found():

@@ -24,8 +24,14 @@ class PerClass(Classifier):
         "binary": class 1 of two. "macro": the mean over all classes that occur. "weighted": the same, weighted with
         the number of true samples. "micro": over all samples at once. "auto": "binary" for two classes, else "macro";
         for several labels per row "micro", over all questions at once, as in Keras.
-    threshold, from_logits, multilabel, name
-        As for `Classifier`. With several labels per row, what is said of classes holds for labels.
+    threshold : float, default 0.5
+        From which probability on it is class 1.
+    from_logits : bool, default False
+        Whether predictions are logits.
+    name : str, optional
+        In logs and results.
+    multilabel : bool, default False
+        Whether columns are labels of their own; what is said of classes then holds for labels.
 
     Notes
     -----

@@ -54,6 +54,13 @@ class Tanh(_Function):
     Parameters
     ----------
     name : str, optional
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.Tanh()(np.array([[-2.0, 0.0, 2.0]], "float32")).numpy().round(3)
+    array([[-0.964,  0.   ,  0.964]], dtype=float32)
     """
 
     function = staticmethod(ops.tanh)
@@ -65,6 +72,13 @@ class Sigmoid(_Function):
     Parameters
     ----------
     name : str, optional
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.Sigmoid()(np.array([[-2.0, 0.0, 2.0]], "float32")).numpy().round(3)
+    array([[0.119, 0.5  , 0.881]], dtype=float32)
     """
 
     function = staticmethod(ops.sigmoid)
@@ -76,6 +90,13 @@ class ReLU6(_Function):
     Parameters
     ----------
     name : str, optional
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.ReLU6()(np.array([[-2.0, 3.0, 9.0]], "float32")).numpy().round(3)
+    array([[0., 3., 6.]], dtype=float32)
     """
 
     function = staticmethod(ops.relu6)
@@ -91,6 +112,13 @@ class SELU(_Function):
     References
     ----------
     Klambauer, Unterthiner, Mayr, Hochreiter: Self-normalizing neural networks (NeurIPS 2017).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.SELU()(np.array([[-2.0, 0.0, 2.0]], "float32")).numpy().round(3)
+    array([[-1.52 ,  0.   ,  2.101]], dtype=float32)
     """
 
     function = staticmethod(ops.selu)
@@ -102,6 +130,13 @@ class Softplus(_Function):
     Parameters
     ----------
     name : str, optional
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.Softplus()(np.array([[-2.0, 0.0, 2.0]], "float32")).numpy().round(3)
+    array([[0.127, 0.693, 2.127]], dtype=float32)
     """
 
     function = staticmethod(ops.softplus)
@@ -113,6 +148,13 @@ class Softsign(_Function):
     Parameters
     ----------
     name : str, optional
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.Softsign()(np.array([[-2.0, 0.0, 2.0]], "float32")).numpy().round(3)
+    array([[-0.667,  0.   ,  0.667]], dtype=float32)
     """
 
     function = staticmethod(ops.softsign)
@@ -124,6 +166,13 @@ class SiLU(_Function):
     Parameters
     ----------
     name : str, optional
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.SiLU()(np.array([[-2.0, 0.0, 2.0]], "float32")).numpy().round(3)
+    array([[-0.238,  0.   ,  1.762]], dtype=float32)
     """
 
     function = staticmethod(ops.silu)
@@ -135,6 +184,13 @@ class Mish(_Function):
     Parameters
     ----------
     name : str, optional
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.Mish()(np.array([[-2.0, 0.0, 2.0]], "float32")).numpy().round(3)
+    array([[-0.253,  0.   ,  1.944]], dtype=float32)
     """
 
     function = staticmethod(ops.mish)
@@ -146,6 +202,13 @@ class HardSigmoid(_Function):
     Parameters
     ----------
     name : str, optional
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.HardSigmoid()(np.array([[-2.0, 0.0, 2.0]], "float32")).numpy().round(3)
+    array([[0.167, 0.5  , 0.833]], dtype=float32)
     """
 
     function = staticmethod(ops.hardsigmoid)
@@ -157,6 +220,13 @@ class HardSwish(_Function):
     Parameters
     ----------
     name : str, optional
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.HardSwish()(np.array([[-2.0, 0.0, 2.0]], "float32")).numpy().round(3)
+    array([[-0.333,  0.   ,  1.667]], dtype=float32)
     """
 
     function = staticmethod(ops.hardswish)
@@ -170,6 +240,11 @@ class ELU(_Function):
     alpha : float, default 1.0
         At least 0.
     name : str, optional
+
+    Raises
+    ------
+    ValueError
+        If `alpha` is not a finite number of at least 0.
 
     Examples
     --------
@@ -200,6 +275,13 @@ class GELU(_Function):
     ------
     ValueError
         If approximate is another text.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.GELU()(np.array([[-2.0, 0.0, 2.0]], "float32")).numpy().round(3)
+    array([[-0.046,  0.   ,  1.954]], dtype=float32)
     """
 
     function = staticmethod(ops.gelu)
@@ -220,6 +302,11 @@ class LeakyReLU(_Function):
     negative_slope : float, default 0.3
         At least 0. The default is that of Keras's layer; the activation "leaky_relu" has 0.1.
     name : str, optional
+
+    Raises
+    ------
+    ValueError
+        If `negative_slope` is not a finite number of at least 0.
 
     Examples
     --------
@@ -312,7 +399,8 @@ class PReLU(Module):
     Raises
     ------
     ValueError
-        If shared_axes holds anything but numbers of axes; 0 is the batch.
+        If shared_axes holds anything but numbers of axes; 0 is the batch. If the name of an initializer, regularizer
+        or constraint is not known.
 
     Notes
     -----
@@ -401,6 +489,13 @@ class Softmax(_OverAxis):
         Any but 0, the batch.
     name : str, optional
 
+    Raises
+    ------
+    ValueError
+        If `axis` is 0, the batch.
+    ShapeError
+        If the input is not of at least one dimension.
+
     Examples
     --------
     >>> import numpy as np
@@ -420,6 +515,20 @@ class LogSoftmax(_OverAxis):
     axis : int, default -1
         Any but 0, the batch.
     name : str, optional
+
+    Raises
+    ------
+    ValueError
+        If `axis` is 0, the batch.
+    ShapeError
+        If the input is not of at least one dimension.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.LogSoftmax()(np.array([[-2.0, 0.0, 2.0]], "float32")).numpy().round(3)
+    array([[-4.143, -2.143, -0.143]], dtype=float32)
     """
 
     function = staticmethod(ops.log_softmax)

@@ -101,6 +101,22 @@ class RandomShift(RandomAffine):
         What stands for pixels from outside of the image: 0, or the nearest one inside.
     name : str, optional
     seed : int, optional
+
+    Raises
+    ------
+    ValueError
+        If `shift` is not a number in [0, 1], or `fill` is not one of "constant", "nearest".
+    ShapeError
+        If the input is not images [N, H, W, C].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> layer = nn.RandomShift(0.2)
+    >>> images = np.random.default_rng(0).random((2, 8, 8, 1), "float32")
+    >>> layer(images, training=True).shape, np.array_equal(layer(images), images)
+    ((2, 8, 8, 1), True)
     """
 
     def __init__(
@@ -125,6 +141,22 @@ class RandomRotation(RandomAffine):
         What stands for pixels from outside of the image: 0, or the nearest one inside.
     name : str, optional
     seed : int, optional
+
+    Raises
+    ------
+    ValueError
+        If `rotation` is not a number in [0, 180], or `fill` is not one of "constant", "nearest".
+    ShapeError
+        If the input is not images [N, H, W, C].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> layer = nn.RandomRotation(rotation=10.0)
+    >>> images = np.random.default_rng(0).random((2, 8, 8, 1), "float32")
+    >>> layer(images, training=True).shape, np.array_equal(layer(images), images)
+    ((2, 8, 8, 1), True)
     """
 
     def __init__(self, *, rotation: float, fill: str = "constant", name: str | None = None, seed: int | None = None):
@@ -142,6 +174,22 @@ class RandomZoom(RandomAffine):
         What stands for pixels from outside of the image: 0, or the nearest one inside.
     name : str, optional
     seed : int, optional
+
+    Raises
+    ------
+    ValueError
+        If `zoom` is not a number in [0, 1), or `fill` is not one of "constant", "nearest".
+    ShapeError
+        If the input is not images [N, H, W, C].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> layer = nn.RandomZoom(zoom=0.1)
+    >>> images = np.random.default_rng(0).random((2, 8, 8, 1), "float32")
+    >>> layer(images, training=True).shape, np.array_equal(layer(images), images)
+    ((2, 8, 8, 1), True)
     """
 
     def __init__(self, *, zoom: float, fill: str = "constant", name: str | None = None, seed: int | None = None):
@@ -159,6 +207,22 @@ class RandomShear(RandomAffine):
         What stands for pixels from outside of the image: 0, or the nearest one inside.
     name : str, optional
     seed : int, optional
+
+    Raises
+    ------
+    ValueError
+        If `shear` is not a number in [0, 89], or `fill` is not one of "constant", "nearest".
+    ShapeError
+        If the input is not images [N, H, W, C].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> layer = nn.RandomShear(shear=5.0)
+    >>> images = np.random.default_rng(0).random((2, 8, 8, 1), "float32")
+    >>> layer(images, training=True).shape, np.array_equal(layer(images), images)
+    ((2, 8, 8, 1), True)
     """
 
     def __init__(self, *, shear: float, fill: str = "constant", name: str | None = None, seed: int | None = None):
@@ -175,9 +239,25 @@ class RandomFlip(Module):
     name : str, optional
     seed : int, optional
 
+    Raises
+    ------
+    ValueError
+        If `p` is not a number in [0, 1].
+    ShapeError
+        If the input is not images [N, H, W, C].
+
     Notes
     -----
     Input and output [N, H, W, C]; other input raises ShapeError.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> layer = nn.RandomFlip()
+    >>> images = np.random.default_rng(0).random((2, 8, 8, 1), "float32")
+    >>> layer(images, training=True).shape, np.array_equal(layer(images), images)
+    ((2, 8, 8, 1), True)
     """
 
     def __init__(self, p: float = 0.5, *, name: str | None = None, seed: int | None = None):
@@ -272,6 +352,14 @@ class RandomErasing(Module):
     name : str, optional
     seed : int, optional
 
+    Raises
+    ------
+    ValueError
+        If `p` or `area` is not a number in [0, 1], or `aspect` is not a number in [0.01, 100], or `value` is not a
+        number in [-1e+30, 1e+30].
+    ShapeError
+        If the input is not images [N, H, W, C].
+
     Notes
     -----
     Input and output [N, H, W, C]; other input raises ShapeError, a parameter out of range ValueError.
@@ -279,6 +367,15 @@ class RandomErasing(Module):
     References
     ----------
     Z. Zhong, L. Zheng, G. Kang, S. Li and Y. Yang, "Random erasing data augmentation", AAAI 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> layer = nn.RandomErasing()
+    >>> images = np.random.default_rng(0).random((2, 8, 8, 1), "float32")
+    >>> layer(images, training=True).shape, np.array_equal(layer(images), images)
+    ((2, 8, 8, 1), True)
     """
 
     def __init__(
@@ -318,6 +415,14 @@ class ElasticDeformation(Module):
     name : str, optional
     seed : int, optional
 
+    Raises
+    ------
+    ValueError
+        If `alpha` is not a number in [0, 1e+06], or `sigma` is not a number in [0, 1000], or `fill` is not one of
+        "constant", "nearest".
+    ShapeError
+        If the input is not images [N, H, W, C].
+
     Notes
     -----
     Input and output [N, H, W, C]; other input raises ShapeError, a parameter out of range ValueError.
@@ -326,6 +431,15 @@ class ElasticDeformation(Module):
     ----------
     P. Simard, D. Steinkraus and J. Platt, "Best practices for convolutional neural networks applied to visual document
     analysis", ICDAR 2003.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> layer = nn.ElasticDeformation()
+    >>> images = np.random.default_rng(0).random((2, 8, 8, 1), "float32")
+    >>> layer(images, training=True).shape, np.array_equal(layer(images), images)
+    ((2, 8, 8, 1), True)
     """
 
     def __init__(

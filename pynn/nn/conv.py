@@ -130,6 +130,15 @@ class Conv2D(Convolution):
     name : str, optional
     seed : int, optional
 
+    Raises
+    ------
+    ValueError
+        If `filters` or `groups` is not a positive integer, or `kernel_size`, `strides` or `dilation_rate` is not
+        one or two positive integers, or `padding` is not "valid", "same" or integers, or the name of an activation,
+        algorithm, initializer, regularizer or constraint is not known.
+    ShapeError
+        If the input is not a batch of shape [N, H, W, C].
+
     Notes
     -----
     Input [N, H, W, C], output [N, OH, OW, filters]; weights ``w`` [rows, columns, C / groups, filters] and ``b``
@@ -237,6 +246,15 @@ class Conv1D(Convolution):
         What ``w`` is brought back to after each update, such as "max_norm".
     name : str, optional
     seed : int, optional
+
+    Raises
+    ------
+    ValueError
+        If `filters`, `kernel_size`, `strides`, `dilation_rate` or `groups` is not a positive integer, or `padding`
+        is not "valid", "same" or integers, or the name of an activation, initializer, regularizer or constraint is
+        not known.
+    ShapeError
+        If the input is not a batch of shape [N, T, C].
 
     Notes
     -----

@@ -40,6 +40,15 @@ class DepthwiseConv2D(Convolution):
     name : str, optional
     seed : int, optional
 
+    Raises
+    ------
+    ValueError
+        If `kernel_size`, `strides` or `dilation_rate` is not one or two positive integers, or `padding` is not
+        "valid", "same" or integers, or `depth_multiplier` is not a positive integer, or the name of an activation,
+        initializer, regularizer or constraint is not known.
+    ShapeError
+        If the input is not a batch of shape [N, H, W, C].
+
     Notes
     -----
     Input [N, H, W, C], output [N, OH, OW, C * depth_multiplier]; weights ``w`` [rows, columns, C, depth_multiplier].
@@ -134,6 +143,15 @@ class SeparableConv2D(Convolution):
     name : str, optional
     seed : int, optional
 
+    Raises
+    ------
+    ValueError
+        If `filters` or `depth_multiplier` is not a positive integer, or `kernel_size`, `strides` or `dilation_rate`
+        is not one or two positive integers, or `padding` is not "valid", "same" or integers, or the name of an
+        activation, initializer or regularizer is not known.
+    ShapeError
+        If the input is not a batch of shape [N, H, W, C].
+
     Notes
     -----
     Weights ``w`` [rows, columns, C, depth_multiplier], ``pointwise`` [1, 1, C * depth_multiplier, filters], ``b``.
@@ -141,6 +159,13 @@ class SeparableConv2D(Convolution):
     References
     ----------
     Chollet: Xception, deep learning with depthwise separable convolutions (CVPR 2017).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.SeparableConv2D(8, 3)(np.ones((1, 8, 8, 4), "float32")).shape
+    (1, 6, 6, 8)
     """
 
     pointwise: Tensor

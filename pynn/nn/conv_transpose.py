@@ -46,6 +46,15 @@ class Conv2DTranspose(Convolution):
     name : str, optional
     seed : int, optional
 
+    Raises
+    ------
+    ValueError
+        If `filters` is not a positive integer, or `kernel_size`, `strides` or `dilation_rate` is not one or two
+        positive integers, or `padding` is not "valid", "same" or integers, or `output_padding` is not one or two
+        integers of at least 0, or the name of an activation, initializer, regularizer or constraint is not known.
+    ShapeError
+        If the input is not a batch of shape [N, H, W, C].
+
     Notes
     -----
     Input [N, H, W, C], output [N, OH, OW, filters]; weights ``w`` [rows, columns, filters, C] and ``b`` [filters].

@@ -42,6 +42,12 @@ class Embedding(Module):
     name : str, optional
     seed : int, optional
 
+    Raises
+    ------
+    ValueError
+        If `input_dim` or `output_dim` is not a positive integer, or the name of an initializer or regularizer is
+        not known.
+
     Notes
     -----
     Input int32 or int64 [N, T] (or any shape), output [..., output_dim]; weight ``w`` [input_dim, output_dim].

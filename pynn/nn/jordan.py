@@ -38,6 +38,13 @@ class JordanRNN(Module):
     name : str, optional
     seed : int, optional
 
+    Raises
+    ------
+    ValueError
+        If `units` or `outputs` is not a positive integer, or the name of an activation or initializer is not known.
+    ShapeError
+        If the input is not sequences [N, T, features].
+
     Notes
     -----
     Input x [N, T, D] and, for teacher forcing, the targets [N, T, outputs]: then o_(t-1) is the target of the step

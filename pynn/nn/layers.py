@@ -101,6 +101,14 @@ class Dense(Activated, Module):
     name : str, optional
     seed : int, optional
 
+    Raises
+    ------
+    ValueError
+        If `units` is not a positive integer, or the name of an activation, initializer, regularizer or constraint
+        is not known.
+    ShapeError
+        If the input is not a batch of vectors, [N, features].
+
     Notes
     -----
     Input [..., in], output [..., units]; weights ``w`` [in, units] and ``b`` [units].
@@ -182,6 +190,18 @@ class Activation(Activated, Module):
     name : str, optional
     **options : float
         Parameters of the function, for instance ``slope`` of "leaky_relu".
+
+    Raises
+    ------
+    ValueError
+        If the name of an activation is not known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.Activation("leaky_relu", slope=0.2)(np.array([[-2.0, 0.0, 2.0]], "float32")).numpy().round(3)
+    array([[-0.4,  0. ,  2. ]], dtype=float32)
     """
 
     def __init__(self, activation: str | Callable[..., Any], *, name: str | None = None, **options: Any):
@@ -206,9 +226,24 @@ class Dropout(Module):
     name : str, optional
     seed : int, optional
 
+    Raises
+    ------
+    ValueError
+        If `rate` is not a number in [0, 1).
+
     References
     ----------
     Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov: Dropout (JMLR 2014).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> layer = nn.Dropout(0.5, seed=0)
+    >>> layer(np.ones((1, 6), "float32"), training=True).numpy()
+    array([[0., 2., 0., 2., 0., 2.]], dtype=float32)
+    >>> layer(np.ones((1, 6), "float32")).numpy()
+    array([[1., 1., 1., 1., 1., 1.]], dtype=float32)
     """
 
     def __init__(self, rate: float, *, name: str | None = None, seed: int | None = None):
@@ -231,6 +266,18 @@ class Flatten(Module):
     ----------
     name : str, optional
     seed : int, optional
+
+    Raises
+    ------
+    ShapeError
+        If the input is not a batch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.Flatten()(np.ones((2, 4, 3), "float32")).shape
+    (2, 12)
     """
 
     def __init__(self, *, name: str | None = None, seed: int | None = None):
@@ -250,14 +297,35 @@ class Reshape(Module):
     target_shape : tuple of int
         Without the batch axis; one size may be -1.
     name : str, optional
+
+    Raises
+    ------
+    ValueError
+        If `target_shape` is not sizes, one of which may be -1.
+    ShapeError
+        If the input is not a batch, or its samples have another number of elements.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.Reshape((2, -1))(np.ones((5, 4, 3), "float32")).shape
+    (5, 2, 6)
     """
 
     def __init__(self, target_shape: Sequence[int], *, name: str | None = None):
         super().__init__(name)
-        self.target_shape = tuple(int(d) if is_integer(d) else d for d in target_shape)
+        sizes = tuple(target_shape) if isinstance(target_shape, Iterable) else (target_shape,)
+        if not all(is_integer(d, -1) for d in sizes):
+            raise ValueError(
+                f"[reshape] expected target_shape to be sizes, one of which may be -1. Received: {target_shape!r}."
+            )
+        self.target_shape = tuple(int(d) for d in sizes)
 
     def forward(self, x: Tensor) -> Tensor:
         target = self.target_shape
+        if x.ndim < 1:
+            raise ShapeError(f"[reshape] expected a batch. Received: x.shape={x.shape}.")
         if x.shape[0] == 0:  # without rows the number of elements does not tell whether the shape fits
             count = math.prod(x.shape[1:])
             if target.count(-1) == 1:
@@ -289,9 +357,23 @@ class Maxout(Module):
     name : str, optional
     seed : int, optional
 
+    Raises
+    ------
+    ValueError
+        If `units` or `pieces` is not a positive integer, or the name of an initializer is not known.
+    ShapeError
+        If the input is not a batch of vectors, [N, features].
+
     References
     ----------
     Goodfellow, Warde-Farley, Mirza, Courville, Bengio: Maxout networks (ICML 2013).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.Maxout(3, pieces=4)(np.ones((2, 5), "float32")).shape
+    (2, 3)
     """
 
     w: Tensor
@@ -313,6 +395,8 @@ class Maxout(Module):
         self._initializers = init_pair(kernel_initializer, bias_initializer)
 
     def build(self, input_shape: tuple[int, ...]) -> None:
+        if len(input_shape) < 2:
+            raise ShapeError(f"[maxout] expected a batch of vectors, [N, features]. Received: x.shape={input_shape}.")
         kernel, bias = self._initializers
         self.add_weight("w", (input_shape[-1], self.units * self.pieces), kernel)
         self.add_weight("b", (self.units * self.pieces,), bias)

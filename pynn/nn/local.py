@@ -42,10 +42,26 @@ class LocallyConnected2D(Convolution):
     name : str, optional
     seed : int, optional
 
+    Raises
+    ------
+    ValueError
+        If `filters` is not a positive integer, or `kernel_size` or `strides` is not one or two positive integers,
+        or `padding` is not "valid", "same" or integers, or the name of an activation, initializer, regularizer or
+        constraint is not known.
+    ShapeError
+        If the input is not a batch of shape [N, H, W, C].
+
     Notes
     -----
     Input [N, H, W, C], output [N, OH, OW, filters]; weights ``w`` [OH * OW, rows * columns * C, filters] and ``b``
     [OH, OW, filters]: the layer fits images of one size.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.LocallyConnected2D(4, 3)(np.ones((1, 8, 8, 2), "float32")).shape
+    (1, 6, 6, 4)
     """
 
     place = "locally_connected2d"

@@ -49,6 +49,11 @@ class Concatenate(_Merge):
         The batch axis, 0, cannot be concatenated.
     name : str, optional
 
+    Raises
+    ------
+    ValueError
+        If `axis` is not an integer other than 0, which is the batch.
+
     Notes
     -----
     Called with several inputs or one list of them. All sizes but that of the axis must agree.

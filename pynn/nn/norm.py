@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pynn import init, ops, regularizers
-from pynn.checks import flag, integer, number, positive
+from pynn.checks import flag, integer, is_integer, number, positive
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
@@ -105,6 +105,14 @@ class BatchNormalization(_Normalization):
         Penalty on ``gamma``.
     name : str, optional
 
+    Raises
+    ------
+    ValueError
+        If `momentum` is not a number in [0, 1], or `epsilon` is not a finite number of at least 0, or the name of
+        an initializer or regularizer is not known, or `axis` is not the last one.
+    ShapeError
+        If the input is not a batch [N, ..., C].
+
     Notes
     -----
     Weights ``gamma``, ``beta`` [C]; state ``moving_mean``, ``moving_variance`` [C], which get_weights() includes and no
@@ -193,6 +201,21 @@ class LayerNormalization(_Normalization):
     gamma_regularizer : regularizer, optional
         Penalty on ``gamma``.
     name : str, optional
+
+    Raises
+    ------
+    ValueError
+        If `axis` is not an integer or several, or `epsilon` is not a finite number of at least 0, or the name of an
+        initializer or regularizer is not known.
+    ShapeError
+        If the input is not a batch [N, ..., C].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.LayerNormalization()(np.ones((2, 5, 4), "float32")).shape
+    (2, 5, 4)
     """
 
     def __init__(
@@ -211,7 +234,10 @@ class LayerNormalization(_Normalization):
         super().__init__(
             epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, name
         )
-        self.axis = tuple(int(a) for a in axis) if isinstance(axis, Iterable) else (int(axis),)
+        axes = tuple(axis) if isinstance(axis, Iterable) else (axis,)
+        if not all(is_integer(a) for a in axes):
+            raise ValueError(f"[{self.name}] expected axis to be an integer or several. Received: axis={axis!r}.")
+        self.axis = tuple(int(a) for a in axes)
 
     def build(self, input_shape: tuple[int, ...]) -> None:
         self._channels(input_shape)
@@ -255,6 +281,21 @@ class GroupNormalization(_Normalization):
     gamma_regularizer : regularizer, optional
         Penalty on ``gamma``.
     name : str, optional
+
+    Raises
+    ------
+    ValueError
+        If `groups` is not a positive integer, or `epsilon` is not a finite number of at least 0, or the name of an
+        initializer or regularizer is not known, or `axis` is not the last one.
+    ShapeError
+        If the input is not a batch [N, ..., C].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.GroupNormalization(2)(np.ones((2, 5, 5, 4), "float32")).shape
+    (2, 5, 5, 4)
     """
 
     def __init__(
@@ -309,9 +350,24 @@ class LocalResponseNormalization(Module):
         The exponent.
     name : str, optional
 
+    Raises
+    ------
+    ValueError
+        If `depth_radius` is not an integer of at least 0, or `bias` is not a finite number above 0, or `alpha` or
+        `beta` is not a finite number.
+    ShapeError
+        If the input is not a batch with channels last, [N, ..., C].
+
     References
     ----------
     Krizhevsky, Sutskever, Hinton: ImageNet classification with deep convolutional neural networks (NeurIPS 2012).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.LocalResponseNormalization()(np.ones((1, 8, 8, 3), "float32")).shape
+    (1, 8, 8, 3)
     """
 
     def __init__(
@@ -346,9 +402,23 @@ class LocalContrastNormalization(Module):
     epsilon : float, default 1e-6
     name : str, optional
 
+    Raises
+    ------
+    ValueError
+        If `window` is not a positive integer, or `epsilon` is not a finite number of at least 0.
+    ShapeError
+        If the input is not images of shape [N, H, W, C].
+
     References
     ----------
     Jarrett, Kavukcuoglu, Ranzato, LeCun: What is the best multi-stage architecture for object recognition? (ICCV 2009).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.LocalContrastNormalization(5)(np.ones((1, 8, 8, 3), "float32")).shape
+    (1, 8, 8, 3)
     """
 
     def __init__(self, window: int = 9, epsilon: float = 1e-6, *, name: str | None = None):
@@ -379,9 +449,23 @@ class SpatialDropout2D(Dropout):
     name : str, optional
     seed : int, optional
 
+    Raises
+    ------
+    ValueError
+        If `rate` is not a number in [0, 1).
+    ShapeError
+        If the input is not images [N, H, W, C].
+
     References
     ----------
     Tompson, Goroshin, Jain, LeCun, Bregler: Efficient object localization using convolutional networks (CVPR 2015).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.SpatialDropout2D(0.5)(np.ones((1, 4, 4, 3), "float32")).shape
+    (1, 4, 4, 3)
     """
 
     def forward(self, x: Tensor) -> Tensor:

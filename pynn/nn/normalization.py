@@ -49,6 +49,8 @@ class Normalization(Module):
     ------
     ValueError
         If axis is no axis of a sample, if one of mean and variance is given alone, or if a variance is negative.
+    ShapeError
+        If the input is not a batch of samples, [N, ...], or of other sizes than the layer was built for.
 
     Notes
     -----

@@ -60,6 +60,14 @@ class MaxPool2D(_Pool2D):
     padding : {"valid", "same"}, int, (rows, columns) or (top, bottom, left, right), default "valid"
     name : str, optional
 
+    Raises
+    ------
+    ValueError
+        If `pool_size` or `strides` is not one or two positive integers, or `padding` is not "valid", "same" or
+        integers.
+    ShapeError
+        If the input is not images of shape [N, H, W, C].
+
     Examples
     --------
     >>> import numpy as np
@@ -85,6 +93,21 @@ class AvgPool2D(_Pool2D):
     padding : {"valid", "same"}, int, (rows, columns) or (top, bottom, left, right), default "valid"
         Padding is left out of the mean.
     name : str, optional
+
+    Raises
+    ------
+    ValueError
+        If `pool_size` or `strides` is not one or two positive integers, or `padding` is not "valid", "same" or
+        integers.
+    ShapeError
+        If the input is not images of shape [N, H, W, C].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.AvgPool2D(3, padding="same")(np.ones((2, 6, 6, 4), "float32")).shape
+    (2, 2, 2, 4)
     """
 
     place = "avg_pool2d"
@@ -138,6 +161,20 @@ class MaxPool1D(_Pool1D):
         By default the pool size.
     padding : {"valid", "same"}, int or (before, after), default "valid"
     name : str, optional
+
+    Raises
+    ------
+    ValueError
+        If `pool_size` or `strides` is not a positive integer, or `padding` is not "valid", "same" or integers.
+    ShapeError
+        If the input is not sequences of shape [N, T, C].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.MaxPool1D(3)(np.ones((2, 6, 3), "float32")).shape
+    (2, 2, 3)
     """
 
     place = "max_pool1d"
@@ -157,6 +194,20 @@ class AvgPool1D(_Pool1D):
     padding : {"valid", "same"}, int or (before, after), default "valid"
         Padding is left out of the mean.
     name : str, optional
+
+    Raises
+    ------
+    ValueError
+        If `pool_size` or `strides` is not a positive integer, or `padding` is not "valid", "same" or integers.
+    ShapeError
+        If the input is not sequences of shape [N, T, C].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.AvgPool1D()(np.ones((2, 6, 3), "float32")).shape
+    (2, 3, 3)
     """
 
     place = "avg_pool1d"
@@ -190,6 +241,18 @@ class GlobalAvgPool(_Global):
     keepdims : bool, default False
         Keep the axes that are summed over, with size 1.
     name : str, optional
+
+    Raises
+    ------
+    ShapeError
+        If the input is not images [N, H, W, C] or sequences [N, T, C].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.GlobalAvgPool()(np.ones((2, 6, 6, 4), "float32")).shape
+    (2, 4)
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -203,6 +266,18 @@ class GlobalMaxPool(_Global):
     ----------
     keepdims : bool, default False
     name : str, optional
+
+    Raises
+    ------
+    ShapeError
+        If the input is not images [N, H, W, C] or sequences [N, T, C].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.GlobalMaxPool()(np.ones((2, 10, 4), "float32")).shape
+    (2, 4)
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -216,6 +291,20 @@ class ZeroPadding2D(Module):
     ----------
     padding : int, (rows, columns) or ((top, bottom), (left, right)), default 1
     name : str, optional
+
+    Raises
+    ------
+    ValueError
+        If `padding` is not "valid", "same" or integers.
+    ShapeError
+        If the input is not images [N, H, W, C].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.ZeroPadding2D(2)(np.ones((1, 8, 8, 3), "float32")).shape
+    (1, 12, 12, 3)
     """
 
     def __init__(self, padding: Any = 1, *, name: str | None = None):
@@ -236,6 +325,20 @@ class Cropping2D(Module):
     ----------
     cropping : int, (rows, columns) or ((top, bottom), (left, right)), default 0
     name : str, optional
+
+    Raises
+    ------
+    ValueError
+        If `cropping` is not made of integers.
+    ShapeError
+        If the input is not images [N, H, W, C] that are larger than the cropping.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.Cropping2D(2)(np.ones((1, 8, 8, 3), "float32")).shape
+    (1, 4, 4, 3)
     """
 
     def __init__(self, cropping: Any = 0, *, name: str | None = None):
@@ -257,6 +360,20 @@ class UpSampling2D(Module):
     size : int or (rows, columns), default 2
     interpolation : {"nearest", "bilinear"}, default "nearest"
     name : str, optional
+
+    Raises
+    ------
+    ValueError
+        If `size` is not one or two positive integers, or `interpolation` is not known.
+    ShapeError
+        If the input is not images of shape [N, H, W, C].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import nn
+    >>> nn.UpSampling2D(2)(np.ones((1, 4, 4, 3), "float32")).shape
+    (1, 8, 8, 3)
     """
 
     def __init__(self, size: int | Sequence[int] = 2, *, interpolation: str = "nearest", name: str | None = None):

@@ -265,6 +265,14 @@ class SimpleRNN(_Recurrent):
     name : str, optional
     seed : int, optional
 
+    Raises
+    ------
+    ValueError
+        If `units` is not a positive integer, or `dropout` or `recurrent_dropout` is not a number in [0, 1), or the
+        name of an activation, initializer or regularizer is not known.
+    ShapeError
+        If the input is not sequences [N, T, features].
+
     Notes
     -----
     Input [N, T, D]; weights ``w`` [D, units], ``u`` [units, units], ``b`` [units]. Outputs beyond a sequence's length
@@ -346,6 +354,15 @@ class LSTM(_Recurrent):
         Begin with the states that the batch before has left.
     name : str, optional
     seed : int, optional
+
+    Raises
+    ------
+    ValueError
+        If `units` is not a positive integer, or `activation` is not "tanh", or `recurrent_activation` is not
+        "sigmoid", or `dropout` or `recurrent_dropout` is not a number in [0, 1), or the name of an initializer or
+        regularizer is not known.
+    ShapeError
+        If the input is not sequences [N, T, features].
 
     Notes
     -----
@@ -435,6 +452,15 @@ class GRU(_Recurrent):
         Begin with the states that the batch before has left.
     name : str, optional
     seed : int, optional
+
+    Raises
+    ------
+    ValueError
+        If `units` is not a positive integer, or `activation` is not "tanh", or `recurrent_activation` is not
+        "sigmoid", or `dropout` or `recurrent_dropout` is not a number in [0, 1), or the name of an initializer or
+        regularizer is not known.
+    ShapeError
+        If the input is not sequences [N, T, features].
 
     Notes
     -----

@@ -62,6 +62,15 @@ class LayerNormLSTM(LSTM):
     name : str, optional
     seed : int, optional
 
+    Raises
+    ------
+    ValueError
+        If `units` is not a positive integer, or `epsilon` is not a finite number above 0, or `activation` is not
+        "tanh", or `recurrent_activation` is not "sigmoid", or `dropout` or `recurrent_dropout` is not a number in
+        [0, 1), or the name of an initializer or regularizer is not known.
+    ShapeError
+        If the input is not sequences [N, T, features].
+
     Notes
     -----
     The loop over time is made of ordinary ops (see pynn/ops/rnn_norm.py), so it is the pattern for a recurrent cell of

@@ -30,6 +30,15 @@ class Bidirectional(Module):
         With go_backwards=True; by default one like `layer`.
     name : str, optional
 
+    Raises
+    ------
+    TypeError
+        If `layer` is not a recurrent one.
+    ValueError
+        If `merge_mode` is not known, or the two layers do not fit each other.
+    ShapeError
+        If the input is not sequences [N, T, D], or there are not two initial states for each one of `layer`.
+
     Notes
     -----
     Input [N, T, D]; output [N, T, 2 units] with return_sequences (each direction at its own time step), else
@@ -124,6 +133,13 @@ class TimeDistributed(Module):
     ----------
     layer : Module
     name : str, optional
+
+    Raises
+    ------
+    TypeError
+        If `layer` is not a layer.
+    ShapeError
+        If the input is not sequences [N, T, ...].
 
     Examples
     --------

@@ -36,6 +36,15 @@ class Sequential(Module):
     seed : int, optional
         Seeds the initial weights; 0 by default.
 
+    Raises
+    ------
+    TypeError
+        If something else than layers is given, a class instead of an instance for example.
+    ValueError
+        If an Input is not the first, or not the only one.
+    ShapeError
+        If a layer does not fit the output of the one before, or the data are not what Input says.
+
     Examples
     --------
     >>> from pynn import nn

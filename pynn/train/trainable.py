@@ -67,7 +67,7 @@ class Trainable(Base):
             whichever layer or function applied it. Keras's names, such as "categorical_crossentropy", take
             probabilities, "cross_entropy" and "binary_cross_entropy" logits too. A function takes (y_true, y_pred);
             see :class:`pynn.losses.FunctionLoss`.
-        metrics : sequence of str, pynn.metrics.Metric or callable
+        metrics : sequence of str, pynn.metrics.Metric or callable, default ()
         seed : int, optional
             Seeds shuffling, dropout and the weights that are still to be built; by default the model's own seed.
         run_eagerly : bool, default False
@@ -118,14 +118,14 @@ class Trainable(Base):
             Batches may come from a list, from an iterable, which is read once per epoch, from a generator with
             `steps_per_epoch`, or from an object with ``__len__`` and ``__getitem__``, whose batches are asked for in an
             order of their own in every epoch (``shuffle=False``: from the first to the last).
-        y : array_like [N, ...]
+        y : array_like [N, ...], optional
             Targets: class numbers or one-hot rows for a cross-entropy, values otherwise.
         batch_size : int or None, default 32
             None is full-batch gradient descent.
         epochs : int, default 1
         verbose : {"auto", 0, 1, 2}, default "auto"
             0 silent, 1 a progress bar (one line per epoch in a pipe), 2 one line per epoch.
-        callbacks : sequence of pynn.train.Callback
+        callbacks : sequence of pynn.train.Callback, optional
         validation_split : float, default 0.0
             The share of the last samples that is held out.
         validation_data : tuple (x, y) or (x, y, sample_weight), or what gives such batches, optional
@@ -156,6 +156,38 @@ class Trainable(Base):
         pynn.train.History
             Ctrl-C ends training after the step that is under way: the history of the finished epochs is returned with
             ``interrupted`` set. A second Ctrl-C does not wait.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not compiled.
+        ShapeError
+            If data do not fit the model, or x, y and weights have different numbers of rows.
+        DataError
+            If there are no data, or they hold NaN or infinity, or classes that the model does not know; or if `resume`
+            names no checkpoint of this model.
+        DTypeError
+            If data are no numbers.
+        ValueError
+            If a setting is out of range: `batch_size`, `epochs`, `validation_split`, `verbose`, and so on.
+        TypeError
+            If a keyword is not known; the message gives the nearest one.
+        NonFiniteError
+            If the loss becomes NaN or infinite, unless ``check_finite=False``. Weights are those after the step.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from pynn import nn
+        >>> x = np.random.default_rng(0).standard_normal((64, 2)).astype("float32")
+        >>> y = (x[:, 0] > x[:, 1]).astype("int64")
+        >>> model = nn.Sequential([nn.Input((2,)), nn.Dense(2)])
+        >>> model.compile("sgd", "cross_entropy", metrics=["accuracy"], seed=0)
+        >>> history = model.fit(x, y, batch_size=16, epochs=5, validation_split=0.25, verbose=0)
+        >>> list(history.history)
+        ['loss', 'accuracy', 'val_loss', 'val_accuracy']
+        >>> history.history["loss"][-1] < history.history["loss"][0]
+        True
         """
         from pynn.train.fit import fit
 
@@ -199,11 +231,15 @@ class Trainable(Base):
 
         Parameters
         ----------
-        x, y, sample_weight
-            As for fit(); x may give batches of (x, y).
+        x : array_like [N, ...], tuple (x, y) or (x, y, sample_weight), or what gives such batches
+            As for fit().
+        y : array_like [N, ...], optional
+            Targets, as for fit().
         batch_size : int, optional
             Rows per pass, by default 256, or fewer where outputs are large; the result does not depend on it beyond
             rounding.
+        sample_weight : array_like [N] or [N, T], optional
+            As for fit().
         verbose : int, default 0
             1 prints the result.
         callbacks : sequence of pynn.train.Callback, optional

@@ -86,7 +86,7 @@ image = nn.Input((28, 28, 1))
 fine = nn.Conv2D(8, 3, padding="same", activation="relu")(image)
 both = nn.GlobalAvgPool()(nn.Concatenate()([fine, nn.Conv2D(8, 7, padding="same")(image)]))
 branched = nn.Model(image, nn.Dense(10)(both))
-assert_type(branched(np.ones((1, 28, 28, 1))), pynn.Tensor)
+branched(np.ones((1, 28, 28, 1))).numpy()
 nn.Model([image, nn.Input((3,))], nn.Dense(10)(both)).fit((x, x), y)
 
 # Tensors
