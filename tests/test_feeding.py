@@ -555,3 +555,45 @@ def test_tables_of_pandas():
     np.testing.assert_array_equal(two.predict((left, right)), expected)
     with pytest.raises(TypeError, match="expected numbers"):
         model.predict(table.assign(d="text"))
+
+
+def test_fewer_batches_than_len_says():
+    class Short:
+        def __len__(self):
+            return 5
+
+        def __iter__(self):
+            return iter([(X[:10], Y[:10]), (X[10:20], Y[10:20])])
+
+    model = classifier()
+    with pytest.warns(
+        UserWarning, match=r"expected 5 batches, as len\(\) of the Short says. Received: 2.*__len__"
+    ) as told:
+        history = model.fit(Short(), epochs=3, verbose=0).history
+    assert len(told) == 1
+    assert len(history["loss"]) == 3
+    with pytest.warns(UserWarning, match=r"\[predict\] expected 5 batches"):
+        assert model.predict(Short()).shape == (20, C)
+    with pytest.warns(UserWarning, match=r"\[evaluate\] expected 5 batches"):
+        model.evaluate(Short())
+
+
+@pytest.mark.parametrize("call", ["fit", "evaluate", "predict", "validation"])
+def test_what_ends_before_the_steps_that_were_asked_for(call):
+    def two():
+        yield X[:10], Y[:10]
+        yield X[10:20], Y[10:20]
+
+    model = classifier()
+    model.layers  # noqa: B018  built
+    name = {"fit": "steps_per_epoch", "validation": "validation_steps"}.get(call, "steps")
+    calls = {
+        "fit": lambda: model.fit(two(), steps_per_epoch=3, verbose=0),
+        "validation": lambda: model.fit(X, Y, validation_data=two(), validation_steps=3, verbose=0),
+        "evaluate": lambda: model.evaluate(two(), steps=3),
+        "predict": lambda: model.predict(two(), steps=3),
+    }
+    with pytest.raises(
+        DataError, match=rf"{name}=3 batches. Received: 2, then the generator was used up. help"
+    ):
+        calls[call]()

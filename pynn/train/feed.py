@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pynn.core.foreign import by_index, is_array
-from pynn.errors import DataError, ShapeError
+from pynn.errors import DataError, ShapeError, warn
 
 __all__ = ["Feed", "gives_batches", "inputs_of", "is_batch", "is_packed", "joined", "parts_of", "unpack"]
 
@@ -86,6 +86,7 @@ class Feed:
         self._stream: Iterator[Any] | None = None
         self._start = 0  # the batch of the stream that comes first
         self._read_before = False
+        self._short = False  # it has been said that there are fewer batches than len() tells
 
     def again(self) -> Feed:
         """Return what reads the same from the beginning; an iterator goes on where it stands."""
@@ -115,6 +116,12 @@ class Feed:
                 yield batch
             if not given:
                 self._refuse_empty(number)
+            if self.batches is not None and given < self.batches and not self._short:
+                self._short = True
+                warn(
+                    f"[{self.place}] expected {self.batches} batches, as len() of the {type(self.given).__name__} "
+                    f"says. Received: {given}. help: correct its __len__, or make it give all of them."
+                )
             self._read_before = True
             return
         if self._stream is None:
