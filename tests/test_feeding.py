@@ -593,7 +593,5 @@ def test_what_ends_before_the_steps_that_were_asked_for(call):
         "evaluate": lambda: model.evaluate(two(), steps=3),
         "predict": lambda: model.predict(two(), steps=3),
     }
-    with pytest.raises(
-        DataError, match=rf"{name}=3 batches. Received: 2, then the generator was used up. help"
-    ):
+    with pytest.raises(DataError, match=rf"{name}=3 batches. Received: 2, then the generator was used up. help"):
         calls[call]()
