@@ -78,7 +78,7 @@ class Tensor:
         self.node: Any = None
         self.index = 0
         self.name = ""
-        self.lengths: Tensor | None = None  # of padded sequences [N, T, ...], int32 [N]
+        self.lengths: Tensor | None = None  # of padded sequences [N, T, ...], int32 [N]; or a mask [N, T]
         self.rows: Any = None  # of the gradient of a table: which of its rows are not 0 (pynn.ops.embedding)
 
     @classmethod
