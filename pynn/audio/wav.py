@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pynn.errors import DataError, ShapeError
+from pynn.errors import DataError, DTypeError, ShapeError
 
 __all__ = ["load", "mono", "read_wav", "resample"]
 
@@ -160,6 +160,8 @@ def resample(x: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     8000
     """
     x = np.asarray(x)
+    if x.dtype.kind == "c":
+        raise DTypeError(f"[resample] expected real samples. Received: {x.dtype}.")
     if x.ndim != 1 or not len(x):
         raise ShapeError(f"[resample] expected samples [n], at least one. Received: shape {x.shape}.")
     if rate == wanted:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import MOST, integer
 from pynn.core.tensor import FLOATS
 from pynn.errors import DataError, ShapeError, unknown_name
 from pynn.onnx.network import Network
@@ -66,7 +67,7 @@ def load(
     ...     network.predict(np.ones((2, 4), "float32")).shape
     (2, 3)
     """
-    limit = max(int(max_bytes), 0)
+    limit = max(integer("onnx.load", "max_bytes", max_bytes, -MOST), 0)
     path = os.fspath(path)
     if os.path.isdir(path):
         raise DataError(f"[onnx] expected an ONNX file. Received: {os.fspath(path)!r}, a folder.{_inside(path)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from numbers import Real
+from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,7 +57,7 @@ def plot_history(history: Any, path: str | os.PathLike[str] | None = None) -> Fi
         of_kind("plot_history", "history", history, "a History, or a dict of lists", "history")
     records: Mapping[str, Sequence[float]] = history if isinstance(history, Mapping) else history.history
     for name, values in records.items():
-        if all(isinstance(value, Real) for value in values):
+        if all(isinstance(value, Number) for value in values):
             reals("plot_history", f"the values of {name}", values)
     curves = [name for name, values in records.items() if all(np.ndim(value) == 0 for value in values)]  # no matrices
     names = [name for name in curves if not (name.startswith("val_") and name.removeprefix("val_") in records)]
