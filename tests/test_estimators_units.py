@@ -7,8 +7,10 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from scipy import sparse
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.preprocessing import StandardScaler
 
 import pynn
@@ -192,3 +194,174 @@ def test_any_number_of_threads_gives_the_same_bits(kind):
         found.append((unit.coef_.tobytes(), unit.intercept_.tobytes()))
     pynn.set_num_threads(None)
     assert len(set(found)) == 1
+
+
+# Beside scikit-learn
+
+IRIS = load_iris(return_X_y=True)
+SETTINGS = {
+    "plain": {},
+    "l2": {"penalty": "l2", "alpha": 0.01},
+    "l1": {"penalty": "l1", "alpha": 0.001},
+    "both": {"penalty": "elasticnet", "alpha": 0.01, "l1_ratio": 0.3},
+    "eta0": {"eta0": 0.3, "penalty": "l2", "alpha": 0.1},
+    "large alpha": {"eta0": 0.1, "penalty": "l2", "alpha": 1e5},
+    "balanced": {"class_weight": "balanced"},
+    "classes": {"class_weight": {0: 0.2, 1: 3, 2: 1}, "fit_intercept": False},
+}
+
+
+def agree(unit, other, rtol=1e-9):
+    for name in ("coef_", "intercept_"):
+        np.testing.assert_allclose(getattr(unit, name), getattr(other, name), rtol=rtol, atol=1e-9)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_perceptron_takes_scikit_learns_steps(name, weighted, classes):
+    """The same weights after some epochs in the order of the data, dense and sparse."""
+    from sklearn.linear_model import Perceptron as Other
+
+    x, y = (a[IRIS[1] < classes] for a in IRIS)
+    settings = {key: dict(list(v.items())[:classes]) if key == "class_weight" and isinstance(v, dict) else v
+                for key, v in SETTINGS[name].items()}  # fmt: skip
+    weight = np.random.default_rng(0).random(len(x)) if weighted else None
+    options = {"shuffle": False, "tol": None, "max_iter": 7, **settings}
+    expected = Other(**options).fit(x, y, sample_weight=weight)
+    agree(Perceptron(**options).fit(x, y, sample_weight=weight), expected)
+    agree(Perceptron(**options).fit(sparse.csr_array(x), y, sample_weight=weight), expected)
+    part = Perceptron(**options)
+    if settings.get("class_weight") != "balanced" and settings.get("penalty") not in ("l1", "elasticnet"):
+        for _ in range(7):
+            part.partial_fit(x, y, classes=np.unique(y), sample_weight=weight)
+        agree(part, expected)
+        assert part.t_ == expected.t_ == 1 + 7 * len(x)
+
+
+@pytest.mark.parametrize("name", ["plain", "l2", "l1", "both", "classes"])
+def test_adaline_takes_the_steps_of_scikit_learns_squared_error(name):
+    from sklearn.linear_model import SGDClassifier
+
+    x, y = IRIS
+    x = StandardScaler().fit_transform(x)
+    weight = np.random.default_rng(0).random(len(x))
+    settings = {"penalty": None, **SETTINGS[name]}
+    expected = SGDClassifier(
+        loss="squared_error", learning_rate="constant", eta0=0.02, shuffle=False, tol=None, max_iter=3, **settings
+    ).fit(x, y, sample_weight=weight)
+    with pytest.warns(ConvergenceWarning, match="still move"):
+        unit = Adaline(eta0=0.02, shuffle=False, max_iter=3, tol=1e-12, **settings).fit(x, y, sample_weight=weight)
+    agree(unit, expected)
+    for given in (x, sparse.csr_array(x)):
+        part = Adaline(eta0=0.02, shuffle=False, **(settings | {"penalty": None}))
+        for _ in range(3):
+            part.partial_fit(given, y, classes=[0, 1, 2], sample_weight=weight)
+        assert part.t_ == 1 + 3 * len(x)
+        if settings["penalty"] is None:
+            agree(part, expected)
+
+
+@pytest.mark.parametrize("kind", [Perceptron, Adaline])
+@pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
+def test_sparse_samples_give_what_dense_ones_give(kind, form):
+    x, y = IRIS
+    x = np.where(x > 2, x, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        dense, thin = (kind(max_iter=20).fit(given, y) for given in (x, form(x)))
+    agree(thin, dense, 1e-12)
+    np.testing.assert_allclose(thin.decision_function(form(x)), dense.decision_function(x), rtol=1e-12)
+    assert np.array_equal(dense.sparsify().predict(x), thin.predict(x))
+    assert sparse.issparse(dense.coef_)
+    assert isinstance(dense.densify().coef_, np.ndarray)
+    empty = sparse.csr_array(np.zeros((4, 4)))
+    assert thin.decision_function(empty).tolist() == [thin.intercept_.tolist()] * 4
+
+
+@pytest.mark.parametrize("kind", [Perceptron, Adaline])
+def test_a_warm_start_goes_on_and_weights_may_be_given(kind):
+    x, y = IRIS[0][:100], IRIS[1][:100]
+    options = {"shuffle": False, "max_iter": 2, "eta0": 0.001}
+    options |= {"tol": None} if kind is Perceptron else {"tol": 1e-12}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        long = kind(**options | {"max_iter": 4}).fit(x, y)
+        warm = kind(**options, warm_start=True).fit(x, y).fit(x, y)
+        first = kind(**options).fit(x, y)
+        given = kind(**options).fit(x, y, coef_init=first.coef_, intercept_init=first.intercept_)
+        agree(warm, long, 1e-12)
+        agree(given, long, 1e-12)
+        with pytest.raises(ValueError, match=r"expected the classes of the last fit.*Received: \[0, 2\]"):
+            warm.fit(x, 2 * y)
+        with pytest.raises(ValueError, match=r"coef_init does not match dataset: expected shape \(1, 4\)"):
+            first.fit(x, y, coef_init=np.zeros((2, 4)))
+        with pytest.raises(ValueError, match=r"intercept_init does not match"):
+            first.fit(x, y, intercept_init=np.zeros(3))
+
+
+def test_early_stopping_learns_from_the_others_alone():
+    x, y = IRIS
+    options = {"tol": None, "max_iter": 10, "shuffle": False, "random_state": 42}
+    unit = Perceptron(early_stopping=True, validation_fraction=0.4, **options).fit(x, y)
+    rows = np.sort(next(StratifiedShuffleSplit(test_size=0.4, random_state=42).split(x, y))[0])
+    agree(unit, Perceptron(**options).fit(x[rows], y[rows]), 1e-12)
+    assert unit.n_iter_ == 10
+    short = Perceptron(early_stopping=True, n_iter_no_change=3).fit(x, y)
+    assert 3 < short.n_iter_ < 1000
+    assert short.converged_
+
+
+def test_the_pocket_counts_weights_and_the_loss_ends_a_training():
+    x, y = np.array([[1.0], [2.0], [3.0], [4.0]]), [0, 1, 0, 1]
+    with pytest.warns(ConvergenceWarning):
+        unit = Perceptron(max_iter=200).fit(x, y, sample_weight=[1, 1, 50, 1])
+    assert unit.predict(x)[2] == 0
+    x, y = IRIS
+    counts = [Perceptron(tol=1e-4, n_iter_no_change=n).fit(x, y).n_iter_ for n in (2, 3, 10)]
+    assert counts == sorted(counts)
+    with pytest.warns(ConvergenceWarning, match=r"the loss still improves after max_iter=3"):
+        Perceptron(tol=0.0, max_iter=3).fit(x, y)
+    assert Perceptron(tol=None, max_iter=3).fit(x, y).n_iter_ == 3
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x, y: Perceptron(penalty="l3").fit(x, y), "unknown penalty. Received: 'l3'. help: did you mean"),
+        (lambda x, y: Adaline(penalty="elasticnet", l1_ratio=None).fit(x, y), "l1_ratio must be set when penalty"),
+        (lambda x, y: Perceptron(penalty="elasticnet", l1_ratio=2).fit(x, y), r"l1_ratio to be a number in \[0, 1\]"),
+        (lambda x, y: Perceptron(eta0=0).fit(x, y), "expected eta0 to be a finite number above 0"),
+        (lambda x, y: Adaline(eta0=-1).fit(x, y), "expected eta0 to be a finite number above 0"),
+        (lambda x, y: Perceptron(tol="loss").fit(x, y), "expected tol to be a number, None or 'auto'"),
+        (lambda x, y: Perceptron(early_stopping=True).partial_fit(x, y, [0, 1, 2]), "early_stopping should be False"),
+        (lambda x, y: Perceptron().partial_fit(x, y), "expected classes in the first call"),
+        (lambda x, y: Adaline(class_weight="balanced").partial_fit(x, y, [0, 1, 2]), "class_weight to be a dict"),
+        (lambda x, y: Adaline().partial_fit(x, y, [0, 1]), r"classes not in `self.classes_`. Received: \[2\]"),
+        (lambda x, y: Perceptron().fit(x, y).partial_fit(x, y, [0, 1]), "expected the classes of the calls before"),
+        (lambda x, y: Perceptron().fit(x, y, sample_weight=y[:7]), "sample_weight to be 150 finite numbers"),
+        (lambda x, y: Adaline().fit(x, y, sample_weight=0 * y), "sample weights are all zero"),
+        (lambda x, y: Perceptron(class_weight={5: 1}).fit(x, y), "class_weight"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_bad_calls(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(*IRIS)
+
+
+def test_a_kernel_refuses_rows_that_are_not_there():
+    from pynn.core._linear import Rows, Unit
+
+    x, theta = np.ones((3, 2)), np.zeros(3)
+    unit, rows = Unit(theta, "least_squares", True), Rows(x)
+    for order in ([0, 3], [-1]):
+        with pytest.raises(ValueError, match="order of 3 rows"):
+            unit.run(rows, np.ones(3), None, np.array(order), 0, 0.1)
+    with pytest.raises(ValueError, match="expected a weight for each feature"):
+        unit.run(rows, np.ones(2), None, np.arange(3), 0, 0.1)
+    with pytest.raises(ValueError, match="columns from 0 to 1"):
+        Rows(None, np.ones(1), np.array([2], np.int32), np.array([0, 1]), 2)
+    with pytest.raises(ValueError, match="starts of rows that rise"):
+        Rows(None, np.ones(1), np.array([0], np.int32), np.array([1, 0, 1]), 2)
+    assert rows.outputs(np.array([1.0, 2.0, 3.0])).tolist() == [6.0] * 3

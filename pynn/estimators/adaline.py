@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from pynn import nn, optim
 from pynn.checks import integer, number
+from pynn.core._linear import Unit
 from pynn.estimators.parameters import keep
-from pynn.estimators.units import LinearUnits
-from pynn.train import steps
+from pynn.estimators.units import LinearUnits, Task
 
 __all__ = ["Adaline"]
 
@@ -27,7 +26,16 @@ class Adaline(LinearUnits):
     Parameters
     ----------
     learning_rate : float or "auto", default "auto"
-        eta of the first epoch. "auto" is 0.5 / max |x|**2 (x with its x_0), which is stable for every sample.
+        eta of the first epoch. "auto" is 0.5 / max |x|**2 (x with its x_0), which is stable for every sample; with
+        weights, over the largest one too.
+    eta0 : float, optional
+        The same by scikit-learn's name; it counts where it is given.
+    penalty : {None, "l2", "l1", "elasticnet"}, default None
+        What draws the weights (not the bias) to 0 after each sample.
+    alpha : float, default 1e-4
+        How strong the penalty is.
+    l1_ratio : float, default 0.15
+        The share of l1 in "elasticnet".
     max_iter : int, default 1000
         The most epochs.
     tol : float, default 1e-4
@@ -41,6 +49,10 @@ class Adaline(LinearUnits):
         Whether the order of the samples is drawn, once; else it is that of the data.
     random_state : int, RandomState or None, default 0
         For the order.
+    class_weight : dict, "balanced" or None, default None
+        Updates are multiplied by the weight of the sample's class.
+    warm_start : bool, default False
+        Whether fit goes on from the weights of the last call.
 
     Attributes
     ----------
@@ -50,9 +62,11 @@ class Adaline(LinearUnits):
     n_iter_ : int
         Epochs.
     loss_curve_ : list of float
-        Of every epoch the mean of (y - theta . x)**2 / 2, each sample measured before its update.
+        Of every epoch the mean of (y - theta . x)**2 / 2, weighted, each sample measured before its update.
     learning_rate_ : float
         The last eta.
+    t_ : int
+        1, and the samples that these epochs, or calls of partial_fit, went through.
     n_features_in_, feature_names_in_
         As in all estimators of scikit-learn.
 
@@ -98,40 +112,35 @@ class Adaline(LinearUnits):
         fit_intercept: bool = True,
         shuffle: bool = True,
         random_state: Any = 0,
+        eta0: float | None = None,
+        penalty: str | None = None,
+        alpha: float = 1e-4,
+        l1_ratio: float | None = 0.15,
+        class_weight: Any = None,
+        warm_start: bool = False,
     ):
         keep(locals())
 
-    def _learn(self, X: np.ndarray, members: np.ndarray) -> str:
+    def _learn(self, task: Task) -> str:
         most = integer("Adaline", "max_iter", self.max_iter, 1)
         halvings = integer("Adaline", "halvings", self.halvings, 0)
-        n, units = members.shape
-        targets = 2.0 * members - 1.0
-        rate = first = self._rate(X)
+        rate = first = self._rate(task)
         tol = number("Adaline", "tol", self.tol, 0, open_low=True)
-        layer = nn.Dense(units, use_bias=bool(self.fit_intercept), kernel_initializer="zeros")
-        model = nn.Sequential([nn.Input(X.shape[1]), layer]).astype(np.float64)
-        # the loss is a mean over the units, which the rate makes a sum; a batch of one sample is the rule itself
-        model.compile(optim.SGD(rate * units), "mse_half", seed=0)
-        stepper = steps(model, X, targets, batch_size=1)
-        stepper.perm = check_random_state(self.random_state).permutation(n) if self.shuffle else np.arange(n)
-        sums = stepper.trainer.sums.view()
+        units = [self._unit(theta, "least_squares") for theta in task.thetas]
+        order = self._order(task)
         self.loss_curve_: list[float] = []
-        before, resting = model.get_weights(), False
+        before, resting = task.thetas.copy(), False
         while len(self.loss_curve_) < most and not resting:
-            sums[:] = 0
-            model.optimizer.learning_rate = rate * units
-            stepper.run(n)
-            self.loss_curve_.append(float(sums[0] / sums[1]) * units)
-            after = model.get_weights()
-            moved = max(float(np.abs(a - b).max()) for a, b in zip(after, before, strict=True))
-            largest = max(float(np.abs(a).max()) for a in after)
-            before = after
-            if moved <= tol * (rate / first) * largest:
+            self.loss_curve_.append(self._epoch(task, units, order, rate))
+            if not np.isfinite(task.thetas).all():
+                break
+            moved = float(np.abs(task.thetas - before).max())
+            before = task.thetas.copy()
+            if moved <= tol * (rate / first) * float(np.abs(before).max()):
                 resting = rate <= first * 0.5**halvings
                 rate = rate if resting else rate / 2
-        self.coef_ = before[0].T.copy()
-        self.intercept_ = before[1].copy() if len(before) > 1 else np.zeros(units)
         self.n_iter_, self.learning_rate_ = len(self.loss_curve_), rate
+        self.t_ = 1 + self.n_iter_ * len(order)
         if resting:
             return ""
         return (
@@ -139,7 +148,32 @@ class Adaline(LinearUnits):
             "help: standardise the features, raise max_iter, or accept less with tol or halvings."
         )
 
-    def _rate(self, X: np.ndarray) -> float:
-        if isinstance(self.learning_rate, str) and self.learning_rate == "auto":
-            return 0.5 / max(float((X * X).sum(axis=1).max()) + bool(self.fit_intercept), np.finfo(float).tiny)
-        return number("Adaline", "learning_rate", self.learning_rate, 0, open_low=True)
+    def _learn_once(self, task: Task) -> None:
+        if not hasattr(self, "learning_rate_"):
+            self.learning_rate_, self.loss_curve_ = self._rate(task), []
+        units = [self._unit(theta, "least_squares") for theta in task.thetas]
+        self.loss_curve_.append(self._epoch(task, units, self._order(task), self.learning_rate_))
+        self.n_iter_ = 1
+        self.t_ += task.rows.n
+
+    def _order(self, task: Task) -> np.ndarray:
+        n = task.rows.n
+        return check_random_state(self.random_state).permutation(n) if self.shuffle else np.arange(n)
+
+    @staticmethod
+    def _epoch(task: Task, units: list[Unit], order: np.ndarray, rate: float) -> float:
+        """Go through the samples once; returns the mean loss."""
+        total = 0.0
+        for k, (unit, signs) in enumerate(zip(units, task.signs, strict=True)):
+            weight = None if task.weight is None else task.weight[k]
+            total += unit.run(task.rows, signs, weight, order, 0, rate)[2]
+        return total / (len(order) if task.weight is None else float(task.weight.mean(axis=0).sum()))
+
+    def _rate(self, task: Task) -> float:
+        given: Any = self.learning_rate if self.eta0 is None else self.eta0
+        if isinstance(given, str) and given == "auto":
+            largest = (task.rows.largest() + bool(self.fit_intercept)) * (
+                1 if task.weight is None else task.weight.max()
+            )
+            return 0.5 / max(float(largest), np.finfo(float).tiny)
+        return number("Adaline", "learning_rate" if self.eta0 is None else "eta0", given, 0, open_low=True)

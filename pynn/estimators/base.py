@@ -20,7 +20,7 @@ from pynn.checks import choice, flag, integer, number
 from pynn.errors import unknown_name
 from pynn.estimators import lbfgs
 from pynn.estimators.batch import BatchLoss
-from pynn.estimators.data import Held, validated
+from pynn.estimators.data import Held, checked_weights, validated
 from pynn.estimators.files import from_bytes, to_bytes
 from pynn.estimators.watch import Rates, Watch
 from pynn.keywords import Spelled
@@ -204,19 +204,8 @@ class BaseNetwork(Spelled, BaseEstimator, ABC):
         by_class = self._class_weights(y)
         if given is None:
             return by_class
-        w = self._checked_weights(given, n)
+        w = checked_weights(type(self).__name__, given, n)
         return w if by_class is None else w * by_class
-
-    def _checked_weights(self, given: Any, n: int) -> np.ndarray:
-        w = np.asarray(given, np.float64)
-        if w.shape != (n,) or not np.isfinite(w).all() or (w < 0).any():
-            raise ValueError(
-                f"[{type(self).__name__}] expected sample_weight to be {n} finite numbers of at least 0. "
-                f"Received: sample_weight of shape {w.shape}."
-            )
-        if not w.any():
-            raise ValueError(f"[{type(self).__name__}] sample weights are all zero.")
-        return w
 
     def _begin(self, X: np.ndarray, dtype: np.dtype, rng: np.random.RandomState) -> None:
         self.n_outputs_, self.out_activation_ = self._coding.outputs, self._coding.activation or "identity"
@@ -233,7 +222,7 @@ class BaseNetwork(Spelled, BaseEstimator, ABC):
             raise ValueError(f"[{place}] expected validation_data to be (X, y) or (X, y, sample_weight).")
         X, y = validated(self, data[0], data[1], reset=False, multi_output=True, **self._input_checks(False))
         X = self._dense(X)
-        weight = None if len(data) == 2 or data[2] is None else self._checked_weights(data[2], len(X))
+        weight = None if len(data) == 2 or data[2] is None else checked_weights(place, data[2], len(X))
         return Held(X, self._code(y, False, None), weight, given=True)
 
     def _split(self, place: str, coded: np.ndarray, share: float, rng: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from sklearn.utils.validation import validate_data
 
 from pynn.core.foreign import refuse
 
-__all__ = ["Held", "validated"]
+__all__ = ["Held", "checked_weights", "validated"]
 
 
 class Held(NamedTuple):
@@ -27,6 +27,25 @@ class Held(NamedTuple):
     coded: np.ndarray
     weight: np.ndarray | None
     given: bool
+
+
+def checked_weights(place: str, given: Any, n: int) -> np.ndarray:
+    """Return sample weights.
+
+    Raises
+    ------
+    ValueError
+        If they are not `n` finite numbers of at least 0, or all are zero.
+    """
+    w = np.asarray(given, np.float64)
+    if w.shape != (n,) or not np.isfinite(w).all() or (w < 0).any():
+        raise ValueError(
+            f"[{place}] expected sample_weight to be {n} finite numbers of at least 0. "
+            f"Received: sample_weight of shape {w.shape}."
+        )
+    if not w.any():
+        raise ValueError(f"[{place}] sample weights are all zero.")
+    return w
 
 
 def validated(estimator: Any, *arrays: Any, **options: Any) -> Any:

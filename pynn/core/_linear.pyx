@@ -1,0 +1,240 @@
+"""Rules of linear units z = theta . x, x_0 = 1, sample by sample: each one's update comes before the next one's look.
+
+Numbers are float64, and every sum runs in the order of the features, so results depend on nothing but the data. The
+weights of a penalty shrink with every sample; a factor in common stands for that, so rows of few numbers cost few.
+"""
+
+from libc.stdint cimport int32_t, int64_t
+
+cimport cython
+
+import numpy as np
+
+cdef enum:
+    PERCEPTRON, STRICT, LEAST_SQUARES
+
+RULES = {"perceptron": PERCEPTRON, "strict": STRICT, "least_squares": LEAST_SQUARES}
+cdef double SMALLEST = 1e-9  # of the common factor, before it is multiplied in
+
+
+@cython.final
+cdef class Rows:
+    """Samples, dense or compressed by rows; nothing is copied.
+
+    Parameters
+    ----------
+    dense : ndarray of float64 [N, features], or None
+    values, columns, starts : ndarray of float64, int32 and int64
+        Row i has values[starts[i] : starts[i + 1]] in these columns.
+    features : int
+    """
+
+    cdef const double[:, ::1] dense
+    cdef const double[::1] values
+    cdef const int32_t[::1] columns
+    cdef const int64_t[::1] starts
+    cdef bint sparse
+    cdef readonly Py_ssize_t n
+    cdef readonly Py_ssize_t features
+
+    def __init__(self, dense, values=None, columns=None, starts=None, Py_ssize_t features=0):
+        self.sparse = dense is None
+        if self.sparse:
+            self.values, self.columns, self.starts = values, columns, starts
+            self.n, self.features = len(starts) - 1, features
+            if len(values) != len(columns) or (self.n and self.starts[self.n] != len(values)):
+                raise ValueError("expected one column for each value")
+            if len(columns) and not 0 <= np.min(columns) <= np.max(columns) < features:
+                raise ValueError(f"expected columns from 0 to {features - 1}")
+            if self.n < 0 or self.starts[0] != 0 or (np.diff(starts) < 0).any():
+                raise ValueError("expected starts of rows that rise from 0")
+        else:
+            self.dense = dense
+            self.n, self.features = dense.shape
+
+    cdef double dot(self, Py_ssize_t i, const double *w) noexcept nogil:
+        """Return w . x of a row."""
+        cdef double z = 0
+        cdef Py_ssize_t j
+        cdef int64_t k
+        if self.sparse:
+            for k in range(self.starts[i], self.starts[i + 1]):
+                z += w[self.columns[k]] * self.values[k]
+        else:
+            for j in range(self.features):
+                z += w[j] * self.dense[i, j]
+        return z
+
+    cdef void add(self, Py_ssize_t i, double factor, double *w) noexcept nogil:
+        """Add a multiple of a row to weights."""
+        cdef Py_ssize_t j
+        cdef int64_t k
+        if self.sparse:
+            for k in range(self.starts[i], self.starts[i + 1]):
+                w[self.columns[k]] += factor * self.values[k]
+        else:
+            for j in range(self.features):
+                w[j] += factor * self.dense[i, j]
+
+    cdef void clip(self, Py_ssize_t i, double scale, double due, double *paid, double *w) noexcept nogil:
+        """Draw the weights of a row's features to 0 by what each has not paid of the penalty that is due."""
+        cdef Py_ssize_t j
+        cdef int64_t k
+        if self.sparse:
+            for k in range(self.starts[i], self.starts[i + 1]):
+                clipped(&w[self.columns[k]], scale, due, &paid[self.columns[k]])
+        else:
+            for j in range(self.features):
+                if self.dense[i, j] != 0:
+                    clipped(&w[j], scale, due, &paid[j])
+
+    def largest(self):
+        """Return the largest |x|**2 of a row."""
+        cdef double most = 0, total
+        cdef Py_ssize_t i, j
+        cdef int64_t k
+        with nogil:
+            for i in range(self.n):
+                total = 0
+                if self.sparse:
+                    for k in range(self.starts[i], self.starts[i + 1]):
+                        total += self.values[k] * self.values[k]
+                else:
+                    for j in range(self.features):
+                        total += self.dense[i, j] * self.dense[i, j]
+                most = max(most, total)
+        return most
+
+    def outputs(self, const double[::1] theta):
+        """Return z of every row; theta is the bias, then the weights."""
+        if len(theta) != self.features + 1:
+            raise ValueError(f"expected {self.features + 1} weights. Received: {len(theta)}.")
+        found = np.empty(self.n)
+        cdef double[::1] z = found
+        cdef Py_ssize_t i
+        with nogil:
+            for i in range(self.n):
+                z[i] = theta[0] + self.dot(i, &theta[0] + 1)
+        return found
+
+
+cdef void clipped(double *w, double scale, double due, double *paid) noexcept nogil:
+    cdef double before = scale * w[0], after
+    if before > 0:
+        after = max(0.0, before - (due + paid[0]))
+    elif before < 0:
+        after = min(0.0, before + (due - paid[0]))
+    else:
+        return
+    paid[0] += after - before
+    w[0] = after / scale
+
+
+@cython.final
+cdef class Unit:
+    """The weights of one unit, and the rule that changes them.
+
+    Parameters
+    ----------
+    theta : ndarray of float64 [features + 1]
+        The bias, then the weights; changed in place.
+    rule : {"perceptron", "strict", "least_squares"}
+        theta += rate (y - g(z)) x of a threshold unit, with y and g of 1 and 0, where g(z) is 1 if z > 0; the same with
+        samples of both classes wrong at z = 0, and y of 1 and -1; or theta += rate (y - z) x.
+    bias : bool
+    l2, l1 : float
+        After each sample, weights shrink by rate * l2 of themselves, and by rate * l1 (cumulatively, as Tsuruoka et al.
+        2009 have it); the bias does not.
+    """
+
+    cdef double[::1] theta
+    cdef double[::1] paid
+    cdef double due, l2, l1
+    cdef int rule
+    cdef bint bias
+
+    def __init__(self, theta, rule, bint bias, double l2=0, double l1=0):
+        self.theta, self.rule, self.bias, self.l2, self.l1 = theta, RULES[rule], bias, l2, l1
+        self.paid, self.due = np.zeros(len(theta) - 1), 0
+
+    def run(
+        self,
+        Rows rows,
+        const double[::1] y,
+        const double[::1] weight,
+        const int64_t[::1] order,
+        Py_ssize_t at,
+        double rate,
+        bint alone=False,
+    ):
+        """Go through the samples of an order from a place on.
+
+        Parameters
+        ----------
+        rows : Rows
+        y : ndarray of float64 [N]
+            1 and -1.
+        weight : ndarray of float64 [N] or None
+        order : ndarray of int64
+        at : int
+        rate : float
+        alone : bool, default False
+            Return after the first update.
+
+        Returns
+        -------
+        (int, int, float)
+            The place reached, the wrong samples, and the sum of max(0, -yz), or of (y - z)**2 / 2.
+        """
+        cdef Py_ssize_t n = len(order), i
+        cdef double *theta = &self.theta[0]
+        cdef double *w = theta + 1
+        cdef double scale = 1, z, error, change, loss = 0, share
+        cdef int64_t wrong = 0
+        cdef bint bad, weighted = weight is not None
+        if len(self.theta) != rows.features + 1 or len(y) != rows.n or (weighted and len(weight) != rows.n):
+            raise ValueError("expected a weight for each feature, a target and a weight for each row")
+        if rows.features == 0:
+            w = NULL
+        with nogil:
+            while at < n:
+                i = order[at]
+                if i < 0 or i >= rows.n:
+                    with gil:
+                        raise ValueError(f"expected an order of {rows.n} rows. Received: {i}.")
+                at += 1
+                share = weight[i] if weighted else 1.0
+                z = theta[0] + scale * rows.dot(i, w)
+                if self.rule == LEAST_SQUARES:
+                    error = y[i] - z
+                    loss += share * error * error / 2
+                    bad = (z > 0) != (y[i] > 0)
+                    change = rate * share * error
+                else:
+                    loss += share * max(0.0, -y[i] * z)
+                    bad = y[i] * z <= 0 if self.rule == STRICT else (z > 0) != (y[i] > 0)
+                    change = rate * share * y[i] if bad else 0.0
+                if share > 0:
+                    wrong += bad
+                if self.l2 > 0:
+                    scale *= max(0.0, 1 - rate * self.l2)
+                    if scale < SMALLEST:
+                        self.multiply(scale)
+                        scale = 1
+                if change != 0:
+                    rows.add(i, change / scale, w)
+                    if self.bias:
+                        theta[0] += change
+                if self.l1 > 0:
+                    self.due += rate * self.l1
+                    rows.clip(i, scale, self.due, &self.paid[0], w)
+                if alone and change != 0:
+                    break
+            if scale != 1:
+                self.multiply(scale)
+        return at, wrong, loss
+
+    cdef void multiply(self, double scale) noexcept nogil:
+        cdef Py_ssize_t j
+        for j in range(1, len(self.theta)):
+            self.theta[j] *= scale
