@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import zipfile
 
+from pynn.packed import UNPACKING
+
 __all__ = ["name_format"]
 
 _STARTS = (
@@ -55,7 +57,7 @@ def name_format(start: bytes, path: str) -> str:
 
 
 def _archive(path: str) -> str:
-    with contextlib.suppress(OSError, ValueError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+    with contextlib.suppress(*UNPACKING), zipfile.ZipFile(path) as archive:
         names = archive.namelist()[:1000]
         if "model.weights.h5" in names or "config.json" in names:
             return "a Keras file (.keras, a zip archive)"

@@ -23,16 +23,27 @@ __all__ = [
 ]
 
 
+def _shown(error: Exception) -> str:
+    """Return the message of an error; names in it may come from a file, so what moves a terminal is an escape."""
+    return printable(Exception.__str__(error), "\n\t")
+
+
 class ShapeError(ValueError):
     """An array or tensor has the wrong rank or a wrong dimension."""
+
+    __str__ = _shown
 
 
 class DTypeError(TypeError):
     """An array or tensor has a dtype that the operation does not take."""
 
+    __str__ = _shown
+
 
 class DataError(ValueError):
     """Data (a file, a set of labels, a batch) is missing, damaged or out of range."""
+
+    __str__ = _shown
 
 
 class CaptureError(RuntimeError):

@@ -6,7 +6,9 @@ What is no regular file (a pipe, a device) is written into and never replaced.
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
+import io
 import os
 import re
 import secrets
@@ -22,10 +24,26 @@ fcntl: Any = None  # Windows has none: there temporaries that were left are not 
 with contextlib.suppress(ImportError):
     import fcntl
 
-__all__ = ["atomic", "sweep", "write_whole"]
+__all__ = ["as_csv", "atomic", "sweep", "write_whole"]
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
 _swept: set[tuple[int, str]] = set()  # (process, folder): once each
+
+
+def as_csv(rows: Iterable[Iterable[Any]], separator: str = ",") -> str:
+    r"""Return rows as a table of text, each ended by a newline; a cell with any end of a line in it is quoted.
+
+    Examples
+    --------
+    >>> as_csv([["a", "b\rc"], [1, 2.5]])
+    'a,"b\rc"\n1,2.5\n'
+    """
+    lines = []
+    for row in rows:
+        line = io.StringIO()
+        csv.writer(line, delimiter=separator).writerow(row)  # ends in \r\n: of these it quotes both, of \n that alone
+        lines.append(line.getvalue()[:-2] + "\n")
+    return "".join(lines)
 
 
 def write_whole(

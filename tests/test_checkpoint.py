@@ -90,9 +90,21 @@ def test_stopped_anywhere_it_goes_on_to_the_same_bytes(step, threads, tmp_path):
     assert len(list(folder.glob("step-*"))) == 2
 
 
-@pytest.mark.parametrize("change", ["fewer", "name", "kind", "predictions"])
+OF_CALLBACKS = {
+    "wait": ("EarlyStopping", "wait", -1),
+    "best": ("ReduceLROnPlateau", "best", "none"),
+    "resting": ("ReduceLROnPlateau", "resting", [1]),
+    "weights": ("EarlyStopping", "best_weights", [1]),
+    "best epoch": ("ModelCheckpoint", "best_epoch", 0.5),
+    "history": ("History", "history", {"dict": {"loss": [1.0] * 50}}),
+    "epoch": ("History", "epoch", {"dict": {}}),
+}
+OTHERS = ["fewer", "name", "kind", "predictions", "short predictions", "sums", "array", "training", "passed"]
+
+
+@pytest.mark.parametrize("change", [*OTHERS, *OF_CALLBACKS])
 def test_states_that_do_not_fit_are_refused_before_a_weight_is_written(change, tmp_path):
-    """Weights were those of the file, and then its state of a metric did not fit."""
+    """Weights were those of the file, and then its state of a metric, or of a callback, did not fit."""
 
     def fresh():
         model = mlp()
@@ -100,12 +112,28 @@ def test_states_that_do_not_fit_are_refused_before_a_weight_is_written(change, t
         return model
 
     with pytest.raises(Killed):
-        run(tmp_path, fresh(), [Kill(4)])
+        run(tmp_path, fresh(), [*watchers(), Kill(4)])
     path = newest(tmp_path)
     found = container.read(path)
-    progress = json.loads(found.metadata["progress"])
+    progress, training = (json.loads(found.metadata[key]) for key in ("progress", "training"))
     [state] = progress["metrics"]
-    if change == "fewer":
+    tensors = dict(found.tensors)
+    if change in OF_CALLBACKS:
+        kind, name, value = OF_CALLBACKS[change]
+        [kept] = [item["state"]["dict"] for item in progress["callbacks"] if item["class"] == kind]
+        kept[name] = value
+    elif change == "short predictions":
+        name = f"training/{progress['arrays']['dict']['predictions']['array']}"
+        tensors[name] = tensors[name][1:]
+    elif change == "sums":
+        progress["arrays"]["dict"]["sums"] = True
+    elif change == "array":
+        progress["arrays"]["dict"]["sums"] = {"array": []}
+    elif change == "training":
+        training["metrics"] = ["auc"]
+    elif change == "passed":
+        progress["passed"] = "x"
+    elif change == "fewer":
         progress["metrics"] = []
     elif change == "name":
         state["dict"]["update"] = 1
@@ -113,13 +141,13 @@ def test_states_that_do_not_fit_are_refused_before_a_weight_is_written(change, t
         state["dict"]["name"] = 1
     else:
         progress["arrays"]["dict"]["predictions"] = "none"
-    texts = {**found.metadata, "progress": json.dumps(progress)}
-    path.write_bytes(b"".join(container.pack(found.tensors, texts)))
+    texts = {**found.metadata, "progress": json.dumps(progress), "training": json.dumps(training)}
+    path.write_bytes(b"".join(container.pack(tensors, texts)))
     model = fresh()
     model.predict(X[:1])
     before = model.get_weights()
-    with pytest.raises(DataError, match=r"expected .*(metrics|states|state|predictions)"):
-        run(tmp_path, model, resume=tmp_path)
+    with pytest.raises(DataError, match=r"expected|lacks|another training|not those|cannot resume"):
+        run(tmp_path, model, watchers(), resume=tmp_path)
     assert all(map(np.array_equal, before, model.get_weights()))
 
 

@@ -61,7 +61,7 @@ def read_wav(path: str | os.PathLike[str], content: bytes | None = None) -> tupl
             # Chunks of text after the samples are no fault, and the ends of chunks were checked.
             warnings.simplefilter("ignore", wavfile.WavFileWarning)
             rate, samples = wavfile.read(io.BytesIO(data))
-    except (ValueError, struct.error, EOFError, ZeroDivisionError, TypeError, UnboundLocalError, MemoryError) as error:
+    except (ValueError, struct.error, EOFError, ArithmeticError, TypeError, UnboundLocalError, MemoryError) as error:
         raise _damaged(path, f"{error or type(error).__name__}") from None
     if samples.size == 0:
         raise _damaged(path, "no samples")

@@ -15,12 +15,14 @@ import numpy as np
 import pynn
 from pynn.commands.sound import is_sound, read_sounds
 from pynn.errors import DataError
+from pynn.files import as_csv
 from pynn.io import read_metadata, write_whole
 from pynn.npy import read_npy
 
 __all__ = ["read_input", "run", "table"]
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # alone: for PostScript, Pillow runs another program
 
 FORMULA = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"  # what begins one in a spreadsheet
 
@@ -104,14 +106,12 @@ def table(y: np.ndarray, classes: Any = None, classifier: bool = False) -> str:
     )
     first = y.ndim == 2 and count > 1 and (classifier or named)
     digits = 9 if y.dtype == np.float32 else 17
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*(["class"] if first else []), *names])
+    lines: list[list[Any]] = [[*(["class"] if first else []), *names]]
     for row in rows:
         best = int(row.argmax())
         head = [names[best] if named else best] if first else []
-        writer.writerow([*head, *(f"{value:.{digits}g}" for value in row)])
-    return text.getvalue()
+        lines.append([*head, *(f"{value:.{digits}g}" for value in row)])
+    return as_csv(lines)
 
 
 def _cell(text: str) -> str:
@@ -179,7 +179,8 @@ def _csv(path: Path, header: bool | None = None) -> np.ndarray:
         if not np.isfinite(values[i]).all():
             bad = int(np.argmin(np.isfinite(values[i])))
             raise DataError(
-                f"[predict] {path}: line {number}, column {bad + 1}: expected a finite number. Received: {row[bad]!r}."
+                f"[predict] {path}: line {number}, column {bad + 1}: expected a finite number. "
+                f"Received: {row[bad][:40]!r}."
             )
     return values
 
@@ -223,13 +224,13 @@ def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         raise DataError(f"[predict] {path}: the model takes no images, but samples of shape {shape}.")
     gray = plain or shape[2] == 1
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=FORMATS) as opened:
             image = opened.convert("L" if gray else "RGB")
     except UnidentifiedImageError:
         raise DataError(f"[predict] {path}: expected an image. Received: a file of another kind.") from None
-    except OSError:
-        raise
     except Exception as error:  # of its many readers; an image of too many pixels has a class of its own
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
+            raise  # the system's: no such file
         raise DataError(f"[predict] {path}: expected a whole image. Received: {str(error)[:200]}.") from None
     height, width = shape[:2]
     if image.size != (width, height):

@@ -9,12 +9,54 @@ import numpy as np
 
 from pynn.errors import DataError
 
-__all__ = ["Arrays"]
+__all__ = ["Arrays", "endless"]
 
 OBJECT_LIMIT = 100_000
 DEPTH_LIMIT = 50
 CHUNK_LIMIT = 1 << 24  # bytes of a part, which is unpacked whole
 _FILTERS = {1, 2, 3}  # gzip, shuffle, checksums: what HDF5 has by itself, so that no plugin is loaded
+
+
+HEAP = b"GCOL\x01\0\0\0"  # where texts lie
+PIECE = 1 << 24
+
+
+def endless(file: Any) -> bool:
+    """Tell whether a file holds a list of texts that the HDF5 library would follow for ever: an entry of no size.
+
+    Parameters
+    ----------
+    file : binary file
+        It stands at its beginning afterwards.
+    """
+    before, at = b"", 0
+    found = False
+    while not found and (piece := file.read(PIECE)):
+        block = before + piece
+        start = block.find(HEAP)
+        while start >= 0 and not found:
+            place = at - len(before) + start
+            file.seek(place + 8)
+            size = min(int.from_bytes(file.read(8), "little"), PIECE)
+            found = _stands_still(file.read(max(size - 16, 0)))
+            start = block.find(HEAP, start + 1)
+        at += len(piece)
+        before = block[-len(HEAP) + 1 :]
+        file.seek(at)
+    file.seek(0)
+    return found
+
+
+def _stands_still(heap: bytes) -> bool:
+    """Tell whether the entries of a list (number, users, 4 bytes, size; the text, to a multiple of 8) do not go on."""
+    at = 0
+    while at + 16 <= len(heap):
+        number, size = int.from_bytes(heap[at : at + 2], "little"), int.from_bytes(heap[at + 8 : at + 16], "little")
+        step = size if number == 0 else (16 + (size + 7 & ~7)) % 2**64  # what is free counts its own head
+        if step < 16:
+            return step == 0
+        at += step
+    return False
 
 
 class Arrays:

@@ -6,7 +6,6 @@ import io
 import os
 import re
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,12 +13,13 @@ from typing import Any
 from pynn import nn
 from pynn._blocks import context
 from pynn.convert.foreign import Target, fill
-from pynn.convert.hdf5 import Arrays
+from pynn.convert.hdf5 import Arrays, endless
 from pynn.convert.keras_layers import in_keras_order, keras_name, parallel, weights_of
 from pynn.detect import name_format
 from pynn.errors import DataError
 from pynn.export.runs import described
 from pynn.nn.module import Module
+from pynn.packed import UNPACKING, read_at_most
 
 __all__ = ["load_keras_weights"]
 
@@ -100,6 +100,8 @@ def _opened(source: str, model: Module) -> Iterator[Any]:
         if whole is raw and not start.startswith(b"\x89HDF\r\n\x1a\n"):
             kind = name_format(start, source) or "a file of no known format"
             raise DataError(f"[{PLACE}] expected a .keras or .weights.h5 file. Received: {source!r}, {kind}.")
+        if endless(whole):
+            raise DataError(f"[{PLACE}] {source!r} is damaged: a list of its texts has no end.")
         try:
             with h5py.File(whole, "r") as file:
                 yield file
@@ -120,8 +122,10 @@ def _member(raw: Any, source: str, model: Module) -> io.BytesIO:
             if archive.getinfo(INSIDE).file_size > limit:
                 raise DataError(f"[{PLACE}] {source!r}: its {INSIDE} is larger than {limit:,} bytes.")
             with archive.open(INSIDE) as member:
-                data = member.read(limit + 1)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+                data = read_at_most(member, limit + 1)
+    except DataError:
+        raise
+    except UNPACKING as error:
         raise DataError(f"[{PLACE}] {source!r} is damaged: {str(error)[:200]}.") from None
     if len(data) > limit:
         raise DataError(f"[{PLACE}] {source!r}: its {INSIDE} is larger than {limit:,} bytes.")

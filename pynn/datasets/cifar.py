@@ -6,7 +6,6 @@ import hashlib
 import lzma
 import os
 import tarfile
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from pynn.datasets.fetch import FileSet, locate
 from pynn.datasets.unpack import archive
 from pynn.errors import DataError
+from pynn.packed import UNPACKING
 
 __all__ = ["CIFAR10_LABELS", "cifar10"]
 
@@ -135,10 +135,12 @@ def _from_archive(path: Path) -> dict[str, Part]:
     try:
         with archive(path) as opened:
             parts = dict(_members(path, opened))
-    except (tarfile.TarError, zlib.error, EOFError) as error:
-        raise _bad(path, "a whole, intact tar archive", f"a damaged one, or none ({error})") from error
+    except DataError:
+        raise
     except OSError as error:
         raise DataError(f"{path}: cannot be read. Received: {error.strerror or error}.") from error
+    except (tarfile.TarError, *UNPACKING) as error:
+        raise _bad(path, "a whole, intact tar archive", f"a damaged one, or none ({error})") from error
     missing = [name for name in BATCHES if name not in parts]
     if missing:
         raise _bad(path, f"the files {', '.join(BATCHES)}", f"an archive without {', '.join(missing)}")

@@ -14,6 +14,7 @@ import numpy as np
 
 from pynn.datasets.unpack import LARGEST
 from pynn.errors import DataError
+from pynn.packed import read_at_most
 
 __all__ = ["read_idx"]
 
@@ -79,7 +80,7 @@ def _parse(file: io.BufferedIOBase, path: Path, packed: bool) -> np.ndarray:
     size = math.prod(shape) * dtype.itemsize
     if packed and size > LARGEST:
         raise _bad(path, f"at most {LARGEST:,} bytes in a packed file", f"shape {shape}, {dtype}")
-    content = _read_at_most(file, size + 1)
+    content = read_at_most(file, size + 1)
     if len(content) != size:
         came = "more" if len(content) > size else f"{len(content)} bytes (truncated)"
         raise _bad(path, f"{size} bytes for shape {shape}", came)
@@ -88,16 +89,6 @@ def _parse(file: io.BufferedIOBase, path: Path, packed: bool) -> np.ndarray:
     except ValueError as error:  # sizes that overflow, beside a 0
         raise _bad(path, "a shape that NumPy can have", f"{shape} ({error})") from None
     return array.astype(dtype.newbyteorder("="), copy=False)
-
-
-def _read_at_most(file: io.BufferedIOBase, size: int) -> bytearray:
-    content = bytearray()
-    while len(content) < size:
-        chunk = file.read(min(CHUNK, size - len(content)))
-        if not chunk:
-            break
-        content += chunk
-    return content
 
 
 def _bad(path: Path, expected: str, received: str) -> DataError:

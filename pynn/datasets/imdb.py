@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import zipfile
-import zlib
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +15,7 @@ from pynn.datasets.imdb_files import find_reviews, fingerprint, in_fixed_order, 
 from pynn.datasets.pickled import PickleError, integer_lists
 from pynn.errors import DataError
 from pynn.npy import read_header
+from pynn.packed import UNPACKING, read_at_most
 from pynn.text.sequences import pad_sequences
 from pynn.text.tokenizer import SPECIALS, START, UNKNOWN, Tokenizer
 
@@ -215,7 +215,7 @@ def _from_keras(path: Path) -> Arrays:
                 arrays |= _flat(part, [rows[i] for i in order], y[order])
     except KeyError as error:
         raise _bad(path, "x_train, y_train, x_test and y_test", str(error.args[0])) from error
-    except (OSError, EOFError, ValueError, RuntimeError, OverflowError, zlib.error, zipfile.BadZipFile) as error:
+    except UNPACKING as error:
         if isinstance(error, DataError) and str(path) in str(error):
             raise
         raise _bad(path, "Keras's imdb.npz", f"a damaged file ({error})") from error
@@ -224,7 +224,7 @@ def _from_keras(path: Path) -> Arrays:
 
 def _object_array(path: Path, name: str, file: IO[bytes]) -> list[list[int]]:
     shape, _, dtype = read_header(file)
-    content = file.read(LARGEST + 1)
+    content = bytes(read_at_most(file, LARGEST + 1))
     if dtype.kind != "O" or len(content) > LARGEST:
         raise _bad(path, f"{name} to be lists of ids", f"{dtype} {shape}")
     try:
@@ -243,7 +243,7 @@ def _labels(path: Path, name: str, file: IO[bytes], count: int) -> np.ndarray:
     shape, _, dtype = read_header(file)
     if dtype.kind not in "iu" or shape != (count,):
         raise _bad(path, f"{name} to be a label for each of {count} reviews", f"{dtype} {list(shape)}")
-    y = np.frombuffer(file.read(count * dtype.itemsize), dtype)
+    y = np.frombuffer(read_at_most(file, count * dtype.itemsize), dtype)
     if len(y) != count or y.min() < 0 or y.max() > 1:
         raise _bad(path, f"{name} to be {count} labels, 0 or 1", f"{len(y)}, from {y.min()} to {y.max()}")
     return y

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import lzma
 import os
 import re
 import tarfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import numpy as np
 from pynn.datasets.fetch import FileSet, locate
 from pynn.datasets.unpack import archive
 from pynn.errors import DataError
+from pynn.packed import UNPACKING
 
 __all__ = ["PARTS", "find_reviews", "fingerprint", "in_fixed_order", "read_reviews"]
 
@@ -138,9 +137,11 @@ def _members(path: Path) -> Iterator[tuple[str, str, bytes]]:
                 if member.size > LONGEST:
                     raise DataError(f"{path / member.name}: expected a review. Received: {member.size} bytes.")
                 yield match[1], match[2], content.read()
-    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError) as error:
+    except DataError:
+        raise
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read. Received: {error.strerror or error}.") from error
+    except (tarfile.TarError, *UNPACKING) as error:
         raise DataError(
             f"{path}: expected a whole, intact tar archive. Received: a damaged one, or none ({error})."
         ) from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read. Received: {error.strerror or error}.") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pynn.errors import DataError, unknown_name
+from pynn.packed import UNPACKING, read_at_most
 
 __all__ = ["SpokenDigits", "spoken_digits"]
 
@@ -158,10 +158,18 @@ def _from_archive(path: Path) -> Iterator[tuple[str, bytes]]:
                 if not NAME.search(member.filename):
                     continue
                 if member.file_size > LARGEST:
-                    raise DataError(f"[spoken_digits] {path}: {member.filename}: expected at most {LARGEST:,} bytes.")
-                yield member.filename, archive.read(member)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"[spoken_digits] {path}: expected a whole zip archive. Received: {error}.") from None
+                    raise DataError(
+                        f"[spoken_digits] {path}: {member.filename[-100:]}: expected at most {LARGEST:,} bytes."
+                    )
+                with archive.open(member) as file:
+                    content = bytes(read_at_most(file, LARGEST + 1))
+                yield os.path.join(path, member.filename[-100:]), content
+    except DataError:
+        raise
+    except UNPACKING as error:
+        raise DataError(
+            f"[spoken_digits] {path}: expected a whole zip archive. Received: {str(error)[:200]}."
+        ) from None
 
 
 def _recording(name: str, content: bytes) -> np.ndarray:

@@ -48,6 +48,8 @@ class Bounded(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Go to a place, which is no further than the file may be long."""
+        if whence == 0 and offset < 0:  # an archive's member of a size below 0
+            raise DataError(f"{self.name}: expected sizes of at least 0. Received: a step to before the beginning.")
         if whence == 0 and offset > self.most:
             raise DataError(f"{self.name}: expected at most {self.most:,} bytes, unpacked. Received: more.")
         return self.file.seek(offset, whence)

@@ -32,9 +32,10 @@ def check_name(path: str, suffix: str, kind: str) -> None:
       ...
     pynn.errors.DataError: [export] expected a file name that ends in .c for c. Received: 'model.h'. help: ...
     """
-    if re.search(r'["\\\x00-\x1f\x7f]', os.path.basename(path)):  # it stands in an #include and in comments
+    name = os.path.basename(path)
+    if not name.isprintable() or re.search(r'["\\]|\?\?', name):  # it stands in an #include and in comments
         raise DataError(
-            f"[export] expected a file name without quotes, backslashes and control characters. Received: {path!r}."
+            f"[export] expected a file name without quotes, backslashes, ?? and control characters. Received: {path!r}."
         )
     if os.path.splitext(path)[1] != suffix or not os.path.basename(path)[: -len(suffix)]:
         raise DataError(

@@ -175,7 +175,10 @@ def unpack(data: bytes, source: str, widen: bool = False) -> Contents:
             raise DataError(
                 f"{_damaged(source)} tensor {name!r} ends at byte {end} of {len(body)}: the file was cut off."
             )
-        array = np.frombuffer(body[begin:end], dtypes[code]).reshape(shape)
+        try:
+            array = np.frombuffer(body[begin:end], dtypes[code]).reshape(shape)
+        except ValueError:  # sizes that overflow, beside a 0
+            raise DataError(f"{_damaged(source)} tensor {name!r} has the shape {str(shape)[:60]}.") from None
         tensors[name] = _widened(array, code) if widen and code in NARROW else array
     if at != len(body):
         raise DataError(f"{_damaged(source)} {len(body) - at} bytes follow the last tensor.")

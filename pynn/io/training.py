@@ -13,7 +13,7 @@ from pynn.losses import Loss
 from pynn.metrics import Metric
 from pynn.optim import Optimizer
 
-__all__ = ["compile_as", "describe_training", "matched_slots", "training_tensors"]
+__all__ = ["checked_training", "compile_as", "describe_training", "matched_slots", "training_tensors"]
 
 KEYS = {"optimizer", "loss", "metrics", "seed", "run_eagerly", "step"}
 STEP = "step"
@@ -51,8 +51,8 @@ def training_tensors(trainer: Any) -> dict[str, np.ndarray]:
     return found
 
 
-def compile_as(model: Any, record: Any) -> None:
-    """Compile a model as a record says, after every field was checked."""
+def checked_training(record: Any) -> dict[str, Any]:
+    """Return a record as :func:`describe_training` makes it, or raise DataError."""
     if not isinstance(record, dict) or set(record) - set(LATER) != KEYS:
         raise DataError(f"[load] training: expected a table of {', '.join(sorted(KEYS))}.")
     record = {**LATER, **record}
@@ -61,6 +61,12 @@ def compile_as(model: Any, record: Any) -> None:
     for key in ("seed", "step", "epochs"):
         if type(record[key]) is not int or not 0 <= record[key] < 2**63:
             raise DataError(f"[load] training.{key}: expected an integer of at least 0. Received: {record[key]!r}.")
+    return record
+
+
+def compile_as(model: Any, record: Any) -> None:
+    """Compile a model as a record says, after every field was checked."""
+    record = checked_training(record)
     optimizer = construct(record["optimizer"], Optimizer, "training.optimizer")
     made = {
         "loss": _decoded(record["loss"], Loss, "training.loss"),

@@ -140,7 +140,7 @@ def _table(
         again = "" if weights or not list(module.named_parameters()) else " (shared)"
         rows.append(
             [
-                f"{printable(module.name)} ({getattr(module, 'kind', type(module).__name__)}){again}",
+                f"{printable(module.name)} ({printable(getattr(module, 'kind', type(module).__name__))}){again}",
                 "" if shape is None else _batch(shape[1:]),
                 fields[i] if fields else "",
                 f"{sum(w.size for w in weights):,}",

@@ -11,7 +11,7 @@ import numpy as np
 
 from pynn.checks import MOST, integer
 from pynn.core.tensor import FLOATS
-from pynn.errors import DataError, ShapeError, unknown_name
+from pynn.errors import DataError, DTypeError, ShapeError, unknown_name
 from pynn.onnx.network import Network
 from pynn.onnx.operators import OPERATORS, Body, Node
 from pynn.onnx.operators.quantized import unpacked
@@ -75,7 +75,10 @@ def load(
         raise DataError(f"[onnx] {os.fspath(path)!r} has more than max_bytes, {limit:,} bytes.")
     with open(path, "rb") as file:
         data = file.read()
-    return loads(data, outputs, limit, inputs)
+    try:
+        return loads(data, outputs, limit, inputs)
+    except (DataError, DTypeError, ShapeError) as error:
+        raise type(error)(f"{error} File: {os.fspath(path)!r}.") from error
 
 
 def _inside(path: str | os.PathLike[str]) -> str:

@@ -163,7 +163,7 @@ def _from_file(path: Path, place: str) -> Iterator[tuple[list[str], bool]]:
             f"[{place}] expected {str(path)!r} to be text in UTF-8. Received: {error.reason}. "
             "help: convert text of another encoding (iconv -f LATIN1 -t UTF-8)."
         ) from error
-    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile, RuntimeError) as error:
         raise DataError(f"[{place}] expected {str(path)!r} to be an intact packed file. Received: {error}.") from error
     except OSError as error:
         long = len(str(path)) > 200 or "\n" in str(path)

@@ -23,8 +23,6 @@ SUGGESTIONS = 3
 class UnknownWordError(DataError, KeyError):
     """A word has no vector."""
 
-    __str__ = Exception.__str__  # KeyError's would put the message in quotes
-
 
 class KeyedVectors:
     """Words and their vectors, the most frequent word first.

@@ -47,6 +47,7 @@ class Source:
     batches: int | None
     steps_per_call = 1
     shift = 0  # what earlier calls of fit() add to the epoch, for the order of its samples
+    shows = False  # whether only its batches show that they are those of before
     watched = False  # whether checkpoints are made, so that passed() must answer
 
     def begin(self, epoch: int, resumed: bool) -> None:
@@ -71,6 +72,13 @@ class Source:
                 f"[fit] cannot resume: the first {position.batch} batches of epoch {position.epoch + 1} are not those "
                 "before the checkpoint. help: give an iterable that yields the same batches again."
             )
+
+    def predictions_before(self, batch: int) -> Any:
+        """Return the shape of the predictions that are held after so many batches of an epoch, None if none are.
+
+        Of several outputs it is a list of shapes.
+        """
+        return None
 
     def pieces(self, epoch: int) -> Iterator[tuple[Data, np.ndarray, int, int]]:
         """Yield (data, permutation, rows per batch, batches) parts of an epoch."""
@@ -115,6 +123,13 @@ class Arrays(Source):
             self._order = epoch + self.shift, fingerprint(order)
         return self._order[1]
 
+    def predictions_before(self, batch: int) -> Any:
+        """Return the shape of the predictions that are held after so many batches of an epoch, None if none are."""
+        held = self.data.predictions
+        whole = len(self.data) // self.n
+        done = batch % (whole if self.held == len(self.data) else self.held // self.n) if batch < whole else 0
+        return mapped(lambda room: (done * self.n, *room.shape[1:]), held) if done else None
+
     def pieces(self, epoch: int) -> Iterator[tuple[Data, np.ndarray, int, int]]:
         """Yield the whole batches, at once if their predictions can be held, then the partial last one."""
         perm = permutation(self.trainer.seed, epoch + self.shift, len(self.data), self.shuffle)
@@ -147,6 +162,8 @@ class Batches(Source):
 
     What is asked by index is asked in an order of its own in every pass, as arrays are; anything else as it comes.
     """
+
+    shows = True
 
     def __init__(self, trainer: Trainer, feed: Feed, class_weight: Any, shuffle: bool = False):
         self.trainer, self.feed, self.class_weight, self.shuffle = trainer, feed, class_weight, shuffle

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import csv
 import inspect
-import io
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
 from typing import Any, TextIO
 
 from pynn.checks import is_number, written
 from pynn.core.flat import STEPS_PER_CALL
-from pynn.files import write_whole
+from pynn.errors import DataError
+from pynn.files import as_csv, write_whole
 from pynn.train.checkpoint import ModelCheckpoint
 from pynn.train.history import History, as_text
 from pynn.train.hooks import BATCH_HOOKS, HOOKS, Callback, LambdaCallback, Logs, overrides
@@ -127,6 +127,8 @@ class CSVLogger(Callback):
 
     Raises
     ------
+    DataError
+        Before the first epoch, if the file that is to be continued is no table in UTF-8.
     OSError
         Before the first epoch, if the file cannot be written.
 
@@ -151,41 +153,38 @@ class CSVLogger(Callback):
         if self.params.get("resumed") and os.path.exists(self.path):
             self._drop_from(self.params["initial_epoch"])
             keep = True
-        self.file = open(self.path, "a+" if keep else "w", newline="", encoding="utf-8")  # noqa: SIM115
-        if keep:
-            self.file.seek(0)
-            self.columns = next(csv.reader(self.file, delimiter=self.separator), None)
+        if keep and os.path.exists(self.path):
+            self.columns = next(self._rows(), None)
+        self.file = open(self.path, "a" if keep else "w", newline="", encoding="utf-8")  # noqa: SIM115
+
+    def _rows(self) -> Iterator[list[str]]:
+        """Yield the rows that are in the file."""
+        try:
+            with open(self.path, newline="", encoding="utf-8") as file:
+                yield from csv.reader(file, delimiter=self.separator)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(
+                f"[CSVLogger] expected a table in UTF-8 to go on with. Received: {os.fspath(self.path)!r}: {error}. "
+                "help: give another path, or remove the file."
+            ) from error
 
     def _drop_from(self, epoch: int) -> None:
         """Take out the rows of epochs that were trained after the checkpoint, and will be again."""
-        with open(self.path, newline="", encoding="utf-8") as file:
-            header, *rows = list(csv.reader(file, delimiter=self.separator)) or [[]]
+        header, *rows = list(self._rows()) or [[]]
         at = header.index("epoch") if "epoch" in header else 0
-        while rows and not (len(rows[-1]) == len(header) and rows[-1][at].isdigit() and int(rows[-1][at]) <= epoch):
+        while rows and not (len(rows[-1]) == len(header) > at and _below(rows[-1][at], epoch + 1)):
             rows.pop()
-        text = io.StringIO()
-        csv.writer(text, delimiter=self.separator, lineterminator="\n").writerows([header, *rows] if header else [])
-        write_whole(self.path, text.getvalue().encode())
+        write_whole(self.path, as_csv([header, *rows] if header else [], self.separator).encode())
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write the row of an epoch."""
         row = {"epoch": epoch + 1, **(logs or {})}
         if self.file is None:
             return
-        fresh = self.columns is None
         if self.columns is None:
             self.columns = list(row)
-        writer = csv.DictWriter(
-            self.file,
-            self.columns,
-            restval="NA",
-            extrasaction="ignore",
-            delimiter=self.separator,
-            lineterminator="\n",
-        )
-        if fresh:
-            writer.writeheader()
-        writer.writerow({name: as_text(value) for name, value in row.items()})
+            self.file.write(as_csv([self.columns], self.separator))
+        self.file.write(as_csv([[as_text(row.get(name, "NA")) for name in self.columns]], self.separator))
         self.file.flush()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
@@ -193,6 +192,11 @@ class CSVLogger(Callback):
         if self.file is not None:
             self.file.close()
             self.file = None
+
+
+def _below(text: str, number: int) -> bool:
+    """Tell whether a cell holds a number below another."""
+    return text.isascii() and text.isdigit() and len(text) < 19 and int(text) < number
 
 
 class TerminateOnNaN(Callback):

@@ -11,7 +11,7 @@ from typing import Any
 
 from pynn.checks import integer, number
 from pynn.io.model_file import refuse_name
-from pynn.train.hooks import Logs
+from pynn.train.hooks import Logs, a_count_or_none
 from pynn.train.monitor import Monitor
 from pynn.train.resume import CHECKPOINT, SafePoint
 
@@ -84,6 +84,7 @@ class ModelCheckpoint(Monitor):
     """
 
     state_names = ("best", "best_epoch")
+    state_kinds = Monitor.state_kinds | {"best_epoch": a_count_or_none}
 
     def __init__(
         self,

@@ -113,6 +113,8 @@ def fit(
         },
         verbose=1 if verbose == "auto" else int(verbose),
     )
+    if position is not None:
+        position.take(hooks, model)
     run = Run(model, trainer, source, hooks)
     if position is not None and hooks.verbose:
         say(f"goes on from {position.path}: epoch {position.epoch + 1}, batch {position.batch}")

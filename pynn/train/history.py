@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import html
 import math
 from os import PathLike
@@ -10,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from pynn.errors import printable
-from pynn.train.hooks import Callback, Logs
+from pynn.errors import DataError, printable
+from pynn.files import as_csv
+from pynn.train.hooks import Callback, Logs, a_count, a_number
+from pynn.train.network import Network
 from pynn.train.plot import plot_history
 
 __all__ = ["History", "as_text"]
@@ -46,6 +47,19 @@ class History(Callback):
 
     state_names = ("history", "epoch")
 
+    def check_state(self, state: dict[str, Any], model: Network) -> None:
+        """Raise DataError unless a checkpoint holds a value of every name for every epoch."""
+        history, epoch = state.get("history", {}), state.get("epoch", [])
+        whole = isinstance(epoch, list) and all(map(a_count, epoch)) and isinstance(history, dict)
+        if not whole or not all(
+            isinstance(name, str)
+            and isinstance(values, list)
+            and len(values) == len(epoch)
+            and all(a_number(value) or isinstance(value, np.ndarray) for value in values)
+            for name, values in history.items()
+        ):
+            raise DataError("[load] callbacks: expected the history to have a number for every name and epoch.")
+
     def __init__(self) -> None:
         self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
@@ -72,7 +86,7 @@ class History(Callback):
     def to_csv(self, path: str | PathLike[str]) -> None:
         """Write one row per epoch, with a header and every digit of the numbers."""
         with open(path, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([[as_text(v) for v in row] for row in self.rows()])
+            file.write(as_csv([as_text(v) for v in row] for row in self.rows()))
 
     def plot(self, path: str | PathLike[str] | None = None) -> Any:
         """Draw the curves with matplotlib, into the file `path` if it is given; return the figure."""

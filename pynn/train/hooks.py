@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pynn.checks import of_kind
-from pynn.errors import unknown_name
+from pynn.errors import DataError, unknown_name
 from pynn.keywords import Spelled
-from pynn.train.network import Followed
+from pynn.train.network import Followed, Network
 
-__all__ = ["HOOKS", "Callback", "LambdaCallback", "Logs", "overrides"]
+__all__ = ["HOOKS", "Callback", "LambdaCallback", "Logs", "a_count", "a_count_or_none", "a_number", "overrides"]
 
 Logs = dict[str, float]
+
+
+def a_count(value: Any) -> bool:
+    """Tell whether a value is an integer of at least 0."""
+    return type(value) is int and value >= 0
+
+
+def a_count_or_none(value: Any) -> bool:
+    """Tell whether a value is an integer of at least 0, or None."""
+    return value is None or a_count(value)
+
+
+def a_number(value: Any) -> bool:
+    """Tell whether a value is a number, be it infinite."""
+    return type(value) in (int, float)
+
 
 HOOKS = (
     "on_train_begin",
@@ -74,6 +90,7 @@ class Callback(Spelled):
     params: dict[str, Any] = {}  # noqa: RUF012  replaced by set_params, never changed
 
     state_names: tuple[str, ...] = ()
+    state_kinds: Mapping[str, Callable[[Any], bool]] = {}
 
     def get_state(self) -> dict[str, Any]:
         """Return what a checkpoint must keep of this callback, by name: by default the attributes in `state_names`.
@@ -81,6 +98,18 @@ class Callback(Spelled):
         Texts, numbers, arrays, and lists and dicts of these.
         """
         return {name: getattr(self, name) for name in self.state_names if hasattr(self, name)}
+
+    def check_state(self, state: dict[str, Any], model: Network) -> None:
+        """Raise DataError if `set_state` could not take this from a checkpoint; nothing of it was taken yet.
+
+        By default the attributes in `state_kinds` are looked at, and anything else is taken.
+        """
+        for name, fits in self.state_kinds.items():
+            if name in state and not fits(state[name]):
+                raise DataError(
+                    f"[load] callbacks: expected another {name} for {type(self).__name__}. "
+                    f"Received: {str(state[name])[:60]!r}."
+                )
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Take back what `get_state` returned, after `on_train_begin` of the training that resumes."""

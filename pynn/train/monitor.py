@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
 from pynn.checks import choice, integer, number
-from pynn.errors import unknown_name
+from pynn.errors import DataError, unknown_name
 from pynn.metrics import higher_is_better
-from pynn.train.hooks import Callback, Logs
+from pynn.train.hooks import Callback, Logs, a_count, a_count_or_none, a_number
 from pynn.train.network import Network
 from pynn.train.progress import say
 
@@ -38,6 +39,8 @@ class Monitor(Callback):
     ValueError
         If a parameter is out of range, or if "auto" does not know the name.
     """
+
+    state_kinds: dict[str, Callable[[Any], bool]] = {"wait": a_count, "best": a_number}  # noqa: RUF012
 
     def __init__(self, monitor: str, min_delta: float, patience: int, mode: str, verbose: int) -> None:
         place = type(self).__name__
@@ -132,6 +135,7 @@ class EarlyStopping(Monitor):
     """
 
     state_names = ("wait", "best", "best_weights", "best_epoch", "stopped_epoch")
+    state_kinds = Monitor.state_kinds | {"best_epoch": a_count_or_none, "stopped_epoch": a_count_or_none}
 
     def __init__(
         self,
@@ -152,6 +156,18 @@ class EarlyStopping(Monitor):
         self.best_weights: list[np.ndarray] | None = None
         self.best_epoch: int | None = None
         self.stopped_epoch: int | None = None
+
+    def check_state(self, state: dict[str, Any], model: Network) -> None:
+        """Raise DataError if a checkpoint holds another kind of state, or best weights of another model."""
+        super().check_state(state, model)
+        best = state.get("best_weights")
+        if best is not None:
+            mine = [weight.shape for weight in model.get_weights()]
+            whole = isinstance(best, list) and all(isinstance(a, np.ndarray) and a.dtype.kind == "f" for a in best)
+            if not whole or [a.shape for a in best] != mine:
+                raise DataError(
+                    f"[load] callbacks: expected {len(mine)} best weights like the model's for EarlyStopping."
+                )
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Forget any earlier training."""
@@ -221,6 +237,7 @@ class ReduceLROnPlateau(Monitor):
     """
 
     state_names = ("wait", "best", "resting")
+    state_kinds = Monitor.state_kinds | {"resting": a_count}
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,8 @@ class Position:
         Class names and states.
     arrays : dict of str to ndarray
         ``sums``, ``hits`` and ``predictions`` of the epoch so far.
+    restore : callable
+        Writes what was checked into the model; see `take`.
     """
 
     path: str
@@ -51,14 +53,34 @@ class Position:
     metrics: list[dict[str, Any]]
     callbacks: list[tuple[str, dict[str, Any]]]
     arrays: dict[str, np.ndarray]
+    restore: Callable[[], None] = lambda: None
 
     def give_back(self, hooks: CallbackList) -> None:
         """Give the callbacks their states: the first of a class to the first of that class, and so on."""
+        for callback, state in self._states_for(hooks.callbacks):
+            callback.set_state(state)
+
+    def take(self, hooks: CallbackList, model: Network) -> None:
+        """Bring the model, its optimizer and its counters here, unless a callback could not take its state.
+
+        Raises
+        ------
+        DataError
+            If one could not; nothing was changed.
+        """
+        try:
+            for callback, state in self._states_for(hooks.callbacks):
+                callback.check_state(state, model)
+        except DataError as error:
+            raise DataError(f"{error} Checkpoint: {self.path!r}.") from error
+        self.restore()
+
+    def _states_for(self, callbacks: list[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
         left = list(self.callbacks)
-        for callback in hooks.callbacks:
+        for callback in callbacks:
             for i, (name, state) in enumerate(left):
                 if name == type(callback).__name__:
-                    callback.set_state(state)
+                    yield callback, state
                     del left[i]
                     break
 
@@ -204,7 +226,7 @@ def _plain_state(metric: Any) -> dict[str, Any]:
 
 
 def read(path: str | os.PathLike[str], model: Network, source: Any) -> Position | None:
-    """Bring a model, its optimizer and its counters to where a checkpoint stands; nothing changes if it does not fit.
+    """Read and check a checkpoint; :meth:`Position.take` brings the model there. Nothing changes if it does not fit.
 
     Parameters
     ----------
@@ -227,7 +249,7 @@ def read(path: str | os.PathLike[str], model: Network, source: Any) -> Position 
     """
     from pynn.io import container, model_file
     from pynn.io.architecture import describe
-    from pynn.io.training import describe_training, matched_slots
+    from pynn.io.training import checked_training, describe_training, matched_slots
 
     file = latest(path)
     if file is None:
@@ -246,7 +268,7 @@ def read(path: str | os.PathLike[str], model: Network, source: Any) -> Position 
     try:
         _compare_weights(model, parts[model_file.WEIGHTS])
         _compare("model", texts["architecture"], describe(model))
-        mine, theirs = describe_training(trainer), dict(texts["training"])
+        mine, theirs = describe_training(trainer), checked_training(texts["training"])
         _compare("training", *(_without_counters(record, trainer) for record in (theirs, mine)))
         record = _checked(texts["progress"])
         _compare("data", record["source"], source.describe())
@@ -255,16 +277,23 @@ def read(path: str | os.PathLike[str], model: Network, source: Any) -> Position 
         weights = model_file.matched_weights(model, parts[model_file.WEIGHTS])
         states = model_file.matched_states(model, parts[model_file.STATE])
         position = _position(str(file), record, parts[model_file.TRAINING])
+        if not source.shows:
+            source.check_passed(position)
         _check_progress(position, trainer)
+        _check_predictions(position, source.predictions_before(position.batch))
         slots = matched_slots(trainer, parts[model_file.OPTIMIZER], theirs["step"])
     except DataError as error:
         raise DataError(f"{error} Checkpoint: {str(file)!r}.") from error
-    model_file.restore([*weights, *slots], states)
-    trainer.slots.set(step=theirs["step"])
-    trainer.optimizer.iterations = theirs["step"]
-    trainer.epochs = record["epoch"] + source.shift
-    if record["rate"] is not None:
-        trainer.optimizer.learning_rate = _rate(trainer.rate_said, record)
+
+    def take() -> None:
+        model_file.restore([*weights, *slots], states)
+        trainer.slots.set(step=theirs["step"])
+        trainer.optimizer.iterations = theirs["step"]
+        trainer.epochs = record["epoch"] + source.shift
+        if record["rate"] is not None:
+            trainer.optimizer.learning_rate = _rate(trainer.rate_said, record)
+
+    position.restore = take
     return position
 
 
@@ -280,14 +309,23 @@ def _check_progress(position: Position, trainer: Any) -> None:
         odd = [key for key, value in state.items() if not _alike(getattr(metric, key, None), value)]
         if odd:
             raise DataError(f"[load] metrics: expected the state of {metric.name}. Received: another {odd[0][:40]!r}.")
-    predictions = position.arrays.get("predictions")
-    listed = predictions if isinstance(predictions, list) else [predictions]
-    if any(p is not None and (not isinstance(p, np.ndarray) or p.dtype.kind != "f") for p in listed):
-        raise DataError("[load] arrays: expected floats as predictions.")
     parts: Any = position.arrays.get("parts", [])
     sums = isinstance(parts, list) and all(isinstance(p, np.ndarray) and p.shape == (2,) for p in parts)
     if not sums or len(parts) != len(trainer.head.loss_names):
         raise DataError("[load] arrays: expected two numbers for the loss of each output.")
+
+
+def _check_predictions(position: Position, shapes: Any) -> None:
+    """Raise unless the predictions of the epoch so far are there, as many as the metrics need."""
+    if not _of_shape(position.arrays.get("predictions"), shapes):
+        raise DataError(f"[load] arrays: expected floats of shape {shapes} as predictions.")
+
+
+def _of_shape(found: Any, shape: Any) -> bool:
+    """Tell whether floats of a shape are there, or those of a list of shapes; of None, anything may be."""
+    if isinstance(shape, list):
+        return isinstance(found, list) and len(found) == len(shape) and all(map(_of_shape, found, shape))
+    return shape is None or (isinstance(found, np.ndarray) and found.shape == shape and found.dtype.kind == "f")
 
 
 def _alike(now: Any, then: Any) -> bool:
@@ -402,7 +440,7 @@ def _position(path: str, record: dict[str, Any], tensors: Mapping[str, np.ndarra
     def inner(value: dict[str, Any], place: str) -> Any:
         if set(value) != {"array"}:
             return None
-        if value["array"] not in tensors:
+        if not isinstance(value["array"], str) or value["array"] not in tensors:
             raise DataError(f"[load] {place}: the file lacks its array.")
         return np.array(tensors[value["array"]])
 
@@ -419,6 +457,7 @@ def _position(path: str, record: dict[str, Any], tensors: Mapping[str, np.ndarra
     if not isinstance(arrays, dict) or not all(isinstance(m, dict) for m in metrics):
         raise DataError("[load] expected tables of arrays and of the metrics' states.")
     for name in ("sums", "hits") if record["batch"] else ():
-        if name not in arrays or arrays[name].shape != (2,) or arrays[name].dtype != np.float64:
+        array = arrays.get(name)
+        if not isinstance(array, np.ndarray) or array.shape != (2,) or array.dtype != np.float64:
             raise DataError(f"[load] expected two numbers in {name!r}.")
     return Position(path, record["epoch"], record["batch"], record["passed"], metrics, callbacks, arrays)
