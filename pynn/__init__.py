@@ -1,4 +1,51 @@
-"""pynn: neural networks that train fast on an ordinary CPU."""
+"""pynn: neural networks that train fast on an ordinary CPU.
+
+>>> import numpy as np
+>>> import pynn
+>>> from pynn import nn
+>>> x, y = pynn.datasets.moons(n=200)
+>>> model = nn.Sequential([nn.Input((2,)), nn.Dense(16, activation="tanh"), nn.Dense(2)])
+>>> model.compile(optimizer="adam", loss="cross_entropy", metrics=["accuracy"], seed=0)
+>>> history = model.fit(x, y, epochs=2, verbose=0)
+>>> model.predict(x).shape
+(200, 2)
+
+What is where, each with a ``help()`` of its own:
+
+===================  ==============================================================================================
+Models
+pynn.nn              layers; Sequential, Model, and Module, whose methods are compile, fit, evaluate, predict, save
+pynn.losses          what training makes small
+pynn.metrics         what is measured
+pynn.optim           optimizers
+pynn.schedules       learning rates that change
+pynn.init            first values of weights
+pynn.regularizers    penalties and constraints on weights
+pynn.train           callbacks, History
+pynn.load            reads what ``model.save(path)`` wrote; pynn.io has more on files
+
+Tensors
+pynn.Tensor          what pynn.tensor(data) makes: operators, ``backward()``, ``grad``
+pynn.ops             functions of tensors
+pynn.grad, jacobian  derivatives of functions; pynn.no_grad() leaves the graph out
+pynn.random          random numbers for layers of one's own
+
+Data
+pynn.datasets        digits, clothes, reviews, planes of points
+pynn.text            tokens, padded sequences, word vectors, generation
+pynn.audio           sound files and their features
+
+Around them
+pynn.viz             pictures of training, weights, graphs, mistakes
+pynn.estimators      networks as scikit-learn has them
+pynn.export          models as C, and as Python that needs NumPy alone
+pynn.onnx            ONNX, both ways
+pynn.recipes         named experiments, which ``pynn run`` runs; ``pynn list`` shows them
+pynn.io              files; weights of Keras and PyTorch
+pynn.testing         checks of ops and gradients
+pynn.config          threads, precision, instruction sets; pynn.set_num_threads, pynn.set_precision
+===================  ==============================================================================================
+"""
 
 from __future__ import annotations
 

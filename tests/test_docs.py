@@ -148,7 +148,7 @@ def test_further_figures_are_found_in_the_results():
 
 def test_every_line_in_braces_is_understood():
     for page in markdown():
-        assert {word for word, _ in lines(page)} <= {"run", "recipe", "sides", "gallery", "ops", "api"}, page
+        assert {word for word, _ in lines(page)} <= {"run", "recipe", "sides", "gallery", "ops", "api", "command"}, page
         loose = [line for line in page.read_text(encoding="utf-8").splitlines() if line.strip().startswith("{{")]
         assert len(loose) == len(lines(page)), f"{page}: a line in braces that is not read"
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
+import pydoc
 import re
+import sys
 
 import pytest
+from building import ROOT
 from docstrings import entries, faults, of_parameter, sections
-from public_names import public
+from public_names import MODULES, public
 from refusals import layers, refused_inputs, refused_settings
 
-from pynn import nn
+import pynn
+from pynn import errors, nn
 
 CLASSES = {thing for _, _, thing in public() if inspect.isclass(thing)}
 # Bases that have no public name, such as that of fit(), and whose methods are those of public classes.
@@ -60,6 +65,77 @@ def test_fit_says_what_it_refuses_and_shows_itself():
     found = sections(nn.Module.fit.__doc__)
     assert {"ShapeError", "DataError", "RuntimeError", "ValueError", "TypeError"} <= set(found["Raises"])
     assert any(line.startswith(">>> ") for line in found["Examples"])
+
+
+# Pages
+
+
+@pytest.fixture(scope="module")
+def api():
+    """docs/hooks/api.py, which says what stands on a page."""
+    if not (ROOT / "docs").is_dir():
+        pytest.skip("the documentation is not here")
+    spec = importlib.util.spec_from_file_location("docs_api", ROOT / "docs/hooks/api.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def pages():
+    """Return module -> the page of the reference that lists it, as far as the navigation has it."""
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2].partition("\nhooks:")[0]
+    found = {}
+    for page in re.findall(r"reference/\w+\.md", navigation):
+        for module in re.findall(r"\{\{ api: (\S+) \}\}", (ROOT / "docs" / page).read_text(encoding="utf-8")):
+            assert module not in found, f"{module} stands on two pages"
+            found[module] = page
+    return found
+
+
+def test_every_public_name_has_a_page(api):
+    """The building of the site looks whether it is there, with its signature and all: on_post_build in docs/hooks."""
+    found = pages()
+    listed = {module: api.listed(module) for module in found}
+    everywhere = [thing for things in listed.values() for _, thing in things]
+    for module in MODULES:
+        assert module in found, f"{module} has no page"
+        home = importlib.import_module(module)
+        for name in home.__all__:
+            thing = getattr(home, name)
+            assert inspect.ismodule(thing) or any(thing is one for one in everywhere), f"{module}.{name}"
+    assert {"pynn.core.config", "pynn.train.trainable"} <= found.keys()
+    for module, things in listed.items():
+        for name, thing in things:
+            path = api.identifier(name, thing)
+            assert path is None or hasattr(sys.modules[path.rpartition(".")[0]], name), path
+            assert path is not None or api.constant(module, name, thing).startswith(f"## {name} ")
+
+
+def test_every_error_has_its_place(api):
+    page = (ROOT / "docs/reference/errors.md").read_text(encoding="utf-8")
+    classes = [n for n in errors.__all__ if inspect.isclass(getattr(errors, n))]
+    assert re.findall(r"::: pynn\.errors\.(\w+)", page) == sorted(classes, key=str.lower)
+
+
+def test_the_page_of_the_command_has_every_part(api):
+    told = api.command()
+    parts = re.findall(r"(?m)^## pynn (\w+)$", told)
+    assert {"run", "list", "info", "predict", "export", "summary", "generate"} <= set(parts)
+    for part in parts:
+        assert f"usage: pynn {part} " in told
+    assert "--input FILE" in told
+    assert "reference/command.md" in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+
+
+def test_help_says_what_is_where():
+    text = pynn.__doc__
+    for module in MODULES[1:]:
+        assert module in text, module
+    assert "pynn.config" in text
+    assert "pynn list" in text
+    assert text.splitlines()[0] in pydoc.render_doc(pynn)
+    for module in MODULES:
+        assert (importlib.import_module(module).__doc__ or "").strip()
 
 
 def test_faults_are_found():

@@ -18,4 +18,5 @@ class Roles(griffe.Extension):
     def on_object(self, *, obj: Any, **options: Any) -> None:
         """Change the docstring of everything that has one."""
         if not obj.is_alias and obj.docstring is not None:
-            obj.docstring.value = ROLE.sub(r"`\1`", obj.docstring.value)
+            text = ROLE.sub(r"`\1`", obj.docstring.value)
+            obj.docstring.value = text.replace("path-like", "path_like")  # a hyphen would be shown as a minus

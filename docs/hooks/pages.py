@@ -7,6 +7,7 @@
 ``{{ gallery }}``           a table of all recipes
 ``{{ ops }}``               a table of all op cards
 ``{{ api: MODULE }}``       the documentation of everything in a module's ``__all__``
+``{{ command }}``           the help of the command ``pynn`` and of all of its parts
 ========================  ==============================================================================================
 
 A page of docs/en and its namesake in docs/es show the same cells; each links to the other.
@@ -14,12 +15,11 @@ A page of docs/en and its namesake in docs/es show the same cells; each links to
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import json
 import re
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,14 @@ from typing import Any
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
+import api
 import course_code
-import pynn
 from pynn import recipes
 from pynn.recipes import Measure
 
 DOCS = Path(__file__).resolve().parents[1]
 LINE = re.compile(r"^\{\{ (\w+)(?:: (.*?))? \}\}$", re.MULTILINE)
+API = re.compile(r"\{\{ api: (\S+) \}\}")
 LANGUAGES = {"en": "English", "es": "Español"}
 TEXTS = {
     "en": {
@@ -100,6 +101,16 @@ def on_page_context(context: Any, page: Any, config: Any, nav: Any) -> Any:
         {"name": name, "link": f"{code}/{end}", "lang": code} for code, name in LANGUAGES.items()
     ]
     return context
+
+
+def on_post_build(config: Any) -> None:
+    """Refuse a site that lacks a public name: what mkdocstrings has documented is in the inventory."""
+    lines = (Path(config.site_dir) / "objects.inv").read_bytes().split(b"\n", 4)
+    known = {line.split()[0].decode() for line in zlib.decompress(lines[4]).splitlines()}
+    modules = [match for page in (DOCS / "reference").glob("*.md") for match in API.findall(page.read_text("utf-8"))]
+    wanted = {api.identifier(name, thing) for module in modules for name, thing in api.listed(module)} - {None}
+    if missing := sorted(wanted - known):
+        raise PluginError(f"the reference lacks {', '.join(missing)}")
 
 
 def _cells(path: Path) -> dict[str, course_code.Cell]:
@@ -236,18 +247,23 @@ def _op_row(name: str, card: Any) -> tuple[str, ...]:
 
 
 def _api(argument: str, stem: str, texts: dict[str, str]) -> str:
-    module = importlib.import_module(argument)
     parts = []
-    names = set(module.__all__) - (set() if module is pynn else set(pynn.__all__))  # each thing once in the reference
-    for name in sorted(names, key=str.lower):
-        thing = getattr(module, name)
-        if inspect.isclass(thing) or inspect.isfunction(thing):
-            parts.append(f"::: {thing.__module__}.{name}\n    options:\n      heading: {name}\n      toc_label: {name}")
+    for name, thing in api.listed(argument):
+        path = api.identifier(name, thing)
+        if path is None:
+            parts.append(api.constant(argument, name, thing))
+        else:
+            parts.append(f"::: {path}\n    options:\n      heading: {name}\n      toc_label: {name}")
     if not parts:
-        raise ValueError(f"{argument} has no classes or functions")
+        raise ValueError(f"{argument} has no public names")
     return "\n\n".join(parts)
+
+
+def _command(argument: str, stem: str, texts: dict[str, str]) -> str:
+    return api.command()
 
 
 WORDS: dict[str, Callable[[str, str, dict[str, str]], str]] = {
     "run": _run, "recipe": _recipe, "sides": _sides, "gallery": _gallery, "ops": _ops, "api": _api,
+    "command": _command,
 }  # fmt: skip

@@ -45,8 +45,8 @@ class Embedding(Module):
     Raises
     ------
     ValueError
-        If `input_dim` or `output_dim` is not a positive integer, or the name of an initializer or regularizer is
-        not known.
+        If `input_dim` or `output_dim` is not a positive integer, or the name of an initializer or regularizer, or
+        `padding`, is not known.
 
     Notes
     -----
