@@ -13,6 +13,7 @@ from pynn.errors import printable
 from pynn.ops.common import size
 from pynn.train.network import Network
 from pynn.train.stepping import recording
+from pynn.train.turns import exclusive
 
 __all__ = ["Profile", "profile"]
 
@@ -130,6 +131,7 @@ def _nbytes(specs: tuple[Any, ...]) -> int:
     return sum(8 if spec == RATES else size(spec[0]) * spec[1].itemsize for spec in specs if spec is not None)
 
 
+@exclusive
 def profile(model: Network, x: Any, y: Any, batch_size: int, steps: int) -> Profile:
     """Time training steps; see Module.profile."""
     trainer = model._need_trainer("profile")
