@@ -1,16 +1,11 @@
 """Ctrl-C: noted once in a training, obeyed at the next safe place, and at no place leaving anything as it was not."""
 
-import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from pynn._blocks import Leaving, context
 from pynn.core._interrupts import Interrupts
-
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 pytestmark = pytest.mark.skipif(
     signal.getsignal(signal.SIGINT) is not signal.default_int_handler, reason="Ctrl-C has another handler here"
@@ -85,10 +80,3 @@ def test_a_generator_as_a_block():
         pass
     with pytest.raises(RuntimeError, match="twice"), twice():
         pass
-
-
-def test_ctrl_c_and_lack_of_memory_at_random_places():
-    """A bounded run of tests/reliability/interrupts.py: locks were held for good, files and handlers left over."""
-    command = [sys.executable, os.path.join(HERE, "reliability", "interrupts.py"), "--tries", "24", "--seed", "3"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stdout + result.stderr

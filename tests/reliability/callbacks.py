@@ -34,7 +34,7 @@ import numpy as np
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from common import apart, documented
-from interrupts import X, Y, bits, built, changed, compiled, expected, in_a_thread, settings_now
+from interrupts import SHELF, X, Y, bits, built, changed, compiled, expected, in_a_thread, settings_now
 
 import pynn
 from pynn import nn
@@ -256,16 +256,14 @@ def wrong(thing: str, hook: str, times: int = 1) -> tuple[list[str], bool]:
     _, usual = _plain()
     found: list[str] = []
     raised: BaseException | None = None
-    with tempfile.TemporaryDirectory(prefix="pynn-callbacks-") as there, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory(prefix="pynn-callbacks-", dir=SHELF) as there, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         world = World(Path(there))
         before = settings_now()
         callback = world.callback = once(hook, thing, world, times)
         trained = None
         try:
-            history = world.model.fit(
-                world.x, world.y, validation_data=(X, Y), callbacks=[callback], **SILENT
-            )
+            history = world.model.fit(world.x, world.y, validation_data=(X, Y), callbacks=[callback], **SILENT)
             trained = bits(world.model)
             world.model.evaluate(X, Y, callbacks=[callback])
             world.model.predict(X, callbacks=[callback])

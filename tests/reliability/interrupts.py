@@ -50,6 +50,7 @@ RNG = np.random.default_rng(3)
 X = RNG.standard_normal((12, 4, 3)).astype("float32")
 Y = RNG.standard_normal((12, 2)).astype("float32")
 CORPUS = [["a", "b", "c", "d"], ["b", "c", "a"]] * 20
+SHELF = "/dev/shm" if os.path.isdir("/dev/shm") else None  # for files: a disk would wait for each
 SILENT = {"verbose": 0, "batch_size": 4}
 
 
@@ -450,7 +451,7 @@ ACTS = {"signal": interrupt, "memory": lack}
 
 def tried(name: str, at: int, gap: int = 0, kind: str = "signal") -> tuple[list[str], Points]:
     """Do something, cut short at a place; return what is wrong, and the places."""
-    with tempfile.TemporaryDirectory(prefix="pynn-interrupts-") as there, contextlib.ExitStack() as kept:
+    with tempfile.TemporaryDirectory(prefix="pynn-interrupts-", dir=SHELF) as there, contextlib.ExitStack() as kept:
         kept.callback(signal.signal, signal.SIGINT, signal.default_int_handler)
         folder = Path(there).resolve()
         moment = MOMENTS[name](folder)

@@ -24,7 +24,6 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ import numpy as np
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from common import documented
+from interrupts import SHELF
 
 import pynn
 import pynn.models
@@ -43,12 +43,11 @@ ROWS = 8
 SHAPES: list[tuple[int, ...]] = [(6,), (5, 3), (6, 6, 2)]
 NEEDED = {  # arguments without a default that are no plain 2
     "layer": lambda r: r.choice((nn.LSTM(2, return_sequences=True), nn.GRU(2), nn.Dense(3))),
-    "shape": lambda r: (-1,), "activation": lambda r: r.choice(("tanh", "gelu", "relu")),
-    "learning_rate": lambda r: 0.01, "boundaries": lambda r: [2, 5], "values": lambda r: [0.1, 0.05, 0.01],
-    "steps": lambda r: 7, "rate": lambda r: 0.3, "factor": lambda r: 0.5, "scale": lambda r: 0.5,
-    "max_norm": lambda r: 1.5, "l1": lambda r: 0.01, "l2": lambda r: 0.01, "start": lambda r: 0.02,
-    "schedule": lambda r: pynn.schedules.Cosine(0.05, steps=9), "warm_up": lambda r: 3, "decay": lambda r: 0.9,
-    "after": lambda r: pynn.schedules.Cosine(0.05, steps=9), "then": lambda r: pynn.schedules.Cosine(0.05, steps=9),
+    "target_shape": lambda r: (-1,), "activation": lambda r: r.choice(("tanh", "gelu", "relu")),
+    "learning_rate": lambda r: 0.01, "boundaries": lambda r: [2, 5], "levels": lambda r: [0.1, 0.05, 0.01],
+    "steps": lambda r: 7, "rate": lambda r: 0.3, "scale": lambda r: 0.5, "initial": lambda r: 0.05,
+    "drop": lambda r: 0.5, "max_lr": lambda r: 0.05, "shift": lambda r: 0.1, "zoom": lambda r: 0.2,
+    "rotation": lambda r: 9.0, "shear": lambda r: 5.0, "schedule": lambda r: pynn.schedules.Cosine(0.05, steps=9),
 }  # fmt: skip
 MERGES = {"Add", "Concatenate", "Multiply"}
 
@@ -76,7 +75,9 @@ def called(cls: Any, r: random.Random, **given: Any) -> Any:
     for p in inspect.signature(cls).parameters.values():
         if p.name in settings or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             continue
-        if p.default is p.empty:
+        if p.name == "groups":  # that divide any number of channels
+            settings[p.name] = 1
+        elif p.default is p.empty:
             settings[p.name] = NEEDED.get(p.name, lambda r: 2)(r)
         elif r.random() < 0.4:
             settings |= _other(p, r)
@@ -153,10 +154,10 @@ def head(model: Any, r: random.Random, wanted: dict[str, str]) -> np.ndarray:
 
 
 def model(number: int, seed: int, names: list[str]) -> tuple[Any, np.ndarray, np.ndarray, list[str]] | None:
-    """Return the model of a number, built, with inputs and targets; None if nothing fitted in 12 attempts."""
+    """Return the model of a number, built, with inputs and targets; None if nothing fitted in 40 attempts."""
     r = random.Random(f"{seed}-{number}")
     name = names[number % len(names)]
-    for _ in range(12):
+    for _ in range(40):
         wanted = {room: r.choice(list(classes(room))) for room in ("losses", "metrics", "optim", "schedules")}
         made = None
         try:
@@ -197,7 +198,7 @@ def _used(made: Any) -> list[str]:
 
 
 def through_file(made: Any) -> Any:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=SHELF) as folder:
         made.save(f"{folder}/model.pynn")
         return pynn.load(f"{folder}/model.pynn")
 
@@ -254,7 +255,9 @@ def resumed(number: int, seed: int, names: list[str]) -> list[str]:
     """Return whether a training that was resumed differs from one that went through."""
     r = random.Random(f"{seed}-{number}-resumed")
     straight, stopped, later = (model(number, seed, names) for _ in range(3))
-    assert straight and stopped and later
+    assert straight is not None
+    assert stopped is not None
+    assert later is not None
     x, y = straight[1:3]
     fixed = isinstance(straight[0].optimizer._rate, float)
     kinds = ["stop", *(["plateau", "scheduler"] if fixed else [])]
@@ -270,7 +273,7 @@ def resumed(number: int, seed: int, names: list[str]) -> list[str]:
 
     options = {"batch_size": 3, "verbose": 0}
     straight[0].fit(x, y, epochs=4, callbacks=callbacks(), **options)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=SHELF) as folder:
         saver = ModelCheckpoint(folder, every_batches=2)
         stopped[0].fit(x, y, epochs=2, callbacks=[*callbacks(), saver], **options)
         later[0].fit(x, y, epochs=4, callbacks=callbacks(), resume=folder, **options)
