@@ -1,5 +1,6 @@
 """Bounded runs of the programs of tests/reliability/ that look for what nobody thought of, and what they found."""
 
+import io
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from training import X, Y, bits, mlp
 
+from pynn import nn
 from pynn.train import LambdaCallback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -39,3 +41,13 @@ def test_profile_inside_a_callback_leaves_the_training_on_its_rows():
     watched.fit(X, Y, batch_size=16, epochs=2, verbose=0, callbacks=[look])
     assert bits(watched) == bits(plain)
     assert np.isfinite(watched.predict(X)).all()
+
+
+def test_a_model_that_was_built_by_hand_is_shown_without_being_told_its_shape():
+    """Sequences and images were taken for rows of numbers: an error in place of the table in a notebook."""
+    model = nn.Sequential([nn.LSTM(2), nn.Dense(1)])
+    model.build((None, 4, 3))
+    text = io.StringIO()
+    model.summary(file=text)
+    assert "lstm (LSTM)" in text.getvalue()
+    assert "LSTM" in model._repr_html_()

@@ -52,7 +52,8 @@ def summary(model: Any, input_shape: Sequence[Any] | None = None) -> str:
         shapes = [tuple(d) for d in input_shape] if several else [tuple(input_shape)]
     elif not shapes:
         model._require_built("summary")
-        shapes = [_first_width(model)]
+        seen_before = model._built_for[1:] if hasattr(model, "_layers") else ()
+        shapes = [tuple(seen_before) or _first_width(model)]
     same = shapes == declared and hasattr(model, "examples")
     xs = model.examples() if same else [model.example((1, *shape)) for shape in shapes]
     with no_grad(), training(False), trial():

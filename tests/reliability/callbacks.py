@@ -129,7 +129,7 @@ HARMLESS: dict[str, Callable[[World], Any]] = {
     "save_and_load": lambda w: (w.model.save(w.folder / "m.pynn"), pynn.load(w.folder / "m.pynn").predict(X)),
     "deepcopy": lambda w: copy.deepcopy(w.model).fit(X, Y, verbose=0),
     "pickle": lambda w: pickle.loads(pickle.dumps(w.model)).predict(X),
-    "summary": lambda w: w.model.summary(file=io.StringIO()),
+    "summary": lambda w: w.model.summary(input_shape=(4, 3), file=io.StringIO()),
     "repr": lambda w: (repr(w.model), w.model._repr_html_(), w.model.count_parameters()),
     "collect": lambda w: gc.collect(),
     "threads": by_threads,
