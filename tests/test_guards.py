@@ -44,7 +44,7 @@ def test_profile_inside_a_callback_leaves_the_training_on_its_rows():
 
 
 def test_a_model_that_was_built_by_hand_is_shown_without_being_told_its_shape():
-    """Sequences and images were taken for rows of numbers: an error in place of the table in a notebook."""
+    """Sequences were taken for rows of numbers: an error in place of the table in a notebook."""
     model = nn.Sequential([nn.LSTM(2), nn.Dense(1)])
     model.build((None, 4, 3))
     text = io.StringIO()

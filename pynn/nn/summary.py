@@ -52,7 +52,7 @@ def summary(model: Any, input_shape: Sequence[Any] | None = None) -> str:
         shapes = [tuple(d) for d in input_shape] if several else [tuple(input_shape)]
     elif not shapes:
         model._require_built("summary")
-        seen_before = model._built_for[1:] if hasattr(model, "_layers") else ()
+        seen_before = model._built_for[1:] if hasattr(model, "_layers") and not _windowed(model) else ()
         shapes = [tuple(seen_before) or _first_width(model)]
     same = shapes == declared and hasattr(model, "examples")
     xs = model.examples() if same else [model.example((1, *shape)) for shape in shapes]
