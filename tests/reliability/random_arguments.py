@@ -168,10 +168,9 @@ def card_program(chance: random.Random, only: str) -> Program | None:
 
 def example_program(chance: random.Random, only: str) -> Program | None:
     """Return the example of a docstring with a few of its arguments replaced."""
-    chosen = [path for path in EXAMPLES if only in path]
-    if not chosen:
+    chosen = [path for path in surface.examples() if only in path]
+    if not chosen or (path := chance.choice(chosen)) not in EXAMPLES:
         return None
-    path = chance.choice(chosen)
     lines = list(surface.examples()[path])
     spots = surface.places(tuple(lines))
     if not spots:
@@ -494,7 +493,7 @@ def quick_examples() -> tuple[tuple[str, ...], list[str]]:
                     warnings.simplefilter("ignore")
                     for line in surface.examples()[path]:
                         exec(compile(line, "<program>", "single"), space)
-                    if time.process_time() - begun < (10 if common.SANITIZED else 0.5):
+                    if time.process_time() - begun < (20 if common.SANITIZED else 1):
                         tell(True)
                 _reset()
 
