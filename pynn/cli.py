@@ -126,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("file", metavar="MODEL", type=Path, help="model file")
     export.add_argument("--to", choices=("c", "onnx", "numpy"), required=True, help="what to write")
     export.add_argument("--out", metavar="FILE", type=Path, required=True, help="file to write (.c, .onnx or .py)")
+    export.add_argument("--step", action="store_true", help="write one time step of recurrent layers in C, with states")
     export.add_argument("--main", action="store_true", help="add a main() that reads CSV to the C file")
     export.add_argument(
         "--input-shape", metavar="SIZES", type=_sizes, nargs="+",
@@ -200,7 +201,7 @@ def _predict(arguments: argparse.Namespace) -> None:
 def _export(arguments: argparse.Namespace) -> None:
     from pynn.commands.export import run
 
-    run(arguments.file, arguments.to, arguments.out, arguments.main, arguments.input_shape)
+    run(arguments.file, arguments.to, arguments.out, arguments.main, arguments.input_shape, arguments.step)
 
 
 def _list(arguments: argparse.Namespace) -> None:

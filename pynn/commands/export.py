@@ -15,7 +15,7 @@ __all__ = ["KINDS", "run"]
 KINDS = ("c", "onnx", "numpy")
 
 
-def run(file: Path, kind: str, out: Path, main: bool = False, input_shape: Any = None) -> None:
+def run(file: Path, kind: str, out: Path, main: bool = False, input_shape: Any = None, step: bool = False) -> None:
     """Write what a model file holds as C, ONNX or Python, and print the names of the files.
 
     Parameters
@@ -29,6 +29,8 @@ def run(file: Path, kind: str, out: Path, main: bool = False, input_shape: Any =
         Add a main() to the C file.
     input_shape : list of tuple, optional
         Of one sample of each input; None is a size that an ONNX file leaves open.
+    step : bool, default False
+        Write a C function of one time step, which keeps states.
 
     Raises
     ------
@@ -41,8 +43,9 @@ def run(file: Path, kind: str, out: Path, main: bool = False, input_shape: Any =
     """
     if kind not in KINDS:
         raise ValueError("[export] " + unknown_name("kind of file", kind, KINDS))
-    if main and kind != "c":
-        raise DataError(f"[export] expected --main with --to c alone. Received: --to {kind}.")
+    for option, given in (("--main", main), ("--step", step)):
+        if given and kind != "c":
+            raise DataError(f"[export] expected {option} with --to c alone. Received: --to {kind}.")
     if kind != "onnx" and any(None in shape for shape in input_shape or []):
         raise DataError(f"[export] expected sizes left open with --to onnx alone. Received: --to {kind}.")
     shape = input_shape[0] if input_shape and len(input_shape) == 1 else input_shape
@@ -50,7 +53,7 @@ def run(file: Path, kind: str, out: Path, main: bool = False, input_shape: Any =
     if kind == "c":
         from pynn.export.c import to_c
 
-        files = to_c(model, out, main, shape)
+        files = to_c(model, out, main, shape, step)
     elif kind == "numpy":
         from pynn.export.numpy_file import to_numpy
 

@@ -11,12 +11,13 @@ import numpy as np
 
 from pynn.export.binary import BINARY
 from pynn.export.c_kernels import ACTIVATIONS
+from pynn.export.c_products import lanes
 from pynn.export.c_recurrent import STATES
 from pynn.export.plan import moves_nothing
 from pynn.export.trace import Op, Value
 from pynn.ops.activation import ELEMENTWISE
 
-__all__ = ["CALLS", "Caller", "alias", "inplace", "scratch", "takes_ids"]
+__all__ = ["CALLS", "Caller", "alias", "calls", "dense", "in_tiles", "inplace", "scratch", "takes_ids"]
 
 
 @dataclass
@@ -32,6 +33,10 @@ class Caller:
         Writes a number as a literal.
     work : str
         The pointer to the scratch.
+    blocks : function
+        Returns the pointer to constant weights, laid in blocks.
+    state : function or None
+        Returns the pointer to so many numbers that are kept from step to step; None where nothing is.
     functions, lines : list of str
         What is called, and the statements.
     """
@@ -40,6 +45,8 @@ class Caller:
     place: Callable[..., str]
     number: Callable[[float], str]
     work: str
+    blocks: Callable[[Value], str]
+    state: Callable[[int], str] | None = None
     functions: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
 
@@ -106,10 +113,28 @@ def inplace(op: Op) -> bool:
 
 def scratch(op: Op) -> int:
     """Return how many numbers an op needs for itself."""
+    if op.name == "conv2d":
+        return bordered(op)
     if op.name not in STATES:
         return 0
     weights = op.inputs[2]
     return STATES[op.name] * weights.shape[0] + (weights.shape[1] if op.name == "jordan_rnn" else 0)
+
+
+def in_tiles(op: Op) -> bool:
+    """Tell whether a convolution is computed in tiles: one group, weights that are constant."""
+    return op.attrs["groups"] == 1 and op.inputs[1].array is not None
+
+
+def bordered(op: Op) -> int:
+    """Return the size of the image with its border of zeros that a convolution in tiles walks over; 0 without one."""
+    (_, height, width, channels), (_, down, along, _) = op.x.shape, op.y.shape
+    rows, columns = op.inputs[1].shape[:2]
+    g = op.attrs["window"]
+    high = (down - 1) * g.strides[0] + (rows - 1) * g.dilation[0] + 1
+    wide = (along - 1) * g.strides[1] + (columns - 1) * g.dilation[1] + 1
+    inside = g.padding[0] <= 0 and g.padding[2] <= 0 and high <= height and wide <= width
+    return 0 if inside or not in_tiles(op) else high * wide * channels
 
 
 # Element by element
@@ -158,10 +183,17 @@ def _spread(c: Caller, function: str) -> None:
 # Products
 
 
+def dense(c: Caller, inputs: int, outputs: int) -> None:
+    """Write y = x w + b."""
+    w, rows = c.op.inputs[1], prod(c.x.shape[:-1])
+    tiled = w.array is not None and 2 * outputs >= lanes(w.dtype)  # fewer outputs would be blocks of zeros, mostly
+    name, weights = ("dense_blocks", c.blocks(w)) if tiled else ("dense", c.place(w))
+    c.call(name, *c.inputs(0), weights, *c.inputs(2), c.place(c.y), rows, inputs, outputs)
+
+
 @calls("dense")
 def _dense(c: Caller) -> None:
-    w = c.op.inputs[1]
-    c.call("dense", *c.inputs(0, 1, 2), c.place(c.y), prod(c.x.shape[:-1]), *w.shape)
+    dense(c, *c.op.inputs[1].shape)
 
 
 @calls("matmul")

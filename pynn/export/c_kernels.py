@@ -8,7 +8,7 @@ from __future__ import annotations
 from pynn.export.binary import BINARY
 from pynn.ops.activation import ELEMENTWISE
 
-__all__ = ["ACTIVATIONS", "KERNELS", "kernel"]
+__all__ = ["ACTIVATIONS", "KERNELS", "activation", "kernel"]
 
 # One element v, with parameters: the rows of pynn.ops.activation.
 ACTIVATIONS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -23,35 +23,35 @@ def kernel(name: str, text: str, *needs: str) -> None:
     KERNELS[name] = (needs, text.strip("\n"))
 
 
+def _blockwise(name: str, head: str, at: str, expression: str) -> str:
+    """Return a function of n numbers; it may write over what it reads, and compilers make vectors of it."""
+    return f"""
+CLONES static void {name}({head})
+{{
+    int i = 0;
+    for (; i + LANES <= n; i += LANES) {{
+        real block[LANES];
+        for (int l = 0; l < LANES; ++l) {{
+            {at.replace("[i]", "[i + l]")}
+            block[l] = {expression};
+        }}
+        memcpy(y + i, block, sizeof block);
+    }}
+    for (; i < n; ++i) {{
+        {at}
+        y[i] = {expression};
+    }}
+}}
+"""
+
+
 for _name, _expression, *_ in BINARY.values():
-    kernel(
-        _name,
-        f"""
-static void {_name}(const real *a, const real *b, real *y, int n)
-{{
-    for (int i = 0; i < n; ++i) {{
-        const real p = a[i], q = b[i];
-        y[i] = {_expression};
-    }}
-}}
-""",
-    )
     for _which, _head, _pair in (
-        (f"{_name}_number", "const real *a, real q, real *y, int n", "const real p = a[i]"),
-        (f"number_{_name}", "real p, const real *b, real *y, int n", "const real q = b[i]"),
+        (_name, "const real *a, const real *b, real *y, int n", "const real p = a[i], q = b[i];"),
+        (f"{_name}_number", "const real *a, real q, real *y, int n", "const real p = a[i];"),
+        (f"number_{_name}", "real p, const real *b, real *y, int n", "const real q = b[i];"),
     ):
-        kernel(
-            _which,
-            f"""
-static void {_which}({_head})
-{{
-    for (int i = 0; i < n; ++i) {{
-        {_pair};
-        y[i] = {_expression};
-    }}
-}}
-""",
-        )
+        kernel(_which, _blockwise(_which, _head, _pair, _expression))
     _pad = " " * len(f"static void {_name}_rows(")
     kernel(
         f"{_name}_rows",
@@ -182,22 +182,6 @@ static int take(const real *x, const int32_t *index, real *y, int outer, int n, 
 """,
 )
 
-kernel(
-    "dense",
-    """
-/* y[rows, outputs] = x[rows, inputs] w[inputs, outputs] + b[outputs]; b may be NULL */
-static void dense(const real *x, const real *w, const real *b, real *y, int rows, int inputs, int outputs)
-{
-    for (int r = 0; r < rows; ++r, x += inputs, y += outputs) {
-        for (int j = 0; j < outputs; ++j)
-            y[j] = b ? b[j] : 0;
-        for (int i = 0; i < inputs; ++i)
-            for (int j = 0; j < outputs; ++j)
-                y[j] += x[i] * w[(size_t)i * outputs + j];
-    }
-}
-""",
-)
 kernel(
     "embedding",
     """
@@ -427,3 +411,11 @@ static void response_norm(const real *x, real *y, int rows, int n, int radius, r
 }
 """,
 )
+
+
+def activation(name: str) -> str:
+    """Return the function that applies an activation to n numbers."""
+    parameters, expression = ACTIVATIONS[name]
+    more = "".join(f", real {p}" for p in parameters)
+    head = f"const real *x, real *y, int n{more}"
+    return _blockwise(f"apply_{name}", head, "const real v = x[i];", expression).strip()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from pynn.export.c_calls import Caller, calls
+from pynn.export.c_calls import Caller, calls, dense, in_tiles
 from pynn.export.c_recurrent import KINDS
+from pynn.export.c_windows import FIELDS
 from pynn.export.plan import LOOPS, scale_and_shift
 from pynn.ops.window import Window
 
@@ -27,19 +28,20 @@ def _window(c: Caller, kernel: tuple[int, ...], **more: int) -> str:
     if c.op.name.startswith("conv2d"):
         fields |= {"dilation_y": window.dilation[0], "dilation_x": window.dilation[1]}
     fields |= {"top": window.padding[0], "left": window.padding[2], "out_height": y[1], "out_width": y[2], **more}
-    return f"(window){{{', '.join(f'.{k} = {v}' for k, v in fields.items() if v)}}}"
+    return f"const window g = {{{', '.join(str(fields.get(field, 0)) for field in FIELDS)}}};"
 
 
-def _each(c: Caller, function: str, arguments: list[str]) -> None:
-    """Call a function that takes one sample, for each that there is."""
+def _each(c: Caller, function: str, arguments: list[str], window: str = "") -> None:
+    """Call a function that takes one sample, for each that there is; the window that it walks with is `g`."""
     n = c.y.shape[0]
-    if n == 1:
-        c.call(function, *arguments)
-        return
     x, y = c.place(c.x), c.place(c.y)
-    apart = {x: c.x.size // n, y: c.y.size // n}
+    apart = {x: c.x.size // n, y: c.y.size // n} if n > 1 else {}
     c.call(function, *(f"{a} + i * {apart[a]}" if a in apart else a for a in arguments))
-    c.lines[-1:] = [f"for (int i = 0; i < {n}; ++i)", f"    {c.lines[-1]}"]
+    if n > 1:
+        c.lines[-1:] = [f"for (int i = 0; i < {n}; ++i)", f"    {c.lines[-1]}"]
+    if window:
+        first = len(c.lines) - (2 if n > 1 else 1)
+        c.lines[first:] = ["{", f"    {window}", *(f"    {line}" for line in c.lines[first:]), "}"]
 
 
 @calls("conv2d")
@@ -47,26 +49,31 @@ def _conv(c: Caller) -> None:
     w, window, groups = c.op.inputs[1], c.attr("window"), c.attr("groups")
     rows, columns, inner, filters = w.shape
     if (rows, columns, groups) == (1, 1, 1) and window == Window():
-        c.call("dense", *c.inputs(0, 1, 2), c.place(c.y), prod(c.x.shape[:-1]), inner, filters)
+        dense(c, inner, filters)
         return
     text = _window(c, (rows, columns), filters=filters, groups=groups)
-    _each(c, "conv2d", [*c.inputs(0, 1, 2), c.place(c.y), text])
+    if in_tiles(c.op):
+        _each(
+            c, "conv2d_blocks", [*c.inputs(0), c.blocks(c.op.inputs[1]), *c.inputs(2), c.place(c.y), "g", c.work], text
+        )
+        return
+    _each(c, "conv2d", [*c.inputs(0, 1, 2), c.place(c.y), "g"], text)
 
 
 @calls("conv2d_transpose")
 def _conv_transpose(c: Caller) -> None:
     rows, columns, filters, _ = c.op.inputs[1].shape
-    _each(c, "conv2d_transpose", [*c.inputs(), c.place(c.y), _window(c, (rows, columns), filters=filters)])
+    _each(c, "conv2d_transpose", [*c.inputs(), c.place(c.y), "g"], _window(c, (rows, columns), filters=filters))
 
 
 @calls("locally_connected2d")
 def _local(c: Caller) -> None:
-    _each(c, "local2d", [*c.inputs(), c.place(c.y), _window(c, c.attr("kernel"), filters=c.y.shape[3])])
+    _each(c, "local2d", [*c.inputs(), c.place(c.y), "g"], _window(c, c.attr("kernel"), filters=c.y.shape[3]))
 
 
 @calls("max_pool2d", "avg_pool2d", "pad2d")
 def _pool(c: Caller) -> None:
-    _each(c, c.op.name, [*c.inputs(), c.place(c.y), _window(c, c.op.attrs.get("kernel", ()))])
+    _each(c, c.op.name, [*c.inputs(), c.place(c.y), "g"], _window(c, c.op.attrs.get("kernel", ())))
 
 
 @calls("upsample2d")
@@ -116,8 +123,18 @@ def _recurrent(c: Caller) -> None:
         more = [int(c.attr("reset_after"))]
     elif c.op.name == "layer_norm_lstm":
         more = [float(c.attr("epsilon"))]
-    sizes = [*c.x.shape, c.op.inputs[2].shape[0], int(c.attr("reverse"))]
-    c.call(c.op.name, *operands, *more, *map(c.place, c.op.outs), lengths, *sizes, c.work)
+    units = c.op.inputs[2].shape[0]
+    sizes = [*c.x.shape, units, int(c.attr("reverse"))]
+    outs, kept = [*map(c.place, c.op.outs)], {}
+    if c.state is not None:
+        for at in range(1, len(outs)):
+            operands[3 + at] = place = c.state(units)
+            if outs[at] == "NULL":
+                outs[at] = place
+            else:
+                kept[place] = outs[at]
+    c.call(c.op.name, *operands, *more, *outs, lengths, *sizes, c.work)
+    c.lines += [f"memcpy({place}, {out}, {units} * sizeof *state);" for place, out in kept.items()]
 
 
 @calls("jordan_rnn")

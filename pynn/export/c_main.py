@@ -1,4 +1,4 @@
-"""The main() of exported C files: samples as CSV from the standard input, outputs as CSV to the standard output."""
+"""The main() of exported C files: samples as CSV from a file or the standard input, outputs as CSV."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["main_source"]
 
 _READER = """
 /* Reads one field into text; returns what follows it: ',' for another field, '\\n' or EOF, or 0 if it is too long. */
-static int read_field(char *text, size_t room)
+static int read_field(FILE *file, char *text, size_t room)
 {
     size_t n = 0;
     for (;;) {
-        const int c = getchar();
+        const int c = getc(file);
         if (c == ',' || c == ';' || c == '\\t' || c == '\\n' || c == EOF) {
             text[n] = 0;
             return c == ';' || c == '\\t' ? ',' : c;
@@ -54,21 +54,32 @@ def main_source(sizes: Any, plan: Trace, ctype: str) -> str:
     inside = "\n".join(f"        {line}" for line in stores)
     digits = 9 if ctype == "float" else 17
     arguments = ", ".join(sizes.arguments)
+    what, resets, state, argument, begin = "samples", "", "", "", ""
+    if sizes.states:
+        what, resets = "time steps", " An empty line begins another sequence."
+        state, argument = f"state[{sizes.state}], ", "state, "
+        begin = "\n            memset(state, 0, sizeof state);"
     return (
         _READER.strip("\n")
         + f"""
 
-/* Reads samples from the standard input, one a line of {total} numbers; the first line may hold names. */
-int main(void)
+/* Reads {what} from the file that is named, or from the standard input, one a line of {total} numbers; the
+   first line may hold names.{resets} */
+int main(int argc, char **argv)
 {{
+    FILE *file = argc > 1 && strcmp(argv[1], "-") ? fopen(argv[1], "r") : stdin;
+    if (!file) {{
+        perror(argv[1]);
+        return 1;
+    }}
     {(chr(10) + "    ").join(buffers)}
     static double fields[{total}];
-    static {ctype} y[{sizes.output}], work[{sizes.work}];
+    static {ctype} y[{sizes.output}], {state}work[{sizes.work}];
     char text[256];
     for (long line = 1;; ++line) {{
         int k = 0, bad = 0, follows, empty = 1;
         do {{
-            follows = read_field(text, sizeof text);
+            follows = read_field(file, text, sizeof text);
             if (follows == 0) {{
                 fprintf(stderr, "line %ld: a field is too long\\n", line);
                 return 1;
@@ -84,7 +95,7 @@ int main(void)
         }} while (follows == ',');
         if (k == 1 && empty) {{
             if (follows == EOF)
-                return 0;
+                return 0;{begin}
             continue;
         }}
 {inside}
@@ -94,7 +105,7 @@ int main(void)
             fprintf(stderr, "line %ld: expected %d numbers\\n", line, {total});
             return 1;
         }}
-        const int status = {sizes.name}_predict({arguments}, y, work);
+        const int status = {sizes.function}({arguments}, y, {argument}work);
         if (status != 0) {{
             fprintf(stderr, "line %ld: the network refused the input (%d)\\n", line, status);
             return 1;

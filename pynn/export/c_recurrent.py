@@ -31,7 +31,7 @@ def _recurrent(name: str, arguments: str, about: str, states: str, cell: str, ls
         for s, out in (("h", "last"), ("c", "cell"))[: 1 + lstm]
     )
     KERNELS[name] = (
-        tuple(needed for needed in ("dense", "more", "act", "logistic", "layer_norm") if f"{needed}(" in cell),
+        tuple(needed for needed in ("dense", "more", "act", "sigmoid", "tanh", "layer_norm") if f"{needed}(" in cell),
         f"""/* {about}
    Runs from the last step to the first with reverse; y holds all outputs and last the last state, where they are
    wanted; the states begin as given, or as 0. Steps from the lengths of samples on are padding. */
@@ -59,16 +59,6 @@ def _recurrent(name: str, arguments: str, about: str, states: str, cell: str, ls
     )
 
 
-KERNELS["more"] = (
-    (),
-    """/* y[outputs] += x[inputs] w, the rows of w being `wide` numbers apart */
-static void more(const real *x, const real *w, real *y, int inputs, int outputs, int wide)
-{
-    for (int i = 0; i < inputs; ++i)
-        for (int j = 0; j < outputs; ++j)
-            y[j] += x[i] * w[(size_t)i * wide + j];
-}""",
-)
 KERNELS["logistic"] = ((), f"static real logistic(real v)\n{{\n    return {ACTIVATIONS['sigmoid'][1]};\n}}")
 KERNELS["act"] = (
     ("logistic",),
@@ -100,13 +90,20 @@ _recurrent(
     """
             dense(now, w, b, z, 1, inputs, 4 * units);
             more(h, u, z, units, 4 * units, 4 * units);
-            for (int k = 0; k < units; ++k) {
-                const real old = c[k];
-                const real in = logistic(z[k] + (p ? p[k] * old : 0));
-                const real forget = logistic(z[units + k] + (p ? p[units + k] * old : 0));
-                c[k] = forget * old + in * TANH(z[2 * units + k]);
-                h[k] = logistic(z[3 * units + k] + (p ? p[2 * units + k] * c[k] : 0)) * TANH(c[k]);
+            for (int k = 0; p && k < units; ++k) {
+                z[k] += p[k] * c[k];
+                z[units + k] += p[units + k] * c[k];
             }
+            apply_sigmoid(z, z, 2 * units);
+            apply_tanh(z + 2 * units, z + 2 * units, units);
+            for (int k = 0; k < units; ++k)
+                c[k] = z[units + k] * c[k] + z[k] * z[2 * units + k];
+            for (int k = 0; p && k < units; ++k)
+                z[3 * units + k] += p[2 * units + k] * c[k];
+            apply_sigmoid(z + 3 * units, z + 3 * units, units);
+            apply_tanh(c, h, units);
+            for (int k = 0; k < units; ++k)
+                h[k] *= z[3 * units + k];
 """,
     lstm=True,
 )
@@ -125,11 +122,15 @@ _recurrent(
             layer_norm(q, gamma_h, b, q, 1, 4 * units, epsilon);
             for (int k = 0; k < 4 * units; ++k)
                 z[k] += q[k];
+            apply_sigmoid(z, z, 2 * units);
+            apply_tanh(z + 2 * units, z + 2 * units, units);
+            apply_sigmoid(z + 3 * units, z + 3 * units, units);
             for (int k = 0; k < units; ++k)
-                c[k] = logistic(z[units + k]) * c[k] + logistic(z[k]) * TANH(z[2 * units + k]);
+                c[k] = z[units + k] * c[k] + z[k] * z[2 * units + k];
             layer_norm(c, gamma_c, beta_c, q, 1, units, epsilon);
+            apply_tanh(q, q, units);
             for (int k = 0; k < units; ++k)
-                h[k] = logistic(z[3 * units + k]) * TANH(q[k]);
+                h[k] = z[3 * units + k] * q[k];
 """,
     lstm=True,
 )
@@ -148,7 +149,8 @@ _recurrent(
                 more(h, u, q, units, 2 * units, 3 * units);
             }
             for (int k = 0; k < 2 * units; ++k)
-                a[k] = logistic(a[k] + q[k]);
+                a[k] += q[k];
+            apply_sigmoid(a, a, 2 * units);
             if (reset_after) {
                 for (int k = 0; k < units; ++k)
                     q[2 * units + k] *= a[units + k];
@@ -158,7 +160,10 @@ _recurrent(
                 more(q, u + 2 * units, q + 2 * units, units, units, 3 * units);
             }
             for (int k = 0; k < units; ++k)
-                h[k] = a[k] * h[k] + (1 - a[k]) * TANH(a[2 * units + k] + q[2 * units + k]);
+                q[k] = a[2 * units + k] + q[2 * units + k];
+            apply_tanh(q, q, units);
+            for (int k = 0; k < units; ++k)
+                h[k] = a[k] * h[k] + (1 - a[k]) * q[k];
 """,
 )
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pynn.export.c_kernels import kernel
 
-__all__ = ["WINDOW"]
+__all__ = ["FIELDS", "WINDOW"]
 
+FIELDS = (
+    "height", "width", "channels", "rows", "columns", "stride_y", "stride_x", "dilation_y", "dilation_x", "top", "left",
+    "out_height", "out_width", "filters", "groups",
+)  # fmt: skip
 WINDOW = """
-/* How a window walks over an image [height, width, channels]. */
+/* How a window of rows x columns walks over an image [height, width, channels]; top and left are padding. */
 typedef struct {
-    int height, width, channels;
-    int rows, columns;       /* of the window */
-    int stride_y, stride_x;
-    int dilation_y, dilation_x;
-    int top, left;           /* padding */
+    int height, width, channels, rows, columns, stride_y, stride_x, dilation_y, dilation_x, top, left;
     int out_height, out_width, filters, groups;
 } window;
 """
@@ -110,7 +110,7 @@ kernel(
     "conv2d",
     """
 /* y[i, j, f] = b[f] + sum over r, s, c of x[i sy + r dy - top, j sx + s dx - left, c] w[r, s, c, f] */
-static void conv2d(const real *x, const real *w, const real *b, real *y, window g)
+static void conv2d(const real *RESTRICT x, const real *w, const real *b, real *RESTRICT y, window g)
 {
     const int inner = g.channels / g.groups, part = g.filters / g.groups;
     for (int i = 0; i < g.out_height; ++i)
@@ -125,7 +125,9 @@ static void conv2d(const real *x, const real *w, const real *b, real *y, window 
                         continue;
                     const real *pixel = x + ((size_t)row * g.width + column) * g.channels;
                     const real *tap = w + ((size_t)r * g.columns + s) * inner * g.filters;
-                    for (int k = 0; k < g.groups; ++k)
+                    for (int f = 0; inner == 1 && part == 1 && f < g.filters; ++f)
+                        y[f] += pixel[f] * tap[f];
+                    for (int k = 0; inner * part > 1 && k < g.groups; ++k)
                         for (int c = 0; c < inner; ++c)
                             for (int f = k * part; f < (k + 1) * part; ++f)
                                 y[f] += pixel[k * inner + c] * tap[(size_t)c * g.filters + f];
@@ -164,7 +166,7 @@ kernel(
     "local2d",
     """
 /* A convolution with a kernel for every place: w[i, j, r, s, c, f], b[i, j, f] */
-static void local2d(const real *x, const real *w, const real *b, real *y, window g)
+static void local2d(const real *RESTRICT x, const real *w, const real *b, real *RESTRICT y, window g)
 {
     for (int i = 0; i < g.out_height; ++i)
         for (int j = 0; j < g.out_width; ++j, y += g.filters) {
@@ -188,7 +190,7 @@ kernel(
     "max_pool2d",
     """
 /* The largest value of each window, per channel */
-static void max_pool2d(const real *x, real *y, window g)
+static void max_pool2d(const real *RESTRICT x, real *RESTRICT y, window g)
 {
     for (int i = 0; i < g.out_height; ++i)
         for (int j = 0; j < g.out_width; ++j, y += g.channels) {
@@ -212,7 +214,7 @@ kernel(
     "avg_pool2d",
     """
 /* The mean of each window, per channel, of what lies in the image */
-static void avg_pool2d(const real *x, real *y, window g)
+static void avg_pool2d(const real *RESTRICT x, real *RESTRICT y, window g)
 {
     for (int i = 0; i < g.out_height; ++i)
         for (int j = 0; j < g.out_width; ++j, y += g.channels) {
