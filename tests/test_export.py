@@ -323,9 +323,9 @@ def test_the_command(rng, tmp_path, capsys):
         printed = capsys.readouterr().out
         assert all(file in printed and (tmp_path / file).exists() for file in files)
     assert "int my_net_predict(" in (tmp_path / "my-net.h").read_text()
-    assert "main(void)" not in (tmp_path / "my-net.c").read_text()
+    assert "main(" not in (tmp_path / "my-net.c").read_text()
     assert cli.main([*arguments[:3], "c", "--out", str(tmp_path / "net.c"), "--main"]) == 0
-    assert "main(void)" in (tmp_path / "net.c").read_text()
+    assert "int main(int argc, char **argv)" in (tmp_path / "net.c").read_text()
     capsys.readouterr()
     for extra, said in ((["--main"], "--to c alone"), (["--out", "net.txt"], "ends in .py")):
         assert cli.main([*arguments, *extra]) == 2
