@@ -94,6 +94,24 @@ def test_an_unknown_keyword_brings_the_nearest(name):
         call()
 
 
+def test_weights_of_a_layer_whose_network_knows_its_input():
+    def sequential(layer):
+        return nn.Sequential([nn.Input((6,)), nn.Dense(4), nn.Sequential([layer])])
+
+    def model(layer):
+        start = nn.Input((6,))
+        return nn.Model(start, layer(nn.Dense(4)(start)))
+
+    for make in (sequential, model):
+        layer = nn.Dense(3)
+        network = make(layer)
+        assert [w.shape for w in layer.get_weights()] == [(4, 3), (3,)]
+        layer.set_weights([np.ones((4, 3)), np.zeros(3)])
+        assert np.array_equal(network.get_weights()[2], np.ones((4, 3)))
+    with pytest.raises(RuntimeError, match="the input's shape is not known yet"):
+        nn.Sequential([nn.Dense(3)]).layers[0].get_weights()
+
+
 def test_other_errors_of_types_are_left_alone():
     class Broken(nn.Module):
         def __init__(self, units):
@@ -414,6 +432,25 @@ def test_layouts_are_converted_without_a_word():
             model.fit(x, pandas.Series(Y), verbose=0)
             assert np.array_equal(model.predict(x), expected)
         assert np.array_equal(pynn.tensor(X.T).numpy(), X.T)
+
+
+def test_tables_of_numbers_are_taken_and_others_name_their_columns():
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    table = pandas.DataFrame(X, columns=list("abcdef"))
+    mixed = table.assign(f=table.f > 0)
+    expected = mixed.to_numpy("float32")
+    model = classifier()
+    for given in (mixed, mixed.astype(object), mixed.convert_dtypes()):
+        assert np.array_equal(model.predict(given), model.predict(expected))
+    for wrong, message in (
+        (table.assign(b="x", d=pandas.Timestamp("2020")), r"column 'b' of str, column 'd' of Timestamp. help: encode"),
+        (table.convert_dtypes().mask(table > 2), r"column '.' with gaps.* help: fill the gaps .*dropna"),
+        (table.assign(a=pandas.Series(list("xy") * 20, dtype="category")), r"column 'a' of str. help: encode text"),
+    ):
+        with pytest.raises(TypeError, match=rf"^\[predict\] expected numbers. Received: {message}"):
+            model.predict(wrong)
+    with pytest.raises(TypeError, match=r"expected numbers. Received: column 'label' of str"):
+        model.fit(X, pandas.Series(list("xy") * 20, name="label", dtype=object), verbose=0)
 
 
 def test_filters_of_a_model_are_those_of_a_layer():

@@ -65,7 +65,7 @@ def to_numpy(data: Any, place: str) -> np.ndarray:
     Raises
     ------
     DataError, DTypeError
-        As :func:`refuse` does, and for a sparse matrix.
+        As :func:`refuse` does, for a sparse matrix, and for a table with columns that are no numbers.
     """
     if type(data) is np.ndarray:
         return data
@@ -78,16 +78,31 @@ def to_numpy(data: Any, place: str) -> np.ndarray:
             "is large."
         )
     found = np.asarray(data)
-    if found.dtype == object and hasattr(data, "dtypes"):  # a table of numbers and truth values beside each other
-        return _numbers(data, found)
+    if found.dtype == object and hasattr(data, "dtypes") and found.ndim in (1, 2):
+        return _numbers(data, found, place)  # a table, for instance of numbers and truth values beside each other
     return found
 
 
-def _numbers(table: Any, found: np.ndarray) -> np.ndarray:
-    kinds = table.dtypes if hasattr(table.dtypes, "__iter__") else [table.dtypes]
-    if not all(getattr(kind, "kind", "O") in "biuf" for kind in kinds):
-        return found
-    try:
-        return np.asarray(table, dtype=np.float64)
-    except (TypeError, ValueError):  # missing values
-        return found
+def _numbers(table: Any, found: np.ndarray, place: str) -> np.ndarray:
+    """Return the values of a table as float64, or name the columns that are no numbers."""
+    columns = found.reshape(len(found), -1).T
+    names = list(table.columns) if hasattr(table, "columns") else [getattr(table, "name", None)]
+    wrong, missing = [], False
+    for name, values in zip(names, columns, strict=True):
+        gaps = [v is None or type(v).__name__ in ("NAType", "NaTType") for v in values]
+        kinds = {type(v).__name__ for v, gap in zip(values, gaps, strict=True) if not gap and not _is_real(v)}
+        if kinds or any(gaps):
+            why = f"of {' and '.join(sorted(kinds))}" if kinds else "with gaps"
+            wrong.append(f"{name!r} {why}" if name is not None else why)
+            missing |= not kinds
+    if not wrong:
+        return found.astype(np.float64)
+    more = f" and {len(wrong) - 4} more" if len(wrong) > 4 else ""
+    help = "encode text or categories as numbers first (pandas.get_dummies, np.unique(..., return_inverse=True))."
+    if missing:
+        help = "fill the gaps or leave these rows out first (fillna, dropna)."
+    raise DTypeError(f"[{place}] expected numbers. Received: column {', column '.join(wrong[:4])}{more}. help: {help}")
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating))

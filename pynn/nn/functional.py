@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from pynn.errors import DataError, DTypeError, ShapeError
 from pynn.io import fields
 from pynn.io.config import encode
 from pynn.nn.layers import Input
-from pynn.nn.module import Module
+from pynn.nn.module import Module, holders
 from pynn.nn.sequential import _name_apart
 from pynn.nn.symbol import Symbol, spread
 from pynn.train.building import unbuilt_if_it_fails
@@ -97,6 +98,7 @@ class Model(Module):
             if not any(step.module is layer for layer in self._layers):
                 _name_apart(step.module, [other.name for other in self._layers])
                 self._layers.append(step.module)
+                holders[step.module] = weakref.ref(self)
 
     @property
     def input_shapes(self) -> list[tuple[int, ...]]:

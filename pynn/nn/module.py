@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, overload
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["Module"]
 
 _created = itertools.count()
+# The networks that say for which shape a layer will be built, though the layer alone does not know it yet.
+holders: weakref.WeakKeyDictionary[Module, weakref.ref[Module]] = weakref.WeakKeyDictionary()
 
 
 class Module(Trainable, Recorded):
@@ -478,6 +481,9 @@ class Module(Trainable, Recorded):
         return model_html(self)
 
     def _require_built(self, place: str) -> None:
+        holder = None if self.built or self not in holders else holders[self]()
+        if holder is not None:
+            holder._require_built(place)
         if not self.built:
             raise RuntimeError(
                 f"[{place}] the model is not built: the input's shape is not known yet. "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from pynn.errors import CaptureError, ShapeError
 from pynn.io.config import encode
 from pynn.io.fields import items, shape, table
 from pynn.nn.layers import Input
-from pynn.nn.module import Module
+from pynn.nn.module import Module, holders
 from pynn.train.building import unbuilt_if_it_fails
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Sequential(Module):
         if layer not in self._layers:
             _name_apart(layer, [other.name for other in self._layers])
         self._layers.append(layer)
+        holders[layer] = weakref.ref(self)
         self.built = False
 
     @property
