@@ -335,3 +335,10 @@ def test_the_command(rng, tmp_path, capsys):
     assert cli.main([*arguments[:3], "c", "--out", str(tmp_path / "other.c")]) == 2
     assert "(GRU): it is stateful" in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_header_says_what_is_returned_for_which_input(tmp_path):
+    plain, looked_up = [nn.Input((3,)), nn.Dense(2)], [nn.Input((4,)), nn.Embedding(5, 3), nn.LSTM(2)]
+    for layers, said in ((plain, "Returns 0. */"), (looked_up, "Returns 0; 1 if a token id is outside")):
+        to_c(nn.Sequential(layers), tmp_path / "net.c")
+        assert said in (tmp_path / "net.h").read_text()

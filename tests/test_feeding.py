@@ -595,3 +595,21 @@ def test_what_ends_before_the_steps_that_were_asked_for(call):
     }
     with pytest.raises(DataError, match=rf"{name}=3 batches. Received: 2, then the generator was used up. help"):
         calls[call]()
+
+
+def test_what_is_empty_is_told_apart_from_what_was_read_before():
+    model = nn.Sequential([nn.Input((2,)), nn.Dense(1)])
+    model.compile(loss="mse")
+    with pytest.raises(DataError, match=r"the iterable of batches is empty\. help: .*: it gave no batch\."):
+        model.fit([], epochs=2, verbose=0)
+
+    class Once:
+        def __init__(self):
+            self.batches = [(np.ones((4, 2), "f4"), np.ones((4, 1), "f4"))]
+
+        def __iter__(self):
+            yield from self.batches
+            self.batches = []
+
+    with pytest.raises(DataError, match=r"batches is empty again\. help: .*: give a list of batches, or an object"):
+        model.fit(Once(), epochs=2, verbose=0)

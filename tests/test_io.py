@@ -11,7 +11,7 @@ from model_files import GOLDEN, remade, small, trained
 import pynn
 from pynn import nn
 from pynn.errors import DataError
-from pynn.io import dumps, loads, read_info, read_metadata
+from pynn.io import config, dumps, loads, read_info, read_metadata
 from pynn.io.arguments import current_arguments
 from pynn.io.registry import _classes
 from pynn.nn.rnn import _Recurrent
@@ -363,3 +363,27 @@ def test_golden_files_load(path):
 
 def test_there_is_a_golden_file():
     assert list(GOLDEN.glob("model-v1.pynn"))
+
+
+def test_models_come_back_with_their_names_and_seeds():
+    x = nn.Input((3,))
+    inner = nn.Sequential([nn.Dense(2, name="small")], name="inner")
+    model = nn.Model(x, nn.Dense(2, name="last")(inner(nn.Dropout(0.5)(x))), name="mine", seed=7)
+    again = loads(dumps(model))
+    assert (again.name, again._seed[0]) == ("mine", 7)
+    assert [layer.name for layer in again.layers] == [layer.name for layer in model.layers]
+    assert list(dict(again.named_parameters())) == list(dict(model.named_parameters()))
+    line = nn.Sequential([nn.Input((3,)), nn.Dense(2)], name="line", seed=3)
+    again = loads(dumps(line))
+    assert (again.name, again._seed[0]) == ("line", 3)
+
+
+@pytest.mark.parametrize("dtype", ["<f4", "<f8", "<i4", "<i8", "|u1", "|b1"])
+def test_dtypes_of_numbers_come_back_as_settings(dtype):
+    assert config.decode({"dtype": dtype}, "a setting") == np.dtype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["|O", "<c8", "<U9", "V4", ">f4", "float32"])
+def test_other_dtypes_are_no_settings(dtype):
+    with pytest.raises(DataError, match="a setting: expected a setting"):
+        config.decode({"dtype": dtype}, "a setting")

@@ -5,6 +5,7 @@ import pytest
 
 import pynn
 from pynn import nn, ops
+from pynn.core.context import training
 
 
 def _compare(torch, ours, theirs, x, parameters, rng):
@@ -177,3 +178,26 @@ def test_the_moving_variance_is_divided_by_the_number_of_values(rng):
     x = rng.normal(size=(5, 3)).astype("float32")
     layer(x, training=True)
     np.testing.assert_allclose(layer.moving_variance.numpy(), x.var(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("shape", "groups"), [((5000, 3), None), ((90, 9, 8, 40), None), ((3, 60, 50, 8), 2)])
+def test_gradients_of_many_rows_are_those_of_the_equations(shape, groups, rng):
+    """Statistics and gradients are joined from parts of the rows: each row counts once."""
+    layer = nn.BatchNormalization() if groups is None else nn.GroupNormalization(groups)
+    slope = np.arange(shape[0]).reshape(-1, *(1,) * (len(shape) - 1)) / shape[0]  # rows that can be told apart
+    x, dy = ((rng.standard_normal(shape) * k + slope).astype("float32") for k in (2, 1))
+    given = pynn.tensor(x, requires_grad=True)
+    with training(True):
+        layer(given).backward(dy)
+
+    def parts(a):  # [what is normalized by itself, its numbers, channels or 1]
+        a = a.astype("float64")
+        if groups is None:
+            return a.reshape(1, -1, shape[-1])
+        return np.moveaxis(a.reshape(shape[0], -1, groups, shape[-1] // groups), 2, 1).reshape(shape[0] * groups, -1, 1)
+
+    x, dy, dx = parts(x), parts(dy), parts(given.grad.numpy())
+    spread = np.sqrt(x.var(1, keepdims=True) + layer.epsilon)
+    hat = (x - x.mean(1, keepdims=True)) / spread
+    expected = (dy - dy.mean(1, keepdims=True) - hat * (dy * hat).mean(1, keepdims=True)) / spread
+    np.testing.assert_allclose(dx, expected, rtol=1e-3, atol=1e-5)

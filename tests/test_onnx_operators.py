@@ -132,6 +132,10 @@ CASES = {
     ),
     "RNN, straight": recurrent("RNN", 1, activations=["Affine"], activation_alpha=[1.0], activation_beta=[0.0]),
     "RNN, affine": recurrent("RNN", 1, activations=["Affine"], activation_alpha=[0.5], activation_beta=[0.1]),
+    "sequences backwards": ("ReverseSequence", [numbers(5, 3, 2), np.array([2, 5, 3])], 1, 13, {}),
+    "sequences backwards, batch first": (
+        "ReverseSequence", [numbers(3, 5), np.array([2, 5, 1])], 1, 13, {"batch_axis": 0, "time_axis": 1}
+    ),
     "top 3": ("TopK", [numbers(4, 9), np.array([3])], 2, 13, {}),
     "bottom 40, along an axis": ("TopK", [numbers(50, 3), np.array([40])], 2, 13, {"axis": 0, "largest": 0}),
     "elements of an axis": ("GatherElements", [numbers(4, 5), np.array([[0, -1, 2], [3, 1, 1]])], 1, 13, {"axis": 1}),

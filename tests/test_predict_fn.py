@@ -425,3 +425,16 @@ def test_many_native_calls_are_one_run():
         results.append(model.get_weights())
     for other in results[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+class Above(nn.Module):
+    """Tells by integers which features lie highest above the mean of all rows: rows depend on each other."""
+
+    def forward(self, x):
+        return ops.argmax(x - ops.mean(x, 0, keepdims=True), axis=1)
+
+
+def test_integers_that_depend_on_all_rows_are_predicted_in_one_pass():
+    x = np.random.default_rng(0).normal(size=(90, 5)).astype("float32") + np.arange(5, dtype="float32")
+    y = nn.Sequential([nn.Input((5,)), Above()]).predict(x, batch_size=7)
+    np.testing.assert_array_equal(y, (x - x.mean(0)).argmax(1))

@@ -291,3 +291,12 @@ def test_generators_that_rest_are_no_matter():
     model.held = [layer.rng, np.random.default_rng(1)]
     model.compile("sgd", "cross_entropy")
     assert np.isfinite(model.fit(X, Y, verbose=0).history["loss"]).all()
+
+
+@pytest.mark.parametrize(("low", "high"), [(-2.0, 5.0), (0.0, 1.0), (3.0, 3.5), (-1.0, -0.25)])
+def test_uniform_numbers_fill_their_range(low, high):
+    values = pynn.random.uniform((4096,), low, high).numpy()
+    width = high - low
+    assert low <= values.min() < low + 0.01 * width
+    assert high - 0.01 * width < values.max() < high
+    assert abs(values.mean() - (low + high) / 2) < 0.03 * width

@@ -583,3 +583,11 @@ def test_a_sum_over_what_was_broadcast_is_written_where_it_is_wanted(shape):
     np.testing.assert_array_equal(sum_to(pynn.tensor(x), shape, out).numpy(), expected)
     np.testing.assert_array_equal(out.numpy(), expected)
     np.testing.assert_array_equal(sum_to(pynn.tensor(x), shape).numpy(), expected)
+
+
+@pytest.mark.parametrize("name", ["max", "mean", "min", "sum", "var", "argmax"])
+def test_reductions_are_methods_too(name):
+    x = np.random.default_rng(0).normal(size=(3, 4))
+    t = pynn.tensor(x)
+    np.testing.assert_array_equal(getattr(t, name)(1).numpy(), getattr(ops, name)(t, 1).numpy())
+    np.testing.assert_allclose(getattr(t, name)(1).numpy(), getattr(np, name)(x, 1), rtol=1e-12)

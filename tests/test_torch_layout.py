@@ -161,6 +161,14 @@ def test_features_of_reshaped_images_are_not_guessed(tmp_path):
             loaded(model, tmp_path, {"top.weight": (2, 12), "top.bias": 2})
 
 
+def test_a_vector_that_becomes_a_sequence_keeps_its_places(tmp_path):
+    model = nn.Sequential([nn.Input((12,)), nn.Reshape((4, 3)), nn.SimpleRNN(2, return_sequences=True)])
+    shapes = {"a.weight_ih_l0": (2, 3), "a.weight_hh_l0": (2, 2), "a.bias_ih_l0": 2, "a.bias_hh_l0": 2}
+    model, parts = loaded(model, tmp_path, shapes)
+    x = RNG.normal(size=(3, 12)).astype("f4")
+    same(model, x, torch.rnn(x.reshape(3, 4, 3), parts["a"]))
+
+
 @pytest.mark.parametrize("layer", [nn.GRU(4, reset_after=False), nn.Bidirectional(nn.GRU(4, reset_after=False)),
                                    nn.LSTM(4, peephole=True)])  # fmt: skip
 def test_layers_that_pytorch_lacks_are_refused(layer, tmp_path):

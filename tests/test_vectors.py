@@ -40,6 +40,8 @@ def test_most_similar_takes_vectors_and_weights(royal):
     by_vector = royal.most_similar(royal["king"], topn=4)
     assert by_vector[0] == ("king", pytest.approx(1))
     assert [word for word, _ in by_vector[1:]] == [word for word, _ in by_word]
+    assert royal.most_similar(("king", 1.0)) == royal.most_similar("king")
+    assert royal.most_similar(("king", -1.0)) == royal.most_similar(negative="king")
     assert royal.most_similar([("king", 1.0), ("man", -1.0)]) == royal.most_similar("king", "man")
     assert [word for word, _ in royal.most_similar("king", restrict_vocab=3)] == ["man", "queen"]
     assert royal.most_similar("king", topn=0) == []

@@ -11,16 +11,15 @@ covers has survived; what equivalent.txt lists is left out, with its reason. End
 """
 
 import argparse
+import hashlib
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import Counter
 from difflib import unified_diff
 from fnmatch import fnmatch
 from pathlib import Path
@@ -50,17 +49,20 @@ def tree_copy(cache: Path) -> Path:
     return tree
 
 
-def drawn(found: list[changes.Change], seed: int) -> Iterator[changes.Change]:
-    """The changes in the order of a seed: a line, then one of its changes."""
-    lines = defaultdict(list)
-    for change in found:
-        lines[change.path, change.lines[0]].append(change)
-    chance = random.Random(seed)
-    order = sorted(lines)
-    chance.shuffle(order)
-    for place in order:
-        chance.shuffle(lines[place])
-        yield from lines[place][:1]
+def drawn(found: list[changes.Change], texts: dict[str, list[str]], seed: int) -> list[changes.Change]:
+    """The changes in the order of a seed: a line, then one of its changes.
+
+    The order is that of hashes, so that a line keeps its place when others come and go.
+    """
+
+    def place(change: changes.Change, *more: object) -> bytes:
+        line = texts[change.path][change.line - 1].strip()
+        return hashlib.sha256(repr((seed, change.path, line, *more)).encode()).digest()
+
+    chosen: dict[tuple[str, int], changes.Change] = {}
+    for change in sorted(found, key=lambda change: place(change, change.before, change.after, change.start)):
+        chosen.setdefault((change.path, change.line), change)
+    return sorted(chosen.values(), key=place)
 
 
 class Equivalent:
@@ -113,8 +115,9 @@ class Trial:
         """The tests that may notice."""
         if change.path in covered.AS_TEXT:
             return [test for test in self.covered.all() if test["test"].startswith(covered.AS_TEXT[change.path])]
-        found = self.covered.of_lines(change.path, change.lines)
-        if not found and change.at_import:  # which is in no test's name
+        # what runs at import is in no test's name but those that start processes
+        found = self.covered.of_lines(change.path, change.lines[2:] if change.at_import else change.lines)
+        if not found and change.at_import:
             found = self.covered.of_lines(change.path, None) or self.covered.all()
         return found
 
@@ -213,7 +216,7 @@ def described(change: changes.Change, text: str) -> dict:
     before, after = text.splitlines(), change.applied(text).splitlines()
     diff = [line for line in unified_diff(before, after, change.path, change.path, n=1, lineterm="")]
     old, new = ("\n".join(line[1:].strip() for line in diff[2:] if line[0] == sign) for sign in "-+")
-    return {"path": change.path, "line": change.lines[0], "old": old, "new": new, "diff": "\n".join(diff)}
+    return {"path": change.path, "line": change.line, "old": old, "new": new, "diff": "\n".join(diff)}
 
 
 def tried(trial: Trial, count: int, options: argparse.Namespace) -> list[dict]:
@@ -222,7 +225,8 @@ def tried(trial: Trial, count: int, options: argparse.Namespace) -> list[dict]:
     wanted = [path for path in trial.files() if not options.only or any(part in path for part in options.only)]
     paths = [path for path in wanted if not any(part in path for part in options.skip)]
     entries: list[dict] = []
-    for change in drawn([change for path in paths for change in trial.changes_of(path)], options.seed):
+    texts = {path: trial.text(path).splitlines() for path in paths}
+    for change in drawn([change for path in paths for change in trial.changes_of(path)], texts, options.seed):
         if len(entries) >= count:
             break
         entry = described(change, trial.text(change.path))

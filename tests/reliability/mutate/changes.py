@@ -3,12 +3,13 @@
 A change is one of a comparison, an arithmetic operator, and/or, not, a sign, a constant by one, a condition or a
 conditional expression the other way round, a result that is None, a keyword argument left out. Not changed are
 annotations, docstrings and all other text, __all__, what an error or a warning says, and the samples and errors of
-cards, which are test data.
+cards, which are test data, and the numbers of recipes, which are settings.
 """
 
 import ast
 import re
 from bisect import bisect_right
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,17 +39,19 @@ COMPUTED = {
     ast.RShift: (">>", "<<"),
 }
 TEST_DATA = ("samples", "errors")  # of cards
+GUARDS = {"strict", "stacklevel", "help", "metavar", "title", "description"}  # keywords of checks and of texts
 SAID = {"warn", "warning", "info"}  # calls whose arguments are messages
 
 
 @dataclass(frozen=True)
 class Change:
-    """One change: `after` in place of `before` at `start` of the file's text; `lines` are those that run it."""
+    """One change: `after` in place of `before` at `start` of the file's text; `lines` are those that show it."""
 
     path: str
     start: int
     before: str
     after: str
+    line: int
     lines: tuple[int, ...]
     at_import: bool = False  # it is no part of a function
 
@@ -67,6 +70,10 @@ class Finder(ast.NodeVisitor):
             self.offsets.append(self.offsets[-1] + len(line))
         self.lines_of_file = text.splitlines(keepends=True)
         self.functions = 0  # around what is visited
+        self.uses: dict[str, list[int]] = defaultdict(list)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                self.uses[node.id].append(node.lineno)
         self.statement: ast.stmt | None = None
 
     def begin(self, node) -> int:
@@ -84,7 +91,11 @@ class Finder(ast.NodeVisitor):
         if not lines and self.statement is not None:
             # what spans lines is counted as covered where it begins or where the change is
             lines = (line, self.statement.lineno)
-        self.found.append(Change(self.path, start, self.text[start:stop], after, lines or (line,), not self.functions))
+            targets = getattr(self.statement, "targets", [getattr(self.statement, "target", None)])
+            if not self.functions and isinstance(targets[0], ast.Name):  # a constant shows where it is used
+                lines = (*lines, *self.uses[targets[0].id])
+        before = self.text[start:stop]
+        self.found.append(Change(self.path, start, before, after, line, lines or (line,), not self.functions))
 
     def between(self, left, right, old: str, new: tuple[str, ...]):
         """The operator between two operands; comments there are left alone."""
@@ -101,15 +112,16 @@ class Finder(ast.NodeVisitor):
         super().generic_visit(node)
 
     def visit_FunctionDef(self, node):
-        test_data = node.name.endswith(TEST_DATA) or (node.returns is not None and "Sample" in ast.dump(node.returns))
+        kinds = [part.annotation for part in node.args.args if part.annotation is not None]
+        test_data = node.name.endswith(TEST_DATA) or any(isinstance(k, ast.Name) and k.id == "Rng" for k in kinds)
         if self.path.startswith("pynn/ops/") and test_data:
             return
         inside = ast.walk(ast.Module(node.body, []))
         body = tuple(sorted({part.lineno for part in inside if isinstance(part, ast.stmt)}))
+        self.functions += 1
         for default in [*node.args.defaults, *node.args.kw_defaults]:
             if isinstance(default, (ast.Constant, ast.UnaryOp)):
                 self.constant(default, body)
-        self.functions += 1
         for statement in node.body:
             self.visit(statement)
         self.functions -= 1
@@ -205,7 +217,7 @@ class Finder(ast.NodeVisitor):
             self.add(self.begin(node), self.begin(node.operand), "", lines)
         elif isinstance(node.value, bool):
             self.add(self.begin(node), self.end(node), str(not node.value), lines)
-        elif isinstance(node.value, (int, float)):
+        elif isinstance(node.value, (int, float)) and not self.path.startswith("pynn/recipes/"):
             for step in (1, -1):
                 self.add(self.begin(node), self.end(node), repr(node.value + step), lines)
 
@@ -215,14 +227,17 @@ class Finder(ast.NodeVisitor):
             return
         written = sorted([*node.args, *node.keywords], key=self.begin)
         for index, argument in enumerate(written):
-            if isinstance(argument, ast.keyword) and argument.arg and argument.arg != "stacklevel":
+            if isinstance(argument, ast.keyword) and argument.arg and argument.arg not in GUARDS:
                 start = self.begin(argument) if index == 0 else self.end(written[index - 1])
                 stop = self.end(argument)
                 if index == 0 and len(written) > 1:
                     stop = self.begin(written[1])
                 if "#" not in self.text[start:stop]:
                     self.add(start, stop, "")
-        self.generic_visit(node)
+        self.visit(node.func)
+        for argument in written:
+            if not (isinstance(argument, ast.keyword) and argument.arg in GUARDS):
+                self.visit(argument)
 
 
 def is_text(node: ast.AST) -> bool:

@@ -8,6 +8,7 @@ Settings are environment variables: MUTATE_CACHE, the folder written to; MUTATE_
 import ctypes
 import json
 import os
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -59,6 +60,9 @@ class Covering:
     def switch(self, context: str) -> None:
         """Count the lines for a test, or for none."""
         if self.part.name == "lines":
+            if sys.gettrace() is None:  # the last test took it off
+                self.coverage.stop()
+                self.coverage.start()
             self.coverage.switch_context(context)
 
     def pytest_runtest_logreport(self, report):

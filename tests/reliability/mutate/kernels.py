@@ -57,8 +57,14 @@ def c_files(tree: Path) -> list[str]:
 
 
 def changes_of(path: str, text: str) -> list[Change]:
-    """All changes of a header, in the order of its text; not all of them compile."""
+    """All changes of a header, in the order of its text; not all of them compile.
+
+    What pn_for is told about the work decides on the number of threads alone: that is left as it is.
+    """
     code = SKIPPED.sub(lambda match: re.sub(r"[^\n]", "\0", match[0]), text)
+    for match in re.finditer(r"\bpn_for\(", code):
+        begin, end = third_argument(code, match.end())
+        code = code[:begin] + "\0" * (end - begin) + code[end:]
     found = []
     for pattern, replacements in REPLACED.items():
         for match in re.finditer(pattern, code):
@@ -67,9 +73,22 @@ def changes_of(path: str, text: str) -> list[Change]:
     for match in NUMBER.finditer(code):
         value = float(match[0]) if "." in match[0] else int(match[0])
         found += [(match.start(), match[0], repr(value + step)) for step in (1, -1)]
-    return [
-        Change(path, start, before, after, (text.count("\n", 0, start) + 1,)) for start, before, after in sorted(found)
-    ]
+    result = []
+    for start, before, after in sorted(found):
+        line = text.count("\n", 0, start) + 1
+        result.append(Change(path, start, before, after, line, (line,)))
+    return result
+
+
+def third_argument(code: str, at: int) -> tuple[int, int]:
+    """Where the third argument of a call begins and ends, whose first one begins at `at`."""
+    depth, commas = 0, []
+    while depth >= 0 and len(commas) < 3 and at < len(code):
+        depth += (code[at] == "(") - (code[at] == ")")
+        if code[at] == "," and depth == 0:
+            commas.append(at)
+        at += 1
+    return (commas[1] + 1, commas[2]) if len(commas) == 3 else (at, at)
 
 
 def assembly(tree: Path, *more: str) -> str | None:
