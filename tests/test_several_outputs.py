@@ -291,6 +291,37 @@ def test_what_is_wrong_is_named(call, error, pattern):
         call(functional())
 
 
+def test_a_callback_knows_the_names_of_a_list_before_there_are_data():
+    model = Own(tuple)
+    model.compile("sgd", ["mse", "cross_entropy"], metrics=[["mae"], None], seed=0)
+    batches = [(X[:20], (PRICE[:20], KIND[:20])), (X[20:], (PRICE[20:], KIND[20:]))]
+    stop = EarlyStopping("val_output_1_mae", patience=1)
+    history = model.fit(batches, validation_data=batches, epochs=2, callbacks=stop, verbose=0).history
+    assert list(history)[:4] == ["loss", "output_1_loss", "output_2_loss", "output_1_mae"]
+    with pytest.raises(ValueError, match="unknown metric"):
+        model.compile("sgd", ["mse", "mse"], metrics=[["mea"], None])
+    named = Own(dict)
+    named.compile("sgd", ["mse", "cross_entropy"], seed=0)
+    assert list(named.fit(X, TARGETS, verbose=0).history) == ["loss", "price_loss", "kind_loss"]
+
+
+def test_exports_say_what_to_do_about_several_outputs():
+    model = functional()
+    model.build()
+    with pytest.raises(DataError, match=r"returns one tensor. Received: 2 .*help: nn.Model\(inputs, output\) of each"):
+        pynn.export.numpy_source(model)
+    x = nn.Input((D,))
+    h = nn.Dense(6, "tanh")(x)
+    ends = [nn.Dense(1)(h), nn.Dense(3)(h)]
+    both = nn.Model(x, ends)
+    both.compile("sgd", "mse", seed=0)
+    both.fit(X, [PRICE, np.eye(3)[KIND]], verbose=0)
+    for i, end in enumerate(ends):
+        space = {}
+        exec(pynn.export.numpy_source(nn.Model(x, end)), space)
+        np.testing.assert_allclose(space["predict"](X), both.predict(X)[i], rtol=1e-5, atol=1e-6)
+
+
 def test_losses_of_outputs_that_a_module_does_not_have():
     model = Own(dict)
     model.compile("sgd", {"price": "mse", "size": "mse"}, seed=0)

@@ -234,7 +234,8 @@ class _Aligned:
             count = len(a) if isinstance(a, (tuple, list)) else type(a).__name__
             raise DataError(
                 f"[export] expected a model that returns one tensor. Received: {count} from {described(at)}. "
-                "Nothing was written."
+                "Nothing was written. help: nn.Model(inputs, output) of each output shares the layers, and is written "
+                "on its own."
             )
         y = self.known[0].get(_key(a))
         if y is None or y.constant or y is not self.known[1].get(_key(b)):

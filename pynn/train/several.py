@@ -95,7 +95,9 @@ class Heads:
             self._make([key for key in known if loss.get(key) is not None], known)
         elif names is not None:
             self._bind_list(list(names))
-        else:  # what is wrong with a loss or a metric is said before there are data
+        elif isinstance(loss, (list, tuple)) and not isinstance(wanted, Mapping) and not isinstance(weights, Mapping):
+            self._bind_list([f"output_{i + 1}" for i in range(len(loss))])  # until a dict says otherwise
+        else:  # what is wrong with a loss is said before there are data
             for item in loss if isinstance(loss, (list, tuple)) else [loss]:
                 if item is not None:
                     losses.get(item)
