@@ -76,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--batch-size", metavar="N", type=_integer(1), help="items in a batch (default: the recipe's)")
     run.add_argument("--threads", metavar="N", type=_integer(1), help="threads to use (default: the machine's cores)")
     run.add_argument("--seed", metavar="N", type=_integer(0, SEED_LIMIT), default=0, help="seed (default: 0)")
+    run.add_argument(
+        "--seeds", metavar="N", type=_integer(1), default=1, help="run so often, from --seed on; tell means"
+    )
     run.add_argument("--out", metavar="DIR", type=Path, help="write weights, history and pictures into this folder")
     run.add_argument("--json", metavar="FILE", type=Path, help="write the result to this file")
     run.add_argument("--checkpoint", metavar="DIR", type=Path, help="save training there, and go on from what is there")

@@ -2,7 +2,7 @@
 import pynn
 from pynn import nn
 from pynn.recipes import Options, Recipe, Result, find, recipe
-from pynn.recipes.runner import train_classifier
+from pynn.recipes.runner import hold_out, train_classifier
 
 
 @recipe(
@@ -14,11 +14,12 @@ from pynn.recipes.runner import train_classifier
     batch_size=32,
 )
 def circles(recipe: Recipe, options: Options) -> Result:
-    """Train 2-8-1 on 200 points; test on 200 others."""
+    """Train 2-8-1 on 180 points, watch 20 meanwhile; test on 200 others."""
     train, test = pynn.datasets.circles(200, seed=1), pynn.datasets.circles(200, seed=2)
+    train, validation = hold_out(*train)
     model = nn.Sequential([nn.Input((2,)), nn.Dense(8, activation="tanh"), nn.Dense(1, activation="sigmoid")])
     model.compile(pynn.optim.Adam(0.03), "binary_cross_entropy", ["accuracy"], seed=options.seed)
-    return train_classifier(recipe, options, model, train, test)
+    return train_classifier(recipe, options, model, train, validation, test)
 
 
 # %% run

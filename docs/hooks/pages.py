@@ -41,6 +41,7 @@ TEXTS = {
         "expected": "expected", "reached": "reached", "training": "training", "data": "data", "time": "time",
         "code": "The code of this page", "recipe": "recipe", "shows": "what it shows",
         "made": "{epochs} epochs, seed {seed}, {parameters:,} numbers learnt",
+        "mean": "mean of {count} seeds, {low} to {high}",
         "took": "{seconds} s, threads: {threads}",
         "other": "Esta página en español", "measure": "measure",
     },
@@ -48,6 +49,7 @@ TEXTS = {
         "expected": "esperado", "reached": "alcanzado", "training": "entrenamiento", "data": "datos", "time": "tiempo",
         "code": "El código de esta página", "recipe": "receta", "shows": "qué muestra",
         "made": "{epochs} épocas, semilla {seed}, {parameters:,} números aprendidos",
+        "mean": "media de {count} semillas, de {low} a {high}",
         "took": "{seconds} s, hilos: {threads}",
         "other": "This page in English", "measure": "medida",
     },
@@ -155,7 +157,10 @@ def _recipe(argument: str, stem: str, texts: dict[str, str]) -> str:
     result = _result(recipe.name)
     if result is not None:
         rows += [
-            (texts["reached"], f"**{recipe.measure.text(result['test'][recipe.measure.key])}**"),
+            (
+                texts["reached"],
+                f"**{recipe.measure.text(result['test'][recipe.measure.key])}**{_range(recipe, result, texts)}",
+            ),
             *((figure[_language(texts)], _figure(result, figure)) for figure in MORE.get(recipe.name, ())),
             (texts["training"], texts["made"].format(**result)),
             (texts["time"], texts["took"].format(seconds=_seconds(result), **result)),
@@ -164,6 +169,15 @@ def _recipe(argument: str, stem: str, texts: dict[str, str]) -> str:
     shows = _said(texts, "shows", recipe.shows, recipe.name)
     head = f"| {texts['recipe']} | `{recipe.name}` |\n|---|---|"
     return f"{shows[:1].upper()}{shows[1:]}.\n\n{_fence(f'pynn run {recipe.name}', 'sh')}\n\n{head}\n{table}"
+
+
+def _range(recipe: Any, result: dict[str, Any], texts: dict[str, str]) -> str:
+    """Return how far the seeds of a result lie apart; nothing for a single one."""
+    if "seeds" not in result["details"]:
+        return ""
+    values = result["details"]["seeds"][recipe.measure.key]["all"]
+    low, high = (recipe.measure.text(value) for value in (min(values), max(values)))
+    return f" ({texts['mean'].format(count=len(values), low=low, high=high)})"
 
 
 def _gallery(argument: str, stem: str, texts: dict[str, str]) -> str:

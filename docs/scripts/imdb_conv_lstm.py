@@ -18,5 +18,5 @@ model.compile(
     metrics=["accuracy"],
     seed=0,
 )
-model.fit(x, y, batch_size=30, epochs=2, validation_data=(xt, yt))
+model.fit(x, y, batch_size=30, epochs=2, validation_split=0.1)
 print(model.evaluate(xt, yt))

@@ -18,5 +18,5 @@ model.compile(
     metrics=["accuracy"],
     seed=0,
 )
-model.fit(x, y, batch_size=128, epochs=20, validation_data=(xt, yt))
+model.fit(x, y, batch_size=128, epochs=20, validation_split=0.1)
 print(model.evaluate(xt, yt))

@@ -13,7 +13,7 @@ import pynn
 from pynn import nn, viz
 from pynn.recipes import report
 from pynn.recipes.registry import Measure, Options, Recipe, Result, recipe
-from pynn.recipes.runner import conclude, timed_fit
+from pynn.recipes.runner import conclude, hold_out, timed_fit
 
 __all__ = ["autoencoder", "denoising", "noisy", "principal_error"]
 
@@ -35,8 +35,9 @@ NOISE = 0.5
 )
 def autoencoder(recipe: Recipe, options: Options) -> Result:
     """Train 784-512-128-c-128-512-784 for c = 32 and c = 2; the figure is the first's mean squared error on test."""
-    (images, _), (tested, labels) = pynn.datasets.mnist(options.data, progress=not options.quiet)
-    x, xt = _flat(images), _flat(tested)
+    (images, digits), (tested, labels) = pynn.datasets.mnist(options.data, progress=not options.quiet)
+    (x, _), (watched, _) = hold_out(_flat(images), digits)
+    xt = _flat(tested)
     models, errors, seconds = {}, {}, 0.0
     for code in (32, 2):
         encoder, decoder = _mirrored(code)
@@ -45,7 +46,7 @@ def autoencoder(recipe: Recipe, options: Options) -> Result:
         if not options.quiet:
             print(f"bottleneck of {code} numbers, {model.count_parameters():,} parameters")
         own = _own_checkpoint(options, f"code-{code}")
-        history, took = timed_fit(own, model, x, x, validation_data=(xt, xt))
+        history, took = timed_fit(own, model, x, x, validation_data=(watched, watched))
         seconds += took
         errors[code] = float(model.evaluate(xt, xt)["mse"])
         parts = (nn.Sequential([nn.Input((PIXELS,)), *encoder]), nn.Sequential([nn.Input((code,)), *decoder]))
@@ -89,7 +90,7 @@ def denoising(recipe: Recipe, options: Options) -> Result:
     from scipy.ndimage import median_filter
 
     (images, _), (tested, _) = pynn.datasets.mnist(options.data, progress=not options.quiet)
-    x, y = noisy(images, options.seed), _flat(images).reshape(-1, 28, 28, 1)
+    (x, y), validation = hold_out(noisy(images, options.seed), _flat(images).reshape(-1, 28, 28, 1))
     xt, yt = noisy(tested, options.seed + 1), _flat(tested).reshape(-1, 28, 28, 1)
     model = nn.Sequential(
         [
@@ -107,7 +108,7 @@ def denoising(recipe: Recipe, options: Options) -> Result:
     _compile(model, options, len(x))
     if not options.quiet:
         model.summary()
-    history, seconds = timed_fit(options, model, x, y, validation_data=(xt, yt))
+    history, seconds = timed_fit(options, model, x, y, validation_data=validation)
     error = float(model.evaluate(xt, yt)["mse"])
     seen = xt / np.float32(255)
     median = median_filter(seen, (1, 3, 3, 1))

@@ -8,7 +8,7 @@ import pynn
 from pynn import nn
 from pynn.recipes.images import cosine, pictures
 from pynn.recipes.registry import Options, Recipe, Result, recipe
-from pynn.recipes.runner import train_classifier
+from pynn.recipes.runner import hold_out, train_classifier
 
 __all__ = ["cifar_cnn"]
 
@@ -27,13 +27,17 @@ def cifar_cnn(recipe: Recipe, options: Options) -> Result:
     Krizhevsky's, which has no augmentation to need them, gets half the epochs.
     """
     train, test = pynn.datasets.cifar10(options.data, progress=not options.quiet)
+    train, validation = hold_out(*train)
     first = _compiled(_krizhevsky(), pynn.optim.Adam(1e-3), options)
     epochs = max(1, (options.epochs or recipe.epochs) // 2)
     if not options.quiet:
         print(f"Krizhevsky's network, {first.count_parameters():,} parameters")
-    history = first.fit(
-        *train, batch_size=options.batch_size, epochs=epochs, validation_data=test, verbose=0 if options.quiet else 1
-    )
+    settings: dict[str, Any] = {
+        "batch_size": options.batch_size,
+        "epochs": epochs,
+        "verbose": 0 if options.quiet else 1,
+    }
+    history = first.fit(*train, validation_data=validation, **settings)
     if history.interrupted:
         raise KeyboardInterrupt
     scores = first.evaluate(*test)
@@ -51,7 +55,7 @@ def cifar_cnn(recipe: Recipe, options: Options) -> Result:
     drawn = pictures(second, test[0][0], test[0][:6])
     krizhevsky = pictures(first, test[0][0])
     drawn |= {f"krizhevsky-{name}": draw for name, draw in krizhevsky.items()}
-    return train_classifier(recipe, options, second, train, test, details=details, pictures=drawn)
+    return train_classifier(recipe, options, second, train, validation, test, details=details, pictures=drawn)
 
 
 def _compiled(layers: list[nn.Module], optimizer: Any, options: Options) -> nn.Sequential:

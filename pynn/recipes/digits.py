@@ -5,7 +5,7 @@ from __future__ import annotations
 import pynn
 from pynn import nn
 from pynn.recipes.registry import Options, Recipe, Result, recipe
-from pynn.recipes.runner import train_classifier
+from pynn.recipes.runner import hold_out, train_classifier
 
 __all__ = ["digits"]
 
@@ -19,8 +19,9 @@ __all__ = ["digits"]
     batch_size=32,
 )
 def digits(recipe: Recipe, options: Options) -> Result:
-    """Train 64-64-10 with ReLU, dropout and Adam on 1,438 images; test on 359 others."""
+    """Train 64-64-10 with ReLU, dropout and Adam on 1,295 images, watch 143 meanwhile; test on 359 others."""
     train, test = pynn.datasets.digits()
+    train, validation = hold_out(*train)
     model = nn.Sequential(
         [
             nn.Input((8, 8)),
@@ -31,4 +32,4 @@ def digits(recipe: Recipe, options: Options) -> Result:
         ]
     )
     model.compile(optimizer=pynn.optim.Adam(1e-3), loss="cross_entropy", metrics=["accuracy"], seed=options.seed)
-    return train_classifier(recipe, options, model, train, test)
+    return train_classifier(recipe, options, model, train, validation, test)

@@ -15,12 +15,12 @@ from pynn import nn, viz
 from pynn.errors import DataError
 from pynn.recipes.files import check_file
 from pynn.recipes.registry import Options, Recipe, Result, recipe
-from pynn.recipes.runner import train_classifier
+from pynn.recipes.runner import hold_out, train_classifier
 
 __all__ = ["cosine", "fashion_cnn", "kaggle_digits", "lenet5", "mnist_best", "mnist_cnn", "pictures"]
 
 MNIST = "MNIST (11 MB: --data, PYNN_DATA, or a download)"
-HELD_OUT = 10  # one image of so many is held out of Kaggle's training part
+TESTED = 10  # one image of so many of Kaggle's training part is what the network is tested on
 
 
 def pictures(model: Any, image: np.ndarray, changed: np.ndarray | None = None) -> dict[str, Callable[[Path], Any]]:
@@ -71,6 +71,7 @@ def mnist_cnn(recipe: Recipe, options: Options) -> Result:
     With that script's Adadelta at a constant rate of 1, single epochs pass 99.25 % too, but not the mean over seeds.
     """
     train, test = pynn.datasets.mnist(options.data, progress=not options.quiet)
+    train, validation = hold_out(*train)
     layers = [
         nn.Conv2D(32, 3, activation="relu"),
         nn.Conv2D(64, 3, activation="relu"),
@@ -82,7 +83,7 @@ def mnist_cnn(recipe: Recipe, options: Options) -> Result:
         nn.Dense(10, activation="softmax"),
     ]
     model = _compiled(layers, pynn.optim.AdamW(cosine(options, len(train[0]), 2e-3), weight_decay=0.05), options)
-    return train_classifier(recipe, options, model, train, test, pictures=pictures(model, test[0][0]))
+    return train_classifier(recipe, options, model, train, validation, test, pictures=pictures(model, test[0][0]))
 
 
 @recipe(
@@ -96,6 +97,7 @@ def mnist_cnn(recipe: Recipe, options: Options) -> Result:
 def lenet5(recipe: Recipe, options: Options) -> Result:
     """Train LeNet-5 (6 and 16 filters of 5 x 5, average pools, 120-84-10, tanh) with Adam and a falling rate."""
     train, test = pynn.datasets.mnist(options.data, progress=not options.quiet)
+    train, validation = hold_out(*train)
     layers = [
         nn.Conv2D(6, 5, padding="same", activation="tanh"),
         nn.AvgPool2D(2),
@@ -107,7 +109,7 @@ def lenet5(recipe: Recipe, options: Options) -> Result:
         nn.Dense(10, activation="softmax"),
     ]
     model = _compiled(layers, pynn.optim.AdamW(cosine(options, len(train[0]), 2e-3), weight_decay=0.05), options)
-    return train_classifier(recipe, options, model, train, test, pictures=pictures(model, test[0][0]))
+    return train_classifier(recipe, options, model, train, validation, test, pictures=pictures(model, test[0][0]))
 
 
 @recipe(
@@ -121,6 +123,7 @@ def lenet5(recipe: Recipe, options: Options) -> Result:
 def fashion_cnn(recipe: Recipe, options: Options) -> Result:
     """Train 32, 64 and 64 filters of 3 x 3 with batch normalization, mirrored and shifted images, and Adam."""
     train, test = pynn.datasets.fashion_mnist(options.data, progress=not options.quiet)
+    train, validation = hold_out(*train)
     layers = [
         nn.RandomFlip(),
         nn.RandomCrop(padding=2),
@@ -135,7 +138,7 @@ def fashion_cnn(recipe: Recipe, options: Options) -> Result:
     ]
     model = _compiled(layers, pynn.optim.Adam(cosine(options, len(train[0]), 3e-3)), options)
     drawn = pictures(model, test[0][0], test[0][:6])
-    return train_classifier(recipe, options, model, train, test, pictures=drawn)
+    return train_classifier(recipe, options, model, train, validation, test, pictures=drawn)
 
 
 def _best(options: Options, images: int) -> nn.Sequential:
@@ -171,9 +174,10 @@ def _best(options: Options, images: int) -> nn.Sequential:
 def mnist_best(recipe: Recipe, options: Options) -> Result:
     """Train 32-32-64-64 filters of 3 x 3 and 128 units on digits that are shifted, turned, zoomed and slanted."""
     train, test = pynn.datasets.mnist(options.data, progress=not options.quiet)
+    train, validation = hold_out(*train)
     model = _best(options, len(train[0]))
     drawn = pictures(model, test[0][0], test[0][:6])
-    return train_classifier(recipe, options, model, train, test, pictures=drawn)
+    return train_classifier(recipe, options, model, train, validation, test, pictures=drawn)
 
 
 @recipe(
@@ -192,14 +196,15 @@ def kaggle_digits(recipe: Recipe, options: Options) -> Result:
     submission = (options.out or Path()) / "submission.csv"
     check_file(submission, "submission.csv")
     (x, y), unknown = pynn.datasets.kaggle_digits(_csv(options, "train.csv"), _csv(options, "test.csv"))
-    held_out = np.arange(len(x)) % HELD_OUT == HELD_OUT - 1
-    train, test = (x[~held_out], y[~held_out]), (x[held_out], y[held_out])
+    tested = np.arange(len(x)) % TESTED == TESTED - 1
+    train, test = (x[~tested], y[~tested]), (x[tested], y[tested])
     if not len(test[0]):
-        raise DataError(f"[kaggle-digits] expected at least {HELD_OUT} images in train.csv. Received: {len(x)}.")
+        raise DataError(f"[kaggle-digits] expected at least {TESTED} images in train.csv. Received: {len(x)}.")
+    train, validation = hold_out(*train)
     model = _best(options, len(train[0]))
     drawn = pictures(model, unknown[0], unknown[:6])
     details = {"submission": str(submission), "labelled": len(unknown)}
-    result = train_classifier(recipe, options, model, train, test, details=details, pictures=drawn)
+    result = train_classifier(recipe, options, model, train, validation, test, details=details, pictures=drawn)
     pynn.datasets.write_submission(submission, model.predict(unknown).argmax(axis=1))
     if not options.quiet:
         print(f"wrote {submission}: {len(unknown):,} labels, as kaggle.com/c/digit-recognizer takes them")

@@ -72,7 +72,7 @@ def adding_problem(n: int, steps: int, seed: int) -> tuple[np.ndarray, np.ndarra
 )
 def lstm_memory(recipe: Recipe, options: Options) -> Result:
     """Train both alike on the same 20,000 sequences; the result is the LSTM's, the other stands in the details."""
-    train, test = adding_problem(ITEMS, STEPS, seed=0), adding_problem(TESTED, STEPS, seed=1)
+    train, test, validation = (adding_problem(n, STEPS, seed) for seed, n in enumerate((ITEMS, TESTED, TESTED)))
     layers: dict[str, nn.Module] = {"simple RNN": nn.SimpleRNN(UNITS), "LSTM": nn.LSTM(UNITS)}
     curves: dict[str, list[float]] = {}
     details: dict[str, Any] = {"baseline": VARIANCE}
@@ -85,17 +85,18 @@ def lstm_memory(recipe: Recipe, options: Options) -> Result:
             print(f"{name} of {UNITS} units, {model.count_parameters():,} parameters")
         part = name.lower().replace(" ", "_")
         history, seconds, speed = fit_sequences(
-            options, model, *train, tokens=ITEMS * STEPS, part=part, validation_data=test
+            options, model, *train, tokens=ITEMS * STEPS, part=part, validation_data=validation
         )
         curves[name] = history.history["val_loss"]
         details[part] = {
-            "mse": float(curves[name][-1]),
+            "mse": float(model.evaluate(*test)["loss"]),
             "curve": [float(error) for error in curves[name]],
             "tokens_per_second": speed,
         }
         if not options.quiet:
             print(
-                f"{name}: test error {curves[name][-1]:.4f} (answering 1 always: {VARIANCE:.4f}), {speed:,} tokens/s\n"
+                f"{name}: test error {details[part]['mse']:.4f} (answering 1 always: {VARIANCE:.4f}), "
+                f"{speed:,} tokens/s\n"
             )
         if history.interrupted:
             raise KeyboardInterrupt
@@ -103,7 +104,7 @@ def lstm_memory(recipe: Recipe, options: Options) -> Result:
     return conclude(
         recipe,
         options,
-        {"mse": curves["LSTM"][-1]},
+        {"mse": details["lstm"]["mse"]},
         epochs=len(curves["LSTM"]),
         seconds=seconds,
         parameters=model.count_parameters(),
@@ -117,7 +118,7 @@ def plot_errors(curves: dict[str, list[float]], path: str | os.PathLike[str] | N
     Parameters
     ----------
     curves : dict of str to list of float
-        Names to mean squared errors on the test part.
+        Names to mean squared errors on sequences that are not learnt from.
     path : path-like, optional
         File to write.
 
@@ -143,7 +144,7 @@ def plot_errors(curves: dict[str, list[float]], path: str | os.PathLike[str] | N
         ax.plot(range(1, len(errors) + 1), errors, marker="o", markersize=4, color=color, label=name)
     ax.set_yscale("log")
     ax.set_xlabel("epoch")
-    ax.set_ylabel("mean squared error on the test part")
+    ax.set_ylabel("mean squared error on other sequences")
     ax.set_title(f"the adding problem over {STEPS} steps", loc="left", fontweight="bold", fontsize=11)
     tidy(ax)
     ax.legend(frameon=False, fontsize=9, labelcolor=INK)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pynn
 from pynn import nn
+from pynn.recipes.images import cosine
 from pynn.recipes.registry import Options, Recipe, Result, recipe
-from pynn.recipes.runner import train_classifier
+from pynn.recipes.runner import hold_out, train_classifier
 
 __all__ = ["mnist_mlp", "mnist_softmax"]
 
@@ -21,9 +22,10 @@ __all__ = ["mnist_mlp", "mnist_softmax"]
 def mnist_softmax(recipe: Recipe, options: Options) -> Result:
     """Train 784-10 with Adam; each class has one template, and 92 % is all that templates can do."""
     train, test = pynn.datasets.mnist(options.data, progress=not options.quiet)
+    train, validation = hold_out(*train)
     model = nn.Sequential([nn.Input((28, 28)), nn.Flatten(), nn.Dense(10, activation="softmax")])
     model.compile(optimizer=pynn.optim.Adam(1e-3), loss="cross_entropy", metrics=["accuracy"], seed=options.seed)
-    return train_classifier(recipe, options, model, train, test)
+    return train_classifier(recipe, options, model, train, validation, test)
 
 
 @recipe(
@@ -35,8 +37,12 @@ def mnist_softmax(recipe: Recipe, options: Options) -> Result:
     batch_size=128,
 )
 def mnist_mlp(recipe: Recipe, options: Options) -> Result:
-    """Train 784-512-512-10 with ReLU, dropout of 0.2 and RMSprop, as the example mnist_mlp.py of Keras does."""
+    """Train 784-512-512-10 with ReLU, dropout of 0.2 and RMSprop, as the example mnist_mlp.py of Keras does.
+
+    The learning rate rises and falls; the example's is constant.
+    """
     train, test = pynn.datasets.mnist(options.data, progress=not options.quiet)
+    train, validation = hold_out(*train)
     model = nn.Sequential(
         [
             nn.Input((28, 28)),
@@ -48,5 +54,6 @@ def mnist_mlp(recipe: Recipe, options: Options) -> Result:
             nn.Dense(10, activation="softmax"),
         ]
     )
-    model.compile(optimizer=pynn.optim.RMSprop(1e-3), loss="cross_entropy", metrics=["accuracy"], seed=options.seed)
-    return train_classifier(recipe, options, model, train, test)
+    optimizer = pynn.optim.RMSprop(cosine(options, len(train[0]), 1e-3))
+    model.compile(optimizer=optimizer, loss="cross_entropy", metrics=["accuracy"], seed=options.seed)
+    return train_classifier(recipe, options, model, train, validation, test)

@@ -14,6 +14,7 @@ import pynn
 from pynn import nn, viz
 from pynn.recipes import report
 from pynn.recipes.autoencoders import MNIST, PIXELS
+from pynn.recipes.records import spread
 from pynn.recipes.registry import Measure, Options, Recipe, Result, recipe
 from pynn.recipes.runner import conclude, timed_fit
 
@@ -76,7 +77,7 @@ def pretraining(recipe: Recipe, options: Options) -> Result:
                 for labels in LABELS
             )
             print(f"seed {seed}: autoencoder's error {losses[-1]:.4f}; pre-trained against random: {told}")
-    details = {name: {str(n): _spread(values) for n, values in by.items()} for name, by in found.items()}
+    details = {name: {str(n): spread(values) for n, values in by.items()} for name, by in found.items()}
     for labels in LABELS:
         row = {name: details[name][str(labels)] for name in found}
         shown = ", ".join(f"{name} {100 * v['mean']:.2f} +- {100 * v['deviation']:.2f} %" for name, v in row.items())
@@ -151,10 +152,6 @@ def _classifier(seed: int, initial: list[np.ndarray] | None) -> nn.Sequential:
         own = model.get_weights()
         model.set_weights([*initial, *own[len(initial) :]])
     return model
-
-
-def _spread(values: list[float]) -> dict[str, Any]:
-    return {"mean": float(np.mean(values)), "deviation": float(np.std(values, ddof=1)), "all": values}
 
 
 def _pictures(

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ACCURACY", "Measure", "Options", "Result"]
+import numpy as np
+
+__all__ = ["ACCURACY", "Measure", "Options", "Result", "spread"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,17 @@ class Measure:
         return value >= expected if self.higher else value <= expected
 
 
+def spread(values: list[float]) -> dict[str, Any]:
+    """Return the mean of two or more figures, their standard deviation (with n - 1), and all of them.
+
+    Examples
+    --------
+    >>> spread([1.0, 2.0, 3.0])
+    {'mean': 2.0, 'deviation': 1.0, 'all': [1.0, 2.0, 3.0]}
+    """
+    return {"mean": float(np.mean(values)), "deviation": float(np.std(values, ddof=1)), "all": values}
+
+
 ACCURACY = Measure("accuracy", "test accuracy")
 
 
@@ -71,6 +84,9 @@ class Options:
         Default: pynn's.
     seed : int, default 0
         Seed of initial weights, shuffling and dropout.
+    seeds : int, default 1
+        Run so often, with `seed`, `seed` + 1, ...: the figures are means, their spread stands in the details. What is
+        written into `out` and `checkpoint` gets a folder for each.
     out : Path, optional
         Folder for the weights, the history and the pictures. Default: they are not written.
     json : Path, optional
@@ -88,6 +104,7 @@ class Options:
     batch_size: int | None = None
     threads: int | None = None
     seed: int = 0
+    seeds: int = 1
     out: Path | None = None
     json: Path | None = None
     quiet: bool = False
@@ -104,7 +121,7 @@ class Result:
     recipe : str
         Name of the recipe.
     test : dict of str to float
-        The figures on the test part; a classifier's are ``loss`` and ``accuracy``.
+        The figures on the test part; a classifier's are ``loss`` and ``accuracy``. Of several seeds, their means.
     expected : float
         What the recipe's record promises of its measure, for its own number of epochs.
     epochs : int
@@ -115,13 +132,15 @@ class Result:
     parameters : int
         Numbers learnt.
     seed : int
+        The first of several.
     threads : int
     version : str
         Version of pynn.
     precision : str
         Of matrix products.
     details : dict, optional
-        More that one recipe alone has to say.
+        More that one recipe alone has to say. Of several seeds it is that of the first, and ``details["seeds"]`` has
+        the :func:`spread` of every figure.
     """
 
     recipe: str

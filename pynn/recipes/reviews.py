@@ -18,7 +18,7 @@ from pynn.recipes.images import cosine
 from pynn.recipes.pace import fit_sequences
 from pynn.recipes.registry import Options, Recipe, Result, recipe
 from pynn.recipes.report import write_pictures
-from pynn.recipes.runner import conclude
+from pynn.recipes.runner import conclude, hold_out
 
 __all__ = ["WordPairs", "imdb_best", "imdb_lstm"]
 
@@ -135,13 +135,14 @@ def imdb_lstm(recipe: Recipe, options: Options) -> Result:
     The example's dropout of 0.2 and constant rate come to one percent less.
     """
     train, test = pynn.datasets.imdb(options.data, WORDS, 80, progress=not options.quiet)
+    train, validation = hold_out(*train)
     layers = [
         nn.Embedding(WORDS, 128, mask_zero=True),
         nn.LSTM(128, dropout=0.4, recurrent_dropout=0.2),
         nn.Dense(1, activation="sigmoid"),
     ]
     model = _compiled(layers, 80, cosine(options, len(train[0]), 1e-3), options)
-    return _train(recipe, options, model, train, test, {"maxlen": 80})
+    return _train(recipe, options, model, (train, validation, test), {"maxlen": 80})
 
 
 @recipe(
@@ -160,15 +161,15 @@ def imdb_best(recipe: Recipe, options: Options) -> Result:
     A. Joulin, E. Grave, P. Bojanowski and T. Mikolov, "Bag of tricks for efficient text classification", EACL, 2017.
     """
     (x, y), (xt, yt) = pynn.datasets.imdb(options.data, WORDS, 400, progress=not options.quiet)
+    (x, y), (xv, yv) = hold_out(x, y)
     pairs = WordPairs.most_frequent(x, WORDS, PAIRS)
-    x, xt = pairs(x), pairs(xt)
-    columns = max(x.shape[1], xt.shape[1])
-    x, xt = (np.pad(ids, ((0, 0), (0, columns - ids.shape[1]))) for ids in (x, xt))
+    x, xv, xt = pairs(x), pairs(xv), pairs(xt)
+    columns = max(x.shape[1], xv.shape[1], xt.shape[1])
+    x, xv, xt = (np.pad(ids, ((0, 0), (0, columns - ids.shape[1]))) for ids in (x, xv, xt))
     layers = [nn.Embedding(WORDS + PAIRS, 16), nn.GlobalAvgPool(), nn.Dense(1, activation="sigmoid")]
     model = _compiled(layers, columns, cosine(options, len(x), 1e-2), options)
-    return _train(
-        recipe, options, model, (x, y), (xt, yt), {"maxlen": 400, "pairs": pairs.to_config(), "columns": columns}
-    )
+    parts = (x, y), (xv, yv), (xt, yt)
+    return _train(recipe, options, model, parts, {"maxlen": 400, "pairs": pairs.to_config(), "columns": columns})
 
 
 def _compiled(layers: list[nn.Module], columns: int, rate: Any, options: Options) -> nn.Sequential:
@@ -182,20 +183,19 @@ def _train(
     recipe: Recipe,
     options: Options,
     model: nn.Sequential,
-    train: Part,
-    test: Part,
+    parts: tuple[Part, Part, Part],
     more: Mapping[str, Any],
 ) -> Result:
-    """Train, test and tell; the test part is only looked at, for the curves and at the end.
+    """Train, test and tell, of a training, a validation and a test part; the last is looked at once, at the end.
 
     The model's file holds `more`, besides the vocabulary, of how texts become ids.
     """
-    (x, y), (xt, yt) = train, test
+    (x, y), validation, (xt, yt) = parts
     if not options.quiet:
         model.summary()
         print(f"\n{len(x):,} reviews to learn from, {len(xt):,} to be tested on")
     tokens = int(np.count_nonzero(x))  # padding does not count
-    history, seconds, speed = fit_sequences(options, model, x, y, tokens=tokens, validation_data=test)
+    history, seconds, speed = fit_sequences(options, model, x, y, tokens=tokens, validation_data=validation)
     scores = model.evaluate(xt, yt)
     result = conclude(
         recipe,

@@ -13,14 +13,15 @@ import numpy as np
 import pynn
 from pynn.recipes import report
 from pynn.recipes.files import check_file, check_folder, write_json
-from pynn.recipes.records import Options, Result
+from pynn.recipes.records import Options, Result, spread
 
 if TYPE_CHECKING:
     from pynn.recipes.registry import Recipe
 
-__all__ = ["conclude", "run", "timed_fit", "train_classifier"]
+__all__ = ["conclude", "hold_out", "run", "timed_fit", "train_classifier"]
 
 CHECKPOINT_SECONDS = 30.0
+HELD_OUT, HELD_OUT_MOST = 10, 5000  # one item of so many, but no more than so many items
 
 Part = tuple[np.ndarray, np.ndarray]
 
@@ -38,7 +39,7 @@ def run(recipe: Recipe, options: Options) -> Result:
         If pictures are wanted and matplotlib is not installed.
     """
     options = recipe.complete(options)
-    for name in ("epochs", "batch_size", "threads"):
+    for name in ("epochs", "batch_size", "threads", "seeds"):
         value = getattr(options, name)
         if value is not None and value < 1:
             raise ValueError(f"[{recipe.name}] expected {name} of 1 or more. Received: {value!r}.")
@@ -57,7 +58,7 @@ def run(recipe: Recipe, options: Options) -> Result:
             pynn.set_num_threads(options.threads)
         if not options.quiet:
             print(f"{recipe.name}: {recipe.shows}\n")
-        result = recipe.play(recipe, options)
+        result = _seeds(recipe, options) if options.seeds > 1 else recipe.play(recipe, options)
     finally:
         pynn.set_num_threads(before[0])
         pynn.set_precision(before[1])
@@ -66,11 +67,64 @@ def run(recipe: Recipe, options: Options) -> Result:
     return result
 
 
+def _seeds(recipe: Recipe, options: Options) -> Result:
+    """Run a recipe with several seeds and return the means of its figures."""
+    results = []
+    for seed in range(options.seed, options.seed + options.seeds):
+        folders: dict[str, Any] = {}
+        for name in ("out", "checkpoint"):
+            if (folder := getattr(options, name)) is not None:
+                folders[name] = folder / f"seed-{seed}"
+                check_folder(folders[name], f"--{name}")
+        own = dataclasses.replace(options, seed=seed, seeds=1, quiet=True, **folders)
+        results.append(recipe.play(recipe, own))
+    spreads = {name: spread([result.test[name] for result in results]) for name in results[0].test}
+    of = spreads[recipe.measure.key]
+    text = recipe.measure.text
+    print(
+        f"{recipe.name}: {recipe.measure.name} {text(of['mean'])} in the mean of {len(results)} seeds "
+        f"({text(min(of['all']))} to {text(max(of['all']))}), expected {text(recipe.expected)}"
+    )
+    return dataclasses.replace(
+        results[0],
+        test={name: values["mean"] for name, values in spreads.items()},
+        train_seconds=round(float(np.mean([result.train_seconds for result in results])), 3),
+        details={**results[0].details, "seeds": spreads},
+    )
+
+
+def hold_out(x: np.ndarray, y: np.ndarray) -> tuple[Part, Part]:
+    """Split a training part into what is learnt from and what is watched meanwhile: a tenth, at most 5,000 items.
+
+    Which items are held out depends on their number alone, not on the seed of a run. The order stays.
+
+    Parameters
+    ----------
+    x, y : ndarray [N, ...]
+
+    Returns
+    -------
+    train, validation : tuple of ndarray
+        Inputs and targets of each part.
+
+    Examples
+    --------
+    >>> (x, y), (xv, yv) = hold_out(np.arange(50.0), np.arange(50))
+    >>> len(x), len(yv), np.array_equal(np.sort(np.concatenate([x, xv])), np.arange(50))
+    (45, 5, True)
+    """
+    count = min(len(x) // HELD_OUT, HELD_OUT_MOST)
+    held = np.zeros(len(x), bool)
+    held[np.random.default_rng(0).permutation(len(x))[:count]] = True
+    return (x[~held], y[~held]), (x[held], y[held])
+
+
 def train_classifier(
     recipe: Recipe,
     options: Options,
     model: Any,
     train: Part,
+    validation: Part,
     test: Part,
     *,
     details: Mapping[str, Any] | None = None,
@@ -78,7 +132,7 @@ def train_classifier(
 ) -> Result:
     """Train a compiled classifier, test it, print the result beside the expected one, and fill ``--out``.
 
-    The test part is only looked at, for the curves and at the end; nothing is chosen by it.
+    The curves are those of the validation part. The test part is looked at once, at the end; nothing is chosen by it.
 
     Parameters
     ----------
@@ -86,8 +140,8 @@ def train_classifier(
         What is run and how, complete.
     model : Model
         Compiled with the metric accuracy. One output column means two classes.
-    train, test : tuple of ndarray
-        Inputs and integer labels.
+    train, validation, test : tuple of ndarray
+        Inputs and integer labels; :func:`hold_out` makes the first two of a training part.
     details : dict, optional
         More for the result.
     pictures : dict of str to callable, optional
@@ -98,12 +152,12 @@ def train_classifier(
     KeyboardInterrupt
         If Ctrl-C ended the training; the epochs that were finished are told and written before.
     """
-    (x, y), (xt, yt) = train, test
     if not options.quiet:
         model.summary()
-        print(f"\n{len(x):,} items to learn from, {len(xt):,} to be tested on")
-    history, seconds = timed_fit(options, model, x, y, validation_data=test)
-    scores = model.evaluate(xt, yt)
+        sizes = f"{len(train[0]):,} items to learn from, {len(validation[0]):,} to watch meanwhile"
+        print(f"\n{sizes}, {len(test[0]):,} to be tested on at the end")
+    history, seconds = timed_fit(options, model, *train, validation_data=validation)
+    scores = model.evaluate(*test)
     result = conclude(
         recipe,
         options,
@@ -114,7 +168,7 @@ def train_classifier(
         details=details,
     )
     if options.out is not None:
-        written = report.write(options.out, recipe.name, model, history, xt, yt, pictures or {})
+        written = report.write(options.out, recipe.name, model, history, *test, pictures or {})
         if not options.quiet:
             print(f"wrote to {options.out}: {', '.join(written)}")
     if history.interrupted:  # what was learnt until then is told and written all the same

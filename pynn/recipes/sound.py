@@ -15,7 +15,7 @@ from pynn.audio import Features
 from pynn.datasets import SpokenDigits
 from pynn.recipes import report
 from pynn.recipes.registry import Options, Recipe, Result, recipe
-from pynn.recipes.runner import conclude, timed_fit
+from pynn.recipes.runner import conclude, hold_out, timed_fit
 
 __all__ = ["audio_cnn", "audio_mlp_1", "audio_mlp_2", "similarity"]
 
@@ -166,11 +166,12 @@ def _play(
     """Train and test on the official split, then leave each speaker out in turn; tell, and fill ``--out``."""
     x, y = features(digits.recordings), digits.y
     train, test = ~digits.test, digits.test
-    model = _compiled(layers, features, options, rate, int(train.sum()))
+    learnt, validation = hold_out(x[train], y[train])
+    model = _compiled(layers, features, options, rate, len(learnt[0]))
     if not options.quiet:
         model.summary()
-        print(f"\n{train.sum():,} recordings to learn from, {test.sum():,} to be tested on")
-    history, seconds = timed_fit(options, model, x[train], y[train], validation_data=(x[test], y[test]))
+        print(f"\n{len(learnt[0]):,} recordings to learn from, {test.sum():,} to be tested on")
+    history, seconds = timed_fit(options, model, *learnt, validation_data=validation)
     scores = model.evaluate(x[test], y[test])
     confusion = _confusion(model, x[test], y[test])
     details: dict[str, Any] = {"features": features.get_config()}

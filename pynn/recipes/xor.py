@@ -5,7 +5,7 @@ from __future__ import annotations
 import pynn
 from pynn import nn, viz
 from pynn.recipes.registry import Options, Recipe, Result, recipe
-from pynn.recipes.runner import train_classifier
+from pynn.recipes.runner import hold_out, train_classifier
 
 __all__ = ["xor"]
 
@@ -19,8 +19,9 @@ __all__ = ["xor"]
     batch_size=32,
 )
 def xor(recipe: Recipe, options: Options) -> Result:
-    """Train 2-1 and 2-8-1 on the same 400 points; the result is that of the hidden layer."""
+    """Train 2-1 and 2-8-1 on the same 360 points; the result is that of the hidden layer."""
     train, test = pynn.datasets.xor(400, seed=0), pynn.datasets.xor(400, seed=1)
+    train, validation = hold_out(*train)
     perceptron = _compiled([nn.Dense(1, activation="sigmoid")], options)
     if perceptron.fit(
         *train, batch_size=options.batch_size, epochs=options.epochs or recipe.epochs, verbose=0
@@ -38,6 +39,7 @@ def xor(recipe: Recipe, options: Options) -> Result:
         options,
         hidden,
         train,
+        validation,
         test,
         details={"perceptron": {name: float(failure[name]) for name in ("loss", "accuracy")}},
         pictures={"frontier.png": lambda path: viz.plot_frontier(models, test[0], test[1], path)},
