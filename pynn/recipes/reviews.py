@@ -87,7 +87,7 @@ class WordPairs:
             at = np.minimum(np.searchsorted(self.codes, found), len(self.codes) - 1)
             ids = np.concatenate([ids, np.where(self.codes[at] == found, at + self.words, 0).astype(np.int32)], axis=1)
             ids = np.take_along_axis(ids, np.argsort(ids == 0, axis=1, kind="stable"), axis=1)
-            ids = np.ascontiguousarray(ids[:, : int((ids != 0).sum(axis=1).max())])
+            ids = np.ascontiguousarray(ids[:, : int((ids != 0).sum(axis=1).max(initial=0))])
         if columns is not None:
             ids = np.pad(ids[:, :columns], ((0, 0), (0, max(0, columns - ids.shape[1]))))
         return ids

@@ -94,7 +94,7 @@ def _seeds(recipe: Recipe, options: Options) -> Result:
 
 
 def hold_out(x: np.ndarray, y: np.ndarray) -> tuple[Part, Part]:
-    """Split a training part into what is learnt from and what is watched meanwhile: a tenth, at most 5,000 items.
+    """Split a training part into what is learnt from and what is watched meanwhile: a tenth, from 1 to 5,000 items.
 
     Which items are held out depends on their number alone, not on the seed of a run. The order stays.
 
@@ -113,7 +113,7 @@ def hold_out(x: np.ndarray, y: np.ndarray) -> tuple[Part, Part]:
     >>> len(x), len(yv), np.array_equal(np.sort(np.concatenate([x, xv])), np.arange(50))
     (45, 5, True)
     """
-    count = min(len(x) // HELD_OUT, HELD_OUT_MOST)
+    count = min(max(len(x) // HELD_OUT, 1), HELD_OUT_MOST)
     held = np.zeros(len(x), bool)
     held[np.random.default_rng(0).permutation(len(x))[:count]] = True
     return (x[~held], y[~held]), (x[held], y[held])
