@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from pynn.errors import nearest
 
-__all__ = ["Spelled", "spelled"]
+__all__ = ["Spelled", "meant", "spelled"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,6 +40,18 @@ ADVICE = {
     "compile.epochs": "fit takes it: model.fit(x, y, epochs=10). ",
     "compile.batch_size": "fit takes it: model.fit(x, y, batch_size=32). ",
 }
+
+
+def meant(name: str, known: Collection[str]) -> str | None:
+    """Return the known name that was meant: what other libraries call so, or else the nearest.
+
+    Examples
+    --------
+    >>> meant("lr", ["rho", "learning_rate"]), meant("rate", ["rho", "learning_rate"]), meant("x", ["rho"])
+    ('learning_rate', 'learning_rate', None)
+    """
+    found = ELSEWHERE.get(name)
+    return found if found in known else nearest(name, known)
 
 
 def spelled(call: F) -> F:
@@ -95,8 +107,7 @@ def _complaint(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
     if known is None or not unknown:
         return None
     name = unknown[0]
-    found = ELSEWHERE.get(name)
-    found = found if found in known else nearest(name, known)
+    found = meant(name, known)
     value = repr(kwargs[name])
     place = call.__name__ if made is None else made.__name__
     hint = ADVICE.get(f"{place}.{name}") or (f"did you mean {found}=? " if found else "")

@@ -94,6 +94,16 @@ def test_an_unknown_keyword_brings_the_nearest(name):
         call()
 
 
+def test_an_optimizer_s_rate_has_one_name():
+    model = classifier()
+    with pytest.raises(AttributeError, match=r"^Adam has no attribute 'lr'. help: did you mean 'learning_rate'\?$"):
+        _ = model.optimizer.lr
+    with pytest.raises(AttributeError, match=r"^\[adam\] expected learning_rate to be set. Received: lr=0.5. help"):
+        model.optimizer.lr = 0.5
+    assert not hasattr(model.optimizer, "momentum")
+    assert copy.deepcopy(model.optimizer).learning_rate == 0.001
+
+
 def test_weights_of_a_layer_whose_network_knows_its_input():
     def sequential(layer):
         return nn.Sequential([nn.Input((6,)), nn.Dense(4), nn.Sequential([layer])])
@@ -191,6 +201,10 @@ def test_shapes_in_messages_are_those_that_were_given():
         model.evaluate(X[:, :5], Y)
     with pytest.raises(ShapeError, match=r"^\[fit: validation_data\] .*Received: x.shape=\(7, 5\)"):
         model.fit(X, Y, validation_data=(X[:7, :5], Y[:7]), verbose=0)
+    with pytest.raises(ShapeError, match=r"^\[fit: validation_data\] .* output's shape \(7, 3\).*y.shape=\(7, 4\)"):
+        model.fit(X, Y, validation_data=(X[:7], np.eye(7, 4)), verbose=0)
+    with pytest.raises(ValueError, match=r"^\[fit: validation_data\] .*labels from 0 to 2. Received: y\[0\] = "):
+        model.fit(X, Y, validation_data=(X[:7], Y[:7] + 5), verbose=0)
     with pytest.raises(ShapeError, match=r"Received: x.shape=\(6,\)"):
         model.predict(X[0])
 

@@ -6,19 +6,19 @@ import contextlib
 import inspect
 import operator
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from pynn import ops
 from pynn._blocks import Leaving
-from pynn.checks import number
+from pynn.checks import number, written
 from pynn.core.card import Card
 from pynn.core.flat import Flat, Slots
 from pynn.core.graph import execute
 from pynn.core.tensor import FLOATS, Tensor
-from pynn.errors import DTypeError, ShapeError
-from pynn.keywords import Spelled, spelled
+from pynn.errors import DTypeError, MissingAttributeError, ShapeError
+from pynn.keywords import Spelled, meant, spelled
 from pynn.ops.embedding import TouchedRows
 from pynn.optim.composed import update_composed
 from pynn.optim.fused import Fused, card_of
@@ -103,6 +103,26 @@ class Optimizer(Spelled):
         self._own: Slots | None = None
         self._names: Any = None  # of the slots that these parameters have
         self._used: dict[int, Tensor] = {}  # gradients that step() has applied
+
+    if not TYPE_CHECKING:  # type checkers find slips by themselves
+
+        def __getattr__(self, name: str) -> Any:
+            raise MissingAttributeError(
+                f"{type(self).__name__} has no attribute {name!r}.", lambda: "" if name[:1] == "_" else self._hint(name)
+            )
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name == "lr":  # Keras's name of old; the rate would stay as it is, in silence
+                raise AttributeError(
+                    f"[{self.name}] expected learning_rate to be set. Received: lr={written(value)}. "
+                    "help: optimizer.learning_rate = ..."
+                )
+            object.__setattr__(self, name, value)
+
+    def _hint(self, name: str) -> str:
+        """Return what may help where an attribute is missing."""
+        near = meant(name, [known for known in dir(self) if not known.startswith("_")])
+        return f" help: did you mean {near!r}?" if near else ""
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the settings: a copy, or what a pickle holds, has no parameters yet and begins at step 0."""

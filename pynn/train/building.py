@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pynn._blocks import Leaving, context
-from pynn.errors import ShapeError
+from pynn.errors import DataError, DTypeError, ShapeError
 from pynn.train.network import Network
 
-__all__ = ["told_of", "told_of_inputs", "unbuilt_if_it_fails"]
+__all__ = ["named", "told_of", "told_of_inputs", "unbuilt_if_it_fails"]
 
 _OF_ONE_ROW = re.compile(r"(?<=shape=\()1(?=[,)])")
 
@@ -39,6 +39,17 @@ def told_of_inputs(error: ShapeError, built_for: tuple[int, ...], inputs: Sequen
     wanted = "".join(f", {d}" for d in built_for[1:])
     told = ShapeError(f"{text} The model was built for inputs of shape (N{wanted}) and got x.shape={given}.")
     return told.with_traceback(error.__traceback__)
+
+
+@context
+def named(place: str) -> Iterator[None]:
+    """Let errors of a ``with`` block begin with `place`, if it is that of other data than x and y."""
+    try:
+        yield
+    except (ShapeError, DTypeError, DataError) as error:
+        if ":" not in place or str(error).startswith(f"[{place}]"):
+            raise
+        raise type(error)(f"[{place}] {error}").with_traceback(error.__traceback__) from None
 
 
 @context

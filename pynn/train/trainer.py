@@ -20,7 +20,7 @@ from pynn.core.tensor import Tensor, to_array
 from pynn.errors import DataError, ShapeError
 from pynn.ops import pixels
 from pynn.train import stepping
-from pynn.train.building import told_of, unbuilt_if_it_fails
+from pynn.train.building import named, told_of, unbuilt_if_it_fails
 from pynn.train.data import (
     Data,
     as_inputs,
@@ -175,7 +175,8 @@ class Trainer:
                 shape = mapped(lambda one: (n, *one[1:]), self.output_shape(xs))
             if early is not self.head:  # how many outputs there are may be known only now
                 y = self.head.rows(y, n, dtype, place)
-            return Data(xs, *self.head.targets(y, weight, class_weight, shape, dtype, place))
+            with named(place):
+                return Data(xs, *self.head.targets(y, weight, class_weight, shape, dtype, place))
 
     def output_shape(self, xs: list[np.ndarray]) -> Any:
         """Return the shape of the model's output for one row, or of several outputs, from a trial; builds the model.
