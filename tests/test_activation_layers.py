@@ -78,6 +78,13 @@ def test_softmax_over_another_axis():
     np.testing.assert_allclose(np.exp(nn.LogSoftmax(axis=-2)(x).numpy()).sum(1), np.ones((2, 4)), rtol=1e-6)
 
 
+def test_summary_names_them(capsys):
+    nn.Sequential([nn.Input((5,)), nn.Dense(4), nn.ReLU(), nn.PReLU(), nn.Normalization(), nn.Softmax()]).summary()
+    shown = capsys.readouterr().out
+    for text in ("relu (ReLU)", "prelu (PReLU)", "normalization (Normalization)", "softmax (Softmax)"):
+        assert text in shown
+
+
 def test_a_softmax_layer_is_trained_through_the_logits():
     y = R.integers(0, 3, 6)
     models = []

@@ -322,6 +322,22 @@ def test_exports_say_what_to_do_about_several_outputs():
         np.testing.assert_allclose(space["predict"](X), both.predict(X)[i], rtol=1e-5, atol=1e-6)
 
 
+def test_the_command_line_writes_all_outputs_side_by_side(tmp_path, capsys):
+    from pynn.cli import main
+
+    model = compiled(functional())
+    model.fit(X, TARGETS, verbose=0)
+    model.save(tmp_path / "two.pynn")
+    np.save(tmp_path / "x.npy", X[:2])
+    assert main(["predict", str(tmp_path / "two.pynn"), "--input", str(tmp_path / "x.npy")]) in (0, None)
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head == "price,kind_0,kind_1,kind_2"
+    expected = np.concatenate(model.predict(X[:2]), axis=1)
+    np.testing.assert_allclose([[float(v) for v in row.split(",")] for row in rows], expected, rtol=1e-6)
+    assert main(["summary", str(tmp_path / "two.pynn")]) in (0, None)
+    assert "loss mse of price, cross_entropy of kind" in capsys.readouterr().out
+
+
 def test_losses_of_outputs_that_a_module_does_not_have():
     model = Own(dict)
     model.compile("sgd", {"price": "mse", "size": "mse"}, seed=0)

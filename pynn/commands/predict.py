@@ -54,17 +54,38 @@ def run(
     """
     model = pynn.load(file)
     x = read_sounds(read_metadata(file), inputs) if is_sound(inputs) else read_input(model, inputs, header)
-    y = model.predict(x, batch_size=batch_size)
-    if output is not None and output.suffix == ".npy":
+    y: Any = model.predict(x, batch_size=batch_size)
+    if not isinstance(y, np.ndarray):
+        names, rows = _side_by_side(model, y, output)
+        text = table(rows, names, columns=True)
+    elif output is not None and output.suffix == ".npy":
         packed = io.BytesIO()
         np.save(packed, y, allow_pickle=False)
         write_whole(output, packed.getvalue())
         return
-    text = table(y, read_metadata(file).get("classes"), _classifies(model))
+    else:
+        text = table(y, read_metadata(file).get("classes"), _classifies(model))
     if output is None:
         sys.stdout.write(text)
     else:
         write_whole(output, text.encode())
+
+
+def _side_by_side(model: Any, outputs: Any, file: Path | None) -> tuple[list[str], np.ndarray]:
+    """Return names of columns, and the outputs of a model with several as one table."""
+    found = outputs if isinstance(outputs, dict) else dict(zip(_output_names(model, outputs), outputs, strict=True))
+    if file is not None and file.suffix == ".npy":
+        raise DataError(f"[predict] expected a .csv file for the outputs {', '.join(found)}. Received: {str(file)!r}.")
+    names, columns = [], []
+    for name, y in found.items():
+        rows = y.reshape(len(y), -1)
+        names += [name] if rows.shape[1] == 1 else [f"{name}_{i}" for i in range(rows.shape[1])]
+        columns.append(rows)
+    return names, np.concatenate(columns, axis=1)
+
+
+def _output_names(model: Any, outputs: Any) -> list[str]:
+    return getattr(model, "output_names", None) or [f"output_{i + 1}" for i in range(len(outputs))]
 
 
 def read_input(model: Any, paths: Sequence[Path], header: bool | None = None) -> np.ndarray:
@@ -87,8 +108,10 @@ def read_input(model: Any, paths: Sequence[Path], header: bool | None = None) ->
     return _integers(_shaped(x, shape, path), model, path)
 
 
-def table(y: np.ndarray, classes: Any = None, classifier: bool = False) -> str:
+def table(y: np.ndarray, classes: Any = None, classifier: bool = False, columns: bool = False) -> str:
     """Return outputs as CSV, one row per sample; those of a classifier begin with the likeliest class.
+
+    With `columns` the names are those of columns and not of classes.
 
     Examples
     --------
@@ -104,7 +127,7 @@ def table(y: np.ndarray, classes: Any = None, classifier: bool = False) -> str:
     names = (
         [_cell(c) for c in classes] if named else ["output"] if count == 1 else [f"output_{i}" for i in range(count)]
     )
-    first = y.ndim == 2 and count > 1 and (classifier or named)
+    first = y.ndim == 2 and count > 1 and (classifier or named) and not columns
     digits = 9 if y.dtype == np.float32 else 17
     lines: list[list[Any]] = [[*(["class"] if first else []), *names]]
     for row in rows:

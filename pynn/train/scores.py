@@ -46,10 +46,14 @@ class Losses:
     """
 
     activation = None  # of the whole: each loss has its own
-    name = "losses"
 
     def __init__(self, of: dict[str, losses.Loss], weights: dict[str, float]):
         self.of, self.weights = of, weights
+
+    @property
+    def name(self) -> str:
+        """What is minimized, for people."""
+        return ", ".join(f"{loss.name} of {name}" for name, loss in self.of.items())
 
     def __getitem__(self, name: str) -> losses.Loss:
         return self.of[name]
