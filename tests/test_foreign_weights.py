@@ -13,6 +13,7 @@ import pytest
 
 import pynn
 from pynn import nn
+from pynn.convert import hdf5
 from pynn.convert.keras_layers import in_keras_order
 from pynn.convert.keras_weights import load_keras_weights
 from pynn.convert.torch_weights import load_torch_weights
@@ -259,6 +260,24 @@ def test_keras_files_that_do_not_fit(keras_files):
         assert line in text
     assert "optimizer" not in text
     assert not was_changed()
+
+
+@needs_h5py
+def test_keras_arrays_in_parts(tmp_path, monkeypatch):
+    h5py = pytest.importorskip("h5py")
+    monkeypatch.setattr(hdf5, "CHUNK_LIMIT", 16)
+    w, path = np.arange(6, dtype="f4").reshape(2, 3), tmp_path / "a.weights.h5"
+    for rows, loads in ((1, True), (2, True), (40, False)):
+        model = nn.Sequential([nn.Input((2,)), nn.Dense(3)])
+        with h5py.File(path, "w") as file:
+            file.create_dataset("layers/dense/vars/0", data=w, chunks=(rows, 3), maxshape=(None, 3))
+            file["layers/dense/vars/1"] = np.ones(3, "f4")
+        if loads:
+            load_keras_weights(model, path, verbose=False)
+            np.testing.assert_array_equal(model.layers[0].w.numpy(), w)
+        else:
+            with pytest.raises(DataError, match="parts that are larger than the whole"):
+                load_keras_weights(model, path, verbose=False)
 
 
 @needs_h5py

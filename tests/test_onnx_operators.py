@@ -136,6 +136,7 @@ CASES = {
     "sequences backwards, batch first": (
         "ReverseSequence", [numbers(3, 5), np.array([2, 5, 1])], 1, 13, {"batch_axis": 0, "time_axis": 1}
     ),
+    "leak that turns round": ("LeakyRelu", [numbers(4, 9)], 1, 13, {"alpha": -0.3}),
     "top 3": ("TopK", [numbers(4, 9), np.array([3])], 2, 13, {}),
     "bottom 40, along an axis": ("TopK", [numbers(50, 3), np.array([40])], 2, 13, {"axis": 0, "largest": 0}),
     "elements of an axis": ("GatherElements", [numbers(4, 5), np.array([[0, -1, 2], [3, 1, 1]])], 1, 13, {"axis": 1}),

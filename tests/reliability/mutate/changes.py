@@ -39,7 +39,8 @@ COMPUTED = {
     ast.RShift: (">>", "<<"),
 }
 TEST_DATA = ("samples", "errors")  # of cards
-GUARDS = {"strict", "stacklevel", "help", "metavar", "title", "description"}  # keywords of checks and of texts
+# Keywords of checks, of texts, and of the test data of cards.
+GUARDS = {"strict", "stacklevel", "help", "metavar", "title", "description", "doc", "samples", "errors"}
 SAID = {"warn", "warning", "info"}  # calls whose arguments are messages
 
 
