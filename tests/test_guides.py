@@ -149,12 +149,14 @@ testing.gradcheck(lambda x: layer(x).sum(), [np.random.default_rng(0).normal(siz
     suite(tree, "tests/test_io.py", "-k", "layer_that_people or Gain")
     suite(tree, "tests/test_lengths.py", "-k", "Gain")
     suite(tree, "tests/test_export_modules.py", "-k", "Gain")
+    suite(tree, "tests/test_reference.py", "-k", "Gain")
 
 
 def test_an_optimizer_is_there(tree):
     run(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--doctest-modules", "pynn/optim/signs.py")
     subjects = "optim", "optim_rules", "shared_layers", "program", "capture", "embedding"
     suite(tree, *(f"tests/test_{subject}.py" for subject in subjects), "-k", "signsgd")
+    suite(tree, "tests/test_reference.py", "-k", "SignSGD")
 
 
 def test_a_recipe_is_there(tree):
