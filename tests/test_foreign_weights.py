@@ -42,6 +42,13 @@ def nested():
     block = keras.Model(y, L.Add()([L.Dense(5)(y), y]))
     return keras.Model(x, L.Dense(2)(block(inner(inner(x)))))
 
+def outputs():
+    x = I((5, 3))
+    h = L.PReLU(shared_axes=[1])(L.Dense(4)(x))
+    near = L.Dense(2)(L.LeakyReLU()(h))
+    far = L.Dense(2)(L.ReLU(6.0)(L.Dense(4)(L.ELU()(h))))
+    return keras.Model(x, [near, far])
+
 L.Dense(1)  # so that names go on from dense_1
 CASES = {
     "mlp": lambda: keras.Sequential([I((6,)), L.Dense(5, activation="relu"), L.BatchNormalization(), L.Dropout(0.2),
@@ -56,6 +63,7 @@ CASES = {
         return_sequences=True), L.SimpleRNN(3), L.Dense(2)]),
     "branches": branches,
     "nested": nested,
+    "outputs": outputs,
     "named": lambda: keras.Sequential([I((4,)), L.Dense(4, name="second"), L.Dense(4, name="first")]),
 }
 for name, make in CASES.items():
@@ -63,7 +71,7 @@ for name, make in CASES.items():
     for w in model.weights:
         value = rng.normal(size=w.shape) * 0.5
         w.assign(np.abs(value) + 0.1 if w.name.endswith("variance") else value)
-    shape = (4, *model.input_shape[1:])
+    shape = (4, *model.inputs[0].shape[1:])
     x = rng.integers(0, 11, shape).astype("int32") if name == "text" else rng.normal(size=shape).astype("float32")
     y = np.asarray(model.predict(x, verbose=0))
     np.savez(f"{sys.argv[1]}/{name}.npz", x=x, y=y)
@@ -157,6 +165,14 @@ def nested():
     return nn.Model(x, nn.Dense(2)(block(inner(inner(x)))))
 
 
+def outputs():
+    x = nn.Input((5, 3))
+    h = nn.PReLU(shared_axes=1)(nn.Dense(4)(x))
+    far = nn.Dense(2)(nn.ReLU(6.0)(nn.Dense(4)(nn.ELU()(h))))
+    near = nn.Dense(2)(nn.LeakyReLU()(h))
+    return nn.Model(x, [near, far])
+
+
 KERAS_MODELS = {
     "mlp": lambda: nn.Sequential(
         [nn.Input((6,)), nn.Dense(5, "relu"), nn.BatchNormalization(), nn.Dense(4, use_bias=False),
@@ -176,6 +192,7 @@ KERAS_MODELS = {
     ),
     "branches": branches,
     "nested": nested,
+    "outputs": outputs,
     "named": lambda: nn.Sequential([nn.Input((4,)), nn.Dense(4, name="second"), nn.Dense(4, name="first")]),
 }  # fmt: skip
 
@@ -239,6 +256,11 @@ def test_the_order_in_which_keras_counts():
     model = branches()
     dense = [layer.name for layer in in_keras_order(model) if isinstance(layer, nn.Dense)]
     assert dense == ["dense_1", "dense_2", "dense_3", "dense", "dense_4", "dense_5"]
+
+
+def test_the_order_with_several_outputs():
+    names = [layer.name for layer in in_keras_order(outputs()) if isinstance(layer, nn.Dense)]
+    assert names == ["dense", "dense_1", "dense_3", "dense_2"]
 
 
 def changed(model):

@@ -23,7 +23,7 @@ _NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 _WEIGHTS: dict[type, tuple[str, ...]] = {
     nn.Dense: _KERNEL, nn.Conv1D: _KERNEL, nn.Conv2D: _KERNEL, nn.Conv2DTranspose: _KERNEL,
     nn.DepthwiseConv2D: _KERNEL, nn.SeparableConv2D: ("w", "pointwise", "b"), nn.Embedding: ("w",),
-    nn.BatchNormalization: _NORM, nn.LayerNormalization: _NORM, nn.GroupNormalization: _NORM,
+    nn.PReLU: ("alpha",), nn.BatchNormalization: _NORM, nn.LayerNormalization: _NORM, nn.GroupNormalization: _NORM,
 }  # fmt: skip
 _RECURRENT = ("w", "u", "b")
 
@@ -64,15 +64,15 @@ def weights_of(layer: Any, place: str) -> Iterator[tuple[Any, tuple[str, str], l
 def in_keras_order(model: Any) -> list[Any]:
     """Return the layers in the order in which Keras counts them.
 
-    A functional model lists those first that are farthest from the output; of equally far ones, those that a search
-    from the output, in depth, meets first.
+    A functional model lists those first that are farthest from the outputs; of equally far ones, those that a search
+    from one output after the other, in depth, meets first.
     """
     if type(model) is not nn.Model:
         return list(dict.fromkeys(model._layers))
     plan, inputs = model._plan, len(model.input_shapes)
     met: dict[int, int] = {}  # layer: when it was met
     finished: list[int] = []
-    stack = [(len(plan) - 1, False)]
+    stack = [(end - inputs, False) for end in reversed(model._ends)]
     while stack:
         at, left = stack.pop()
         if left:
