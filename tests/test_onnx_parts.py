@@ -131,6 +131,31 @@ def test_inputs_that_never_change_are_checked():
         load(branching("value"), inputs={"rate": [1, 2]})
 
 
+def test_what_is_known_inside_a_branch_is_computed_when_the_file_is_read(rng):
+    """The gates of an LSTM in a branch are put in order there, as PyTorch writes it."""
+    out = [port("out", shape=None)]
+    w, r = rng.normal(size=(12, 4)).astype("float32"), rng.normal(size=(1, 12, 3)).astype("float32")
+    gates = [helper.make_node("Split", ["w"], ["a", "b", "c", "d"], axis=0)]
+    gates += [
+        helper.make_node("Concat", ["a", "d", "b", "c"], ["e"], axis=0),
+        helper.make_node("Unsqueeze", ["e", "at"], ["f"]),
+    ]
+    lstm = helper.make_node("LSTM", ["x", "f", "r"], ["out"], hidden_size=3)
+    one = helper.make_graph([*gates, lstm], "t", [], out, [numpy_helper.from_array(np.array([0]), "at")])
+    other = helper.make_graph([helper.make_node("Unsqueeze", ["x", "zero"], ["out"])], "e", [], out)
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"]), helper.make_node("Size", ["s"], ["n"]),
+        helper.make_node("Equal", ["n", "three"], ["c"]),
+        helper.make_node("If", ["c"], ["y"], then_branch=one, else_branch=other),
+    ]  # fmt: skip
+    known = {"w": w, "r": r, "three": np.array(3), "zero": np.array([0])}
+    proto = model(nodes, [port("x", shape=(5, "N", 4))], [port("y", shape=None)], known, 17)
+    network = assert_same(proto, rng.normal(size=(5, 2, 4)).astype("float32"))
+    (branch,) = [node for node in network._plan.nodes if node.op == "If"]
+    assert [node.op for node in branch.attributes["then_branch"].nodes] == ["LSTM"]
+    assert all("laid" in weight for weight in network._plan.weights)
+
+
 def test_weights_of_branches_are_trained(rng):
     network = load(branching("known"))
     network.compile(optimizer="sgd", loss="mse")
@@ -185,21 +210,22 @@ def test_the_loops_that_pynn_writes_are_read_back(reverse, rng):
 # Numbers of eight bits
 
 
-def quantized(rng, terms, columns):
-    w = rng.integers(-128 if terms < 3000 else 100, 128, (terms, columns)).astype("int8")
+def quantized(rng, terms, columns, kind="int8"):
+    low = {"int8": -128, "uint8": 0}[kind] if terms < 3000 else 100
+    w = rng.integers(low, 128, (terms, columns)).astype(kind)
     nodes = [
         helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
         helper.make_node("MatMulInteger", ["q", "w", "z", "wz"], ["m"]),
     ]
-    known = {"w": w, "wz": np.array(3, "int8")}
+    known = {"w": w, "wz": np.array(3, kind)}
     return model(nodes, [port("x", shape=("N", terms))], [port("m", TensorProto.INT32, ("N", columns))], known)
 
 
-@pytest.mark.parametrize("terms", [40, 3000])
-def test_products_of_bytes_are_exact(terms, rng, tmp_path):
+@pytest.mark.parametrize(("terms", "kind"), [(40, "int8"), (40, "uint8"), (3000, "int8")])
+def test_products_of_bytes_are_exact(terms, kind, rng, tmp_path):
     """3,000 terms of this size leave what float32 holds exactly."""
     x = rng.uniform(0.5, 1, (4, terms)).astype("float32")
-    network = assert_same(quantized(rng, terms, 7), x, rtol=0, atol=0)
+    network = assert_same(quantized(rng, terms, 7, kind), x, rtol=0, atol=0)
     assert np.abs(network.run(x)[0]).max() > 2**24 or terms < 3000
     np.testing.assert_array_equal(saved(network, tmp_path).run(x)[0], network.run(x)[0])
     np.testing.assert_array_equal(exported(network, x)[0], network.run(x)[0])
@@ -221,13 +247,34 @@ def test_numbers_that_are_quantized_and_back(kind, axis, rng):
     assert_same(proto, (rng.normal(size=(5, 3)) * 20).astype("float32"))
 
 
-def test_images_of_bytes(rng):
+@pytest.mark.parametrize(
+    ("kind", "low", "zero"), [("int8", -128, []), ("uint8", 0, [200]), ("uint8", 0, [9, 0, 7, 255])]
+)
+def test_images_of_bytes(kind, low, zero, rng):
     x = rng.integers(0, 256, (2, 3, 6, 5)).astype("uint8")
-    w = rng.integers(-128, 128, (4, 3, 3, 2)).astype("int8")
-    node = helper.make_node("ConvInteger", ["x", "w", "xz"], ["y"], pads=[1, 0, 1, 1])
+    w = rng.integers(low, low + 256, (4, 3, 3, 2)).astype(kind)
+    node = helper.make_node("ConvInteger", ["x", "w", "xz", *(["wz"] if zero else [])], ["y"], pads=[1, 0, 1, 1])
     outputs = [port("y", TensorProto.INT32, ("N", 4, 6, 5))]
     proto = model([node], [port("x", UINT8, x.shape)], outputs, {"w": w, "xz": np.uint8(7)})
-    assert_same(proto, x, rtol=0, atol=0)
+    if zero:
+        proto.graph.initializer.append(
+            numpy_helper.from_array(np.array(zero if len(zero) > 1 else zero[0], kind), "wz")
+        )
+    if len(zero) < 2:  # onnxruntime has one for all
+        assert_same(proto, x, rtol=0, atol=0)
+        return
+    centred = w.astype("int64") - np.array(zero)[:, None, None, None]
+    wide = np.pad(x.astype("int64") - 7, ((0, 0), (0, 0), (1, 1), (0, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(wide, (3, 2), (2, 3))
+    np.testing.assert_array_equal(load(proto).run(x)[0], np.einsum("nchwij,ocij->nohw", windows, centred))
+
+
+@pytest.mark.parametrize("padding", [0, 2])
+def test_images_of_one_column(padding, rng):
+    w = rng.normal(size=(4, 3, 5, 1)).astype("float32")
+    node = helper.make_node("Conv", ["x", "w"], ["y"], strides=[2, 1], dilations=[2, 1], pads=[padding, 0, 1, 0])
+    proto = model([node], [port("x", shape=("N", 3, 20, 1))], [port("y", shape=("N", 4, None, 1))], {"w": w})
+    assert_same(proto, rng.normal(size=(2, 3, 20, 1)).astype("float32"))
 
 
 @pytest.mark.parametrize("directions", [1, 2])
@@ -256,7 +303,29 @@ def test_an_lstm_of_bytes_is_that_of_the_weights_they_stand_for(directions, each
     network = load(model([bytes_], [port("x", shape=shape)], out, known | {"b": bias}))
     expected = reference(model([plain], [port("x", shape=shape)], out, floats | {"b": bias}), x)[0]
     np.testing.assert_allclose(network.run(x)[0], expected, rtol=1e-4, atol=1e-6)
-    assert len(network.parameters()) == 3
+    assert len(network.parameters()) == 3 * directions
+
+
+@pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+@pytest.mark.parametrize("more", [False, True], ids=["", "more"])
+def test_recurrent_weights_are_kept_as_loops_want_them(op, direction, more, rng, tmp_path):
+    gates, count, units = {"LSTM": 4, "GRU": 3, "RNN": 1}[op], 1 + (direction == "bidirectional"), 3
+    sizes = {"w": (gates * units, 4), "r": (gates * units, units), "b": (2 * gates * units,), "p": (3 * units,)}
+    known = {key: rng.normal(size=(count, *size)).astype("float32") for key, size in sizes.items()}
+    inputs = ["x", "w", "r", "b", *(["", "", "", "p"] if more and op == "LSTM" else [])]
+    settings = {"linear_before_reset": 1} if more and op == "GRU" else {}
+    node = helper.make_node(op, inputs, ["y"], hidden_size=units, direction=direction, **settings)
+    out = [port("y", shape=(5, count, "N", units))]
+    proto = model([node], [port("x", shape=(5, "N", 4))], out, {k: a for k, a in known.items() if k in inputs})
+    x = rng.normal(size=(5, 2, 4)).astype("float32")
+    network = assert_same(proto, x)
+    np.testing.assert_array_equal(saved(network, tmp_path).run(x)[0], network.run(x)[0])
+    written = pynn.onnx.to_model(network, input_shape=(2, 4))
+    tensors = {t.name: numpy_helper.to_array(t) for t in written.graph.initializer}
+    np.testing.assert_array_equal(tensors["w"], known["w"])
+    np.testing.assert_array_equal(tensors["r"], known["r"])
+    assert set(network._weights) >= {"w" if count == 1 else "w/backward"}
 
 
 # Half precision

@@ -51,6 +51,19 @@ def test_dense_and_its_gradients(isa, dtype, m, k, n, rng):
 
 
 @pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("m", [11, 12, 30])
+def test_few_rows_with_weights_that_no_cache_holds(isa, m, rng):
+    """From 12 rows on they are packed, which changes no bit: rows are computed as they are alone."""
+    k, n = 700, 4600
+    x, w, b = (pynn.tensor(rng.standard_normal(s), "float32") for s in [(m, k), (k, n), (n,)])
+    with config.use_isa(isa):
+        assert same_bits(lambda: [ops.dense(x, w, b)])
+        y = ops.dense(x, w, b).numpy()
+        np.testing.assert_array_equal(ops.dense(x[3:7], w, b).numpy(), y[3:7])
+    np.testing.assert_allclose(y, x.numpy().astype("float64") @ w.numpy() + b.numpy(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize(("ta", "tb"), [(False, False), (True, False), (False, True), (True, True)])
 def test_matmul(isa, ta, tb, rng):
     from pynn.core.card import CARDS

@@ -6,7 +6,7 @@
  *
  * Loops: thread's region of C > NC columns > KC terms > strip of MR rows > panel of NR columns > micro-kernel. A strip
  * of A (MR x KC) stays in L1, the block of B (KC x NC) streams from L2. Both are read as they lie, but B is packed into
- * panels when it is transposed, or big and used by many rows; a strip of A when its rows would collide in L1.
+ * panels when it is transposed, or big and used by many rows, or larger than caches; a strip of A when its rows would collide in L1.
  * Parallel over a grid of regions of C, each computed by one thread with its own part of the scratch memory.
  * Cost: 2 m n k flops; packing B adds about 10 / m of that.
  */
@@ -46,7 +46,9 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
     const i64 widest = m <= GEMM_MR4 ? 4 : 2;
     const i64 tallest = c1 - c0 <= VW ? GEMM_MR1 : m <= GEMM_MR4 ? GEMM_MR4 : GEMM_MR2;
     const i64 strips = (m + tallest - 1) / tallest, low = m / strips, extra = m % strips;
-    const int pack_b = job->bt || (buf && m > PN_GEMM_TALL && m > 14 * tallest && (c1 - c0) * g->k > PN_GEMM_BIG);
+    const int huge = m >= PN_GEMM_FEW && g->n * g->k >= PN_GEMM_HUGE;
+    const int big = m > PN_GEMM_TALL && m > 14 * tallest && (c1 - c0) * g->k > PN_GEMM_BIG;
+    const int pack_b = job->bt || (buf && (big || huge));
     /* Rows a multiple of 4 KB apart fall into one set of the first-level cache and would evict each other. */
     const int pack_a = buf && !job->at && g->ars % 1024 == 0 && c1 - c0 >= PN_GEMM_WIDE && tallest == GEMM_MR2;
     real *abuf = pack_b ? buf + pn_gemm_block(c1 - c0, g->k) : buf;

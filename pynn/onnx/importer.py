@@ -15,6 +15,7 @@ from pynn.errors import DataError, DTypeError, ShapeError, unknown_name
 from pynn.onnx.network import Network
 from pynn.onnx.operators import OPERATORS, Body, Node
 from pynn.onnx.operators.quantized import unpacked
+from pynn.onnx.operators.recurrent import BLOCKS, layout
 from pynn.onnx.operators.run import is_folded, run_node
 from pynn.onnx.reader import Graph, check_supported, needed, read
 from pynn.onnx.tensors import held, held_dtype
@@ -138,38 +139,71 @@ def settle(graph: Graph, inputs: Mapping[str, Any]) -> None:
 
 def fold(graph: Graph, max_bytes: int) -> None:
     """Compute the nodes whose inputs are all known, and take them out of the graph; of a known If, take the branch."""
-    rest: list[Node] = []
-    total = sum(array.nbytes for array in graph.constants.values())
-    queue = deque(graph.nodes)
-    while queue:
-        node = queue.popleft()
-        if node.op == "If" and node.inputs[0] in graph.constants:
-            queue.extendleft(reversed(_taken(node, graph.constants[node.inputs[0]])))
-            continue
-        if node.op == "com.microsoft::DynamicQuantizeLSTM":
-            node = unpacked(node, graph.constants)
-            total += sum(graph.constants[name].nbytes for name in node.inputs[1:3])
-        known = [graph.constants.get(name) for name in node.inputs if name]
-        if node.bodies or not is_folded(node, [array is not None for array in known]):
-            rest.append(node)
-            continue
-        outs = run_node(node, [Value.known(graph.constants[name]) if name else None for name in node.inputs])
-        if any(value.names is not None for value in outs):
-            rest.append(node)
-            continue
-        for name, value in zip(node.outputs, outs, strict=False):
-            if name:
-                graph.constants[name] = value.constant
-                total += value.constant.nbytes
-        if total > max_bytes:
-            raise DataError(
-                f"[onnx] node {node.label}: the constants of the model take more than max_bytes, {max_bytes:,}. "
-                "help: load(..., max_bytes=...) if the file is to be trusted."
-            )
-    graph.nodes = needed(rest, [port.name for port in graph.outputs])
+    folding = _Folding(graph, max_bytes)
+    graph.nodes = needed(folding.rest(graph.nodes), [port.name for port in graph.outputs])
     for node in graph.nodes:
         for body in node.bodies:
             _check_body(body)
+
+
+class _Folding:
+    """What is known of a graph, and how much room it takes."""
+
+    def __init__(self, graph: Graph, max_bytes: int):
+        self.constants, self.max_bytes = graph.constants, max_bytes
+        self.total = sum(array.nbytes for array in graph.constants.values())
+
+    def rest(self, nodes: list[Node]) -> list[Node]:
+        """Return the nodes that cannot be computed beforehand; those of bodies too are computed where they can."""
+        rest: list[Node] = []
+        queue = deque(nodes)
+        while queue:
+            node = queue.popleft()
+            if node.op == "If" and node.inputs[0] in self.constants:
+                queue.extendleft(reversed(_taken(node, self.constants[node.inputs[0]])))
+                continue
+            if node.op == "com.microsoft::DynamicQuantizeLSTM":
+                node = unpacked(node, self.constants)
+                self._count(node, [self.constants[name] for name in node.inputs[1:3]])
+            for body in node.bodies:
+                body.nodes = self.rest(body.nodes)
+            _take_from_around(node)
+            if not self._computed(node):
+                rest.append(node)
+        return rest
+
+    def _computed(self, node: Node) -> bool:
+        """Compute a node if its inputs are known; return whether it was."""
+        known = [self.constants.get(name) for name in node.inputs if name]
+        if node.op not in OPERATORS or node.bodies or not is_folded(node, [array is not None for array in known]):
+            return False
+        outs = run_node(node, [Value.known(self.constants[name]) if name else None for name in node.inputs])
+        if any(value.names is not None for value in outs):
+            return False
+        made = {name: value.constant for name, value in zip(node.outputs, outs, strict=False) if name}
+        self.constants.update(made)
+        self._count(node, list(made.values()))
+        return True
+
+    def _count(self, node: Node, arrays: list[np.ndarray]) -> None:
+        self.total += sum(array.nbytes for array in arrays)
+        if self.total > self.max_bytes:
+            raise DataError(
+                f"[onnx] node {node.label}: the constants of the model take more than max_bytes, {self.max_bytes:,}. "
+                "help: load(..., max_bytes=...) if the file is to be trusted."
+            )
+
+
+def _take_from_around(node: Node) -> None:
+    """Let the inputs of a node be its own, and what its bodies take from around them."""
+    if not node.bodies:
+        return
+    taken: dict[str, None] = {}
+    for body in node.bodies:
+        own = {*body.inputs, *(name for inner in body.nodes for name in inner.outputs)}
+        names = [name for inner in body.nodes for name in inner.inputs if name]
+        taken.update(dict.fromkeys(name for name in [*names, *body.outputs] if name not in own))
+    node.inputs[node.own :] = taken
 
 
 def _taken(node: Node, condition: np.ndarray) -> list[Node]:
@@ -232,6 +266,12 @@ def _kept_order(uses: list[tuple[Node, int]], rank: int) -> list[int] | None:
     return None if order is None or len(order) != rank else list(order)
 
 
+def _layout(uses: list[tuple[Node, int]]) -> dict[str, Any] | None:
+    """Return how recurrent operators want a weight to be kept, if they are all that use it, and agree."""
+    found = [layout(node, slot) if node.op in BLOCKS else None for node, slot in uses]
+    return found[0] if found and all(how == found[0] for how in found) else None
+
+
 def _network_dtype(graph: Graph) -> np.dtype:
     for dtype in (*(p.dtype for p in graph.inputs), *(a.dtype for a in graph.constants.values())):
         if dtype in FLOATS:
@@ -249,9 +289,8 @@ def describe(graph: Graph, max_bytes: int) -> tuple[dict[str, Any], dict[str, np
         is_state = any(slot in OPERATORS[node.op].states for node, slot in uses)
         if array.dtype == dtype and (trained or is_state or array.size > SMALL):
             order = _kept_order(uses, array.ndim) if trained else None
-            weights.append(
-                {"name": name, "shape": list(array.shape), "perm": order, "trainable": trained and not is_state}
-            )
+            record = {"name": name, "shape": list(array.shape), "perm": order, "trainable": trained and not is_state}
+            weights.append(record | ({"laid": how} if (how := _layout(uses)) and trained else {}))
             values[name] = array
         else:
             kind = graph.types.get(name)

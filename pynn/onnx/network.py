@@ -16,6 +16,7 @@ from pynn.errors import CaptureError, DataError, ShapeError
 from pynn.io.registry import register
 from pynn.nn.module import Module
 from pynn.onnx.operators import OPERATORS, Body, Node
+from pynn.onnx.operators.recurrent import laid, laid_shape
 from pynn.onnx.operators.run import run_node
 from pynn.onnx.tensors import held, held_dtype
 from pynn.onnx.value import Value
@@ -30,7 +31,9 @@ class _Plan:
     def __init__(self, graph: dict[str, Any]):
         self.inputs = [(p["name"], _dtype(p["dtype"]), p["shape"]) for p in graph["inputs"]]
         self.outputs = [(p["name"], _dtype(p["dtype"])) for p in graph["outputs"]]
+        self.dtypes = [dtype for _, dtype in self.outputs]
         self.weights = list(graph["weights"])
+        self.parts = {w["name"]: part_names(w) for w in self.weights if "laid" in w}
         self.constants = {c["name"]: _array(c) for c in graph["constants"]}
         self.types = {c["name"]: c["type"] for c in graph["constants"] if "type" in c}  # those of the file
         limit = min(integer("onnx", "limit", graph["limit"]), _memory())  # a file may say anything
@@ -49,6 +52,12 @@ class _Plan:
             if name not in kept:
                 done[at].append(name)
         return done
+
+
+def part_names(weight: dict[str, Any]) -> list[str]:
+    """Return the names of the weights that one of a recurrent operator is kept as."""
+    name = weight["name"]
+    return [name] if weight["shape"][0] == 1 else [f"{name}/forward", f"{name}/backward"]
 
 
 def _memory() -> int:
@@ -105,9 +114,10 @@ class Network(Module):
 
     Notes
     -----
-    Weights have the names of the file. Which constants are weights: those that convolutions, products of matrices,
-    recurrent and normalizing operators and PRelu take as such, and initializers of more than one number that are added
-    or multiplied. Running means and variances are state.
+    Weights have the names of the file; those of a recurrent operator are kept as pynn's layers keep them, and those of
+    one that goes both ways as two, name/forward and name/backward. Which constants are weights: those that
+    convolutions, products of matrices, recurrent and normalizing operators and PRelu take as such, and initializers of
+    more than one number that are added or multiplied. Running means and variances are state.
     """
 
     _unwatched = frozenset({"_plan", "_initial", "_runs", "_by_values"})  # large and never changed, or made by runs
@@ -159,6 +169,9 @@ class Network(Module):
         if self.built or self._weights:
             return
         for weight in self._plan.weights:
+            if "laid" in weight:
+                self._build_parts(weight)
+                continue
             perm, shape = weight["perm"], tuple(weight["shape"])
             kept = shape if perm is None else tuple(shape[a] for a in perm)
 
@@ -170,6 +183,21 @@ class Network(Module):
 
             self.add_weight(weight["name"], kept, values, trainable=bool(weight["trainable"]))
         self._initial = None
+
+    def _build_parts(self, weight: dict[str, Any]) -> None:
+        """Make the weights of a recurrent operator, one for each direction."""
+        shape = laid_shape(weight["laid"], weight["shape"])
+        parts: list[np.ndarray] = []
+
+        def values(*_: Any) -> np.ndarray:
+            if self._initial is None:
+                raise DataError(f"[onnx] the weight {weight['name']!r} has no values.")
+            if not parts:
+                parts.extend(laid(weight["laid"], self._initial.pop(weight["name"])))
+            return parts.pop(0)
+
+        for name in part_names(weight):
+            self.add_weight(name, shape, values, trainable=bool(weight["trainable"]))
 
     def start(self, values: Any) -> None:
         """Build with values, a dict that is emptied."""
@@ -214,6 +242,10 @@ class Network(Module):
             forms = {tuple(range(array.ndim)): plan.tensors[name]} if name in plan.tensors else None
             values[name] = Value(array.shape, forms, array)
         for weight in plan.weights:
+            if "laid" in weight:
+                value = values[weight["name"]] = Value(weight["shape"])
+                value.parts = [self._weights[name] for name in part_names(weight)]
+                continue
             tensor, perm = self._weights[weight["name"]], weight["perm"]
             values[weight["name"]] = Value.of(tensor, None if perm is None else tuple(perm))
         for (name, dtype, _), x in zip(plan.inputs, inputs, strict=True):
@@ -250,6 +282,10 @@ class Network(Module):
             Arrays; of ZipMap, lists of dicts. In ``predict`` and in a call, labels that are texts are the places of
             their names, and what ZipMap gives is an array of a column for each class.
         """
+        if self._runs is not None and not self._by_values:
+            quick = self._runs.quick(inputs if len(inputs) != 1 else inputs[0])
+            if quick is not None:
+                return self._declared([quick] if isinstance(quick, np.ndarray) else quick)
         given = [np.require(held(np.asarray(x), f"input {i}"), requirements=("C", "A")) for i, x in enumerate(inputs)]
         if self._runs is None:
             object.__setattr__(self, "_runs", Preparing(self, 1, "run", raw=True))
@@ -260,7 +296,14 @@ class Network(Module):
                 raise
             found, _ = self._runs.one_pass(given, eagerly=True)  # which raises too, if the data are bad
             object.__setattr__(self, "_by_values", True)
-        return [self._as_declared(a, *port) for a, port in zip(found, self._plan.outputs, strict=True)]
+        return self._declared(found)
+
+    def _declared(self, found: Any) -> list[Any]:
+        """Return outputs as the file declares them."""
+        plan = self._plan
+        if plan.dtypes == [a.dtype for a in found] and not plan.names:
+            return list(found)
+        return [self._as_declared(a, *port) for a, port in zip(found, plan.outputs, strict=True)]
 
     def _as_declared(self, array: np.ndarray, name: str, dtype: np.dtype) -> Any:
         """Return an output as the file declares it."""
@@ -282,7 +325,8 @@ class Network(Module):
         found: list[tuple[Part, Any]] = []
         rest = Part("", "", [], [])
         for node in self._plan.nodes:
-            held = [(name, self._weights[name]) for name in node.inputs if name in self._weights]
+            names = [part for name in node.inputs for part in self._plan.parts.get(name, [name])]
+            held = [(name, self._weights[name]) for name in names if name in self._weights]
             scope = node.name or node.op
             if held:
                 found.append((Part(scope, node.op, held, [scope]), self._plan.shapes.get(node.outputs[0])))

@@ -10,6 +10,7 @@ from pynn.errors import DataError
 from pynn.onnx.builder import Builder
 from pynn.onnx.network import Network
 from pynn.onnx.operators import Body, Node
+from pynn.onnx.operators.recurrent import unlaid
 from pynn.onnx.tensors import DTYPES
 
 HALVES = (10, 16)  # types of half precision
@@ -33,6 +34,10 @@ def rewritten(b: Builder, network: Network, inputs: list[str]) -> str:
         as_held = kind is None or kind == "float16"  # half precision was widened, in weights too
         names[name] = b.constant(array if as_held else array.astype(kind), name)
     for weight in plan.weights:
+        if "laid" in weight:
+            parts = [network._weights[name].numpy() for name in plan.parts[weight["name"]]]
+            names[weight["name"]] = b.constant(unlaid(weight["laid"], parts), weight["name"])
+            continue
         array, perm = network._weights[weight["name"]].numpy(), weight["perm"]
         names[weight["name"]] = b.constant(array if perm is None else array.transpose(np.argsort(perm)), weight["name"])
     _write(b, plan.nodes, names)

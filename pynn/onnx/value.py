@@ -36,15 +36,18 @@ class Value:
     names : list, optional
         Texts, of which the elements are the numbers: so the label of a class is computed with. For what ZipMap
         gives, the classes to which the columns belong.
+    parts : list of Tensor, optional
+        Of a weight of a recurrent operator, what its loops take, instead of forms.
     """
 
-    __slots__ = ("constant", "forms", "names", "shape")
+    __slots__ = ("constant", "forms", "names", "parts", "shape")
 
     def __init__(self, shape: Sequence[int], forms: dict[Perm, Tensor] | None = None, constant: Any = None):
         self.shape = tuple(shape)
         self.forms = {} if forms is None else forms
         self.constant = constant
         self.names: list[Any] | None = None
+        self.parts: list[Tensor] | None = None
 
     @classmethod
     def of(cls, tensor: Tensor, perm: Perm | None = None) -> Value:
@@ -77,6 +80,8 @@ class Value:
     @property
     def dtype(self) -> np.dtype:
         """The dtype of the elements."""
+        if self.parts:
+            return self.parts[0].dtype
         return self.constant.dtype if self.constant is not None else next(iter(self.forms.values())).dtype
 
     @property

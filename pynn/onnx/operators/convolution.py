@@ -60,10 +60,19 @@ def conv(node: Node, x: Value, w: Value, b: Value | None = None) -> Value:
     bias = None if b is None else b.plain
     if rank == 5:
         return Value.of(_conv3d(images, kernel, bias, way, groups), channels_last(5))
+    if rank == 4 and x.shape[3] == kernel.shape[1] == 1 and not (way.before[1] or way.after[1]):  # one column: as a row
+        row, taps = (ops.reshape(t, _turned(t.shape, at)) for t, at in ((images, 1), (kernel, 0)))
+        line = (0, 0, way.before[0], way.after[0])
+        y = ops.conv2d(row, taps, bias, (1, way.strides[0]), line, (1, way.dilations[0]), groups)
+        return Value.of(ops.reshape(y, (y.shape[0], y.shape[2], 1, y.shape[3])), channels_last(4))
     y = ops.conv2d(
         images, kernel, bias, _line(way.strides, 1), _four(way.before, way.after), _line(way.dilations, 1), groups
     )
     return _flat(y, rank)
+
+
+def _turned(shape: tuple[int, ...], at: int) -> tuple[int, ...]:
+    return (*shape[:at], shape[at + 1], shape[at], *shape[at + 2 :])
 
 
 def _flat(y: Tensor, rank: int) -> Value:

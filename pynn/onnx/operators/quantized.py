@@ -14,7 +14,7 @@ from pynn import ops
 from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DataError, ShapeError
 from pynn.onnx.operators.convolution import conv
-from pynn.onnx.operators.elementwise import INT32, mapped
+from pynn.onnx.operators.elementwise import INT32, mapped, reshaped
 from pynn.onnx.operators.products import matmul
 from pynn.onnx.operators.registry import Node, floating, operator
 from pynn.onnx.operators.shapes import axis_of
@@ -105,18 +105,18 @@ def dynamic_quantize(node: Node, x: Value) -> tuple[Any, ...]:
 
 
 def _centred(node: Node, key: str, x: Value, zero: Value | None, axis: int) -> tuple[Value, float]:
-    """Return x - zero as floats, and how large its absolute values may be; of a constant it is made once."""
+    """Return x - zero as floats, and how large its absolute values may be.
+
+    Weights are made floats once; of them, it is the largest sum of absolute values that one result adds up, for the
+    axis of results, from which on a product with them is exact.
+    """
     if zero is not None and zero.size > 1 and zero.ndim == 1:
-        zero = (
-            Value.known(zero.constant.reshape(-1, *(1,) * (x.ndim - 1 - axis % x.ndim)))
-            if (zero.constant is not None)
-            else Value.of(ops.reshape(zero.plain, (-1, *(1,) * (x.ndim - 1 - axis % x.ndim))))
-        )
+        zero = reshaped(zero, (-1 if zero.constant is not None else zero.size, *(1,) * (x.ndim - 1 - axis % x.ndim)))
     if x.constant is not None and (zero is None or zero.constant is not None):
-        array = x.constant.astype(np.int64) - (0 if zero is None else zero.constant.astype(np.int64))
         if key not in node.cache:
-            node.cache[key] = Tensor.state(array.astype(SINGLE))
-        return Value.of(node.cache[key]), float(np.abs(array).max(initial=0))
+            shift = 0 if zero is None else zero.constant.astype(np.int64)
+            node.cache[key] = Tensor.state((x.constant.astype(np.int64) - shift).astype(SINGLE))  # bytes would wrap
+        return Value.of(node.cache[key]), 0.0
     y = _real(x)
     if zero is not None:
         plain = zero.plain.astype(SINGLE)
@@ -124,9 +124,20 @@ def _centred(node: Node, key: str, x: Value, zero: Value | None, axis: int) -> t
     return y, 255.0 + 128.0 * (x.dtype != np.uint8)
 
 
-def _exactly(node: Node, function: Any, a: Value, b: Value, terms: int, most: float) -> Value:
+def _most(node: Node, key: str, axis: int, terms: int, each: float) -> float:
+    """Return the largest sum of absolute values of weights that a result adds up: along an axis, or all others."""
+    if key not in node.cache:
+        return terms * each
+    if "most" not in node.attributes:
+        table = np.abs(node.cache[key].view().astype(DOUBLE))
+        sums = table.reshape(len(table), -1).sum(1) if axis == 0 else table.sum(axis) if table.ndim > 1 else table.sum()
+        node.attributes["most"] = float(np.max(sums, initial=0))
+    return node.attributes["most"]
+
+
+def _exactly(node: Node, function: Any, a: Value, b: Value, most: float) -> Value:
     """Return a product of whole numbers, in float32 if no sum can leave what that holds exactly."""
-    if terms * most >= EXACT:
+    if most >= EXACT:
         a, b = (mapped(v, lambda t: t.astype(DOUBLE)) for v in (a, b))
     return function(node, a, b)
 
@@ -141,13 +152,9 @@ def _product(node: Node, a: Value, b: Value, za: Value | None, zb: Value | None)
         za = Value.of(ops.reshape(za.plain, (-1, 1)))
     x, most_a = _centred(node, "a", a, za, -1)
     w, most_b = _centred(node, "b", b, zb, -1)
-    most = most_a * most_b
-    if b.constant is not None and "b" in node.cache:  # the largest sum that these weights allow
-        if "most" not in node.attributes:
-            table = np.abs(node.cache["b"].view().astype(DOUBLE))
-            node.attributes["most"] = float(table.sum(axis=-2).max(initial=0)) if table.ndim > 1 else float(table.sum())
-        return _exactly(node, matmul, x, w, 1, most_a * node.attributes["most"])
-    return _exactly(node, matmul, x, w, a.shape[-1], most)
+    if not most_a:  # of constants too
+        most_a = float(np.abs(node.cache["a"].view()).max(initial=0))
+    return _exactly(node, matmul, x, w, most_a * _most(node, "b", -2, a.shape[-1], most_b))
 
 
 @operator("MatMulInteger", inputs=(2, 4))
@@ -178,7 +185,10 @@ def dynamic_matmul(node: Node, a: Value, b: Value, scale_b: Value, *more: Value 
 def _convolved(node: Node, x: Value, w: Value, zx: Value | None, zw: Value | None) -> Value:
     image, most_x = _centred(node, "x", x, zx, -1)
     kernel, most_w = _centred(node, "w", w, zw, 0)
-    return _exactly(node, conv, image, kernel, int(np.prod(w.shape[1:], dtype=np.int64)), most_x * most_w)
+    if not most_x:
+        most_x = float(np.abs(node.cache["x"].view()).max(initial=0))
+    most = _most(node, "w", 0, int(np.prod(w.shape[1:], dtype=np.int64)), most_w)
+    return _exactly(node, conv, image, kernel, most_x * most)
 
 
 @operator("ConvInteger", inputs=(2, 4))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,57 @@ def _in_order(node: Node, rows: Tensor) -> Tensor:
     if order == tuple(range(len(order))):
         return rows
     return ops.concat([rows[k * units : (k + 1) * units] for k in order], 0)
+
+
+# Weights are kept as pynn's loops want them, an array for each direction, so that no run has to lay them out.
+
+
+def layout(node: Node, slot: int) -> dict[str, Any] | None:
+    """Return how a weight of a recurrent operator is kept; None for settings that are walked step by step."""
+    directions = 2 if node.attributes.get("direction") == "bidirectional" else 1
+    try:
+        if slot not in (1, 2, 3, 7) or not _fused(node, _activations(node, directions), directions):
+            return None
+    except DataError:  # which running the node will say too
+        return None
+    after = node.op == "GRU" and bool(node.integer("linear_before_reset", 0))
+    return {"op": node.op, "slot": slot, "both": after}
+
+
+def laid(how: dict[str, Any], array: np.ndarray) -> list[np.ndarray]:
+    """Return the parts of a weight of ONNX, one for each direction."""
+    op, slot = how["op"], how["slot"]
+    order, blocks = ORDER[op], BLOCKS[op]
+    if slot == 7:
+        return [rows.reshape(3, -1)[[0, 2, 1]] for rows in array]
+    if slot == 3:
+        pairs = [rows.reshape(2, blocks, -1)[:, list(order)].reshape(2, -1) for rows in array]
+        return [pair if how["both"] else pair[0] + pair[1] for pair in pairs]
+    return [
+        np.ascontiguousarray(rows.reshape(blocks, -1, rows.shape[-1])[list(order)].reshape(rows.shape).T)
+        for rows in array
+    ]
+
+
+def laid_shape(how: dict[str, Any], shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of each part of a weight of ONNX of some shape."""
+    if how["slot"] == 7:
+        return (3, shape[1] // 3)
+    if how["slot"] == 3:
+        return (2, shape[1] // 2) if how["both"] else (shape[1] // 2,)
+    return (shape[2], shape[1])
+
+
+def unlaid(how: dict[str, Any], parts: list[np.ndarray]) -> np.ndarray:
+    """Return the weight of ONNX that the parts are; of two biases that were added, the second is 0."""
+    op, slot = how["op"], how["slot"]
+    back, blocks = np.argsort(ORDER[op]), BLOCKS[op]
+    if slot == 7:
+        return np.stack([part[[0, 2, 1]].reshape(-1) for part in parts])
+    if slot == 3:
+        pairs = [part if how["both"] else np.stack([part, np.zeros_like(part)]) for part in parts]
+        return np.stack([pair.reshape(2, blocks, -1)[:, back].reshape(-1) for pair in pairs])
+    return np.stack([part.T.reshape(blocks, -1, part.shape[0])[back].reshape(part.T.shape) for part in parts])
 
 
 def _activations(node: Node, directions: int) -> list[str]:
@@ -113,16 +165,22 @@ def _parameters(
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Return one direction's weights, bias and peepholes as pynn lays them out."""
     wide = BLOCKS[node.op] * units
-    kernel, inner = (ops.transpose(_in_order(node, value.plain[d])) for value in (w, r))
+    kernel, inner = (
+        ops.transpose(_in_order(node, value.plain[d])) if value.parts is None else value.parts[d] for value in (w, r)
+    )
     bias = None
-    if b is not None:
+    if b is not None and b.parts is not None:
+        bias = b.parts[d]
+    elif b is not None:
         both = b.plain[d]
         if node.op == "GRU" and node.integer("linear_before_reset", 0):
             bias = ops.reshape(both, (2, wide))
         else:
             bias = _in_order(node, ops.add(both[:wide], both[wide:]))
     peeps = None
-    if peephole is not None:  # ONNX has i o f, pynn i f o
+    if peephole is not None and peephole.parts is not None:
+        peeps = peephole.parts[d]
+    elif peephole is not None:  # ONNX has i o f, pynn i f o
         three = ops.reshape(peephole.plain[d], (3, units))
         peeps = ops.concat([three[k : k + 1] for k in (0, 2, 1)], 0)
     return kernel, inner, bias, peeps
