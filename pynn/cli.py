@@ -111,14 +111,27 @@ def _parser() -> argparse.ArgumentParser:
     predict.set_defaults(act=_predict)
     predict.add_argument("file", metavar="FILE", type=Path, help="model file")
     predict.add_argument(
-        "--input", metavar="FILE", type=Path, nargs="+", required=True, help="one .csv or .npy file, images, or .wavs"
+        "--input", metavar="FILE", type=Path, nargs="+", required=True, help="one .csv or .npy file, images, or sounds"
     )
     predict.add_argument("--output", metavar="FILE", type=Path, help=".csv or .npy file (default: print CSV)")
     predict.add_argument("--batch-size", metavar="N", type=_integer(1), help="samples in a pass")
-    predict.add_argument(
-        "--header", action=argparse.BooleanOptionalAction,
-        help="whether a table's first line holds names (default: yes if it holds no number and no gap)",
-    )  # fmt: skip
+    tables = predict.add_argument_group("tables", "Found out from all columns, where these do not say it.")
+    tables.add_argument(
+        "--header", action=argparse.BooleanOptionalAction, help="whether the first line holds the names of the columns"
+    )
+    tables.add_argument(
+        "--columns", metavar="LIST", help="those that the model takes, by name or number: age,height or 2-5,7"
+    )
+    tables.add_argument(
+        "--index", action=argparse.BooleanOptionalAction, help="whether the first column names or counts rows"
+    )
+    tables.add_argument("--separator", metavar="MARK", help="between cells: one letter, tab, blank or none")
+    tables.add_argument("--decimal", choices=(".", ","), help="mark before the fraction of a number")
+    tables.add_argument("--encoding", metavar="NAME", help="such as utf-8, utf-16-le or latin-1")
+    tables.add_argument(
+        "--missing", choices=("error", "mean"), default="error", help="what becomes of gaps (default: error)"
+    )
+    predict.add_argument("--background", metavar="COLOR", help="behind transparent parts of images: white or #ff8800")
 
     export = commands.add_parser(
         "export",
@@ -197,8 +210,10 @@ def _summary(arguments: argparse.Namespace) -> None:
 
 def _predict(arguments: argparse.Namespace) -> None:
     from pynn.commands.predict import run
+    from pynn.commands.tables import Reading
 
-    run(arguments.file, arguments.input, arguments.output, arguments.batch_size, arguments.header)
+    reading = Reading(**{name: getattr(arguments, name) for name in Reading.__dataclass_fields__})
+    run(arguments.file, arguments.input, arguments.output, arguments.batch_size, reading, arguments.background)
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -108,7 +108,7 @@ def test_predict_images_and_ids(command, tmp_path, rng):
     ("content", "message"),
     [
         ("1,2,3\n", "expected samples of 4 values"),
-        ("1,2,3,4,5\n", "take out the column of targets"),
+        ("1,2,3,4,5\n", "to take out the column of targets"),
         ("1,2,3,4\n1,2,3\n", "line 2: expected 4 values. Received: 3"),
         ("1,2,3,4\n1,2,x,4\n", "line 2, column 3: expected a number. Received: 'x'"),
         ("", "expected at least one row"),
@@ -116,11 +116,11 @@ def test_predict_images_and_ids(command, tmp_path, rng):
         ("1,,3,4\n5,6,7,8\n", "line 1, column 2: expected a number. Received: ''. help: --header"),
         ("1,?,3,4\n5,6,7,8\n", "line 1, column 2: expected a number. Received: '?'"),
         ("NA,2,3,4\n5,6,7,8\n", "line 1, column 1: expected a number. Received: 'NA'"),
-        ('1,"2,000",3,4\n5,6,7,8\n', "line 1, column 2: expected a number. Received: '2,000'"),
+        ('1,"2,000",3,4\n5,6,7,8\n', "line 1, column 2: expected a number. Received: '2,000', which may be 2.000"),
         ("a,,c,d\n1,2,3,4\n", "line 1, column 1: expected a number"),
         ("1,2,3,4\n5,nan,7,8\n", "line 2, column 2: expected a finite number. Received: 'nan'"),
         ("1,2,3,4\n5,6,7,inf\n", "line 2, column 4: expected a finite number"),
-        ("1,5;2,5;3,5;4,5\n", "line 1, column 2: expected a number"),
+        ("1,5;2,5;3,5;4.5\n", "line 1, column 4: expected a number"),
     ],
 )
 def test_tables_that_do_not_fit(command, saved, tmp_path, content, message):

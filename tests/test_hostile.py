@@ -18,6 +18,8 @@ import pynn
 from pynn import nn, ops
 from pynn.cli import main
 from pynn.commands import predict as command
+from pynn.commands.images import read_image
+from pynn.commands.tables import Reading, read_table
 from pynn.convert.hdf5 import Arrays
 from pynn.convert.torch_weights import _natural
 from pynn.core.state import state
@@ -144,10 +146,20 @@ def test_idx_files_of_impossible_shapes_are_refused(tmp_path, dims):
         read_idx(made(tmp_path / "a", content))
 
 
-@pytest.mark.parametrize("content", ["h\xe9,b\n1,2\n".encode("latin1"), b"a,b\n1,\xe9\n", "a,b\n1,2\n".encode("utf16")])
-def test_tables_in_other_encodings_are_refused(tmp_path, content):
-    with pytest.raises(DataError, match=r"expected text in UTF-8. Received: byte 0x"):
-        command._csv(made(tmp_path / "a.csv", content))
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a,b\n1,\xe9\n", "line 2, column 2 .*expected a number"),
+        (b"a,b\n1,\x81\n", "expected text in cp1252"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "byte 2 is zero"),
+        ("a,b\n1,2\n".encode("utf16")[:-1], "expected text in utf-16"),
+        (b"\x00\x00\xfe\xff\x00\x20\x00\x00", "expected text in utf-32"),
+        (b"a,b\n1,\x1b[31m\n", r"one with '\\x1b' in it"),
+    ],
+)
+def test_tables_that_are_no_text_are_refused(tmp_path, content, message):
+    with pytest.raises(DataError, match=message):
+        read_table(made(tmp_path / "a.csv", content), Reading()).numbers()
 
 
 def test_names_with_numbers_of_any_length_are_sorted():
@@ -261,7 +273,7 @@ def test_images_of_too_many_pixels_are_refused(tmp_path, monkeypatch):
     image.new("L", (64, 64)).save(tmp_path / "a.png")
     monkeypatch.setattr(image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(DataError, match="expected a whole image"):
-        command._image(tmp_path / "a.png", (8, 8))
+        read_image(tmp_path / "a.png", (8, 8))
 
 
 def test_files_with_other_numbers_load_or_are_refused():

@@ -723,9 +723,11 @@ def claimed(data: bytes) -> str | None:
 PLACES: dict[str, str] = {
     "audio.wav:read_wav": "WAV",
     "cli:main": "own: the null device",
+    "commands.dialect:records": "table of numbers",
+    "commands.images:read_image": "image",
     "commands.predict:_array": "array (.npy)",
-    "commands.predict:_csv": "table of numbers",
-    "commands.predict:_image": "image",
+    "commands.tables:_picked": "own: what the caller asks for",
+    "commands.tables:read_table": "table of numbers",
     "convert.keras_weights:_member": "Keras, zip",
     "convert.keras_weights:_opened": "Keras, HDF5",
     "convert.torch_weights:load_torch_weights": "PyTorch",
