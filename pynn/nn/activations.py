@@ -423,8 +423,8 @@ class PReLU(Module):
 
     def __init__(
         self,
-        alpha_initializer: Any = "zeros",
-        alpha_regularizer: Any = None,
+        alpha_initializer: str | Callable[..., Any] = "zeros",
+        alpha_regularizer: str | Callable[..., Any] | None = None,
         alpha_constraint: Any = None,
         shared_axes: int | Sequence[int] | None = None,
         *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -68,8 +69,8 @@ class Embedding(Module):
         self,
         input_dim: int,
         output_dim: int,
-        embeddings_initializer: Any = "uniform",
-        embeddings_regularizer: Any = None,
+        embeddings_initializer: str | Callable[..., Any] = "uniform",
+        embeddings_regularizer: str | Callable[..., Any] | None = None,
         *,
         mask_zero: bool = False,
         padding: str = "auto",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -82,8 +83,8 @@ class JordanRNN(Module):
         activation: str = "tanh",
         output_activation: str = "linear",
         *,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
+        kernel_initializer: str | Callable[..., Any] = "glorot_uniform",
+        bias_initializer: str | Callable[..., Any] = "zeros",
         name: str | None = None,
         seed: int | None = None,
     ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pynn import init, ops, regularizers
@@ -37,10 +37,10 @@ class _Normalization(Module):
         epsilon: float,
         center: bool,
         scale: bool,
-        beta_initializer: Any,
-        gamma_initializer: Any,
-        beta_regularizer: Any,
-        gamma_regularizer: Any,
+        beta_initializer: str | Callable[..., Any],
+        gamma_initializer: str | Callable[..., Any],
+        beta_regularizer: str | Callable[..., Any] | None,
+        gamma_regularizer: str | Callable[..., Any] | None,
         name: str | None,
     ):
         super().__init__(name)
@@ -140,12 +140,12 @@ class BatchNormalization(_Normalization):
         center: bool = True,
         scale: bool = True,
         *,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        moving_mean_initializer: Any = "zeros",
-        moving_variance_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
+        beta_initializer: str | Callable[..., Any] = "zeros",
+        gamma_initializer: str | Callable[..., Any] = "ones",
+        moving_mean_initializer: str | Callable[..., Any] = "zeros",
+        moving_variance_initializer: str | Callable[..., Any] = "ones",
+        beta_regularizer: str | Callable[..., Any] | None = None,
+        gamma_regularizer: str | Callable[..., Any] | None = None,
         name: str | None = None,
     ):
         super().__init__(
@@ -225,10 +225,10 @@ class LayerNormalization(_Normalization):
         center: bool = True,
         scale: bool = True,
         *,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
+        beta_initializer: str | Callable[..., Any] = "zeros",
+        gamma_initializer: str | Callable[..., Any] = "ones",
+        beta_regularizer: str | Callable[..., Any] | None = None,
+        gamma_regularizer: str | Callable[..., Any] | None = None,
         name: str | None = None,
     ):
         super().__init__(
@@ -306,10 +306,10 @@ class GroupNormalization(_Normalization):
         center: bool = True,
         scale: bool = True,
         *,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
+        beta_initializer: str | Callable[..., Any] = "zeros",
+        gamma_initializer: str | Callable[..., Any] = "ones",
+        beta_regularizer: str | Callable[..., Any] | None = None,
+        gamma_regularizer: str | Callable[..., Any] | None = None,
         name: str | None = None,
     ):
         super().__init__(

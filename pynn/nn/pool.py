@@ -30,7 +30,7 @@ class _Pool2D(Module):
         self,
         pool_size: int | Sequence[int] = 2,
         strides: int | Sequence[int] | None = None,
-        padding: Any = "valid",
+        padding: str | int | Sequence[Any] = "valid",
         *,
         name: str | None = None,
     ):
@@ -122,7 +122,12 @@ class _Pool1D(Module):
     place = "pool"
 
     def __init__(
-        self, pool_size: int = 2, strides: int | None = None, padding: Any = "valid", *, name: str | None = None
+        self,
+        pool_size: int = 2,
+        strides: int | None = None,
+        padding: str | int | Sequence[Any] = "valid",
+        *,
+        name: str | None = None,
     ):
         super().__init__(name)
         self.pool_size = positive(self.place, "pool_size", pool_size)
@@ -307,7 +312,7 @@ class ZeroPadding2D(Module):
     (1, 12, 12, 3)
     """
 
-    def __init__(self, padding: Any = 1, *, name: str | None = None):
+    def __init__(self, padding: int | Sequence[Any] = 1, *, name: str | None = None):
         super().__init__(name)
         self.padding: Four = resolve_padding("zero_padding2d", padding, (1, 1, 1, 1), (1, 1), (1, 1), (1, 1))
 
@@ -341,7 +346,7 @@ class Cropping2D(Module):
     (1, 4, 4, 3)
     """
 
-    def __init__(self, cropping: Any = 0, *, name: str | None = None):
+    def __init__(self, cropping: int | Sequence[Any] = 0, *, name: str | None = None):
         super().__init__(name)
         self.cropping: Four = resolve_padding("cropping2d", cropping, (1, 1, 1, 1), (1, 1), (1, 1), (1, 1))
 

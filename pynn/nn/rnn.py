@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -61,12 +62,12 @@ class _Recurrent(Module):
         self,
         units: int,
         use_bias: bool,
-        kernel_initializer: Any,
-        recurrent_initializer: Any,
-        bias_initializer: Any,
-        kernel_regularizer: Any,
-        recurrent_regularizer: Any,
-        bias_regularizer: Any,
+        kernel_initializer: str | Callable[..., Any],
+        recurrent_initializer: str | Callable[..., Any],
+        bias_initializer: str | Callable[..., Any],
+        kernel_regularizer: str | Callable[..., Any] | None,
+        recurrent_regularizer: str | Callable[..., Any] | None,
+        bias_regularizer: str | Callable[..., Any] | None,
         dropout: float,
         recurrent_dropout: float,
         return_sequences: bool,
@@ -289,14 +290,26 @@ class SimpleRNN(_Recurrent):
     place = "simple_rnn"
 
     def __init__(
-        self, units: int, activation: str | None = "tanh", use_bias: bool = True,
+        self,
+        units: int,
+        activation: str | None = "tanh",
+        use_bias: bool = True,
         *,
-        kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros", kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
-        return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False, stateful: bool = False,
-        name: str | None = None, seed: int | None = None,
-    ):  # fmt: skip
+        kernel_initializer: str | Callable[..., Any] = "glorot_uniform",
+        recurrent_initializer: str | Callable[..., Any] = "orthogonal",
+        bias_initializer: str | Callable[..., Any] = "zeros",
+        kernel_regularizer: str | Callable[..., Any] | None = None,
+        recurrent_regularizer: str | Callable[..., Any] | None = None,
+        bias_regularizer: str | Callable[..., Any] | None = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        name: str | None = None,
+        seed: int | None = None,
+    ):
         super().__init__(
             units, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer,
             recurrent_regularizer, bias_regularizer, dropout, recurrent_dropout, return_sequences, return_state,
@@ -383,14 +396,29 @@ class LSTM(_Recurrent):
     place, blocks, states = "lstm", 4, 2
 
     def __init__(
-        self, units: int, activation: str = "tanh", recurrent_activation: str = "sigmoid", use_bias: bool = True, *,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros", unit_forget_bias: bool = True,
-        peephole: bool = False, kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
-        return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False, stateful: bool = False,
-        name: str | None = None, seed: int | None = None,
-    ):  # fmt: skip
+        self,
+        units: int,
+        activation: str = "tanh",
+        recurrent_activation: str = "sigmoid",
+        use_bias: bool = True,
+        *,
+        kernel_initializer: str | Callable[..., Any] = "glorot_uniform",
+        recurrent_initializer: str | Callable[..., Any] = "orthogonal",
+        bias_initializer: str | Callable[..., Any] = "zeros",
+        unit_forget_bias: bool = True,
+        peephole: bool = False,
+        kernel_regularizer: str | Callable[..., Any] | None = None,
+        recurrent_regularizer: str | Callable[..., Any] | None = None,
+        bias_regularizer: str | Callable[..., Any] | None = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        name: str | None = None,
+        seed: int | None = None,
+    ):
         _fixed(self.place, activation=(activation, "tanh"), recurrent_activation=(recurrent_activation, "sigmoid"))
         super().__init__(
             units, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer,
@@ -478,14 +506,28 @@ class GRU(_Recurrent):
     place, blocks = "gru", 3
 
     def __init__(
-        self, units: int, activation: str = "tanh", recurrent_activation: str = "sigmoid", use_bias: bool = True, *,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros", reset_after: bool = True,
-        kernel_regularizer: Any = None, recurrent_regularizer: Any = None, bias_regularizer: Any = None,
-        dropout: float = 0.0, recurrent_dropout: float = 0.0, return_sequences: bool = False,
-        return_state: bool = False, go_backwards: bool = False, stateful: bool = False,
-        name: str | None = None, seed: int | None = None,
-    ):  # fmt: skip
+        self,
+        units: int,
+        activation: str = "tanh",
+        recurrent_activation: str = "sigmoid",
+        use_bias: bool = True,
+        *,
+        kernel_initializer: str | Callable[..., Any] = "glorot_uniform",
+        recurrent_initializer: str | Callable[..., Any] = "orthogonal",
+        bias_initializer: str | Callable[..., Any] = "zeros",
+        reset_after: bool = True,
+        kernel_regularizer: str | Callable[..., Any] | None = None,
+        recurrent_regularizer: str | Callable[..., Any] | None = None,
+        bias_regularizer: str | Callable[..., Any] | None = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        name: str | None = None,
+        seed: int | None = None,
+    ):
         _fixed(self.place, activation=(activation, "tanh"), recurrent_activation=(recurrent_activation, "sigmoid"))
         super().__init__(
             units, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer,

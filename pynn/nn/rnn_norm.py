@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pynn import init, ops
@@ -97,14 +98,30 @@ class LayerNormLSTM(LSTM):
     place = "layer_norm_lstm"
 
     def __init__(
-        self, units: int, epsilon: float = 1e-3, *, activation: str = "tanh", recurrent_activation: str = "sigmoid",
-        use_bias: bool = True, kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros", unit_forget_bias: bool = True, peephole: bool = False,
-        kernel_regularizer: Any = None, recurrent_regularizer: Any = None, bias_regularizer: Any = None,
-        dropout: float = 0.0, recurrent_dropout: float = 0.0, return_sequences: bool = False,
-        return_state: bool = False, go_backwards: bool = False, stateful: bool = False, name: str | None = None,
+        self,
+        units: int,
+        epsilon: float = 1e-3,
+        *,
+        activation: str = "tanh",
+        recurrent_activation: str = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: str | Callable[..., Any] = "glorot_uniform",
+        recurrent_initializer: str | Callable[..., Any] = "orthogonal",
+        bias_initializer: str | Callable[..., Any] = "zeros",
+        unit_forget_bias: bool = True,
+        peephole: bool = False,
+        kernel_regularizer: str | Callable[..., Any] | None = None,
+        recurrent_regularizer: str | Callable[..., Any] | None = None,
+        bias_regularizer: str | Callable[..., Any] | None = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        name: str | None = None,
         seed: int | None = None,
-    ):  # fmt: skip
+    ):
         super().__init__(
             units, activation, recurrent_activation, use_bias, kernel_initializer=kernel_initializer,
             recurrent_initializer=recurrent_initializer, bias_initializer=bias_initializer,

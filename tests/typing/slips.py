@@ -69,6 +69,9 @@ nn.Dropout("half")  # error: "Dropout" | rate
 nn.Embedding(100).w  # error: output_dim
 nn.Sequential(layer=[])  # error: layer
 nn.Dens(3)  # error: Dens
+nn.Dense(3, kernel_initializer=3)  # error: kernel_initializer
+nn.Dense(3, kernel_regularizer=0.01)  # error: kernel_regularizer
+nn.Conv2D(8, 3, padding=0.5)  # error: padding
 pynn.ops.rellu(model(x))  # error: rellu
 
 # Optimizers, losses, metrics, schedules, callbacks
