@@ -323,6 +323,17 @@ def test_padding_that_is_said_to_be_at_the_end():
     np.testing.assert_allclose(classifier("any").predict(POST), classifier().predict(POST), rtol=1e-6, atol=1e-7)
 
 
+def test_resume_of_a_training_that_has_seen_padding_in_front(tmp_path):
+    y = np.array([0, 1, 2, 1])
+    batches = [(POST, y), (IDS, y), (POST, y)]
+    whole, part, other = classifier(), classifier(), classifier()
+    expected = whole.fit(batches, epochs=3, verbose=0).history["loss"]
+    part.fit(batches, epochs=2, callbacks=pynn.train.ModelCheckpoint(tmp_path), verbose=0)
+    found = other.fit(batches, epochs=3, resume=tmp_path, verbose=0).history["loss"]
+    assert found[-1:] == expected[-1:]
+    assert [w.tobytes() for w in whole.get_weights()] == [w.tobytes() for w in other.get_weights()]
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_masks_in_exports(target, tmp_path, rng):
     x = np.where(MASK[..., None] == 1, rng.normal(size=(N, T, D)), 0).astype("float32")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["CHECKPOINT", "Position", "Run", "SafePoint", "fingerprint", "latest", "read", "said_rate"]
 
 CHECKPOINT = re.compile(r"step-(\d{10,})\.pynn")
+SEEN = ("auto", "any")  # where an Embedding's padding stands: "any" once it was seen elsewhere than at the end
 KEYS = {"epoch", "batch", "rate", "source", "passed", "permutation", "callbacks", "metrics", "arrays"}
 LATER = {"order", "said"}  # what checkpoints of earlier versions lack
 
@@ -410,7 +411,8 @@ def _difference(a: Any, b: Any, place: str) -> tuple[str, Any, Any] | None:
     if isinstance(a, dict) and isinstance(b, dict):
         for key in sorted({*a, *b}):
             named = key in ("name", "path") or (key == "seed" and place != "training")
-            if not named and (found := _difference(a.get(key), b.get(key), f"{place}.{key}")):
+            found_out = key == "padding" and a.get(key) in SEEN and b.get(key) in SEEN
+            if not (named or found_out) and (found := _difference(a.get(key), b.get(key), f"{place}.{key}")):
                 return found
         return None
     if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
