@@ -16,6 +16,7 @@ __all__ = [
     "NonFiniteError",
     "ShapeError",
     "nearest",
+    "no_such_name",
     "printable",
     "refuse",
     "unknown_name",
@@ -137,6 +138,34 @@ class MissingAttributeError(AttributeError):
 
     def __str__(self) -> str:
         return f"{super().__str__()}{self._hint()}"
+
+
+def no_such_name(module: str, name: str, known: Iterable[str]) -> AttributeError:
+    """Return the error of a module that makes its names when they are first used, with the nearest of them.
+
+    Parameters
+    ----------
+    module : str
+    name : str
+        What it does not have.
+    known : iterable of str
+        What it has.
+
+    Returns
+    -------
+    AttributeError
+
+    Examples
+    --------
+    >>> print(no_such_name("pynn.ops", "matmull", ["add", "matmul"]))
+    module 'pynn.ops' has no attribute 'matmull'. help: did you mean 'matmul'?
+    """
+
+    def hint() -> str:
+        near = None if name.startswith("_") else nearest(name, known)
+        return f". help: did you mean {near!r}?" if near else ""
+
+    return MissingAttributeError(f"module {module!r} has no attribute {name!r}", hint)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

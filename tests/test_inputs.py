@@ -540,3 +540,17 @@ def test_bad_tensor(case):
     call, error, message = BAD_TENSORS[case]
     with pytest.raises(error, match=message):
         call()
+
+
+def test_images_channels_first_are_told_which_axis_to_move():
+    model = nn.Sequential([nn.Input((8, 6, 3)), nn.Flatten(), nn.Dense(2)])
+    with pytest.raises(ShapeError, match=r"as nn.Input says.*help: channels stand last here: np.moveaxis\(x, 1, -1\)"):
+        model.predict(np.zeros((4, 3, 8, 6), "float32"))
+    assert model.predict(np.moveaxis(np.zeros((4, 3, 8, 6), "float32"), 1, -1)).shape == (4, 2)
+
+
+def test_a_size_of_none_is_told_that_others_pass():
+    with pytest.raises(ShapeError, match=r"Received: shape=\(None, 1\). help: .* others pass where"):
+        nn.Input((None, 1))
+    model = nn.Sequential([nn.Input((5, 1)), nn.GRU(2), nn.Dense(1)])
+    assert model.predict(np.zeros((3, 9, 1), "float32")).shape == (3, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from fractions import Fraction
 
 import numpy as np
@@ -220,3 +221,30 @@ def test_layers_refuse_bools_as_sizes_and_rates(make) -> None:
     for given in (True, np.True_):
         with pytest.raises(ValueError, match=r"^\[\w+\] expected .*Received: \w+=.*True"):
             make(given, given) if make is nn.Embedding else make(given)
+
+
+@pytest.mark.parametrize(
+    ("module", "slip", "meant"),
+    [
+        ("ops", "concatenate", "concat"),
+        ("text", "pad_sequence", "pad_sequences"),
+        ("onnx", "exports", "export"),
+        ("train", "EarlyStoping", "EarlyStopping"),
+        ("io", "read_meta_data", "read_metadata"),
+    ],
+)
+def test_modules_that_load_their_names_late_bring_the_nearest(module: str, slip: str, meant: str) -> None:
+    with pytest.raises(AttributeError) as raised:
+        getattr(importlib.import_module(f"pynn.{module}"), slip)
+    assert str(raised.value) == f"module 'pynn.{module}' has no attribute {slip!r}. help: did you mean {meant!r}?"
+    with pytest.raises(AttributeError) as raised:
+        importlib.import_module(f"pynn.{module}").__wrapped__  # noqa: B018  (inspect asks for it)
+    assert str(raised.value) == f"module 'pynn.{module}' has no attribute '__wrapped__'"
+
+
+def test_an_optimizer_says_when_a_model_has_parameters() -> None:
+    model = nn.Sequential([nn.Dense(1)])
+    with pytest.raises(ValueError, match=r"\[adam\] expected parameters. .*help: .*build\(\(None, ...\)\)"):
+        optim.Adam().bind(model.parameters())
+    model.build((None, 2))
+    optim.Adam().bind(model.parameters())

@@ -72,7 +72,8 @@ def on_files(files: Any, config: Any) -> Any:
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Replace the lines in braces, and link to the page in the other language."""
-    language, _, stem = page.file.src_uri.removesuffix(".md").rpartition("/")
+    uri = page.file.src_uri.removesuffix(".md")
+    language, _, stem = uri.rpartition("/")
     texts = TEXTS.get(language, TEXTS["en"])
 
     def replaced(match: re.Match[str]) -> str:
@@ -80,7 +81,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         if word not in WORDS:
             raise PluginError(f"{page.file.src_uri}: expected one of {', '.join(WORDS)}. Received: {match[0]}")
         try:
-            return WORDS[word](argument, stem, texts)
+            return WORDS[word](argument, uri, texts)
         except (KeyError, ValueError, OSError) as error:
             raise PluginError(f"{page.file.src_uri}: {match[0]}: {type(error).__name__}: {error}") from error
 
@@ -134,20 +135,21 @@ def _fence(text: str, language: str) -> str:
     return f"````{language}\n{text}\n````"
 
 
-def _run(argument: str, stem: str, texts: dict[str, str]) -> str:
+def _run(argument: str, uri: str, texts: dict[str, str]) -> str:
     name, _, alt = (part.strip() for part in argument.partition("|"))
+    stem = uri.rpartition("/")[2]
     cell = _cells(DOCS / "code" / f"{stem}.py")[name]
     parts = [_fence(cell.source, "python")]
     if cell.output:
         parts.append(f'<div class="output" markdown>\n\n{_fence(cell.output, "text")}\n\n</div>')
     if cell.figures and not alt:
         raise ValueError("expected a description of the figure after '|'")
-    where = f"figures/{stem}" if stem == "index" else f"../figures/{stem}"
+    where = "../" * uri.count("/") + f"figures/{stem}"
     parts += [f"[![{alt}]({where}/{figure})]({where}/{figure})" for figure in cell.figures]  # opens at full size
     return "\n\n".join(parts)
 
 
-def _recipe(argument: str, stem: str, texts: dict[str, str]) -> str:
+def _recipe(argument: str, uri: str, texts: dict[str, str]) -> str:
     recipe = recipes.find(argument)
     rows = [
         (texts["measure"], _said(texts, "measure", recipe.measure.name)),
@@ -180,7 +182,7 @@ def _range(recipe: Any, result: dict[str, Any], texts: dict[str, str]) -> str:
     return f" ({texts['mean'].format(count=len(values), low=low, high=high)})"
 
 
-def _gallery(argument: str, stem: str, texts: dict[str, str]) -> str:
+def _gallery(argument: str, uri: str, texts: dict[str, str]) -> str:
     names = [texts[name] for name in ("recipe", "shows", "data", "measure", "expected", "reached", "time")]
     lines = [f"| {' | '.join(names)} |", "|---|---|---|---|---:|---:|---:|"]
     for recipe in _KNOWN:
@@ -231,7 +233,7 @@ def _figure(result: dict[str, Any], figure: dict[str, Any]) -> str:
     return f"{value:,}" if figure["unit"] == "count" else Measure("", "", figure["unit"]).text(value)
 
 
-def _sides(argument: str, stem: str, texts: dict[str, str]) -> str:
+def _sides(argument: str, uri: str, texts: dict[str, str]) -> str:
     name, _, heading = (part.strip() for part in argument.partition("|"))
     columns = {heading: DOCS / "scripts" / "original" / f"{name}.py", "pynn": DOCS / "scripts" / f"{name}.py"}
     parts = [
@@ -244,7 +246,7 @@ def _code(path: Path) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-def _ops(argument: str, stem: str, texts: dict[str, str]) -> str:
+def _ops(argument: str, uri: str, texts: dict[str, str]) -> str:
     from pynn import ops
 
     ops.load_all()
@@ -260,7 +262,7 @@ def _op_row(name: str, card: Any) -> tuple[str, ...]:
     return f"`{name}`", family, f"`{first}`" if first else "", "yes" if card.has_gradient else ""
 
 
-def _api(argument: str, stem: str, texts: dict[str, str]) -> str:
+def _api(argument: str, uri: str, texts: dict[str, str]) -> str:
     parts = []
     for name, thing in api.listed(argument):
         path = api.identifier(name, thing)
@@ -273,7 +275,7 @@ def _api(argument: str, stem: str, texts: dict[str, str]) -> str:
     return "\n\n".join(parts)
 
 
-def _command(argument: str, stem: str, texts: dict[str, str]) -> str:
+def _command(argument: str, uri: str, texts: dict[str, str]) -> str:
     return api.command()
 
 

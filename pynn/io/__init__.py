@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pynn.errors import no_such_name
+
 if TYPE_CHECKING:  # editors and type checkers see what is loaded when first used
     from pynn.convert.keras_weights import load_keras_weights
     from pynn.convert.torch_weights import load_torch_weights
@@ -53,4 +55,4 @@ if not TYPE_CHECKING:  # type checkers find slips in names
             import importlib
 
             return getattr(importlib.import_module(f"pynn.{_HOMES[name]}"), name)
-        raise AttributeError(f"module 'pynn.io' has no attribute {name!r}")
+        raise no_such_name(__name__, name, __all__)

@@ -68,8 +68,11 @@ class Input(Symbol):
         self.name = name
         dims = tuple(shape) if isinstance(shape, Iterable) else (shape,)
         if not all(is_integer(d, 1) for d in dims):
+            help = ""
+            if None in dims:
+                help = " help: give the sizes of most samples; others pass where all layers take them."
             raise ShapeError(
-                f"[input] expected positive sizes without the batch axis. Received: shape={written(shape)}."
+                f"[input] expected positive sizes without the batch axis. Received: shape={written(shape)}.{help}"
             )
         self.shape = tuple(int(d) for d in dims)
 

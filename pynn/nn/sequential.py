@@ -140,6 +140,8 @@ class Sequential(Module):
             help = "x[None] is a batch of one sample."
         elif len(self._input) == 1 and math.prod(shape[1:]) == self._input[0]:
             help = f"x.reshape(len(x), -1), or put nn.Input({shape[1:]}) and nn.Flatten() before Dense."
+        elif len(shape) == 4 and (*shape[2:], shape[1]) == self._input:
+            help = "channels stand last here: np.moveaxis(x, 1, -1)."
         elif len(shape) > 1:
             help = f"make it nn.Input({shape[1:]}), or give x as Input says."
         else:

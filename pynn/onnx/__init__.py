@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pynn.errors import no_such_name
+
 if TYPE_CHECKING:  # editors and type checkers see what is loaded when first used
     from pynn.onnx.builder import converter
     from pynn.onnx.exporter import export, to_model
@@ -33,4 +35,4 @@ if not TYPE_CHECKING:  # type checkers find slips in names
             import importlib
 
             return getattr(importlib.import_module(f"pynn.onnx.{_HOMES[name]}"), name)
-        raise AttributeError(f"module 'pynn.onnx' has no attribute {name!r}")
+        raise no_such_name(__name__, name, __all__)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pynn.core.card import CARDS as CARDS
 from pynn.core.card import COMPOSITES as COMPOSITES
+from pynn.errors import no_such_name
 from pynn.ops import carry, numpy_calls, operators
 from pynn.ops.activation import *  # noqa: F403  (the rows of elementwise functions)
 from pynn.ops.dense import dense as dense
@@ -134,7 +135,7 @@ if not TYPE_CHECKING:  # type checkers find slips in names
             if name in names or name == family:
                 module = importlib.import_module(f"pynn.ops.{family}")
                 return module if name == family else getattr(module, name)
-        raise AttributeError(f"module 'pynn.ops' has no attribute {name!r}")
+        raise no_such_name(__name__, name, __all__)
 
 
 def load_all() -> None:

@@ -362,7 +362,10 @@ class Optimizer(Spelled):
         """
         tensors = [parameters] if isinstance(parameters, Tensor) else list(parameters)
         if not tensors:
-            raise ValueError(f"[{self.name}] expected parameters. Received: none.")
+            raise ValueError(
+                f"[{self.name}] expected parameters. Received: none. "
+                "help: a model has them once it has seen a shape: call it on a batch, or build((None, ...))."
+            )
         for t in tensors:
             if not isinstance(t, Tensor):
                 raise TypeError(f"[{self.name}] expected tensors. Received: {type(t).__name__}.")

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pynn.errors import no_such_name
+
 if TYPE_CHECKING:  # editors and type checkers see what is loaded when first used
     from pynn.text.generation import generate as generate
     from pynn.text.generation import load_language_model as load_language_model
@@ -49,7 +51,7 @@ if not TYPE_CHECKING:  # type checkers find slips in names
             import importlib
 
             return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
-        raise AttributeError(f"module 'pynn.text' has no attribute {name!r}")
+        raise no_such_name(__name__, name, _LAZY)
 
 
 def __dir__() -> list[str]:

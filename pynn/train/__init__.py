@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from pynn.errors import no_such_name
+
 if TYPE_CHECKING:
     from pynn.train.callbacks import (
         Callback,
@@ -64,7 +66,7 @@ if not TYPE_CHECKING:  # type checkers find slips in names
     def __getattr__(name: str) -> Any:
         if name in _HOMES:
             return getattr(importlib.import_module(f"pynn.train.{_HOMES[name]}"), name)
-        raise AttributeError(f"module 'pynn.train' has no attribute {name!r}")
+        raise no_such_name(__name__, name, __all__)
 
 
 def __dir__() -> list[str]:

@@ -1,0 +1,59 @@
+# %% batch
+import numpy as np
+import pynn
+from pynn import nn
+
+x, y = pynn.datasets.moons(1000, seed=0)
+model = nn.Sequential([nn.Input((2,)), nn.Dense(32, activation="relu"), nn.Dense(1, activation="sigmoid")])
+model.compile("adam", "binary_cross_entropy", metrics=["accuracy"], seed=0)
+
+rng = np.random.default_rng(0)
+for _epoch in range(20):
+    for rows in np.array_split(rng.permutation(len(x)), 32):
+        model.train_on_batch(x[rows], y[rows])
+print(model.evaluate(x, y))
+
+# %% tensors
+model = nn.Sequential([nn.Input((2,)), nn.Dense(32, activation="relu"), nn.Dense(1)])
+loss_of = pynn.losses.BinaryCrossEntropy()
+model.build((None, 2))
+optimizer = pynn.optim.Adam(0.01).bind(model.parameters())
+
+for epoch in range(10):
+    total = 0.0
+    for rows in np.array_split(rng.permutation(len(x)), 32):
+        loss = loss_of(model(x[rows], training=True), y[rows, None])
+        loss.backward()
+        optimizer.step()
+        total += loss.item()
+    if epoch % 3 == 0:
+        print(f"epoch {epoch + 1}: {total / 32:.3f}")
+
+# %% inputs
+def worst(rows, size=0.1):
+    """Return the rows, each moved by `size` to where its loss grows most."""
+    points = pynn.tensor(x[rows], requires_grad=True)
+    loss_of(model(points), y[rows, None]).backward()
+    return x[rows] + size * np.sign(points.grad.numpy())
+
+
+def accuracy(points):
+    with pynn.no_grad():
+        return float(((model(points).numpy()[:, 0] > 0) == y).mean())
+
+
+everything = np.arange(len(x))
+print(f"accuracy {accuracy(x):.3f}, moved {accuracy(worst(everything)):.3f}")
+for _epoch in range(10):
+    for rows in np.array_split(rng.permutation(len(x)), 32):
+        moved = worst(rows)
+        loss_of(model(moved, training=True), y[rows, None]).backward()
+        optimizer.step()
+print(f"accuracy {accuracy(x):.3f}, moved {accuracy(worst(everything)):.3f}")
+
+# %% wrong
+slope = pynn.grad(lambda points: model(points).sum())
+try:
+    pynn.grad(lambda points: (slope(points) ** 2).sum())(x[:8])
+except RuntimeError as error:
+    print(error)
