@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent / "reliability"
-NEEDS = {"Keras, HDF5": "h5py", "Keras, zip": "h5py", "ONNX": "onnx", "image": "PIL"}
+NEEDS = {"Keras, HDF5": "h5py", "Keras, zip": "h5py", "ONNX": "onnx", "image": "PIL", "sound, packed": "soundfile"}
 FILES, CRAFTED, LARGEST = 60, 12, 1 << 18  # crafted ones that are larger take seconds, and are tried by hand
 
 # Crafted files that something was wrong with once; they are among the tried ones.

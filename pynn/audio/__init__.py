@@ -1,7 +1,7 @@
-"""Sound: .wav files as arrays, and the features of speech that networks learn from.
+"""Sound: files as arrays, and the features of speech that networks learn from.
 
-Files are read and resampled through SciPy. Mel filter banks and MFCCs come from kaldi-native-fbank (extra ``audio``),
-which is imported on use.
+Files of .wav are read and resampled through SciPy, others through soundfile. Mel filter banks and MFCCs come from
+kaldi-native-fbank. These two are the extra ``audio``, imported on use.
 
 >>> import numpy as np
 >>> from pynn import audio
@@ -13,6 +13,7 @@ which is imported on use.
 from __future__ import annotations
 
 from pynn.audio.features import Features, log_mel, mfcc, spectrogram
-from pynn.audio.wav import load, mono, read_wav, resample
+from pynn.audio.packed import load, read_sound
+from pynn.audio.wav import mono, read_wav, resample
 
-__all__ = ["Features", "load", "log_mel", "mfcc", "mono", "read_wav", "resample", "spectrogram"]
+__all__ = ["Features", "load", "log_mel", "mfcc", "mono", "read_sound", "read_wav", "resample", "spectrogram"]

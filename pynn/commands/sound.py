@@ -9,18 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from pynn.audio.packed import SOUNDS
 from pynn.errors import DataError
 
 __all__ = ["is_sound", "read_sounds"]
 
 
 def is_sound(paths: Sequence[Path]) -> bool:
-    """Return whether all files are .wav files, by their names."""
-    return all(path.suffix.lower() == ".wav" for path in paths)
+    """Return whether all files are sounds, by their names."""
+    return all(path.suffix.lower() in SOUNDS for path in paths)
 
 
 def read_sounds(metadata: Mapping[str, Any], paths: Sequence[Path]) -> np.ndarray:
-    """Return the features of .wav files, one row each; what had to be converted is said once.
+    """Return the features of files of sound, one row each; what had to be converted is said once.
 
     Parameters
     ----------

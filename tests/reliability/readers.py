@@ -552,6 +552,18 @@ def sounds() -> Files:
     return files
 
 
+def packed_sounds() -> Files:
+    """Return sounds that libsndfile reads."""
+    import soundfile
+
+    wave, files = np.sin(np.arange(4000) / 30) / 2, {}
+    for form, coding in (("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")):
+        content = io.BytesIO()
+        soundfile.write(content, wave, 8000, format=form, subtype=coding)
+        files[f"a.{form.lower()}"] = content.getvalue()
+    return files
+
+
 def spoken() -> Files:
     """Return an archive of spoken digits."""
     return {"fsdd.zip": zipped({f"recordings/{i}_ann_0.wav": sounds()["b16.wav"] for i in range(10)})}
@@ -704,6 +716,7 @@ READERS = [
     Reader("spoken digit", lambda: {"0_ann_0.wav": sounds()["b16.wav"]}, read_spoken, "wav"),
     Reader("Keras, zip without weights", lambda: {"a.keras": zipped({"config.json": b"{}"})}, refused_archive, "zip"),
     Reader("WAV", sounds, lambda path: pynn.audio.read_wav(path), "wav"),
+    Reader("sound, packed", packed_sounds, lambda path: pynn.audio.read_sound(path)),
     Reader("table of numbers", tables, read_input(asked), "table"),
     Reader("array (.npy)", arrays, read_input(asked), "npy"),
     Reader("image", pictures, read_input(seeing), "png"),
@@ -721,6 +734,7 @@ def claimed(data: bytes) -> str | None:
 
 # Every function that opens or parses files (see places.py): the reader that reaches it, or why it reads none of others.
 PLACES: dict[str, str] = {
+    "audio.packed:read_sound": "sound, packed",
     "audio.wav:read_wav": "WAV",
     "cli:main": "own: the null device",
     "commands.dialect:records": "table of numbers",
