@@ -135,12 +135,12 @@ def test_what_is_known_inside_a_branch_is_computed_when_the_file_is_read(rng):
     """The gates of an LSTM in a branch are put in order there, as PyTorch writes it."""
     out = [port("out", shape=None)]
     w, r = rng.normal(size=(12, 4)).astype("float32"), rng.normal(size=(1, 12, 3)).astype("float32")
-    gates = [helper.make_node("Split", ["w"], ["a", "b", "c", "d"], axis=0)]
+    gates = [helper.make_node("Split", ["w"], ["i", "f", "g", "o"], axis=0)]
     gates += [
-        helper.make_node("Concat", ["a", "d", "b", "c"], ["e"], axis=0),
-        helper.make_node("Unsqueeze", ["e", "at"], ["f"]),
+        helper.make_node("Concat", ["i", "o", "f", "g"], ["all"], axis=0),
+        helper.make_node("Unsqueeze", ["all", "at"], ["gates"]),
     ]
-    lstm = helper.make_node("LSTM", ["x", "f", "r"], ["out"], hidden_size=3)
+    lstm = helper.make_node("LSTM", ["x", "gates", "r"], ["out"], hidden_size=3)
     one = helper.make_graph([*gates, lstm], "t", [], out, [numpy_helper.from_array(np.array([0]), "at")])
     other = helper.make_graph([helper.make_node("Unsqueeze", ["x", "zero"], ["out"])], "e", [], out)
     nodes = [
@@ -205,6 +205,25 @@ def test_the_loops_that_pynn_writes_are_read_back(reverse, rng):
     x = rng.normal(size=(2, 5, 4)).astype("float32")
     network = load(pynn.onnx.to_model(made))
     np.testing.assert_allclose(network.predict(x), made.predict(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("op", ["ScatterND", "GatherND", "ScatterElements", "GatherElements"])
+@pytest.mark.parametrize("prepared", [False, True])
+def test_indices_beyond_the_axis_are_refused(op, prepared):
+    shape = (2, 1) if op.endswith("ND") else (2, 4)
+    inputs = [port("x", shape=(2, 4)), port("i", INT64, shape)]
+    names = ["x", "i"]
+    if op.startswith("Scatter"):
+        inputs.append(port("u", shape=(2, 4)))
+        names.append("u")
+    network = load(model([helper.make_node(op, names, ["y"])], inputs, [port("y", shape=None)]))
+    arrays = [np.ones((2, 4), "float32"), np.zeros(shape, "int64"), np.ones((2, 4), "float32")][: len(names)]
+    if prepared:
+        network.run(*arrays)
+    for bad in (2, -3, 2**40):
+        arrays[1] = np.full(shape, bad)
+        with pytest.raises((DataError, IndexError), match="outside"):
+            network.run(*arrays)
 
 
 # Numbers of eight bits

@@ -312,6 +312,8 @@ class Network(Module):
             return array if dtype.kind == "V" else array.astype(dtype, copy=False)
         if dtype.kind == "O":  # of ZipMap
             return [dict(zip(names, row, strict=True)) for row in np.atleast_2d(array).tolist()]
+        if array.size and not 0 <= array.min() <= array.max() < len(names):
+            raise DataError(f"[onnx] output {name!r}: expected numbers of {len(names)} texts. Received: {array.max()}.")
         return np.array(names, object)[array]
 
     def parts(self, shape: tuple[int, ...] | None) -> list[tuple[Part, Any]]:

@@ -89,6 +89,11 @@ def counted(index: Tensor, sizes: Any) -> Tensor:
     return ops.where(ops.less(index, 0), ops.add(index, sizes), index)
 
 
+def checked(index: Tensor, size: int) -> Tensor:
+    """Return the same; an index beyond the axis stops the run, as nothing that writes checks it."""
+    return ops.gather(Tensor.state(np.arange(size, dtype=np.int64)), index)
+
+
 def _along(x: Value, index: Value, axis: int) -> Tensor:
     """Return the places in x, counted through, of elements that differ from their own places along one axis."""
     if index.ndim != x.ndim or any(
@@ -101,7 +106,7 @@ def _along(x: Value, index: Value, axis: int) -> Tensor:
         (g * s for a, (g, s) in enumerate(zip(grids, strides, strict=True)) if a != axis), np.zeros((), np.int64)
     )
     base = np.broadcast_to(base, index.shape).astype(np.int64)
-    at = counted(index.plain, x.shape[axis])
+    at = checked(index.plain, x.shape[axis])
     return ops.add(ops.mul(at, int(strides[axis])), Tensor.state(np.ascontiguousarray(base)))
 
 
@@ -124,9 +129,13 @@ def _places(node: Node, shape: tuple[int, ...], index: Value, batch: int = 0) ->
             f"expected tuples of at most {len(shape) - batch} indices. Received: {index.shape} for {shape}."
         )
     inner, sizes = shape[batch + depth :], shape[batch : batch + depth]
-    at = counted(index.plain, Tensor.state(np.array(sizes, np.int64)))
-    strides = np.array([int(np.prod(sizes[a + 1 :], dtype=np.int64)) for a in range(depth)], np.int64)
-    rows = ops.sum(ops.mul(at, Tensor.state(strides)), -1)
+    strides = [int(np.prod(sizes[a + 1 :], dtype=np.int64)) for a in range(depth)]
+    rows = None
+    for a, (size, stride) in enumerate(zip(sizes, strides, strict=True)):
+        part = ops.reshape(index.plain[..., a : a + 1], index.shape[:-1])
+        part = ops.mul(checked(part, size), stride)
+        rows = part if rows is None else ops.add(rows, part)
+    assert rows is not None
     if batch:
         count = int(np.prod(shape[:batch], dtype=np.int64))
         if index.shape[:batch] != shape[:batch]:
