@@ -110,6 +110,19 @@ def test_sample_weights_of_a_function():
     assert model.evaluate(X, y, sample_weight=w)["loss"] == pytest.approx(expected, rel=1e-5)
 
 
+def test_one_number_cannot_be_weighed():
+    model = linear(loss=as_in_torch)
+    with pytest.raises(ShapeError, match=r"a loss for each of 2 samples, which have weights.*one number.*axis=-1"):
+        model.evaluate(X[:2], X[:2, 0], sample_weight=[1.0, 2.0])
+    with pytest.raises(ShapeError, match="one number"):
+        model.train_on_batch(X, X[:, 0], sample_weight=np.ones(len(X)))
+    padded = ops.with_lengths(np.ones((2, 3, 1)), [[0, 1, 1], [1, 0, 0]])
+    loss = losses.get(as_in_torch)
+    with pytest.raises(ShapeError, match=r"for each of 6 samples.*padding"):
+        loss(padded, np.zeros((2, 3, 1)))
+    assert losses.get(lambda t, p: (abs(t - p)).mean(axis=-1))(padded, np.zeros((2, 3, 1))).item() == 1.0
+
+
 def test_nothing_is_broadcast_by_a_vector_of_targets():
     one, two = linear(loss=squares), linear(loss=squares)
     one.fit(X, X[:, 0], verbose=0)

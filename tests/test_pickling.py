@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import pynn
-from pynn import optim
+from pynn import nn, optim
 from pynn.optim.base import RUNNING
 from pynn.schedules import Cosine
 
@@ -100,3 +100,18 @@ def _fitted(net):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return net.fit(X, Y)
+
+
+class Two(nn.Module):
+    def forward(self, x):
+        return {"a": x, "b": 2.0 * x}
+
+
+@pytest.mark.parametrize("how", COPIES)
+def test_a_copy_of_a_model_without_weights_has_several_outputs_too(how):
+    model = Two()
+    model.compile("sgd", {"a": "mse", "b": "mae"}, {"b": ["mae"]}, loss_weights={"b": 3.0}, seed=5)
+    again = COPIES[how](model)
+    x = np.ones((2, 3), "float32")
+    expected = {"loss": 7.0, "a_loss": 1.0, "b_loss": 2.0, "b_mae": 2.0}
+    assert dict(again.evaluate(x, {"a": 0 * x, "b": 0 * x}, verbose=0).items()) == expected

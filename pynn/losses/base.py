@@ -65,6 +65,10 @@ class Loss(Spelled):
         """Return the loss of every sample, [N]."""
         raise NotImplementedError(f"[{type(self).__name__}] a loss must define each(y_pred, y_true).")
 
+    def to_weigh(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
+        """Return the loss of every sample where samples, or steps of padded sequences, do not count alike."""
+        return self.each(y_pred, y_true)
+
     def check_targets(self, y: Any, shape: tuple[int, ...]) -> np.ndarray:
         """Return targets as the loss takes them, checked against the output's shape.
 
@@ -123,7 +127,7 @@ class Loss(Spelled):
         if 1 < k < y_pred.ndim and w.shape == y_pred.shape[:k] == y_true.shape[:k]:  # each step is a sample
             y_pred, y_true = (ops.reshape(t, (w.size, *t.shape[k:])) for t in (y_pred, y_true))
             w = ops.reshape(w, (w.size,))
-        each = self.each(y_pred, y_true)
+        each = self.to_weigh(y_pred, y_true)
         return ops.weighted_mean(each, _per_entry(self.name, w, each))
 
     def __repr__(self) -> str:

@@ -29,7 +29,8 @@ class FunctionLoss(Loss):
     function : callable
         Takes targets and predictions, as tensors, in Keras's order (y_true, y_pred), or in the other one if its
         parameters are named so: ``(y_pred, y_true)``, ``(input, target)``, ``(output, target)``. Returns a tensor: a
-        loss for every sample, [N], or more for each, of which the mean counts; or one number, the mean.
+        loss for every sample, [N], or more for each, of which the mean counts; or one number, the mean, where neither
+        weights nor padding ask for more.
     name : str, optional
         By default the function's name.
 
@@ -40,9 +41,10 @@ class FunctionLoss(Loss):
 
     Notes
     -----
-    Targets come as they were given: whole numbers as int32, unless they have the shape of the output, whose dtype they
-    then take. It is written with operators and :mod:`pynn.ops`, so that its gradient is known; a class of one's own
-    says more, such as whether it takes logits: see :class:`pynn.losses.Loss`.
+    With a target for each step of padded sequences, and with weights [N, T], every step is a sample: the function
+    gets [N T, ...]. Targets come as they were given: whole numbers as int32, unless they have the shape of the output,
+    whose dtype they then take. It is written with operators and :mod:`pynn.ops`, so that its gradient is known; a class
+    of one's own says more, such as whether it takes logits: see :class:`pynn.losses.Loss`.
 
     Examples
     --------
@@ -61,7 +63,10 @@ class FunctionLoss(Loss):
     def each(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
         """Return what the function says of every sample."""
         given = (y_pred, y_true) if self._swapped else (y_true, y_pred)
-        found = self.function(*given)
+        return self._each_of(self.function(*given), y_pred, y_true)
+
+    def _each_of(self, found: Any, y_pred: Tensor, y_true: Tensor) -> Tensor:
+        """Return a loss for every sample, of what the function gave."""
         if not isinstance(found, Tensor) or found.dtype not in FLOATS:
             came = f"a tensor of {found.dtype}" if isinstance(found, Tensor) else type(found).__name__
             raise TypeError(
@@ -77,6 +82,18 @@ class FunctionLoss(Loss):
                 f"Received: shape {found.shape}, for y_true {y_true.shape} and y_pred {y_pred.shape}."
             )
         return found if found.ndim == 1 else ops.mean(ops.reshape(found, (n, size(found.shape[1:]))), axis=1)
+
+    def to_weigh(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
+        """Return what the function says of every sample; one number cannot be weighed."""
+        given = (y_pred, y_true) if self._swapped else (y_true, y_pred)
+        found = self.function(*given)
+        if isinstance(found, Tensor) and found.ndim == 0:
+            raise ShapeError(
+                f"[{self.name}] expected the loss function to return a loss for each of {y_pred.shape[0]} samples, "
+                "which have weights, or are steps of which some are padding. Received: one number. "
+                "help: return .mean(axis=-1)."
+            )
+        return self._each_of(found, y_pred, y_true)
 
     def check_targets(self, y: Any, shape: tuple[int, ...]) -> np.ndarray:
         """Return targets; of the output's shape if only a last axis of 1 is missing, so that nothing is broadcast."""

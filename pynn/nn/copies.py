@@ -22,7 +22,11 @@ def reduced(module: Any) -> tuple[Any, ...]:
     modules = list(module.modules())
     if not any(m._weights for m in modules):
         t = module._trainer
-        how = None if t is None else (t.optimizer, t.loss, list(t.metrics), t.seed, t.run_eagerly)
+        how = (
+            None
+            if t is None
+            else {"optimizer": t.optimizer, **t.head.described(), "seed": t.seed, "run_eagerly": t.run_eagerly}
+        )
         kept = {name: value for name, value in vars(module).items() if name != "_slots"}
         return copyreg.__newobj__, (type(module),), (kept, how)  # type: ignore[attr-defined]
     classes = {_name(cls): cls for cls in {type(m): None for m in modules} if not registry.is_own(cls)}
@@ -32,11 +36,11 @@ def reduced(module: Any) -> tuple[Any, ...]:
         return _of_bytes, (dumps(module), classes)
 
 
-def restored(module: Any, kept: dict[str, Any], how: tuple[Any, ...] | None) -> None:
+def restored(module: Any, kept: dict[str, Any], how: dict[str, Any] | None) -> None:
     """Give a module without weights what :func:`reduced` told of it."""
     vars(module).update(kept)
     if how is not None:
-        module.compile(*how)
+        module.compile(**how)
 
 
 def _of_bytes(data: bytes, classes: Mapping[str, type]) -> Any:
