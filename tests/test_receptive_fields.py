@@ -190,7 +190,7 @@ def test_summary_of_several_inputs():
     a, b = nn.Input((4,)), nn.Input((5,))
     model = nn.Model([a, b], nn.Dense(1)(nn.Concatenate()([nn.Dense(6)(a), b])))
     lines = summary(model).splitlines()
-    assert [line.split()[:3] for line in lines[2:4]] == [["input", "(N,", "4)"], ["input_1", "(N,", "5)"]]
+    assert [line.split()[:3] for line in lines[2:4]] == [["input_1", "(N,", "4)"], ["input_2", "(N,", "5)"]]
     assert "receptive" not in lines[0]
     assert "0 parameters" in summary(Sum(), [(4,), (5,)])
 

@@ -7,6 +7,7 @@ import pynn
 from pynn import losses, metrics, nn, optim
 from pynn.errors import DataError, ShapeError
 from pynn.io import dumps, loads
+from pynn.nn.summary import summary
 from pynn.train import Callback, EarlyStopping, LambdaCallback, ModelCheckpoint
 
 R = np.random.default_rng(4)
@@ -406,3 +407,12 @@ def test_names_of_inputs(tmp_path):
         nn.Model([nn.Input((2,), name="a"), x := nn.Input((2,), name="a")], nn.Dense(1)(x))
     with pytest.raises(TypeError, match="name to be a text"):
         nn.Input((2,), name=3)
+
+
+def test_the_summary_has_the_names_by_which_inputs_are_given():
+    a, b = nn.Input((3,), name="picture"), nn.Input((2,))
+    two = nn.Model([a, b], nn.Dense(1)(nn.Concatenate()([a, b])))
+    assert two.input_names == ["picture", "input_2"]
+    assert [line.split()[0] for line in summary(two).splitlines()[2:4]] == two.input_names
+    one = nn.Input((3,))
+    assert "\ninput  " in summary(nn.Model(one, nn.Dense(1)(one)))

@@ -55,8 +55,14 @@ level = np.cumsum(steps[:, :, :1], axis=1)
 recurrent = nn.Sequential([nn.Input((20, 3)), nn.GRU(8, return_sequences=True), nn.Dense(1)])
 recurrent.compile(pynn.optim.Adam(0.01), "mse", seed=0)
 recurrent.fit(steps, level, epochs=5, verbose=0)
-to_c(recurrent, "sensor.c", step=True)
-print([line for line in Path("sensor.h").read_text().splitlines() if "int sensor" in line or "STATE_SIZE" in line])
+to_c(recurrent, "sensor.c", step=True, main=True)  # main() reads a step from each line
+print(next(line for line in Path("sensor.h").read_text().splitlines() if line.startswith("int")))
+
+subprocess.run(["cc", "-O2", "sensor.c", "-lm", "-o", "sensor"], check=True)
+rows = "\n".join(",".join(map(str, row)) for row in steps[0])
+said = subprocess.run(["./sensor"], input=rows, capture_output=True, text=True, check=True).stdout
+found = np.array(said.split(), "float32")
+print(f"{len(found)} steps, largest difference {np.abs(found - recurrent.predict(steps[:1]).ravel()).max():.1e}")
 
 # %% onnx
 import onnxruntime

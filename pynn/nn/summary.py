@@ -91,6 +91,14 @@ def _declared(model: Any) -> list[tuple[int, ...]]:
     return [] if first is None else [first]
 
 
+def _input_names(model: Any, count: int) -> list[str]:
+    """Return the names by which fit() takes inputs in a dict; "input" for one that has none."""
+    names = getattr(model, "input_names", None)
+    if names is None or len(names) != count or names == ["input_1"]:
+        return ["input" if i == 0 else f"input_{i + 1}" for i in range(count)]
+    return [printable(name) for name in names]
+
+
 def _windowed(model: Any) -> bool:
     return any(hasattr(module, "window") for module in model.modules())
 
@@ -128,8 +136,7 @@ def _table(
     model: Any, shapes: list[tuple[int, ...]], seen: list[Any], fields: list[str], flops: dict[str, float]
 ) -> str:
     rows = [["layer", "output", "receptive field", "parameters", "bytes", "flops"]]
-    for i, shape in enumerate(shapes):
-        name = f"input_{i}" if i else "input"
+    for name, shape in zip(_input_names(model, len(shapes)), shapes, strict=True):
         rows.append([name, _batch(shape), {2: "1", 3: "1 x 1"}.get(len(shape), ""), "0", "", ""])
     counted: set[int] = set()
     frozen = 0
