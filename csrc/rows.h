@@ -1,4 +1,4 @@
-/* Which rows a batch is made of, checked against the memory that they lie in. */
+/* Which rows a batch or a list is made of, checked against the memory that they lie in. */
 #ifndef PN_ROWS_H
 #define PN_ROWS_H
 
@@ -20,6 +20,14 @@ static inline int pn_rows_inside(const pn_instr *I, i64 row_bytes) {
     if (last < 1u << 30 && row_bytes < 1 << 30) /* a product takes less time than a quotient */
         return ((i64)last + 1) * row_bytes <= I->dim[ROWS_X_BYTES];
     return last < (uint64_t)(I->dim[ROWS_X_BYTES] / row_bytes);
+}
+
+/* Whether a list of touched rows is one of rows of a table of V. */
+static inline int pn_rows_listed(const int32_t *rows, i64 count, i64 V) {
+    if (count < 0 || count > V) return 0;
+    uint32_t last = 0;
+    for (i64 i = 0; i < count; i++) last = (uint32_t)rows[i] > last ? (uint32_t)rows[i] : last;
+    return count == 0 || (i64)last < V;
 }
 
 #endif

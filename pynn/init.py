@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pynn.checks import choice, is_integer, is_number, plain_fields, written
+from pynn.core.tensor import MOST_BYTES, as_dtype
 from pynn.errors import DTypeError, ShapeError
 from pynn.keywords import spelled
 from pynn.names import Registry
@@ -103,7 +104,7 @@ class Initializer:
         Raises
         ------
         ShapeError
-            If a dimension is not a whole number >= 0.
+            If a dimension is not a whole number >= 0, or all together are more than a machine can address.
         DTypeError
             If `dtype` is neither float32 nor float64.
         ValueError
@@ -112,8 +113,13 @@ class Initializer:
         name = type(self).__name__
         shape = tuple(shape)
         if not all(is_integer(n, 0) for n in shape):
-            raise ShapeError(f"[{name}] expected dimensions that are whole numbers >= 0. Received: shape={shape}.")
-        dtype = np.dtype(dtype)
+            raise ShapeError(
+                f"[{name}] expected dimensions that are whole numbers >= 0. Received: shape={written(shape)}."
+            )
+        shape = tuple(map(int, shape))
+        if math.prod(n or 1 for n in shape) * 8 > MOST_BYTES:  # NumPy counts a size of 0 as 1, too
+            raise ShapeError(f"[{name}] expected a shape that fits into memory. Received: shape={written(shape)}.")
+        dtype = as_dtype(dtype)
         if dtype not in (np.float32, np.float64):
             raise DTypeError(f"[{name}] expected dtype float32 or float64. Received: dtype={dtype}.")
         drawn = np.ascontiguousarray(self.draw(shape, _generator(name, seed)), dtype=dtype)

@@ -101,6 +101,11 @@ static int lookup_bwd(const pn_instr *I) {
     i64 *count = (i64 *)I->arg[LOOKB_COUNT];
     gather_ctx c = {(real *)I->arg[LOOKB_DW], (const real *)I->arg[LOOKB_DY], I->arg[LOOKB_IDS], V, I->dim[LOOKB_IDCOUNT], I->dim[LOOKB_B], 0, (int)I->dim[LOOKB_NARROW]};
     gather_listed listed = {c.dx, rows, c.B};
+    if (!pn_rows_listed(rows, *count, V)) return PN_BAD_INDEX;
+    for (i64 i = 0; i < c.count; i++) {
+        const i64 r = gather_index(&c, i);
+        if (r < 0 || r >= V) return PN_BAD_INDEX;
+    }
     if (*(const i64 *)I->arg[LOOKB_CURSOR]) {
         pn_for(*count, 64, 0.2 * (double)(*count * c.B), I->nth, gather_clear_listed_range, &listed);
         for (i64 i = 0; i < *count; i++) marked[rows[i]] = 0;

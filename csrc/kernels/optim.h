@@ -11,6 +11,7 @@
 #define PN_OPTIM_H
 
 #include "par.h"
+#include "rows.h"
 #include "simd.h"
 
 enum { OPT_CHUNK = 8192, OPT_SUM = 16384 };
@@ -116,6 +117,7 @@ static inline int opt_run(const pn_instr *I, opt_ctx *c, double ns, pn_range_fn 
         pn_for(n, OPT_CHUNK, ns * (double)n, I->nth, range, c);
     } else if (I->dim[OPT_LAZY]) {
         const i64 listed = *(const i64 *)I->arg[OPT_LISTED];
+        if (!pn_rows_listed(t.rows, listed, V)) return PN_BAD_INDEX;
         pn_for(listed, 16, ns * (double)(listed * B), I->nth, opt_listed_range, &t);
     } else {
         pn_for(V, B < OPT_CHUNK ? OPT_CHUNK / B : 1, ns * (double)(V * B), I->nth, opt_table_range, &t);

@@ -142,6 +142,8 @@ class Card:
     needed: tuple[int, ...] = ()  # operands that may not be None
     doc: str = ""
     extents: dict[int, int] = field(default_factory=dict)  # operand of any length -> the dim that holds its bytes
+    # (operand, buffer): the operand is a slot whose value is a place in the buffer, counted from the first output.
+    places: tuple[tuple[int, int], ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -109,6 +109,8 @@ def execute(
             None if spec is None else _memory(card, spec, out[i] if i < len(out) else None)
             for i, spec in enumerate(low.outs)
         )
+        for i, k in card.places:
+            _need_place(card, inputs[i], (*outs, *args)[k])
         _run(card, low, outs, args, salt)
     else:  # an alias: another shape for the same memory
         shape, dtype = low.outs[0]  # type: ignore[misc]
@@ -147,6 +149,10 @@ def _memory(card: Card, spec: Any, given: Tensor | None) -> Tensor:
     State of which a kernel writes a part may be larger.
     """
     if given is None:
+        if card.mutates:
+            raise DTypeError(
+                f"[{card.name}] expected the state that it updates, {spec.dtype} {spec.shape}. Received: None."
+            )
         if not isinstance(spec.dtype, np.dtype):
             raise DTypeError(f"[{card.name}] expected a dtype. Received: {written(spec.dtype)}.")
         try:
@@ -162,6 +168,15 @@ def _memory(card: Card, spec: Any, given: Tensor | None) -> Tensor:
             f"Received: shape={given.shape}, dtype={given.dtype}."
         )
     return given
+
+
+def _need_place(card: Card, place: Tensor, indexed: Tensor) -> None:
+    """Raise IndexError unless the number that a kernel finds in `place` is one of the places of `indexed`."""
+    if not 0 <= place.view().flat[0] < indexed.size:
+        raise IndexError(
+            f"[{card.name}] expected a place below {indexed.size}, the size of what it is one of. "
+            f"Received: {place.view().flat[0]}."
+        )
 
 
 _carry: Any = None

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import written
 from pynn.core import _core
 from pynn.core.display import tensor_html
 from pynn.core.foreign import to_numpy
@@ -30,11 +31,13 @@ FUNCTIONS: Any = types.SimpleNamespace()
 def as_dtype(dtype: Any) -> np.dtype:
     """Return the numpy.dtype that is meant, or raise DTypeError if pynn does not have it."""
     try:
-        found = np.dtype(dtype)
-    except TypeError:
+        found = np.dtype(dtype) if dtype is None or isinstance(dtype, (str, type, np.dtype)) else None
+    except Exception:  # of NumPy's parser of texts: SyntaxError, ValueError, RecursionError ...
         found = None
     if found is None or found not in DTYPE_INDEX:
-        raise DTypeError(f"[tensor] unknown dtype. Received: {dtype!r}. help: pynn has {', '.join(_core.DTYPES)}.")
+        raise DTypeError(
+            f"[tensor] unknown dtype. Received: {written(dtype)}. help: pynn has {', '.join(_core.DTYPES)}."
+        )
     return found
 
 

@@ -80,6 +80,11 @@ class Classifier(Metric):
                 f"rows. Received: numbers, y[{', '.join(map(str, at))}] = {y_true[at].item():g}. "
                 "help: 'mae', 'mse' and 'r2' are metrics of a regression."
             )
+        if kind == "labels" and self.multilabel:
+            raise DataError(
+                f"[{self.name}] expected rows of several labels, as multilabel=True says. Received: one label per row, "
+                f"{y_true.shape}. help: multilabel=False."
+            )
         if kind not in self.kinds:
             raise DataError(
                 f"[{self.name}] expected one class per row. Received: rows of several labels {y_true.shape}. "

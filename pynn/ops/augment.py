@@ -188,7 +188,7 @@ def blur(images: Any, sigma: float, scale: float = 1.0) -> Tensor:
     Tensor [N, H, W, C]
     """
     x = as_images("blur", images)
-    return execute(BLUR, (x,), {"sigma": _width("blur", sigma), "scale": float(scale)})[0]
+    return execute(BLUR, (x,), {"sigma": _width("blur", sigma), "scale": number("blur", "scale", scale)})[0]
 
 
 def _width(name: str, sigma: Any) -> float:

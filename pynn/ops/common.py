@@ -97,6 +97,15 @@ def need_float(name: str, *xs: Tensor | None) -> None:
         dtype = x.dtype
 
 
+def need_held(name: str, what: str, x: Tensor, dtype: Any, shape: Sequence[int] | None = None) -> None:
+    """Raise unless x has the dtype and the shape, or at least one number, that a kernel relies on."""
+    if x.dtype != dtype:
+        raise DTypeError(f"[{name}] expected {what} of {np.dtype(dtype)}. Received: {x.dtype} {x.shape}.")
+    if not x.size if shape is None else x.shape != tuple(shape):
+        wanted = "with at least one number" if shape is None else f"of shape {tuple(shape)}"
+        raise ShapeError(f"[{name}] expected {what} {wanted}. Received: {x.shape}.")
+
+
 def need_rank(name: str, shape: Sequence[int]) -> None:
     """Raise ShapeError if a result would have more dimensions than kernels lay out."""
     if len(shape) > MAX_RANK:

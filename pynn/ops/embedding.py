@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 import pynn.core.kernels.lengths  # noqa: F401  (registers its kernels)
+from pynn.checks import MOST_SIZE, is_integer, written
 from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError, DTypeError, ShapeError
-from pynn.ops.common import INT64, INTS, Rng, as_tensor, need_float, need_rank
+from pynn.ops.common import INT64, INTS, Rng, as_tensor, need_float, need_held, need_rank
 from pynn.ops.shape import _TAKE_GRAD
 
 INT32 = np.dtype("int32")
@@ -131,6 +132,15 @@ class _Embedding:
 
 
 def _rows_grad_infer(dy: Tensor, ids: Tensor, cursor: Tensor, shape: tuple[int, int]) -> Lowered:
+    need_float("embedding.rows", dy)
+    need_held("embedding.rows", "the number of the step", cursor, INT64)
+    if not (isinstance(shape, tuple) and len(shape) == 2 and all(is_integer(n, 0, MOST_SIZE) for n in shape)):
+        raise ShapeError(f"[embedding.rows] expected the shape [V, D] of a table. Received: {written(shape)}.")
+    if ids.dtype not in INTS or dy.size != ids.size * shape[1]:
+        raise ShapeError(
+            f"[embedding.rows] expected ids as int32 or int64, and {shape[1]} numbers for each. "
+            f"Received: {ids.dtype} {ids.shape} and {dy.shape}."
+        )
     rows = Spec(shape[:1], INT32)
     return Lowered(
         (Spec(shape, dy.dtype), rows, rows, Spec((1,), INT64)), (shape[0], ids.size, shape[1], int(ids.dtype == INT32))
@@ -169,6 +179,7 @@ _ROWS_GRAD = register(
         _rows_grad_infer,
         "lookup_bwd",
         mutates=True,
+        extra={"failure": "expected ids and a list of rows that the table has"},
         differentiable=False,
         ref=_rows_grad_ref,
         samples=_rows_grad_samples,

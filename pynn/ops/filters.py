@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import number
 from pynn.core.card import Sample, composite
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError, unknown_name
@@ -56,7 +57,8 @@ def _correlate(place: str, x: Any, kernel: Any, mode: str, boundary: str, fillva
     if boundary == "fill" or mode == "valid":
         image = x.reshape((1, h, w, 1))
         if fillvalue and mode != "valid":
-            image = pad2d(image - float(fillvalue), (before[0], after[0], before[1], after[1])) + float(fillvalue)
+            beyond = number(place, "fillvalue", fillvalue)
+            image = pad2d(image - beyond, (before[0], after[0], before[1], after[1])) + beyond
             padding = (0, 0, 0, 0)
         else:
             padding = (before[0], after[0], before[1], after[1])

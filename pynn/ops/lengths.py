@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import pynn.core.kernels.lengths  # noqa: F401  (registers its kernels)
+from pynn.checks import number
 from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
@@ -214,9 +215,13 @@ def mask_steps(x: Any, value: float = 0.0, lengths: Tensor | None = None, scale:
     lengths = x.lengths if lengths is None else lengths
     if lengths is None:
         return x
+    if not isinstance(lengths, Tensor):
+        lengths = with_lengths(x, lengths).lengths
+    if not isinstance(value, float):  # one that is may be infinite
+        value = number("mask_steps", "value", value)
     if lengths.ndim == 2:
-        return _by_mask[0](without_lengths(x), lengths, float(value), scale)
-    attrs = {"value": float(value), "scale": scale}
+        return _by_mask[0](without_lengths(x), lengths, value, scale)
+    attrs = {"value": value, "scale": scale}
     return execute(_MASK, (without_lengths(x), lengths), attrs)[0]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import number
 from pynn.core import _core
 from pynn.core.card import Card, Grad, Lowered, Sample, Spec, composite, op, register
 from pynn.core.graph import execute
@@ -91,7 +92,13 @@ def local_response_norm(
     beta : float, default 0.75
         The exponent.
     """
-    attrs = {"radius": depth_radius, "bias": float(bias), "alpha": float(alpha), "beta": float(beta)}
+    attrs = {
+        "radius": depth_radius,
+        **{
+            name: number("local_response_norm", name, value)
+            for name, value in (("bias", bias), ("alpha", alpha), ("beta", beta))
+        },
+    }
     return execute(_ResponseNorm, (as_tensor(x),), attrs)[0]  # type: ignore[arg-type]
 
 

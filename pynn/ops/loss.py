@@ -257,7 +257,7 @@ def huber(y: Any, t: Any, delta: float = 1.0) -> Tensor:
     delta : float, default 1.0
         Where the parabola becomes a line.
     """
-    return _each(_HUBER, y, t, delta=float(delta))
+    return _each(_HUBER, y, t, delta=delta)
 
 
 def poisson(y: Any, t: Any) -> Tensor:

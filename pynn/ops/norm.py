@@ -11,7 +11,7 @@ from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.ops.common import Rng, as_tensor, need_float, size
+from pynn.ops.common import Rng, as_tensor, need_float, need_held, size
 from pynn.ops.reduce import sum_to
 
 CHUNK, PARTS = 8192, 16  # NORM_CHUNK and NORM_PARTS of csrc/kernels/norm.h
@@ -165,6 +165,8 @@ class _NormApply:
 
 
 def _track_infer(m: Tensor, v: Tensor, momentum: float) -> Lowered:
+    need_float("norm_track", m, v)
+    need_held("norm_track", "variances", v, m.dtype, m.shape)
     return Lowered((Spec(m.shape, m.dtype), Spec(v.shape, v.dtype)), (m.size,), (momentum,))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import number
 from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
@@ -126,7 +127,7 @@ def penalty(w: Any, l1: float = 0.0, l2: float = 0.0) -> Tensor:
     l2 : float, default 0.0
         At least 0.
     """
-    return execute(_Penalty, (as_tensor(w),), {"l1": float(l1), "l2": float(l2)})[0]  # type: ignore[arg-type]
+    return execute(_Penalty, (as_tensor(w),), {"l1": number("penalty", "l1", l1), "l2": number("penalty", "l2", l2)})[0]  # type: ignore[arg-type]
 
 
 def clip_value(g: Tensor, limit: float) -> None:

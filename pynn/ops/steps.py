@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import is_integer, written
 from pynn.core.card import Card, Lowered, Sample, Spec, register
 from pynn.core.flat import Slots
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import DTypeError, ShapeError
-from pynn.ops.common import Rng, size
+from pynn.ops.common import Rng, need_float, need_held, size
 
 ARGMAX_LABELS, ARGMAX_ROWS, THRESHOLD = 0, 1, 2
 
@@ -20,17 +21,10 @@ ARGMAX_LABELS, ARGMAX_ROWS, THRESHOLD = 0, 1, 2
 OUTSIDE = "expected rows that exist: the batch reaches beyond the data, or beyond the memory for its results"
 
 
-def _need_slots(name: str, *slots: Tensor) -> None:
-    """Raise DTypeError unless kernels find an int64 where they read places from."""
-    for slot in slots:
-        if slot.dtype != np.int64 or not slot.size:
-            raise DTypeError(f"[{name}] expected places as int64, at least one. Received: {slot.dtype} {slot.shape}.")
-
-
 def _rows_infer(x: Tensor, perm: Tensor, offset: Tensor, n: int) -> Lowered:
     if not x.ndim or perm.dtype != np.int64:
         raise ShapeError(f"[batch_rows] expected rows, and their order as int64. Received: {x.shape} and {perm.dtype}.")
-    _need_slots("batch_rows", offset)
+    need_held("batch_rows", "its place in the rows", offset, np.int64)
     row = size(x.shape[1:]) * x.dtype.itemsize
     return Lowered((Spec((n, *x.shape[1:]), x.dtype),), (n, row, x.nbytes, perm.nbytes))
 
@@ -45,7 +39,7 @@ def _scaled_infer(x: Tensor, perm: Tensor, offset: Tensor, n: int, dtype: np.dty
             "[batch_scaled] expected rows of uint8, and their order as int64. "
             f"Received: {x.dtype} {x.shape} and {perm.dtype}."
         )
-    _need_slots("batch_scaled", offset)
+    need_held("batch_scaled", "its place in the rows", offset, np.int64)
     return Lowered((Spec((n, *x.shape[1:]), dtype),), (n, size(x.shape[1:]), x.nbytes, perm.nbytes), (scale,), dtype)
 
 
@@ -98,7 +92,9 @@ _SCALED = register(
 
 
 def _log_infer(loss: Tensor, cursor: Tensor, n: int, check: bool) -> Lowered:
-    _need_slots("log_loss", cursor)
+    need_float("log_loss", loss)
+    need_held("log_loss", "a loss", loss, loss.dtype)
+    need_held("log_loss", "the number of the step", cursor, np.int64)
     f64 = np.dtype("float64")
     return Lowered((Spec((2,), f64), Spec((1,), f64)), (n, int(check)), dtype=loss.dtype)
 
@@ -123,12 +119,19 @@ _LOG = register(
         differentiable=False,
         ref=_log_ref,
         samples=_log_samples,
+        places=((1, 1),),
         doc="sums += (n * loss, n); losses[cursor] = loss; a loss that is not finite stops the program if asked to.",
     )
 )
 
 
 def _count_infer(z: Tensor, t: Tensor, w: Tensor | None, kind: int, threshold: float) -> Lowered:
+    need_float("count_correct", z)
+    if kind not in (ARGMAX_LABELS, ARGMAX_ROWS, THRESHOLD) or not z.ndim or not size(z.shape[1:]):
+        raise ShapeError(
+            f"[count_correct] expected rows of at least one number, and a kind of 0, 1 or 2. "
+            f"Received: {z.shape} and {written(kind)}."
+        )
     n = z.shape[0]
     labels = kind == ARGMAX_LABELS
     fits = t.size == (n if labels else z.size) and t.dtype == (np.int32 if labels else z.dtype)
@@ -185,7 +188,11 @@ _COUNT = register(
 
 
 def _store_infer(x: Tensor, offset: Tensor, rows: int) -> Lowered:
-    _need_slots("store_rows", offset)
+    need_held("store_rows", "its place in the rows", offset, np.int64)
+    if not x.ndim or not is_integer(rows, x.shape[0]):
+        raise ShapeError(
+            f"[store_rows] expected rows, and room for as many. Received: {x.shape} and room for {written(rows)}."
+        )
     row = size(x.shape[1:]) * x.dtype.itemsize
     return Lowered((Spec((rows, *x.shape[1:]), x.dtype),), (x.shape[0], row, rows * row))
 

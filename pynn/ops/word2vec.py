@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import MOST, MOST_SIZE, is_integer, written
 from pynn.core.card import CARDS, Lowered, Sample, Spec, op
 from pynn.core.kernels import word2vec as kernel
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.ops.common import Rng, need_float
+from pynn.ops.common import Rng, need_float, need_held
 
 CHUNK = 32  # positions that are worked on in one go (pynn/core/kernels/word2vec.pyx)
 ROW = 16  # the stride of a row is a multiple of this
@@ -41,6 +42,31 @@ def _window(text: list[int], p: int, reach: int) -> list[int]:
     return [q for q in range(left, right + 1) if q != p]
 
 
+def _need_settings(place: str, **settings: tuple[Any, int, int]) -> None:
+    """Raise ShapeError unless each (value, least, most) is an integer within its bounds."""
+    for name, (value, least, most) in settings.items():
+        if not is_integer(value, least, most):
+            raise ShapeError(f"[{place}] expected {name} from {least} to {most}. Received: {written(value)}.")
+
+
+def _need_tables(alias: Tensor | None, path: Tensor | None, node: Tensor | None, code: Tensor | None,
+                 words: int, longest: int) -> None:  # fmt: skip
+    """Raise unless all that the kernel follows leads to rows: one look at each table for a block of text."""
+    if alias is not None and alias.view().view(np.uint32)[:, 1].max() >= words:
+        raise ShapeError(f"[word2vec_block] expected alias to lead to words below {words}.")
+    if path is None and node is None and code is None:
+        return
+    if path is None or node is None or code is None or node.shape != code.shape or node.ndim != 1 or not node.size:
+        came = tuple(None if x is None else x.shape for x in (path, node, code))
+        raise ShapeError(f"[word2vec_block] expected path, node and code of one tree, or none. Received: {came}.")
+    ends = path.view()
+    steps = np.diff(ends)
+    if ends[0] or ends[-1] != node.size or steps.min() < 0 or steps.max() > longest:
+        raise ShapeError(f"[word2vec_block] expected paths of at most {longest} nodes, one after the other.")
+    if node.view().view(np.uint32).max() >= words - 1:
+        raise ShapeError(f"[word2vec_block] expected nodes below {words - 1}.")
+
+
 @op("word2vec_block", "word2vec_block", mutates=True, differentiable=False,
     failure="expected ids of the vocabulary, or -1 between sentences")  # fmt: skip
 class _Block:
@@ -59,7 +85,20 @@ class _Block:
         for what, x, shape in (("keep", keep, (words,)), ("alias", alias, (words, 2)), ("path", path, (words + 1,))):
             if x is not None and x.shape != shape:
                 raise ShapeError(f"[word2vec_block] expected {what} of shape {shape}. Received: {x.shape}.")
-        if stride % ROW or batch < 1 or (batch > CHUNK and batch % CHUNK):
+        _need_settings(
+            "word2vec_block", words=(words, 1, MOST_SIZE), stride=(stride, ROW, MOST_SIZE), window=(window, 1, 2**16),
+            negative=(negative, 0, 2**16), batch=(batch, 1, 2**24), key=(key, 0, MOST), longest=(longest, 0, 2**16),
+        )  # fmt: skip
+        tables = {"ids": ids, "keep": keep, "alias": alias, "path": path, "node": node, "code": code}
+        for what, x in tables.items():
+            if x is not None:
+                need_held("word2vec_block", what, x, np.uint8 if what == "code" else np.int32, x.shape)
+        if (negative > 0) != (alias is not None):
+            raise ShapeError(
+                f"[word2vec_block] expected alias with negative words, and only then. Received: {negative}."
+            )
+        _need_tables(alias, path, node, code, words, longest)
+        if stride % ROW or (batch > CHUNK and batch % CHUNK):
             raise ShapeError(
                 f"[word2vec_block] expected a stride that is a multiple of {ROW}, and a batch of at most {CHUNK} or a "
                 f"multiple of it. Received: stride={stride}, batch={batch}."

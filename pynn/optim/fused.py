@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import is_integer, written
 from pynn.core.card import Card, Lowered, Sample, Spec, register
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.ops.common import Rng
+from pynn.ops.common import Rng, need_float, need_held
 from pynn.optim.composed import PARAM, new_values
 
 __all__ = ["Fused", "card_of"]
 
-INT64, FLOAT64 = np.dtype("int64"), np.dtype("float64")
+INT32, INT64, FLOAT64 = np.dtype("int32"), np.dtype("int64"), np.dtype("float64")
 PLACES = 3  # for slots
 
 
@@ -57,7 +58,24 @@ def card_of(rule: Any, fused: Fused) -> Card:
         g: Tensor, rate: Tensor, cursor: Tensor, *touched: Tensor,
         decay: float, slots: tuple[str, ...], numbers: tuple[str, ...], lazy: bool = False, k: int = 1, **hyper: Any,
     ) -> Lowered:  # fmt: skip
-        rows = touched[0].shape[0] if touched else 0
+        need_float(name, g)
+        need_held(name, "learning rates", rate, FLOAT64)
+        need_held(name, "the number of the step", cursor, INT64)
+        if not is_integer(k, 1):
+            raise ShapeError(f"[{name}] expected the number of parameters. Received: k={written(k)}.")
+        made = rule(1.0, weight_decay=decay, **hyper)
+        if (slots, numbers) != (made.slot_names(), made.number_names()):
+            raise ShapeError(
+                f"[{name}] expected the slots {made.slot_names()} and the numbers {made.number_names()}. "
+                f"Received: {written(slots)} and {written(numbers)}."
+            )
+        rows = 0
+        if touched:
+            marked, listed, count = touched
+            rows = marked.size
+            need_held(name, "marks of rows", marked, INT32, (rows,))
+            need_held(name, "a list of rows", listed, INT32, (rows,))
+            need_held(name, "the number of rows", count, INT64)
         if rows and g.size % rows:
             raise ShapeError(f"[{name}] expected a table of {rows} rows. Received: {g.size} numbers.")
         like = Spec(g.shape, g.dtype)
@@ -120,6 +138,7 @@ def card_of(rule: Any, fused: Fused) -> Card:
     return register(
         Card(
             name, infer, fused.kernel, mutates=True, differentiable=False, ref=ref, samples=samples, needed=(0, 1, 2),
+            places=((2, PLACES + 4),), extra={"failure": "expected a list of rows of the table"},
             doc=rule.__doc__.strip().partition("\n")[0],
         )
     )  # fmt: skip

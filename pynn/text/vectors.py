@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn.checks import is_number, of_kind, reals
+from pynn.checks import is_number, of_kind, reals, written
 from pynn.errors import DataError, ShapeError
 from pynn.text import evaluation
 
@@ -22,6 +22,15 @@ SUGGESTIONS = 3
 
 class UnknownWordError(DataError, KeyError):
     """A word has no vector."""
+
+
+def _texts(words: Any) -> list[str]:
+    """Return a list of words, which are texts."""
+    found = list(words) if isinstance(words, Iterable) else [words]
+    for word in found:
+        if not isinstance(word, str):
+            raise TypeError(f"[KeyedVectors] expected words that are texts. Received: {written(word)}.")
+    return found
 
 
 class KeyedVectors:
@@ -55,6 +64,8 @@ class KeyedVectors:
         If there are not as many vectors as words.
     DataError
         If a word is there twice.
+    TypeError
+        If a word is no text.
 
     Examples
     --------
@@ -71,7 +82,7 @@ class KeyedVectors:
     """
 
     def __init__(self, words: Sequence[str], vectors: Any, counts: Any = None) -> None:
-        self.index_to_key = list(words)
+        self.index_to_key = _texts(words)
         self.vectors = reals("KeyedVectors", "vectors", vectors, np.float32)
         self.key_to_index = {word: i for i, word in enumerate(self.index_to_key)}
         self.counts = None if counts is None else np.asarray(counts, np.int64)

@@ -245,7 +245,11 @@ class Word2Vec(Spelled):
                 raise
             finally:
                 self._wv = None
-                hooks.on_train_end()
+                try:
+                    hooks.on_train_end()
+                except BaseException:
+                    hooks.on_train_end()  # of those that were not told, as a second Ctrl-C came before
+                    raise
         self.history.interrupted |= interrupts.noted
         return self.history
 

@@ -288,6 +288,7 @@ class CallbackList:
         self._hooks = {
             hook: [getattr(callback, hook) for callback in self.callbacks if _listens(callback, hook)] for hook in HOOKS
         }
+        self._to_end = list(self._hooks["on_train_end"])  # whom on_train_end has not told yet
         self.needs_batches = any(self._hooks[hook] for hook in BATCH_HOOKS)
         self.needs_test_batches = bool(self._hooks["on_test_batch_begin"] or self._hooks["on_test_batch_end"])
         self.needs_predict_batches = bool(self._hooks["on_predict_batch_begin"] or self._hooks["on_predict_batch_end"])
@@ -305,16 +306,21 @@ class CallbackList:
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Call the hook of every callback."""
+        self._to_end = list(self._hooks["on_train_end"])
         self._call("on_train_begin", {} if logs is None else logs)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Call the hook of every callback, also of those after one that fails; then raise the first error."""
+        """Call the hook of every callback, also of those after one that fails; then raise the first error.
+
+        Where it was cut short, it is called again, for those that it had not come to.
+        """
         errors: list[BaseException] = []
-        for method in self._hooks["on_train_end"]:
+        while self._to_end:
             try:
-                method({} if logs is None else logs)
+                self._to_end[0]({} if logs is None else logs)
             except BaseException as error:
                 errors.append(error)
+            del self._to_end[0]
         if errors:
             raise errors[0]
 

@@ -165,6 +165,9 @@ def fit(
         finally:
             try:
                 hooks.on_train_end()
+            except BaseException:
+                hooks.on_train_end()  # a second Ctrl-C came before all were told, and files of theirs closed
+                raise
             finally:
                 trainer.rate_left = trainer.optimizer._rate
     hooks.history.interrupted |= interrupts.noted  # also if it came when all was done

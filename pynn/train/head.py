@@ -224,7 +224,10 @@ class Head:
     def counted(self) -> Any:
         """The metric that the program itself counts: plain accuracy of one row of scores per sample."""
         kinds = (metrics.Accuracy, metrics.BinaryAccuracy) if self.loss.activation == "sigmoid" else (metrics.Accuracy,)
-        plain = (m for m in self.running if type(m) in kinds and getattr(m, "threshold", 0.5) == 0.5)
+        plain = (
+            m for m in self.running
+            if type(m) in kinds and m.threshold == 0.5 and (not m.multilabel or self.loss.activation == "sigmoid")
+        )  # fmt: skip
         return next(plain, None) if self.counts and self.rank <= 2 and not self.padded else None
 
     @property

@@ -181,7 +181,7 @@ class SafePoint:
         from pynn.io import container
         from pynn.io.model_file import contents
 
-        write_whole(path, container.pack(*contents(self.run.model, progress=self._progress())))
+        write_whole(path, container.pack(*contents(self.run.model, progress=self._progress())), container.verify)
 
     def _progress(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         from pynn.io.config import encode

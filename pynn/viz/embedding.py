@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pynn.checks import reals
+from pynn.checks import integer, reals
+from pynn.errors import ShapeError
 from pynn.figure import COLORS, GREY, INK, finish, label_texts, new_figure, tidy
 from pynn.keywords import spelled
 
@@ -39,13 +40,23 @@ def principal_components(x: Any, count: int = 2) -> np.ndarray:
     -------
     ndarray [N, count]
 
+    Raises
+    ------
+    ShapeError
+        If x is no table of numbers, or an empty one.
+
     Examples
     --------
     >>> principal_components([[0.0, 0.0], [3.0, 4.0]], 1).round(3)
     array([[-2.5],
            [ 2.5]])
     """
-    points = reals("principal_components", "x", x)
+    points, count = reals("principal_components", "x", x), integer("principal_components", "count", count, 1)
+    if points.ndim != 2 or not points.size:
+        raise ShapeError(
+            f"[principal_components] expected points [N, D], at least one, of at least one number. "
+            f"Received: shape={points.shape}."
+        )
     centred = points - points.mean(axis=0)
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
     directions = directions[:count]

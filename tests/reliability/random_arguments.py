@@ -111,7 +111,8 @@ class LateError(BaseException):
 def sample(name: str, index: int) -> tuple[Any, tuple[Any, ...], dict[str, Any], tuple[Any, ...]]:
     """Return (card, operands, attributes, state) of a call that is right, as arrays."""
     card, inputs, attrs, state = surface.executed(name)[index]
-    return card, tuple(x.numpy() if isinstance(x, Tensor) else x for x in inputs), dict(attrs), state
+    inputs, state = (tuple(x.numpy() if isinstance(x, Tensor) else x for x in xs) for xs in (inputs, state))
+    return card, inputs, dict(attrs), state
 
 
 def run_card(card: Any, inputs: tuple[Any, ...], attrs: dict[str, Any], state: tuple[Any, ...] = ()) -> tuple[Any, ...]:
@@ -120,7 +121,8 @@ def run_card(card: Any, inputs: tuple[Any, ...], attrs: dict[str, Any], state: t
     for t in tensors:
         if t is not None and t.dtype.kind == "f" and card.has_gradient:
             t.requires_grad = True
-    outs = execute(card, tensors, attrs, out=tuple(None if s is None else Tensor.state(s) for s in state))
+    out = tuple(None if s is None else Tensor.state(tensor(s).numpy()) for s in state)
+    outs = execute(card, tensors, attrs, out=out)
     for y in outs:
         if y is not None and y.requires_grad and y.size:
             pynn.core.gradients.gradients(y, tensor(np.ones(y.shape, y.dtype)))
@@ -148,11 +150,10 @@ def card_program(chance: random.Random, only: str) -> Program | None:
     name = chance.choice(chosen)
     index = chance.randrange(len(surface.executed(name)))
     _, inputs, attrs, state = surface.executed(name)[index]
-    if state:
-        return None  # a rule of an optimizer, a counter: its memory and its settings are pynn's own
     values = {"sampled": f"sample({name!r}, {index})"}
     slots = {f"a{i}": f"sampled[1][{i}]" for i in range(len(inputs))}
     slots |= {key: f"sampled[2][{key!r}]" for key in attrs}
+    slots |= {f"s{i}": f"sampled[3][{i}]" for i in range(len(state))}
     for key in chance.sample(list(slots), min(len(slots), chance.choice((1, 1, 1, 2, 3)))):
         if key in attrs:
             slots[key] = hostile_value(chance)
@@ -162,7 +163,8 @@ def card_program(chance: random.Random, only: str) -> Program | None:
             slots[key] = chance.choice((*hostile.ARRAYS, "None"))
     operands = "".join(f"a{i}, " for i in range(len(inputs)))
     given = ", ".join(f"{key!r}: {key}" for key in attrs)
-    call = f"run_card(sampled[0], ({operands}), {{{given}}})"
+    held = "".join(f"s{i}, " for i in range(len(state)))
+    call = f"run_card(sampled[0], ({operands}), {{{given}}}, ({held}))"
     return Program(f"card {name}", (call,), values | slots)
 
 
