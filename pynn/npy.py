@@ -10,7 +10,7 @@ import numpy as np
 
 from pynn.errors import DataError
 
-__all__ = ["read_header", "read_npy"]
+__all__ = ["read_array", "read_header", "read_npy"]
 
 KINDS = "fiub"
 RANK = 32  # that every NumPy has
@@ -56,14 +56,24 @@ def read_npy(path: str | os.PathLike[str]) -> np.ndarray:
     (2, 1)
     """
     with open(path, "rb") as file:
-        shape, fortran, dtype = read_header(file)
-        if dtype.kind not in KINDS or dtype.names is not None:
-            raise DataError(f"an array of {str(dtype)[:40]}")
-        size = math.prod(shape) * dtype.itemsize
-        there = os.fstat(file.fileno()).st_size - file.tell()
-        if size != there:
-            raise DataError(f"{there:,} bytes for shape {str(shape)[:60]}, {dtype}, where {size:,} are expected")
-        flat = np.frombuffer(file.read(), dtype)
+        return read_array(file, os.fstat(file.fileno()).st_size)
+
+
+def read_array(file: IO[Any], length: int, kinds: str = KINDS) -> np.ndarray:
+    """Return what a stream of so many bytes holds that is a ``.npy`` file, of some kinds of dtypes; see `read_npy`.
+
+    Raises
+    ------
+    DataError
+        If it is none, is damaged, or holds something else.
+    """
+    shape, fortran, dtype = read_header(file)
+    if dtype.kind not in kinds or dtype.names is not None:
+        raise DataError(f"an array of {str(dtype)[:40]}")
+    size, there = math.prod(shape) * dtype.itemsize, length - file.tell()
+    if size != there:
+        raise DataError(f"{there:,} bytes for shape {str(shape)[:60]}, {dtype}, where {size:,} are expected")
+    flat = np.frombuffer(bytearray(file.read()), dtype)
     try:
         return flat.reshape(shape, order="F" if fortran else "C")
     except ValueError as error:  # sizes that overflow, beside a 0

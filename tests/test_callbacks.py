@@ -652,9 +652,9 @@ def test_a_long_line_fits_into_80_columns_and_a_pipe_gets_every_name(monkeypatch
         fit(ProgressBar(file=file), [LONG], params={"epochs": 100})
     fit(ProgressBar(file=screen), [{k: v for k, v in LONG.items() if k != "learning_rate"}], params={"epochs": 100})
     first, second, third = seen(screen.getvalue())[:3]
-    assert re.fullmatch(r"epoch   1/100  0.0 s  loss 0.2500 \(val 0.5000\)  accuracy 0.9000 \(val 0.7500\)", first)
+    assert re.fullmatch(r"epoch   1/100  \d\.\d s  loss 0.2500 \(val 0.5000\)  accuracy 0.9000 \(val 0.7500\)", first)
     assert second == "               learning_rate 0.0010"
-    assert third == first
+    assert third[20:] == first[20:]  # behind the seconds
     assert pipe.getvalue().endswith(
         "s  loss 0.2500  accuracy 0.9000  val_loss 0.5000  val_accuracy 0.7500  learning_rate 0.0010\n"
     )
@@ -752,7 +752,7 @@ def test_an_epoch_that_fails_leaves_its_bar_in_the_cell(cell) -> None:
     fit([], losses(3, 2, 1), fail_in=1, verbose=1)
     (text,) = cell.texts.values()
     lines = text.splitlines()
-    assert lines[0].startswith("epoch 1/3  0.0 s")
+    assert re.match(r"epoch 1/3  \d\.\d s", lines[0])
     assert "%|" in lines[1]
     assert len(lines) == 2
 

@@ -10,6 +10,8 @@ import struct
 import subprocess
 import sys
 import tarfile
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ from pynn.commands.tables import Reading, read_table
 from pynn.convert.hdf5 import Arrays
 from pynn.convert.torch_weights import _natural
 from pynn.core.state import state
-from pynn.datasets import idx, kaggle, unpack
+from pynn.datasets import cache, idx, kaggle, unpack
 from pynn.datasets.idx import read_idx
 from pynn.datasets.imdb import _from_keras
 from pynn.datasets.imdb_files import read_reviews
@@ -129,7 +131,6 @@ def test_mutated_arrays_are_read_or_refused(tmp_path):
 
 @pytest.mark.parametrize("header", HEADERS)
 def test_damaged_files_of_keras_reviews_are_refused(tmp_path, header):
-    import zipfile
 
     path = tmp_path / "imdb.npz"
     with zipfile.ZipFile(path, "w") as archive:
@@ -137,6 +138,37 @@ def test_damaged_files_of_keras_reviews_are_refused(tmp_path, header):
             archive.writestr(f"{name}.npy", npy(header))
     with pytest.raises(DataError, match=r"imdb\.npz: expected .* Received"):
         _from_keras(path)
+
+
+def test_a_damaged_cache_takes_no_memory_for_what_it_does_not_hold(tmp_path, monkeypatch):
+    """NumPy's reader asked for 2**53 bytes, as a header said."""
+    monkeypatch.setattr(cache, "user_cache", lambda: tmp_path)
+    made = []
+
+    def arrays():
+        made.append(1)
+        return {"a": np.arange(6).reshape(2, 3), "words": np.array(["one", "two"]), "f": np.asfortranarray(np.eye(2))}
+
+    def cached():
+        return cache.cached_arrays("set", [1], {"a", "words", "f"}, arrays)
+
+    for found in (cached(), cached()):
+        assert all(
+            np.array_equal(found[name], array) and found[name].flags.writeable for name, array in arrays().items()
+        )
+    made.clear()
+    [path] = (tmp_path / "set").iterdir()
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"shape": (2**27,), "fortran_order": False, "descr": "<i8"})
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        with zipfile.ZipFile(path, "w", method) as archive:
+            for name in ("a", "words", "f"):
+                archive.writestr(f"{name}.npy", header.getvalue() + bytes(8))
+        tracemalloc.start()
+        cached()
+        assert tracemalloc.get_traced_memory()[1] < 1 << 25
+        tracemalloc.stop()
+    assert len(made) == 2
 
 
 @pytest.mark.parametrize("dims", [[1] * 255, [1] * 65, [2**32 - 1, 0, 2**32 - 1], [2**32 - 1] * 31 + [0]])

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import platformdirs
+
+from pynn.errors import DataError
+from pynn.npy import KINDS, read_array
 
 __all__ = ["cached_arrays", "user_cache"]
 
@@ -52,10 +56,18 @@ def cached_arrays(name: str, key: Any, names: set[str], make: Callable[[], Array
 
 def _read(path: Path) -> Arrays | None:
     try:
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        with zipfile.ZipFile(path) as archive:
+            return {info.filename.removesuffix(".npy"): _member(archive, info) for info in archive.infolist()}
     except Exception:  # missing or damaged, in whatever way: NumPy's and Python's readers have many errors
         return None
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    """Return an array of an archive that np.savez has written; no memory is taken for what it does not hold."""
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+        raise DataError("a packed array")
+    with archive.open(info) as file:
+        return read_array(file, info.file_size, KINDS + "U")
 
 
 def _write(path: Path, arrays: Arrays) -> None:

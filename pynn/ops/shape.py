@@ -12,7 +12,17 @@ from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import DTYPE_INDEX, Tensor, as_dtype
 from pynn.errors import DTypeError, ShapeError
-from pynn.ops.common import INTS, Rng, as_tensor, contiguous_strides, merge_axes, need_rank, pad6, size
+from pynn.ops.common import (
+    INTS,
+    Rng,
+    as_tensor,
+    contiguous_strides,
+    merge_axes,
+    need_held,
+    need_rank,
+    pad6,
+    size,
+)
 
 
 def strided(dtype: np.dtype, shape: Sequence[int], strides: Sequence[int], offset: int, other: int) -> tuple[int, ...]:
@@ -60,7 +70,7 @@ class _Transpose:
     """y = x with its axes permuted, as a copy."""
 
     def infer(x: Tensor, axes: tuple[int, ...]) -> Lowered:
-        if sorted(axes) != list(range(x.ndim)):
+        if not isinstance(axes, tuple) or sorted(axes) != list(range(x.ndim)):
             raise ShapeError(f"[transpose] expected a permutation of {tuple(range(x.ndim))}. Received: axes={axes}.")
         own = contiguous_strides(x.shape)
         shape = tuple(x.shape[a] for a in axes)
@@ -119,7 +129,9 @@ class _Slice:
 
 
 def _place_infer(dy: Tensor, x: Tensor, starts: Any, steps: Any, sizes: Any) -> Lowered:
-    return Lowered((Spec(x.shape, x.dtype),), _slice_dims(x, starts, steps, sizes), args=(dy,))
+    dims = _slice_dims(x, starts, steps, sizes)
+    need_held("slice.grad", "a gradient", dy, x.dtype, sizes)
+    return Lowered((Spec(x.shape, x.dtype),), dims, args=(dy,))
 
 
 def _place_vjp(g: Grad, dz: Tensor) -> tuple[Tensor | None, ...]:
@@ -226,6 +238,7 @@ class _Take:
 
 def _take_grad_infer(dy: Tensor, index: Tensor, x: Tensor, axis: int) -> Lowered:
     dims = _take_dims(x, index, axis, size(x.shape[axis + 1 :]))
+    need_held("take.grad", "a gradient", dy, x.dtype, x.shape[:axis] + index.shape + x.shape[axis + 1 :])
     return Lowered((Spec(x.shape, x.dtype),), dims, args=(dy, index))
 
 

@@ -22,9 +22,9 @@ LEFT_OUT = (
 )  # fmt: skip
 # Of methods: the hooks of callbacks, on_..., and what pynn calls of an optimizer, an initializer, a loss and a metric.
 CALLED_BY_PYNN = {
-    "above", "add", "build", "config", "draw", "each", "expect", "first", "hits", "labels", "margin", "of_call", "one_hot",
-    "pair", "per_class", "per_label", "positive", "program_key", "questions", "set_model", "set_params", "value",
-    "whole",
+    "above", "add", "build", "config", "draw", "each", "expect", "first", "hits", "labels", "margin", "of_call",
+    "one_hot", "pair", "per_class", "per_label", "positive", "program_key", "questions", "set_model", "set_params",
+    "value", "whole",
 }  # fmt: skip
 
 
