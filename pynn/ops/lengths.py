@@ -191,7 +191,7 @@ def set_by_mask(function: Callable[[Tensor, Tensor, float, int], Tensor]) -> Non
     _by_mask[:] = [function]
 
 
-def mask_steps(x: Any, value: float = 0.0, lengths: Tensor | None = None, scale: int = PLAIN) -> Tensor:
+def mask_steps(x: Any, value: float = 0.0, lengths: Any = None, scale: int = PLAIN) -> Tensor:
     """Return x with `value` at its padded steps; the result carries no lengths.
 
     Parameters
@@ -217,7 +217,7 @@ def mask_steps(x: Any, value: float = 0.0, lengths: Tensor | None = None, scale:
         return x
     if not isinstance(lengths, Tensor):
         lengths = with_lengths(x, lengths).lengths
-    if not isinstance(value, float):  # one that is may be infinite
+    if type(value) is not float:  # one that is may be infinite
         value = number("mask_steps", "value", value)
     if lengths.ndim == 2:
         return _by_mask[0](without_lengths(x), lengths, value, scale)

@@ -189,9 +189,8 @@ def dropout(x: Any, rate: float, seed: Any = 0, step: Any = 0, salt: int = 0) ->
     ValueError
         If the rate is out of range.
     """
-    return execute(
-        _Dropout, (as_tensor(x), _counter(seed), _counter(step)), {"rate": number("dropout", "rate", rate)}, salt=salt
-    )[0]  # type: ignore[arg-type]
+    attrs = {"rate": number("dropout", "rate", rate)}
+    return execute(_Dropout, (as_tensor(x), _counter(seed), _counter(step)), attrs, salt=salt)[0]  # type: ignore[arg-type]
 
 
 def _fill(card: Any, shape: Sequence[int], seed: Any, step: Any, salt: int, **attrs: Any) -> Tensor:

@@ -226,7 +226,8 @@ class Head:
         kinds = (metrics.Accuracy, metrics.BinaryAccuracy) if self.loss.activation == "sigmoid" else (metrics.Accuracy,)
         plain = (
             m for m in self.running
-            if type(m) in kinds and m.threshold == 0.5 and (not m.multilabel or self.loss.activation == "sigmoid")
+            if isinstance(m, metrics.Accuracy) and type(m) in kinds
+            and m.threshold == 0.5 and (not m.multilabel or self.loss.activation == "sigmoid")
         )  # fmt: skip
         return next(plain, None) if self.counts and self.rank <= 2 and not self.padded else None
 

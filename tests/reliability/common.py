@@ -26,7 +26,7 @@ from pynn.core.state import state
 
 # Under a sanitizer there is no limit of addresses: its shadows take them all.
 SANITIZED = any(name.endswith("SAN_OPTIONS") for name in os.environ)
-MEMORY, SECONDS = 2 << 30, 10
+MEMORY, SECONDS = 2 << 30, 60 if SANITIZED else 10
 
 # The errors that a user of the library may have to catch. Subclasses are among them where they are pynn's, NumPy's or
 # scikit-learn's, or say more of the same; but not OverflowError and the like, which tell of a check that is missing.

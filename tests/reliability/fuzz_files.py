@@ -36,7 +36,7 @@ import crafted
 import mutate
 import readers
 
-SECONDS = 10
+SECONDS = common.SECONDS  # of the processor
 MEMORY = 768 << 20  # more than any file here may ask for
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 CODE = {"pickle.find_class", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect",
@@ -97,16 +97,16 @@ def outcome(reader: readers.Reader, name: str, data: bytes, known: set[str], wat
     watch.seen.clear()
     watch.allowed, watch.on = str(place), True
     problems = []
-    signal.alarm(SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         result = readers.reprint(reader.read(path))
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         end = "loaded"
         told = readers.claimed(data) if reader.form == "safetensors" else None
         if reader.whole and result not in known and (told is None or told in known):
             problems.append("other content was loaded")
     except reader.kinds as error:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         end = "refused"
         text = str(error)
         if name not in text and reader.name != "bytes of a model":
@@ -116,12 +116,12 @@ def outcome(reader: readers.Reader, name: str, data: bytes, known: set[str], wat
         if len(text) > 5000:
             problems.append(f"a message of {len(text)} letters")
     except BaseException as error:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         end = "other"
         where = traceback.extract_tb(error.__traceback__)[-1]
         problems.append(f"{type(error).__name__}: {str(error)[:200]} ({where.filename}:{where.lineno})")
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         watch.on = False
     if end != "loaded" and reader.held is not None and readers.reprint(reader.held()) != before:
         problems.append("what was refused changed something")
@@ -135,7 +135,7 @@ def several(
 ) -> None:
     """Read many files; tell of each before and after."""
     warnings.simplefilter("ignore")
-    signal.signal(signal.SIGALRM, late)
+    signal.signal(signal.SIGPROF, late)
     watch = Watch()
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
         os.chdir(folder)

@@ -40,7 +40,7 @@ import pynn
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor, tensor
 
-SECONDS = 60 if common.SANITIZED else 10  # of the processor, for one program
+SECONDS = common.SECONDS  # of the processor, for one program
 BATCH = 100
 HERE = os.path.dirname(os.path.abspath(__file__))
 HEAD = f"""import sys; sys.path.insert(0, {HERE!r})
