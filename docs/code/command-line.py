@@ -31,17 +31,22 @@ sh("pynn predict digits.pynn --input new.npy --output guess.csv")
 print(Path("guess.csv").read_text())
 
 # %% table
-np.savetxt("new.csv", x_test[:3].reshape(3, 64), delimiter=",", fmt="%.4g")
-sh("pynn predict digits.pynn --input new.csv --no-header --output guess.npy")
+table = [";".join(["name", *(f"p{i}" for i in range(64))])]
+for i, image in enumerate(x_test[:3]):
+    table.append(";".join([f"scan {i}", *(f"{value:.4f}".replace(".", ",") for value in image.ravel())]))
+Path("new.csv").write_text("\n".join(table))
+print(table[1][:40], "...")
+sh("pynn predict digits.pynn --input new.csv --columns 2-65 --output guess.npy")
 print(np.load("guess.npy").argmax(axis=1), y_test[:3])
 
 # %% wrong
 import contextlib
 import sys
 
-Path("gap.csv").write_text(Path("new.csv").read_text().replace(",0,", ",,", 1))
+Path("gap.csv").write_text(Path("new.csv").read_text().replace(";0,0000;", ";;", 1))
 with contextlib.redirect_stderr(sys.stdout):
-    sh("pynn predict digits.pynn --input gap.csv --no-header")
+    sh("pynn predict digits.pynn --input gap.csv --columns 2-65")
+    sh("pynn predict digits.pynn --input new.csv --columns 1-64")
     sh("pynn predict digits.pyn --input new.csv")
 
 # %% export

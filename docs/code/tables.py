@@ -52,19 +52,27 @@ scores = cross_val_score(pipeline, x, y, cv=5)
 print(f"five folds: mean {scores.mean():.1%}, from {scores.min():.1%} to {scores.max():.1%}")
 
 # %% save
-model.save("wine.pynn", metadata={"classes": classes})
+model.save("wine.pynn", metadata={"classes": classes, "columns": x.columns.tolist()})
 again = pynn.load("wine.pynn")
-print((again.predict(x_test) == model.predict(x_test)).all(), pynn.io.read_metadata("wine.pynn"))
+columns = pynn.io.read_metadata("wine.pynn")["columns"]
+print((again.predict(x_test[columns]) == model.predict(x_test)).all(), columns[:3])
 
 # %% served
 from pynn.cli import main
 
-x_test.head(3).to_csv("new.csv", index=False)
+new = x_test.head(3)[columns[::-1]].assign(cellar="north")
+new.to_csv("new.csv", sep=";", decimal=",", index=False)
 main(["predict", "wine.pynn", "--input", "new.csv"])
 
 # %% wrong
+import contextlib
+import sys
+
 for wrong in (x_test.drop(columns="hue"), x_test.assign(label="red")):
     try:
         model.predict(wrong)
     except (TypeError, ValueError) as error:
         print(error)
+new.drop(columns="hue").to_csv("less.csv", index=False)
+with contextlib.redirect_stderr(sys.stdout):
+    main(["predict", "wine.pynn", "--input", "less.csv"])

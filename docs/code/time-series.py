@@ -58,8 +58,8 @@ axes = figure.subplots()
 guess = model.predict(x_test) * deviation + mean
 axes.plot(load[last : last + 96], label="measured")
 axes.plot(np.arange(ahead - 1, 96), guess[: 97 - ahead, ahead - 1], label=f"said {ahead} hours before")
-axes.set(xlabel="hour", ylabel="load")
-axes.legend()
+axes.set(xlabel="hour", ylabel="load", ylim=(20, 80))
+axes.legend(loc="lower center", ncols=2)
 figure.savefig("forecast.png", dpi=90)
 
 # %% leak
