@@ -218,10 +218,25 @@ def test_columns_go_by_their_names_where_the_model_file_has_them(ask):
         ("0.5\n1\n\n\n", [[0.5], [1]]),
         ("0.5\n\n1\n", None),  # a gap
         ("0,5\n1,0\n", None),  # two columns
+        ("0,5\n1\n", None),  # or one, or a lost cell
+        ("0,5,1\n1,5\n", None),
+        ("a;b\n1\n", None),
     ],
 )
 def test_tables_of_one_column(ask, content, expected):
     assert ask(content, model="1")[0] == expected
+
+
+def test_a_decimal_comma_that_is_said_separates_nothing(ask):
+    for content in ("0,5\n1\n", "0,5\n1,0\n", 'x\n"0,5"\n1\n'):
+        assert ask(content, "--decimal", ",", model="1")[0] == [[0.5], [1]]
+    assert ask("0,5 1\n", "--decimal", ",", model="2")[0] == [[0.5, 1]]
+    assert ask('"0,5","1,0"\n', "--decimal", ",", model="2")[0] == [[0.5, 1]]
+
+
+def test_many_empty_lines_take_no_time_and_keep_their_numbers(ask):
+    assert ask("1,2" + "\n" * 50_000 + "3,x\n", model="2")[1].startswith("pynn: error")
+    assert "line 50001, column 2" in ask("1,2" + "\n" * 50_000 + "3,x\n", model="2")[1]
 
 
 def test_what_was_guessed_or_left_out_is_said(ask):

@@ -82,21 +82,21 @@ def records(text: str, separator: str) -> Iterator[Record]:
     csv.Error
         If quotes are not closed, or text follows them.
     """
-    lines: Iterator[str] = iter(io.StringIO(text, newline=""))
+    lines: Iterator[str] = iter(io.StringIO(text.rstrip("\r\n"), newline=""))
     if separator == " ":
         lines = (line.rstrip(" \r\n").lstrip(" ") + "\n" for line in lines)
     reader = csv.reader(lines, delimiter=separator or UNUSED, skipinitialspace=True, strict=True)
     before, empty = 0, []
     for cells in reader:
-        record = Record(before + 1, cells or [""])
-        before = reader.line_num
-        if not any(cell.strip() for cell in cells) and len(cells) < 2:
-            empty.append(record)  # at the end of a file it is no gap
+        line, before = before + 1, reader.line_num
+        if not cells or (len(cells) == 1 and not cells[0].strip()):
+            empty.append(line)  # at the end of a file it is no gap
             continue
-        if len(cells) == 1:
-            yield from empty
-        empty = []
-        yield record
+        if empty:
+            if len(cells) == 1:
+                yield from (Record(gap, [""]) for gap in empty)
+            empty = []
+        yield Record(line, cells)
 
 
 def written_with(text: str, separator: str | None, decimal: str | None) -> tuple[str, str]:
@@ -107,12 +107,25 @@ def written_with(text: str, separator: str | None, decimal: str | None) -> tuple
             rows = _first(records(text, mark))
         except csv.Error:
             continue
+        if mark and separator is None and max(map(len, rows), default=1) == 1:
+            continue  # it separates nothing
         for point in (".", ",") if decimal is None else (decimal,):
+            if point == "," and mark == "," and '"' not in text:
+                continue
+            if mark == "" and separator is None and rows and _may_have_separators(rows[0][0], point, decimal):
+                continue
             found.append((_score(rows, point), mark, point))
     if not found:
         return "," if separator is None else separator, "." if decimal is None else decimal
     _, mark, point = max(found, key=lambda item: item[0])  # of equals the first
     return mark, point
+
+
+def _may_have_separators(cell: str, point: str, decimal: str | None) -> bool:
+    """Tell whether a table may be of several columns rather than one, by its first cell as of one."""
+    if is_number(cell, point):
+        return point == "," and decimal is None  # 1,5 above 2: rows of two cells, one of them lost
+    return any(mark in cell for mark in SEPARATORS if mark not in ("", " "))
 
 
 def _first(found: Iterator[Record]) -> list[list[str]]:

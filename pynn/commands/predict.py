@@ -18,7 +18,7 @@ from pynn.commands.sound import is_sound, read_sounds
 from pynn.commands.tables import Reading, Table, read_table
 from pynn.errors import DataError
 from pynn.files import as_csv
-from pynn.io import read_metadata, write_whole
+from pynn.io import Preprocessing, read_metadata, read_preprocessing, write_whole
 from pynn.npy import read_npy
 
 __all__ = ["read_input", "run", "table"]
@@ -63,7 +63,7 @@ def run(
     if is_sound(inputs):
         x = read_sounds(metadata, inputs)
     else:
-        x = read_input(model, inputs, reading, background, _names(metadata))
+        x = read_input(model, inputs, reading, background, _names(metadata), read_preprocessing(file))
     y: Any = model.predict(x, batch_size=batch_size)
     if not isinstance(y, np.ndarray):
         names, rows = _side_by_side(model, y, output)
@@ -104,8 +104,21 @@ def read_input(
     reading: Reading | None = None,
     background: str | None = None,
     names: Sequence[str] | None = None,
+    preprocessing: Preprocessing | None = None,
 ) -> np.ndarray:
-    """Return the samples in files, in the shape that the model takes; `names` are those of its columns."""
+    """Return the samples in files, in the shape that the model takes.
+
+    Parameters
+    ----------
+    model : Module
+    paths : sequence of Path
+    reading : Reading, optional
+    background : str, optional
+    names : sequence of str, optional
+        Of the columns that it was trained on.
+    preprocessing : Preprocessing, optional
+        What its file holds of that.
+    """
     shape = _input_shape(model)
     kinds = {path.suffix.lower() for path in paths}
     if kinds <= set(IMAGES):
@@ -115,14 +128,40 @@ def read_input(
     (path,) = paths
     if path.suffix.lower() == ".npy":
         x = _array(path)
+        if preprocessing is not None:
+            return preprocessing.transform(x)
         return _integers(x[None] if x.shape == shape and x.ndim > 0 else x, model, path)
     if path.suffix.lower() not in (".csv", ".tsv", ".txt"):
         raise DataError(
             f"[predict] expected a .csv or .npy file, or images ({', '.join(IMAGES)}). Received: {str(path)!r}."
         )
     reading = reading or Reading()
+    if preprocessing is not None:
+        return _prepared(path, reading, preprocessing)
     found = read_table(path, reading, names)
     return _integers(_shaped(found.numbers(reading.missing), shape, found), model, path)
+
+
+def _prepared(path: Path, reading: Reading, preprocessing: Preprocessing) -> np.ndarray:
+    """Return what the model sees of a table, whose columns go by their names, or else by their places."""
+    used = [k for k, (kind, _) in enumerate(preprocessing.columns) if kind]
+    names = preprocessing.names
+    found = read_table(path, reading, None if names is None else [names[k] for k in used])
+    named = names is not None and found.names is not None and reading.columns is None
+    width = len(found.places)
+    if not named:
+        used = list(range(preprocessing.width))
+    if width != len(used):
+        raise DataError(f"[predict] {path}: expected {len(used)} columns. Received: {width}.")
+    columns = [np.zeros(len(found.rows))] * preprocessing.width
+    words = preprocessing.step.words()
+    for place, k in enumerate(used):
+        kind, gaps = preprocessing.columns[k]
+        if kind == "text":
+            columns[k] = found.texts(place, words[k])
+        elif kind:
+            columns[k] = found.column(place, "keep" if gaps else reading.missing)
+    return preprocessing.transform(columns, lambda i, k: found.where(i, used.index(k)))
 
 
 def _names(metadata: Mapping[str, Any]) -> list[str] | None:

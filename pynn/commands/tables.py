@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -105,6 +105,11 @@ class Table:
                 raise DataError(f"[predict] {self.where(0, k)}: expected numbers to take the mean of. Received: none.")
             values[gaps] = values[~gaps].mean()
         return values
+
+    def texts(self, k: int, known: Container[str] = ()) -> np.ndarray:
+        """Return a column as texts, None for gaps; what is `known` is none."""
+        cells = [record.cells[k].strip() for record in self.rows]
+        return np.array([None if c in GAPS and c not in known else c for c in cells] + [None], object)[:-1]
 
     def numbers(self, missing: str = "error") -> np.ndarray:
         """Return all columns as numbers [rows, columns]; see :meth:`column`."""

@@ -14,13 +14,16 @@ if TYPE_CHECKING:  # editors and type checkers see what is loaded when first use
     from pynn.convert.keras_weights import load_keras_weights
     from pynn.convert.torch_weights import load_torch_weights
     from pynn.files import write_whole
-    from pynn.io.model_file import dumps, read_info, read_metadata, save
+    from pynn.io.model_file import dumps, read_info, read_metadata, read_preprocessing, save
+    from pynn.io.preprocessing import Preprocessing
     from pynn.io.registry import register, registered
     from pynn.models import load, loads
 
 # Where each name lives; loaded when first used, as the writer of files is wanted by modules that models are made of.
 _HOMES = {
+    "Preprocessing": "io.preprocessing",
     "write_whole": "files",
+    "read_preprocessing": "io.model_file",
     "register": "io.registry",
     "registered": "io.registry",
     "dumps": "io.model_file",
@@ -34,6 +37,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Preprocessing",
     "dumps",
     "load",
     "load_keras_weights",
@@ -41,6 +45,7 @@ __all__ = [
     "loads",
     "read_info",
     "read_metadata",
+    "read_preprocessing",
     "register",
     "registered",
     "save",

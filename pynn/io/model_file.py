@@ -18,6 +18,7 @@ from pynn.errors import DataError
 from pynn.files import write_whole
 from pynn.io import container
 from pynn.io.architecture import Assembler, describe
+from pynn.io.preprocessing import Preprocessing, of_file, preprocessing_of
 from pynn.io.training import compile_as, describe_training, matched_slots, training_tensors
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "dumps",
     "read_info",
     "read_metadata",
+    "read_preprocessing",
     "refuse_name",
     "save",
 ]
@@ -38,6 +40,7 @@ DEPTH_LIMIT = 200
 STATE = "state/"
 OPTIMIZER = "optimizer/"
 TRAINING = "training/"
+PREPROCESSING = "preprocessing/"
 WEIGHTS = ""  # all other names
 # Endings of names that promise another format, and what writes that one. Keras's .keras may be that of pynn's own file:
 # scripts that name their files so read them back with the same library.
@@ -69,6 +72,7 @@ def save(
     path: str | os.PathLike[str],
     include_optimizer: bool = True,
     metadata: Mapping[str, Any] | None = None,
+    preprocessing: Any = None,
 ) -> None:
     """Write a model into a file; see :meth:`pynn.nn.Module.save`.
 
@@ -80,10 +84,16 @@ def save(
         Whether what only training needs is kept.
     metadata : dict of str to JSON values, optional
         Anything of yours, such as class names.
+    preprocessing : transformer of scikit-learn, optional
+        Fitted; by default what the model was loaded with.
     """
     refuse_name("save", path)
     _given(
-        model, include_optimizer, metadata, lambda *parts: write_whole(path, container.pack(*parts), container.verify)
+        model,
+        include_optimizer,
+        metadata,
+        lambda *parts: write_whole(path, container.pack(*parts), container.verify),
+        preprocessing,
     )
 
 
@@ -123,11 +133,12 @@ def _given(
     include_optimizer: bool,
     metadata: Mapping[str, Any] | None,
     use: Callable[[dict[str, np.ndarray], dict[str, str]], T],
+    preprocessing: Any = None,
 ) -> T:
     """Use the contents of a file as they are between two updates, also while another thread trains the model."""
     of_kind("save", "model", model, "a model of pynn.nn", "_still", "get_weights")
     with model._still():
-        tensors, texts = contents(model, include_optimizer, metadata)
+        tensors, texts = contents(model, include_optimizer, metadata, preprocessing=preprocessing)
         if model._trainer is None or not model._trainer.turns.elsewhere:
             return use(tensors, texts)
         tensors = {name: array.copy() for name, array in tensors.items()}
@@ -139,6 +150,7 @@ def contents(
     include_optimizer: bool = True,
     metadata: Mapping[str, Any] | None = None,
     progress: tuple[dict[str, np.ndarray], dict[str, Any]] | None = None,
+    preprocessing: Any = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Return the tensors (windows on the model's own memory) and texts of a file; `progress` is that of a training."""
     model._require_built("save") if hasattr(model, "_layers") else None
@@ -163,12 +175,18 @@ def contents(
         texts["progress"] = _text(progress[1])
         for name, array in progress[0].items():
             tensors[TRAINING + name] = array
+    if preprocessing is None:
+        preprocessing = getattr(model, "_preprocessing", None)  # that it was loaded with
+    if preprocessing is not None:
+        table, arrays = preprocessing_of(preprocessing).describe()
+        texts["preprocessing"] = _text(table)
+        tensors |= {PREPROCESSING + name: array for name, array in arrays.items()}
     if modules != list(model.named_modules()):
         raise RuntimeError(
             "[save] expected a model whose layers stay as they are. Received: one that got another meanwhile, "
             "perhaps in another thread. help: save before or after the model is changed."
         )
-    for key in ("architecture", "metadata", "training", "progress"):
+    for key in ("architecture", "metadata", "training", "progress", "preprocessing"):
         problem = container.beyond_limits(texts[key].encode(), DEPTH_LIMIT) if key in texts else ""
         if problem:
             raise DataError(f"[save] expected a model that can be loaded again. Its {key} {problem}.")
@@ -204,20 +222,48 @@ def read_info(path: str | os.PathLike[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``format_version``, ``pynn_version``, ``architecture``, ``metadata``, ``training`` and ``progress`` (None where
-        they were left out), and ``tensors``: names to (dtype, shape).
+        ``format_version``, ``pynn_version``, ``architecture``, ``metadata``, ``training``, ``progress`` and
+        ``preprocessing`` (None where they were left out), and ``tensors``: names to (dtype, shape).
 
     Raises
     ------
     DataError, OSError
         As :func:`pynn.load`.
     """
-    source = os.fspath(path)
-    found = container.read(path)
+    found, source = _opened(path)
     return {
         **texts_of(found, source),
         "tensors": {k: (str(a.dtype), a.shape) for k, a in sorted(found.tensors.items())},
     }
+
+
+def read_preprocessing(path: str | os.PathLike[str]) -> Preprocessing | None:
+    """Return the preprocessing that was given to :meth:`pynn.nn.Module.save`, None if there was none.
+
+    Raises
+    ------
+    DataError, OSError
+        As :func:`pynn.load`.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn, tempfile
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> x = np.array([[1.0, 20.0], [3.0, 40.0]])
+    >>> model = pynn.nn.Sequential([pynn.nn.Input((2,)), pynn.nn.Dense(1)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(f"{folder}/model.pynn", preprocessing=StandardScaler().fit(x))
+    ...     pynn.io.read_preprocessing(f"{folder}/model.pynn").transform(x)
+    array([[-1., -1.],
+           [ 1.,  1.]])
+    """
+    found, source = _opened(path)
+    table = texts_of(found, source)["preprocessing"]
+    return None if table is None else of_file(table, split(found.tensors)[PREPROCESSING])
+
+
+def _opened(path: str | os.PathLike[str]) -> tuple[container.Contents, str]:
+    return container.read(path), os.fspath(path)
 
 
 def assemble(found: container.Contents, source: str) -> Any:
@@ -229,6 +275,9 @@ def assemble(found: container.Contents, source: str) -> Any:
         with _weights_from(assembler.model, parts[WEIGHTS]):
             assembler.build()
         restore(matched_weights(assembler.model, parts[WEIGHTS]), matched_states(assembler.model, parts[STATE]))
+        if texts["preprocessing"] is not None or parts[PREPROCESSING]:
+            preprocessing = of_file(texts["preprocessing"], parts[PREPROCESSING])
+            object.__setattr__(assembler.model, "_preprocessing", preprocessing)
         if texts["training"] is not None:
             compile_as(assembler.model, texts["training"])
             trainer = assembler.model._trainer
@@ -241,8 +290,10 @@ def assemble(found: container.Contents, source: str) -> Any:
 
 
 def split(tensors: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
-    """Return the tensors by part of the file: WEIGHTS, STATE, OPTIMIZER, TRAINING; each by its name there."""
-    parts: dict[str, dict[str, np.ndarray]] = {STATE: {}, OPTIMIZER: {}, TRAINING: {}, WEIGHTS: {}}
+    """Return the tensors by part of the file, WEIGHTS, STATE, OPTIMIZER and so on; each by its name there."""
+    parts: dict[str, dict[str, np.ndarray]] = {
+        STATE: {}, OPTIMIZER: {}, TRAINING: {}, PREPROCESSING: {}, WEIGHTS: {},
+    }  # fmt: skip
     for name, array in tensors.items():
         prefix = next(part for part in parts if name.startswith(part))
         parts[prefix][name.removeprefix(prefix)] = array
@@ -270,7 +321,7 @@ def texts_of(found: container.Contents, source: str) -> dict[str, Any]:
             f"[load] {source!r} is damaged: its contents do not have the digest that was written with them."
         )
     parsed: dict[str, Any] = {"format_version": int(version), "pynn_version": texts.get("pynn_version", "")}
-    for key in ("architecture", "metadata", "training", "progress"):
+    for key in ("architecture", "metadata", "training", "progress", "preprocessing"):
         text = texts.get(key)
         if text is None and key in ("architecture", "metadata"):
             raise DataError(f"[load] {source!r} is damaged: it has no {key}.")

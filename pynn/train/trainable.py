@@ -357,7 +357,12 @@ class Trainable(Base):
 
     @spelled
     def save(
-        self, path: str | PathLike[str], *, include_optimizer: bool = True, metadata: Mapping[str, Any] | None = None
+        self,
+        path: str | PathLike[str],
+        *,
+        include_optimizer: bool = True,
+        metadata: Mapping[str, Any] | None = None,
+        preprocessing: Any = None,
     ) -> None:
         """Write the model into one file, which :func:`pynn.load` reads.
 
@@ -372,11 +377,17 @@ class Trainable(Base):
             False leaves out what only training needs: the file is smaller, and the loaded model is not compiled.
         metadata : dict of str to JSON values, optional
             Anything of yours, such as class names; :func:`pynn.io.read_metadata` returns it.
+        preprocessing : transformer of scikit-learn, optional
+            A fitted StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, OneHotEncoder, OrdinalEncoder,
+            SimpleImputer, ColumnTransformer or Pipeline of these: what it learned is kept as tensors and texts, and
+            ``pynn predict`` applies it to tables. :func:`pynn.io.read_preprocessing` returns it. Default: what the
+            model was loaded with.
 
         Raises
         ------
         DataError
-            If a layer, function or object has no name that a file can hold; see :func:`pynn.register`.
+            If a layer, function or object has no name that a file can hold; see :func:`pynn.register`. If the
+            preprocessing is of another kind or not fitted.
         ValueError
             If the name ends like that of another format, such as ``.h5``, ``.pt`` or ``.onnx``.
         OSError
@@ -393,7 +404,7 @@ class Trainable(Base):
         """
         from pynn.io.model_file import save
 
-        save(self, path, include_optimizer, metadata)
+        save(self, path, include_optimizer, metadata, preprocessing)
 
     @spelled
     def profile(self: Network, x: Any, y: Any, batch_size: int = 32, steps: int = 50) -> Profile:

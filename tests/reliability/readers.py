@@ -95,6 +95,7 @@ def models() -> Files:
         "branches": nn.Model(a, nn.Flatten()(nn.Add()([shared(a), shared(shared(a))]))),
         "sequence": sequence,
         "kept": kept,
+        "prepared": prepared(),
         "image": nn.Sequential([nn.Input((4, 4, 1)), nn.Conv2D(1, 2), nn.MaxPool2D(2), nn.Reshape((-1,))]),
     }
     files = {f"{name}.pynn": saved(model) for name, model in found.items()}
@@ -103,6 +104,19 @@ def models() -> Files:
 
         files["network.pynn"] = saved(pynn.onnx.loads(next(iter(networks().values()))))
     return files
+
+
+def prepared() -> Any:
+    """Return a model with preprocessing in its file."""
+    from pynn.io.columns import Chain, Columns, Encode, Impute, Standardize
+    from pynn.io.preprocessing import Preprocessing
+
+    numbers = Chain([Impute([1.0, 2.0]), Standardize(np.zeros(2), np.ones(2))], 2)
+    words = Encode([["a", "b", None], np.array([1.0, 2.0])], True, [0, -1], 0.0, np.full(2, np.nan))
+    model = nn.Sequential([nn.Input((6,)), nn.Dense(1)])
+    step = Columns([([0, 1], numbers), ([3, 2], words)], 4)
+    object.__setattr__(model, "_preprocessing", Preprocessing(step, ["p", "q", "r", "s"]))
+    return model
 
 
 def fit_on(path: Path) -> Any:
@@ -767,7 +781,7 @@ PLACES: dict[str, str] = {
     "io.container:read": "model",
     "io.container:unpack": "model",
     "io.model_file:_checked_metadata": "own: it writes",
-    "io.model_file:read_info": "model, its info",
+    "io.model_file:_opened": "model, its info",
     "io.model_file:texts_of": "model",
     "models:load": "model",
     "models:loads": "bytes of a model",
