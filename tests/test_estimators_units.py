@@ -275,6 +275,13 @@ def test_sparse_samples_give_what_dense_ones_give(kind, form):
     assert np.array_equal(dense.sparsify().predict(x), thin.predict(x))
     assert sparse.issparse(dense.coef_)
     assert isinstance(dense.densify().coef_, np.ndarray)
+    written = sparse.csr_array(x)
+    written.data, written.indices = np.append(written.data, 0.0), np.append(written.indices, 0)  # a 0 in the last row
+    written.indptr[-1] += 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        penalty = {"penalty": "l1", "alpha": 1e-3, "max_iter": 20}
+        agree(kind(**penalty).fit(written, y), kind(**penalty).fit(x, y), 1e-12)
     empty = sparse.csr_array(np.zeros((4, 4)))
     assert thin.decision_function(empty).tolist() == [thin.intercept_.tolist()] * 4
 

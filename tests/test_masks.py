@@ -9,7 +9,7 @@ from test_export_modules import TARGETS, assert_same
 import pynn
 from pynn import nn, ops, optim
 from pynn.core.tensor import Tensor
-from pynn.errors import DataError, ShapeError
+from pynn.errors import DataError, DTypeError, ShapeError
 
 N, T, D = 4, 6, 3
 MASK = np.array([[0, 0, 1, 1, 1, 1], [1, 0, 1, 0, 0, 1], [1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0]], "int32")
@@ -350,3 +350,28 @@ def test_nothing_warns(rng):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         nn.Sequential([nn.Masking(), nn.LSTM(3, return_sequences=True), nn.Dense(2), nn.GlobalMaxPool()])(x)
+
+
+def test_whole_numbers_are_masked_too():
+    x = np.array([[[0, 0], [1, 2], [0, 0]]])
+    y = nn.Masking()(x)
+    assert y.dtype == np.float32
+    assert y.lengths.numpy().tolist() == [[0, 1, 0]]
+
+
+def test_lengths_are_whole_numbers():
+    with pytest.raises(DTypeError, match=r"whole numbers as lengths. Received: float64"):
+        ops.with_lengths(np.ones((2, 3)), [1.5, 2.0])
+
+
+def test_balanced_classes_do_not_count_padding():
+    model = nn.Sequential([nn.Masking(), nn.GRU(3, return_sequences=True), nn.Dense(2)])
+    model.compile("sgd", "cross_entropy")
+    x = np.ones((4, 6, 2), "float32") * MASK[:, :, None]
+    y = MASK * np.arange(6) % 2
+    with pytest.raises(ValueError, match=r"padding would count. Received: 'balanced'.*of real steps"):
+        model.fit(x, y, class_weight="balanced", verbose=0)
+    model.fit(x, y, class_weight={0: 2.0}, verbose=0)
+    ends = nn.Sequential([nn.Masking(), nn.GRU(3), nn.Dense(2)])
+    ends.compile("sgd", "cross_entropy")
+    ends.fit(x, y[:, 1], class_weight="balanced", verbose=0)

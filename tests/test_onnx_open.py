@@ -55,6 +55,16 @@ def test_several_inputs(rng):
         np.testing.assert_allclose(onnx_chains.in_onnxruntime(proto, xs), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("steps", [1, 2, 5, 11])
+def test_padding_anywhere(rng, steps):
+    layers = [nn.Masking(), nn.Bidirectional(nn.LSTM(3, return_sequences=True)), nn.Dense(2)]
+    model = nn.Sequential([nn.Input((5, 4)), *layers])
+    proto = pynn.onnx.to_model(model, input_shape=(None, 4))
+    x = rng.normal(size=(3, steps, 4)).astype("float32")
+    x[rng.random((3, steps)) < 0.5] = 0
+    np.testing.assert_allclose(onnx_chains.in_onnxruntime(proto, [x]), model.predict(x), rtol=1e-5, atol=1e-6)
+
+
 def test_a_model_that_is_not_built_yet(rng):
     model = nn.Sequential([nn.GRU(3, return_sequences=True), nn.GlobalAvgPool(), nn.Dense(2)])
     proto = pynn.onnx.to_model(model, input_shape=(None, 4))

@@ -82,7 +82,8 @@ cdef class Rows:
         cdef int64_t k
         if self.sparse:
             for k in range(self.starts[i], self.starts[i + 1]):
-                clipped(&w[self.columns[k]], scale, due, &paid[self.columns[k]])
+                if self.values[k] != 0:
+                    clipped(&w[self.columns[k]], scale, due, &paid[self.columns[k]])
         else:
             for j in range(self.features):
                 if self.dense[i, j] != 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pynn import ops
 from pynn.checks import number
-from pynn.core.tensor import Tensor
+from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import ShapeError
 from pynn.nn.module import Module
 from pynn.ops.masked import as_mask_of
@@ -54,6 +54,8 @@ class Masking(Module):
                 f"[masking] expected sequences [N, T, features]. Received: x.shape={x.shape}. "
                 "help: x[..., None] for one feature, nn.Embedding(mask_zero=True) for token ids."
             )
+        if x.dtype not in FLOATS:
+            x = x.astype(self.dtype)
         plain = ops.without_lengths(x.detach())
         differs = ops.not_equal(plain, self.mask_value).astype(self.dtype)
         real = ops.max(differs, axis=tuple(range(2, x.ndim))).astype("int32")

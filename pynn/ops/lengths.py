@@ -161,6 +161,8 @@ def with_lengths(x: Any, lengths: Any) -> Tensor:
         return y
     if not isinstance(lengths, Tensor):
         array = np.asarray(lengths)
+        if array.size and array.dtype.kind not in "iu":
+            raise DTypeError(f"[with_lengths] expected whole numbers as lengths. Received: {array.dtype}.")
         bad = np.flatnonzero((array < 0) | (array > y.shape[1])) if y.ndim > 1 else array[:0]
         if bad.size:
             raise DataError(

@@ -182,6 +182,11 @@ class Head:
             If a metric or the weights of classes mean nothing for such targets.
         """
         both = (*self.metrics, *self.running)
+        if isinstance(class_weight, str) and self.padded and y.shape[:2] == shape[:2]:
+            raise ValueError(
+                "[fit] expected class_weight as a dict where each step of padded sequences has a target: those of "
+                f"padding would count. Received: {class_weight!r}. help: n / (classes * count), of real steps."
+            )
         if class_weight is None and not any(_asks(m) for m in both):
             return None
         kind = kind_of(self.loss, y, shape)

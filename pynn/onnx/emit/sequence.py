@@ -74,9 +74,9 @@ def _reverse(b: Builder, op: Op) -> None:
 
 @converter("step_order")
 def _order(b: Builder, op: Op) -> None:
-    mask, steps = b.cast(b.plain(op.x), np.int64), op.x.shape[1]
+    mask, steps = b.cast(b.plain(op.x), np.int64), b.length(op.x.extent(1))
     late = b.node("Sub", [b.ints([1]), b.node("Min", [mask, b.ints([1])])])
-    key = b.node("Add", [b.node("Mul", [late, b.ints([steps])]), b.constant(np.arange(steps)[None], "steps")])
+    key = b.node("Add", [b.node("Mul", [late, steps]), b.steps(op.x.extent(1))])
     order, back, lengths = op.outs
     found = _sorted(b, key, steps)
     if order is not None:
@@ -87,9 +87,9 @@ def _order(b: Builder, op: Op) -> None:
         b.put(lengths, (0,), b.reduce("ReduceSum", mask, [1], False))
 
 
-def _sorted(b: Builder, key: str, steps: int) -> str:
+def _sorted(b: Builder, key: str, steps: str) -> str:
     """Return which elements of each row come first, from the smallest on."""
-    return b.node("TopK", [key, b.ints([steps])], outputs=2, axis=1, largest=0, sorted=1)[1]
+    return b.node("TopK", [key, steps], outputs=2, axis=1, largest=0, sorted=1)[1]
 
 
 @converter("permute_steps")
