@@ -83,6 +83,22 @@ def test_predict_tables_and_arrays(command, saved, tmp_path, rng):
     assert (np.load(tmp_path / "y.npy") == expected).all()
 
 
+def test_classes_have_their_names_and_probabilities(command, tmp_path):
+    (tmp_path / "x.csv").write_text("1,2\n-3,4\n")
+    x = np.array([[1, 2], [-3, 4]], "float32")
+    two = nn.Sequential([nn.Input((2,)), nn.Dense(1, activation="sigmoid")])
+    two.save(tmp_path / "two.pynn", metadata={"classes": ["no", "yes"]})
+    found = rows(command("predict", tmp_path / "two.pynn", "--input", tmp_path / "x.csv")[1])
+    assert [(row["class"], float(row["yes"])) for row in found] == [
+        ("yes" if p > 0.5 else "no", float(f"{p:.9g}")) for p in two.predict(x)[:, 0]
+    ]
+    assert all(abs(float(row["no"]) + float(row["yes"]) - 1) < 1e-6 for row in found)
+    three = nn.Sequential([nn.Input((2,)), nn.Dense(3, activation="softmax")])
+    three.save(tmp_path / "three.pynn", metadata={"classes": [3, 5, 7]})
+    found = rows(command("predict", tmp_path / "three.pynn", "--input", tmp_path / "x.csv")[1])
+    assert [row["class"] for row in found] == [str((3, 5, 7)[i]) for i in three.predict(x).argmax(axis=1)]
+
+
 def test_predict_images_and_ids(command, tmp_path, rng):
     image = pytest.importorskip("PIL.Image")
     model = nn.Sequential([nn.Input((6, 5, 1)), nn.Flatten(), nn.Dense(2)])

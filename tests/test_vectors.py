@@ -300,6 +300,13 @@ def test_a_long_text_of_phrases_is_text(tmp_path, rng):
         ("king 0.5 1\n".encode("utf-16"), "UTF-16"),
         (b"word,x,y\nking,0.5,1\n", r"expected a word2vec file\. Received: .*a text file"),
         (b"2 3\nking 0.5\n", "instead of 3|is damaged"),
+        (b"\t0\t1\nking\t0.5\t1\nqueen\t0\t-2\n", "a word and 1 number instead of 2"),
+        (b"2 4 5\nking 1 2 3 4\nqueen 1 2 3 4\n", "a word and 2 numbers instead of 4"),
+        (b"2 2\nking nan 1\nqueen 0 -2\n", "numbers that are not finite"),
+        (b"2 2\nking 1e99 1\nqueen 0 -2\n", "numbers that are not finite"),
+        (b"2 2\nking 0.5 1_0\nqueen 0 -2\n", "numbers with underscores"),
+        (b"2 2\rking 0.5 1\rqueen 0 -2\r", "old Macintosh"),
+        (b"word d0 d1\nking 0.5 1\nqueen 0 -2\n", "expected a word2vec file"),
     ],
 )
 def test_text_that_does_not_fit_is_never_read_as_binary(tmp_path, content, message):

@@ -74,7 +74,16 @@ def run(
         write_whole(output, packed.getvalue())
         return
     else:
-        text = table(y, metadata.get("classes"), _classifies(model))
+        classes = metadata.get("classes")
+        if (
+            isinstance(classes, list)
+            and len(classes) == 2
+            and y.ndim == 2
+            and y.shape[1] == 1
+            and _ends(model, "sigmoid")
+        ):
+            y = np.concatenate([1 - y, y], axis=1)  # the probabilities of both classes
+        text = table(y, classes, _classifies(model))
     if output is None:
         sys.stdout.write(text)
     else:
@@ -186,9 +195,13 @@ def table(y: np.ndarray, classes: Any = None, classifier: bool = False, columns:
     """
     rows = y.reshape(len(y), -1)
     count = rows.shape[1]
-    named = isinstance(classes, list) and len(classes) == count and all(isinstance(c, str) for c in classes)
+    named = isinstance(classes, list) and len(classes) == count and all(isinstance(c, str | int) for c in classes)
     names = (
-        [_cell(c) for c in classes] if named else ["output"] if count == 1 else [f"output_{i}" for i in range(count)]
+        [_cell(str(c)) for c in classes]
+        if named
+        else ["output"]
+        if count == 1
+        else [f"output_{i}" for i in range(count)]
     )
     first = y.ndim == 2 and count > 1 and (classifier or named) and not columns
     digits = 9 if y.dtype == np.float32 else 17
@@ -208,8 +221,12 @@ def _cell(text: str) -> str:
 def _classifies(model: Any) -> bool:
     if model._trainer is not None:
         return model._trainer.loss.activation == "softmax"
+    return _ends(model, "softmax")
+
+
+def _ends(model: Any, activation: str) -> bool:
     last = [layer for layer in model.modules() if hasattr(layer, "activation")][-1:]
-    return bool(last) and last[0].activation == "softmax"
+    return bool(last) and last[0].activation == activation
 
 
 def _input_shape(model: Any) -> tuple[int, ...]:

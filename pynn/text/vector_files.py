@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["detect", "read", "write"]
 
-HEADER = re.compile(rb"[ \t]*(\d{1,18})[ \t]+(\d{1,18})[ \t]*\r?\n")
+HEADER = re.compile(rb"(\d{1,18})[ \t]+(\d{1,18})[ \t]*\r?\n")
 MARK = b"\xef\xbb\xbf"  # of byte order, which some editors write before UTF-8
 WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 GZIP = b"\x1f\x8b"
@@ -80,7 +80,10 @@ def _size(start: bytes) -> int:
     """Return how many numbers follow a word where no header says so: the fewest of the first rows; 0 if not all do."""
     rows = start.split(b"\n")
     whole = [row for row in (rows[:-1] if len(rows) > 1 else rows)[:100] if row.strip()]
-    return min((_numbers_at_end(row) for row in whole), default=0)
+    counts = [_numbers_at_end(row) for row in whole]
+    if len(counts) > 1 and 0 < counts[0] < min(counts[1:]):
+        return min(counts[1:])  # the first one is no vector, but names of columns or another program's header
+    return min(counts, default=0)
 
 
 def _numbers_at_end(row: bytes) -> int:
@@ -186,11 +189,18 @@ def _lines(file: IO[bytes], size: int, name: str) -> Iterator[tuple[bytes, Any]]
             if len(numbers) != size:
                 found = _numbers_at_end(line)
                 raise ValueError(f"a word and {found} number{'s' * (found != 1)} instead of {size}")
+            if b"\r" in line.rstrip(b"\r\n"):
+                raise ValueError("line ends of old Macintosh computers")
+            if any(b"_" in number for number in numbers):
+                raise ValueError("numbers with underscores")
             if any(b"," in number for number in numbers):
                 if any(b"." in number for number in numbers):
                     raise ValueError("numbers with both decimal commas and points")
                 numbers = [number.replace(b",", b".", 1) for number in numbers]
-            vector = np.array(numbers, "S").astype(np.float64).astype(np.float32)
+            with np.errstate(over="ignore"):
+                vector = np.array(numbers, "S").astype(np.float64).astype(np.float32)
+            if not np.isfinite(vector).all():
+                raise ValueError("numbers that are not finite")
         except ValueError as error:
             raise DataError(
                 f"[load_word2vec_format] {name!r} is damaged: the line {line[:40].decode(errors='replace')!r} "
