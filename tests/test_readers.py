@@ -18,7 +18,7 @@ FOUND = {
     "zero.pynn", "esc.pynn", "script.png", "rf64.wav", "map.tar", "negative.tar", "header.csv", "digits.csv",
     "names.onnx", "heap.weights.h5", "named.weights.h5", "lzma.keras", "record 10.keras", "record 42.keras",
     "directory.keras", "name.keras", "record 20.zip", "record 10.zip", "lzma.zip", "deep.npz", "utf16.csv", "short.png",
-    "huge.bmp", "version.keras",
+    "huge.bmp", "version.keras", "commas.csv", "newlines.csv",
 }  # fmt: skip
 
 if sys.platform.startswith("linux"):

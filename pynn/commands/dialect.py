@@ -140,7 +140,8 @@ def _first(found: Iterator[Record]) -> list[list[str]]:
 
 def _score(rows: Sequence[Sequence[str]], point: str) -> tuple[bool, float, bool]:
     widths = Counter(map(len, rows))
-    cells = [cell.strip() for i, row in enumerate(rows) for cell in row if i or any(is_number(c, point) for c in row)]
+    titled = bool(rows) and not any(is_number(cell, point) for cell in rows[0])
+    cells = [cell.strip() for row in rows[titled:] for cell in row]
     filled = [cell for cell in cells if cell not in GAPS]
     share = sum(is_number(cell, point) for cell in filled) / max(1, len(filled))
     alike = len(widths) == 1

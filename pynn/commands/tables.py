@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import re
 import sys
+from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -316,8 +317,9 @@ def _chosen(table: Table, reading: Reading, wanted: Sequence[str] | None) -> tup
 
 
 def _unique(table: Table, names: Sequence[str]) -> None:
+    counts = Counter(table.names)
     for name in names:
-        if table.names is not None and name and table.names.count(name) > 1:
+        if name and counts[name] > 1:
             raise DataError(
                 f"[predict] {table.path}: expected each name of a column once. Received: {name[:40]!r} twice. "
                 "help: --no-header, if the first line holds values; --columns with numbers."
