@@ -437,3 +437,26 @@ def test_predict_marks_nothing(rng):
     model.evaluate(ids, y)
     for out in (model.predict(ids), model.predict(ids[:3]), model.predict_fn()(ids)):
         assert np.abs(out).max() < 100
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.SimpleRNN])
+@pytest.mark.parametrize("sizes", [(1, 5, 3, 2), (3, 5, 3, 2), (3, 4, 100, 70), (1, 4, 100, 70)])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_what_stands_in_padding_reaches_no_gradient(kind, sizes, backwards, rng):
+    n, t, d, units = sizes
+    layer = kind(units, go_backwards=backwards, seed=1)
+    layer.build((n, t, d))
+    lengths = rng.integers(1, t, n).astype("int32")
+    x = rng.normal(size=(n, t, d)).astype("float32")
+    found = []
+    for value in (0.0, np.nan, np.inf):
+        for i, length in enumerate(lengths):
+            x[i, length:] = value
+        for weight in layer.parameters():
+            weight.grad = None
+        given = pynn.tensor(x, requires_grad=True)
+        ops.sum(layer(ops.with_lengths(given, lengths)) ** 2).backward()
+        found.append([tensor.grad.numpy().copy() for tensor in (*layer.parameters(), given)])
+    for gradients in found[1:]:
+        for one, other in zip(found[0], gradients, strict=True):
+            np.testing.assert_array_equal(one, other)

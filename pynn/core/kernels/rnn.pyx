@@ -356,6 +356,15 @@ cdef void weight_gradient(const Job *j, void *to, int64_t ldc, const char *a, in
     j.ops.gemm(&g, j.I.scratch, j.I.dim[DIM_GEMM], j.I.nth)
 
 
+cdef void clear_padding(const Job *j, char *x, int64_t ldx) noexcept nogil:
+    """Put 0 into the rows of time-major x that are padding: what stands there may be NaN, and 0 NaN is not 0."""
+    cdef int64_t n, t
+    if j.lengths != NULL:
+        for n in range(j.N):
+            for t in range(j.lengths[n], j.T):
+                memset(x + (t * j.N + n) * ldx * j.size, 0, j.D * j.size)
+
+
 cdef void fill_ones(void *ctx, int64_t lo, int64_t hi, int ith) noexcept nogil:
     """Put 1 at the end of each row of x, h, 1."""
     cdef const Job *j = <const Job *>ctx
@@ -378,7 +387,7 @@ cdef int rnn_bwd(const pn_instr *I) noexcept nogil:
     cdef pn_gemm_call g
     cdef char *scratch = <char *>I.scratch
     cdef char *sums = scratch + I.dim[DIM_SUMS]
-    cdef int64_t NH, skip, tail, move
+    cdef int64_t NH, skip, tail, move = 0
     cdef int wide
     cdef const char *z
     prepare(&j, I)
@@ -408,6 +417,7 @@ cdef int rnn_bwd(const pn_instr *I) noexcept nogil:
         j.W = j.D + j.H + 1
         j.ops.parallel(j.T * j.N, 256, 0.3 * <double>(j.T * j.N), I.nth, fill_ones, &j)
         swap_axes(&j, j.states, j.W, <char *>I.arg[BWD_X], j.T * j.D, j.D, j.T, j.N, j.D)
+        clear_padding(&j, j.states, j.W)
         j.states += j.D * j.size
     j.packed, j.packed2 = scratch + I.dim[DIM_PACKED], scratch + I.dim[DIM_PACKED2]
     pack_weights(&j, <char *>I.arg[BWD_U], 1)
@@ -460,7 +470,12 @@ cdef int rnn_bwd(const pn_instr *I) noexcept nogil:
         if j.N > 1 and j.T > 1:
             j.x = scratch + I.dim[DIM_X]
             swap_axes(&j, j.x, j.D, <char *>I.arg[BWD_X], j.T * j.D, j.D, j.T, j.N, j.D)
+            clear_padding(&j, j.x, j.D)
+        elif j.N == 1 and j.lengths != NULL:
+            move, j.T = j.T, max(<int64_t>1, <int64_t>j.lengths[0])  # the padding is not part of the product
         weight_gradient(&j, I.arg[BWD_DW], j.K, j.x, j.D, j.D, j.dz, j.K, 0)
+        if j.N == 1 and j.lengths != NULL:
+            j.T = move
     if I.arg[BWD_DX] != NULL:
         memset(&g, 0, sizeof(g))
         j.x = scratch + I.dim[DIM_X] if j.N > 1 and j.T > 1 else <char *>I.arg[BWD_DX]
