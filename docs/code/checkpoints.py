@@ -24,7 +24,7 @@ model = network(0.01)
 keep = ModelCheckpoint("best.pynn", monitor="val_loss")
 history = model.fit(x, y, epochs=60, validation_split=0.2, callbacks=[keep], verbose=0)
 best = pynn.load("best.pynn")
-print(f"best epoch {keep.best_epoch + 1}, val_loss {keep.best:.3f}")
+print(f"best epoch {(keep.best_epoch or 0) + 1}, val_loss {keep.best:.3f}")
 print(f"test accuracy {best.evaluate(x_test, y_test)['accuracy']:.3f}")
 
 # %% stopping

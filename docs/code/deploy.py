@@ -84,8 +84,8 @@ import runpy
 from pynn.export import to_numpy
 
 to_numpy(model, "digit.py")
-digit = runpy.run_path("digit.py")  # elsewhere: import digit
-print(f"largest difference {np.abs(digit['predict'](x_test[..., None]) - expected).max():.1e}")
+names = runpy.run_path("digit.py")  # elsewhere: import digit
+print(f"largest difference {np.abs(names['predict'](x_test[..., None]) - expected).max():.1e}")
 
 # %% wrong
 class Centered(nn.Module):

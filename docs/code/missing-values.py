@@ -53,8 +53,8 @@ y, y_test = price[:1600], price[1600:]
 scale = y.mean(), y.std()
 model = network(x.shape[1])
 model.fit(x, (y - scale[0]) / scale[1], epochs=40, verbose=0)
-error = np.abs(model.predict(x_test)[:, 0] * scale[1] + scale[0] - y_test).mean()
-print(f"mean error {error:.1f}; of always saying the mean {np.abs(y.mean() - y_test).mean():.1f}")
+off = np.abs(model.predict(x_test)[:, 0] * scale[1] + scale[0] - y_test).mean()
+print(f"mean error {off:.1f}; of always saying the mean {np.abs(y.mean() - y_test).mean():.1f}")
 
 # %% indicator
 names = prepare.get_feature_names_out().tolist()

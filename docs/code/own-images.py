@@ -8,7 +8,7 @@ rng = np.random.default_rng(0)
 
 def drawing(shape):
     picture = Image.new("RGB", (40, 30), tuple(rng.integers(150, 256, 3).tolist()))
-    left, top, size = (*rng.integers(2, 12, 2).tolist(), int(rng.integers(13, 17)))
+    (left, top), size = rng.integers(2, 12, 2).tolist(), int(rng.integers(13, 17))
     draw = {"circle": "ellipse", "square": "rectangle"}.get(shape)
     color = tuple(rng.integers(0, 120, 3).tolist())
     if draw:

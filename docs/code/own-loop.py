@@ -16,7 +16,7 @@ print(model.evaluate(x, y))
 # %% tensors
 model = nn.Sequential([nn.Input((2,)), nn.Dense(32, activation="relu"), nn.Dense(1)])
 loss_of = pynn.losses.BinaryCrossEntropy()
-model.build((None, 2))
+model.build((1, 2))
 optimizer = pynn.optim.Adam(0.01).bind(model.parameters())
 
 for epoch in range(10):

@@ -16,8 +16,8 @@ def review():
     return f"{rng.choice(subjects)} is {first}, but {rng.choice(subjects)} is {'not ' * turned}{second}.", label
 
 
-texts, labels = zip(*(review() for _ in range(1500)), strict=True)
-labels = np.array(labels)
+texts, answers = zip(*(review() for _ in range(1500)), strict=True)
+labels = np.array(answers)
 for text, label in zip(texts[:3], labels[:3], strict=True):
     print(label, text)
 

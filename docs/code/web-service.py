@@ -13,8 +13,8 @@ model.save("digits.pynn", include_optimizer=False)
 import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-model = pynn.load("digits.pynn")
-predict = model.predict_fn()
+served = pynn.load("digits.pynn")
+predict = served.predict_fn()
 predict(np.zeros((1, 8, 8), "float32"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import numpy as np
 
@@ -29,6 +29,10 @@ __all__ = ["Trainable"]
 
 _predict: Any = None  # pynn.train.evaluate.predict: an import statement takes as long as a small model's whole pass
 
+OneLoss: TypeAlias = "str | Loss | type[Loss] | Callable[..., Any]"
+OneMetric: TypeAlias = "str | Metric | Callable[..., Any]"
+Metrics: TypeAlias = "OneMetric | Sequence[OneMetric]"  # of one output
+
 
 class Trainable(Base):
     """The methods of a model that train and run it (Keras names)."""
@@ -50,8 +54,8 @@ class Trainable(Base):
     def compile(
         self: Network,
         optimizer: str | Optimizer | type[Optimizer] = "adam",
-        loss: str | Loss | type[Loss] | Callable[..., Any] = "cross_entropy",
-        metrics: str | Metric | Callable[..., Any] | Sequence[str | Metric | Callable[..., Any]] = (),
+        loss: OneLoss | Mapping[str, OneLoss | None] | Sequence[OneLoss | None] = "cross_entropy",
+        metrics: Metrics | Mapping[str, Metrics | None] | Sequence[Metrics | None] = (),
         seed: int | None = None,
         run_eagerly: bool = False,
         *,
