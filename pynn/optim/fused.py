@@ -116,7 +116,7 @@ def card_of(rule: Any, fused: Fused) -> Card:
         return (found[PARAM], *places, counts + 1, np.full(k, found[numbers[0]]) if numbers else None)
 
     def samples(r: Rng) -> Iterator[Sample]:
-        rate, touched = Tensor.state(np.array([0.5, 0.01])), ([0, 1, 1, 0, 1, 0, 0], [4, 1, 2])
+        rate, touched = Tensor.state(np.array([0.5, 0.01])), ([0, 1, 1, 0, 1, 0, 0], [4, 1, 2, 0, 0, 0, 0])
         for settings in fused.variants:
             for decay in (0.0, 0.1):
                 made = rule(1.0, **settings)
