@@ -9,7 +9,7 @@ import pytest
 
 import pynn
 
-collect_ignore = ["reliability"]  # programs that run for minutes, by hand
+collect_ignore = ["reliability", "typing"]  # programs that run for minutes, by hand; programs for type checkers alone
 
 os.environ["MPLBACKEND"] = "Agg"  # pictures are drawn without a display
 if sys.flags.safe_path:

@@ -9,6 +9,9 @@ import pytest
 import pynn
 from pynn import nn, ops, testing
 from pynn.core import program
+from pynn.core.card import CARDS
+from pynn.core.graph import execute
+from pynn.errors import ShapeError
 from pynn.ops.window import Window, resolve_padding, same_padding
 
 GRID = [
@@ -434,3 +437,13 @@ def test_a_maximum_beside_padding_can_be_negative(rng):
             with_zeros = ops.max_pool2d(zeros, kernel, window.strides).numpy()
             shows += not np.array_equal(with_zeros, ops.max_pool2d(image, kernel, window.strides, four).numpy())
     assert shows >= 2
+
+
+def test_a_gradient_by_hand_is_held_to_what_forward_calls_take(rng):
+    x, w = (pynn.tensor(rng.normal(size=shape).astype("float32")) for shape in ((1, 4, 4, 2), (3, 3, 2, 2)))
+    y = ops.conv2d(x, w)
+    for groups in (0, 3, 2**31 - 1):  # a loop over so many groups would take minutes
+        with pytest.raises(ShapeError, match="groups"):
+            execute(CARDS["conv2d.grad"], (y, y, x, w, None), {"needs": (True, True, False), "groups": groups})
+    with pytest.raises(ShapeError, match=r"\[conv2d.grad\] expected outputs and gradients \(1, 2, 2, 2\)"):
+        execute(CARDS["conv2d.grad"], (x, y, x, w, None), {"needs": (True, True, False)})

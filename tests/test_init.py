@@ -224,7 +224,7 @@ def test_shapes_and_dtypes_that_are_refused() -> None:
         with pytest.raises(ShapeError, match="whole numbers >= 0"):
             init.Zeros()(shape)
     for dtype in (np.int32, np.float16, bool):
-        with pytest.raises(DTypeError, match="float32(,| or) float64"):
+        with pytest.raises(DTypeError, match=r"float32(,| or) float64"):
             init.Zeros()((3,), dtype=dtype)
 
 

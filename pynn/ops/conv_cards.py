@@ -230,6 +230,12 @@ def _grad_infer(
     algorithm: str = "direct",
 ) -> Lowered:
     act, _, default = FUSED[activation]
+    out = check_conv("conv2d.grad", x, w, b, window, groups)  # by hand it may be given what no forward call takes
+    if dy.shape != y.shape or y.shape != (x.shape[0], *out, w.shape[3]):
+        raise ShapeError(
+            f"[conv2d.grad] expected outputs and gradients {(x.shape[0], *out, w.shape[3])}. "
+            f"Received: {y.shape} and {dy.shape}."
+        )
     transform = _may_transform(algorithm, x.dtype)
     dims = _dims(x.shape, w.shape, y.shape[1:3], window, groups, act, transform)  # type: ignore[arg-type]
     outs = (
@@ -325,6 +331,7 @@ def _weights_infer(x: Tensor, dy: Tensor, kernel: Pair, window: Window = PLAIN, 
     expected = (x.shape[0], *output_size("conv2d.weights", x.shape, kernel, window))
     if dy.shape[:3] != expected:
         raise ShapeError(f"[conv2d.weights] expected dy of shape {expected} and channels. Received: {dy.shape}.")
+    _check_groups("conv2d.weights", groups, x.shape[3], dy.shape[3])
     shape = (*kernel, x.shape[3] // groups, dy.shape[3])
     if min(shape) < 1:
         raise ShapeError(f"[conv2d.weights] expected at least one channel of x and of dy. Received: {shape}.")
