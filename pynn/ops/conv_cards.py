@@ -237,7 +237,7 @@ def _grad_infer(
             f"Received: {y.shape} and {dy.shape}."
         )
     transform = _may_transform(algorithm, x.dtype)
-    dims = _dims(x.shape, w.shape, y.shape[1:3], window, groups, act, transform)  # type: ignore[arg-type]
+    dims = _dims(x.shape, w.shape, y.shape[1:3], window, groups, act, transform)
     outs = (
         Spec(x.shape, x.dtype) if needs[0] else None,
         Spec(w.shape, w.dtype) if needs[1] else None,
