@@ -24,7 +24,7 @@ COMPUTING = sorted(name for name, card in CARDS.items() if card.kernel)
 
 def test_every_kernel_is_used_by_a_card():
     used = {card.kernel for card in CARDS.values()}
-    assert sorted(set(_core.kernel_names()) - used) == []
+    assert [name for name in _core.kernel_names() if name not in used and not name.startswith("mock_")] == []
 
 
 def test_every_card_names_a_kernel_that_exists():
