@@ -47,7 +47,7 @@ def meant(name: str, known: Collection[str]) -> str | None:
 
     Examples
     --------
-    >>> meant("lr", ["rho", "learning_rate"]), meant("rate", ["rho", "learning_rate"]), meant("x", ["rho"])
+    >>> meant("lr", ["rho", "learning_rate"]), meant("learning_rat", ["rho", "learning_rate"]), meant("x", ["rho"])
     ('learning_rate', 'learning_rate', None)
     """
     found = ELSEWHERE.get(name)
