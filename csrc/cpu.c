@@ -41,6 +41,11 @@ static int isa_runs(int isa) {
         }
     }
 }
+#else
+static int isa_runs(int isa) {
+    (void)isa;
+    return 1; /* every processor of the kind that was compiled for */
+}
 #endif
 
 #if defined(PN_X86) && defined(PN_PAIRS_BUILT)
@@ -65,7 +70,7 @@ static int unit_runs(int unit) {
 }
 #endif
 
-/* What this build holds of each target; the tables of targets that it lacks are NULL. */
+/* What this build holds of each target: of an ISA of other processors an empty table, of a unit that it lacks none. */
 typedef struct target {
     const char *name;
     int fallback;
@@ -74,19 +79,13 @@ typedef struct target {
     const pn_products *products; /* of a unit, with one plane and with two */
 } target;
 
-#if defined(PN_X86)
-#define PN_BUILT_ISA(id) pn_table_##id, &pn_ops_##id
-#else
-#define PN_BUILT_ISA(id) PN_TARGET_##id == PN_TARGET_GENERIC ? pn_table_GENERIC : NULL, \
-                         PN_TARGET_##id == PN_TARGET_GENERIC ? &pn_ops_GENERIC : NULL
-#endif
 #if defined(PN_X86) && defined(PN_PAIRS_BUILT)
 #define PN_BUILT_UNIT(id) pn_table_##id, NULL, pn_products_##id
 #else
 #define PN_BUILT_UNIT(id) NULL, NULL, NULL
 #endif
 static const target targets[PN_TARGET_COUNT] = {
-#define PN_ROW_OF(id, name, fallback) {name, PN_TARGET_##fallback, PN_BUILT_ISA(id), NULL},
+#define PN_ROW_OF(id, name, fallback) {name, PN_TARGET_##fallback, pn_table_##id, &pn_ops_##id, NULL},
     PN_ISAS(PN_ROW_OF)
 #undef PN_ROW_OF
 #define PN_ROW_OF(id, name, fallback) {name, PN_TARGET_##fallback, PN_BUILT_UNIT(id)},
@@ -94,16 +93,17 @@ static const target targets[PN_TARGET_COUNT] = {
 #undef PN_ROW_OF
 };
 
+static int built(int t) { return targets[t].table && targets[t].table->name; }
+
 int pn_target_available(int t) {
     if (t == PN_TARGET_GENERIC) return 1;
-    if (t < 0 || t >= PN_TARGET_COUNT || !targets[t].table) return 0;
-#if defined(PN_X86)
+    if (t < 0 || t >= PN_TARGET_COUNT || !built(t)) return 0;
     if (t < PN_ISA_COUNT) return isa_runs(t);
-#if defined(PN_PAIRS_BUILT)
+#if defined(PN_X86) && defined(PN_PAIRS_BUILT)
     return unit_runs(t);
-#endif
-#endif
+#else
     return 0;
+#endif
 }
 
 const char *pn_target_name(int t) { return t >= 0 && t < PN_TARGET_COUNT ? targets[t].name : "unknown"; }
@@ -157,7 +157,7 @@ const pn_ops *pn_find_ops(int dtype, int t, int planes) {
         made[t][planes - 1] = ops; /* the same bytes every time */
         return &made[t][planes - 1];
     }
-    while (!targets[t].ops) t = targets[t].fallback;
+    while (!targets[t].ops || !built(t)) t = targets[t].fallback;
     return targets[t].ops;
 }
 

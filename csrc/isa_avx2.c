@@ -9,4 +9,7 @@ PN_TARGET_PUSH_AVX2
 PN_DEFINE_TABLE(pn_table_AVX2, PN_REAL_KERNELS(PN_ROW));
 const pn_ops pn_ops_AVX2 = PN_OPS_INIT;
 PN_TARGET_POP
+#else
+#include "table.h"
+PN_NO_TABLE(AVX2);
 #endif

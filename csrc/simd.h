@@ -1,7 +1,7 @@
-/* Vector macros: one spelling for AVX-512, AVX2+FMA and plain C.
+/* Vector macros: one spelling for AVX-512, AVX2+FMA, NEON and plain C.
  *
- * A translation unit is for one ISA and one dtype: it defines PN_REAL_F32 or PN_REAL_F64, and PN_AVX512, PN_AVX2 or
- * neither, before it includes this. f64 exists in plain C only: it is the oracle. `vec` is VW lanes of `real`, `mask`
+ * A translation unit is for one ISA and one dtype: it defines PN_REAL_F32 or PN_REAL_F64, and PN_AVX512, PN_AVX2,
+ * PN_NEON or none, before it includes this. f64 exists in plain C only: it is the oracle. `vec` is VW lanes of `real`, `mask`
  * a lane mask. vloadn/vstoren touch the first n < VW lanes only (the other lanes load as zero).
  */
 #ifndef PN_SIMD_H
@@ -154,6 +154,9 @@ static inline float vhmax(vec a) {
     s = _mm_max_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
 }
+
+#elif defined(PN_REAL_F32) && defined(PN_NEON)
+#include "simd_neon.h"
 
 #else /* plain C, one lane: float or double */
 #ifdef PN_REAL_F64

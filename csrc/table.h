@@ -32,6 +32,11 @@ PN_ISAS(PN_DECLARE)
 #undef PN_DECLARE
 extern const pn_ops pn_ops_f64;
 
+/* What stands for the table and the building blocks of an ISA that another processor has. */
+#define PN_NO_TABLE(id)                            \
+    const pn_entry pn_table_##id[] = {{NULL, NULL}}; \
+    const pn_ops pn_ops_##id = {0}
+
 #define PN_ROW(name) {#name, name},
 #define PN_DEFINE_TABLE(table, rows) const pn_entry table[] = {rows{NULL, NULL}}
 

@@ -2,6 +2,10 @@
 #ifndef PN_TARGET_H
 #define PN_TARGET_H
 
+#if defined(__aarch64__) || defined(_M_ARM64)
+#define PN_ARM64
+#endif
+
 #if defined(__x86_64__) || defined(_M_X64)
 #define PN_X86
 /* System headers first: what they define must stay callable from baseline code. */

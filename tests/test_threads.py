@@ -1,6 +1,7 @@
 """Threads: the same bits for any number of them, and every way of setting that number."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -199,6 +200,18 @@ def test_a_bad_instruction_set_in_the_environment():
     done = python(SHOW, PYNN_ISA="avx3")
     assert done.returncode != 0
     assert "unknown instruction set. Received: 'avx3'. help: did you mean 'avx2'?" in done.stderr
+
+
+def test_an_instruction_set_of_another_processor():
+    away = "avx2" if "neon" in ISAS else "neon"
+    said = f"expected an instruction set that this machine and this build have. Received: '{away}'. help: available are"
+    done = python(SHOW, PYNN_ISA=away)
+    assert done.returncode != 0
+    assert f"PYNN_ISA: {said}" in done.stderr
+    before = config.info()
+    with pytest.raises(ValueError, match=re.escape(f"[use_isa] {said}")), config.use_isa(away):
+        pass
+    assert config.info() == before
 
 
 def test_use_isa():

@@ -40,13 +40,16 @@ typedef void (*conv_kernel)(const conv_tile *t);
 
 GEMM_INLINE void conv_tile_run(const conv_tile *t, const int MR, const int NV, const int by_term) {
     const i64 step = t->step, ldc = t->ldc, tail = t->cols - (NV - 1) * VW;
-    const real *rows[6];
     vec acc[16][4], bv[4];
     GEMM_UNROLL for (int i = 0; i < MR; i++)
         GEMM_UNROLL for (int v = 0; v < NV; v++) acc[i][v] = vset(0);
     for (i64 s1 = 0; s1 < t->n1; s1++)
         for (i64 s2 = 0; s2 < t->n2; s2++) {
             const real *a = t->a + s1 * t->ast1 + s2 * t->ast2, *b = t->b + s1 * t->bst1 + s2 * t->bst2;
+#ifdef PN_NEON
+            neon_terms(acc, a, step, b, NV * VW, t->len, VW, MR, NV, by_term, 1);
+#else
+            const real *rows[6];
             GEMM_UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = by_term ? a : a + 3 * g * step;
             for (i64 p = t->len; p > 0; p--) {
                 GEMM_UNROLL for (int v = 0; v < NV; v++) bv[v] = vload(b + v * VW);
@@ -57,6 +60,7 @@ GEMM_INLINE void conv_tile_run(const conv_tile *t, const int MR, const int NV, c
                 b += NV * VW;
                 GEMM_UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] += by_term ? step : 1;
             }
+#endif
         }
     if (t->add) {
         GEMM_UNROLL for (int i = 0; i < MR; i++)
@@ -86,24 +90,18 @@ GEMM_INLINE void conv_tile_run(const conv_tile *t, const int MR, const int NV, c
 #define CONV_DEFINE(mr, nv, at, full) \
     static void conv_kernel_##mr##_##nv##_##at(const conv_tile *t) { conv_tile_run(t, mr, nv, at); }
 #define CONV_NAME(mr, nv, at, full) conv_kernel_##mr##_##nv##_##at,
-#define CONV_DEFINE_ALL(at) \
-    GEMM_ROWS1(CONV_DEFINE, 1, at, 0) GEMM_ROWS2(CONV_DEFINE, 2, at, 0) GEMM_ROWS4(CONV_DEFINE, 4, at, 0)
-#define CONV_NAME_ALL(at) \
-    {{GEMM_ROWS1(CONV_NAME, 1, at, 0)}, {GEMM_ROWS2(CONV_NAME, 2, at, 0)}, {GEMM_ROWS4(CONV_NAME, 4, at, 0)}}
-CONV_DEFINE_ALL(0)
-CONV_DEFINE_ALL(1)
-static const conv_kernel conv_kernels[2][3][16] = {CONV_NAME_ALL(0), CONV_NAME_ALL(1)};
+GEMM_SIZES(CONV_DEFINE, 0, 0)
+GEMM_SIZES(CONV_DEFINE, 1, 0)
+static const conv_kernel conv_kernels[2][GEMM_WIDTHS][16] = {GEMM_TABLE(CONV_NAME, 0, 0), GEMM_TABLE(CONV_NAME, 1, 0)};
 
 /* Columns of the next panel when n are left; `rows`: rows of C that share a step. Few rows take wide panels. */
-static inline i64 conv_width(i64 n, i64 rows) { return gemm_panel(n, rows <= GEMM_MR4 ? 4 : 2) * VW; }
-static inline i64 conv_tallest(i64 width) {
-    return width == VW ? GEMM_MR1 : width == 2 * VW ? GEMM_MR2 : GEMM_MR4;
-}
+static inline i64 conv_width(i64 n, i64 rows) { return gemm_panel(n, gemm_widest(rows)) * VW; }
+static inline i64 conv_tallest(i64 width) { return gemm_tallest(width / VW); }
 #ifdef PN_PAIRS
 static void pairs_begin(void) {}
 static void pairs_end(void) {}
 static void conv_tile_call(const conv_tile *t, i64 mr, i64 width, int by_term) {
-    const conv_kernel kernel = conv_kernels[by_term][width / VW >> 1][mr - 1];
+    const conv_kernel kernel = conv_kernels[by_term][GEMM_WIDTH(width / VW)][mr - 1];
     conv_tile u = *t;
     if (t->blo) { /* hi hi + hi lo, then lo hi with what ends the sum */
         u.bias = NULL;
@@ -121,7 +119,7 @@ static void conv_tile_call(const conv_tile *t, i64 mr, i64 width, int by_term) {
 }
 #else
 static inline void conv_tile_call(const conv_tile *t, i64 mr, i64 width, int by_term) {
-    conv_kernels[by_term][width / VW >> 1][mr - 1](t);
+    conv_kernels[by_term][GEMM_WIDTH(width / VW)][mr - 1](t);
 }
 #endif
 

@@ -43,14 +43,13 @@ typedef struct gemm_job {
 static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, real *buf) {
     const pn_gemm_args *g = job->g;
     const i64 m = r1 - r0, kc = pn_gemm_kc(g->k);
-    const i64 widest = m <= GEMM_MR4 ? 4 : 2;
-    const i64 tallest = c1 - c0 <= VW ? GEMM_MR1 : m <= GEMM_MR4 ? GEMM_MR4 : GEMM_MR2;
+    const i64 widest = gemm_widest(m), tallest = gemm_tallest(gemm_panel(c1 - c0, widest));
     const i64 strips = (m + tallest - 1) / tallest, low = m / strips, extra = m % strips;
     const int huge = m >= PN_GEMM_FEW && g->n * g->k >= PN_GEMM_HUGE;
     const int big = m > PN_GEMM_TALL && m > 14 * tallest && (c1 - c0) * g->k > PN_GEMM_BIG;
     const int pack_b = job->bt || (buf && (big || huge));
     /* Rows a multiple of 4 KB apart fall into one set of the first-level cache and would evict each other. */
-    const int pack_a = buf && !job->at && g->ars % 1024 == 0 && c1 - c0 >= PN_GEMM_WIDE && tallest == GEMM_MR2;
+    const int pack_a = buf && !job->at && g->ars % 1024 == 0 && c1 - c0 >= PN_GEMM_WIDE && m > GEMM_MR4;
     real *abuf = pack_b ? buf + pn_gemm_block(c1 - c0, g->k) : buf;
     gemm_tile t;
     t.ldc = g->ldc;

@@ -32,15 +32,24 @@ typedef struct gemm_tile {
 
 typedef void (*gemm_kernel)(const gemm_tile *t);
 
+#ifdef PN_NEON
+#include "gemm_neon.h"
+#define GEMM_WHOLE (full || NV > 1)
+#else
 /* All vectors of a row but the last are whole; the last has `tail` lanes, or is whole in the `full` kernels. */
 #define GEMM_WHOLE (full || v + 1 < NV)
+#define GEMM_AT(v) ((v) * VW)
+#endif
 
 GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, const int at, const int full) {
     const i64 step = t->step, ldb = t->ldb, ldc = t->ldc, tail = t->tail;
-    const real *b = t->b, *rows[6];
     vec acc[16][4], bv[4];
     GEMM_UNROLL for (int i = 0; i < MR; i++)
         GEMM_UNROLL for (int v = 0; v < NV; v++) acc[i][v] = vset(0);
+#ifdef PN_NEON
+    neon_terms(acc, t->a, step, t->b, ldb, t->k, tail, MR, NV, at, full);
+#else
+    const real *b = t->b, *rows[6];
     /* Row-major A is addressed in groups of three rows, which x86 does with one index register. */
     GEMM_UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = at ? t->a : t->a + 3 * g * step;
     for (i64 p = t->k; p > 0; p--) {
@@ -52,47 +61,60 @@ GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, c
         b += ldb;
         GEMM_UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] += at ? step : 1;
     }
+#endif
     if (t->add) {
         GEMM_UNROLL for (int i = 0; i < MR; i++)
             GEMM_UNROLL for (int v = 0; v < NV; v++) {
-                const real *c = t->c + i * ldc + v * VW;
+                const real *c = t->c + i * ldc + GEMM_AT(v);
                 acc[i][v] = vadd(GEMM_WHOLE ? vload(c) : vloadn(c, tail), acc[i][v]);
             }
     }
     if (t->bias) {
         GEMM_UNROLL for (int v = 0; v < NV; v++) {
-            bv[v] = GEMM_WHOLE ? vload(t->bias + v * VW) : vloadn(t->bias + v * VW, tail);
+            bv[v] = GEMM_WHOLE ? vload(t->bias + GEMM_AT(v)) : vloadn(t->bias + GEMM_AT(v), tail);
             GEMM_UNROLL for (int i = 0; i < MR; i++) acc[i][v] = vadd(acc[i][v], bv[v]);
         }
     }
     GEMM_UNROLL for (int i = 0; i < MR; i++)
         GEMM_UNROLL for (int v = 0; v < NV; v++) {
-            real *c = t->c + i * ldc + v * VW;
+            real *c = t->c + i * ldc + GEMM_AT(v);
             if (GEMM_WHOLE) vstore(c, acc[i][v]);
             else vstoren(c, acc[i][v], tail);
         }
 }
 
-/* Rows of the tallest tile with one, two and four vectors. */
+/* Rows of the tallest tile with one, two and four vectors; up to GEMM_FEW rows take panels of four. */
 #define GEMM_UPTO2(M, nv, at, full) M(1, nv, at, full) M(2, nv, at, full)
 #define GEMM_UPTO6(M, nv, at, full) \
     GEMM_UPTO2(M, nv, at, full) M(3, nv, at, full) M(4, nv, at, full) M(5, nv, at, full) M(6, nv, at, full)
+#define GEMM_UPTO8(M, nv, at, full) GEMM_UPTO6(M, nv, at, full) M(7, nv, at, full) M(8, nv, at, full)
 #define GEMM_UPTO12(M, nv, at, full) \
-    GEMM_UPTO6(M, nv, at, full) M(7, nv, at, full) M(8, nv, at, full) M(9, nv, at, full) M(10, nv, at, full) \
-    M(11, nv, at, full) M(12, nv, at, full)
+    GEMM_UPTO8(M, nv, at, full) M(9, nv, at, full) M(10, nv, at, full) M(11, nv, at, full) M(12, nv, at, full)
 #define GEMM_UPTO14(M, nv, at, full) GEMM_UPTO12(M, nv, at, full) M(13, nv, at, full) M(14, nv, at, full)
 #define GEMM_UPTO16(M, nv, at, full) GEMM_UPTO14(M, nv, at, full) M(15, nv, at, full) M(16, nv, at, full)
 #ifdef PN_AVX512
 #define GEMM_MR1 16
 #define GEMM_MR2 14
 #define GEMM_MR4 6
+#define GEMM_FEW GEMM_MR4
 #define GEMM_ROWS1 GEMM_UPTO16
 #define GEMM_ROWS2 GEMM_UPTO14
+#define GEMM_ROWS4 GEMM_UPTO6
+#elif defined(PN_NEON)
+#define GEMM_MR1 12
+#define GEMM_MR2 8
+#define GEMM_MR3 6
+#define GEMM_MR4 6
+#define GEMM_FEW INT64_MAX
+#define GEMM_ROWS1 GEMM_UPTO12
+#define GEMM_ROWS2 GEMM_UPTO8
+#define GEMM_ROWS3 GEMM_UPTO6
 #define GEMM_ROWS4 GEMM_UPTO6
 #else
 #define GEMM_MR1 12
 #define GEMM_MR2 6
 #define GEMM_MR4 2
+#define GEMM_FEW GEMM_MR4
 #define GEMM_ROWS1 GEMM_UPTO12
 #define GEMM_ROWS2 GEMM_UPTO6
 #define GEMM_ROWS4 GEMM_UPTO2
@@ -101,21 +123,33 @@ GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, c
 #define GEMM_DEFINE(mr, nv, at, full) \
     static void gemm_kernel_##mr##_##nv##_##at##_##full(const gemm_tile *t) { gemm_tile_run(t, mr, nv, at, full); }
 #define GEMM_NAME(mr, nv, at, full) gemm_kernel_##mr##_##nv##_##at##_##full,
-#define GEMM_DEFINE_ALL(at, full) \
-    GEMM_ROWS1(GEMM_DEFINE, 1, at, full) GEMM_ROWS2(GEMM_DEFINE, 2, at, full) GEMM_ROWS4(GEMM_DEFINE, 4, at, full)
-#define GEMM_NAME_ALL(at, full) \
-    {{GEMM_ROWS1(GEMM_NAME, 1, at, full)}, {GEMM_ROWS2(GEMM_NAME, 2, at, full)}, {GEMM_ROWS4(GEMM_NAME, 4, at, full)}}
-GEMM_DEFINE_ALL(0, 0)
-GEMM_DEFINE_ALL(1, 0)
-#ifdef PN_AVX512 /* masking a load is free: no full kernels */
-static const gemm_kernel gemm_kernels[2][3][16] = {GEMM_NAME_ALL(0, 0), GEMM_NAME_ALL(1, 0)};
-#define GEMM_KERNEL(mr, nv, at, tail) gemm_kernels[at][(nv) >> 1][(mr) - 1]
+/* M for every height and width of a tile, and the same as a table [width][height]. */
+#ifdef PN_NEON
+#define GEMM_SIZES(M, at, full) \
+    GEMM_ROWS1(M, 1, at, full) GEMM_ROWS2(M, 2, at, full) GEMM_ROWS3(M, 3, at, full) GEMM_ROWS4(M, 4, at, full)
+#define GEMM_TABLE(M, at, full) \
+    {{GEMM_ROWS1(M, 1, at, full)}, {GEMM_ROWS2(M, 2, at, full)}, {GEMM_ROWS3(M, 3, at, full)}, \
+     {GEMM_ROWS4(M, 4, at, full)}}
+#define GEMM_WIDTHS 4
+#define GEMM_WIDTH(nv) ((nv) - 1)
 #else
-GEMM_DEFINE_ALL(0, 1)
-GEMM_DEFINE_ALL(1, 1)
-static const gemm_kernel gemm_kernels[4][3][16] = {GEMM_NAME_ALL(0, 0), GEMM_NAME_ALL(1, 0), GEMM_NAME_ALL(0, 1),
-                                                   GEMM_NAME_ALL(1, 1)};
-#define GEMM_KERNEL(mr, nv, at, tail) gemm_kernels[(at) + ((tail) == VW ? 2 : 0)][(nv) >> 1][(mr) - 1]
+#define GEMM_SIZES(M, at, full) GEMM_ROWS1(M, 1, at, full) GEMM_ROWS2(M, 2, at, full) GEMM_ROWS4(M, 4, at, full)
+#define GEMM_TABLE(M, at, full) \
+    {{GEMM_ROWS1(M, 1, at, full)}, {GEMM_ROWS2(M, 2, at, full)}, {GEMM_ROWS4(M, 4, at, full)}}
+#define GEMM_WIDTHS 3
+#define GEMM_WIDTH(nv) ((nv) >> 1)
+#endif
+GEMM_SIZES(GEMM_DEFINE, 0, 0)
+GEMM_SIZES(GEMM_DEFINE, 1, 0)
+#ifdef PN_AVX512 /* masking a load is free: no full kernels */
+static const gemm_kernel gemm_kernels[2][GEMM_WIDTHS][16] = {GEMM_TABLE(GEMM_NAME, 0, 0), GEMM_TABLE(GEMM_NAME, 1, 0)};
+#define GEMM_KERNEL(mr, nv, at, tail) gemm_kernels[at][GEMM_WIDTH(nv)][(mr) - 1]
+#else
+GEMM_SIZES(GEMM_DEFINE, 0, 1)
+GEMM_SIZES(GEMM_DEFINE, 1, 1)
+static const gemm_kernel gemm_kernels[4][GEMM_WIDTHS][16] = {GEMM_TABLE(GEMM_NAME, 0, 0), GEMM_TABLE(GEMM_NAME, 1, 0),
+                                                             GEMM_TABLE(GEMM_NAME, 0, 1), GEMM_TABLE(GEMM_NAME, 1, 1)};
+#define GEMM_KERNEL(mr, nv, at, tail) gemm_kernels[(at) + ((tail) == VW ? 2 : 0)][GEMM_WIDTH(nv)][(mr) - 1]
 #endif
 
 /* Transposes VW vectors in registers. */
@@ -145,6 +179,8 @@ GEMM_INLINE void gemm_transpose(vec r[16]) {
     }
     GEMM_UNROLL for (int i = 0; i < 16; i++) r[i] = t[i];
 }
+#elif defined(PN_NEON)
+#define gemm_transpose vtranspose4
 #else
 GEMM_INLINE void gemm_transpose(vec r[8]) {
     vec t[8];
@@ -168,8 +204,15 @@ GEMM_INLINE void gemm_transpose(vec r[8]) {
 
 GEMM_INLINE i64 gemm_lanes(i64 n) { return n > VW ? VW : n; }
 
-/* Vectors of the next panel when n columns are left. */
+/* Vectors of the widest panel for products of so many rows, of the next panel when n columns are left, and the rows of
+ * the tallest tile over a panel. */
+GEMM_INLINE i64 gemm_widest(i64 rows) { return rows <= GEMM_FEW ? 4 : 2; }
+#ifdef PN_NEON
+GEMM_INLINE i64 gemm_panel(i64 n, i64 widest) { return n > 3 * VW ? widest : (n + VW - 1) / VW; }
+#else
 GEMM_INLINE i64 gemm_panel(i64 n, i64 widest) { return n <= VW ? 1 : n > 3 * VW ? widest : 2; }
+#endif
+GEMM_INLINE i64 gemm_tallest(i64 nv) { return nv == 1 ? GEMM_MR1 : nv == 2 ? GEMM_MR2 : GEMM_MR4; }
 
 /* dst[p * w + i] = src[i * ld + p] for i < n, p < k; rows n..lanes of a vector become 0. lanes <= VW. */
 static void gemm_flip(real *dst, i64 w, const real *src, i64 ld, i64 n, i64 lanes, i64 k) {

@@ -309,20 +309,18 @@ static void block_expand_mask(void *out, const uint8_t *kept, double scale, i64 
 /* Bytes for pack: whole vectors of columns. */
 #if VW > 1
 /* Panels as wide as products of up to `rows` rows like them. */
-static i64 rnn_widest(i64 rows) { return rows <= GEMM_MR4 ? 4 : 2; }
-
 static void block_pack(void *dst, const void *b, i64 brs, i64 bcs, i64 n, i64 k, i64 rows) {
     const i64 kc = pn_gemm_kc(k), wide = (n + VW - 1) / VW * VW;
     for (i64 p = 0; p < k; p += kc)
         gemm_pack_b((real *)dst + p * wide, (const real *)b + p * brs, brs, bcs, n, k - p < kc ? k - p : kc,
-                    rnn_widest(rows));
+                    gemm_widest(rows));
 }
 
 /* Panel by panel, so that a panel of B stays in L1 for all rows. The sums are taken in the order of gemm.h. */
 static void block_product(i64 m, i64 n, i64 k, const void *a, i64 lda, const void *packed, void *c, i64 ldc, int add,
                           i64 rows) {
-    const i64 kc = pn_gemm_kc(k), widest = rnn_widest(rows), wide = (n + VW - 1) / VW * VW;
-    const i64 tallest = n <= VW ? GEMM_MR1 : widest == 4 ? GEMM_MR4 : GEMM_MR2;
+    const i64 kc = pn_gemm_kc(k), widest = gemm_widest(rows), wide = (n + VW - 1) / VW * VW;
+    const i64 tallest = gemm_tallest(gemm_panel(n, widest));
     const i64 strips = (m + tallest - 1) / tallest, low = m / strips, extra = m % strips;
     gemm_tile t;
     t.ldc = ldc;

@@ -67,14 +67,19 @@ def _chosen_isa() -> int:
     asked = os.environ.get("PYNN_ISA", "")
     if not asked:
         return int(_core.isa_best())
-    if asked not in ISA_NAMES:
-        raise ValueError("PYNN_ISA: " + unknown_name("instruction set", asked, ISA_NAMES))
-    if asked not in _core.isa_available():
+    return _isa_named(asked, "PYNN_ISA: ")
+
+
+def _isa_named(name: str, where: str) -> int:
+    if name not in ISA_NAMES:
+        raise ValueError(where + unknown_name("instruction set", name, ISA_NAMES))
+    available = _core.isa_available()
+    if name not in available:
+        help_line = f"help: available are {', '.join(available)}."
         raise ValueError(
-            f"PYNN_ISA={asked} is not available on this machine. "
-            f"help: available are {', '.join(_core.isa_available())}."
+            f"{where}expected an instruction set that this machine and this build have. Received: {name!r}. {help_line}"
         )
-    return ISA_NAMES.index(asked)
+    return ISA_NAMES.index(name)
 
 
 def _chosen_precision() -> str:
@@ -122,10 +127,9 @@ def use_isa(name: str) -> Iterator[None]:
     ...     y = pynn.tensor([1.0, 2.0]).exp()
     """
     global _isa
-    if name not in _core.isa_available():
-        raise ValueError(unknown_name("instruction set", name, _core.isa_available()))
+    index = _isa_named(name, "[use_isa] ")
     with _kept():
-        _isa = ISA_NAMES.index(name)
+        _isa = index
         _choose_unit()
         yield
 

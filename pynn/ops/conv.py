@@ -64,9 +64,9 @@ def conv2d(
     ``algorithm="winograd"`` is Winograd's minimal filtering F(4x4, 3x3): each tile of 4 x 4 outputs takes 36 products
     of transformed tiles and kernels instead of 144, forwards and in both gradients. It is used for float32, 3 x 3
     kernels with stride and dilation 1, one group, 16 channels or more on both sides, and images with sides of 4, 6 or
-    more pixels and enough tiles for their weights (``csrc/winograd_plan.h``), on processors with AVX2 or AVX-512 and
-    without the bfloat16 products of ``pynn.set_precision``. Everything else is computed as with "direct", to the same
-    bits.
+    more pixels and enough tiles for their weights (``csrc/winograd_plan.h``), on processors with AVX2,
+    AVX-512 or NEON and without the bfloat16 products of ``pynn.set_precision``. Everything else is computed as with
+    "direct", to the same bits.
 
     Its results differ from the direct ones by rounding. The error relative to float64 (Frobenius norms, normal numbers,
     64 and 128 channels) is 5e-7 forwards, 1e-6 in dx and 5e-7 in dw; that of "direct" is 3e-7, 4e-7 and 1.4e-7. A NaN

@@ -1,0 +1,52 @@
+/* The inner loop of products on NEON, for gemm_micro.h and conv_micro.h.
+ *
+ * Fused multiply-adds take one factor as a lane of a register, so A is read by vectors too: four terms of each row at a
+ * time, or, where A lies by terms, up to four rows at a time. 6 x 16 needs 24 sums, 6 of A and 2 of B: 22 loads for 96
+ * multiply-adds. Nothing is masked but a panel of fewer than four columns: a wider one ends with a vector that
+ * overlaps the one before it, so that some sums are computed and written twice, with the same bits.
+ */
+
+/* Where vector v of a row begins. */
+#define GEMM_AT(v) ((v) * VW - (full || NV == 1 || v + 1 < NV ? 0 : VW - tail))
+
+/* c + b a[lane] */
+GEMM_INLINE vec neon_fma(vec c, vec b, vec a, const int lane) {
+    switch (lane) {
+    case 0: return vfmaq_laneq_f32(c, b, a, 0);
+    case 1: return vfmaq_laneq_f32(c, b, a, 1);
+    case 2: return vfmaq_laneq_f32(c, b, a, 2);
+    default: return vfmaq_laneq_f32(c, b, a, 3);
+    }
+}
+
+/* acc += A B over k terms; `step` and `at` as in gemm_tile. */
+GEMM_INLINE void neon_terms(vec acc[16][4], const real *a, const i64 step, const real *b, const i64 ldb, i64 k,
+                            const i64 tail, const int MR, const int NV, const int at, const int full) {
+    vec av[16], bv[4];
+#define NEON_B(v) (full || NV > 1 ? vload(b + GEMM_AT(v)) : vloadn(b, tail))
+    if (at) {
+        for (; k > 0; k--, a += step, b += ldb) {
+            GEMM_UNROLL for (int g = 0; g < (MR + 3) / 4; g++) av[g] = vloadn(a + 4 * g, MR - 4 * g);
+            GEMM_UNROLL for (int v = 0; v < NV; v++) bv[v] = NEON_B(v);
+            GEMM_UNROLL for (int i = 0; i < MR; i++)
+                GEMM_UNROLL for (int v = 0; v < NV; v++) acc[i][v] = neon_fma(acc[i][v], bv[v], av[i / 4], i % 4);
+        }
+        return;
+    }
+    for (; k >= 4; k -= 4, a += 4) {
+        GEMM_UNROLL for (int i = 0; i < MR; i++) av[i] = vload(a + i * step);
+        GEMM_UNROLL for (int p = 0; p < 4; p++, b += ldb)
+            GEMM_UNROLL for (int v = 0; v < NV; v++) {
+                bv[v] = NEON_B(v);
+                GEMM_UNROLL for (int i = 0; i < MR; i++) acc[i][v] = neon_fma(acc[i][v], bv[v], av[i], p);
+            }
+    }
+    for (; k > 0; k--, a++, b += ldb) {
+        GEMM_UNROLL for (int v = 0; v < NV; v++) bv[v] = NEON_B(v);
+        GEMM_UNROLL for (int i = 0; i < MR; i++) {
+            const vec x = vset(a[i * step]);
+            GEMM_UNROLL for (int v = 0; v < NV; v++) acc[i][v] = vfma(x, bv[v], acc[i][v]);
+        }
+    }
+#undef NEON_B
+}
