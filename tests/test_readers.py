@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import pynn
+
 FOLDER = Path(__file__).parent / "reliability"
 NEEDS = {"Keras, HDF5": "h5py", "Keras, zip": "h5py", "ONNX": "onnx", "image": "PIL", "sound, packed": "soundfile"}
 FILES, CRAFTED, LARGEST = 60, 12, 1 << 18  # crafted ones that are larger take seconds, and are tried by hand
@@ -53,15 +55,15 @@ def small_sizes():
 
 def test_every_place_that_reads_files_is_listed():
     """A new reader needs a line in PLACES, and mostly one in READERS, so that damaged files are tried on it, too."""
-    assert places.places() == set(readers.PLACES)
-    assert {name for name in readers.PLACES.values() if not name.startswith("own: ")} <= set(NAMES)
+    assert places.places() == set(places.PLACES)
+    assert {name for name in places.PLACES.values() if not name.startswith("own: ")} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_readers_reach_their_places_and_read_whole_files(name, tmp_path):
     reader = reader_of(name)
     files = reader.files()  # before anything is watched: to make them is no reading
-    root, met = str(Path(readers.pynn.__file__).parent), set()
+    root, met = str(Path(pynn.__file__).parent), set()
 
     def call(frame, event, argument):
         code = frame.f_code
@@ -80,7 +82,7 @@ def test_readers_reach_their_places_and_read_whole_files(name, tmp_path):
         finally:
             sys.setprofile(None)
             threading.setprofile(None)
-    assert {place for place, by in readers.PLACES.items() if by == name} <= met
+    assert {place for place, by in places.PLACES.items() if by == name} <= met
 
 
 @pytest.mark.parametrize("name", NAMES)

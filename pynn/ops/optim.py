@@ -26,7 +26,7 @@ def _in_place(reference: Any) -> dict[str, Any]:
     """Return what cards share that change one tensor: its samples, and a NumPy reference of the new value."""
 
     def samples(r: Rng) -> Iterator[Sample]:
-        for shape in ((5, 7), (33, 2), (1, 1), (3, 4, 5)):
+        for shape in ((5, 7), (33, 2), (1, 1), (3, 4, 5), (200, 170)):  # the last one is more than a chunk
             for limit in (0.7, 1e3):
                 x = r(*shape)
                 yield Sample((x,), {"limit": limit}, state=(x,))

@@ -1,6 +1,6 @@
 """Feed damaged and crafted files to every reader, in processes with limits of memory and time.
 
-    python tests/reliability/fuzz_files.py --files 2000 --seed 1             all readers of readers.py
+    python tests/reliability/fuzz_files.py --files 2000 --seed 1             all readers of readers/
     python tests/reliability/fuzz_files.py --reader ONNX --file FOUND.onnx   one file again
 
 For each file one of these holds: it loads; it is refused by an error of the documented kind, whose message names the

@@ -1,4 +1,4 @@
-"""Where the library opens or parses files, found in its sources."""
+"""Where the library opens or parses files, found in its sources, and which reader of readers/ reaches each place."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pynn
 
-__all__ = ["places"]
+__all__ = ["PLACES", "places"]
 
 # What opens a file or makes something of its bytes, by the end of its name; of these the last two parts count.
 CALLS = {
@@ -59,3 +59,63 @@ def _reads(call: ast.Call) -> bool:
     ]
     writes = any(isinstance(mode.value, str) and mode.value[:1] in ("w", "a", "x") for mode in modes)
     return bool(CALLS & set(names)) and not writes
+
+
+# Every function that opens or parses files: the reader that reaches it, or why it reads none of others.
+PLACES: dict[str, str] = {
+    "audio.packed:read_sound": "sound, packed",
+    "audio.wav:read_wav": "WAV",
+    "cli:main": "own: the null device",
+    "commands.dialect:records": "table of numbers",
+    "commands.images:read_image": "image",
+    "commands.predict:_array": "array (.npy)",
+    "commands.tables:_picked": "own: what the caller asks for",
+    "commands.tables:read_table": "table of numbers",
+    "convert.keras_weights:_member": "Keras, zip",
+    "convert.keras_weights:_opened": "Keras, HDF5",
+    "convert.torch_weights:load_torch_weights": "PyTorch",
+    "core.config:_first_line": "own: what the system says of its processors",
+    "datasets.cache:_member": "cache",
+    "datasets.cache:_read": "cache",
+    "datasets.cifar:_from_file": "CIFAR, files",
+    "datasets.fetch:_download": "own: pooch compares a SHA-256 before anything is read",
+    "datasets.idx:read_idx": "IDX",
+    "datasets.imdb:_from_keras": "reviews, Keras",
+    "datasets.imdb:_is_keras": "reviews",
+    "datasets.imdb:_labels": "reviews, Keras",
+    "datasets.imdb:_object_array": "reviews, Keras",
+    "datasets.imdb_files:_files": "review",
+    "datasets.kaggle:_read": "Kaggle digits",
+    "datasets.spoken_digits:_files": "spoken digit",
+    "datasets.spoken_digits:_from_archive": "spoken digits",
+    "datasets.unpack:archive": "CIFAR, archive",
+    "datasets.unpack:unpacked": "text",
+    "detect:_archive": "Keras, zip without weights",
+    "files:_open_existing": "own: it writes",
+    "io.container:checked_json": "model",
+    "io.container:read": "model",
+    "io.container:unpack": "model",
+    "io.model_file:_checked_metadata": "own: it writes",
+    "io.model_file:_opened": "model, its info",
+    "io.model_file:texts_of": "model",
+    "models:load": "model",
+    "models:loads": "bytes of a model",
+    "nn.copies:_of_bytes": "own: a copy within the process, or what a pickle of the program's own holds",
+    "npy:read_header": "array (.npy)",
+    "npy:read_array": "array (.npy)",
+    "npy:read_npy": "array (.npy)",
+    "onnx.importer:load": "ONNX",
+    "onnx.reader:read": "ONNX",
+    "recipes.reviews:_keras": "own: it asks only which kind of file is there",
+    "text.corpus:_Ids.done": "own: its temporary file",
+    "text.corpus:_from_zip": "corpus",
+    "text.corpus:_opened": "corpus",
+    "text.evaluation:_lines": "analogies",
+    "text.tokenizer:Tokenizer.load": "tokenizer",
+    "text.vector_files:_opened": "word vectors",
+    "text.vector_files:_plausible": "word vectors",
+    "text.word2vec_file:load": "Word2Vec",
+    "train.callbacks:CSVLogger._rows": "CSVLogger",
+    "train.callbacks:CSVLogger.on_train_begin": "own: it writes",
+    "train.resume:read": "checkpoint",
+}

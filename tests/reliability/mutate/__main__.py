@@ -29,6 +29,7 @@ import changes
 import covered
 import kernels
 from runner import Runner
+from uses import Uses
 
 ROOT = Path(__file__).parents[3]
 IGNORED = shutil.ignore_patterns(".git", ".venv*", "dist", "__pycache__", "*.egg-info", "lib.*")
@@ -92,6 +93,7 @@ class Trial:
         self.tree, self.runner = tree, Runner(tree, cache / "log")
         covered.map_tests(tree, cache, self.part, covered.python_tests(tree), {})
         self.covered = covered.Covered(cache, self.part)
+        self.uses = Uses(tree)
         self.stamp = time.time()
 
     def files(self) -> list[str]:
@@ -117,6 +119,9 @@ class Trial:
             return [test for test in self.covered.all() if test["test"].startswith(covered.AS_TEXT[change.path])]
         # what runs at import is in no test's name but those that start processes
         found = self.covered.of_lines(change.path, change.lines[2:] if change.at_import else change.lines)
+        if not found and change.at_import:
+            shown = [self.covered.of_lines(*place) for place in self.uses.of(change).items()]
+            found = list({test["test"]: test for tests in shown for test in tests}.values())
         if not found and change.at_import:
             found = self.covered.of_lines(change.path, None) or self.covered.all()
         return found
@@ -268,6 +273,7 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, default=ROOT / "build/mutate", help="where copy, map and journal are")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    options.cache = options.cache.resolve()
     options.cache.mkdir(parents=True, exist_ok=True)
     tree = tree_copy(options.cache)
     entries = tried(Trial(tree, options.cache), options.count, options) if options.count else []

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 
 SECONDS = 12.0  # of tests for one change, by the time that they took when they were mapped
@@ -16,11 +17,11 @@ LIMIT = 60  # seconds of the processor until a stage of them is ended
 LEFT_OUT = [
     "bench", "bench_manners", "docs", "gallery", "guides", "process", "threads", "out_of_memory", "memory", "package",
     "rooms", "bytes", "estimators_beside_sklearn", "word2vec_recipes", "autoencoders", "typing", "notebooks", "readers",
-    "random_arguments",
+    "random_arguments", "guards", "interrupt", "hostile",
 ]  # fmt: skip
 KERNELS = [
     "elementwise", "norm", "losses", "augment", "ops", "rnn", "rnn_kinds", "embedding", "optim_rules", "conv",
-    "lengths",
+    "lengths", "bounds",
 ]  # fmt: skip
 AS_TEXT = {"pynn/export/numpy_kernels.py": "tests/test_export.py"}  # what is copied, and run by these tests as a copy
 # Gradients are checked in float64, the kernels of which are not changed; the other checks find what `values` finds.
@@ -47,6 +48,8 @@ def map_tests(tree: Path, cache: Path, part: str, names: list[str], environment:
         variables = os.environ | environment | settings
         with (folder / "log").open("w") as log:
             subprocess.run([*pytest, *limit, *files], cwd=tree, env=variables, stdout=log, check=False)
+        if not (folder / f"{what}.json").exists():
+            raise RuntimeError(f"nothing was mapped; see {folder / 'log'}")
 
 
 def python_tests(tree: Path) -> list[str]:
@@ -73,7 +76,7 @@ class Covered:
                 for function in test["functions"] if test["passed"] else ():
                     self.functions[function].append(test)
 
-    def of_lines(self, path: str, lines: tuple[int, ...] | None) -> list[dict]:
+    def of_lines(self, path: str, lines: Collection[int] | None) -> list[dict]:
         """The tests that run one of these lines of a file, or any line."""
         query = (
             "SELECT context, numbits FROM line_bits JOIN context ON context.id = context_id "

@@ -2,11 +2,18 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 
 enum { ROOM = 1 << 15 };
-static uintptr_t seen[ROOM];
+static uintptr_t *seen; /* shared with the processes that a test forks */
 
 #define UNNOTED __attribute__((no_instrument_function))
+
+__attribute__((constructor)) UNNOTED static void begin(void) {
+    seen = mmap(NULL, ROOM * sizeof *seen, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (seen == MAP_FAILED) abort();
+}
 
 UNNOTED void __cyg_profile_func_enter(void *function, void *from) {
     uintptr_t key = (uintptr_t)function, at = (key >> 4) * 0x9E3779B1u % ROOM;
