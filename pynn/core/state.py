@@ -23,6 +23,7 @@ class _State(threading.local):
     scope = ""  # the path of the layer that is being computed
     tape: Any = None  # a pynn.core.tape.Tape while the ops of a forward pass are noted
     trial = False  # whether a model is run on any data, to see shapes: state that outlives a call stays as it is
+    lost: list[str] | None = None  # notes ops that lose lengths, or go by masks otherwise than by lengths
     observer: Any = None  # called with (module, output) after each module's forward pass: see observed()
 
 

@@ -15,7 +15,7 @@ from pynn.checks import written
 from pynn.errors import DataError
 from pynn.export import c_layers  # noqa: F401  (its calls enter themselves)
 from pynn.export.arena import Arena
-from pynn.export.c_calls import CALLS, Caller, alias, inplace, scratch, takes_ids
+from pynn.export.c_calls import CALLS, Caller, alias, inplace, scratch, takes_computed_ids, takes_ids
 from pynn.export.c_kernels import ACTIVATIONS, KERNELS, activation
 from pynn.export.c_main import main_source
 from pynn.export.c_math import math_source
@@ -376,7 +376,8 @@ def _made_real(plan: Trace) -> None:
     real: dict[int, Value] = {}
     ops: list[Op] = []
     for op in plan.ops:
-        if op.name == "reshape" and op.x.number in whole:
+        wider = op.name == "cast" and op.y.dtype.kind in "iu"  # in C, whole numbers have 32 bits
+        if (op.name == "reshape" or wider) and op.x.number in whole:
             whole.add(op.y.number)
         inputs = list(op.inputs)
         for i, x in enumerate(inputs):
@@ -388,7 +389,9 @@ def _made_real(plan: Trace) -> None:
                     ops.append(op.like("cast", (x,), (real[x.number],), dtype=plan.dtype))
                 inputs[i] = real[x.number]
             elif x.number not in whole and takes_ids(op, i) and op.name not in ("cast", "reshape"):
-                raise op.refused("takes ids that are computed", "give them to the model as an input.")
+                if not takes_computed_ids(op):
+                    raise op.refused("takes ids that are computed", "give them to the model as an input.")
+                op.attrs = {**op.attrs, "computed": True}
         if op.name == "cast" and inputs[0].number not in whole:
             op.attrs = {**op.attrs, "computed": True}
         op.inputs = tuple(inputs)

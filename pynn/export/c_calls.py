@@ -17,7 +17,7 @@ from pynn.export.plan import moves_nothing
 from pynn.export.trace import Op, Value
 from pynn.ops.activation import ELEMENTWISE
 
-__all__ = ["CALLS", "Caller", "alias", "calls", "dense", "in_tiles", "inplace", "scratch", "takes_ids"]
+__all__ = ["CALLS", "Caller", "alias", "calls", "dense", "in_tiles", "inplace", "scratch", "takes_computed_ids", "takes_ids"]
 
 
 @dataclass
@@ -97,6 +97,11 @@ def takes_ids(op: Op, at: int) -> bool:
     """Tell whether an input may be whole numbers as they come; others are made `real` first."""
     places = {"embedding": 1, "sequence_lengths": 0, "take": 1, "check_lengths": 0, "cast": 0}
     return places.get(op.name) == at or op.name == "reshape"
+
+
+def takes_computed_ids(op: Op) -> bool:
+    """Tell whether these may also be what was computed of ids, in numbers of the model's dtype."""
+    return op.name in ("embedding", "take")
 
 
 def alias(op: Op) -> bool:
@@ -300,18 +305,22 @@ def _cast(c: Caller) -> None:
         _walk(c, "strided", c.inputs(), _steps(c.y.shape))
 
 
+def _looking_up(op: Op) -> str:
+    return f"{op.name}_computed" if op.attrs.get("computed") else op.name
+
+
 @calls("take")
 def _take(c: Caller) -> None:
     axis, shape = c.attr("axis"), c.x.shape
     count = c.op.inputs[1].size
     sizes = [prod(shape[:axis]), shape[axis], count, prod(shape[axis + 1 :])]
-    c.checked(1, "take", *c.inputs(), c.place(c.y), *sizes)
+    c.checked(1, _looking_up(c.op), *c.inputs(), c.place(c.y), *sizes)
 
 
 @calls("embedding")
 def _embedding(c: Caller) -> None:
     w, ids = c.op.inputs
-    c.checked(1, "embedding", *c.inputs(1, 0), c.place(c.y), ids.size, *w.shape)
+    c.checked(1, _looking_up(c.op), *c.inputs(1, 0), c.place(c.y), ids.size, *w.shape)
 
 
 @calls("sequence_lengths")

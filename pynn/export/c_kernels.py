@@ -164,39 +164,39 @@ static void place_of_largest(const real *x, real *y, int outer, int n, int inner
 }
 """,
 )
-kernel(
-    "take",
-    """
+for _suffix, _whole in (("", "int32_t"), ("_computed", "real")):
+    kernel(
+        f"take{_suffix}",
+        f"""
 /* y[outer, count, inner] = x[outer, index[count], inner], from the end where it is negative; 1 if it lies outside n */
-static int take(const real *x, const int32_t *index, real *y, int outer, int n, int count, int inner)
-{
+static int take{_suffix}(const real *x, const {_whole} *index, real *y, int outer, int n, int count, int inner)
+{{
     for (int o = 0; o < outer; ++o, x += (size_t)n * inner)
-        for (int i = 0; i < count; ++i, y += inner) {
-            const int at = index[i] < 0 ? index[i] + n : index[i];
-            if (at < 0 || at >= n)
+        for (int i = 0; i < count; ++i, y += inner) {{
+            if (!(index[i] >= -n && index[i] < n))
                 return 1;
-            memcpy(y, x + (size_t)at * inner, inner * sizeof *y);
-        }
+            const int at = (int)index[i];
+            memcpy(y, x + (size_t)(at < 0 ? at + n : at) * inner, inner * sizeof *y);
+        }}
     return 0;
-}
+}}
 """,
-)
-
-kernel(
-    "embedding",
-    """
+    )
+    kernel(
+        f"embedding{_suffix}",
+        f"""
 /* y[n, size] = w[ids[n]]; returns 1 if an id lies outside 0 ... vocabulary - 1 */
-static int embedding(const int32_t *ids, const real *w, real *y, int n, int vocabulary, int size)
-{
-    for (int i = 0; i < n; ++i) {
-        if (ids[i] < 0 || ids[i] >= vocabulary)
+static int embedding{_suffix}(const {_whole} *ids, const real *w, real *y, int n, int vocabulary, int size)
+{{
+    for (int i = 0; i < n; ++i) {{
+        if (!(ids[i] >= 0 && ids[i] < vocabulary))
             return 1;
         memcpy(y + (size_t)i * size, w + (size_t)ids[i] * size, size * sizeof *y);
-    }
+    }}
     return 0;
-}
+}}
 """,
-)
+    )
 kernel(
     "sequence_lengths",
     """

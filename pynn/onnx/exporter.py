@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -10,14 +11,16 @@ import numpy as np
 
 from pynn._version import __version__
 from pynn.checks import is_integer, of_kind
+from pynn.core._held import Held
 from pynn.core.context import training
-from pynn.core.state import no_grad, trial
+from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError
 from pynn.export.open_axes import is_open, lower_open
 from pynn.export.plan import lower
-from pynn.export.trace import Value
+from pynn.export.trace import Trace, Value
 from pynn.files import write_whole
+from pynn.nn.embedding import Embedding
 from pynn.nn.module import Module
 from pynn.onnx import emit  # noqa: F401  (enters the converters)
 from pynn.onnx.builder import Builder
@@ -41,7 +44,9 @@ def export(
     `input_shape` leaves open. Axes of inputs and outputs are pynn's (images [N, H, W, C]). Dropout and augmentation do
     nothing, batch normalization takes its running statistics, as in predict(). Inputs are floats: predict() divides
     images of bytes by 255 by itself, the file does not, unless the model begins with :class:`pynn.nn.Rescaling`, which
-    is a part of it.
+    is a part of it. Padding of :class:`pynn.nn.Embedding` with ``mask_zero`` may stand anywhere in what the file is
+    given, also where the model has seen it at the end alone. With ``padding="post"``, and where lengths are kept
+    but masks are not (strided windows), it must stand at the end: other ids stop the run at a node ``padding_must_stand_at_the_end``.
 
     Parameters
     ----------
@@ -140,7 +145,7 @@ def _inputs(b: Builder, shapes: Sequence[Sequence[Any]], whole: list[bool]) -> t
 
 def _recorded(b: Builder, model: Module, input_shape: Any) -> Written:
     """Write the ops that the model runs."""
-    plan = lower_open(model, input_shape) if is_open(input_shape) else lower(model, input_shape)
+    plan = _lowered(model, input_shape)
     shapes, whole = [_named(x, plan.inputs[0]) for x in plan.inputs], [x.dtype.kind in "iu" for x in plan.inputs]
     made, names = _inputs(b, shapes, whole)
     for x, name in zip(plan.inputs, names, strict=True):
@@ -151,6 +156,29 @@ def _recorded(b: Builder, model: Module, input_shape: Any) -> Written:
     y, dtype = plan.output, plan.output.dtype
     sizes = _named(y, plan.inputs[0])
     return made, b.plain(y), sizes, np.dtype("int64") if dtype.kind in "iu" else dtype
+
+
+def _lowered(model: Module, input_shape: Any) -> Trace:
+    """Return the ops that the model runs, with padding anywhere where it has not been said where padding stands.
+
+    The file cannot look at its input, as layers do, and then choose. Where masks are lost, or mean something else than
+    lengths, padding must stand at the end, which the file checks.
+    """
+    low = lower_open if is_open(input_shape) else lower
+    layers = [m for m in model.modules() if isinstance(m, Embedding) and m.mask_zero and m.padding == "auto"]
+    if layers:
+        lost: list[str] = []
+        try:
+            for layer in layers:
+                layer.padding = "any"
+            with contextlib.suppress(DataError), Held(state, lost=lost):
+                plan = low(model, input_shape)
+                if not lost:
+                    return plan
+        finally:
+            for layer in layers:
+                layer.padding = "auto"
+    return low(model, input_shape)
 
 
 def _named(value: Value, first: Value) -> list[Any]:

@@ -36,6 +36,9 @@ def _lost(name: str, x: Tensor) -> None:
     """Warn, once for a layer, that what follows takes padding for real steps."""
     if x.shape[1] <= 1:
         return
+    if state.lost is not None:
+        state.lost.append(name)
+        return
     if state.module is not None:
         if state.module in _warned:
             return

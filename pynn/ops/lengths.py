@@ -16,6 +16,7 @@ import pynn.core.kernels.lengths  # noqa: F401  (registers its kernels)
 from pynn.checks import number
 from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op
 from pynn.core.graph import execute
+from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError, DTypeError, ShapeError
 from pynn.ops.common import Rng, as_tensor, need_float, size
@@ -233,6 +234,8 @@ def reverse_steps(x: Any) -> Tensor:
     if x.lengths is None:
         return x[:, ::-1]
     if x.lengths.ndim == 2:
+        if state.lost is not None:
+            state.lost.append("reverse_steps")  # lengths would put other steps in front
         y = without_lengths(x)[:, ::-1]
         y.lengths = x.lengths[:, ::-1]
         return y

@@ -27,9 +27,16 @@ def _embedding(b: Builder, op: Op) -> None:
 def _lengths(b: Builder, op: Op) -> None:
     if op.y is None:
         return
-    zero = b.constant(np.array(0, np.int64), "padding")
-    real = b.node("Not", [b.node("Equal", [b.plain(op.x), zero])])
-    b.put(op.y, (0,), b.reduce("ReduceSum", b.cast(real, np.int64), [1], False))
+    number = {k: b.constant(np.array(k, np.int64), "number") for k in (0, 1)}
+    one, steps = b.ints([1]), op.x.extent(1)
+    real = b.cast(b.node("Not", [b.node("Equal", [b.plain(op.x), number[0]])]), np.int64)
+    count = b.reduce("ReduceSum", real, [1], False)
+    last = b.reduce("ReduceMax", b.node("Mul", [real, b.node("Add", [b.steps(steps), one])]), [1], False)
+    # Where padding stands before an id, the last id stands further back than there are ids: beyond a table of lengths.
+    size = b.node("Add", [b.length(steps), one])
+    table = b.node("Range", [number[0], b.node("Squeeze", [size, b.ints([0])]), number[1]])
+    at = b.node("Add", [count, b.node("Mul", [b.node("Sub", [last, count]), size])])
+    b.put(op.y, (0,), b.node("Gather", [table, at], hint="padding_must_stand_at_the_end"))
 
 
 @converter("walked_lengths")

@@ -8,15 +8,19 @@ import numpy as np
 
 from pynn import ops
 from pynn.core.graph import execute
+from pynn.core.state import state
 from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DataError, ShapeError
 from pynn.onnx.operators.elementwise import INT64, reshaped
 from pynn.onnx.operators.registry import Node, full, operator
 from pynn.onnx.operators.shapes import axis_of
 from pynn.onnx.value import Value
+from pynn.ops.common import INTS
+from pynn.ops.masks import permute_steps
 from pynn.ops.shape import _TAKE_GRAD
 
 LOOPS = 32  # so many largest values are found one after the other; more are sorted, outside of programs
+COMPARED = 1024  # up to so many whole numbers are sorted in programs, each compared with each
 
 
 def _last(x: Value, axis: int) -> tuple[Tensor, tuple[int, ...]]:
@@ -64,13 +68,18 @@ def top_k(node: Node, x: Value, k: Value | None = None) -> tuple[Value, Value]:
     rows = ops.reshape(line, (line.size // max(n, 1), n))
     if count <= min(LOOPS, n) and count and x.dtype in FLOATS:
         at = _one_by_one(_ordered(rows, largest), count)
+    elif state.recorder is not None and x.dtype in INTS and n <= COMPARED and count:
+        node.room((rows.shape[0], n, n), np.float32)
+        at = _each_with_each(_ordered(rows, not largest), count)
     else:
-        found = node.read(Value.of(rows), "the order of the values")
-        keys = found if not largest else (-found.astype(np.float64 if x.dtype in FLOATS else np.int64))
+        array = node.read(Value.of(rows), "the order of the values")
+        keys = array if not largest else (-array.astype(np.float64 if x.dtype in FLOATS else np.int64))
         at = Tensor.state(np.argsort(keys, axis=1, kind="stable")[:, :count].astype(np.int64))
-    start = Tensor.state((np.arange(rows.shape[0], dtype=np.int64) * n)[:, None])
-    flat = ops.gather(ops.reshape(rows, (rows.size,)), ops.add(at, start))
-    return Value.of(ops.reshape(flat, shape), perm), Value.of(ops.reshape(at, shape), perm)
+    found = _picked(rows, at)
+    if found is None:
+        start = Tensor.state((np.arange(rows.shape[0], dtype=np.int64) * n)[:, None])
+        found = ops.gather(ops.reshape(rows, (rows.size,)), ops.add(at, start))
+    return Value.of(ops.reshape(found, shape), perm), Value.of(ops.reshape(at, shape), perm)
 
 
 def _one_by_one(rows: Tensor, count: int) -> Tensor:
@@ -81,6 +90,25 @@ def _one_by_one(rows: Tensor, count: int) -> Tensor:
         found.append(at)
         rows = ops.where(ops.equal(places, at), -np.inf, rows)
     return ops.concat(found, 1)
+
+
+def _picked(x: Tensor, at: Tensor) -> Tensor | None:
+    """Return x[n, at[n, k]] where there are as many places as steps and no gradients: each sample for itself."""
+    if state.grad_enabled or x.ndim < 2 or at.shape != x.shape[:2]:
+        return None
+    order = at if at.dtype == np.int32 else at.astype("int32")
+    return permute_steps(x, order, order)
+
+
+def _each_with_each(rows: Tensor, count: int) -> Tensor:
+    """Return where the smallest values of each row stand, in order; equal ones as they come."""
+    m, n = rows.shape
+    mine, others = ops.reshape(rows, (m, n, 1)), ops.reshape(rows, (m, 1, n))
+    first = Tensor.state(np.tri(n, k=-1, dtype=np.float32)[None])  # [t, s]: 1 if s stands before t
+    before = ops.where(ops.less(others, mine), 1.0, ops.where(ops.equal(others, mine), first, 0.0))
+    place = ops.reshape(ops.sum(before, axis=2), (m, 1, n))
+    wanted = Tensor.state(np.arange(count, dtype=np.float32)[None, :, None])
+    return ops.argmax(ops.equal(wanted, place).astype("float32"), 2).astype(INT64)
 
 
 def counted(index: Tensor, sizes: Any) -> Tensor:
@@ -151,6 +179,10 @@ def gather_nd(node: Node, x: Value, index: Value) -> Value:
     batch = node.integer("batch_dims", 0)
     if not 0 <= batch < max(min(x.ndim, index.ndim), 1):
         raise ShapeError(f"expected batch_dims below the ranks. Received: {batch} for {x.shape} and {index.shape}.")
+    if batch == 1 and index.shape == (*x.shape[:2], 1):
+        found = _picked(x.plain, checked(ops.reshape(index.plain, x.shape[:2]), x.shape[1]))
+        if found is not None:
+            return Value.of(found)
     rows, inner = _places(node, x.shape, index, batch)
     size = int(np.prod(inner, dtype=np.int64))
     node.room((*index.shape[:-1], *inner), x.dtype)
