@@ -99,6 +99,36 @@ def test_classes_have_their_names_and_probabilities(command, tmp_path):
     assert [row["class"] for row in found] == [str((3, 5, 7)[i]) for i in three.predict(x).argmax(axis=1)]
 
 
+@pytest.mark.parametrize(
+    ("units", "loss", "activation"),
+    [(3, "cross_entropy", "softmax"), (1, "binary_cross_entropy", "sigmoid"), (3, "binary_cross_entropy", "sigmoid")],
+)
+def test_logits_are_shown_as_the_probabilities_that_they_stand_for(units, loss, activation, command, tmp_path):
+    (tmp_path / "x.csv").write_text("1,2\n-3,4\n")
+    texts = []
+    for last in (None, activation):
+        model = nn.Sequential([nn.Input((2,)), nn.Dense(units, activation=last, seed=3)])
+        model.compile("adam", loss)
+        model.save(tmp_path / "m.pynn", metadata={"classes": ["a", "b", "c"][: max(units, 2)]})
+        texts.append(command("predict", tmp_path / "m.pynn", "--input", tmp_path / "x.csv")[1])
+    of_logits, of_probabilities = ([list(row.values()) for row in rows(text)] for text in texts)
+    assert [row[0] for row in of_logits] == [row[0] for row in of_probabilities]
+    numbers = [np.array([row[1:] for row in found], float) for found in (of_logits, of_probabilities)]
+    np.testing.assert_allclose(*numbers, rtol=1e-6)
+
+
+def test_logits_of_one_output_of_several(command, tmp_path):
+    x = nn.Input((2,))
+    model = nn.Model(x, {"kind": nn.Dense(3, name="kind")(x), "size": nn.Dense(1, name="size")(x)})
+    model.compile("adam", {"kind": "cross_entropy", "size": "mse"})
+    model.save(tmp_path / "m.pynn")
+    (tmp_path / "x.csv").write_text("1,2\n-3,4\n")
+    (found, _) = rows(command("predict", tmp_path / "m.pynn", "--input", tmp_path / "x.csv")[1])
+    out = model.predict(np.array([[1, 2]], "float32"))
+    assert sum(float(found[f"kind_{i}"]) for i in range(3)) == pytest.approx(1)
+    assert float(found["size"]) == pytest.approx(out["size"].item())
+
+
 def test_predict_images_and_ids(command, tmp_path, rng):
     image = pytest.importorskip("PIL.Image")
     model = nn.Sequential([nn.Input((6, 5, 1)), nn.Flatten(), nn.Dense(2)])

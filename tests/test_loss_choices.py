@@ -130,6 +130,44 @@ def test_nothing_is_broadcast_by_a_vector_of_targets():
     assert bits(one) == bits(two)
 
 
+def squared(y_true, y_pred):
+    return (y_true - y_pred) ** 2
+
+
+class Squared(losses.Loss):
+    name = "squared"
+
+    def each(self, y_pred, y_true):
+        return ops.mean((y_pred - y_true) ** 2, axis=1)
+
+
+def test_rows_of_targets_never_meet_columns_of_outputs():
+    x, y = X[:4], X[:4, 0]
+    model = nn.Sequential([nn.Input((D,)), nn.Dense(4)])  # as many outputs as rows
+    model.compile("sgd", squared)
+    for call in (
+        lambda: model.fit(x, y, verbose=0),
+        lambda: losses.get(squared)(model.predict(x), y),
+        lambda: losses.get(squared)(model(x), pynn.tensor(y)),
+    ):
+        with pytest.raises(ShapeError, match=r"\[squared\] expected targets of the output's shape \(4, 4\).*\(4,\).*y\["):
+            call()
+    for loss in (Squared(), losses.get("mse")):
+        with pytest.raises(ShapeError, match=r"output's shape \(4, 4\).*\(4,\)"):
+            loss(model(x), pynn.tensor(y))
+    model.fit(x, y[:, None], verbose=0)  # each output meets its sample's number
+    out = pynn.tensor(y)
+    for form in (y[:, None], pynn.tensor(y[:, None])):
+        assert losses.get(squared)(out, form).item() == 0  # (N, 1) is (N,)
+
+
+def test_weights_of_a_loss_are_one_for_each_sample():
+    rows = np.ones((4, 2), "float32")
+    for loss in ("mse", squared):
+        with pytest.raises(ShapeError, match=r"a weight for each of 4 samples.*\(2,\)"):
+            losses.get(loss)(rows, 0 * rows, np.array([1.0, 5.0], "float32"))
+
+
 def test_labels_come_to_a_function_as_labels():
     def own(y_true, y_pred):
         return ops.cross_entropy(y_pred, y_true)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from pynn.errors import DataError
 from pynn.files import as_csv
 from pynn.io import Preprocessing, read_metadata, read_preprocessing, write_whole
 from pynn.npy import read_npy
+from pynn.ops.activation import named
 
 __all__ = ["read_input", "run", "table"]
 
@@ -34,7 +36,7 @@ def run(
     reading: Reading | None = None,
     background: str | None = None,
 ) -> None:
-    """Write the outputs of a model for a file of samples, as CSV or (``.npy``) as an array.
+    """Write the outputs of a model for a file of samples, as CSV or (``.npy``) as an array: probabilities, not logits.
 
     Parameters
     ----------
@@ -64,7 +66,7 @@ def run(
         x = read_sounds(metadata, inputs)
     else:
         x = read_input(model, inputs, reading, background, _names(metadata), read_preprocessing(file))
-    y: Any = model.predict(x, batch_size=batch_size)
+    y: Any = probabilities(model, x, model.predict(x, batch_size=batch_size))
     if not isinstance(y, np.ndarray):
         names, rows = _side_by_side(model, y, output)
         text = table(rows, names, columns=True)
@@ -80,7 +82,7 @@ def run(
             and len(classes) == 2
             and y.ndim == 2
             and y.shape[1] == 1
-            and _ends(model, "sigmoid")
+            and _asks(model)
         ):
             y = np.concatenate([1 - y, y], axis=1)  # the probabilities of both classes
         text = table(y, classes, _classifies(model))
@@ -88,6 +90,40 @@ def run(
         sys.stdout.write(text)
     else:
         write_whole(output, text.encode())
+
+
+def probabilities(model: Any, x: Any, y: Any) -> Any:
+    """Return outputs; those that are logits, as the loss of the training takes them, as the probabilities they stand for.
+
+    Parameters
+    ----------
+    model : Module
+    x : ndarray
+        The samples, at least one.
+    y : ndarray, or a tuple, list or dict of them
+        What predict() gave for them.
+    """
+    trainer = model._trainer
+    if trainer is None or not len(x):
+        return y
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # what speaks against the outputs is for who trains
+        trainer.output_shape([a[:1] for a in trainer.inputs(x, "predict")])
+    head = trainer.head
+    if not head.several:
+        return _activated(head, y)
+    heads = dict(zip(head.names, head.each(), strict=True))
+    if isinstance(y, dict):
+        return {name: _activated(heads.get(name), one) for name, one in y.items()}
+    return [_activated(heads.get(name), one) for name, one in zip(_output_names(model, y), y, strict=True)]
+
+
+def _activated(head: Any, y: np.ndarray) -> np.ndarray:
+    """Return what an output stands for."""
+    if head is None or not head.gives_logits:
+        return y
+    with pynn.no_grad():
+        return named(head.loss.activation)(pynn.tensor(y)).numpy()  # type: ignore[no-any-return]
 
 
 def _side_by_side(model: Any, outputs: Any, file: Path | None) -> tuple[list[str], np.ndarray]:
@@ -222,6 +258,13 @@ def _classifies(model: Any) -> bool:
     if model._trainer is not None:
         return model._trainer.loss.activation == "softmax"
     return _ends(model, "softmax")
+
+
+def _asks(model: Any) -> bool:
+    """Tell whether one output is the probability of the second of two classes."""
+    if model._trainer is not None and model._trainer.head.gives_logits:
+        return bool(model._trainer.loss.activation == "sigmoid")
+    return _ends(model, "sigmoid")
 
 
 def _ends(model: Any, activation: str) -> bool:

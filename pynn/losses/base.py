@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pynn import ops
-from pynn.core.tensor import Tensor, to_array
+from pynn.core.tensor import FLOATS, Tensor, to_array
 from pynn.errors import ShapeError
 from pynn.keywords import Spelled
 from pynn.losses import targets
@@ -119,6 +119,8 @@ class Loss(Spelled):
         y_pred = as_tensor(y_pred)
         if not isinstance(y_true, Tensor):
             y_true = Tensor.state(self.check_targets(to_array(y_true, self.name), y_pred.shape))
+        if type(self).check_targets is Loss.check_targets:
+            y_true = beside(self.name, y_true, y_pred)
         y_pred, y_true, weight = real_steps(self.name, y_pred, y_true, weight)
         if weight is None:
             return ops.weighted_mean(self.each(y_pred, y_true))
@@ -128,7 +130,7 @@ class Loss(Spelled):
             y_pred, y_true = (ops.reshape(t, (w.size, *t.shape[k:])) for t in (y_pred, y_true))
             w = ops.reshape(w, (w.size,))
         each = self.to_weigh(y_pred, y_true)
-        return ops.weighted_mean(each, _per_entry(self.name, w, each))
+        return ops.weighted_mean(each, _per_entry(self.name, w, each, y_pred.shape[0] if y_pred.ndim else 1))
 
     def __repr__(self) -> str:
         own = ", ".join(f"{k}={v!r}" for k, v in vars(self).items())
@@ -139,8 +141,28 @@ def like(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Return targets in the predictions' dtype, and in their shape where only a trailing 1 differs."""
     if y_true.dtype != y_pred.dtype:
         y_true = y_true.astype(y_pred.dtype)
+    return _one_less(y_true, y_pred)
+
+
+def _one_less(y_true: Tensor, y_pred: Tensor) -> Tensor:
     if (*y_true.shape, 1) == y_pred.shape or y_true.shape == (*y_pred.shape, 1):
-        y_true = ops.reshape(y_true, y_pred.shape)
+        return ops.reshape(y_true, y_pred.shape)
+    return y_true
+
+
+def beside(name: str, y_true: Tensor, y_pred: Tensor, help: str = "") -> Tensor:
+    """Return targets in the predictions' shape where only a trailing 1 differs.
+
+    Raises
+    ------
+    ShapeError
+        If there is a real number per sample for several outputs: rows would meet columns wherever both are as many.
+    """
+    y_true = _one_less(y_true, y_pred)
+    if y_true.dtype in FLOATS and y_true.ndim < y_pred.ndim:
+        raise ShapeError(
+            f"[{name}] expected targets of the output's shape {y_pred.shape}. Received: y.shape={y_true.shape}.{help}"
+        )
     return y_true
 
 
@@ -151,17 +173,17 @@ def real_steps(name: str, y_pred: Tensor, y_true: Tensor, weight: Any) -> tuple[
     steps = y_pred.shape[:2]
     w = mask_steps(ops.ones(steps, y_pred.dtype), lengths=y_pred.lengths, scale=ALL)
     if weight is not None:
-        w = w * _per_entry(name, weight, w)
+        w = w * _per_entry(name, weight, w, steps[0])
     flat = (ops.reshape(ops.without_lengths(t), (size(steps), *t.shape[2:])) for t in (y_pred, y_true))
     return (*flat, ops.reshape(w, (size(steps),)))  # type: ignore[return-value]
 
 
-def _per_entry(name: str, weight: Any, losses: Tensor) -> Tensor:
+def _per_entry(name: str, weight: Any, losses: Tensor, samples: int) -> Tensor:
     """Return a weight for every loss: those of samples are repeated over their rows."""
     w = weight if isinstance(weight, Tensor) else as_tensor(np.asarray(weight))
     if w.dtype != losses.dtype:
         w = w.astype(losses.dtype)
-    if w.ndim == 1 and w.size and w.size != losses.size and losses.size % w.size == 0:
+    if w.ndim == 1 and w.size == samples != losses.size and samples and losses.size % samples == 0:
         w = ops.expand(ops.reshape(w, (w.size, 1)), (w.size, losses.size // w.size))
     if size(w.shape) != losses.size:
         raise ShapeError(

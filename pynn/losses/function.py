@@ -11,7 +11,7 @@ import numpy as np
 from pynn import ops
 from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DataError, ShapeError
-from pynn.losses.base import Loss
+from pynn.losses.base import Loss, beside
 from pynn.ops.common import size
 
 __all__ = ["FunctionLoss"]
@@ -19,6 +19,9 @@ __all__ = ["FunctionLoss"]
 # What names of parameters begin with.
 PREDICTIONS = ("y_pred", "pred", "y_hat", "yhat", "y_score", "output", "logit", "score", "prob", "input")
 TARGETS = ("y_true", "true", "target", "label", "truth", "actual", "expected")
+HELP = (
+    " help: y[..., None] if each output of a sample is to meet its one number; y.astype(int) if these are labels."
+)
 
 
 class FunctionLoss(Loss):
@@ -43,7 +46,8 @@ class FunctionLoss(Loss):
     -----
     With a target for each step of padded sequences, and with weights [N, T], every step is a sample: the function
     gets [N T, ...]. Targets come as they were given: whole numbers as int32, unless they have the shape of the output,
-    whose dtype they then take. It is written with operators and :mod:`pynn.ops`, so that its gradient is known; a class
+    whose dtype they then take. Real numbers have as many axes as the output: one per sample would meet the columns of
+    several outputs, not the rows. It is written with operators and :mod:`pynn.ops`, so that its gradient is known; a class
     of one's own says more, such as whether it takes logits: see :class:`pynn.losses.Loss`.
 
     Examples
@@ -62,8 +66,11 @@ class FunctionLoss(Loss):
 
     def each(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
         """Return what the function says of every sample."""
-        given = (y_pred, y_true) if self._swapped else (y_true, y_pred)
-        return self._each_of(self.function(*given), y_pred, y_true)
+        return self._each_of(self._called(y_pred, y_true), y_pred, y_true)
+
+    def _called(self, y_pred: Tensor, y_true: Tensor) -> Any:
+        y_true = beside(self.name, y_true, y_pred, HELP)
+        return self.function(*((y_pred, y_true) if self._swapped else (y_true, y_pred)))
 
     def _each_of(self, found: Any, y_pred: Tensor, y_true: Tensor) -> Tensor:
         """Return a loss for every sample, of what the function gave."""
@@ -85,8 +92,7 @@ class FunctionLoss(Loss):
 
     def to_weigh(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
         """Return what the function says of every sample; one number cannot be weighed."""
-        given = (y_pred, y_true) if self._swapped else (y_true, y_pred)
-        found = self.function(*given)
+        found = self._called(y_pred, y_true)
         if isinstance(found, Tensor) and found.ndim == 0:
             raise ShapeError(
                 f"[{self.name}] expected the loss function to return a loss for each of {y_pred.shape[0]} samples, "
@@ -102,6 +108,8 @@ class FunctionLoss(Loss):
             raise DataError(f"[{self.name}] expected finite targets. help: remove or fill in the missing targets.")
         if y.shape != shape and ((*y.shape, 1) == shape or y.shape == (*shape, 1)):
             y = y.reshape(shape)
+        if y.dtype.kind == "f" and y.ndim < len(shape):
+            raise ShapeError(f"[{self.name}] expected targets of the output's shape {shape}. Received: {y.shape}.{HELP}")
         if y.shape == shape and y.dtype.kind != "f":
             return y.astype(np.float32)
         return y.astype(np.int32) if y.dtype.kind in "iub" else y

@@ -119,7 +119,7 @@ class Node:
         if state.recorder is not None:
             raise DataError(
                 f"{what} depends on the data, so that no step can be recorded. "
-                "help: run_eagerly=True in compile() or fit()."
+                "help: call the model, model(x), which records nothing, or compile(..., run_eagerly=True) it first."
             )
         return value.plain.view().copy()
 
