@@ -390,3 +390,15 @@ def test_beside_torch(order):
     found = dict(word.split("=") for word in python(BESIDE, order).split())
     alone = python("import torch; print(torch.get_num_threads())")
     assert found["torch"] == alone.strip()
+
+
+def test_weights_of_a_model_that_begins_with_input_are_there_before_it_is_used():
+    def made():
+        return nn.Sequential([nn.Input((3,)), nn.Dense(4), nn.Dense(2)], seed=1)
+
+    model, other = made(), made()
+    assert [w.shape for w in model.parameters()] == [(3, 4), (4,), (4, 2), (2,)]
+    assert [name for name, _ in made().named_parameters()] == ["layers.0.w", "layers.0.b", "layers.1.w", "layers.1.b"]
+    other.build((1, 3))
+    assert all((a.numpy() == b.numpy()).all() for a, b in zip(model.parameters(), other.parameters(), strict=True))
+    assert nn.Sequential([nn.Dense(2)]).parameters() == []

@@ -12,8 +12,9 @@ import pynn
 from pynn import config, testing
 from pynn.core import _core
 from pynn.core.card import CARDS, COMPOSITES, Card, Lowered, Sample, Spec, register
+from pynn.core.gradients import gradients
 from pynn.core.graph import execute
-from pynn.core.tensor import DTYPE_INDEX, FLOATS
+from pynn.core.tensor import DTYPE_INDEX, FLOATS, Tensor
 
 for module in pkgutil.iter_modules(pynn.ops.__path__):
     importlib.import_module(f"pynn.ops.{module.name}")
@@ -93,6 +94,25 @@ def test_a_second_derivative_through_a_fused_gradient_is_refused(name):
     assert first.shape == inputs[0].shape
     with pytest.raises(RuntimeError, match=r"fused gradient and has no derivative.*help:"):
         pynn.grad(lambda x: pynn.grad(f)(x).square().sum())(inputs[0])
+
+
+@pytest.mark.parametrize("name", sorted(name for name, card in CARDS.items() if card.smooth_vjp))
+def test_the_gradient_that_may_be_differentiated_again_is_the_same(name):
+    card = CARDS[name]
+    for sample in testing.samples(card):
+        inputs = [x if x is None or x.dtype.kind != "f" else x.astype("float64") for x in sample.inputs]
+        inputs = [None if x is None else x if isinstance(x, Tensor) else pynn.tensor(x) for x in inputs]
+        by = [x for x in inputs if x is not None and x.dtype in FLOATS]
+        if max(x.size for x in by) > 2000:
+            continue
+        for x in by:
+            x.requires_grad = True
+        out = execute(card, inputs, sample.attrs)[0]
+        weights = pynn.tensor(np.cos(np.arange(out.size, dtype="float64")).reshape(out.shape))
+        one, two = (gradients(out, weights, by, create_graph=again) for again in (False, True))
+        assert one.keys() == two.keys()
+        for key, (_, found) in one.items():
+            np.testing.assert_allclose(two[key][1].numpy(), found.numpy(), rtol=1e-9, atol=1e-12)
 
 
 def test_a_card_made_elsewhere_gets_every_check():

@@ -6,11 +6,11 @@ So a recorded training step holds its backward pass too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
-from pynn.checks import of_kind
+from pynn.checks import of_kind, written
 from pynn.core._held import Held
 from pynn.core.card import CARDS, Card, Grad
 from pynn.core.graph import Node, execute, reachable
@@ -254,20 +254,44 @@ def _variable(x: Any) -> Tensor:
     return x
 
 
-def grad(f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
-    """Return the function that computes the gradient of a scalar function.
+@overload
+def grad(f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]: ...
+
+
+@overload
+def grad(f: Tensor, argnums: Tensor, *, create_graph: bool = False) -> Tensor: ...
+
+
+@overload
+def grad(f: Tensor, argnums: Sequence[Tensor], *, create_graph: bool = False) -> tuple[Tensor, ...]: ...
+
+
+def grad(f: Any, argnums: Any = 0, *, create_graph: bool = False) -> Any:
+    """Return the function that computes the gradient of a scalar function; of a tensor, its gradient by other tensors.
 
     Parameters
     ----------
-    f : callable
-        Takes tensors (or arrays) and returns a tensor with one element.
+    f : callable or Tensor
+        A function takes tensors (or arrays) and returns a tensor with one element. Of a tensor with one element, such as
+        a loss, gradients are computed through the graph that made it; nothing is written into ``.grad``.
     argnums : int or tuple of int, default 0
-        Which arguments to differentiate by.
+        Which arguments to differentiate by. For a tensor: the tensor, or a list or tuple of tensors.
+    create_graph : bool, default False
+        Of a tensor: whether the gradients may be differentiated again, for instance as a penalty in a loss. Those of a
+        function always may.
 
     Returns
     -------
-    callable
-        Takes what `f` takes; returns a tensor, or a tuple of them. It may be differentiated again.
+    callable, Tensor or tuple of Tensor
+        Of a function, one that takes what `f` takes and returns a tensor, or a tuple of them. Of a tensor, the gradient,
+        or a tuple with one for each.
+
+    Raises
+    ------
+    TypeError
+        If `f` is neither a function nor a tensor, or its result is not a tensor.
+    RuntimeError
+        If the tensor does not depend on one of the others, or a fused op has no second derivative; the op is named.
 
     Examples
     --------
@@ -276,7 +300,20 @@ def grad(f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callab
     12.0
     >>> pynn.grad(pynn.grad(lambda x: x * x * x))(2.0).item()
     12.0
+
+    >>> x = pynn.tensor(3.0, requires_grad=True)
+    >>> slope = pynn.grad(x * x * x, x, create_graph=True)
+    >>> slope.item(), pynn.grad(slope, x).item()
+    (27.0, 18.0)
     """
+    if isinstance(f, Tensor):
+        return _gradients_by(f, argnums, create_graph)
+    if not callable(f) or create_graph:
+        what = f"{type(f).__name__} with create_graph=True" if callable(f) else written(f)
+        raise TypeError(
+            f"[grad] expected a function, or a tensor and the tensors to differentiate by. Received: {what}. help: "
+            "pynn.grad(f)(x) may be differentiated again as it is; pynn.grad(loss, [x], create_graph=True) takes a tensor."
+        )
     many = isinstance(argnums, tuple)
     numbers: tuple[int, ...] = argnums if isinstance(argnums, tuple) else (argnums,)
 
@@ -305,6 +342,26 @@ def grad(f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callab
         return result if many else result[0]
 
     return gradient
+
+
+def _gradients_by(out: Tensor, by: Any, create_graph: bool) -> Any:
+    """Return the gradients of a tensor by one or several that it depends on."""
+    wanted = list(by) if isinstance(by, (list, tuple)) else [by]
+    for x in wanted:
+        if not isinstance(x, Tensor):
+            raise TypeError(
+                f"[grad] expected the tensors to differentiate by. Received: {written(x)}. help: pynn.grad(loss, [x])."
+            )
+    with Held(state, grad_enabled=True):
+        found = gradients(out, _cotangent(out, None), wanted, create_graph) if out.requires_grad else {}
+    for i, x in enumerate(wanted):
+        if _key(x) not in found:
+            raise RuntimeError(
+                f"[grad] the tensor does not depend on tensor {i}, of shape {x.shape}. help: make it with "
+                "requires_grad=True, before the tensor is computed of it, outside pynn.no_grad()."
+            )
+    result = tuple(found[_key(x)][1] for x in wanted)
+    return result if isinstance(by, (list, tuple)) else result[0]
 
 
 def jacobian(f: Callable[[Tensor], Tensor], x: Any) -> Tensor:

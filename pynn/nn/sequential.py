@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -181,9 +181,10 @@ class Sequential(Module):
         self.layers  # noqa: B018  (builds them if it can)
         super()._require_built(place)
 
-    def count_parameters(self) -> int:
+    def named_parameters(self, trainable_only: bool = False) -> Iterator[tuple[str, Tensor]]:
+        """Yield (path, tensor) of every weight; of a model that begins with Input, also before it is used."""
         self.layers  # noqa: B018
-        return super().count_parameters()
+        return super().named_parameters(trainable_only)
 
     def __repr__(self) -> str:
         inside = "".join(f"\n  {layer!r}," for layer in self._layers)

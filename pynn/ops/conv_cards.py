@@ -16,7 +16,7 @@ from pynn.core.kernels import conv2d as _native
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError, unknown_name
 from pynn.ops.common import Rng, need_float
-from pynn.ops.elementwise import ELEMENTWISE, FUSED, backwards, reference
+from pynn.ops.elementwise import ELEMENTWISE, FUSED, backwards, reference, smooth_backwards
 from pynn.ops.window import PLAIN, Pair, Window, check_window, need_images, output_size
 
 ALGORITHMS = ("direct", "winograd")
@@ -172,14 +172,17 @@ class _Conv2d:
         return execute(_CONV_GRAD, (dy, g.outs[0], x, w, b), attrs, out=g.dest)
 
     def smooth_vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-        if g.attrs.get("activation", "linear") != "linear":
-            return _Conv2d.vjp(g, dy)
         x, w, _ = g.inputs
+        plain = {key: value for key, value in g.attrs.items() if key not in ("activation", "par")}
+        name, par = g.attrs.get("activation", "linear"), g.attrs.get("par")
+        dz = smooth_backwards(name, par, dy, lambda: execute(CONV, g.inputs, plain)[0], g.outs[0])
+        if dz is None:
+            return _Conv2d.vjp(g, dy)
         walk: dict[str, Any] = {key: g.attrs[key] for key in ("window", "groups") if key in g.attrs}
         return (
-            execute(TRANSPOSE, (dy, w), {**walk, "size": x.shape[1:3]})[0] if g.needs[0] else None,
-            execute(WEIGHTS, (x, dy), {**walk, "kernel": w.shape[:2]})[0] if g.needs[1] else None,
-            dy.sum((0, 1, 2)) if g.needs[2] else None,
+            execute(TRANSPOSE, (dz, w), {**walk, "size": x.shape[1:3]})[0] if g.needs[0] else None,
+            execute(WEIGHTS, (x, dz), {**walk, "kernel": w.shape[:2]})[1] if g.needs[1] else None,
+            dz.sum((0, 1, 2)) if g.needs[2] else None,
         )
 
     ref = _conv_ref

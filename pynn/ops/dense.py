@@ -15,7 +15,7 @@ from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.ops.common import Rng, as_tensor, need_float, size
-from pynn.ops.elementwise import ELEMENTWISE, FUSED, activated, backwards, fuses, reference
+from pynn.ops.elementwise import ELEMENTWISE, FUSED, activated, backwards, fuses, reference, smooth_backwards
 from pynn.ops.lengths import mask_steps
 
 
@@ -67,6 +67,20 @@ class _Dense:
             dy = backwards(activation, par, dy, execute(_Dense, (x, w, b), {})[0])  # type: ignore[arg-type]
             attrs = {"needs": g.needs}
         return execute(_DENSE_GRAD, (dy, g.outs[0], x, w, b), attrs, out=g.dest)[:3]
+
+    def smooth_vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, w, _ = g.inputs
+        name, par = g.attrs.get("activation", "linear"), g.attrs.get("par")
+        dz = smooth_backwards(name, par, dy, lambda: execute(_Dense, g.inputs, {})[0], g.outs[0])  # type: ignore[arg-type]
+        if dz is None:
+            return _Dense.vjp(g, dy)
+        m, n, k = _sizes(x, w)
+        rows = dz.reshape((m, n))
+        return (
+            (rows @ w.transpose((1, 0))).reshape(x.shape) if g.needs[0] else None,
+            x.reshape((m, k)).transpose((1, 0)) @ rows if g.needs[1] else None,
+            rows.sum(0) if g.needs[2] else None,
+        )
 
     def ref(
         x: np.ndarray, w: np.ndarray, b: np.ndarray | None, activation: str = "linear", par: float | None = None

@@ -241,7 +241,7 @@ def elementwise(
                 yield (r(3),), case, ValueError, pattern
 
         def smooth(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-            return (dy * slope(g.inputs[0], g.outs[0], **g.attrs),)
+            return (dy * slope(g.inputs[0], g.outs[0], **{**parameters, **g.attrs}),)
 
         card = Card(
             name, infer, f"{name}_fwd", vjp, saves=saves or "out", smooth_vjp=None if slope is None else smooth,
@@ -315,6 +315,19 @@ def backwards(activation: str, par: float | None, dy: Tensor, z: Tensor) -> Tens
     row = ELEMENTWISE[activation]
     assert row.card.bwd is not None
     return execute(row.card.bwd, (dy, z), _attrs(row, par))[0]
+
+
+def smooth_backwards(
+    activation: str, par: float | None, dy: Tensor, z: Callable[[], Tensor], y: Tensor
+) -> Tensor | None:
+    """Return dz = dy act'(z), y = act(z), made of differentiable ops; None if the activation has no such gradient."""
+    if activation == "linear":
+        return dy
+    row = ELEMENTWISE[activation]
+    pull = row.card.smooth_vjp or row.card.vjp
+    if pull is None:
+        return None
+    return pull(Grad((z(),), (y,), _attrs(row, par), (True,), (None,), (None,), False, (False,)), dy)[0]
 
 
 def reference(activation: str, par: float | None, z: np.ndarray) -> np.ndarray:

@@ -35,7 +35,8 @@ def _flops(low: Lowered) -> float:
 def _rows(x: Tensor, kernel: Pair, window: Window) -> Tensor:
     """Return the patches of every pixel, [pixels, N, terms]."""
     patches = patches2d(x, kernel, window.strides, window.padding)
-    return patches.reshape((x.shape[0], -1, patches.shape[3])).transpose((1, 0, 2))
+    n, h, w, terms = patches.shape
+    return patches.reshape((n, h * w, terms)).transpose((1, 0, 2))
 
 
 @op("locally_connected2d", "local_fwd")
