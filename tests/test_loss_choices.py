@@ -150,7 +150,9 @@ def test_rows_of_targets_never_meet_columns_of_outputs():
         lambda: losses.get(squared)(model.predict(x), y),
         lambda: losses.get(squared)(model(x), pynn.tensor(y)),
     ):
-        with pytest.raises(ShapeError, match=r"\[squared\] expected targets of the output's shape \(4, 4\).*\(4,\).*y\["):
+        with pytest.raises(
+            ShapeError, match=r"\[squared\] expected targets of the output's shape \(4, 4\).*\(4,\).*y\["
+        ):
             call()
     for loss in (Squared(), losses.get("mse")):
         with pytest.raises(ShapeError, match=r"output's shape \(4, 4\).*\(4,\)"):

@@ -77,13 +77,7 @@ def run(
         return
     else:
         classes = metadata.get("classes")
-        if (
-            isinstance(classes, list)
-            and len(classes) == 2
-            and y.ndim == 2
-            and y.shape[1] == 1
-            and _asks(model)
-        ):
+        if isinstance(classes, list) and len(classes) == 2 and y.ndim == 2 and y.shape[1] == 1 and _asks(model):
             y = np.concatenate([1 - y, y], axis=1)  # the probabilities of both classes
         text = table(y, classes, _classifies(model))
     if output is None:

@@ -17,7 +17,18 @@ from pynn.export.plan import moves_nothing
 from pynn.export.trace import Op, Value
 from pynn.ops.activation import ELEMENTWISE
 
-__all__ = ["CALLS", "Caller", "alias", "calls", "dense", "in_tiles", "inplace", "scratch", "takes_computed_ids", "takes_ids"]
+__all__ = [
+    "CALLS",
+    "Caller",
+    "alias",
+    "calls",
+    "dense",
+    "in_tiles",
+    "inplace",
+    "scratch",
+    "takes_computed_ids",
+    "takes_ids",
+]
 
 
 @dataclass

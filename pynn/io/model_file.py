@@ -177,6 +177,9 @@ def contents(
             tensors[TRAINING + name] = array
     if preprocessing is None:
         preprocessing = getattr(model, "_preprocessing", None)  # that it was loaded with
+    columns = getattr(model, "_columns", None)
+    if preprocessing is None and columns is not None and len(columns) == 1 and "columns" not in (metadata or ()):
+        texts["metadata"] = _text(_checked_metadata({**(metadata or {}), "columns": list(columns[0])}))
     if preprocessing is not None:
         table, arrays = preprocessing_of(preprocessing).describe()
         texts["preprocessing"] = _text(table)
@@ -278,6 +281,8 @@ def assemble(found: container.Contents, source: str) -> Any:
         if texts["preprocessing"] is not None or parts[PREPROCESSING]:
             preprocessing = of_file(texts["preprocessing"], parts[PREPROCESSING])
             object.__setattr__(assembler.model, "_preprocessing", preprocessing)
+        elif columns := _columns(texts["metadata"], assembler.model):
+            object.__setattr__(assembler.model, "_columns", (columns,))
         if texts["training"] is not None:
             compile_as(assembler.model, texts["training"])
             trainer = assembler.model._trainer
@@ -397,6 +402,13 @@ def restore(weights: Pairs, states: Iterable[tuple[Any, list[np.ndarray] | None]
             object.__setattr__(module, "_kept", [Tensor.state(array) for array in arrays])
         elif module._kept is not None:
             module.reset_states()
+
+
+def _columns(metadata: Mapping[str, Any], model: Any) -> tuple[str, ...] | None:
+    """Return the names of the columns that a model was trained on, where a file tells them of all its inputs."""
+    names, shape = metadata.get("columns"), getattr(model, "_built_for", ())
+    known = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return tuple(names) if known and len(shape) == 2 and shape[1] == len(names) else None  # type: ignore[arg-type]
 
 
 def _checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -19,9 +19,7 @@ __all__ = ["FunctionLoss"]
 # What names of parameters begin with.
 PREDICTIONS = ("y_pred", "pred", "y_hat", "yhat", "y_score", "output", "logit", "score", "prob", "input")
 TARGETS = ("y_true", "true", "target", "label", "truth", "actual", "expected")
-HELP = (
-    " help: y[..., None] if each output of a sample is to meet its one number; y.astype(int) if these are labels."
-)
+HELP = " help: y[..., None] if each output of a sample is to meet its one number; y.astype(int) if these are labels."
 
 
 class FunctionLoss(Loss):
@@ -109,7 +107,9 @@ class FunctionLoss(Loss):
         if y.shape != shape and ((*y.shape, 1) == shape or y.shape == (*shape, 1)):
             y = y.reshape(shape)
         if y.dtype.kind == "f" and y.ndim < len(shape):
-            raise ShapeError(f"[{self.name}] expected targets of the output's shape {shape}. Received: {y.shape}.{HELP}")
+            raise ShapeError(
+                f"[{self.name}] expected targets of the output's shape {shape}. Received: {y.shape}.{HELP}"
+            )
         if y.shape == shape and y.dtype.kind != "f":
             return y.astype(np.float32)
         return y.astype(np.int32) if y.dtype.kind in "iub" else y

@@ -81,7 +81,7 @@ class Module(Trainable, Recorded):
     _renewed = frozenset({"_kept"})
     _unwatched = frozenset(
         {"_slots", "_seed", "_unseeded", "_given_seed", "_arguments", "_initializers",
-         "_built_for", "stop_training", "_prepared", "_runner", "_trainer"}
+         "_built_for", "stop_training", "_columns", "_prepared", "_runner", "_trainer"}
     )  # fmt: skip
     recurrent = False  # whether the output of a step depends on all that came before, however long
     _of_layers = False  # whether layers alone read the inputs, so that whole numbers may become real ones

@@ -150,7 +150,9 @@ class Builder:
     def node(self, op: str, inputs: Sequence[str], outputs: int = 1, hint: str | None = None, **attributes: Any) -> Any:
         """Add a node, also called `hint`; return the name of its output, or a list of them."""
         names = [self.name(hint or op.lower()) for _ in range(outputs)]
-        self.nodes.append(self.helper.make_node(op, list(inputs), names, name=self.name(hint or f"{op}_node"), **attributes))
+        self.nodes.append(
+            self.helper.make_node(op, list(inputs), names, name=self.name(hint or f"{op}_node"), **attributes)
+        )
         return names[0] if outputs == 1 else names
 
     def cast(self, name: str, dtype: Any) -> str:

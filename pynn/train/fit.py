@@ -9,6 +9,7 @@ from pynn.checks import integer, of_kind
 from pynn.core._interrupts import Interrupts
 from pynn.core.flat import STEPS_PER_CALL
 from pynn.errors import DataError, ShapeError
+from pynn.train import columns
 from pynn.train.batches import Arrays, Batches, Source, permutation
 from pynn.train.callbacks import CallbackList
 from pynn.train.data import mapped, split_last
@@ -70,6 +71,7 @@ def fit(
             steps_per_epoch = integer("fit", "steps_per_epoch", steps_per_epoch, 1)
         feed = Feed(x, "fit", steps_per_epoch, "steps_per_epoch")
         feed.refuse_passes(epochs - initial_epoch, "x")
+        columns.remember(model, None)
         source = Batches(trainer, feed, class_weight, shuffle)
     else:
         refuse_steps("fit", "steps_per_epoch", steps_per_epoch)
@@ -77,7 +79,12 @@ def fit(
         if validation_split and validation_data is None:
             (x, y, sample_weight), held = split_last((x, y, sample_weight), validation_split)
             validation_data = held
-        data = trainer.data(x, y, sample_weight, class_weight, whole=True)
+        before = columns.remember(model, x)
+        try:
+            data = trainer.data(x, y, sample_weight, class_weight, whole=True)
+        except BaseException:
+            object.__setattr__(model, "_columns", before)
+            raise
         source = Arrays(trainer, data, len(data) if batch_size is None else batch_size, shuffle)
     if validation_data is not None:
         validation = Held(trainer, validation_data, "fit", validation_steps, "validation_steps")

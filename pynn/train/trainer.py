@@ -19,7 +19,7 @@ from pynn.core.tape import taped
 from pynn.core.tensor import Tensor, to_array
 from pynn.errors import DataError, ShapeError
 from pynn.ops import pixels
-from pynn.train import stepping
+from pynn.train import columns, stepping
 from pynn.train.building import named, told_of, unbuilt_if_it_fails
 from pynn.train.data import (
     Data,
@@ -147,6 +147,8 @@ class Trainer:
             x = by_input(x, self.model, place)
         if isinstance(x, list) and len(x) > 1 and input_count(self.model) == 1:
             x = to_array(x, place)  # rows, also where each is an array
+        if type(x) is not np.ndarray:
+            columns.compare(self.model, x, place)
         xs = as_inputs(x, place, self.model)
         if hasattr(self.model, "check_inputs"):
             self.model.check_inputs(xs, place)
