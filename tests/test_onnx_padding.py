@@ -3,13 +3,13 @@
 import importlib.util
 
 import numpy as np
-import pytest
-
 import onnx_chains
+import pytest
+from test_export_modules import in_c
+
 import pynn
 from pynn import nn
 from pynn.errors import DataError
-from test_export_modules import in_c
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

@@ -87,7 +87,7 @@ def run(
 
 
 def probabilities(model: Any, x: Any, y: Any) -> Any:
-    """Return outputs; those that are logits, as the loss of the training takes them, as the probabilities they stand for.
+    """Return outputs; those that are logits, as the loss takes them, as the probabilities that they stand for.
 
     Parameters
     ----------

@@ -272,8 +272,8 @@ def grad(f: Any, argnums: Any = 0, *, create_graph: bool = False) -> Any:
     Parameters
     ----------
     f : callable or Tensor
-        A function takes tensors (or arrays) and returns a tensor with one element. Of a tensor with one element, such as
-        a loss, gradients are computed through the graph that made it; nothing is written into ``.grad``.
+        A function takes tensors (or arrays) and returns a tensor with one element. Of a tensor with one element, such
+        as a loss, gradients are computed through the graph that made it; nothing is written into ``.grad``.
     argnums : int or tuple of int, default 0
         Which arguments to differentiate by. For a tensor: the tensor, or a list or tuple of tensors.
     create_graph : bool, default False
@@ -283,8 +283,8 @@ def grad(f: Any, argnums: Any = 0, *, create_graph: bool = False) -> Any:
     Returns
     -------
     callable, Tensor or tuple of Tensor
-        Of a function, one that takes what `f` takes and returns a tensor, or a tuple of them. Of a tensor, the gradient,
-        or a tuple with one for each.
+        Of a function, one that takes what `f` takes and returns a tensor, or a tuple of them. Of a tensor, the
+        gradient, or a tuple with one for each.
 
     Raises
     ------
@@ -311,8 +311,9 @@ def grad(f: Any, argnums: Any = 0, *, create_graph: bool = False) -> Any:
     if not callable(f) or create_graph:
         what = f"{type(f).__name__} with create_graph=True" if callable(f) else written(f)
         raise TypeError(
-            f"[grad] expected a function, or a tensor and the tensors to differentiate by. Received: {what}. help: "
-            "pynn.grad(f)(x) may be differentiated again as it is; pynn.grad(loss, [x], create_graph=True) takes a tensor."
+            f"[grad] expected a function, or a tensor and the tensors to differentiate by. Received: {what}. "
+            "help: pynn.grad(f)(x) may be differentiated again as it is; create_graph=True is for tensors, "
+            "pynn.grad(loss, [x], create_graph=True)."
         )
     many = isinstance(argnums, tuple)
     numbers: tuple[int, ...] = argnums if isinstance(argnums, tuple) else (argnums,)

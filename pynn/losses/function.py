@@ -45,8 +45,8 @@ class FunctionLoss(Loss):
     With a target for each step of padded sequences, and with weights [N, T], every step is a sample: the function
     gets [N T, ...]. Targets come as they were given: whole numbers as int32, unless they have the shape of the output,
     whose dtype they then take. Real numbers have as many axes as the output: one per sample would meet the columns of
-    several outputs, not the rows. It is written with operators and :mod:`pynn.ops`, so that its gradient is known; a class
-    of one's own says more, such as whether it takes logits: see :class:`pynn.losses.Loss`.
+    several outputs, not the rows. It is written with operators and :mod:`pynn.ops`, so that its gradient is known; a
+    class of one's own says more, such as whether it takes logits: see :class:`pynn.losses.Loss`.
 
     Examples
     --------

@@ -45,8 +45,9 @@ def export(
     nothing, batch normalization takes its running statistics, as in predict(). Inputs are floats: predict() divides
     images of bytes by 255 by itself, the file does not, unless the model begins with :class:`pynn.nn.Rescaling`, which
     is a part of it. Padding of :class:`pynn.nn.Embedding` with ``mask_zero`` may stand anywhere in what the file is
-    given, also where the model has seen it at the end alone. With ``padding="post"``, and where lengths are kept
-    but masks are not (strided windows), it must stand at the end: other ids stop the run at a node ``padding_must_stand_at_the_end``.
+    given, also where the model has seen it at the end alone. With ``padding="post"``, and where lengths are kept but
+    masks are not (strided windows), it must stand at the end: other ids stop the run at a node named
+    ``padding_must_stand_at_the_end``.
 
     Parameters
     ----------
