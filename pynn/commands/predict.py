@@ -117,7 +117,7 @@ def _activated(head: Any, y: np.ndarray) -> np.ndarray:
     if head is None or not head.gives_logits:
         return y
     with pynn.no_grad():
-        return named(head.loss.activation)(pynn.tensor(y)).numpy()  # type: ignore[no-any-return]
+        return named(head.loss.activation)(pynn.tensor(y)).numpy()
 
 
 def _side_by_side(model: Any, outputs: Any, file: Path | None) -> tuple[list[str], np.ndarray]:

@@ -406,9 +406,10 @@ def restore(weights: Pairs, states: Iterable[tuple[Any, list[np.ndarray] | None]
 
 def _columns(metadata: Mapping[str, Any], model: Any) -> tuple[str, ...] | None:
     """Return the names of the columns that a model was trained on, where a file tells them of all its inputs."""
-    names, shape = metadata.get("columns"), getattr(model, "_built_for", ())
+    names: Any = metadata.get("columns")
+    shape: tuple[int, ...] = getattr(model, "_built_for", ())
     known = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    return tuple(names) if known and len(shape) == 2 and shape[1] == len(names) else None  # type: ignore[arg-type]
+    return tuple(names) if known and len(shape) == 2 and shape[1] == len(names) else None
 
 
 def _checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
