@@ -27,4 +27,6 @@
 #include "kernels/norm.h"
 #include "kernels/layer_norm.h"
 #include "kernels/lrn.h"
+#include "kernels/bytes.h"
+#include "kernels/bytes_lstm.h"
 #endif

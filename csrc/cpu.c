@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "byte_dots.h"
 #include "table.h"
 #include "target.h"
 
@@ -69,6 +70,19 @@ static int unit_runs(int unit) {
     return (r7[3] & (1u << 22)) && (r7[3] & (1u << 24)) && (xgetbv0() & 0x60000) == 0x60000 && amx_granted();
 }
 #endif
+
+int pn_byte_units = 0;
+
+void pn_cpu_init(void) {
+#if defined(PN_X86) && defined(PN_PAIRS_BUILT)
+    unsigned r7[4], sub[4] = {0};
+    if (!isa_runs(PN_TARGET_AVX2)) return;
+    cpuid(7, 0, r7);
+    if (r7[0] >= 1) cpuid(7, 1, sub);
+    pn_byte_units = sub[0] & (1u << 4) ? PN_BYTES_256 : 0; /* AVX_VNNI */
+    if (isa_runs(PN_TARGET_AVX512) && (r7[2] & (1u << 11))) pn_byte_units |= PN_BYTES_512; /* AVX512_VNNI */
+#endif
+}
 
 /* What this build holds of each target: of an ISA of other processors an empty table, of a unit that it lacks none. */
 typedef struct target {

@@ -15,12 +15,16 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Compilers that know bfloat16 and AMX. */
+/* Compilers that know bfloat16, AMX and dot products of bytes. */
 #if (defined(__clang__) && __clang_major__ >= 12) || (!defined(__clang__) && defined(__GNUC__) && __GNUC__ >= 11)
 #define PN_PAIRS_BUILT
 #endif
 
 #if defined(__clang__)
+#define PN_TARGET_PUSH_AVX_VNNI \
+    _Pragma("clang attribute push(__attribute__((target(\"avxvnni,avx2,fma\"))), apply_to = function)")
+#define PN_TARGET_PUSH_VNNI \
+    _Pragma("clang attribute push(__attribute__((target(\"avx512vnni,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma\"))), apply_to = function)")
 #define PN_TARGET_PUSH_BF16 \
     _Pragma("clang attribute push(__attribute__((target(\"avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma\"))), apply_to = function)")
 #define PN_TARGET_PUSH_AMX \
@@ -32,6 +36,10 @@
 #define PN_TARGET_POP _Pragma("clang attribute pop")
 #elif defined(__GNUC__)
 #define PN_TARGET_PUSH_AVX2 _Pragma("GCC push_options") _Pragma("GCC target(\"avx2,fma,tune=haswell\")")
+#define PN_TARGET_PUSH_AVX_VNNI _Pragma("GCC push_options") _Pragma("GCC target(\"avxvnni,avx2,fma\")")
+#define PN_TARGET_PUSH_VNNI \
+    _Pragma("GCC push_options") \
+    _Pragma("GCC target(\"avx512vnni,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512\")")
 #define PN_TARGET_PUSH_AVX512 \
     _Pragma("GCC push_options") \
     _Pragma("GCC target(\"avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512,tune=skylake-avx512\")")
@@ -45,6 +53,8 @@
 #else /* MSVC takes intrinsics of any ISA everywhere */
 #define PN_TARGET_PUSH_AVX2
 #define PN_TARGET_PUSH_AVX512
+#define PN_TARGET_PUSH_AVX_VNNI
+#define PN_TARGET_PUSH_VNNI
 #define PN_TARGET_POP
 #endif
 #endif

@@ -132,6 +132,10 @@ cdef extern from "par.h" nogil:
     int pn_get_threads()
     int pn_has_openmp()
 
+cdef extern from "byte_dots.h" nogil:
+    void pn_cpu_init()
+    int pn_byte_units
+
 cdef extern from "gemm_scratch.h" nogil:
     i64 pn_gemm_scratch_bytes(i64 m, i64 n, i64 k, int ta, int tb, int nth)
 

@@ -518,3 +518,18 @@ def set_blas(uintptr_t sgemm, uintptr_t dgemm):
     """Hand the row-major gemm functions of pynn.core._blas to the kernels."""
     pn_blas_table.sgemm = <pn_gemm_f32_fn><void *>sgemm
     pn_blas_table.dgemm = <pn_gemm_f64_fn><void *>dgemm
+
+
+def byte_units():
+    """Return what the processor has for products of bytes, of 256 bits (1) and of 512 (2)."""
+    return pn_byte_units
+
+
+def set_byte_units(int units):
+    """Let products of bytes use fewer units than the processor has; for tests."""
+    global pn_byte_units
+    pn_cpu_init()
+    pn_byte_units &= units
+
+
+pn_cpu_init()

@@ -14,7 +14,6 @@ from pynn.core.tensor import FLOATS
 from pynn.errors import DataError, DTypeError, ShapeError, unknown_name
 from pynn.onnx.network import Network
 from pynn.onnx.operators import OPERATORS, Body, Node
-from pynn.onnx.operators.quantized import unpacked
 from pynn.onnx.operators.recurrent import BLOCKS, layout
 from pynn.onnx.operators.run import is_folded, run_node
 from pynn.onnx.reader import Graph, check_supported, needed, read
@@ -162,9 +161,6 @@ class _Folding:
             if node.op == "If" and node.inputs[0] in self.constants:
                 queue.extendleft(reversed(_taken(node, self.constants[node.inputs[0]])))
                 continue
-            if node.op == "com.microsoft::DynamicQuantizeLSTM":
-                node = unpacked(node, self.constants)
-                self._count(node, [self.constants[name] for name in node.inputs[1:3]])
             for body in node.bodies:
                 body.nodes = self.rest(body.nodes)
             _take_from_around(node)

@@ -38,9 +38,11 @@ class Value:
         gives, the classes to which the columns belong.
     parts : list of Tensor, optional
         Of a weight of a recurrent operator, what its loops take, instead of forms.
+    bytes : list, optional
+        Of one that is quantized, the packed bytes and scales of each direction, instead of forms.
     """
 
-    __slots__ = ("constant", "forms", "names", "parts", "shape")
+    __slots__ = ("bytes", "constant", "forms", "names", "parts", "shape")
 
     def __init__(self, shape: Sequence[int], forms: dict[Perm, Tensor] | None = None, constant: Any = None):
         self.shape = tuple(shape)
@@ -48,6 +50,7 @@ class Value:
         self.constant = constant
         self.names: list[Any] | None = None
         self.parts: list[Tensor] | None = None
+        self.bytes: list[Any] | None = None
 
     @classmethod
     def of(cls, tensor: Tensor, perm: Perm | None = None) -> Value:

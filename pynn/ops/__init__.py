@@ -72,6 +72,7 @@ from pynn.ops.softmax import softmax as softmax
 
 if TYPE_CHECKING:  # editors and type checkers see what is loaded when first used
     from pynn.ops import augment as augment
+    from pynn.ops import byte_products as byte_products
     from pynn.ops import conv as conv
     from pynn.ops import filters as filters
     from pynn.ops import image as image
@@ -109,6 +110,7 @@ if TYPE_CHECKING:  # editors and type checkers see what is loaded when first use
 # Families that are loaded when first used, so that `import pynn` stays quick.
 _LAZY = {
     "augment": (),
+    "byte_products": (),
     "conv": ("conv2d", "conv2d_transpose", "patches2d"),
     "filters": ("convolve2d", "correlate2d", "image_filter"),
     "image": ("crop2d", "pad2d", "upsample2d"),

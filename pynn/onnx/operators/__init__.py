@@ -1,6 +1,7 @@
 """The operators of ONNX that pynn runs, by family; each is written with pynn's own ops."""
 
 from pynn.onnx.operators import (
+    byte_weights,
     control,
     convolution,
     elementwise,

@@ -1,7 +1,8 @@
 """Numbers of eight bits: what makes them and takes them back, and products and convolutions of them.
 
-Sums of products are whole numbers. They are computed in float32 where no sum can leave the numbers that it holds
-exactly, which depends on the weights, and in float64 elsewhere: so they are exact, as the integers of ONNX are.
+Sums of products are whole numbers. Where weights are known, kernels of bytes compute them (byte_weights.py). Elsewhere,
+and where what runs is noted for an export, they are computed in float32 if no sum can leave the numbers that it holds
+exactly, which depends on the weights, and else in float64: so they are exact, as the integers of ONNX are.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ from typing import Any
 import numpy as np
 
 from pynn import ops
+from pynn.core.state import state
 from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DataError, ShapeError
+from pynn.onnx.operators.byte_weights import conv_of_bytes, matmul_of_bytes
 from pynn.onnx.operators.convolution import conv
 from pynn.onnx.operators.elementwise import INT32, mapped, reshaped
 from pynn.onnx.operators.products import matmul
 from pynn.onnx.operators.registry import Node, floating, operator
 from pynn.onnx.operators.shapes import axis_of
 from pynn.onnx.value import Value
+from pynn.ops.byte_products import dynamic_bytes
 
 UINT8, INT8, UINT16, INT16 = 2, 3, 4, 5
 LIMITS = {UINT8: (0, 255), INT8: (-128, 127), UINT16: (0, 65535), INT16: (-32768, 32767)}
@@ -100,6 +104,9 @@ def _dynamic(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def dynamic_quantize(node: Node, x: Value) -> tuple[Any, ...]:
     """Return x as bytes, with the scale and the zero point that fit its smallest and its largest value."""
     perm, tensor = x.at_hand
+    if state.tape is None:
+        y, scale, zero = dynamic_bytes(floating(tensor))
+        return Value(x.shape, {perm: y}), ops.reshape(scale, ()), ops.reshape(zero, ())
     y, scale, zero = _dynamic(tensor)
     return Value(x.shape, {perm: y.astype("uint8")}), scale, zero.astype("uint8")
 
@@ -147,7 +154,10 @@ def _integers(y: Value) -> Value:
 
 
 def _product(node: Node, a: Value, b: Value, za: Value | None, zb: Value | None) -> Value:
-    """Return (a - za)(b - zb) as floats that hold whole numbers."""
+    """Return (a - za)(b - zb), as int32 or as floats that hold whole numbers."""
+    whole = matmul_of_bytes(node, a, b, za, zb)
+    if whole is not None:
+        return whole
     if za is not None and za.size > 1 and za.ndim == 1:  # one for each row
         za = Value.of(ops.reshape(za.plain, (-1, 1)))
     x, most_a = _centred(node, "a", a, za, -1)
@@ -176,13 +186,16 @@ def matmul_to_float(node: Node, a: Value, b: Value, scale_a: Value, scale_b: Val
 def dynamic_matmul(node: Node, a: Value, b: Value, scale_b: Value, *more: Value | None) -> Value:
     """Return the product of a, made bytes as DynamicQuantizeLinear does, with a matrix of bytes; a bias is added."""
     zb, bias = [*more, None, None][:2]
-    x, scale, zero = _dynamic(a.plain)
-    y = _product(node, Value.of(ops.sub(x, zero)), b, None, zb).plain.astype(SINGLE)
-    y = ops.mul(y, ops.mul(scale, scale_b.plain))
+    x, scale, zero = (v if isinstance(v, Value) else Value.of(v) for v in dynamic_quantize(node, a))
+    y = _product(node, x, b, zero, zb).plain.astype(SINGLE)
+    y = ops.mul(y, ops.mul(scale.plain, scale_b.plain))
     return Value.of(y if bias is None else ops.add(y, bias.plain))
 
 
 def _convolved(node: Node, x: Value, w: Value, zx: Value | None, zw: Value | None) -> Value:
+    whole = conv_of_bytes(node, x, w, zx, zw)
+    if whole is not None:
+        return whole
     image, most_x = _centred(node, "x", x, zx, -1)
     kernel, most_w = _centred(node, "w", w, zw, 0)
     if not most_x:
@@ -232,39 +245,3 @@ def qlinear_conv(
     factor = ops.div(ops.mul(sx.plain.astype(SINGLE), sw.plain.astype(SINGLE)), sy.plain.astype(SINGLE))
     factor = ops.reshape(factor, () if factor.size == 1 else (-1, *(1,) * (x.ndim - 2)))
     return _requantized(node, y, factor, zy, kind_of(node, 7, UINT8))
-
-
-@operator("com.microsoft::DynamicQuantizeLSTM", inputs=(3, 12))
-def dynamic_lstm(node: Node, *_: Value) -> Value:
-    """Raise DataError: one whose weights are known becomes an LSTM when the file is read, see :func:`unpacked`."""
-    raise DataError("expected weights that are known beforehand.")
-
-
-def unpacked(node: Node, constants: dict[str, np.ndarray]) -> Node:
-    """Return an LSTM for one whose weights are bytes, and add the weights that these stand for to the constants.
-
-    Inputs and states are not rounded to bytes in each step, as onnxruntime does: results are nearer to those of the
-    network that was quantized.
-
-    Raises
-    ------
-    DataError
-        If weights or scales are not known, or do not fit together.
-    """
-    names = [*node.inputs, *[""] * 12][:12]
-    inputs = names[:8]
-    for at, scale, zero in ((1, 8, 9), (2, 10, 11)):
-        table, factor, shift = (constants.get(names[k]) for k in (at, scale, zero))
-        if table is None or factor is None or shift is None or table.ndim != 3:
-            raise DataError(f"[onnx] node {node.label}: expected weights of rank 3 that are known beforehand.")
-        if factor.size not in (1, table.shape[0], table.shape[0] * table.shape[2]) or factor.size != shift.size:
-            raise DataError(
-                f"[onnx] node {node.label}: expected scales that fit the weights. Received: {factor.shape}."
-            )
-        shape = (-1, 1, 1) if factor.size in (1, table.shape[0]) else (table.shape[0], 1, -1)
-        floats = (table.astype(SINGLE) - shift.astype(SINGLE).reshape(shape)) * factor.astype(SINGLE).reshape(shape)
-        inputs[at] = f"{names[at]}/floats"
-        constants[inputs[at]] = np.ascontiguousarray(floats.transpose(0, 2, 1))
-    while not inputs[-1]:
-        inputs.pop()
-    return Node("LSTM", node.name, inputs, node.outputs, node.attributes, node.version, node.limit)

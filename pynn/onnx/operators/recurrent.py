@@ -13,6 +13,7 @@ from pynn.errors import DataError, ShapeError
 from pynn.onnx.operators.registry import Node, floating, operator
 from pynn.onnx.operators.steps import functions, plain, walked
 from pynn.onnx.value import Value
+from pynn.ops.byte_products import byte_lstm
 
 BLOCKS = {"RNN": 1, "LSTM": 4, "GRU": 3}
 ORDER = {"RNN": (0,), "LSTM": (0, 2, 3, 1), "GRU": (0, 1, 2)}  # ONNX has i o f c, pynn i f g o
@@ -146,6 +147,10 @@ def recurrent(node: Node, x: Value, w: Value, r: Value, *more: Value | None) -> 
             own = [plain(v, d) for v in (w, r, b, peephole)]
             runs.append(walked(node, line, own, start, ends, reverse, acts[d * each : (d + 1) * each]))
             continue
+        if w.bytes is not None and r.bytes is not None:
+            added = _additions(node, b, peephole, d, units)
+            runs.append(byte_lstm(line, *w.bytes[d], *r.bytes[d], added[0], *start, added[1], reverse=reverse))
+            continue
         parameters = _parameters(node, w, r, b, peephole, d, units)
         y, *last = _run(node, line, parameters, start, ends, reverse, names[d] if node.op == "RNN" else "")
         runs.append((ops.without_lengths(y), *last))  # ONNX's other operators know of no padding
@@ -160,14 +165,27 @@ def recurrent(node: Node, x: Value, w: Value, r: Value, *more: Value | None) -> 
     return (Value.of(y, (2, 0, 1, 3) if layout == 0 else None), *states)[: len(node.outputs)]
 
 
+def runs_fused(node: Node) -> bool:
+    """Return whether pynn's own loop over time runs a node."""
+    count = 2 if node.text("direction", "forward") == "bidirectional" else 1
+    return _fused(node, _activations(node, count), count)
+
+
 def _parameters(
     node: Node, w: Value, r: Value, b: Value | None, peephole: Value | None, d: int, units: int
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Return one direction's weights, bias and peepholes as pynn lays them out."""
-    wide = BLOCKS[node.op] * units
     kernel, inner = (
         ops.transpose(_in_order(node, value.plain[d])) if value.parts is None else value.parts[d] for value in (w, r)
     )
+    return kernel, inner, *_additions(node, b, peephole, d, units)
+
+
+def _additions(
+    node: Node, b: Value | None, peephole: Value | None, d: int, units: int
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return one direction's bias and peepholes as pynn lays them out."""
+    wide = BLOCKS[node.op] * units
     bias = None
     if b is not None and b.parts is not None:
         bias = b.parts[d]
@@ -183,7 +201,7 @@ def _parameters(
     elif peephole is not None:  # ONNX has i o f, pynn i f o
         three = ops.reshape(peephole.plain[d], (3, units))
         peeps = ops.concat([three[k : k + 1] for k in (0, 2, 1)], 0)
-    return kernel, inner, bias, peeps
+    return bias, peeps
 
 
 def _run(

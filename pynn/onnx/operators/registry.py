@@ -42,7 +42,7 @@ class Node:
     limit : int
         The most bytes that one result may have.
     cache : dict
-        Tensors that are made of constants once.
+        Tensors, and packed weights, that are made of constants once.
     """
 
     op: str
@@ -52,7 +52,7 @@ class Node:
     attributes: dict[str, Any] = field(default_factory=dict)
     version: int = 13
     limit: int = 2**31
-    cache: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
+    cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def kept(self, key: str, x: Value, make: Callable[[np.ndarray], np.ndarray]) -> Tensor | None:
         """Return a constant in another shape or dtype, made once; None if the value is no constant."""

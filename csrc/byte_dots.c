@@ -1,0 +1,134 @@
+/* Products of bytes (byte_dots.h): AVX-512 VNNI, AVX-VNNI, AVX2 and plain C. */
+#include "byte_dots.h"
+
+#include <string.h>
+
+#include "target.h"
+
+static void dots_plain(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, i64 rows, const int8_t *w, i64 k,
+                       i64 panels) {
+    const i64 groups = pn_byte_groups(k);
+    for (i64 r = 0; r < rows; r++)
+        for (i64 p = 0; p < panels; p++) {
+            const int8_t *v = w + p * groups * 4 * PN_BYTE_COLS;
+            int32_t s[PN_BYTE_COLS] = {0};
+            for (i64 i = 0; i < k; i++)
+                for (int j = 0; j < PN_BYTE_COLS; j++)
+                    s[j] += a[r * lda + i] * v[i / 4 * 4 * PN_BYTE_COLS + 4 * j + i % 4];
+            memcpy(acc + r * ldacc + p * PN_BYTE_COLS, s, sizeof s);
+        }
+}
+
+#if defined(PN_X86) && defined(PN_PAIRS_BUILT)
+#if defined(__GNUC__) || defined(__clang__)
+#define DOTS_INLINE static inline __attribute__((always_inline))
+#else
+#define DOTS_INLINE static inline
+#endif
+#if defined(__clang__)
+#define DOTS_UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define DOTS_UNROLL _Pragma("GCC unroll 8")
+#else
+#define DOTS_UNROLL
+#endif
+
+/* Four terms of a row, of which the last group may have fewer. */
+static inline int32_t four(const uint8_t *a, i64 n) {
+    int32_t word = 0;
+    memcpy(&word, a, n < 4 ? (size_t)n : 4);
+    return word;
+}
+
+/* One tile of R rows and P panels: `groups` whole groups of terms, then one of `rest` terms. */
+#define DOTS_TILE(NAME, VEC, PARTS, ZERO, SPREAD, LOAD, STORE, DOT)                                                 \
+    DOTS_INLINE void NAME(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, const int8_t *w, i64 k, const int R,  \
+                          const int P) {                                                                            \
+        const i64 groups = k / 4, rest = k % 4, panel = pn_byte_groups(k) * 4 * PN_BYTE_COLS;                       \
+        VEC s[PN_BYTE_ROWS][PN_BYTE_PANELS * PARTS];                                                                \
+        DOTS_UNROLL for (int r = 0; r < R; r++) DOTS_UNROLL for (int p = 0; p < P * PARTS; p++) s[r][p] = ZERO;     \
+        for (i64 g = 0; g < groups + (rest > 0); g++) {                                                             \
+            VEC v[PN_BYTE_PANELS * PARTS];                                                                          \
+            DOTS_UNROLL for (int p = 0; p < P * PARTS; p++)                                                         \
+                v[p] = LOAD(w + p / PARTS * panel + 64 * g + p % PARTS * (64 / PARTS));                             \
+            DOTS_UNROLL for (int r = 0; r < R; r++) {                                                               \
+                const VEC x = SPREAD(g < groups ? four(a + r * lda + 4 * g, 4) : four(a + r * lda + 4 * g, rest));  \
+                DOTS_UNROLL for (int p = 0; p < P * PARTS; p++) s[r][p] = DOT(s[r][p], x, v[p]);                    \
+            }                                                                                                       \
+        }                                                                                                           \
+        DOTS_UNROLL for (int r = 0; r < R; r++) DOTS_UNROLL for (int p = 0; p < P * PARTS; p++)                     \
+            STORE(acc + r * ldacc + p * (PN_BYTE_COLS / PARTS), s[r][p]);                                           \
+    }
+
+/* All rows and panels, in tiles of up to R rows and P panels. */
+#define DOTS_ROWS(TILE, R, P)                                                                  \
+    for (; i + R <= rows; i += R) TILE(acc + i * ldacc + q, ldacc, a + i * lda, lda, v, k, R, P);
+#define DOTS_ALL(NAME, TILE, TALL, WIDE)                                                                             \
+    static void NAME(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, i64 rows, const int8_t *w, i64 k,            \
+                     i64 panels) {                                                                                   \
+        i64 p = 0;                                                                                                   \
+        for (; p + WIDE <= panels; p += WIDE) {                                                                      \
+            const int8_t *v = w + p * pn_byte_groups(k) * 4 * PN_BYTE_COLS;                                           \
+            i64 i = 0, q = p * PN_BYTE_COLS;                                                                         \
+            DOTS_ROWS(TILE, TALL, WIDE)                                                                              \
+            DOTS_ROWS(TILE, 2, WIDE)                                                                                 \
+            DOTS_ROWS(TILE, 1, WIDE)                                                                                 \
+        }                                                                                                            \
+        for (; p < panels; p++) {                                                                                    \
+            const int8_t *v = w + p * pn_byte_groups(k) * 4 * PN_BYTE_COLS;                                           \
+            i64 i = 0, q = p * PN_BYTE_COLS;                                                                         \
+            DOTS_ROWS(TILE, TALL, 1)                                                                                 \
+            DOTS_ROWS(TILE, 1, 1)                                                                                    \
+        }                                                                                                            \
+    }
+
+#define STORE256(p, v) _mm256_storeu_si256((__m256i *)(p), v)
+#define LOAD256(p) _mm256_loadu_si256((const __m256i *)(p))
+
+PN_TARGET_PUSH_AVX2
+/* Without dot products of bytes: terms become 16 bits wide, and sums of two neighbours 32. Four columns are a vector. */
+DOTS_INLINE void tile_avx2(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, const int8_t *w, i64 k, const int R,
+                           const int P) {
+    const i64 groups = k / 4, rest = k % 4;
+    __m256i s[PN_BYTE_ROWS][4];
+    (void)P; /* one panel */
+    DOTS_UNROLL for (int r = 0; r < R; r++) DOTS_UNROLL for (int c = 0; c < 4; c++) s[r][c] = _mm256_setzero_si256();
+    for (i64 g = 0; g < groups + (rest > 0); g++) {
+        __m256i x[PN_BYTE_ROWS];
+        DOTS_UNROLL for (int r = 0; r < R; r++) x[r] = _mm256_broadcastq_epi64(_mm_cvtepu8_epi16(
+            _mm_cvtsi32_si128(g < groups ? four(a + r * lda + 4 * g, 4) : four(a + r * lda + 4 * g, rest))));
+        DOTS_UNROLL for (int c = 0; c < 4; c++) {
+            const __m256i v = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(w + 64 * g + 16 * c)));
+            DOTS_UNROLL for (int r = 0; r < R; r++) s[r][c] = _mm256_add_epi32(s[r][c], _mm256_madd_epi16(x[r], v));
+        }
+    }
+    DOTS_UNROLL for (int r = 0; r < R; r++) DOTS_UNROLL for (int c = 0; c < 4; c += 2) {
+        const __m256i pairs = _mm256_hadd_epi32(s[r][c], s[r][c + 1]);
+        STORE256(acc + r * ldacc + 4 * c, _mm256_permute4x64_epi64(pairs, 0xD8));
+    }
+}
+DOTS_ALL(dots_avx2, tile_avx2, 2, 1)
+PN_TARGET_POP
+
+PN_TARGET_PUSH_AVX_VNNI
+DOTS_TILE(tile_vnni256, __m256i, 2, _mm256_setzero_si256(), _mm256_set1_epi32, LOAD256, STORE256,
+          _mm256_dpbusd_avx_epi32)
+DOTS_ALL(dots_vnni256, tile_vnni256, 3, 2)
+PN_TARGET_POP
+
+PN_TARGET_PUSH_VNNI
+DOTS_TILE(tile_vnni512, __m512i, 1, _mm512_setzero_si512(), _mm512_set1_epi32, _mm512_loadu_si512, _mm512_storeu_si512,
+          _mm512_dpbusd_epi32)
+DOTS_ALL(dots_vnni512, tile_vnni512, 6, 4)
+PN_TARGET_POP
+#endif
+
+pn_byte_dots_fn pn_byte_dots(int lanes) {
+#if defined(PN_X86) && defined(PN_PAIRS_BUILT)
+    if (lanes >= 16 && (pn_byte_units & PN_BYTES_512)) return dots_vnni512;
+    if (lanes >= 8 && (pn_byte_units & PN_BYTES_256)) return dots_vnni256;
+    if (lanes >= 8) return dots_avx2;
+#endif
+    (void)lanes;
+    return dots_plain;
+}

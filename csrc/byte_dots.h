@@ -1,0 +1,27 @@
+/* Products of bytes: acc[r, j] = sum over k of a[r, k] w[k, j], exact, with unsigned a and signed w.
+ *
+ * w lies in panels of PN_BYTE_COLS columns and groups of four terms, [panel, ceil(k / 4), PN_BYTE_COLS, 4], with zeros
+ * where k ends in between: one vector of 64 bytes is what a processor's dot products of bytes take.
+ */
+#ifndef PN_BYTE_DOTS_H
+#define PN_BYTE_DOTS_H
+
+#include "pn.h"
+
+enum { PN_BYTE_COLS = 16, PN_BYTE_ROWS = 6, PN_BYTE_PANELS = 4 };
+
+/* Rows of a are lda bytes apart, those of acc ldacc elements. */
+typedef void (*pn_byte_dots_fn)(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, i64 rows, const int8_t *w, i64 k,
+                                i64 panels);
+
+/* The fastest that the processor has among those for vectors of so many lanes: 1 is plain C. */
+pn_byte_dots_fn pn_byte_dots(int lanes);
+
+/* What the processor has for it, found by pn_cpu_init, which must come before any kernel runs. */
+enum { PN_BYTES_256 = 1, PN_BYTES_512 = 2 };
+extern int pn_byte_units;
+void pn_cpu_init(void);
+
+static inline i64 pn_byte_groups(i64 k) { return (k + 3) / 4; }
+
+#endif
