@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "target.h"
+#include "unroll.h"
 
 static void dots_plain(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, i64 rows, const int8_t *w, i64 k,
                        i64 panels) {
@@ -20,19 +21,6 @@ static void dots_plain(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, i64 r
 }
 
 #if defined(PN_X86) && defined(PN_PAIRS_BUILT)
-#if defined(__GNUC__) || defined(__clang__)
-#define DOTS_INLINE static inline __attribute__((always_inline))
-#else
-#define DOTS_INLINE static inline
-#endif
-#if defined(__clang__)
-#define DOTS_UNROLL _Pragma("clang loop unroll(full)")
-#elif defined(__GNUC__)
-#define DOTS_UNROLL _Pragma("GCC unroll 8")
-#else
-#define DOTS_UNROLL
-#endif
-
 /* Four terms of a row, of which the last group may have fewer. */
 static inline int32_t four(const uint8_t *a, i64 n) {
     int32_t word = 0;
@@ -42,21 +30,21 @@ static inline int32_t four(const uint8_t *a, i64 n) {
 
 /* One tile of R rows and P panels: `groups` whole groups of terms, then one of `rest` terms. */
 #define DOTS_TILE(NAME, VEC, PARTS, ZERO, SPREAD, LOAD, STORE, DOT)                                                 \
-    DOTS_INLINE void NAME(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, const int8_t *w, i64 k, const int R,  \
+    GEMM_INLINE void NAME(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, const int8_t *w, i64 k, const int R,  \
                           const int P) {                                                                            \
         const i64 groups = k / 4, rest = k % 4, panel = pn_byte_groups(k) * 4 * PN_BYTE_COLS;                       \
         VEC s[PN_BYTE_ROWS][PN_BYTE_PANELS * PARTS];                                                                \
-        DOTS_UNROLL for (int r = 0; r < R; r++) DOTS_UNROLL for (int p = 0; p < P * PARTS; p++) s[r][p] = ZERO;     \
+        GEMM_UNROLL for (int r = 0; r < R; r++) GEMM_UNROLL for (int p = 0; p < P * PARTS; p++) s[r][p] = ZERO;     \
         for (i64 g = 0; g < groups + (rest > 0); g++) {                                                             \
             VEC v[PN_BYTE_PANELS * PARTS];                                                                          \
-            DOTS_UNROLL for (int p = 0; p < P * PARTS; p++)                                                         \
+            GEMM_UNROLL for (int p = 0; p < P * PARTS; p++)                                                         \
                 v[p] = LOAD(w + p / PARTS * panel + 64 * g + p % PARTS * (64 / PARTS));                             \
-            DOTS_UNROLL for (int r = 0; r < R; r++) {                                                               \
+            GEMM_UNROLL for (int r = 0; r < R; r++) {                                                               \
                 const VEC x = SPREAD(g < groups ? four(a + r * lda + 4 * g, 4) : four(a + r * lda + 4 * g, rest));  \
-                DOTS_UNROLL for (int p = 0; p < P * PARTS; p++) s[r][p] = DOT(s[r][p], x, v[p]);                    \
+                GEMM_UNROLL for (int p = 0; p < P * PARTS; p++) s[r][p] = DOT(s[r][p], x, v[p]);                    \
             }                                                                                                       \
         }                                                                                                           \
-        DOTS_UNROLL for (int r = 0; r < R; r++) DOTS_UNROLL for (int p = 0; p < P * PARTS; p++)                     \
+        GEMM_UNROLL for (int r = 0; r < R; r++) GEMM_UNROLL for (int p = 0; p < P * PARTS; p++)                     \
             STORE(acc + r * ldacc + p * (PN_BYTE_COLS / PARTS), s[r][p]);                                           \
     }
 
@@ -87,22 +75,22 @@ static inline int32_t four(const uint8_t *a, i64 n) {
 
 PN_TARGET_PUSH_AVX2
 /* Without dot products of bytes: terms become 16 bits wide, and sums of two neighbours 32. Four columns are a vector. */
-DOTS_INLINE void tile_avx2(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, const int8_t *w, i64 k, const int R,
+GEMM_INLINE void tile_avx2(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, const int8_t *w, i64 k, const int R,
                            const int P) {
     const i64 groups = k / 4, rest = k % 4;
     __m256i s[PN_BYTE_ROWS][4];
     (void)P; /* one panel */
-    DOTS_UNROLL for (int r = 0; r < R; r++) DOTS_UNROLL for (int c = 0; c < 4; c++) s[r][c] = _mm256_setzero_si256();
+    GEMM_UNROLL for (int r = 0; r < R; r++) GEMM_UNROLL for (int c = 0; c < 4; c++) s[r][c] = _mm256_setzero_si256();
     for (i64 g = 0; g < groups + (rest > 0); g++) {
         __m256i x[PN_BYTE_ROWS];
-        DOTS_UNROLL for (int r = 0; r < R; r++) x[r] = _mm256_broadcastq_epi64(_mm_cvtepu8_epi16(
+        GEMM_UNROLL for (int r = 0; r < R; r++) x[r] = _mm256_broadcastq_epi64(_mm_cvtepu8_epi16(
             _mm_cvtsi32_si128(g < groups ? four(a + r * lda + 4 * g, 4) : four(a + r * lda + 4 * g, rest))));
-        DOTS_UNROLL for (int c = 0; c < 4; c++) {
+        GEMM_UNROLL for (int c = 0; c < 4; c++) {
             const __m256i v = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(w + 64 * g + 16 * c)));
-            DOTS_UNROLL for (int r = 0; r < R; r++) s[r][c] = _mm256_add_epi32(s[r][c], _mm256_madd_epi16(x[r], v));
+            GEMM_UNROLL for (int r = 0; r < R; r++) s[r][c] = _mm256_add_epi32(s[r][c], _mm256_madd_epi16(x[r], v));
         }
     }
-    DOTS_UNROLL for (int r = 0; r < R; r++) DOTS_UNROLL for (int c = 0; c < 4; c += 2) {
+    GEMM_UNROLL for (int r = 0; r < R; r++) GEMM_UNROLL for (int c = 0; c < 4; c += 2) {
         const __m256i pairs = _mm256_hadd_epi32(s[r][c], s[r][c + 1]);
         STORE256(acc + r * ldacc + 4 * c, _mm256_permute4x64_epi64(pairs, 0xD8));
     }

@@ -4,18 +4,7 @@
  * broadcasts, so A may lie in either order: row-major (`step` between rows) or transposed / packed (`step` between
  * terms). The last vector of a row is masked. MR and NV are constants of the instances below.
  */
-#if defined(__GNUC__) || defined(__clang__)
-#define GEMM_INLINE static inline __attribute__((always_inline))
-#else
-#define GEMM_INLINE static inline
-#endif
-#if defined(__clang__)
-#define GEMM_UNROLL _Pragma("clang loop unroll(full)")
-#elif defined(__GNUC__)
-#define GEMM_UNROLL _Pragma("GCC unroll 16")
-#else
-#define GEMM_UNROLL
-#endif
+#include "../unroll.h"
 
 typedef struct gemm_tile {
     i64 k;

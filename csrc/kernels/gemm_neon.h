@@ -5,6 +5,7 @@
  * multiply-adds. Nothing is masked but a panel of fewer than four columns: a wider one ends with a vector that
  * overlaps the one before it, so that some sums are computed and written twice, with the same bits.
  */
+#include "../unroll.h"
 
 /* Where vector v of a row begins. */
 #define GEMM_AT(v) ((v) * VW - (full || NV == 1 || v + 1 < NV ? 0 : VW - tail))
