@@ -8,12 +8,16 @@
 
 #include "pool.h"
 
-/* Work below this many nanoseconds per thread costs more to hand over than to do. */
+/* Work below this many nanoseconds per thread costs more to hand over than to do. (tests/ports hands nearly all of it over.) */
+#ifndef PN_MIN_COST
 #define PN_MIN_COST 12000.0
+#endif
 
 static int user_threads = 0;    /* 0: the default below */
 static int default_threads = 1; /* set once at import, from affinity, quota and cores */
+#ifdef _OPENMP
 static int omp_limit = 0;       /* OpenMP's own limit at import; lowered later by threadpoolctl and the like */
+#endif
 
 /* Chunks of one parallel piece of work never start another. */
 #if defined(_MSC_VER)

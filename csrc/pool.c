@@ -7,43 +7,35 @@
  * makes its own workers when it needs them.
  */
 #if defined(__linux__) && !defined(_GNU_SOURCE)
-#define _GNU_SOURCE /* sched_getcpu, pthread_setaffinity_np */
+#define _GNU_SOURCE /* sched_getcpu, pthread_setaffinity_np: threads_posix.h */
 #endif
 #include "pool.h"
 
 #ifdef PN_POOL
 
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <time.h>
+#if defined(_WIN32)
+#include "threads_windows.h"
+#else
+#include "threads_posix.h"
+#endif
 
 enum { MAX_WORKERS = 255, LOOKS_BEFORE_CLOCK = 64 };
 #define LOOK_NS 100000.0 /* how long a worker looks for the next job before it sleeps */
 #define WAIT_NS 40000.0  /* how long the caller looks for workers to finish before it sleeps */
 
-#if defined(__x86_64__) || defined(__i386__)
-#define RELAX() __builtin_ia32_pause()
-#elif defined(__aarch64__)
-#define RELAX() __asm__ volatile("yield")
-#else
-#define RELAX() ((void)0)
-#endif
-
 typedef struct worker {
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
+    lock_t lock;
+    wake_t wake;
     atomic_int calls;  /* grows with every job this worker is called to */
     atomic_int asleep;
     int index;         /* its thread number: 1, 2, ... (the caller is 0) */
-    pthread_t thread;
+    thread_t thread;
 } worker;
 
 static worker workers[MAX_WORKERS];
 static int count = 0;                     /* workers made so far; written by the caller that holds `busy` */
 static atomic_flag busy = ATOMIC_FLAG_INIT;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static once_t once = ONCE_INIT;
 
 /* The job. Workers read it only between `inside` += 1 with `open` seen set, and `inside` -= 1. */
 static struct {
@@ -57,15 +49,9 @@ static struct {
 } job;
 
 /* Where the caller sleeps until the last worker has left its job. */
-static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t left = PTHREAD_COND_INITIALIZER;
+static lock_t gate = LOCK_INIT;
+static wake_t left = WAKE_INIT;
 static atomic_int waiting = 0;
-
-static double now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
-}
 
 static void take_chunks(int ith) {
     for (;;) {
@@ -88,18 +74,18 @@ static void await_call(worker *w, int seen) {
             if (now - start > LOOK_NS) break;
         }
     }
-    pthread_mutex_lock(&w->lock);
+    lock_take(&w->lock);
     atomic_store(&w->asleep, 1);
-    while (atomic_load(&w->calls) == seen) pthread_cond_wait(&w->wake, &w->lock);
+    while (atomic_load(&w->calls) == seen) wake_wait(&w->wake, &w->lock);
     atomic_store(&w->asleep, 0);
-    pthread_mutex_unlock(&w->lock);
+    lock_give(&w->lock);
 }
 
 static void leave(void) {
     if (atomic_fetch_sub(&job.inside, 1) == 1 && atomic_load(&waiting)) {
-        pthread_mutex_lock(&gate);
-        pthread_cond_signal(&left);
-        pthread_mutex_unlock(&gate);
+        lock_take(&gate);
+        wake_one(&left);
+        lock_give(&gate);
     }
 }
 
@@ -111,15 +97,16 @@ static void await_leave(void) {
         RELAX();
     }
     atomic_store(&waiting, 1); /* before the look at `inside`: the last to leave sees it, or is seen to have left */
-    pthread_mutex_lock(&gate);
-    while (atomic_load(&job.inside)) pthread_cond_wait(&left, &gate);
-    pthread_mutex_unlock(&gate);
+    lock_take(&gate);
+    while (atomic_load(&job.inside)) wake_wait(&left, &gate);
+    lock_give(&gate);
     atomic_store(&waiting, 0);
 }
 
-static void *work(void *arg) {
+THREAD_MAIN work(void *arg) {
     worker *w = (worker *)arg;
     int seen = 0;
+    thread_begins();
     for (;;) {
         await_call(w, seen);
         seen = atomic_load(&w->calls);
@@ -127,15 +114,15 @@ static void *work(void *arg) {
         if (atomic_load(&job.open) && w->index < job.threads) take_chunks(w->index);
         leave();
     }
-    return NULL;
+    return THREAD_END;
 }
 
 static void call(worker *w) {
     atomic_fetch_add(&w->calls, 1);
     if (atomic_load(&w->asleep)) {
-        pthread_mutex_lock(&w->lock);
-        pthread_cond_signal(&w->wake);
-        pthread_mutex_unlock(&w->lock);
+        lock_take(&w->lock);
+        wake_one(&w->wake);
+        lock_give(&w->lock);
     }
 }
 
@@ -143,37 +130,28 @@ static void call(worker *w) {
  * again soon the system's balancing never moves it. Only when the caller has moved does this cost a system call. */
 static int spread_for = -1; /* the processor that workers keep off */
 static void spread(void) {
-#ifdef __linux__
-    int cpu = sched_getcpu();
-    cpu_set_t set;
-    if (cpu < 0 || cpu == spread_for || sched_getaffinity(0, sizeof set, &set) != 0) return;
+    cpus_t others;
+    int cpu = this_cpu();
+    if (cpu < 0 || cpu == spread_for || !other_cpus(cpu, &others)) return;
     spread_for = cpu;
-    CPU_CLR(cpu, &set);
-    if (CPU_COUNT(&set) == 0) return;
-    for (int i = 0; i < count; i++) (void)pthread_setaffinity_np(workers[i].thread, sizeof set, &set);
-#endif
+    if (!any_cpu(&others)) return;
+    for (int i = 0; i < count; i++) thread_keep(workers[i].thread, &others);
 }
 
-/* Makes workers up to `wanted`; returns how many there are. Signals are left to the threads of the host program. */
+/* Makes workers up to `wanted`; returns how many there are. */
 static int make_workers(int wanted) {
-    sigset_t all, before;
     if (wanted > MAX_WORKERS) wanted = MAX_WORKERS;
-    if (count >= wanted) return wanted;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     while (count < wanted) {
         worker *w = &workers[count];
-        pthread_mutex_init(&w->lock, NULL);
-        pthread_cond_init(&w->wake, NULL);
+        lock_init(&w->lock);
+        wake_init(&w->wake);
         atomic_store(&w->calls, 0);
         atomic_store(&w->asleep, 0);
         w->index = count + 1;
-        if (pthread_create(&w->thread, NULL, work, w) != 0) break;
-        pthread_detach(w->thread);
+        if (!thread_start(&w->thread, work, w)) break;
         count++;
         spread_for = -1;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return count < wanted ? count : wanted;
 }
 
@@ -183,17 +161,17 @@ static void after_fork_in_child(void) {
     spread_for = -1;
     atomic_store(&job.open, 0);
     atomic_store(&job.inside, 0);
-    pthread_mutex_init(&gate, NULL); /* another thread of the parent may have held it */
-    pthread_cond_init(&left, NULL);
+    lock_init(&gate); /* another thread of the parent may have held it */
+    wake_init(&left);
     atomic_store(&waiting, 0);
     atomic_flag_clear(&busy);
 }
-static void watch_forks(void) { pthread_atfork(NULL, NULL, after_fork_in_child); }
+static void watch_forks(void) { after_fork(after_fork_in_child); }
 
 int pn_pool_run(i64 n, i64 chunk, int threads, pn_range_fn fn, void *ctx) {
     int helpers;
     if (atomic_flag_test_and_set(&busy)) return 0;
-    pthread_once(&once, watch_forks);
+    run_once(&once, watch_forks);
     helpers = make_workers(threads - 1);
     spread();
     job.n = n;

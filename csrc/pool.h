@@ -4,8 +4,8 @@
 
 #include "par.h"
 
-/* Whether this platform has the pool (POSIX threads and C11 atomics). */
-#if !defined(_WIN32) && !defined(__STDC_NO_ATOMICS__)
+/* Whether this platform has the pool: Windows, or POSIX threads and C11 atomics. */
+#if defined(_WIN32) || (!defined(__STDC_NO_ATOMICS__) && !defined(__wasm__))
 #define PN_POOL 1
 #endif
 

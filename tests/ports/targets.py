@@ -1,0 +1,105 @@
+"""What the witness is built for, how that is run here, and which differences between hashes have a reason."""
+
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+QEMU_CPUS = ("cortex-a53", "neoverse-n1", "max")
+
+
+class Port(NamedTuple):
+    """A target of the compiler, and the machines that it is run on.
+
+    Attributes
+    ----------
+    name : str
+    compiler : str
+        A target of ``zig cc``; "" is the compiler of this machine.
+    flags : tuple of str
+    machines : tuple of (str, tuple of str)
+        A label, and the command that runs the program; {root} is a folder with the target's C library.
+    needs : str
+        The program that must be there to run it; "" for none.
+    root : str
+        The loader below {root} without which the program cannot start; "" if it needs none.
+    quick : int
+        How many of the machines a quick run takes.
+    """
+
+    name: str
+    compiler: str = ""
+    flags: tuple = ()
+    machines: tuple = (("", ()),)
+    needs: str = ""
+    root: str = ""
+    quick: int = 0
+
+
+def aarch64(name, compiler, options=(), **more):
+    """Return the port of an ARM C library under qemu."""
+    machines = tuple((cpu, ("qemu-aarch64", *options, "-cpu", cpu)) for cpu in reversed(QEMU_CPUS))
+    return Port(name, compiler, machines=machines, needs="qemu-aarch64", **more)
+
+
+PORTS = (
+    Port("native", quick=1),
+    Port(
+        "x86_64-old",
+        machines=tuple((cpu, ("qemu-x86_64", "-cpu", cpu)) for cpu in ("Nehalem", "Haswell")),
+        needs="qemu-x86_64",
+    ),
+    aarch64("aarch64-glibc", "aarch64-linux-gnu.2.28", ("-L", "{root}"), root="lib/ld-linux-aarch64.so.1", quick=1),
+    aarch64("aarch64-musl", "aarch64-linux-musl", quick=1),
+    Port("x86_64-musl", "x86_64-linux-musl"),
+    Port("windows", "x86_64-windows-gnu", machines=(("wine", ("wine",)),), needs="wine"),
+    Port("wasm32", "wasm32-wasi", ("-msimd128",), (("node", ("node", "{here}/wasi.mjs")),), needs="node"),
+)
+#: One of a group is enough for a quick run: the first that can be built and run.
+ALTERNATIVES = (("aarch64-glibc", "aarch64-musl"),)
+
+#: What is compared: float32 with the best table of this machine, the rest with its only one.
+BEST = ("avx512", "avx2", "neon", "generic")
+
+
+class Reason(NamedTuple):
+    """Why hashes of some kernels (patterns of the shell) differ from the best table's."""
+
+    machine: str
+    table: str
+    kernels: tuple
+    dtype: str
+    reason: str
+
+
+LIBM = (
+    "sin_*", "cos_*", "exp_*", "log_*", "tanh_*", "sigmoid_*", "softplus_*", "gelu_*", "silu_*", "mish_*", "elu_*",
+    "selu_*", "pow_fwd", "softmax_*", "log_softmax_*", "bce_*", "poisson_*", "cross_entropy_*", "soft_entropy_*",
+    "lrn_*", "affine_draw", "blur_fwd", "normal_fwd", "local_*", "conv2d_*", "block.*",
+)  # fmt: skip
+REASONS = (
+    Reason("wasm32*", "*", ("*",), "*", "WebAssembly has no fused multiply-add: its own bits, and no promise"),
+    Reason("*", "generic", ("*",), "float32", "plain C rounds products apart and calls the C library's functions"),
+    Reason("*", "generic", LIBM, "float64", "float64 calls the exp, log, sin ... of each C library"),
+    Reason(
+        "*",
+        "[an]*",
+        (
+            "*_loss_fwd", "*entropy*", "layer_norm_*", "norm_*", "softmax_*", "log_softmax_*", "sum_fwd",
+            "block.gemm", "block.word_grads",
+        ),
+        "float32",
+        "sums lane by lane follow the width of the vectors",
+    ),
+)  # fmt: skip
+
+
+def reason_for(machine, table, kernel, dtype):
+    """Return the reason that covers a difference, or None."""
+    for r in REASONS:
+        if (
+            fnmatchcase(machine, r.machine)
+            and fnmatchcase(table, r.table)
+            and fnmatchcase(dtype, r.dtype)
+            and any(fnmatchcase(kernel, pattern) for pattern in r.kernels)
+        ):
+            return r
+    return None
