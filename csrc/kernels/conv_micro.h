@@ -88,7 +88,7 @@ GEMM_INLINE void conv_tile_run(const conv_tile *t, const int MR, const int NV, c
 }
 
 #define CONV_DEFINE(mr, nv, at, full) \
-    static void conv_kernel_##mr##_##nv##_##at(const conv_tile *t) { conv_tile_run(t, mr, nv, at); }
+    GEMM_TUNED static void conv_kernel_##mr##_##nv##_##at(const conv_tile *t) { conv_tile_run(t, mr, nv, at); }
 #define CONV_NAME(mr, nv, at, full) conv_kernel_##mr##_##nv##_##at,
 GEMM_SIZES(CONV_DEFINE, 0, 0)
 GEMM_SIZES(CONV_DEFINE, 1, 0)

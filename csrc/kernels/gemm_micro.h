@@ -28,6 +28,7 @@ typedef void (*gemm_kernel)(const gemm_tile *t);
 /* All vectors of a row but the last are whole; the last has `tail` lanes, or is whole in the `full` kernels. */
 #define GEMM_WHOLE (full || v + 1 < NV)
 #define GEMM_AT(v) ((v) * VW)
+#define GEMM_TUNED
 #endif
 
 GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, const int at, const int full) {
@@ -110,7 +111,7 @@ GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, c
 #endif
 
 #define GEMM_DEFINE(mr, nv, at, full) \
-    static void gemm_kernel_##mr##_##nv##_##at##_##full(const gemm_tile *t) { gemm_tile_run(t, mr, nv, at, full); }
+    GEMM_TUNED static void gemm_kernel_##mr##_##nv##_##at##_##full(const gemm_tile *t) { gemm_tile_run(t, mr, nv, at, full); }
 #define GEMM_NAME(mr, nv, at, full) gemm_kernel_##mr##_##nv##_##at##_##full,
 /* M for every height and width of a tile, and the same as a table [width][height]. */
 #ifdef PN_NEON

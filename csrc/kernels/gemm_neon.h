@@ -7,6 +7,13 @@
  */
 #include "../unroll.h"
 
+/* GCC's first scheduling would load all of B early, which takes more registers than there are. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define GEMM_TUNED __attribute__((optimize("no-schedule-insns")))
+#else
+#define GEMM_TUNED
+#endif
+
 /* Where vector v of a row begins. */
 #define GEMM_AT(v) ((v) * VW - (full || NV == 1 || v + 1 < NV ? 0 : VW - tail))
 

@@ -25,6 +25,8 @@
 
 #if defined(__SSE2__)
 #include <xmmintrin.h>
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 enum { MV_RANK = 6, MV_CHUNK = 16384, MV_AHEAD = 8, MV_TILE = 32 };
@@ -66,17 +68,27 @@ static void mv_strided(const pn_instr *I, i64 lo, i64 hi, int place) {
 
 /* A plane of a transpose: y[p][q] = x[p + q step] for p < P, q < Q, in tiles, so that a line of a cache that was fetched
  * for one row serves the next rows too; numbers of 4 bytes four by four. */
-#if defined(__SSE2__)
+#if defined(__SSE2__) || (defined(__ARM_NEON) && defined(__aarch64__))
 #define MV_FOUR(T)                                                                                              \
     for (; sizeof(T) == 4 && q + 4 <= q1; q += 4)                                                               \
         for (p = p0; p + 4 <= p1; p += 4) mv_turn((float *)(y + p * Q + q), Q, (const float *)(x + p + q * step), step);
 static inline void mv_turn(float *y, i64 ldy, const float *x, i64 ldx) {
+#if defined(__SSE2__)
     __m128 a = _mm_loadu_ps(x), b = _mm_loadu_ps(x + ldx), c = _mm_loadu_ps(x + 2 * ldx), d = _mm_loadu_ps(x + 3 * ldx);
     _MM_TRANSPOSE4_PS(a, b, c, d);
     _mm_storeu_ps(y, a);
     _mm_storeu_ps(y + ldy, b);
     _mm_storeu_ps(y + 2 * ldy, c);
     _mm_storeu_ps(y + 3 * ldy, d);
+#else
+    const float32x4_t a = vld1q_f32(x), b = vld1q_f32(x + ldx), c = vld1q_f32(x + 2 * ldx), d = vld1q_f32(x + 3 * ldx);
+    const float32x4x2_t ac = vzipq_f32(a, c), bd = vzipq_f32(b, d); /* a0 c0 a1 c1, a2 c2 a3 c3 */
+    const float32x4x2_t low = vzipq_f32(ac.val[0], bd.val[0]), high = vzipq_f32(ac.val[1], bd.val[1]);
+    vst1q_f32(y, low.val[0]);
+    vst1q_f32(y + ldy, low.val[1]);
+    vst1q_f32(y + 2 * ldy, high.val[0]);
+    vst1q_f32(y + 3 * ldy, high.val[1]);
+#endif
 }
 #else
 #define MV_FOUR(T)

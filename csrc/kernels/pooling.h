@@ -37,6 +37,14 @@ static inline vec pool_load(const void *index, i64 at, i64 bytes, i64 n) {
         return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(vfirst(n), (const uint8_t *)index + at)));
     return _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(vfirst(n), (const int32_t *)index + at));
 #else
+#ifdef PN_NEON
+    if (n == VW) {
+        if (bytes != 1) return vfromint(vld1q_s32((const int32_t *)index + at));
+        uint32_t four;
+        memcpy(&four, (const uint8_t *)index + at, sizeof four);
+        return vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(four)))));
+    }
+#endif
     real t[VW] = {0};
     for (i64 i = 0; i < n; i++)
         t[i] = bytes == 1 ? (real)((const uint8_t *)index)[at + i] : (real)((const int32_t *)index)[at + i];
@@ -48,6 +56,15 @@ static inline void pool_store(void *index, i64 at, i64 bytes, vec v, i64 n) {
     if (bytes == 1) _mm_mask_storeu_epi8((uint8_t *)index + at, vfirst(n), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
     else _mm512_mask_storeu_epi32((int32_t *)index + at, vfirst(n), _mm512_cvtps_epi32(v));
 #else
+#ifdef PN_NEON
+    if (n == VW) {
+        const uint16x4_t half = vmovn_u32(vcvtq_u32_f32(v));
+        const uint32_t four = vget_lane_u32(vreinterpret_u32_u8(vmovn_u16(vcombine_u16(half, half))), 0);
+        if (bytes == 1) memcpy((uint8_t *)index + at, &four, sizeof four);
+        else vst1q_s32((int32_t *)index + at, vtoint(v));
+        return;
+    }
+#endif
     real t[VW];
     vstore(t, v);
     for (i64 i = 0; i < n; i++)
