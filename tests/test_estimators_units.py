@@ -372,3 +372,34 @@ def test_a_kernel_refuses_rows_that_are_not_there():
     with pytest.raises(ValueError, match="starts of rows that rise"):
         Rows(None, np.ones(1), np.array([0], np.int32), np.array([1, 0, 1]), 2)
     assert rows.outputs(np.array([1.0, 2.0, 3.0])).tolist() == [6.0] * 3
+
+
+def test_early_stopping_of_adaline():
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(300, 5))
+    y = X[:, 0] + X[:, 1] + 0.8 * rng.normal(size=300) > 0
+    unit = Adaline(early_stopping=True, validation_fraction=0.2, n_iter_no_change=3, max_iter=200, learning_rate=1e-3)
+    unit.fit(X, y)
+    scores = unit.validation_scores_
+    assert len(scores) == unit.n_iter_ == len(unit.loss_curve_) < 200
+    assert max(scores[-3:]) < max(scores[:-3]) + 1e-4  # the last three were no better
+    assert all(max(scores[k + 1 : k + 4]) >= max(scores[: k + 1]) + 1e-4 for k in range(len(scores) - 4))
+    assert all(60 * score == pytest.approx(round(60 * score)) for score in scores)  # of 60 that are held out
+    assert unit.t_ == 1 + 240 * unit.n_iter_
+    assert unit.learning_rate_ == 1e-3
+    assert unit.score(X, y) > 0.7
+    with pytest.warns(ConvergenceWarning, match="score still rises after max_iter=2"):
+        unit.set_params(max_iter=2).fit(X, y)
+    for name, value in (("validation_fraction", 1.5), ("n_iter_no_change", 0)):
+        with pytest.raises(ValueError, match=name):
+            Adaline(early_stopping=True, **{name: value}).fit(X, y)
+    with pytest.raises(ValueError, match="early_stopping should be False with partial_fit"):
+        unit.partial_fit(X, y, classes=[False, True])
+
+
+def test_without_a_tolerance_adaline_runs_all_epochs():
+    X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 0, 0, 1]
+    unit = Adaline(tol=None, max_iter=40).fit(X, y)
+    assert unit.n_iter_ == 40
+    stopped = Adaline(tol=None, max_iter=40, early_stopping=True, validation_fraction=0.5, n_iter_no_change=1)
+    assert stopped.fit(X * 3, y * 3).n_iter_ == 40

@@ -187,6 +187,29 @@ def test_a_list_of_one_loss_is_that_loss():
     assert list(model.fit(X, PRICE, verbose=0).history) == ["loss", "mae"]
 
 
+class Listed(nn.Module):
+    """The output of a layer, by itself or in a list."""
+
+    def __init__(self, listed):
+        super().__init__()
+        self.dense, self.listed = nn.Dense(2, seed=1), listed
+
+    def forward(self, x):
+        return [self.dense(x)] if self.listed else self.dense(x)
+
+
+def test_what_stands_alone_in_a_list_is_logged_as_one_output():
+    x, y = np.ones((8, 3), "float32"), np.arange(16, dtype="float32").reshape(8, 2)
+    found = []
+    for listed, targets in ((False, y), (True, y), (True, [y])):
+        model = Listed(listed)
+        model.compile("sgd", "mse", metrics=["mae"], seed=0)
+        history = model.fit(x, targets, validation_data=(x, targets), epochs=2, batch_size=3, verbose=0).history
+        found.append((history, model.evaluate(x, targets, verbose=0), model.train_on_batch(x, targets)))
+    assert found[0] == found[1] == found[2]
+    assert list(found[0][0]) == ["loss", "mae", "val_loss", "val_mae"]
+
+
 def test_batches_of_dicts():
     batches = [({"input_1": X[i : i + 10]}, {k: v[i : i + 10] for k, v in TARGETS.items()}) for i in (0, 10, 20, 30)]
     model = compiled(functional(), rate=1e-30)

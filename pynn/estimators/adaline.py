@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from pynn.checks import integer, number
 from pynn.core._linear import Unit
 from pynn.estimators.parameters import keep
-from pynn.estimators.units import LinearUnits, Task
+from pynn.estimators.units import LinearUnits, Task, wrong_share
 
 __all__ = ["Adaline"]
 
@@ -38,9 +38,10 @@ class Adaline(LinearUnits):
         The share of l1 in "elasticnet".
     max_iter : int, default 1000
         The most epochs.
-    tol : float, default 1e-4
+    tol : float or None, default 1e-4
         The rate is halved when an epoch moves no weight by more than tol, relative to the largest weight and to what
-        is left of the rate.
+        is left of the rate. With early stopping, by how much the score must rise to count as better. None never ends
+        learning before `max_iter`.
     halvings : int, default 6
         How often the rate is halved before learning ends.
     fit_intercept : bool, default True
@@ -49,6 +50,13 @@ class Adaline(LinearUnits):
         Whether the order of the samples is drawn, once; else it is that of the data.
     random_state : int, RandomState or None, default 0
         For the order.
+    early_stopping : bool, default False
+        Whether the share of right answers on samples that are held out ends learning, with the last weights; the rate
+        then stays as it is.
+    validation_fraction : float, default 0.1
+        Their share, in (0, 1), the same of each class.
+    n_iter_no_change : int, default 5
+        With early stopping, epochs in a row without a better score after which learning ends.
     class_weight : dict, "balanced" or None, default None
         Updates are multiplied by the weight of the sample's class.
     warm_start : bool, default False
@@ -63,6 +71,8 @@ class Adaline(LinearUnits):
         Epochs.
     loss_curve_ : list of float
         Of every epoch the mean of (y - theta . x)**2 / 2, weighted, each sample measured before its update.
+    validation_scores_ : list of float
+        With early stopping, of every epoch the share of right answers on what is held out, in the mean of the units.
     learning_rate_ : float
         The last eta.
     t_ : int
@@ -107,7 +117,7 @@ class Adaline(LinearUnits):
         *,
         learning_rate: float | str = "auto",
         max_iter: int = 1000,
-        tol: float = 1e-4,
+        tol: float | None = 1e-4,
         halvings: int = 6,
         fit_intercept: bool = True,
         shuffle: bool = True,
@@ -118,6 +128,9 @@ class Adaline(LinearUnits):
         l1_ratio: float | None = 0.15,
         class_weight: Any = None,
         warm_start: bool = False,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
     ):
         keep(locals())
 
@@ -125,15 +138,28 @@ class Adaline(LinearUnits):
         most = integer("Adaline", "max_iter", self.max_iter, 1)
         halvings = integer("Adaline", "halvings", self.halvings, 0)
         rate = first = self._rate(task)
-        tol = number("Adaline", "tol", self.tol, 0, open_low=True)
+        early = bool(self.early_stopping)
+        tol = None if self.tol is None else number("Adaline", "tol", self.tol, 0, open_low=not early)
+        patience = integer("Adaline", "n_iter_no_change", self.n_iter_no_change, 1)
         units = [self._unit(theta, "least_squares") for theta in task.thetas]
-        order = self._order(task)
+        order, held = self._order(task), None
+        if early:
+            train, held = self._split(task)
+            order = order[np.isin(order, train)]
+            self.validation_scores_: list[float] = []
         self.loss_curve_: list[float] = []
-        before, resting = task.thetas.copy(), False
+        before, resting, best, stale = task.thetas.copy(), False, -np.inf, 0
         while len(self.loss_curve_) < most and not resting:
             self.loss_curve_.append(self._epoch(task, units, order, rate))
             if not np.isfinite(task.thetas).all():
                 break
+            if held is not None:
+                self.validation_scores_.append(score := self._score(task, held))
+                stale = 0 if tol is None or score >= best + tol else stale + 1
+                resting, best = stale >= patience, max(best, score)
+                continue
+            if tol is None:
+                continue
             moved = float(np.abs(task.thetas - before).max())
             before = task.thetas.copy()
             if moved <= tol * (rate / first) * float(np.abs(before).max()):
@@ -141,8 +167,10 @@ class Adaline(LinearUnits):
                 rate = rate if resting else rate / 2
         self.n_iter_, self.learning_rate_ = len(self.loss_curve_), rate
         self.t_ = 1 + self.n_iter_ * len(order)
-        if resting:
+        if resting or tol is None:
             return ""
+        if early:
+            return f"the score still rises after max_iter={most} epochs. help: raise max_iter."
         return (
             f"the weights still move after max_iter={most} epochs. "
             "help: standardise the features, raise max_iter, or accept less with tol or halvings."
@@ -156,6 +184,13 @@ class Adaline(LinearUnits):
         self.n_iter_ = 1
         self.t_ += task.rows.n
 
+    @staticmethod
+    def _score(task: Task, held: np.ndarray) -> float:
+        """Return the share of right answers among some samples, in the mean of the units."""
+        weights = [None] * len(task.thetas) if task.weight is None else task.weight
+        each = zip(task.thetas, task.signs, weights, strict=True)
+        return 1 - float(np.mean([wrong_share(task, theta, y, w, held) for theta, y, w in each]))
+
     def _order(self, task: Task) -> np.ndarray:
         n = task.rows.n
         return check_random_state(self.random_state).permutation(n) if self.shuffle else np.arange(n)
@@ -167,7 +202,7 @@ class Adaline(LinearUnits):
         for k, (unit, signs) in enumerate(zip(units, task.signs, strict=True)):
             weight = None if task.weight is None else task.weight[k]
             total += unit.run(task.rows, signs, weight, order, 0, rate)[2]
-        return total / (len(order) if task.weight is None else float(task.weight.mean(axis=0).sum()))
+        return total / (len(order) if task.weight is None else float(task.weight.mean(axis=0)[np.sort(order)].sum()))
 
     def _rate(self, task: Task) -> float:
         given: Any = self.learning_rate if self.eta0 is None else self.eta0

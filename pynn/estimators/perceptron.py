@@ -6,13 +6,12 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.utils import check_random_state
 
 from pynn.checks import integer, number
 from pynn.core._linear import Unit
 from pynn.estimators.parameters import keep
-from pynn.estimators.units import LinearUnits, Task
+from pynn.estimators.units import LinearUnits, Task, wrong_share
 
 __all__ = ["Perceptron", "Update"]
 
@@ -224,13 +223,6 @@ class Perceptron(LinearUnits):
             best = min(best, value)
         return rested, learner.close(rested)
 
-    def _refuse_partial(self) -> None:
-        if self.early_stopping:
-            raise ValueError(
-                "[Perceptron] early_stopping should be False with partial_fit, which makes a single epoch. "
-                f"Received: early_stopping={self.early_stopping!r}."
-            )
-
     def _learn_once(self, task: Task) -> None:
         self._room = 0
         rng = check_random_state(self.random_state)
@@ -255,17 +247,6 @@ class Perceptron(LinearUnits):
                 )
             return TOL
         return None if self.tol is None else number("Perceptron", "tol", self.tol)
-
-    def _split(self, task: Task) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows to learn from and those to be scored on, which have the same share of each class."""
-        share = number(
-            "Perceptron", "validation_fraction", self.validation_fraction, 0, 1, open_low=True, open_high=True
-        )
-        split = StratifiedShuffleSplit(test_size=share, random_state=self.random_state)
-        train, held = next(split.split(np.zeros((task.rows.n, 1)), task.coded))
-        if task.weight is not None and not task.weight[:, held].any():
-            raise ValueError("[Perceptron] sample weights of the samples for validation are all zero.")
-        return np.sort(train), np.sort(held)
 
 
 class _Learner:
@@ -315,8 +296,7 @@ class _Learner:
 
     def wrong_share(self, held: np.ndarray) -> float:
         """Return the weighted share of wrong samples among some."""
-        bad = ((self.task.rows.outputs(self.theta) > 0) != (self.y > 0))[held]
-        return float(np.average(bad, weights=None if self.weight is None else self.weight[held]))
+        return wrong_share(self.task, self.theta, self.y, self.weight, held)
 
     def close(self, rested: bool) -> int:
         """Take the weights that are to be kept; returns how often they are wrong."""

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
@@ -18,7 +19,7 @@ from pynn.core._linear import Rows, Unit
 from pynn.estimators.data import checked_weights, validated
 from pynn.keywords import Spelled
 
-__all__ = ["LinearUnits", "Task"]
+__all__ = ["LinearUnits", "Task", "wrong_share"]
 
 
 class Task(NamedTuple):
@@ -44,6 +45,12 @@ class Task(NamedTuple):
     thetas: np.ndarray
 
 
+def wrong_share(task: Task, theta: np.ndarray, y: np.ndarray, weight: np.ndarray | None, held: np.ndarray) -> float:
+    """Return the weighted share of wrong samples of a unit among some."""
+    bad = ((task.rows.outputs(theta) > 0) != (y > 0))[held]
+    return float(np.average(bad, weights=None if weight is None else weight[held]))
+
+
 class LinearUnits(Spelled, ClassifierMixin, BaseEstimator):
     """A classifier of linear units z = theta . x with x_0 = 1: z > 0 says that the sample is of the unit's class."""
 
@@ -57,6 +64,9 @@ class LinearUnits(Spelled, ClassifierMixin, BaseEstimator):
     fit_intercept: bool
     class_weight: Any
     warm_start: bool
+    random_state: Any
+    early_stopping: bool
+    validation_fraction: float
 
     def _learn(self, task: Task) -> str:
         """Change `thetas` until the rule rests; returns what speaks against them, or nothing."""
@@ -68,6 +78,11 @@ class LinearUnits(Spelled, ClassifierMixin, BaseEstimator):
 
     def _refuse_partial(self) -> None:
         """Raise if the parameters do not go with partial_fit."""
+        if self.early_stopping:
+            raise ValueError(
+                f"[{type(self).__name__}] early_stopping should be False with partial_fit, which makes a single epoch. "
+                f"Received: early_stopping={self.early_stopping!r}."
+            )
 
     def fit(self, X: Any, y: Any, coef_init: Any = None, intercept_init: Any = None, sample_weight: Any = None) -> Self:
         """Learn until the rule comes to rest, or for `max_iter` epochs.
@@ -214,6 +229,16 @@ class LinearUnits(Spelled, ClassifierMixin, BaseEstimator):
                 share = number(place, "l1_ratio", self.l1_ratio, 0, 1)
             l1, l2 = alpha * share, alpha * (1 - share)
         return Unit(theta, rule, bool(self.fit_intercept), l2, l1)
+
+    def _split(self, task: Task) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows to learn from and those to be scored on, which have the same share of each class."""
+        place = type(self).__name__
+        share = number(place, "validation_fraction", self.validation_fraction, 0, 1, open_low=True, open_high=True)
+        split = StratifiedShuffleSplit(test_size=share, random_state=self.random_state)
+        train, held = next(split.split(np.zeros((task.rows.n, 1)), task.coded))
+        if task.weight is not None and not task.weight[:, held].any():
+            raise ValueError(f"[{place}] sample weights of the samples for validation are all zero.")
+        return np.sort(train), np.sort(held)
 
     def _rows_and_targets(self, X: Any, y: Any, reset: bool) -> tuple[Rows, np.ndarray]:
         X, y = validated(self, X, y, dtype=np.float64, order="C", accept_sparse="csr", reset=reset)

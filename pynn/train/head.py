@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pynn import losses, metrics
+from pynn.core.foreign import is_array
 from pynn.core.tape import Tape
 from pynn.core.tensor import Tensor, to_array
 from pynn.errors import DataError, ShapeError, warn
@@ -21,9 +22,14 @@ from pynn.train.data import by_entry, check_finite, sample_weights, to_dtype
 from pynn.train.gathered import take
 from pynn.train.padding import real_steps
 
-__all__ = ["Head"]
+__all__ = ["Head", "alone_of"]
 
 SUM_TO_ONE = 1e-4  # how far the sum of outputs that look like a softmax's may be from 1
+
+
+def alone_of(out: Any) -> Any:
+    """Return what stands alone in a list or tuple that a model returns; anything else as it is."""
+    return out[0] if isinstance(out, (list, tuple)) and len(out) == 1 else out
 
 
 class Head:
@@ -74,9 +80,9 @@ class Head:
         """Return how many numbers the model puts out for a row."""
         return math.prod(shape[1:])
 
-    def scores(self, out: Tensor, tape: Tape) -> Scores:
+    def scores(self, out: Any, tape: Tape) -> Scores:
         """Return what the loss is to be computed from, for the output of a forward pass and the tape of it."""
-        return scores_of(self.loss, out, tape)
+        return scores_of(self.loss, alone_of(out), tape)
 
     def look(self, out: Tensor, tape: Tape) -> None:
         """Take in a forward pass that was made on trial."""
@@ -139,7 +145,8 @@ class Head:
         """Return targets as an array of n rows, checked as far as that goes without the output's shape."""
         if y is None:
             raise DataError(f"[{place}] expected targets. Received: y=None. help: call {place}(x, y).")
-        array = to_array(y, place)
+        alone = alone_of(y)
+        array = to_array(alone if n > 1 and is_array(alone) else y, place)
         if array.ndim == 0 or len(array) != n:
             length = "a single number" if array.ndim == 0 else f"{len(array)} targets"
             raise ShapeError(f"[{place}] expected as many targets as samples. Received: {n} samples and {length}.")

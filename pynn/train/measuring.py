@@ -14,6 +14,7 @@ from pynn.core.tensor import Tensor
 from pynn.losses.logits import Scores
 from pynn.train.data import Data, external
 from pynn.train.gathered import cleared, result_of, take
+from pynn.train.head import alone_of
 from pynn.train.padding import lengths_in, marked, real_steps
 from pynn.train.predictor import ROWS, logits
 
@@ -83,7 +84,7 @@ class Totals:
         if len(self.outputs) != len(self.trainer.head.each()):  # the first batch has shown how many there are
             self.outputs = [_Output(head, self.trainer.loss) for head in self.trainer.head.each()]
         if not self.trainer.head.several:
-            self.outputs[0].add(data.y, out, data.w)
+            self.outputs[0].add(data.y, alone_of(out), data.w)
             return
         weights = [None] * len(self.outputs) if data.w is None else data.w
         for output, y, found, w in zip(self.outputs, data.y, out, weights, strict=True):

@@ -15,7 +15,7 @@ from pynn.core.foreign import is_array
 from pynn.core.tape import Tape
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError, DTypeError, ShapeError, unknown_name
-from pynn.train.head import Head
+from pynn.train.head import Head, alone_of
 from pynn.train.scores import Losses, SeveralScores, by_name
 
 __all__ = ["Heads", "head_for", "looked_at"]
@@ -44,9 +44,10 @@ def head_for(model: Any, loss: Any, wanted: Any, weights: Any) -> Head | Heads:
 
 def looked_at(head: Head | Heads, out: Any, tape: Tape, model: Any) -> tuple[Head | Heads, Any]:
     """Take in a forward pass on trial; returns the Head or Heads that fits, and the shape of the output or of each."""
-    if isinstance(out, Tensor) and not head.several:
-        head.look(out, tape)  # type: ignore[arg-type]
-        return head, out.shape
+    alone = alone_of(out)
+    if isinstance(alone, Tensor) and isinstance(head, Head):
+        head.look(alone, tape)
+        return head, alone.shape
     if not isinstance(out, (Tensor, Mapping, tuple, list)):
         raise TypeError(
             "[fit] expected forward() to return a tensor, or a tuple, list or dict of tensors. "
