@@ -204,6 +204,26 @@ def test_on_train_end_reaches_all_even_if_one_fails() -> None:
     assert ended == [{}]
 
 
+def test_a_file_is_closed_also_if_the_first_line_of_the_end_is_interrupted(tmp_path, monkeypatch) -> None:
+    logger, told = CSVLogger(tmp_path / "log.csv"), []
+    end = CSVLogger.on_train_end
+
+    def cut_short(self, logs=None):
+        told.append(self)
+        if len(told) == 1:
+            raise KeyboardInterrupt
+        end(self, logs)
+
+    monkeypatch.setattr(CSVLogger, "on_train_end", cut_short)
+    calls = CallbackList([logger], model=FakeModel())
+    calls.on_train_begin()
+    file = logger.file
+    with pytest.raises(KeyboardInterrupt):
+        calls.on_train_end()
+    assert file.closed
+    assert len(told) == 2
+
+
 def test_lambda_callback_refuses_unknown_hooks_and_values() -> None:
     with pytest.raises(ValueError, match="did you mean 'on_epoch_end'"):
         LambdaCallback(on_epoch_endd=print)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pynn import ops
+from pynn.core.card import CARDS
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.ops import shape as shapes
@@ -96,3 +97,15 @@ def test_results_are_not_written_where_there_is_no_room():
             ops.add(x, x, out=out)
     with pytest.raises(ValueError, match="expected memory of shape"):
         shapes.zeros((4, 4), out=Tensor.state(np.zeros((1, 4), "float32")))
+
+
+@pytest.mark.parametrize("wrong", [5, -6, 2**31 - 1, -(2**31)])
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_gradients_by_hand_do_not_write_outside(dtype, wrong):
+    x, dy = Tensor.state(np.ones((5, 3), "float32")), Tensor.state(np.ones((2, 3), "float32"))
+    index = Tensor.state(np.array([0, wrong], dtype))
+    with pytest.raises(IndexError):
+        execute(CARDS["take.grad"], (dy, index, x), {"axis": 0})
+    q, dl = Tensor.state(np.ones((2, 5), "float32")), Tensor.state(np.ones(2, "float32"))
+    with pytest.raises((IndexError, ValueError)):
+        execute(CARDS["cross_entropy_probs.grad"], (q, index, dl))

@@ -1,6 +1,7 @@
 /* Moving rows with arithmetic.
  *
- *   take_bwd       dx[a, idx[i], :] += dy[a, i, :]; dx starts at 0     OUT dx; IN dy, idx. dims as `take`, but B for bytes
+ *   take_bwd       dx[a, idx[i], :] += dy[a, i, :]; dx starts at 0     OUT dx; IN dy, idx. dims as `take`, but B for bytes;
+ *                  an index outside is PN_BAD_INDEX before anything is written
  *   lookup_bwd     dw[ids[i], :] += dy[i, :], with a list of the rows that were touched, so that the next step clears
  *                  those alone and an optimizer knows them
  *     MUTATES dw [V,B], marked int32 [V] (1 where touched), rows int32 [V] (in order of first touch), count int64 [1];
@@ -34,6 +35,14 @@ typedef struct gather_ctx {
 static inline i64 gather_index(const gather_ctx *c, i64 i) {
     const i64 at = c->narrow ? ((const int32_t *)c->idx)[i] : ((const i64 *)c->idx)[i];
     return at < 0 ? at + c->rows : at;
+}
+
+static int gather_fits(const gather_ctx *c) {
+    for (i64 i = 0; i < c->count; i++) {
+        const i64 r = gather_index(c, i);
+        if (r < 0 || r >= c->rows) return 0;
+    }
+    return 1;
 }
 
 static void gather_clear_range(void *ctx, i64 lo, i64 hi, int ith) {
@@ -75,6 +84,7 @@ static int take_bwd(const pn_instr *I) {
     const i64 A = I->dim[TAKEB_A];
     gather_ctx c = {(real *)I->arg[TAKEB_DX], (const real *)I->arg[TAKEB_DY], I->arg[TAKEB_IDX], I->dim[TAKEB_ROWS], I->dim[TAKEB_COUNT], I->dim[TAKEB_B], 0,
                     (int)I->dim[TAKEB_NARROW]};
+    if (!gather_fits(&c)) return PN_BAD_INDEX;
     const i64 n = A * c.rows * c.B;
     pn_for(n, GA_CLEAR, 0.1 * (double)n, I->nth, gather_clear_range, c.dx);
     gather_add(&c, A, I->nth);
@@ -102,10 +112,7 @@ static int lookup_bwd(const pn_instr *I) {
     gather_ctx c = {(real *)I->arg[LOOKB_DW], (const real *)I->arg[LOOKB_DY], I->arg[LOOKB_IDS], V, I->dim[LOOKB_IDCOUNT], I->dim[LOOKB_B], 0, (int)I->dim[LOOKB_NARROW]};
     gather_listed listed = {c.dx, rows, c.B};
     if (!pn_rows_listed(rows, *count, V)) return PN_BAD_INDEX;
-    for (i64 i = 0; i < c.count; i++) {
-        const i64 r = gather_index(&c, i);
-        if (r < 0 || r >= V) return PN_BAD_INDEX;
-    }
+    if (!gather_fits(&c)) return PN_BAD_INDEX;
     if (*(const i64 *)I->arg[LOOKB_CURSOR]) {
         pn_for(*count, 64, 0.2 * (double)(*count * c.B), I->nth, gather_clear_listed_range, &listed);
         for (i64 i = 0; i < *count; i++) marked[rows[i]] = 0;

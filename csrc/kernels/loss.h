@@ -414,6 +414,7 @@ static int cross_entropy_probs_bwd(const pn_instr *I) {
     const i64 N = I->dim[CE_N], C = I->dim[CE_C];
     real *dq = (real *)I->arg[CEQB_DQ];
     const real *q = (const real *)I->arg[CEQB_Q], *dl = (const real *)I->arg[CEQB_DL];
+    if (!loss_labels_fit(I->arg[CEQB_T], I->dim[CE_KIND], N, C)) return PN_BAD_INDEX;
     memset(dq, 0, (size_t)(N * C) * sizeof(real));
     for (i64 i = 0; i < N; i++) {
         const i64 at = i * C + loss_label(I->arg[CEQB_T], I->dim[CE_KIND], i);

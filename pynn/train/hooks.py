@@ -71,6 +71,9 @@ class Callback(Spelled):
         ``"epochs"``, ``"initial_epoch"``, ``"steps"`` (batches per epoch, None if not known), ``"verbose"`` and
         ``"metrics"`` (names of what the logs of an epoch will hold), and ``"resumed"``, whether training goes on from a
         checkpoint.
+    may_end_twice : bool, default False
+        Whether `on_train_end` is called once more where it failed: Ctrl-C may have met its first line, before anything
+        was closed.
     state_names : tuple of str
         Attributes that a checkpoint keeps and a resumed training gets back.
 
@@ -89,6 +92,7 @@ class Callback(Spelled):
     model: Any = None  # a Followed; those of one's own may ask for whatever their model has
     params: dict[str, Any] = {}  # noqa: RUF012  replaced by set_params, never changed
 
+    may_end_twice = False
     state_names: tuple[str, ...] = ()
     state_kinds: Mapping[str, Callable[[Any], bool]] = {}
 
