@@ -542,3 +542,36 @@ def test_imported_networks_in_c_and_python(name, rng, tmp_path):
     spec.loader.exec_module(module)
     np.testing.assert_allclose(module.predict(x), network.predict(x), rtol=1e-4, atol=1e-5)
     assert len(pynn.export.to_c(network, tmp_path / "m.c")) == 2
+
+
+@pytest.mark.parametrize("inner", [False, True], ids=["", "with what lies between"])
+@pytest.mark.parametrize("act", ["Relu", "Sigmoid", "Tanh"])
+def test_activations_come_with_products(act, inner, rng, tmp_path):
+    known = {
+        "w": rng.normal(size=(24, 20, 3, 3)).astype("float32"),
+        "b": rng.normal(size=24).astype("float32"),
+        "v": rng.normal(size=(24, 4)).astype("float32"),
+        "c": rng.normal(size=4).astype("float32"),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "b"], ["z"], pads=[1, 1, 1, 1]),
+        helper.make_node(act, ["z"], ["a"]),
+        helper.make_node("GlobalAveragePool", ["a"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["f"]),
+        helper.make_node("Gemm", ["f", "v", "c"], ["g"]),
+        helper.make_node(act, ["g"], ["y"]),
+    ]
+    outputs = [port("y", shape=("N", 4)), *([port("z", shape=("N", 24, 12, 12))] if inner else [])]
+    proto = model(nodes, [port("x", shape=("N", 20, 12, 12))], outputs, known)
+    x = rng.normal(size=(2, 20, 12, 12)).astype("float32")
+    network = assert_same(proto, x, rtol=1e-5, atol=2e-4)  # sums of 180 terms, 30 large
+    assert [node.op_type for node in pynn.onnx.to_model(network).graph.node].count(act) == 2
+    for e, f in zip(reference(proto, x), saved(network, tmp_path).run(x), strict=True):
+        np.testing.assert_allclose(f, e, rtol=1e-5, atol=2e-4)
+    if not inner:  # gradients too
+        t = pynn.tensor(x, requires_grad=True)
+        network(t).sum().backward()
+        step = np.zeros_like(x)
+        step[0, 3, 5, 5] = 1e-2
+        rise = (network.run(x + step)[0].sum() - network.run(x - step)[0].sum()) / 2e-2
+        np.testing.assert_allclose(t.grad.numpy()[0, 3, 5, 5], rise, rtol=0.05, atol=1e-3)

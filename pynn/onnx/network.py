@@ -15,7 +15,7 @@ from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import CaptureError, DataError, ShapeError
 from pynn.io.registry import register
 from pynn.nn.module import Module
-from pynn.onnx.operators import OPERATORS, Body, Node
+from pynn.onnx.operators import FUSED, OPERATORS, Body, Node
 from pynn.onnx.operators.recurrent import laid, laid_shape
 from pynn.onnx.operators.run import run_node
 from pynn.onnx.tensors import held, held_dtype
@@ -42,6 +42,22 @@ class _Plan:
         self.shapes: dict[str, tuple[int, ...]] = {}  # of the nodes' first outputs, when they were last run
         self.names: dict[str, Any] = {}  # output -> the texts or classes that its numbers stand for
         self.done = self._last_uses()
+        self.fused = self._fuse()
+
+    def _fuse(self) -> set[int]:
+        """Let products compute the activation that alone takes what they give; return the nodes that do it no more."""
+        uses: dict[str, int] = {name: 1 for name, _ in self.outputs}
+        for node in self.nodes:
+            for name in node.inputs:
+                uses[name] = uses.get(name, 0) + 1
+        made = {name: node for node in self.nodes for name in node.outputs}
+        fused = set()
+        for at, node in enumerate(self.nodes):
+            before = made.get(node.inputs[0]) if node.op in FUSED and node.inputs else None
+            if before is not None and before.op in ("Conv", "Gemm") and uses[node.inputs[0]] == 1:
+                before.then = FUSED[node.op]
+                fused.add(at)
+        return fused
 
     def _last_uses(self) -> list[list[str]]:
         """Return, for each node, the values that nobody needs after it."""
@@ -253,8 +269,9 @@ class Network(Module):
             values[name] = Value.of(x if x.dtype == wanted else x.astype(wanted))
         for at, node in enumerate(plan.nodes):
             with scope(node.name or node.op):
-                outs = run_node(node, [values[name] for name in node.inputs])
-            plan.shapes[node.outputs[0]] = outs[0].shape
+                given = [values[name] for name in node.inputs]
+                outs = [given[0]] if at in plan.fused else run_node(node, given)
+            plan.shapes[node.outputs[0]] = outs[0].shape  # type: ignore[union-attr]
             values.update((name, value) for name, value in zip(node.outputs, outs, strict=False) if name)
             for name in plan.done[at]:
                 values.pop(name, None)

@@ -16,6 +16,6 @@ from pynn.onnx.operators import (
     reductions,
     shapes,
 )
-from pynn.onnx.operators.registry import OPERATORS, Body, Node
+from pynn.onnx.operators.registry import FUSED, OPERATORS, Body, Node
 
-__all__ = ["OPERATORS", "Body", "Node"]
+__all__ = ["FUSED", "OPERATORS", "Body", "Node"]

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from pynn import ops
+from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError, ShapeError
 from pynn.onnx.operators.registry import Node, floating, operator
 from pynn.onnx.operators.shapes import padded
 from pynn.onnx.operators.window import Walk, auto_pad, positive, same_pads, walk
 from pynn.onnx.value import Value, channels_last
+from pynn.ops.elementwise import activated
 
 
 def kernel_last(node: Node, rank: int) -> tuple[int, ...]:
@@ -59,15 +61,16 @@ def conv(node: Node, x: Value, w: Value, b: Value | None = None) -> Value:
     node.room((x.shape[0], w.shape[0], *way.out), x.dtype)
     bias = None if b is None else b.plain
     if rank == 5:
-        return Value.of(_conv3d(images, kernel, bias, way, groups), channels_last(5))
+        return Value.of(activated(node.then, None, _conv3d(images, kernel, bias, way, groups)), channels_last(5))
+    # Winograd's algorithm, where it is faster, costs less exactness than the order of sums does; gradients need more.
+    options: dict[str, Any] = {"activation": node.then, "algorithm": "direct" if state.grad_enabled else "winograd"}
     if rank == 4 and x.shape[3] == kernel.shape[1] == 1 and not (way.before[1] or way.after[1]):  # one column: as a row
         row, taps = (ops.reshape(t, _turned(t.shape, at)) for t, at in ((images, 1), (kernel, 0)))
         line = (0, 0, way.before[0], way.after[0])
-        y = ops.conv2d(row, taps, bias, (1, way.strides[0]), line, (1, way.dilations[0]), groups)
+        y = ops.conv2d(row, taps, bias, (1, way.strides[0]), line, (1, way.dilations[0]), groups, **options)
         return Value.of(ops.reshape(y, (y.shape[0], y.shape[2], 1, y.shape[3])), channels_last(4))
-    y = ops.conv2d(
-        images, kernel, bias, _line(way.strides, 1), _four(way.before, way.after), _line(way.dilations, 1), groups
-    )
+    pads = _four(way.before, way.after)
+    y = ops.conv2d(images, kernel, bias, _line(way.strides, 1), pads, _line(way.dilations, 1), groups, **options)
     return _flat(y, rank)
 
 

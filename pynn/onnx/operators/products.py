@@ -9,6 +9,7 @@ from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.onnx.operators.registry import Node, floating, operator
 from pynn.onnx.value import Value
+from pynn.ops.elementwise import activated
 
 
 def _turned(node: Node, rank: int) -> tuple[int, ...] | None:
@@ -31,12 +32,12 @@ def gemm(node: Node, a: Value, b: Value, c: Value | None = None) -> Value:
         raise ShapeError(f"expected a c that broadcasts to {shape}. Received: {c.shape}.")
     bias = None if c is None or beta == 0 else c.plain
     if alpha == beta == 1 and bias is not None and bias.shape in ((shape[1],), (1, shape[1])):
-        return Value.of(ops.dense(left, right, ops.reshape(bias, (shape[1],))))
+        return Value.of(ops.dense(left, right, ops.reshape(bias, (shape[1],)), activation=node.then))
     y = ops.matmul(left, right)
     y = y if alpha == 1 else ops.mul(y, alpha)
     if bias is not None:
         y = ops.add(y, bias if beta == 1 else ops.mul(bias, beta))
-    return Value.of(y)
+    return Value.of(activated(node.then, None, y))
 
 
 def _broadcasts(small: tuple[int, ...], shape: tuple[int, ...]) -> bool:

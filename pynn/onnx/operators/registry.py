@@ -14,7 +14,10 @@ from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DataError, DTypeError
 from pynn.onnx.value import Value
 
-__all__ = ["OPERATORS", "Body", "Node", "Operator", "floating", "operator"]
+__all__ = ["FUSED", "OPERATORS", "Body", "Node", "Operator", "floating", "operator"]
+
+
+FUSED = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}  # what comes with Conv and Gemm in one pass
 
 
 @dataclass
@@ -43,6 +46,8 @@ class Node:
         The most bytes that one result may have.
     cache : dict
         Tensors, and packed weights, that are made of constants once.
+    then : str
+        An activation that is computed with the node, as nothing else takes what it gives: see FUSED.
     """
 
     op: str
@@ -53,6 +58,7 @@ class Node:
     version: int = 13
     limit: int = 2**31
     cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    then: str = "linear"
 
     def kept(self, key: str, x: Value, make: Callable[[np.ndarray], np.ndarray]) -> Tensor | None:
         """Return a constant in another shape or dtype, made once; None if the value is no constant."""
