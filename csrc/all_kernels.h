@@ -3,6 +3,7 @@
 #include "gemm_scratch.h"
 #include "par.h"
 #include "simd.h"
+#include "lanes.h"
 #include "table.h"
 
 #include "kernels/vmath.h"

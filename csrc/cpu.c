@@ -27,18 +27,20 @@ static int isa_runs(int isa) {
     unsigned r1[4], r7[4], r0[4];
     unsigned long long saved;
     cpuid(0, 0, r0);
-    if (r0[0] < 7) return 0;
+    if (r0[0] < 1) return 0;
     cpuid(1, 0, r1);
     if (!(r1[2] & (1u << 27))) return 0; /* OSXSAVE */
     saved = xgetbv0();
-    cpuid(7, 0, r7);
+    if (r0[0] < 7) r7[1] = 0;
+    else cpuid(7, 0, r7);
     {
-        int avx2 = (saved & 6) == 6 && (r1[2] & (1u << 28)) && (r1[2] & (1u << 12)) && (r7[1] & (1u << 5));
+        int fma = (saved & 6) == 6 && (r1[2] & (1u << 28)) && (r1[2] & (1u << 12));
+        int avx2 = fma && (r7[1] & (1u << 5));
         unsigned need = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31); /* F, DQ, BW, VL */
         switch (isa) {
         case PN_TARGET_AVX2: return avx2;
         case PN_TARGET_AVX512: return avx2 && (saved & 0xe6) == 0xe6 && (r7[1] & need) == need;
-        default: return 1; /* nothing that the compiler was not told of the machine */
+        default: return fma; /* whether the fused one of the generic tables runs */
         }
     }
 }
@@ -93,6 +95,21 @@ typedef struct target {
     const pn_products *products; /* of a unit, with one plane and with two */
 } target;
 
+/* The generic table: on x86 the fused one, where it runs. */
+static int generic_fused(void) {
+#ifdef PN_X86
+    static int known; /* 1: no, 2: yes; asked once, for the question takes microseconds on virtual machines */
+    if (!known) known = 1 + !!isa_runs(PN_TARGET_GENERIC);
+    return known == 2;
+#else
+    return 0;
+#endif
+}
+#ifndef PN_X86
+#define pn_table_GENERIC_FUSED pn_table_GENERIC
+#define pn_ops_GENERIC_FUSED pn_ops_GENERIC
+#endif
+
 #if defined(PN_X86) && defined(PN_PAIRS_BUILT)
 #define PN_BUILT_UNIT(id) pn_table_##id, NULL, pn_products_##id
 #else
@@ -131,6 +148,10 @@ int pn_isa_best(void) {
     return best;
 }
 
+static const pn_entry *table_of(int t) {
+    return t == PN_TARGET_GENERIC && generic_fused() ? pn_table_GENERIC_FUSED : targets[t].table;
+}
+
 static pn_kernel find(const pn_entry *table, const char *name) {
     for (; table && table->name; table++)
         if (strcmp(table->name, name) == 0) return table->fn;
@@ -140,7 +161,7 @@ static pn_kernel find(const pn_entry *table, const char *name) {
 pn_kernel pn_own_kernel(const char *name, int dtype, int t) {
     pn_kernel fn = NULL;
     if (t < 0 || t >= PN_TARGET_COUNT) return NULL;
-    if (dtype == PN_F32) fn = find(targets[t].table, name);
+    if (dtype == PN_F32) fn = find(table_of(t), name);
     if (fn || t != PN_TARGET_GENERIC) return fn;
     switch (dtype) {
     case PN_F64: fn = find(pn_table_f64, name); break;
@@ -172,7 +193,7 @@ const pn_ops *pn_find_ops(int dtype, int t, int planes) {
         return &made[t][planes - 1];
     }
     while (!targets[t].ops || !built(t)) t = targets[t].fallback;
-    return targets[t].ops;
+    return t == PN_TARGET_GENERIC && generic_fused() ? &pn_ops_GENERIC_FUSED : targets[t].ops;
 }
 
 static const pn_entry *entry(i64 i) {

@@ -2,6 +2,7 @@
 #define PN_INT int64_t
 #include "par.h"
 #include "simd_int.h"
+#include "lanes.h"
 #include "table.h"
 
 #include "kernels/eltwise.h"

@@ -1,5 +1,9 @@
 /* float32 kernels in plain C: runs everywhere. */
+#include "target.h"
 #define PN_REAL_F32
+#ifdef PN_BASELINE_FUSED
+#define PN_FUSED
+#endif
 #include "all_kernels.h"
 #include "kernels.def"
 PN_DEFINE_TABLE(pn_table_GENERIC, PN_REAL_KERNELS(PN_ROW));

@@ -3,6 +3,7 @@
  * A translation unit is for one ISA and one dtype: it defines PN_REAL_F32 or PN_REAL_F64, and PN_AVX512, PN_AVX2,
  * PN_NEON or none, before it includes this. f64 exists in plain C only: it is the oracle. `vec` is VW lanes of `real`, `mask`
  * a lane mask. vloadn/vstoren touch the first n < VW lanes only (the other lanes load as zero).
+ * PN_FUSED says that the target has fused multiply-adds; then plain C float32 gives the bits of the vector ISAs.
  */
 #ifndef PN_SIMD_H
 #define PN_SIMD_H
@@ -24,6 +25,7 @@ static inline vec vload(const float *p) { return _mm512_loadu_ps(p); }
 static inline void vstore(float *p, vec v) { _mm512_storeu_ps(p, v); }
 static inline vec vloadn(const float *p, i64 n) { return _mm512_maskz_loadu_ps(vfirst(n), p); }
 static inline void vstoren(float *p, vec v, i64 n) { _mm512_mask_storeu_ps(p, vfirst(n), v); }
+static inline vec vfirstn(vec v, i64 n) { return _mm512_maskz_mov_ps(vfirst(n), v); } /* the first n lanes, else 0 */
 static inline vec vset(float x) { return _mm512_set1_ps(x); }
 static inline vec vadd(vec a, vec b) { return _mm512_add_ps(a, b); }
 static inline vec vsub(vec a, vec b) { return _mm512_sub_ps(a, b); }
@@ -90,6 +92,7 @@ static inline vec vload(const float *p) { return _mm256_loadu_ps(p); }
 static inline void vstore(float *p, vec v) { _mm256_storeu_ps(p, v); }
 static inline vec vloadn(const float *p, i64 n) { return _mm256_maskload_ps(p, vfirst(n)); }
 static inline void vstoren(float *p, vec v, i64 n) { _mm256_maskstore_ps(p, vfirst(n), v); }
+static inline vec vfirstn(vec v, i64 n) { return _mm256_and_ps(_mm256_castsi256_ps(vfirst(n)), v); }
 static inline vec vset(float x) { return _mm256_set1_ps(x); }
 static inline vec vadd(vec a, vec b) { return _mm256_add_ps(a, b); }
 static inline vec vsub(vec a, vec b) { return _mm256_sub_ps(a, b); }
@@ -173,13 +176,19 @@ static inline vec vload(const real *p) { return *p; }
 static inline void vstore(real *p, vec v) { *p = v; }
 static inline vec vloadn(const real *p, i64 n) { return n > 0 ? *p : 0; }
 static inline void vstoren(real *p, vec v, i64 n) { if (n > 0) *p = v; }
+static inline vec vfirstn(vec v, i64 n) { return n > 0 ? v : 0; }
 static inline vec vset(real x) { return x; }
 static inline vec vadd(vec a, vec b) { return a + b; }
 static inline vec vsub(vec a, vec b) { return a - b; }
 static inline vec vmul(vec a, vec b) { return a * b; }
 static inline vec vdiv(vec a, vec b) { return a / b; }
+#if defined(PN_FUSED) && defined(PN_REAL_F32)
+static inline vec vfma(vec a, vec b, vec c) { return fmaf(a, b, c); }
+static inline vec vfnma(vec a, vec b, vec c) { return fmaf(-a, b, c); }
+#else
 static inline vec vfma(vec a, vec b, vec c) { return a * b + c; }
 static inline vec vfnma(vec a, vec b, vec c) { return c - a * b; }
+#endif
 static inline vec vmax(vec a, vec b) { return a > b ? a : b; }
 static inline vec vmin(vec a, vec b) { return a < b ? a : b; }
 static inline vec vsqrt(vec a) { return PN_M(sqrt)(a); }
@@ -193,6 +202,33 @@ static inline vec vsel(mask m, vec a, vec b) { return m ? a : b; }
 static inline vec vround(vec a) { return PN_M(rint)(a); }
 static inline real vhsum(vec a) { return a; }
 static inline real vhmax(vec a) { return a; }
+#ifdef PN_REAL_F32 /* what vmath.h needs */
+typedef int32_t veci;
+static inline veci vtoint(vec a) { return (veci)a; } /* whole */
+static inline vec vfromint(veci a) { return (vec)a; }
+static inline veci vbits(vec a) {
+    veci b;
+    memcpy(&b, &a, sizeof b);
+    return b;
+}
+static inline vec vfrombits(veci a) {
+    vec b;
+    memcpy(&b, &a, sizeof b);
+    return b;
+}
+static inline veci viset(int x) { return x; }
+static inline veci viadd(veci a, veci b) { return (veci)((uint32_t)a + (uint32_t)b); }
+static inline veci visub(veci a, veci b) { return (veci)((uint32_t)a - (uint32_t)b); }
+static inline veci viand(veci a, veci b) { return a & b; }
+static inline veci vior(veci a, veci b) { return a | b; }
+static inline veci vishl23(veci a) { return (veci)((uint32_t)a << 23); }
+static inline veci visar23(veci a) { return a >> 23; } /* arithmetic with every compiler in use */
+static inline vec vscalb(vec a, vec n) { /* in two steps of which only the second can round; n is no NaN */
+    const veci k = vtoint(n), h = k >> 1;
+    return a * vfrombits(vishl23(h + 127)) * vfrombits(vishl23(k - h + 127));
+}
+static inline vec vkeep(mask m, vec a) { return m ? a : 0; }
+#endif
 #endif
 
 #endif

@@ -13,6 +13,7 @@ static inline vec vload(const real *p) { return *p; }
 static inline void vstore(real *p, vec v) { *p = v; }
 static inline vec vloadn(const real *p, i64 n) { return n > 0 ? *p : 0; }
 static inline void vstoren(real *p, vec v, i64 n) { if (n > 0) *p = v; }
+static inline vec vfirstn(vec v, i64 n) { return n > 0 ? v : 0; }
 static inline vec vset(real x) { return x; }
 /* Through unsigned arithmetic: overflow wraps, as in NumPy. */
 static inline vec vadd(vec a, vec b) { return (vec)((uint64_t)a + (uint64_t)b); }

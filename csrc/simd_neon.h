@@ -27,6 +27,11 @@ static inline void vstoren(float *p, vec v, i64 n) {
         if (n == 3) vst1q_lane_f32(p + 2, v, 2);
     }
 }
+static inline vec vfirstn(vec v, i64 n) {
+    const int32_t lane[4] = {0, 1, 2, 3};
+    const uint32x4_t first = vcltq_s32(vld1q_s32(lane), vdupq_n_s32((int32_t)n));
+    return vreinterpretq_f32_u32(vandq_u32(first, vreinterpretq_u32_f32(v)));
+}
 static inline vec vadd(vec a, vec b) { return vaddq_f32(a, b); }
 static inline vec vsub(vec a, vec b) { return vsubq_f32(a, b); }
 static inline vec vmul(vec a, vec b) { return vmulq_f32(a, b); }

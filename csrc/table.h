@@ -31,6 +31,9 @@ PN_UNITS(PN_DECLARE)
 PN_ISAS(PN_DECLARE)
 #undef PN_DECLARE
 extern const pn_ops pn_ops_f64;
+/* The generic table where the processor fuses multiply-adds and the baseline that is compiled for does not. */
+extern const pn_entry pn_table_GENERIC_FUSED[];
+extern const pn_ops pn_ops_GENERIC_FUSED;
 
 /* What stands for the table and the building blocks of an ISA that another processor has. */
 #define PN_NO_TABLE(id)                            \

@@ -6,6 +6,11 @@
 #define PN_ARM64
 #endif
 
+/* Processors all of which fuse multiply-adds. */
+#if defined(__FMA__) || defined(__aarch64__) || defined(_M_ARM64) || defined(__powerpc64__) || defined(__s390x__)
+#define PN_BASELINE_FUSED
+#endif
+
 #if defined(__x86_64__) || defined(_M_X64)
 #define PN_X86
 /* System headers first: what they define must stay callable from baseline code. */
@@ -29,12 +34,15 @@
     _Pragma("clang attribute push(__attribute__((target(\"avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma\"))), apply_to = function)")
 #define PN_TARGET_PUSH_AMX \
     _Pragma("clang attribute push(__attribute__((target(\"amx-tile,amx-bf16,avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma\"))), apply_to = function)")
+#define PN_TARGET_PUSH_FMA \
+    _Pragma("clang attribute push(__attribute__((target(\"fma\"))), apply_to = function)")
 #define PN_TARGET_PUSH_AVX2 \
     _Pragma("clang attribute push(__attribute__((target(\"avx2,fma\"))), apply_to = function)")
 #define PN_TARGET_PUSH_AVX512 \
     _Pragma("clang attribute push(__attribute__((target(\"avx512f,avx512bw,avx512dq,avx512vl,avx2,fma\"))), apply_to = function)")
 #define PN_TARGET_POP _Pragma("clang attribute pop")
 #elif defined(__GNUC__)
+#define PN_TARGET_PUSH_FMA _Pragma("GCC push_options") _Pragma("GCC target(\"fma\")")
 #define PN_TARGET_PUSH_AVX2 _Pragma("GCC push_options") _Pragma("GCC target(\"avx2,fma,tune=haswell\")")
 #define PN_TARGET_PUSH_AVX_VNNI _Pragma("GCC push_options") _Pragma("GCC target(\"avxvnni,avx2,fma\")")
 #define PN_TARGET_PUSH_VNNI \
@@ -50,13 +58,17 @@
     _Pragma("GCC push_options") \
     _Pragma("GCC target(\"amx-tile,amx-bf16,avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512,tune=sapphirerapids\")")
 #define PN_TARGET_POP _Pragma("GCC pop_options")
-#else /* MSVC takes intrinsics of any ISA everywhere */
+#else /* MSVC takes intrinsics of any ISA everywhere; its fmaf asks the processor */
+#define PN_TARGET_PUSH_FMA
 #define PN_TARGET_PUSH_AVX2
 #define PN_TARGET_PUSH_AVX512
 #define PN_TARGET_PUSH_AVX_VNNI
 #define PN_TARGET_PUSH_VNNI
 #define PN_TARGET_POP
 #endif
+#else
+#define PN_TARGET_PUSH_FMA
+#define PN_TARGET_POP
 #endif
 
 #endif

@@ -1,4 +1,4 @@
-/* Tiles of products: functions that must become part of their caller, loops that must vanish. */
+/* Loops that must be unrolled, and functions that must be inlined, for their variables to live in registers. */
 #ifndef PN_UNROLL_H
 #define PN_UNROLL_H
 

@@ -12,6 +12,8 @@ Examples
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -33,8 +35,8 @@ from pynn.ops.common import Rng, size
 ops.load_all()  # every card is to be checked, those of the optimizers too
 
 __all__ = [
-    "CHECKS", "TOLERANCE", "all_ops", "check", "check_errors", "check_gradients", "check_guards", "check_inplace",
-    "check_isa", "check_program", "check_threads", "check_values", "gradcheck", "samples",
+    "CHECKS", "TOLERANCE", "all_ops", "check", "check_bits", "check_errors", "check_gradients", "check_guards",
+    "check_inplace", "check_isa", "check_program", "check_threads", "check_values", "gradcheck", "samples",
 ]  # fmt: skip
 
 F32, F64 = FLOATS
@@ -389,6 +391,41 @@ def check_isa(op: Op) -> None:
                 _assert_close(y, expected[key], F32, _label(op, sample, f", {isa}: {key}"))
 
 
+def _resized(op: Card | Composite, sample: Sample, axis: int, only: bool, length: int) -> Sample | None:
+    """Return the sample with one axis of its inputs repeated or cut to a length; None where the op does not take that.
+
+    Of the inputs those change that are as long as the largest along the axis; with `only`, those that have its shape.
+    """
+    shapes = [np.shape(x) for x in (*sample.inputs, *sample.state) if x is not None]
+    largest = max(shapes, key=lambda s: int(np.prod(s)), default=())
+    if not largest or 0 in largest:
+        return None
+
+    def resize(x: Any) -> Any:
+        shape = np.shape(x)
+        if isinstance(x, Tensor) or not shape or shape[axis] != largest[axis] or (only and shape != largest):
+            return x
+        return np.take(x, np.arange(length) % shape[axis], axis)
+
+    inputs, state = (tuple(None if x is None else resize(x) for x in xs) for xs in (sample.inputs, sample.state))
+    other = sample._replace(inputs=inputs, state=state)
+    try:
+        if isinstance(op, Card):
+            low = op.infer(*(None if x is None else tensor(_convert(x, F32)) for x in inputs), **sample.attrs)
+            if any(y is not None and size(y.shape) > 4 * LARGE for y in low.outs):
+                return None  # an outer product of large operands
+            if any(
+                y is not None and s is not None and y.shape != np.shape(s)
+                for y, s in zip(low.outs, state, strict=False)
+            ):
+                return None  # a size among the attributes did not grow with the operands
+        elif op.operands is not None:
+            op.called(*(None if x is None else tensor(_convert(x, F32)) for x in inputs), **sample.attrs)
+        return other
+    except (ValueError, TypeError, IndexError):
+        return None
+
+
 def _enlarged(op: Card | Composite, sample: Sample) -> Iterator[Sample]:
     """Yield the sample with its inputs repeated along the first and along the last axis, where the op takes that."""
     shapes = [np.shape(x) for x in (*sample.inputs, *sample.state) if x is not None]
@@ -396,60 +433,78 @@ def _enlarged(op: Card | Composite, sample: Sample) -> Iterator[Sample]:
     if not largest or 0 in largest:
         return
     times = -(-LARGE // int(np.prod(largest)))
-
-    def repeat(x: Any, axis: int, only: bool) -> Any:
-        shape = np.shape(x)
-        if isinstance(x, Tensor) or not shape or shape[axis] != largest[axis] or (only and shape != largest):
-            return x
-        reps = [1] * len(shape)
-        reps[axis] = times
-        return np.tile(x, reps)
-
     for axis, only in ((0, False), (0, True), (-1, False)):
-        inputs, state = (
-            tuple(None if x is None else repeat(x, axis, only) for x in xs) for xs in (sample.inputs, sample.state)
-        )
-        large = sample._replace(inputs=inputs, state=state)
-        try:
-            if isinstance(op, Card):
-                low = op.infer(*(None if x is None else tensor(_convert(x, F32)) for x in large.inputs), **large.attrs)
-                if any(y is not None and size(y.shape) > 4 * LARGE for y in low.outs):
-                    continue  # an outer product of large operands
-                if any(
-                    y is not None and s is not None and y.shape != np.shape(s)
-                    for y, s in zip(low.outs, state, strict=False)
-                ):
-                    continue  # a size among the attributes did not grow with the operands
-            elif op.operands is not None:
-                op.called(*(None if x is None else tensor(_convert(x, F32)) for x in large.inputs), **large.attrs)
+        large = _resized(op, sample, axis, only, times * largest[axis])
+        if large is not None:
             yield large
-        except (ValueError, TypeError, IndexError):
-            continue
-        if axis == 0 and not only and len(largest) == 1:
-            return
+            if axis == 0 and not only and len(largest) == 1:
+                return
+
+
+def _small_and_large(op: Card | Composite) -> Iterator[Sample]:
+    """Yield the samples and, once for each kind of them, enlarged ones."""
+    seen = set()
+    for sample in samples(op):
+        kind = (repr(sample.attrs), tuple(np.ndim(x) for x in sample.inputs))
+        yield sample
+        if kind not in seen:
+            larger = list(_enlarged(op, sample))
+            if larger:
+                seen.add(kind)
+            yield from larger
 
 
 def check_threads(op: Op) -> None:
     """Check that 1, 2 and 4 threads give the same bits, on samples and on enlarged ones, forwards and backwards."""
     op = _find(op)
     before = config.get_num_threads()
-    seen = set()
     try:
-        for sample in samples(op):
-            kind = (repr(sample.attrs), tuple(np.ndim(x) for x in sample.inputs))
-            larger = [] if kind in seen else list(_enlarged(op, sample))
-            if larger:
-                seen.add(kind)
-            for s in (sample, *larger):
-                case = _Case(op, s, F32)
-                results = []
-                for n in THREADS:
-                    config.set_num_threads(n)
-                    results.append({key: t.view() for key, t in case.run().items()})
-                for n, other in zip(THREADS[1:], results[1:], strict=True):
-                    _assert_same_bits(results[0], other, _label(op, s, f": {n} threads"))
+        for s in _small_and_large(op):
+            case = _Case(op, s, F32)
+            results = []
+            for n in THREADS:
+                config.set_num_threads(n)
+                results.append({key: t.view() for key, t in case.run().items()})
+            for n, other in zip(THREADS[1:], results[1:], strict=True):
+                _assert_same_bits(results[0], other, _label(op, s, f": {n} threads"))
     finally:
         config.set_num_threads(before)
+
+
+def _check_same_on_every_isa(op: Card | Composite, sample: Sample) -> None:
+    isas = _core.isa_available()
+    case = _Case(op, sample, F32)
+    results = []
+    for isa in isas:
+        with config.use_isa(isa):
+            results.append(case.arrays())
+    for isa, other in zip(isas[1:], results[1:], strict=True):
+        _assert_same_bits(results[0], other, _label(op, sample, f": {isa} beside {isas[0]}"))
+
+
+def check_bits(op: Op, lengths: Sequence[int] = ()) -> None:
+    """Check that every instruction set gives the same bits in float32, forwards and backwards.
+
+    Parameters
+    ----------
+    op : str, Card or Composite
+    lengths : sequence of int, default ()
+        Of the first and of the last axis, to which samples are repeated or cut besides, where the op takes that.
+    """
+    op = _find(op)
+    seen = set()
+    for sample in samples(op):
+        _check_same_on_every_isa(op, sample)
+        kind = (repr(sample.attrs), tuple(np.ndim(x) for x in sample.inputs))
+        if kind in seen:
+            continue
+        seen.add(kind)
+        for length, axis, only in itertools.product(lengths, (0, -1), (False, True)):
+            other = _resized(op, sample, axis, only, length)
+            largest = max((np.size(x) for x in (other or sample).inputs if x is not None), default=0)
+            if other is not None and largest <= LARGE // 10:
+                with contextlib.suppress(ValueError, IndexError):  # values that do not fit the new size
+                    _check_same_on_every_isa(op, other)
 
 
 def check_program(op: Op) -> None:
@@ -480,6 +535,7 @@ CHECKS: dict[str, Callable[[Op], None]] = {
     "guards": check_guards,
     "inplace": check_inplace,
     "isa": check_isa,
+    "bits": check_bits,
     "threads": check_threads,
     "program": check_program,
 }

@@ -5,7 +5,7 @@
  *              dim: Z, m, n, k, whether A and B are transposed, elements from one matrix to the next of A and of B
  *              (0: the same matrix)
  * Parallel over tiles of C. 2mnk flops. C aliases nothing.
- * In plain C (no vector ISA) products of some size go to BLAS, if it was loaded.
+ * In plain C products of some size go to BLAS, if it was loaded, but not float32 where multiply-adds are fused.
  */
 
 enum { BLAS_MIN_WORK = 20000 };
@@ -25,7 +25,8 @@ static void act_tile(void *ctx, real *c, i64 ldc, i64 m, i64 n, i64 row0, i64 co
         for (i64 i = 0; i < m; i++) pn_act_apply(x->act, x->p, c + i * ldc, n);
 }
 
-#if VW == 1
+#if VW == 1 && !(defined(PN_FUSED) && defined(PN_REAL_F32)) /* whose bits are promised */
+#define BLOCK_BLAS
 /* Returns 0 if BLAS does not fit. The activation and the bias are a second pass. */
 static int blas_gemm(const pn_gemm_call *g) {
     i64 lda = g->ars > g->acs ? g->ars : g->acs, ldb = g->brs > g->bcs ? g->brs : g->bcs;
@@ -53,7 +54,7 @@ static int blas_gemm(const pn_gemm_call *g) {
 static void block_gemm(const pn_gemm_call *g, void *scratch, i64 scratch_bytes, int nth) {
     act_ctx ctx;
     pn_gemm_args a;
-#if VW == 1
+#ifdef BLOCK_BLAS
     if (blas_gemm(g)) return;
 #endif
     ctx.act = g->act;

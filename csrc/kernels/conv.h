@@ -28,6 +28,7 @@
 typedef struct conv_rows {
     const real *a;
     i64 rows, pixels;
+    i64 packed_for;             /* pixels that the widths of B's panels were chosen for */
     i64 arow, astep;            /* from row to row, from pixel to pixel */
     i64 n1, n2, len, ast1, ast2; /* terms of a patch */
     i64 y0, yrow, ystep, ylimit; /* segment s1 of a row lies at y0 + row yrow + s1 ystep; outside [0, ylimit) it is 0 */
@@ -63,7 +64,7 @@ static void conv_rows_run(const conv_rows *g) {
     t.relu = g->act == PN_ACT_relu;
     t.alo = g->alo, t.blo = g->blo;
     for (i64 j = 0, width; j < g->n; j += width) {
-        width = conv_width(g->n - j, g->pixels);
+        width = conv_width(g->n - j, g->packed_for);
         const i64 tallest = conv_tallest(width), strips = (g->pixels + tallest - 1) / tallest;
         const i64 low = g->pixels / strips, extra = g->pixels % strips;
         t.cols = pn_conv_min(width, g->n - j);
@@ -176,7 +177,7 @@ static void conv_fwd_units(void *ctx, i64 lo, i64 hi, int ith) {
             const int run = v->dw == 1 && v->groups == 1; /* a row of a patch is contiguous */
             conv_rows r;
             r.a = x + g * v->cg;
-            r.rows = o1 - o0, r.pixels = v->ow / v->fq;
+            r.rows = o1 - o0, r.pixels = r.packed_for = v->ow / v->fq;
             r.arow = v->sh * v->xw * v->c, r.astep = v->fq * v->sw * v->c;
             r.y0 = o0 * v->sh - v->pt, r.yrow = v->sh, r.ystep = v->dh, r.ylimit = v->h;
             r.n1 = v->kh, r.ast1 = v->dh * v->xw * v->c;

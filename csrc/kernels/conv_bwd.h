@@ -75,7 +75,8 @@ static void conv_dx(const conv_job *j, const pn_conv_zone *z, const real *band, 
                 const int run = (tx.next == 1 || q > 1) && v->groups == 1;
                 conv_rows r;
                 r.rows = iy < z->i1 ? (z->i1 - iy + v->sh - 1) / v->sh : 0;
-                r.pixels = ix < v->w ? (v->w - ix + v->sw - 1) / v->sw : 0;
+                r.pixels = ix < v->w ? (v->w - ix + v->sw - 1) / v->sw : 0; /* of this class: one fewer in some */
+                r.packed_for = q > 1 ? v->w / q : pixels;
                 r.n1 = ty.count, r.n2 = tx.count, r.len = v->og;
                 r.b = b;
                 b += ty.count * (tx.count + q - 1) * CONV_LANES(v->og) * npad;

@@ -146,11 +146,12 @@ static void conv_tile_call(const conv_tile *t, i64 mr, i64 width, int by_term) {
                 const real *a = row + s1 * t->ast1 + s2 * t->ast2, *b = t->b + s1 * t->bst1 + s2 * t->bst2;
                 for (i64 p = 0; p < t->len; p++) {
                     const real ap = a[p * next];
-                    for (i64 j = 0; j < CONV_NR; j++) sum[j] += ap * b[p * CONV_NR + j];
+                    for (i64 j = 0; j < CONV_NR; j++) sum[j] = vfma(ap, b[p * CONV_NR + j], sum[j]);
                 }
             }
         for (i64 j = 0; j < t->cols; j++) {
-            const real y = (t->add ? c[j] + sum[j] : sum[j]) + (t->bias ? t->bias[j] : 0);
+            real y = t->add ? c[j] + sum[j] : sum[j];
+            if (t->bias) y += t->bias[j];
             c[j] = t->relu ? relu_y(y, 0, 0) : y;
         }
     }

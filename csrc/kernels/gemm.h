@@ -2,7 +2,7 @@
  *
  * C[i,j] = sum over blocks of k of (fma chain over the terms of the block) + bias[j]; blocks in order, their size is a
  * function of k alone (pn_gemm_kc). Masked vectors, never scalar code, do the edges. So the bits depend neither on the
- * number of threads nor on the tiling, and all ISAs with FMA agree. (Matrix times vector sums lane by lane instead.)
+ * number of threads nor on the tiling, and all ISAs with FMA agree. Matrix times vector sums in lanes instead (dots.h).
  *
  * Loops: thread's region of C > NC columns > KC terms > strip of MR rows > panel of NR columns > micro-kernel. A strip
  * of A (MR x KC) stays in L1, the block of B (KC x NC) streams from L2. Both are read as they lie, but B is packed into
@@ -11,6 +11,7 @@
  * Cost: 2 m n k flops; packing B adds about 10 / m of that.
  */
 #include "../gemm_scratch.h"
+#include "dots.h"
 
 typedef void (*pn_gemm_epilogue)(void *ctx, real *c, i64 ldc, i64 m, i64 n, i64 row0, i64 col0);
 
@@ -27,6 +28,9 @@ typedef struct pn_gemm_args {
     pn_gemm_epilogue epilogue; /* NULL or called once for every element, in blocks, while they are in cache */
     void *epilogue_ctx;
 } pn_gemm_args;
+
+/* Lanes of a vector when n columns are left. */
+GEMM_INLINE i64 gemm_lanes(i64 n) { return n > VW ? VW : n; }
 
 #if VW > 1
 #include "gemm_micro.h"
@@ -116,63 +120,33 @@ static void gemm_grid(gemm_job *job, int parts) {
     }
 }
 
-/* Matrix times vector where the rows of the matrix are contiguous: C is one column (n = 1) or one row (m = 1). */
-static void gemm_vector(void *ctx, i64 lo, i64 hi, int ith) {
-    const pn_gemm_args *g = ctx;
-    const int col = g->n == 1;
-    const real *a = col ? g->a : g->b, *x = col ? g->b : g->a;
-    const i64 lda = col ? g->ars : g->bcs, ldy = col ? g->ldc : 1, ldbias = col ? 0 : 1;
-    (void)ith;
-    for (i64 i = lo, rows; i < hi; i += rows) {
-        const real *bias = g->bias ? g->bias + i * ldbias : NULL;
-        rows = i + 8 <= hi ? 8 : 1;
-        if (rows == 8) gemm_dots(g->c + i * ldy, ldy, a + i * lda, lda, x, g->k, g->accumulate, bias, ldbias, 8);
-        else gemm_dots(g->c + i * ldy, ldy, a + i * lda, lda, x, g->k, g->accumulate, bias, ldbias, 1);
-    }
-    if (!g->epilogue) return;
-    if (col) g->epilogue(g->epilogue_ctx, g->c + lo * ldy, g->ldc, hi - lo, 1, lo, 0);
-    else g->epilogue(g->epilogue_ctx, g->c + lo, g->ldc, 1, hi - lo, 0, lo);
-}
-
-static void pn_gemm(const pn_gemm_args *g, void *scratch, i64 scratch_bytes, int nth) {
-    if (g->m <= 0 || g->n <= 0) return;
-    gemm_job job = {g, scratch, 0, !(g->acs == 1 || g->k == 1), !(g->bcs == 1 || g->n == 1), 1, 1};
-    const double flops = 2.0 * (double)g->m * (double)g->n * (double)g->k;
-    if ((g->n == 1 && g->brs == 1 && !job.at) || (g->m == 1 && job.bt && g->acs == 1)) {
-        pn_for(g->m * g->n, 64, 0.1 * flops, nth, gemm_vector, (void *)g); /* bound by reading the matrix */
-        return;
-    }
-    if (g->n == 1 && job.at && g->ldc == 1) { /* the column A^T b is the row b^T A, with A as it lies */
-        pn_gemm_args row = {1, g->m, g->k, g->b, 1, g->brs, g->a, g->acs, 1, g->c, g->m, g->accumulate, 0, 0, 0};
-        pn_gemm(&row, NULL, 0, nth);
-        if (g->bias)
-            for (i64 i = 0; i < g->m; i++) g->c[i] += g->bias[0];
-        if (g->epilogue) g->epilogue(g->epilogue_ctx, g->c, g->ldc, g->m, 1, 0, 0);
-        return;
-    }
+/* All of C in tiles. */
+static void gemm_run(const pn_gemm_args *g, int at, int bt, void *scratch, i64 scratch_bytes, int nth) {
+    gemm_job job = {g, scratch, 0, at, bt, 1, 1};
     const int parts = pn_gemm_parts(g->m, g->n, g->k, nth);
-    job.part = pn_gemm_scratch_part(g->m, g->n, g->k, job.bt);
+    job.part = pn_gemm_scratch_part(g->m, g->n, g->k, bt);
     if (parts * job.part > scratch_bytes) job.part = 0;
     if (parts == 1) {
         gemm_region(&job, 0, g->m, 0, g->n, job.part ? scratch : NULL);
         return;
     }
     gemm_grid(&job, parts);
-    pn_for(job.rows * job.cols, 1, flops / (12 * VW), parts, gemm_regions, &job);
+    pn_for(job.rows * job.cols, 1, 2.0 * (double)g->m * (double)g->n * (double)g->k / (12 * VW), parts, gemm_regions, &job);
 }
 #else /* plain C */
-enum { GEMM_KB = 256, GEMM_NB = 128 / sizeof(real) };
+enum { GEMM_NB = 128 / sizeof(real) };
 
 /* Rows lo..hi of C: a block of B is laid out for the compiler's own vectors, then every row takes NB sums over it. */
 static void gemm_blocks(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_gemm_args *g = ctx;
-    real block[GEMM_KB * GEMM_NB], sum[GEMM_NB];
+    const i64 kc = pn_gemm_kc(g->k);
+    real block[PN_GEMM_KC * GEMM_NB], sum[GEMM_NB];
     (void)ith;
     for (i64 j0 = 0; j0 < g->n; j0 += GEMM_NB) {
         const i64 nb = g->n - j0 < GEMM_NB ? g->n - j0 : GEMM_NB;
         i64 p0 = 0;
         do { /* once even when k is 0 */
-            const i64 kb = g->k - p0 < GEMM_KB ? g->k - p0 : GEMM_KB;
+            const i64 kb = g->k - p0 < kc ? g->k - p0 : kc;
             const int add = g->accumulate || p0 > 0;
             for (i64 p = 0; p < kb; p++)
                 for (i64 j = 0; j < GEMM_NB; j++)
@@ -183,22 +157,52 @@ static void gemm_blocks(void *ctx, i64 lo, i64 hi, int ith) {
                 for (i64 j = 0; j < GEMM_NB; j++) sum[j] = 0;
                 for (i64 p = 0; p < kb; p++) {
                     const real ap = a[p * g->acs];
-                    for (i64 j = 0; j < GEMM_NB; j++) sum[j] += ap * block[p * GEMM_NB + j];
+                    for (i64 j = 0; j < GEMM_NB; j++) sum[j] = vfma(ap, block[p * GEMM_NB + j], sum[j]);
                 }
                 for (i64 j = 0; j < nb; j++) c[j] = add ? c[j] + sum[j] : sum[j];
                 if (g->bias && p0 + kb == g->k)
                     for (i64 j = 0; j < nb; j++) c[j] += g->bias[j0 + j];
             }
-            p0 += GEMM_KB;
+            p0 += kc;
         } while (p0 < g->k);
     }
     if (g->epilogue) g->epilogue(g->epilogue_ctx, g->c + lo * g->ldc, g->ldc, hi - lo, g->n, lo, 0);
 }
 
-static void pn_gemm(const pn_gemm_args *g, void *scratch, i64 scratch_bytes, int nth) {
-    (void)scratch;
-    (void)scratch_bytes;
-    if (g->m <= 0 || g->n <= 0) return;
+static void gemm_run(const pn_gemm_args *g, int at, int bt, void *scratch, i64 scratch_bytes, int nth) {
+    (void)at, (void)bt, (void)scratch, (void)scratch_bytes;
     pn_for(g->m, 64, (double)g->m * (double)g->n * (double)g->k * 0.3, nth, gemm_blocks, (void *)g);
 }
 #endif
+
+/* The product of a matrix and a vector whose rows are contiguous: C is one column (n = 1) or one row (m = 1). */
+static void gemm_vector(void *ctx, i64 lo, i64 hi, int ith) {
+    const pn_gemm_args *g = ctx;
+    const int col = g->n == 1;
+    const real *a = col ? g->a : g->b, *x = col ? g->b : g->a;
+    const i64 lda = col ? g->ars : g->bcs, ldy = col ? g->ldc : 1, ldbias = col ? 0 : 1;
+    (void)ith;
+    dots(g->c + lo * ldy, ldy, a + lo * lda, lda, x, hi - lo, g->k, g->accumulate, g->bias ? g->bias + lo * ldbias : NULL,
+         ldbias);
+    if (!g->epilogue) return;
+    if (col) g->epilogue(g->epilogue_ctx, g->c + lo * ldy, g->ldc, hi - lo, 1, lo, 0);
+    else g->epilogue(g->epilogue_ctx, g->c + lo, g->ldc, 1, hi - lo, 0, lo);
+}
+
+static void pn_gemm(const pn_gemm_args *g, void *scratch, i64 scratch_bytes, int nth) {
+    const int at = !(g->acs == 1 || g->k == 1), bt = !(g->bcs == 1 || g->n == 1); /* read against their memory order */
+    if (g->m <= 0 || g->n <= 0) return;
+    if ((g->n == 1 && g->brs == 1 && !at) || (g->m == 1 && bt && g->acs == 1)) { /* bound by reading the matrix */
+        pn_for(g->m * g->n, 64, 0.2 * (double)g->m * (double)g->n * (double)g->k, nth, gemm_vector, (void *)g);
+        return;
+    }
+    if (g->n == 1 && at && g->ldc == 1) { /* the column A^T b is the row b^T A, with A as it lies */
+        pn_gemm_args row = {1, g->m, g->k, g->b, 1, g->brs, g->a, g->acs, 1, g->c, g->m, g->accumulate, 0, 0, 0};
+        pn_gemm(&row, NULL, 0, nth);
+        if (g->bias)
+            for (i64 i = 0; i < g->m; i++) g->c[i] += g->bias[0];
+        if (g->epilogue) g->epilogue(g->epilogue_ctx, g->c, g->ldc, g->m, 1, 0, 0);
+        return;
+    }
+    gemm_run(g, at, bt, scratch, scratch_bytes, nth);
+}

@@ -192,8 +192,6 @@ GEMM_INLINE void gemm_transpose(vec r[8]) {
 }
 #endif
 
-GEMM_INLINE i64 gemm_lanes(i64 n) { return n > VW ? VW : n; }
-
 /* Vectors of the widest panel for products of so many rows, of the next panel when n columns are left, and the rows of
  * the tallest tile over a panel. */
 GEMM_INLINE i64 gemm_widest(i64 rows) { return rows <= GEMM_FEW ? 4 : 2; }
@@ -245,28 +243,5 @@ static void gemm_pack_b(real *dst, const real *b, i64 brs, i64 bcs, i64 n, i64 k
             if (left > 0)
                 gemm_flip(dst + j * k + v * VW, nv * VW, b + (j + v * VW) * bcs, bcs, gemm_lanes(left), VW, k);
         }
-    }
-}
-
-/* y[i * ys] = (add ? y : 0) + a[i * lda + :k] . x[:k] + (bias ? bias[i * bs] : 0) for R rows. The lanes of a vector sum
- * every VW-th term; the order is the same for any R. */
-GEMM_INLINE void gemm_dots(real *y, i64 ys, const real *a, i64 lda, const real *x, i64 k, int add, const real *bias,
-                           i64 bs, const int R) {
-    vec acc[8];
-    GEMM_UNROLL for (int i = 0; i < R; i++) acc[i] = vset(0);
-    i64 p = 0;
-    for (; p + VW <= k; p += VW) {
-        const vec xv = vload(x + p);
-        GEMM_UNROLL for (int i = 0; i < R; i++) acc[i] = vfma(vload(a + i * lda + p), xv, acc[i]);
-    }
-    if (p < k) {
-        const vec xv = vloadn(x + p, k - p);
-        GEMM_UNROLL for (int i = 0; i < R; i++) acc[i] = vfma(vloadn(a + i * lda + p, k - p), xv, acc[i]);
-    }
-    GEMM_UNROLL for (int i = 0; i < R; i++) {
-        real sum = vhsum(acc[i]);
-        if (add) sum += y[i * ys];
-        if (bias) sum += bias[i * bs];
-        y[i * ys] = sum;
     }
 }

@@ -6,18 +6,6 @@
  *     OUT dx, dgamma, dbeta; IN dy, x, mean, rstd, gamma. Scratch: NORM_PARTS partial dgamma and dbeta.
  * Outputs alias nothing, but dx may be dy in layer_norm_bwd.
  */
-/* Sums of a row run in VW lanes, in order. */
-static real norm_row_sum(const real *x, i64 n) {
-    vec s = vset(0), t = s;
-    i64 c = 0;
-    for (; c + 2 * VW <= n; c += 2 * VW) {
-        s = vadd(s, vload(x + c));
-        t = vadd(t, vload(x + c + VW));
-    }
-    for (; c < n; c += VW) s = vadd(s, vloadn(x + c, norm_lanes(n - c)));
-    return vhsum(vadd(s, t));
-}
-
 enum { LNORM_Y, LNORM_MEAN, LNORM_RSTD, LNORM_X, LNORM_GAMMA, LNORM_BETA };
 enum { LNORM_R, LNORM_C };
 static void layer_norm_rows(void *ctx, i64 lo, i64 hi, int ith) {
@@ -28,17 +16,16 @@ static void layer_norm_rows(void *ctx, i64 lo, i64 hi, int ith) {
     for (i64 r = lo; r < hi; r++) {
         const real *x = (const real *)I->arg[LNORM_X] + r * C;
         real *y = (real *)I->arg[LNORM_Y] + r * C;
-        const real mean = norm_row_sum(x, C) / (real)C;
+        lanes s = lanes_zero();
+        LANES_WALK(C, v, c, n, s.v[v] = vadd(s.v[v], lanes_load(x + c, n)););
+        const real mean = lanes_sum(s) / (real)C;
         const vec m = vset(mean);
-        real means[VW];
-        vstore(means, m);
-        vec s = vset(0);
-        for (i64 c = 0; c < C; c += VW) {
-            const i64 n = norm_lanes(C - c);
-            const vec d = vsub(vloadn(x + c, n), vloadn(means, n)); /* lanes beyond n stay 0 */
-            s = vfma(d, d, s);
-        }
-        const real rstd = 1 / (real)sqrt((double)(vhsum(s) / (real)C) + I->par[0]);
+        s = lanes_zero();
+        LANES_WALK(C, v, c, n, {
+            const vec d = lanes_only(vsub(lanes_load(x + c, n), m), n);
+            s.v[v] = vfma(d, d, s.v[v]);
+        });
+        const real rstd = 1 / (real)sqrt((double)(lanes_sum(s) / (real)C) + I->par[0]);
         const vec k = vset(rstd);
         for (i64 c = 0; c < C; c += VW) {
             const i64 n = norm_lanes(C - c);
@@ -69,18 +56,17 @@ static void layer_norm_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
         for (i64 r = R * g / parts; r < R * (g + 1) / parts; r++) {
             const real *dy = (const real *)I->arg[LNORMB_DY] + r * C, *x = (const real *)I->arg[LNORMB_X] + r * C;
             const vec m = vset(((const real *)I->arg[LNORMB_MEAN])[r]), k = vset(((const real *)I->arg[LNORMB_RSTD])[r]);
-            vec s1 = vset(0), s2 = s1;
-            for (i64 c = 0; c < C; c += VW) {
-                const i64 n = norm_lanes(C - c);
-                const vec d = vloadn(dy + c, n), hat = vmul(vsub(vloadn(x + c, n), m), k);
-                const vec dg = gamma ? vmul(d, vloadn(gamma + c, n)) : d;
-                s1 = vadd(s1, dg);
-                s2 = vfma(dg, hat, s2);
-                vstoren(dgamma + c, vfma(d, hat, vloadn(dgamma + c, n)), n);
-                vstoren(dbeta + c, vadd(d, vloadn(dbeta + c, n)), n);
-            }
+            lanes s1 = lanes_zero(), s2 = s1;
+            LANES_WALK(C, v, c, n, {
+                const vec d = lanes_load(dy + c, n), hat = vmul(vsub(lanes_load(x + c, n), m), k);
+                const vec dg = gamma ? vmul(d, lanes_load(gamma + c, n)) : d;
+                s1.v[v] = vadd(s1.v[v], dg);
+                s2.v[v] = vfma(dg, hat, s2.v[v]);
+                lanes_store(dgamma + c, vfma(d, hat, lanes_load(dgamma + c, n)), n);
+                lanes_store(dbeta + c, vadd(d, lanes_load(dbeta + c, n)), n);
+            });
             if (!I->arg[LNORMB_DX]) continue;
-            const vec m1 = vset(vhsum(s1) / (real)C), m2 = vset(vhsum(s2) / (real)C);
+            const vec m1 = vset(lanes_sum(s1) / (real)C), m2 = vset(lanes_sum(s2) / (real)C);
             for (i64 c = 0; c < C; c += VW) {
                 const i64 n = norm_lanes(C - c);
                 const vec d = vloadn(dy + c, n), hat = vmul(vsub(vloadn(x + c, n), m), k);

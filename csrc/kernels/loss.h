@@ -3,7 +3,7 @@
  * Element by element, l[n] = mean over d of f(y[n,d], t[n,d]):
  *   NAME_loss_fwd   OUT l [N]; IN y [N,D], t [N,D]
  *   NAME_loss_bwd   OUT dy [N,D] or NULL, dt [N,D] or NULL; IN y, t, dl [N].   dy may be y.
- *   dim: N, D; par[0] as noted at each row. Parallel over rows. Sums run in VW lanes over pieces of
+ *   dim: N, D; par[0] as noted at each row. Parallel over rows. Sums run in LANES lanes (lanes.h) over pieces of
  *   LOSS_PIECE elements, the pieces in double, in order.
  *
  * weighted_mean_fwd   y = par[0] sum(l w) in double, in order   OUT y [1]; IN l [N], w [N] or NULL (ones). dim: N
@@ -55,15 +55,13 @@ enum { LOSS_N, LOSS_D };
             double sum = 0; \
             for (i64 at = 0; at < D; at += LOSS_PIECE) { \
                 const i64 stop = D - at < LOSS_PIECE ? D : at + LOSS_PIECE; \
-                i64 i = r * D + at; \
-                const i64 last = r * D + stop; \
-                vec s = vset(0); \
-                for (; i + VW <= last; i += VW) s = vadd(s, NAME##_loss(vload(y + i), vload(t + i), p)); \
-                if (i < last) { \
-                    const i64 n = last - i; \
-                    s = vadd(s, vsel(smx_first(n), NAME##_loss(vloadn(y + i, n), vloadn(t + i, n), p), vset(0))); \
-                } \
-                sum += (double)vhsum(s); \
+                const real *yp = y + r * D + at, *tp = t + r * D + at; \
+                lanes s = lanes_zero(); \
+                LANES_WALK_LONG(stop - at, v, i, w, { \
+                    const vec loss = NAME##_loss(lanes_load(yp + i, w), lanes_load(tp + i, w), p); \
+                    s.v[v] = vadd(s.v[v], lanes_only(loss, w)); \
+                }); \
+                sum += (double)lanes_sum(s); \
             } \
             l[r] = (real)(sum / (double)D); \
         } \
@@ -336,7 +334,7 @@ static inline vec loss_entropy(vec t) { return vsel(veq(t, LOSS_0), LOSS_0, vmul
 
 static void soft_entropy_fwd_range(void *ctx, i64 r, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 C = I->dim[CE_C], end = C - C % VW, rest = C - end, divergence = I->dim[CE_KIND];
+    const i64 C = I->dim[CE_C], divergence = I->dim[CE_KIND];
     real *l = (real *)I->arg[CE_L], *p = (real *)I->arg[CE_P], s[LOSS_ROWS], m[LOSS_ROWS], whole[LOSS_ROWS];
     (void)ith;
     for (; r < hi; r += LOSS_ROWS) {
@@ -345,21 +343,15 @@ static void soft_entropy_fwd_range(void *ctx, i64 r, i64 hi, int ith) {
         loss_softmax(p + r * C, s, m, z, n, C);
         for (i64 i = 0; i < n; i++, z += C, t += C) {
             const vec top = vset(m[i]);
-            vec d = LOSS_0, w = LOSS_0;
-            for (i64 c = 0; c < end; c += VW) {
-                const vec v = vload(t + c);
-                w = vadd(w, v);
-                d = vadd(d, loss_term(v, vload(z + c), top));
-                if (divergence) d = vsub(d, loss_entropy(v));
-            }
-            if (rest) {
-                const vec v = vloadn(t + end, rest);
-                w = vadd(w, v);
-                d = vadd(d, loss_term(v, vloadn(z + end, rest), top));
-                if (divergence) d = vsub(d, loss_entropy(v));
-            }
-            whole[i] = vhsum(w);
-            m[i] = vhsum(d);
+            lanes d = lanes_zero(), all = d;
+            LANES_WALK_LONG(C, v, c, w, {
+                const vec share = lanes_load(t + c, w);
+                all.v[v] = vadd(all.v[v], share);
+                d.v[v] = vadd(d.v[v], loss_term(share, lanes_load(z + c, w), top));
+                if (divergence) d.v[v] = vsub(d.v[v], loss_entropy(share));
+            });
+            whole[i] = lanes_sum(all);
+            m[i] = lanes_sum(d);
         }
         loss_logs(l + r, s, whole, m, n);
     }
@@ -379,10 +371,9 @@ static void soft_entropy_bwd_range(void *ctx, i64 r, i64 hi, int ith) {
         real *dz = (real *)I->arg[CEB_DZ] + r * C;
         const real *p = (const real *)I->arg[CEB_P] + r * C, *t = (const real *)I->arg[CEB_T] + r * C;
         const vec k = vset(dl[r]);
-        vec w = LOSS_0;
-        for (i64 c = 0; c < end; c += VW) w = vadd(w, vload(t + c));
-        if (rest) w = vadd(w, vloadn(t + end, rest));
-        w = vset(vhsum(w));
+        lanes all = lanes_zero();
+        LANES_WALK(C, v, c, n, all.v[v] = vadd(all.v[v], lanes_load(t + c, n)););
+        const vec w = vset(lanes_sum(all));
         for (i64 c = 0; c < end; c += VW) vstore(dz + c, vmul(k, vsub(vmul(vload(p + c), w), vload(t + c))));
         if (rest) vstoren(dz + end, vmul(k, vsub(vmul(vloadn(p + end, rest), w), vloadn(t + end, rest))), rest);
     }
@@ -430,15 +421,16 @@ static inline vec loss_soft_term(vec q, vec t, i64 divergence) {
 }
 static void soft_entropy_probs_fwd_range(void *ctx, i64 r, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
-    const i64 C = I->dim[CE_C], end = C - C % VW, rest = C - end, divergence = I->dim[CE_KIND];
+    const i64 C = I->dim[CE_C], divergence = I->dim[CE_KIND];
     (void)ith;
     for (; r < hi; r++) {
         const real *q = (const real *)I->arg[CEQ_Q] + r * C, *t = (const real *)I->arg[CEQ_T] + r * C;
-        vec s = LOSS_0;
-        for (i64 c = 0; c < end; c += VW) s = vadd(s, loss_soft_term(vload(q + c), vload(t + c), divergence));
-        if (rest) /* lanes beyond the row load t = 0, which adds 0 */
-            s = vadd(s, loss_soft_term(vloadn(q + end, rest), vloadn(t + end, rest), divergence));
-        ((real *)I->arg[CEQ_L])[r] = vhsum(s);
+        lanes s = lanes_zero();
+        LANES_WALK_LONG(C, v, c, w, { /* lanes beyond the row load t = 0, which adds 0 */
+            const vec term = loss_soft_term(lanes_load(q + c, w), lanes_load(t + c, w), divergence);
+            s.v[v] = vadd(s.v[v], term);
+        });
+        ((real *)I->arg[CEQ_L])[r] = lanes_sum(s);
     }
 }
 static int soft_entropy_probs_fwd(const pn_instr *I) {

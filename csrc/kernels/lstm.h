@@ -352,22 +352,13 @@ static void block_pack(void *dst, const void *b, i64 brs, i64 bcs, i64 n, i64 k,
 
 static void block_product(i64 m, i64 n, i64 k, const void *a, i64 lda, const void *packed, void *c, i64 ldc, int add,
                           i64 rows) {
-    pn_gemm_call g;
+#ifdef BLOCK_BLAS
+    const pn_gemm_call call = {m, n, k, a, lda, 1, packed, n, 1, c, ldc, add, NULL, PN_ACT_NONE, 0};
+    if (blas_gemm(&call)) return;
+#endif
+    const pn_gemm_args g = {m, n, k, a, lda, 1, packed, n, 1, c, ldc, add, NULL, NULL, NULL};
     (void)rows;
-    memset(&g, 0, sizeof g);
-    g.m = m;
-    g.n = n;
-    g.k = k;
-    g.a = a;
-    g.ars = lda;
-    g.acs = 1;
-    g.b = packed;
-    g.brs = n;
-    g.bcs = 1;
-    g.c = c;
-    g.ldc = ldc;
-    g.accumulate = add;
-    block_gemm(&g, NULL, 0, 1);
+    gemm_blocks((void *)&g, 0, m, 0);
 }
 #endif
 #undef RNN_LOAD

@@ -61,7 +61,8 @@ static norm_job norm_read(const pn_instr *I) {
         sum = vadd(vadd(t0, t1), vadd(t2, t3));                   \
     }
 
-/* The same for four neighbouring vectors of columns, row by row: long reads. */
+/* The same for four neighbouring vectors of columns, row by row in one chain each: long reads. Columns that fill LANES
+ * are summed so, the rest in four chains. */
 #define NORM_COLUMNS(s0, s1, s2, s3, rows, expr)                                                  \
     vec s0 = vset(0), s1 = s0, s2 = s0, s3 = s0;                                                  \
     for (i64 r = 0; r < (rows); r++) {                                                            \
@@ -80,7 +81,7 @@ static void norm_stats(void *ctx, i64 lo, i64 hi, int ith) {
         const real *x = j->x + (a * j->P + r0) * j->C;
         real *mean = j->parts + k * 2 * j->C, *m2 = mean + j->C;
         i64 c = 0;
-        for (; c + 4 * VW <= j->C; c += 4 * VW) {
+        for (; c < j->C / LANES * LANES; c += 4 * VW) {
             const vec count = vset((real)rows);
 #define NORM_X4(r, v) vload(x + (r) * j->C + c + (v) * VW)
 #define NORM_SUM4(t, r, v) vadd(t, NORM_X4(r, v))
@@ -211,7 +212,7 @@ static void norm_bwd_sums(void *ctx, i64 lo, i64 hi, int ith) {
         const real *x = j->x + at, *dy = j->dy + at, *line = j->lines + a * 4 * j->C;
         real *part = j->parts + k * 2 * j->C;
         i64 c = 0;
-        for (; c + 4 * VW <= j->C; c += 4 * VW) {
+        for (; c < j->C / LANES * LANES; c += 4 * VW) {
             const real *at4 = line + c;
             const vec m[4] = {vload(at4), vload(at4 + VW), vload(at4 + 2 * VW), vload(at4 + 3 * VW)};
 #define NORM_DY4(r, v) vload(dy + (r) * j->C + c + (v) * VW)

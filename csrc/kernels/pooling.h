@@ -145,7 +145,8 @@ static void pool_spread(const pool_dims *d, const pool_pairs *p, real *dx, const
     for (i64 j = 0; j < count; j += windows) {
         const i64 lanes = (count - j < windows ? count - j : windows) * d->c, to = 2 * j * d->c;
         const vec where = pool_load(index, at + j * d->c, d->bytes, lanes), v = vloadn(dy + at + j * d->c, lanes);
-        const vec a = vkeep(veq(where, first), v), b = vkeep(veq(where, second), v);
+        /* + 0: a sum of one term is not -0 either */
+        const vec a = vadd(vkeep(veq(where, first), v), vset(0)), b = vadd(vkeep(veq(where, second), v), vset(0));
         const vec l = _mm512_permutex2var_ps(a, p->low, b), h = _mm512_permutex2var_ps(a, p->high, b);
         vstoren(dx + to, l, 2 * lanes < VW ? 2 * lanes : VW);
         if (2 * lanes > VW) vstoren(dx + to + VW, h, 2 * lanes - VW);

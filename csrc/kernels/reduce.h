@@ -6,24 +6,16 @@
  *
  * dim: A, R, B; par[0] scales the result of sum (1/R makes it a mean). OUT y [A,B]; IN x [A,R,B].
  * Parallel over A, over blocks of columns when A is 1. One flop per element; reads x once. No aliasing.
- * Order of a sum: B > 1, r increasing; B == 1, the row is cut in pieces of RED_PIECE, each piece is summed in VW * 4
- * lanes, and the pieces are added in order. It depends on the sizes and the ISA only.
+ * Order of a sum: B > 1, r increasing; B == 1, the row is cut in pieces of RED_PIECE, each piece is summed in LANES
+ * lanes (lanes.h), and the pieces are added in order. Of zeros of either sign the extreme of a row is +0.
  */
 
 enum { RED_PIECE = 4096, RED_COLS = 64 };
 
 static real red_sum_piece(const real *x, i64 n) {
-    i64 i = 0;
-    vec s0 = vset(0), s1 = vset(0), s2 = vset(0), s3 = vset(0);
-    for (; i + 4 * VW <= n; i += 4 * VW) {
-        s0 = vadd(s0, vload(x + i));
-        s1 = vadd(s1, vload(x + i + VW));
-        s2 = vadd(s2, vload(x + i + 2 * VW));
-        s3 = vadd(s3, vload(x + i + 3 * VW));
-    }
-    for (; i + VW <= n; i += VW) s0 = vadd(s0, vload(x + i));
-    if (i < n) s1 = vadd(s1, vloadn(x + i, n - i));
-    return vhsum(vadd(vadd(s0, s1), vadd(s2, s3)));
+    lanes s = lanes_zero();
+    LANES_WALK(n, v, i, w, s.v[v] = vadd(s.v[v], lanes_load(x + i, w)););
+    return lanes_sum(s);
 }
 
 static real red_sum_row(const real *x, i64 n) {
@@ -110,7 +102,7 @@ static inline vec red_min(vec m, vec v) { return vsel(visnan(v), v, vmin(v, m));
         real t[VW];                                                                                          \
         vec m0, m1, m2, m3;                                                                                  \
         i64 i = 0;                                                                                           \
-        if (n < 2 * VW) return NAME##_few(x[0], x, n);                                                       \
+        if (n < 2 * VW) return NAME##_few(x[0], x, n) + 0;                                                   \
         m0 = m1 = m2 = m3 = vload(x);                                                                        \
         for (; i + 4 * VW <= n; i += 4 * VW) {                                                               \
             m0 = PICK(m0, vload(x + i));                                                                     \
@@ -121,7 +113,7 @@ static inline vec red_min(vec m, vec v) { return vsel(visnan(v), v, vmin(v, m));
         for (; i + VW <= n; i += VW) m0 = PICK(m0, vload(x + i));                                            \
         if (i < n) m1 = PICK(m1, vload(x + n - VW));                                                         \
         vstore(t, PICK(PICK(m0, m1), PICK(m2, m3)));                                                         \
-        return NAME##_few(t[0], t, VW);                                                                      \
+        return NAME##_few(t[0], t, VW) + 0;                                                                  \
     }                                                                                                        \
     static void NAME##_range(void *ctx, i64 lo, i64 hi, int ith) {                                           \
         const pn_instr *I = (const pn_instr *)ctx;                                                           \

@@ -5,7 +5,7 @@
  *   log_softmax_fwd   y = x - max x - log sum exp(x - max x)      OUT y; IN x
  *   log_softmax_bwd   dx = dy - exp(y) sum(dy)                    OUT dx; IN dy, y
  *
- * dim: N, C. Parallel over rows; each row is computed alone, in an order that C and the ISA alone decide.
+ * dim: N, C. Parallel over rows; each row is computed alone, in an order that C alone decides.
  * Cost: about 25 flops and 8 (forward) or 12 (backward) bytes per element. Aliasing: y may be x; dx may be dy.
  * A row that holds NaN or +inf, or nothing but -inf, gives NaN; a single -inf is a probability of zero.
  *
@@ -63,25 +63,19 @@ static inline real smx_max(const real *x, i64 C) {
     i64 c = 0;
     for (; c + VW <= C; c += VW) m = vmax(m, vload(x + c));
     if (c < C) m = vmax(m, vsel(smx_first(C - c), vloadn(x + c, C - c), m));
-    return vhmax(m);
+    return vhmax(m) + 0; /* of zeros of either sign, +0 */
 }
 
 /* e = exp(x - m) unless e is NULL; returns the sum. */
 static inline real smx_exp(real *e, const real *x, i64 C, real m) {
     const vec top = vset(m);
-    vec s = vset(0);
-    i64 c = 0;
-    for (; c + VW <= C; c += VW) {
-        const vec v = vexp(vsub(vload(x + c), top));
-        if (e) vstore(e + c, v);
-        s = vadd(s, v);
-    }
-    if (c < C) {
-        const vec v = vsel(smx_first(C - c), vexp(vsub(vloadn(x + c, C - c), top)), vset(0));
-        if (e) vstoren(e + c, v, C - c);
-        s = vadd(s, v);
-    }
-    return vhsum(s);
+    lanes s = lanes_zero();
+    LANES_WALK_LONG(C, v, c, w, {
+        const vec t = lanes_only(vexp(vsub(lanes_load(x + c, w), top)), w);
+        if (e) lanes_store(e + c, t, w);
+        s.v[v] = vadd(s.v[v], t);
+    });
+    return lanes_sum(s);
 }
 
 static inline void smx_scale(real *y, i64 C, real k) {
@@ -133,10 +127,9 @@ static void softmax_bwd_range(void *ctx, i64 r, i64 hi, int ith) {
     for (; r < hi; r++) {
         real *dx = (real *)I->arg[SMXB_DX] + r * C;
         const real *dy = (const real *)I->arg[SMXB_DY] + r * C, *y = (const real *)I->arg[SMXB_Y] + r * C;
-        vec s = vset(0);
-        for (i64 c = 0; c < end; c += VW) s = vfma(vload(dy + c), vload(y + c), s);
-        if (rest) s = vfma(vloadn(dy + end, rest), vloadn(y + end, rest), s);
-        s = vset(vhsum(s));
+        lanes sum = lanes_zero();
+        LANES_WALK(C, v, c, w, sum.v[v] = vfma(lanes_load(dy + c, w), lanes_load(y + c, w), sum.v[v]););
+        const vec s = vset(lanes_sum(sum));
         for (i64 c = 0; c < end; c += VW) vstore(dx + c, vmul(vload(y + c), vsub(vload(dy + c), s)));
         if (rest) vstoren(dx + end, vmul(vloadn(y + end, rest), vsub(vloadn(dy + end, rest), s)), rest);
     }
@@ -172,10 +165,9 @@ static void log_softmax_bwd_range(void *ctx, i64 r, i64 hi, int ith) {
     for (; r < hi; r++) {
         real *dx = (real *)I->arg[SMXB_DX] + r * C;
         const real *dy = (const real *)I->arg[SMXB_DY] + r * C, *y = (const real *)I->arg[SMXB_Y] + r * C;
-        vec s = vset(0);
-        for (i64 c = 0; c < end; c += VW) s = vadd(s, vload(dy + c));
-        if (rest) s = vadd(s, vloadn(dy + end, rest));
-        s = vset(vhsum(s));
+        lanes sum = lanes_zero();
+        LANES_WALK(C, v, c, w, sum.v[v] = vadd(sum.v[v], lanes_load(dy + c, w)););
+        const vec s = vset(lanes_sum(sum));
         for (i64 c = 0; c < end; c += VW) vstore(dx + c, vfnma(vexp(vload(y + c)), s, vload(dy + c)));
         if (rest) vstoren(dx + end, vfnma(vexp(vloadn(y + end, rest)), s, vloadn(dy + end, rest)), rest);
     }

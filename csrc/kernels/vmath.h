@@ -1,13 +1,14 @@
 /* Elementary functions on vectors: vexp vlog vexpm1 vlog1p vtanh vsigmoid vsoftplus verf vpow vsin vcos.
  *
- * float32 lanes, whole range: results may be denormal, infinities and NaN are handled, no lane looks at another. AVX2
- * and AVX-512 give the same bits. Largest error in ULP over float32: exp 1.1, log 1.0, expm1 1.6, log1p 1.6, tanh 2.6,
- * sigmoid 2.5, softplus 1.9, erf 1.2. Polynomials are minimax fits of the relative error. Plain C units call libm.
+ * float32 lanes, whole range: results may be denormal, infinities and NaN are handled, no lane looks at another. All
+ * ISAs with fused multiply-adds give the same bits. Largest error in ULP over float32: exp 1.1, log 1.0, expm1 1.6, log1p 1.6, tanh 2.6,
+ * sigmoid 2.5, softplus 1.9, erf 1.2. Polynomials are minimax fits of the relative error. The float64 unit
+ * in plain C calls libm.
  */
 #ifndef PN_VMATH_H
 #define PN_VMATH_H
 
-#if VW > 1
+#ifdef PN_REAL_F32
 
 #define PN_LN2_HI 0.693147182f
 #define PN_LN2_LO -1.90465421e-09f

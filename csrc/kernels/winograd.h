@@ -20,7 +20,7 @@
 #include "conv_job.h"
 #include "conv_micro.h"
 
-#if VW > 1 && !defined(PN_PAIRS)
+#if !defined(PN_PAIRS) && (VW > 1 || defined(PN_REAL_F32))
 #define CONV_WINOGRAD
 
 #define WINO_A ((real)(2.0 / 3.0))
@@ -174,8 +174,20 @@ static void wino_weights(void *ctx, i64 lo, i64 hi, int ith) {
 
 /* C[m, width] = A B (+ C), B a panel; at: A is read by terms, which lie lda apart. */
 static void wino_product(i64 m, i64 width, i64 terms, const real *a, i64 lda, int at, const real *b, real *c, int add) {
-    const i64 kc = pn_gemm_kc(terms), tallest = conv_tallest(width);
-    const i64 strips = (m + tallest - 1) / tallest, low = m / strips, extra = m % strips;
+    const i64 kc = pn_gemm_kc(terms);
+#if VW == 1 /* the compiler vectorizes along the panel */
+    for (i64 p0 = 0; p0 < terms; p0 += kc)
+        for (i64 i = 0; i < m; i++)
+            for (i64 j = 0; j < width; j += CONV_NR) {
+                real sum[CONV_NR] = {0}, *to = c + i * width + j;
+                for (i64 p = p0; p < terms && p < p0 + kc; p++) {
+                    const real ap = at ? a[i + p * lda] : a[i * lda + p];
+                    for (i64 q = 0; q < CONV_NR; q++) sum[q] = vfma(ap, b[p * width + j + q], sum[q]);
+                }
+                for (i64 q = 0; q < CONV_NR; q++) to[q] = add || p0 > 0 ? to[q] + sum[q] : sum[q];
+            }
+#else
+    const i64 tallest = conv_tallest(width), strips = (m + tallest - 1) / tallest, low = m / strips, extra = m % strips;
     gemm_tile t;
     t.ldc = t.ldb = width;
     t.step = lda;
@@ -192,6 +204,7 @@ static void wino_product(i64 m, i64 width, i64 terms, const real *a, i64 lda, in
             GEMM_KERNEL(mr, width / VW, at, VW)(&t);
         }
     }
+#endif
 }
 
 /* The outputs of a tile from its 36 sums: columns [j, j + width) of rows x cols pixels at y. */

@@ -13,6 +13,7 @@
 #ifndef PN_WORDS_H
 #define PN_WORDS_H
 
+#include "lanes.h"
 #include "simd.h"
 
 #if defined(__GNUC__)
@@ -21,21 +22,35 @@
 #define PN_PREFETCH(p) ((void)(p))
 #endif
 
-/* The sums of four vectors. */
+/* Sums here run in WORDS_LANES lanes, joined by halves as in lanes.h: rows are whole sixteens, and four of them meet. */
+enum { WORDS_LANES = 16, WORDS_VECS = WORDS_LANES / VW };
+typedef struct words_sum {
+    vec v[WORDS_VECS];
+} words_sum;
+
+GEMM_INLINE vec words_fold(words_sum s) {
+    LANES_UNROLL for (int half = WORDS_VECS / 2; half > 0; half /= 2)
+        LANES_UNROLL for (int v = 0; v < half; v++) s.v[v] = vadd(s.v[v], s.v[v + half]);
+    return s.v[0];
+}
+
+/* The sums of four vectors, each as vhsum would add it. */
 #if defined(PN_REAL_F32) && defined(PN_AVX512)
 static inline void words_sum4(float *out, vec a, vec b, vec c, vec d) {
-    const vec ab = vadd(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
-    const vec cd = vadd(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
-    const vec s = vadd(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
-    const __m256 h = _mm256_add_ps(_mm512_castps512_ps256(s), _mm512_extractf32x8_ps(s, 1));
-    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1)));
+    const vec ab = vadd(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+    const vec cd = vadd(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xee));
+    const vec s = vadd(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+    const vec t = vadd(s, _mm512_permute_ps(s, 0x4e)), u = vadd(t, _mm512_permute_ps(t, 0xb1));
+    _mm_storeu_ps(out, _mm512_castps512_ps128(_mm512_maskz_compress_ps(0x1111, u)));
 }
 #elif defined(PN_REAL_F32) && defined(PN_AVX2)
 static inline void words_sum4(float *out, vec a, vec b, vec c, vec d) {
-    const vec ab = vadd(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-    const vec cd = vadd(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+    const vec ab = vadd(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+    const vec cd = vadd(_mm256_permute2f128_ps(c, d, 0x20), _mm256_permute2f128_ps(c, d, 0x31));
     const vec s = vadd(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
-    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1)));
+    const vec t = vadd(_mm256_shuffle_ps(s, s, 0x88), _mm256_shuffle_ps(s, s, 0xdd)); /* a c a c, b d b d */
+    const __m128 ac = _mm256_castps256_ps128(t), bd = _mm256_extractf128_ps(t, 1);
+    _mm_storeu_ps(out, _mm_unpacklo_ps(ac, bd));
 }
 #else
 static inline void words_sum4(real *out, vec a, vec b, vec c, vec d) {
@@ -49,15 +64,18 @@ static inline void words_sum4(real *out, vec a, vec b, vec c, vec d) {
 /* s[j] = x . t[j] for j < m, a multiple of 4. */
 static inline void words_dots(real *s, const real *x, const real *const *t, i64 m, i64 D) {
     for (i64 j = 0; j < m; j += 4) {
-        vec a = vset(0), b = a, c = a, d = a;
-        for (i64 k = 0; k < D; k += VW) {
-            const vec v = vload(x + k);
-            a = vfma(v, vload(t[j] + k), a);
-            b = vfma(v, vload(t[j + 1] + k), b);
-            c = vfma(v, vload(t[j + 2] + k), c);
-            d = vfma(v, vload(t[j + 3] + k), d);
-        }
-        words_sum4(s + j, a, b, c, d);
+        words_sum a, b, c, d;
+        LANES_UNROLL for (int v = 0; v < WORDS_VECS; v++) a.v[v] = b.v[v] = c.v[v] = d.v[v] = vset(0);
+        for (i64 k = 0; k < D; k += WORDS_LANES)
+            LANES_UNROLL for (int v = 0; v < WORDS_VECS; v++) {
+                const i64 at = k + v * VW;
+                const vec xv = vload(x + at);
+                a.v[v] = vfma(xv, vload(t[j] + at), a.v[v]);
+                b.v[v] = vfma(xv, vload(t[j + 1] + at), b.v[v]);
+                c.v[v] = vfma(xv, vload(t[j + 2] + at), c.v[v]);
+                d.v[v] = vfma(xv, vload(t[j + 3] + at), d.v[v]);
+            }
+        words_sum4(s + j, words_fold(a), words_fold(b), words_fold(c), words_fold(d));
     }
 }
 
@@ -93,31 +111,24 @@ static inline void words_mix(real *y, const real *const *x, const real *g, i64 s
 
 /* From the scores s [n, m4] of n inputs against m targets: s becomes rate (label - sigmoid(s)); returns the loss. */
 static inline double words_losses(real *s, const real *label, i64 n, i64 m, i64 m4, real rate) {
-    vec total = vset(0);
-    double rest = 0;
+    words_sum total;
+    LANES_UNROLL for (int v = 0; v < WORDS_VECS; v++) total.v[v] = vset(0);
     for (i64 i = 0; i < n; i++) {
         real *z = s + i * m4;
-        for (i64 j = 0; j < m; j += VW) {
-            const i64 w = m - j < VW ? m - j : VW;
-            const vec x = w == VW ? vload(z + j) : vloadn(z + j, w);
-            const vec y = w == VW ? vload(label + j) : vloadn(label + j, w);
-            const vec a = vexp(vneg(vabs(x))), one = vset(1);
-            const vec p = vdiv(vsel(vlt(x, vset(0)), a, one), vadd(one, a));
-            /* softplus(x) - y x = max(x, 0) - y x + log1p(exp(-|x|)) */
-            const vec l = vadd(vfnma(y, x, vmax(vset(0), x)), vlog1p(a));
-            const vec g = vmul(vset(rate), vsub(y, p));
-            if (w == VW) {
-                vstore(z + j, g);
-                total = vadd(total, l);
-            } else {
-                real part[VW];
-                vstoren(z + j, g, w);
-                vstore(part, l);
-                for (i64 q = 0; q < w; q++) rest += (double)part[q];
+        for (i64 at = 0; at < m; at += WORDS_LANES)
+            LANES_UNROLL for (int v = 0; v < WORDS_VECS; v++) {
+                const i64 j = at + v * VW, w = m - j < VW ? m - j : VW;
+                if (w <= 0) break;
+                const vec x = lanes_load(z + j, w), y = lanes_load(label + j, w);
+                const vec a = vexp(vneg(vabs(x))), one = vset(1);
+                const vec p = vdiv(vsel(vlt(x, vset(0)), a, one), vadd(one, a));
+                /* softplus(x) - y x = max(x, 0) - y x + log1p(exp(-|x|)) */
+                const vec l = vadd(vfnma(y, x, vmax(vset(0), x)), vlog1p(a));
+                lanes_store(z + j, vmul(vset(rate), vsub(y, p)), w);
+                total.v[v] = vadd(total.v[v], lanes_only(l, w));
             }
-        }
     }
-    return rest + (double)vhsum(total);
+    return (double)vhsum(words_fold(total));
 }
 
 enum { WORDS_AHEAD = 2 };

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pynn.checks import choice, is_integer
-from pynn.core import _core, config
+from pynn.core import _core
 from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.kernels import conv2d as _native
@@ -77,9 +77,8 @@ def _dims(
 
 
 def _may_transform(algorithm: str, dtype: np.dtype) -> bool:
-    """Tell whether Winograd's algorithm is wanted and there are kernels: float32 vectors, not pairs of bfloat16."""
-    vectors = dtype == np.float32 and config.isa() > 0 and not _core.get_planes()
-    return check_algorithm("conv2d", algorithm) == "winograd" and vectors
+    """Tell whether Winograd's algorithm is wanted and there are kernels: float32, not pairs of bfloat16."""
+    return check_algorithm("conv2d", algorithm) == "winograd" and dtype == np.float32 and not _core.get_planes()
 
 
 def _flops(dims: Sequence[int]) -> float:
@@ -197,6 +196,8 @@ class _Conv2d:
         yield Sample((r(9, 14, 15, 33), r(3, 3, 33, 70), r(70)), padded, smooth=False)
         yield Sample((r(40, 12, 12, 8), r(3, 3, 8, 32), r(32)), {"activation": "relu"}, smooth=False)
         yield Sample((r(1, 90, 70, 16), r(5, 5, 16, 20), r(20)), padded, smooth=False)
+        for width, channels in ((5, 33), (13, 65)):  # columns of one class of the stride are fewer than of another
+            yield Sample((r(1, 5, width, channels), r(3, 3, channels, 2), None), {"window": Window((2, 2))})
         fast = {**padded, "algorithm": "winograd"}
         yield Sample((r(3, 14, 9, 17), r(3, 3, 17, 50), r(50)), fast, smooth=False)
         yield Sample((r(2, 11, 12, 32), r(3, 3, 32, 16), None), {"algorithm": "winograd"}, smooth=False)
