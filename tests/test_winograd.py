@@ -18,9 +18,8 @@ from pynn.ops.window import Window
 # Of one element, over the root mean square of all: with the points 0, +-2/3, +-3/2 and float32 the largest of a million
 # is off by some 1e-5, and the mean by less than 1e-6. The usual points 0, +-1, +-2 would be off by 5e-5.
 LARGEST, MEAN = 2e-5, 2e-6
-VECTORS = [isa for isa in _core.isa_available() if isa != "generic"]
+ISAS = _core.isa_available()
 
-needs_vectors = pytest.mark.skipif(not VECTORS or config.isa() == 0, reason="plain C convolves directly")
 
 CASES = [
     # n, h, w, c, outputs, padding, activation, bias
@@ -85,8 +84,7 @@ def scratch(case, algorithm):
     return [i.scratch_bytes for i in instructions(case, algorithm)]
 
 
-@needs_vectors
-@pytest.mark.parametrize("isa", VECTORS)
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_pass_is_as_exact_as_promised(case, isa):
     exact = backward(case, "direct", "float64")
@@ -100,8 +98,7 @@ def test_every_pass_is_as_exact_as_promised(case, isa):
             assert (y != plain).any()  # it is not the direct convolution in disguise
 
 
-@needs_vectors
-@pytest.mark.parametrize("isa", VECTORS)
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("case", [c for c in CASES if "relu" in c[6]], ids=str)
 def test_gradients_of_kinked_activations_follow_the_output(case, isa):
     """The slope is taken from y as it was computed, so dz is known exactly, and dx, dw, db follow from it linearly."""
@@ -115,7 +112,6 @@ def test_gradients_of_kinked_activations_follow_the_output(case, isa):
         close(g, true)
 
 
-@needs_vectors
 @pytest.mark.parametrize("channels", [64, 128])
 def test_error_is_a_small_multiple_of_that_of_the_direct_convolution(channels):
     case = (2, 24, 24, channels, channels, (1, 1, 1, 1), "linear", False)
@@ -149,13 +145,12 @@ def test_larger_layers_have_the_same_bits_for_any_number_of_threads(case):
     assert found == found[:1] * 4
 
 
-@needs_vectors
 def test_instruction_sets_agree_bit_for_bit():
     for case in CASES[:5]:
         if case[6] not in ("linear", "relu"):
             continue
         found = []
-        for isa in VECTORS:
+        for isa in ISAS:
             with config.use_isa(isa):
                 found.append(bits(backward(case, "winograd")[:2]))
         assert found == found[:1] * len(found)
@@ -196,13 +191,10 @@ def test_other_convolutions_are_direct(image, kernel, more):
     assert direct == winograd
 
 
-def test_float64_plain_c_and_low_precision_are_direct():
+def test_float64_and_low_precision_are_direct():
     layer = (2, 12, 12, 32), (3, 3, 32, 32), {"padding": "same"}
     direct, winograd = both(*layer, "float64")
     assert direct == winograd
-    with config.use_isa("generic"):
-        direct, winograd = both(*layer)
-        assert direct == winograd
     before = pynn.get_precision()
     for unit, precision in itertools.product(_core.units_available(), ("high", "medium")):
         pynn.set_precision(precision)
@@ -218,7 +210,6 @@ def test_float64_plain_c_and_low_precision_are_direct():
         assert odd[0] == odd[1]
 
 
-@needs_vectors
 def test_each_gradient_is_judged_for_itself(rng):
     """With "valid" padding y of 6 x 6 has too few pixels in its tiles for some sizes, dx of 8 x 8 not."""
     x, w = rng.standard_normal((4, 7, 7, 32), np.float32), rng.standard_normal((3, 3, 32, 32), np.float32)
@@ -249,7 +240,6 @@ def test_any_choice_of_gradients(needs):
             np.testing.assert_array_equal(t.grad.numpy(), whole)
 
 
-@needs_vectors
 def test_scratch_memory_is_whole_cache_lines_and_does_not_grow_with_the_batch():
     small, large = ((n, 16, 16, 32, 48, (1, 1, 1, 1), "tanh", True) for n in (64, 512))
     assert scratch(small, "winograd") == scratch(large, "winograd")
@@ -289,7 +279,6 @@ def test_eager_equals_the_program_and_threads_do_not_matter():
         assert trained("winograd", threads=threads) == (weights, losses)
 
 
-@needs_vectors
 def test_training_follows_the_direct_one():
     (weights, losses), (others, direct) = trained("winograd"), trained("direct")
     assert weights != others
