@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from pynn import init
+from pynn import init, nn
 from pynn.errors import DTypeError, ShapeError
 
 NAMES = [
@@ -184,6 +184,14 @@ def test_an_unknown_name_gives_the_nearest_one() -> None:
         ValueError, match=r"unknown initializer. Received: 'glorot_unifrom'.*did you mean 'glorot_uniform'"
     ):
         init.get("glorot_unifrom")
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "int64", "bool"])
+def test_weights_have_the_dtype_of_their_layer_whatever_an_initializer_returns(dtype) -> None:
+    layer = nn.Dense(3, kernel_initializer=lambda shape, *_: np.ones(shape, dtype))
+    assert layer(np.ones((2, 4), "float32")).dtype == np.float32
+    assert layer.w.dtype == np.float32
+    assert (layer.w.numpy() == 1).all()
 
 
 @pytest.mark.parametrize("wrong", [3, None, init.Initializer])

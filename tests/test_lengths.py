@@ -282,6 +282,14 @@ TARGETS = {
 }
 
 
+def test_what_mixes_the_sequences_of_a_batch_says_so(rng):
+    given = ops.with_lengths(padded(rng)[0], LENGTHS)
+    for op in (ops.mean, ops.max, ops.min, ops.sum, ops.var):
+        with pytest.warns(UserWarning, match="mixes or moves the time steps"):
+            assert op(given, axis=0).lengths is None
+        assert op(given, axis=2).lengths is given.lengths
+
+
 @pytest.mark.parametrize("name", TARGETS)
 def test_losses_are_means_over_real_steps(name, rng):
     x, _ = padded(rng)

@@ -137,6 +137,8 @@ CASES = {
         "ReverseSequence", [numbers(3, 5), np.array([2, 5, 1])], 1, 13, {"batch_axis": 0, "time_axis": 1}
     ),
     "leak that turns round": ("LeakyRelu", [numbers(4, 9)], 1, 13, {"alpha": -0.3}),
+    "stacks of matrices": ("MatMul", [numbers(2, 1, 3, 4), numbers(5, 4, 6)], 1, 13, {}),
+    "stacks of matrices, the second longer": ("MatMul", [numbers(2, 3, 4), numbers(5, 1, 4, 6)], 1, 13, {}),
     "top 3": ("TopK", [numbers(4, 9), np.array([3])], 2, 13, {}),
     "bottom 40, along an axis": ("TopK", [numbers(50, 3), np.array([40])], 2, 13, {"axis": 0, "largest": 0}),
     "elements of an axis": ("GatherElements", [numbers(4, 5), np.array([[0, -1, 2], [3, 1, 1]])], 1, 13, {"axis": 1}),

@@ -127,6 +127,8 @@ def _walks(r: Rng) -> Iterator[tuple[np.ndarray, np.ndarray, dict[str, Any]]]:
     yield r(2, 5, 6, 5), r(3, 3, 1, 5), {"window": Window((2, 1), (1, 1), (1, 1, 1, 1)), "groups": 5}
     yield r(2, 4, 5, 3), r(2, 5, 1, 6), {"groups": 3}
     yield r(1, 9, 8, 2), r(3, 2, 1, 6), {"window": Window((2, 3), (1, 2), (1, 1, 0, 2)), "groups": 2}
+    yield r(2, 5, 4, 35), r(3, 3, 1, 35), {"window": Window(padding=(1, 1, 1, 1)), "groups": 35}
+    yield r(1, 5, 6, 19), r(2, 3, 1, 38), {"window": Window((2, 1)), "groups": 19}
     yield r(2, 9, 9, 2), r(3, 3, 2, 3), {"window": Window((2, 2))}
     yield r(2, 4, 4, 3), r(1, 1, 3, 5), {}
     yield r(3, 4, 5, 2), r(4, 5, 2, 3), {}

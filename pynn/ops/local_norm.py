@@ -59,6 +59,8 @@ class _ResponseNorm:
         yield Sample((r(3, 20),), {"radius": 0, "bias": 1.0, "alpha": 1.0, "beta": 0.5})
         yield Sample((r(37, 9),), {"radius": 1, "bias": 1.5, "alpha": 0.2, "beta": 0.6})
         yield Sample((r(3, 4),), {"radius": 5, "bias": 1.0, "alpha": 0.1, "beta": 1.0})
+        for beta in (0.25, 1.5, 1.75, 2.0):  # beside the exponents that are roots, too
+            yield Sample((r(2, 5),), {"radius": 1, "bias": 1.5, "alpha": 0.3, "beta": beta})
 
     def errors(r: Rng) -> Iterator[Any]:
         yield (r(2, 3),), {"radius": -1, "bias": 1.0, "alpha": 1.0, "beta": 0.5}, ValueError, r"depth_radius=-1"

@@ -242,13 +242,14 @@ def tried(trial: Trial, count: int, options: argparse.Namespace) -> list[dict]:
         elif known is None or known["verdict"] == "unknown" or (options.again and known["verdict"] == "survived"):
             began = time.monotonic()
             result = trial.verdict(change, options.also)
-            if result is None:
-                continue
+            result = result or {"verdict": "none", "by": "", "tests": 0}  # it does not compile, or is no change
             known = entry | result | {"seconds": round(time.monotonic() - began, 1)}
             journal.add(known)
-            place = f"{change.path}:{known['line']}"
-            print(f"{known['verdict']:9}{known['seconds']:7.1f} s {place} {known['by']}", flush=True)
-        entries.append(known)
+            if known["verdict"] != "none":
+                place = f"{change.path}:{known['line']}"
+                print(f"{known['verdict']:9}{known['seconds']:7.1f} s {place} {known['by']}", flush=True)
+        if known["verdict"] != "none":
+            entries.append(known)
     # a test that fails without a change has noticed nothing
     for test in trial.unsound(sorted({entry["by"] for entry in entries if "::" in entry["by"]})):
         print(f"fails without a change, too: {test}")

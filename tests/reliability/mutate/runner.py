@@ -1,5 +1,6 @@
 """Runs tests in a child of this process, which has read the slow libraries already, but none of the package."""
 
+import gc
 import importlib
 import os
 import resource
@@ -15,7 +16,12 @@ import pytest
 SLOW_TO_IMPORT = [
     "numpy", "scipy.linalg", "scipy.special", "pandas", "matplotlib.pyplot", "sklearn", "onnx", "h5py", "tqdm"
 ]  # fmt: skip
-OPTIONS = ["-q", "--doctest-modules", "-p", "no:cacheprovider", "-o", "timeout=120", "--no-header", "--tb=line"]
+# Other plugins may import much in every child: hypothesis does.
+PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+OPTIONS = [
+    "-p", "pytest_timeout", "-p", "no:cacheprovider", "-q", "--doctest-modules", "-o", "timeout=120", "--no-header",
+    "--tb=line",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,8 @@ class Runner:
         for name in SLOW_TO_IMPORT:
             with suppress(ImportError):
                 importlib.import_module(name)
+        gc.collect()
+        gc.freeze()  # what is there already is no garbage of a child
 
     def run(self, tests: list[str], limit: int, first: bool = True, **environment: str) -> Outcome:
         """Run tests, until the `first` one fails or all, for `limit` seconds of the processor at most."""
@@ -94,7 +102,7 @@ class Runner:
                 os.dup2(output, stream)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.chdir(self.tree)
-            os.environ |= {"PYTHONPATH": str(self.tree), **environment}
+            os.environ |= PLUGINS | {"PYTHONPATH": str(self.tree), **environment}
             sys.path.insert(0, str(self.tree))
             chosen = Chosen(tests)
             files = dict.fromkeys(test.split("::")[0] for test in tests)
