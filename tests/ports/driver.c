@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "byte_dots.h"
 #include "par.h"
 #include "witness.h"
 
@@ -209,6 +210,7 @@ int main(int argc, char **argv) {
     end = at + n;
     at += 8;
     take(&cases, 8);
+    pn_cpu_init();
     pn_threads_init(4, 1);
     i64 kernels = pn_kernel_count();
     char *met = room(kernels);
