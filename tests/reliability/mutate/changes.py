@@ -2,8 +2,9 @@
 
 A change is one of a comparison, an arithmetic operator, and/or, not, a sign, a constant by one, a condition or a
 conditional expression the other way round, a result that is None, a keyword argument left out. Not changed are
-annotations, docstrings and all other text, __all__, what an error or a warning says, and the samples and errors of
-cards, which are test data, and the constants of recipes, which are settings.
+annotations, docstrings and all other text, __all__, what an error or a warning says, how a drawing looks (sizes of
+letters, colors, widths), the samples and errors of cards, which are test data, and the constants and keywords of
+recipes, which are settings.
 """
 
 import ast
@@ -41,7 +42,11 @@ COMPUTED = {
 TEST_DATA = ("samples", "errors")  # of cards
 # Keywords of checks, of texts, and of the test data of cards.
 GUARDS = {"strict", "stacklevel", "help", "metavar", "title", "description", "doc", "samples", "errors"}
-SAID = {"warn", "warning", "info"}  # calls whose arguments are messages
+LOOKS = {
+    "fontsize", "fontweight", "labelsize", "color", "colors", "facecolor", "edgecolor", "linewidth", "lw", "linestyle",
+    "alpha", "pad", "labelpad", "rotation", "markersize", "s", "zorder", "cmap", "hspace", "wspace",
+}  # fmt: skip
+SAID = {"warn", "warning", "info", "_fail", "new_figure"}  # calls whose arguments are messages, or sizes of drawings
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class Change:
     line: int
     lines: tuple[int, ...]
     at_import: bool = False  # it is no part of a function
+    default: bool = False  # of a parameter
 
     def applied(self, text: str) -> str:
         """The text of the changed file."""
@@ -89,6 +95,7 @@ class Finder(ast.NodeVisitor):
 
     def add(self, start: int, stop: int, after: str, lines: tuple[int, ...] = ()):
         line = bisect_right(self.offsets, start)
+        default = bool(lines)
         if not lines and self.statement is not None:
             # what spans lines is counted as covered where it begins or where the change is
             lines = (line, self.statement.lineno)
@@ -96,7 +103,7 @@ class Finder(ast.NodeVisitor):
             if not self.functions and isinstance(targets[0], ast.Name):  # a constant shows where it is used
                 lines = (*lines, *self.uses[targets[0].id])
         before = self.text[start:stop]
-        self.found.append(Change(self.path, start, before, after, line, lines or (line,), not self.functions))
+        self.found.append(Change(self.path, start, before, after, line, lines or (line,), not self.functions, default))
 
     def between(self, left, right, old: str, new: tuple[str, ...]):
         """The operator between two operands; comments there are left alone."""
@@ -229,8 +236,10 @@ class Finder(ast.NodeVisitor):
         if name in SAID or name == "dataclass":
             return
         written = sorted([*node.args, *node.keywords], key=self.begin)
+        left = GUARDS | LOOKS if self.path.startswith("pynn/viz/") else GUARDS
+        recipe = self.path.startswith("pynn/recipes/")
         for index, argument in enumerate(written):
-            if isinstance(argument, ast.keyword) and argument.arg and argument.arg not in GUARDS:
+            if isinstance(argument, ast.keyword) and argument.arg and argument.arg not in left and not recipe:
                 start = self.begin(argument) if index == 0 else self.end(written[index - 1])
                 stop = self.end(argument)
                 if index == 0 and len(written) > 1:
@@ -239,7 +248,7 @@ class Finder(ast.NodeVisitor):
                     self.add(start, stop, "")
         self.visit(node.func)
         for argument in written:
-            if not (isinstance(argument, ast.keyword) and argument.arg in GUARDS):
+            if not (isinstance(argument, ast.keyword) and argument.arg in left):
                 self.visit(argument)
 
 

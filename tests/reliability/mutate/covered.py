@@ -24,6 +24,7 @@ KERNELS = [
     "lengths", "bounds",
 ]  # fmt: skip
 AS_TEXT = {"pynn/export/numpy_kernels.py": "tests/test_export.py"}  # what is copied, and run by these tests as a copy
+DEFAULTS = "tests/test_signatures.py::test_defaults_are_those_of_the_docstrings"  # looks at them without a call
 # Gradients are checked in float64, the kernels of which are not changed; the other checks find what `values` finds.
 KERNEL_TESTS = "not (gradients or errors or threads or program)"
 AT_ONCE = 4  # files of tests that one process maps
@@ -100,19 +101,19 @@ def in_bits(bits: bytes, line: int) -> bool:
     return line // 8 < len(bits) and bool(bits[line // 8] >> line % 8 & 1)
 
 
-def chosen(tests: list[dict], subject: str) -> list[list[str]]:
+def chosen(tests: list[dict], subject: str, effort: int = 1) -> list[list[str]]:
     """The tests to run, in stages: those of the subject's own file first, of the files that cover most next."""
     files = defaultdict(list)
     for test in sorted(tests, key=lambda test: test["seconds"]):
         files[test["test"].split("::")[0]].append(test)
-    order = sorted(files, key=lambda file: (subject not in file, -len(files[file])))[:FILES]
-    left, count, kept, turn = SECONDS, 0, defaultdict(list), 0
-    while any(turn < len(files[file]) for file in order) and left > 0 and count < MOST:
+    order = sorted(files, key=lambda file: (subject not in file, -len(files[file])))[: FILES * effort]
+    left, most, count, kept, turn = SECONDS * effort, MOST * effort, 0, defaultdict(list), 0
+    while any(turn < len(files[file]) for file in order) and left > 0 and count < most:
         for file in order:
-            if turn < len(files[file]) and left > 0 and count < MOST:
+            if turn < len(files[file]) and left > 0 and count < most:
                 kept[file].append(files[file][turn]["test"])
                 left -= files[file][turn]["seconds"]
                 count += 1
         turn += 1
-    stages = (order[:1], order[1:3], order[3:])
+    stages = (order[:1], order[1:3], order[3:8], order[8:])
     return [stage for files in stages if (stage := [test for file in files for test in kept[file]])]
