@@ -276,6 +276,8 @@ HEADERS = {
     "dtype is a list": (raw({"a": entry([2], 0, 8, ["F32"])}, bytes(8)), "not supported"),
     "dtype of another size": (raw({"a": entry([2], 0, 8, "F64")}, bytes(8)), "needs 16 bytes"),
     "negative shape": (raw({"a": entry([-2, -1], 0, 8)}, bytes(8)), "shape"),
+    "negative shape of one element": (raw({"a": entry([-1, -1], 0, 4)}, bytes(4)), "shape"),
+    "negative offset": (raw({"a": entry([2], -1, 7)}, bytes(7)), "data_offsets"),
     "enormous shape": (raw({"a": entry([2**61, 2**61, 8], 0, 8)}, bytes(8)), "needs"),
     "overflowing shape": (raw({"a": entry([2**32, 2**32], 0, 0)}), "needs"),
     "too many axes": (raw({"a": entry([1] * 9, 0, 4)}, bytes(4)), "shape"),

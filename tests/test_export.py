@@ -72,6 +72,9 @@ CASES = {
         nn.LocallyConnected2D(3, 3, strides=2, padding="same", activation="tanh"),
         nn.LocallyConnected2D(2, (2, 3), use_bias=False),
     ),
+    "transposed, wider than high": lambda: branches(
+        (3, 7, 2), nn.Conv2DTranspose(3, 3, strides=2, padding="same"), nn.Conv2DTranspose(2, (1, 4), strides=(1, 3)),
+    ),
     "pools": lambda: branches(
         IMAGE, nn.MaxPool2D(), nn.MaxPool2D(3, strides=2, padding="same"),
         nn.AvgPool2D(3, strides=2, padding=(1, 1, 0, 2)),

@@ -25,6 +25,9 @@ def assert_same(model, rng, opset=13):
         found = in_onnxruntime(proto, xs)
         assert found.shape == expected.shape
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    names = [node.name for node in proto.graph.node]
+    assert all(names)
+    assert len(set(names)) == len(names)
     return proto
 
 

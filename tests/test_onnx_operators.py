@@ -137,6 +137,8 @@ CASES = {
         "ReverseSequence", [numbers(3, 5), np.array([2, 5, 1])], 1, 13, {"batch_axis": 0, "time_axis": 1}
     ),
     "leak that turns round": ("LeakyRelu", [numbers(4, 9)], 1, 13, {"alpha": -0.3}),
+    "bytes of zeros": ("DynamicQuantizeLinear", [np.zeros((3, 4), "float32")], 3, 13, {}),
+    "bytes of one number": ("DynamicQuantizeLinear", [np.full((3, 4), -2.5, "float32")], 3, 13, {}),
     "stacks of matrices": ("MatMul", [numbers(2, 1, 3, 4), numbers(5, 4, 6)], 1, 13, {}),
     "stacks of matrices, the second longer": ("MatMul", [numbers(2, 3, 4), numbers(5, 1, 4, 6)], 1, 13, {}),
     "top 3": ("TopK", [numbers(4, 9), np.array([3])], 2, 13, {}),

@@ -81,11 +81,11 @@ RIGHT = {
     "orientation in TIFF": (written(rgb, "TIFF", tiffinfo={274: 3}), TURNED[3]),
 }
 REFUSED = {
-    "float, TIFF": (written(Image.fromarray(GRAY / np.float32(255)), "TIFF"), "floating-point numbers"),
-    "32 bits, TIFF": (written(Image.fromarray(GRAY.astype("int32") << 20), "TIFF"), "numbers of 32 bits"),
-    "CMYK, JPEG": (written(rgb.convert("CMYK"), "JPEG"), "CMYK"),
-    "CMYK, TIFF": (written(rgb.convert("CMYK"), "TIFF"), "CMYK"),
-    "Lab, TIFF": (written(Image.new("LAB", (W, H)), "TIFF"), "LAB"),
+    "float, TIFF": (written(Image.fromarray(GRAY / np.float32(255)), "TIFF"), "floating-point numbers.*as .npy"),
+    "32 bits, TIFF": (written(Image.fromarray(GRAY.astype("int32") << 20), "TIFF"), "numbers of 32 bits.*as .npy"),
+    "CMYK, JPEG": (written(rgb.convert("CMYK"), "JPEG"), "CMYK.*save it as RGB"),
+    "CMYK, TIFF": (written(rgb.convert("CMYK"), "TIFF"), "CMYK.*save it as RGB"),
+    "Lab, TIFF": (written(Image.new("LAB", (W, H)), "TIFF"), "LAB.*save it as RGB"),
     "transparent": (written(alpha(0)), "transparent parts"),
     "half transparent": (written(alpha(102)), "--background white"),
     "transparent, WEBP": (written(alpha(0), "WEBP", lossless=True, exact=True), "transparent parts"),

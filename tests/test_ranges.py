@@ -50,6 +50,7 @@ RANGES = {
     "bias": (lambda v: nn.LocalResponseNormalization(bias=v)(IMAGES), "bias", [0], [0.1]),
     "epsilon": (lambda v: nn.LayerNormLSTM(2, epsilon=v), "epsilon", [0], [1e-9]),
     "threshold": (lambda v: metrics.BinaryAccuracy(threshold=v), "threshold", [0, 1], [0.001, 0.999]),
+    "test_size": (lambda v: pynn.datasets.digits(test_size=v), "test_size", [0, 1], [0.01, 0.99]),
     "factor of circles": (lambda v: pynn.datasets.circles(9, factor=v), "factor", [0, 1], [0.01, 0.99]),
     "share of a text": (lambda v: pynn.datasets.split_text("ab" * 999, v), "share", [0, 1], [0.01, 0.99]),
     "factor of a plateau": (lambda v: train.ReduceLROnPlateau(factor=v), "factor", [0, 1], [0.01, 0.99]),

@@ -256,6 +256,16 @@ def test_generator_lasts_one_epoch():
     assert bits(two) == before
 
 
+def test_a_generator_is_enough_for_the_one_epoch_that_is_left():
+    """Epochs that were before are not read."""
+    model = mlp()
+    found = model.fit(batches(), epochs=3, initial_epoch=2, validation_data=batches(), verbose=0).history
+    assert len(found["loss"]) == len(found["val_loss"]) == 1
+    for more in ({"validation_data": batches()}, {}):
+        with pytest.raises(DataError, match="can be read once: 2 epochs"):
+            model.fit(X if more else batches(), *[Y] * bool(more), epochs=4, initial_epoch=2, verbose=0, **more)
+
+
 def test_batches_with_weights_and_metrics():
     w = np.linspace(0, 2, N).astype("float32")
     one, two = (mlp(metrics=["accuracy", "top_k"]) for _ in range(2))
