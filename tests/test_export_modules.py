@@ -447,6 +447,20 @@ class Flat(nn.Module):
         return ops.reshape(x, (-1,))
 
 
+class First(nn.Module):
+    """Adds the first sample to each."""
+
+    def forward(self, x):
+        return x + ops.gather(x, [0])
+
+
+class Second(nn.Module):
+    """Adds the second sample to each."""
+
+    def forward(self, x):
+        return x + ops.gather(x, [min(1, x.shape[0] - 1)])
+
+
 @pytest.mark.parametrize(
     ("layer", "said"),
     [
@@ -458,6 +472,8 @@ class Flat(nn.Module):
         (Noisy(), r"'noisy'.*the op 'normal' draws random numbers.*help"),
         (Fixed(), r"does not depend on it"),
         (Flat(), r"returns \(8,\) for 2 samples and \(12,\) for 3"),
+        (First(), r"'first'.*mixes samples"),
+        (Second(), r"'second'.*mixes samples"),
     ],
     ids=lambda p: p.name if isinstance(p, nn.Module) else "",
 )

@@ -107,8 +107,11 @@ def test_every_layer_comes_back(name, rng):
     else:
         model = nn.Sequential([layer])
     before = model(x).numpy()
+    assert isinstance(layer.extra_repr(), str)
+    assert repr(layer).startswith(name)
     data = dumps(model)
     again = loads(data)
+    assert repr(again.layers[0]) == repr(model.layers[0])
     assert type(again.layers[0]) is type(layer)
     assert (again(x).numpy() == before).all()
     assert dumps(again) == data
@@ -260,14 +263,19 @@ def test_names_are_registered_in_code_alone(custom):
     from pynn.io import registry
 
     del registry._custom["Double"]
-    with pytest.raises(DataError, match=r"'Double' is of the program.*not registered here.*pynn.register\(Double\)"):
+    refused = r"'Double' is of the program.*not registered here. {} help:.*pynn.register\(Double\)"
+    known, registry._custom = registry._custom, {}
+    with pytest.raises(DataError, match=refused.format("Nothing is registered.")):
         loads(data)
+    registry._custom = known
 
     class Other:
         pass
 
-    custom(Double)
     custom(Other)
+    with pytest.raises(DataError, match=refused.format("Registered: .*Other.*")):
+        loads(data)
+    custom(Double)
     with pytest.raises(ValueError, match="the name 'Double' is taken by"):
         custom(Other, "Double")
     with pytest.raises(ValueError, match="expected a name"):
@@ -291,6 +299,30 @@ def test_functions_need_names(custom):
     assert loads(dumps(model)).layers[0]._function is cube
     layers = (layer for layer in (nn.Input((2,)), nn.Dense(2)))
     assert loads(dumps(nn.Sequential(layers, name="from_generator"))).name == "from_generator"
+
+
+def test_a_class_of_ones_own_gives_its_layers_what_a_file_cannot_hold(custom):
+    """What the constructor of a registered class gives anew is not written; another value of it is refused."""
+
+    class Cubed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Dense(2, activation=CUBE)
+
+        def forward(self, x):
+            return self.inner(x)
+
+    custom(Cubed)
+    model = nn.Sequential([Cubed()])
+    x = np.ones((1, 3), "float32")
+    before = model(x).numpy()
+    again = loads(dumps(model))
+    assert again.layers[0].inner._function is CUBE
+    np.testing.assert_array_equal(again(x).numpy(), before)
+
+
+def CUBE(x):
+    return x * x * x
 
 
 def test_metadata(tmp_path):

@@ -321,6 +321,34 @@ BROKEN = {
 }  # fmt: skip
 
 
+KINDS = {
+    kind: name.lower()
+    for name, kind in onnx.TensorProto.DataType.items()
+    if kind
+    and (name == "BFLOAT16" or name.startswith(("COMPLEX", "FLOAT8", "FLOAT4", "INT4", "UINT4", "INT2", "UINT2")))
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_numbers_of_a_kind_that_is_not_there_are_named(kind):
+    """float8e4m3fn is one of eight bits, whatever the rest of its name says."""
+    proto = model_of([helper.make_node("Identity", ["x"], ["y"])], {"x": [2]})
+    proto.graph.input[0].type.tensor_type.elem_type = kind
+    name = "float8" if "float8" in KINDS[kind] else "float4" if "float4" in KINDS[kind] else KINDS[kind]
+    with pytest.raises(DTypeError, match=f"'x'.*elements of type {name} are not supported"):
+        read(proto)
+
+
+@pytest.mark.parametrize("side", ["input", "output"])
+def test_what_is_no_tensor_is_refused_with_a_way_out(side):
+    proto = model_of([helper.make_node("Identity", ["x"], ["y"])], {"x": [2]})
+    place = getattr(proto.graph, side)[0]
+    place.type.CopyFrom(helper.make_optional_type_proto(helper.make_tensor_type_proto(1, [2])))
+    with pytest.raises(DTypeError, match=f"{side}.*expected a tensor. Received: optional") as caught:
+        read(proto)
+    assert ("outputs=[name, ...]" in str(caught.value)) == (side == "output")
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_is_wrong_with_a_file_is_said(name):
     model, message = BROKEN[name]

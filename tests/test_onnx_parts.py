@@ -418,6 +418,26 @@ def test_norms(norm, rng):
     assert_same(model([node], [port("x")], [port("y")], ml=1), x)
 
 
+@pytest.mark.parametrize("gap", [np.nan, -1.0])
+@pytest.mark.parametrize("fill", [[7.0], [1.0, 2.0, 3.0]])
+def test_gaps_are_filled(gap, fill, rng):
+    x = rng.normal(size=(5, 3)).astype("float32")
+    x[[0, 2, 4], [0, 1, 2]] = gap
+    x[1, 1] = -1.0 if np.isnan(gap) else np.nan  # what stands for no gap here
+    settings = {"imputed_value_floats": fill, "replaced_value_float": float(gap)}
+    node = helper.make_node("Imputer", ["x"], ["y"], domain="ai.onnx.ml", **settings)
+    assert_same(model([node], [port("x")], [port("y")], ml=1), x)
+
+
+def test_gaps_among_integers_are_filled():
+    x = np.array([[0, 1, 2], [2, 0, 0]])
+    node = helper.make_node(
+        "Imputer", ["x"], ["y"], domain="ai.onnx.ml", imputed_value_int64s=[7, 8, 9], replaced_value_int64=0
+    )
+    found = load(model([node], [port("x", INT64)], [port("y", INT64)], ml=1)).run(x)[0]
+    assert found.tolist() == [[7, 1, 2], [2, 8, 9]]
+
+
 @pytest.mark.parametrize("after", ["NONE", "LOGISTIC", "SOFTMAX"])
 def test_one_score_for_two_classes(after, rng):
     node = helper.make_node(

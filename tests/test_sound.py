@@ -1,6 +1,7 @@
 """Sound: .wav files good and bad, features, the data set, the pictures, and pynn predict on a recording."""
 
 import csv
+import importlib
 import io
 import struct
 import sys
@@ -258,6 +259,19 @@ def test_the_set_is_read_from_an_archive_and_from_folders(archive, tmp_path, mon
         digits.spoken_by("bobb")
 
 
+def test_a_recording_of_the_largest_size_is_read_whole(archive, monkeypatch):
+    module = importlib.import_module("pynn.datasets.spoken_digits")
+    with zipfile.ZipFile(archive) as file:
+        largest = max(member.file_size for member in file.infolist())
+    digits = datasets.spoken_digits(archive)
+    monkeypatch.setattr(module, "LARGEST", largest)
+    again = datasets.spoken_digits(archive)
+    assert all((a == b).all() for a, b in zip(again.recordings, digits.recordings, strict=True))
+    monkeypatch.setattr(module, "LARGEST", largest - 1)
+    with pytest.raises(DataError, match=f"at most {largest - 1:,} bytes"):
+        datasets.spoken_digits(archive)
+
+
 def test_the_real_set(data_dir):
     if not (data_dir / "fsdd").is_dir():
         pytest.skip("no fsdd in PYNN_DATA")
@@ -369,7 +383,11 @@ def test_pictures_of_sounds(kaldi, tmp_path):
     assert titles[0] == "the wave: 4,000 samples, 8,000 a second"
     assert "MFCCs: 20 numbers every 10 ms, each scaled to deviation 1" in titles
     for kind in ("wave", "spectrogram", "mfcc"):
-        assert len(viz.plot_sounds({str(i): tone(100 * i + 99) for i in range(7)}, RATE, kind=kind).axes) == 7
+        drawn = viz.plot_sounds({str(i): tone(100 * i + 99) for i in range(7)}, RATE, kind=kind).axes
+        assert len(drawn) == 7
+        for image in (image for ax in (*drawn, *figure.axes) for image in ax.images):  # low tones are below
+            assert image.origin == "lower"
+            assert image.get_extent()[2] < image.get_extent()[3]
     with pytest.raises(ValueError, match="expected kind"):
         viz.plot_sounds({"a": tone(440)}, RATE, kind="mel")
     with pytest.raises(ValueError, match="at least one recording"):

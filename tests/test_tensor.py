@@ -591,3 +591,15 @@ def test_reductions_are_methods_too(name):
     t = pynn.tensor(x)
     np.testing.assert_array_equal(getattr(t, name)(1).numpy(), getattr(ops, name)(t, 1).numpy())
     np.testing.assert_allclose(getattr(t, name)(1).numpy(), getattr(np, name)(x, 1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kinds", [(list, list), (list, pynn.tensor), (pynn.tensor, list), (np.array, np.array)])
+def test_functions_of_two_operands_take_what_a_tensor_is_made_of(kinds):
+    a, b = [1.5, 2.0, 3.0], [2.0, 2.0, 0.5]
+    for op, function in {
+        ops.add: np.add, ops.sub: np.subtract, ops.mul: np.multiply, ops.div: np.divide, ops.pow: np.power,
+        ops.maximum: np.maximum, ops.minimum: np.minimum, ops.less: np.less, ops.less_equal: np.less_equal,
+        ops.equal: np.equal, ops.not_equal: np.not_equal,
+    }.items():  # fmt: skip
+        found, expected = op(kinds[0](a), kinds[1](b)).numpy(), function(np.float32(a), np.float32(b))
+        np.testing.assert_allclose(found, expected, rtol=1e-6)

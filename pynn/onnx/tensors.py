@@ -20,7 +20,7 @@ DTYPES: dict[int, str] = {
 _FIELDS = {1: "float_data", 7: "int64_data", 11: "double_data", 12: "uint64_data", 13: "uint64_data"}
 _OTHER = {
     8: "string", 14: "complex64", 15: "complex128", 16: "bfloat16", 17: "float8", 18: "float8",
-    19: "float8", 20: "float8", 21: "uint4", 22: "int4", 23: "float4",
+    19: "float8", 20: "float8", 21: "uint4", 22: "int4", 23: "float4", 24: "float8", 25: "uint2", 26: "int2",
 }  # fmt: skip
 _WIDER = {
     "int8": "int32", "int16": "int32", "uint16": "int32", "uint32": "int64", "uint64": "int64", "float16": "float32",
