@@ -3,6 +3,7 @@
 Environment:
   PYNN_BUILD_DEBUG=1                     bounds checks in Cython, symbols, little optimization
   PYNN_BUILD_SANITIZE=address,undefined  compile and link with these sanitizers
+  PYNN_BUILD_OPENMP=0                    leave OpenMP out: threadpoolctl then finds nothing to limit
 """
 
 import contextlib
@@ -28,10 +29,8 @@ UNIX_FLAGS = ["-std=gnu11", "-O3", "-fno-math-errno", "-ffp-contract=off", "-fvi
 UNIX_WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
 UNIX_DEBUG = ["-std=gnu11", "-O1", "-g", "-fno-omit-frame-pointer", "-ffp-contract=off", "-fvisibility=hidden"]
 MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
-OPENMP = {
-    "unix": [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])],
-    "msvc": [(["/openmp"], [])],
-}
+# Threads are pynn's own (csrc/pool.c); OpenMP's part is to say how many, and Windows has it in a DLL that users lack.
+OPENMP = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
 OPENMP_PROGRAM = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 # What to install, on macOS, Windows and Linux.
 COMPILER = (
@@ -161,10 +160,12 @@ class BuildExt(build_ext):
         if SANITIZE:
             compile_flags += [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all"]
             link_flags.append(f"-fsanitize={SANITIZE}")
-        for candidate_compile, candidate_link in OPENMP[kind]:
+        if sys.platform == "win32" or os.environ.get("PYNN_BUILD_OPENMP", "1") == "0":
+            return compile_flags, link_flags
+        for candidate_compile, candidate_link in OPENMP:
             if self.links(OPENMP_PROGRAM, candidate_compile, candidate_link):
                 return compile_flags + candidate_compile, link_flags + candidate_link
-        print("pynn: no OpenMP here; the kernels will run on one thread", file=sys.stderr)
+        self.tell("no OpenMP here: threads are pynn's own, and threadpoolctl does not limit them")
         return compile_flags, link_flags
 
     def links(self, program, compile_flags, link_flags):

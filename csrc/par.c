@@ -46,6 +46,14 @@ int pn_has_openmp(void) {
 #endif
 }
 
+int pn_has_threads(void) {
+#if defined(PN_POOL) || defined(_OPENMP)
+    return 1;
+#else
+    return 0;
+#endif
+}
+
 void pn_set_threads(int n) { user_threads = n; }
 
 int pn_get_threads(void) {

@@ -17,5 +17,7 @@ void pn_threads_init(int n, int asked); /* once, at import: the default number; 
 void pn_set_threads(int n); /* what the user asked for; 0 returns to the default */
 int pn_get_threads(void);   /* what a kernel may use now: 1 inside a parallel region */
 int pn_has_openmp(void);
+int pn_has_threads(void);
+int pn_performance_cores(void); /* cores.c; 0: not known */
 
 #endif

@@ -53,13 +53,13 @@ from typing import TYPE_CHECKING, Any
 
 try:
     import pynn.core._core
-except ModuleNotFoundError as error:
-    if not str(error.name).startswith("pynn.core."):
+except ImportError as error:
+    from pynn.core.missing import explained
+
+    said = explained(error, __path__[0])
+    if said is None:
         raise
-    raise ImportError(
-        f"{__path__[0]} is not compiled for this Python: it is the source, found first because Python was started "
-        "beside it. help: start Python in another folder, or compile it here with: pip install -e ."
-    ) from None
+    raise ImportError(said) from None
 
 from pynn import ops
 from pynn._version import __version__

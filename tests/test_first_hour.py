@@ -1,6 +1,7 @@
 """What a newcomer tries in the first hour: slips in names, NumPy beside tensors, copies, input of every layout."""
 
 import copy
+import importlib.machinery
 import os
 import pickle
 import re
@@ -16,6 +17,7 @@ from building import ROOT, needs_a_build
 
 import pynn
 from pynn import losses, nn, ops, optim, train
+from pynn.core.missing import explained
 from pynn.errors import ShapeError
 
 R = np.random.default_rng(5)
@@ -485,6 +487,37 @@ def test_the_source_that_is_not_compiled_says_so_in_one_line(tmp_path):
     assert last.startswith(f"ImportError: {tmp_path / 'pynn'} is not compiled for this Python")
     assert "help: start Python in another folder, or compile it here with: pip install -e ." in last
     assert "circular" not in run.stderr
+
+
+MUSL = "_core.cpython-311-x86_64-linux-musl.so"
+HERE = f"_core{importlib.machinery.EXTENSION_SUFFIXES[0]}"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            MUSL,
+            rf"compiled for another Python or system: expected {re.escape(HERE)}\. Received: {re.escape(MUSL)}\. help",
+        ),
+        (HERE, r"pynn's compiled part does not fit this system: .*_core.*\. help: take the wheel for this system: pip"),
+    ],
+)
+def test_a_wheel_of_another_system_says_so_in_one_line(tmp_path, name, expected):
+    source = Path(pynn.__file__).parent
+    shutil.copytree(source, tmp_path / "pynn", ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
+    (tmp_path / "pynn" / "core" / name).write_bytes(b"\x7fELF of another kind")
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", "import pynn"], env=env, capture_output=True, text=True, check=False)
+    last = run.stderr.strip().splitlines()[-1]
+    assert re.search(expected, last), run.stderr
+    assert "During handling" not in run.stderr
+
+
+def test_a_missing_library_of_openmp_is_named():
+    error = ImportError("libgomp.so.1: cannot open shared object file", name="pynn.core._core")
+    assert "libgomp.so.1: cannot open shared object file. help: install" in explained(error, "pynn")
+    assert explained(ModuleNotFoundError("No module named 'numpy'", name="numpy"), "pynn") is None
 
 
 LACKING = {

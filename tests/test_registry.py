@@ -180,7 +180,7 @@ def test_a_result_that_depends_on_the_threads_is_found():
         return Lowered((Spec(x.shape, x.dtype),), (x.size,), (1.0 + pynn.get_num_threads(),))
 
     card = Card("drift", infer, "leaky_relu_fwd", differentiable=False, samples=_negative)
-    if _core.has_openmp():
+    if _core.has_threads():
         with pytest.raises(AssertionError, match="2 threads"):
             testing.check_threads(card)
 

@@ -13,7 +13,7 @@ import pynn
 from pynn import config, ops
 from pynn.core import _core
 
-threaded = pytest.mark.skipif(not _core.has_openmp(), reason="built without OpenMP")
+threaded = pytest.mark.skipif(not _core.has_threads(), reason="built without threads")
 
 
 def bits_per_thread_count(f):
@@ -133,7 +133,7 @@ print("well")
 def test_set_and_get():
     for n in (1, 2, 3, 7):
         pynn.set_num_threads(n)
-        assert pynn.get_num_threads() == (n if _core.has_openmp() else 1)
+        assert pynn.get_num_threads() == (n if _core.has_threads() else 1)
     pynn.set_num_threads(None)
     default = pynn.get_num_threads()
     assert 1 <= default <= (os.cpu_count() or 1)
@@ -184,6 +184,23 @@ def test_openmp_s_own_setting_is_a_default():
     assert python(SHOW, OMP_NUM_THREADS="1").stdout.split()[0] == "1"
 
 
+def test_the_default_is_of_cores_made_for_heavy_work(monkeypatch):
+    """Where the system tells them (macOS, Windows); what limits the process goes on top."""
+    monkeypatch.delenv("PYNN_NUM_THREADS", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(config.os, "sched_getaffinity", lambda pid: range(8), raising=False)
+    monkeypatch.setattr(config, "_first_line", lambda path: "")  # no /sys, no /proc
+    assert config._default_threads() == 8
+    monkeypatch.setattr(config._core, "performance_cores", lambda: 6)
+    assert config._default_threads() == 6
+    monkeypatch.setattr(config._core, "has_openmp", lambda: False)
+    for limit, expected in (("2", 2), ("3,2", 3), ("64", 6), ("", 6), ("0", 6), ("many", 6)):
+        monkeypatch.setenv("OMP_NUM_THREADS", limit)
+        assert config._default_threads() == expected
+    monkeypatch.setattr(config, "_first_line", lambda path: "150000 100000" if path.endswith("cpu.max") else "")
+    assert config._default_threads() == 1
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no CPU affinity on this system")
 def test_affinity_is_obeyed():
     code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n" + SHOW
@@ -223,7 +240,7 @@ def test_use_isa():
     assert config.isa() == before
 
 
-@threaded
+@pytest.mark.skipif(not _core.has_openmp(), reason="built without OpenMP")
 def test_threadpoolctl_is_obeyed():
     threadpoolctl = pytest.importorskip("threadpoolctl")
     pynn.set_num_threads(2)

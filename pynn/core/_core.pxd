@@ -131,6 +131,8 @@ cdef extern from "par.h" nogil:
     void pn_set_threads(int n)
     int pn_get_threads()
     int pn_has_openmp()
+    int pn_has_threads()
+    int pn_performance_cores()
 
 cdef extern from "byte_dots.h" nogil:
     void pn_cpu_init()

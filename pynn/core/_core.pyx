@@ -509,6 +509,16 @@ def has_openmp():
     return bool(pn_has_openmp())
 
 
+def has_threads():
+    """Tell whether kernels can use more than one thread."""
+    return bool(pn_has_threads())
+
+
+def performance_cores():
+    """Return the number of cores made for heavy work, where the system tells it in a call; 0 where not."""
+    return pn_performance_cores()
+
+
 def blas_ready():
     """Tell whether BLAS has been loaded."""
     return pn_blas_table.dgemm != NULL

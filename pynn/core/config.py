@@ -51,7 +51,7 @@ def _cgroup_quota() -> int:
 
 
 def _default_threads() -> int:
-    """Return min(affinity, quota, physical cores), or PYNN_NUM_THREADS."""
+    """Return min(affinity, quota, physical cores: those for heavy work), or PYNN_NUM_THREADS."""
     asked = os.environ.get("PYNN_NUM_THREADS", "")
     if asked:
         if not re.fullmatch(r"[0-9]{1,4}", asked) or not 1 <= int(asked) <= MOST_THREADS:
@@ -60,7 +60,14 @@ def _default_threads() -> int:
         return int(asked)
     cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     siblings = {_first_line(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") or cpu for cpu in cpus}
-    return max(1, min(len(siblings), _cgroup_quota()))
+    cores = min(len(siblings), _core.performance_cores() or len(siblings))
+    return max(1, min(cores, _cgroup_quota(), _openmp_limit()))
+
+
+def _openmp_limit() -> int:
+    """Return OMP_NUM_THREADS where there is no OpenMP that obeys it, or a large number."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if not _core.has_openmp() and re.fullmatch(r"[0-9]{1,4}", first) and int(first) else 1 << 20
 
 
 def _chosen_isa() -> int:

@@ -111,7 +111,8 @@ def digest(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> st
     found.update(json.dumps(texts).encode())
     for name in sorted(tensors):
         array = np.ascontiguousarray(tensors[name])
-        found.update(json.dumps([name, _CODES[array.dtype.newbyteorder("<")], list(np.shape(tensors[name]))]).encode())
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        found.update(json.dumps([name, _CODES[array.dtype], list(np.shape(tensors[name]))]).encode())
         found.update(array.reshape(-1).view(np.uint8).data)
     return found.hexdigest()
 
@@ -179,7 +180,8 @@ def unpack(data: bytes, source: str, widen: bool = False) -> Contents:
             array = np.frombuffer(body[begin:end], dtypes[code]).reshape(shape)
         except ValueError:  # sizes that overflow, beside a 0
             raise DataError(f"{_damaged(source)} tensor {name!r} has the shape {str(shape)[:60]}.") from None
-        tensors[name] = _widened(array, code) if widen and code in NARROW else array
+        read = _widened(array, code) if widen and code in NARROW else array
+        tensors[name] = read.astype(read.dtype.newbyteorder("="), copy=False)  # files are little-endian
     if at != len(body):
         raise DataError(f"{_damaged(source)} {len(body) - at} bytes follow the last tensor.")
     return Contents(tensors, metadata)

@@ -237,7 +237,7 @@ class Tokenizer(Spelled):
 
     def _characters(self, text: str) -> np.ndarray:
         split = str(self._split(text))
-        codes = np.frombuffer(split.encode("utf-32-le", "surrogatepass"), np.uint32)
+        codes = np.frombuffer(split.encode("utf-32-le", "surrogatepass"), "<u4")
         near = np.minimum(np.searchsorted(self._codes, codes), len(self._codes) - 1)
         ids = np.where(self._codes[near] == codes, self._ids[near], np.int32(-1))
         return self._known(ids, lambda at: f"{split[at]!r} at position {at} of the text")

@@ -16,7 +16,8 @@ class Port(NamedTuple):
         A target of ``zig cc``; "" is the compiler of this machine.
     flags : tuple of str
     machines : tuple of (str, tuple of str)
-        A label, and the command that runs the program; {root} is a folder with the target's C library.
+        A label, and the command that runs the program; {root} is a folder with the target's C library. Without any,
+        it is only compiled and linked.
     needs : str
         The program that must be there to run it; "" for none.
     root : str
@@ -51,8 +52,12 @@ PORTS = (
     aarch64("aarch64-musl", "aarch64-linux-musl", quick=1),
     Port("x86_64-musl", "x86_64-linux-musl"),
     Port("windows", "x86_64-windows-gnu", machines=(("wine", ("wine",)),), needs="wine"),
+    Port("windows-arm64", "aarch64-windows-gnu", machines=()),
+    Port("macos-arm64", "aarch64-macos", machines=()),
     Port("wasm32", "wasm32-wasi", ("-msimd128",), (("node", ("node", "{here}/wasi.mjs")),), needs="node"),
 )
+#: Scripts of their own, in this folder: what they check, and the programs that they need.
+SCRIPTS = {"big_endian": ("s390x: model files, whose bytes are in another order there", ("qemu-s390x", "apt-get"))}
 #: One of a group is enough for a quick run: the first that can be built and run.
 ALTERNATIVES = (("aarch64-glibc", "aarch64-musl"),)
 
