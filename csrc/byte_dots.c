@@ -1,10 +1,13 @@
-/* Products of bytes (byte_dots.h): AVX-512 VNNI, AVX-VNNI, AVX2 and plain C. */
+/* Products of bytes (byte_dots.h): AVX-512 VNNI, AVX-VNNI, AVX2, NEON and plain C. */
 #include "byte_dots.h"
 
 #include <string.h>
 
 #include "target.h"
 #include "unroll.h"
+#ifdef PN_ARM64
+#include <arm_neon.h>
+#endif
 
 static void dots_plain(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, i64 rows, const int8_t *w, i64 k,
                        i64 panels) {
@@ -20,33 +23,12 @@ static void dots_plain(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, i64 r
         }
 }
 
-#if defined(PN_X86) && defined(PN_PAIRS_BUILT)
 /* Four terms of a row, of which the last group may have fewer. */
 static inline int32_t four(const uint8_t *a, i64 n) {
     int32_t word = 0;
     memcpy(&word, a, n < 4 ? (size_t)n : 4);
     return word;
 }
-
-/* One tile of R rows and P panels: `groups` whole groups of terms, then one of `rest` terms. */
-#define DOTS_TILE(NAME, VEC, PARTS, ZERO, SPREAD, LOAD, STORE, DOT)                                                 \
-    GEMM_INLINE void NAME(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, const int8_t *w, i64 k, const int R,  \
-                          const int P) {                                                                            \
-        const i64 groups = k / 4, rest = k % 4, panel = pn_byte_groups(k) * 4 * PN_BYTE_COLS;                       \
-        VEC s[PN_BYTE_ROWS][PN_BYTE_PANELS * PARTS];                                                                \
-        GEMM_UNROLL for (int r = 0; r < R; r++) GEMM_UNROLL for (int p = 0; p < P * PARTS; p++) s[r][p] = ZERO;     \
-        for (i64 g = 0; g < groups + (rest > 0); g++) {                                                             \
-            VEC v[PN_BYTE_PANELS * PARTS];                                                                          \
-            GEMM_UNROLL for (int p = 0; p < P * PARTS; p++)                                                         \
-                v[p] = LOAD(w + p / PARTS * panel + 64 * g + p % PARTS * (64 / PARTS));                             \
-            GEMM_UNROLL for (int r = 0; r < R; r++) {                                                               \
-                const VEC x = SPREAD(g < groups ? four(a + r * lda + 4 * g, 4) : four(a + r * lda + 4 * g, rest));  \
-                GEMM_UNROLL for (int p = 0; p < P * PARTS; p++) s[r][p] = DOT(s[r][p], x, v[p]);                    \
-            }                                                                                                       \
-        }                                                                                                           \
-        GEMM_UNROLL for (int r = 0; r < R; r++) GEMM_UNROLL for (int p = 0; p < P * PARTS; p++)                     \
-            STORE(acc + r * ldacc + p * (PN_BYTE_COLS / PARTS), s[r][p]);                                           \
-    }
 
 /* All rows and panels, in tiles of up to R rows and P panels. */
 #define DOTS_ROWS(TILE, R, P)                                                                  \
@@ -68,6 +50,27 @@ static inline int32_t four(const uint8_t *a, i64 n) {
             DOTS_ROWS(TILE, TALL, 1)                                                                                 \
             DOTS_ROWS(TILE, 1, 1)                                                                                    \
         }                                                                                                            \
+    }
+
+#if defined(PN_X86) && defined(PN_PAIRS_BUILT)
+/* One tile of R rows and P panels: `groups` whole groups of terms, then one of `rest` terms. */
+#define DOTS_TILE(NAME, VEC, PARTS, ZERO, SPREAD, LOAD, STORE, DOT)                                                 \
+    GEMM_INLINE void NAME(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, const int8_t *w, i64 k, const int R,  \
+                          const int P) {                                                                            \
+        const i64 groups = k / 4, rest = k % 4, panel = pn_byte_groups(k) * 4 * PN_BYTE_COLS;                       \
+        VEC s[PN_BYTE_ROWS][PN_BYTE_PANELS * PARTS];                                                                \
+        GEMM_UNROLL for (int r = 0; r < R; r++) GEMM_UNROLL for (int p = 0; p < P * PARTS; p++) s[r][p] = ZERO;     \
+        for (i64 g = 0; g < groups + (rest > 0); g++) {                                                             \
+            VEC v[PN_BYTE_PANELS * PARTS];                                                                          \
+            GEMM_UNROLL for (int p = 0; p < P * PARTS; p++)                                                         \
+                v[p] = LOAD(w + p / PARTS * panel + 64 * g + p % PARTS * (64 / PARTS));                             \
+            GEMM_UNROLL for (int r = 0; r < R; r++) {                                                               \
+                const VEC x = SPREAD(g < groups ? four(a + r * lda + 4 * g, 4) : four(a + r * lda + 4 * g, rest));  \
+                GEMM_UNROLL for (int p = 0; p < P * PARTS; p++) s[r][p] = DOT(s[r][p], x, v[p]);                    \
+            }                                                                                                       \
+        }                                                                                                           \
+        GEMM_UNROLL for (int r = 0; r < R; r++) GEMM_UNROLL for (int p = 0; p < P * PARTS; p++)                     \
+            STORE(acc + r * ldacc + p * (PN_BYTE_COLS / PARTS), s[r][p]);                                           \
     }
 
 #define STORE256(p, v) _mm256_storeu_si256((__m256i *)(p), v)
@@ -111,11 +114,50 @@ DOTS_ALL(dots_vnni512, tile_vnni512, 6, 4)
 PN_TARGET_POP
 #endif
 
+#ifdef PN_ARM64
+#define DOTS_TERM(t)                                                                                      \
+    {                                                                                                     \
+        const int16x8_t low = vmovl_s8(vget_low_s8(v.val[t])), high = vmovl_s8(vget_high_s8(v.val[t]));   \
+        GEMM_UNROLL for (int r = 0; r < R; r++) {                                                         \
+            s[r][0] = vmlal_lane_s16(s[r][0], vget_low_s16(low), x[r], t);                                \
+            s[r][1] = vmlal_lane_s16(s[r][1], vget_high_s16(low), x[r], t);                               \
+            s[r][2] = vmlal_lane_s16(s[r][2], vget_low_s16(high), x[r], t);                               \
+            s[r][3] = vmlal_lane_s16(s[r][3], vget_high_s16(high), x[r], t);                              \
+        }                                                                                                 \
+    }
+
+/* What every such processor has: terms become 16 bits wide. A load of vectors of four parts the terms of the columns. */
+GEMM_INLINE void tile_neon(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, const int8_t *w, i64 k, const int R,
+                           const int P) {
+    const i64 groups = k / 4, rest = k % 4;
+    int32x4_t s[PN_BYTE_ROWS][4];
+    (void)P; /* one panel */
+    GEMM_UNROLL for (int r = 0; r < R; r++) GEMM_UNROLL for (int c = 0; c < 4; c++) s[r][c] = vdupq_n_s32(0);
+    for (i64 g = 0; g < groups + (rest > 0); g++) {
+        const int8x16x4_t v = vld4q_s8(w + 64 * g);
+        int16x4_t x[PN_BYTE_ROWS];
+        GEMM_UNROLL for (int r = 0; r < R; r++) {
+            const int32_t word = g < groups ? four(a + r * lda + 4 * g, 4) : four(a + r * lda + 4 * g, rest);
+            x[r] = vreinterpret_s16_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_s32(vdup_n_s32(word)))));
+        }
+        DOTS_TERM(0)
+        DOTS_TERM(1)
+        DOTS_TERM(2)
+        DOTS_TERM(3)
+    }
+    GEMM_UNROLL for (int r = 0; r < R; r++) GEMM_UNROLL for (int c = 0; c < 4; c++)
+        vst1q_s32(acc + r * ldacc + 4 * c, s[r][c]);
+}
+DOTS_ALL(dots_neon, tile_neon, 4, 1)
+#endif
+
 pn_byte_dots_fn pn_byte_dots(int lanes) {
 #if defined(PN_X86) && defined(PN_PAIRS_BUILT)
     if (lanes >= 16 && (pn_byte_units & PN_BYTES_512)) return dots_vnni512;
     if (lanes >= 8 && (pn_byte_units & PN_BYTES_256)) return dots_vnni256;
     if (lanes >= 8) return dots_avx2;
+#elif defined(PN_ARM64)
+    if (lanes >= 4) return dots_neon;
 #endif
     (void)lanes;
     return dots_plain;
