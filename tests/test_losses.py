@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pynn
-from pynn import losses, ops
+from pynn import losses, nn, ops
 from pynn.errors import DataError, DTypeError, NonFiniteError, ShapeError
 
 # loss -> (object, predictions, targets, PyTorch's loss of tensors)
@@ -413,3 +413,30 @@ def test_the_deviance_of_poisson(dtype):
     np.testing.assert_allclose(rates.grad.numpy(), (1 - y / p) / 4, rtol=1e-5, atol=1e-7)
     np.testing.assert_array_equal(loss(np.zeros((1, 2), dtype), np.zeros((1, 2), dtype)).item(), 0)
     assert np.isfinite(loss(np.zeros((1, 2), dtype), y[:1]).item())
+
+
+@pytest.mark.parametrize("kind", ["CrossEntropy", "BinaryCrossEntropy", "KLDivergence"])
+def test_a_loss_of_logits_is_that_of_the_probabilities(kind, rng):
+    """With the activation in the model or in the loss: the loss and its gradients are the same."""
+    cls, activation = getattr(pynn.losses, kind), "sigmoid" if kind == "BinaryCrossEntropy" else "softmax"
+    x, t = rng.normal(size=(6, 4)).astype("float32"), rng.random((6, 3)).astype("float32")
+    t = t if kind == "BinaryCrossEntropy" else t / t.sum(1, keepdims=True)
+    histories = []
+    for ends, loss in ((activation, cls(from_logits=False)), (None, cls(from_logits=True))):
+        model = nn.Sequential([nn.Input((4,)), nn.Dense(3, activation=ends)])
+        model.compile("sgd", loss, seed=3)
+        histories.append(
+            [*model.fit(x, t, epochs=3, verbose=0).history["loss"], model.evaluate(x, t, verbose=0)["loss"]]
+        )
+    np.testing.assert_allclose(histories[0], histories[1], rtol=1e-5)
+    assert histories[0][0] > histories[0][-1]
+
+
+def test_probabilities_at_the_ends_have_finite_logits():
+    from pynn.losses.logits import _logits
+
+    for p in (np.array([0.0, 1e-30, 0.5, 1.0], "float32"), np.array([0.0, 1e-300, 0.5, 1.0])):
+        found = _logits(pynn.tensor(p), "sigmoid").numpy()
+        assert np.isfinite(found).all()
+        assert found[2] == 0
+        np.testing.assert_allclose(found[0], -found[3], rtol=0.05)

@@ -212,6 +212,17 @@ def test_a_shape_that_is_data_cannot_be_recorded():
         network(np.arange(6, dtype="float32"), np.array([2, 3], "float32"))
 
 
+def test_inputs_that_get_a_value_have_the_size_that_the_file_says():
+    """A size by name takes any number; one by number that alone."""
+    proto = model_of([helper.make_node("Add", ["x", "b"], ["y"])], {"x": ["N", 3], "b": ["M", 3]})
+    for rows in (1, 2):
+        network = read(proto, inputs={"b": np.full((rows, 3), 2.0)})
+        np.testing.assert_array_equal(network.run(np.ones((2, 3), "float32"))[0], np.full((2, 3), 3.0))
+    for shape in ((2, 4), (3,), (1, 2, 3)):
+        with pytest.raises(ShapeError, match=r"expected the input 'b' of shape \('M', 3\)"):
+            read(proto, inputs={"b": np.ones(shape)})
+
+
 def test_inner_values_as_outputs(rng):
     file, _ = small_cnn(rng)
     network = read(file, outputs=["e"])

@@ -26,6 +26,8 @@ def test_bytes_of_a_perceptron():
     first = profile.rows[[row.op for row in profile.rows].index("dense")]
     assert (first.read, first.written) == (4 * (8 * 10 + 10 * 16 + 16), 4 * 8 * 16)
     assert rows["batch_rows"].read == rows["batch_rows"].written + 8 * 8 + 0
+    assert min(row.flops for row in profile.rows) == 0  # ops that only move numbers
+    assert first.flops >= 2 * 8 * 10 * 16
     assert profile.read == sum(row.read for row in profile.rows)
     assert profile.written == sum(row.written for row in profile.rows)
     head, *_, total = profile.table()

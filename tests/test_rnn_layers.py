@@ -178,6 +178,17 @@ def test_defaults_and_layouts_are_those_of_keras():
     assert nn.LSTM(H, unit_forget_bias=False, seed=1)(data(N, T, D).astype("float32")).shape == (N, H)
 
 
+@pytest.mark.parametrize("cls", [nn.LSTM, nn.GRU, nn.LayerNormLSTM, nn.SimpleRNN])
+def test_activations_that_the_fused_steps_do_not_have_are_refused(cls):
+    """An LSTM with another activation would be computed with tanh."""
+    names = ["activation"] if cls is nn.SimpleRNN else ["activation", "recurrent_activation"]
+    for name in names:
+        if cls is not nn.SimpleRNN:
+            with pytest.raises(ValueError, match=f" expected {name} .*which is the only one. Received: {name}='relu'"):
+                cls(3, **{name: "relu"})
+    assert cls(3, activation="tanh")(np.ones((1, 2, 2), "float32")).shape == (1, 3)
+
+
 def test_summary_and_repr_know_recurrent_models(capsys):
     model = nn.Sequential([nn.Input((T,)), nn.Embedding(30, 8, mask_zero=True), nn.LSTM(16, return_sequences=True),
                            nn.Bidirectional(nn.GRU(4)), nn.Dense(2)])  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import subprocess
 import sys
 import types
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import pynn
-from pynn import viz
+from pynn import nn, viz
 from pynn.figure import COLORS
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -284,3 +285,53 @@ def test_optimizer_paths_still_and_moving(tmp_path):
         viz.plot_optimizer_paths(bowl, {"sgd": [1, 2, 3]}, bounds=(0, 1, 0, 1))
     with pytest.raises(ValueError, match="at least one path"):
         viz.plot_optimizer_paths(bowl, {}, bounds=(0, 1, 0, 1))
+
+
+def drawings():
+    """Calls of every function that takes a heading, by its name."""
+    rng = np.random.default_rng(0)
+    tone, points = np.sin(np.arange(4000) / 9), rng.normal(size=(12, 2))
+    images = rng.random((4, 6, 6))
+    model = nn.Sequential([nn.Input((6, 6, 1)), nn.Conv2D(3, 3)])
+    model.build((None, 6, 6, 1))
+    plane = {"bounds": (-1, 1, -1, 1)}
+    return {
+        "plot_confusion": lambda **k: viz.plot_confusion(np.eye(3, dtype=int), **k),
+        "plot_curves": lambda **k: viz.plot_curves({"one": {"a": [1, 2]}}, **k),
+        "plot_embedding": lambda **k: viz.plot_embedding(points, **k),
+        "plot_filters": lambda **k: viz.plot_filters(model.layers[0], **k),
+        "plot_frontier": lambda **k: viz.plot_frontier(lambda x: x[:, 0], points, np.arange(12) % 2, **k),
+        "plot_images": lambda **k: viz.plot_images({"one": images[0]}, **k),
+        "plot_optimizer_paths": lambda **k: viz.plot_optimizer_paths(
+            lambda x, y: x**2 + y**2, {"sgd": [(1, 1), (0, 0)]}, **plane, **k
+        ),
+        "plot_rows": lambda **k: viz.plot_rows({"one": images}, **k),
+        "plot_sound": lambda **k: viz.plot_sound(tone, 8000, **k),
+        "plot_sounds": lambda **k: viz.plot_sounds({"a": tone}, 8000, **k),
+        "plot_weights": lambda **k: viz.plot_weights({"w": np.ones((2, 2))}, **k),
+    }
+
+
+def shown(figure):
+    texts = [ax.get_title(loc=loc) for ax in figure.axes for loc in ("left", "center", "right")]
+    return "\n".join([*texts, *(text.get_text() for text in figure.texts), figure.get_suptitle()])
+
+
+@pytest.mark.parametrize("name", drawings())
+def test_headings_are_shown_where_they_are_given(name):
+    draw = drawings()[name]
+    if name == "plot_sound":
+        pytest.importorskip("kaldi_native_fbank")
+    assert "what it is about" in shown(draw(title="what it is about"))
+    assert "None" not in shown(draw())
+
+
+def test_every_function_with_a_heading_is_tried():
+    found = {name for name in viz.__all__ if name.startswith("plot_")}
+    found = {name for name in found if "title" in inspect.signature(getattr(viz, name)).parameters}
+    assert found - set(drawings()) <= {"plot_history", "plot_mistakes", "plot_attribution"}
+
+
+def test_notebooks_show_a_png_whatever_matplotlib_saves_by_default():
+    with matplotlib.rc_context({"savefig.format": "svg"}):
+        assert viz.plot_curves({"one": {"a": [1, 2]}})._repr_png_().startswith(PNG)
