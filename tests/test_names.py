@@ -248,3 +248,13 @@ def test_an_optimizer_says_when_a_model_has_parameters() -> None:
         optim.Adam().bind(model.parameters())
     model.build((None, 2))
     optim.Adam().bind(model.parameters())
+
+
+@pytest.mark.parametrize("kind", ["metrics", "losses", "schedules", "init", "optim"])
+def test_what_is_no_name_brings_the_remedy_of_its_kind(kind):
+    module = importlib.import_module(f"pynn.{kind}")
+    remedy = module.NAMES._remedy
+    with pytest.raises(TypeError) as caught:
+        module.get(3j)
+    assert str(caught.value).endswith(remedy)
+    assert remedy.startswith(" help: ") or kind == "optim"

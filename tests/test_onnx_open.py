@@ -7,7 +7,7 @@ import pytest
 import pynn
 import pynn.onnx
 from pynn import cli, nn
-from pynn.errors import DataError
+from pynn.errors import DataError, ShapeError
 
 onnx = pytest.importorskip("onnx")  # an extra
 pytest.importorskip("onnxruntime")
@@ -121,6 +121,32 @@ def test_a_file_that_leaves_sizes_open_is_written_again_with_them_open(rng):
     assert [d.dim_param or d.dim_value for d in again.graph.input[0].type.tensor_type.shape.dim] == ["N", "T", 4]
     x = rng.normal(size=(2, 9, 4)).astype("float32")
     np.testing.assert_allclose(onnx_chains.in_onnxruntime(again, [x]), network.run(x)[0], rtol=1e-5, atol=1e-6)
+
+
+def test_a_file_whose_open_sizes_must_be_large_is_written_again(rng):
+    """Smaller ones do not fit, which is no reason to refuse it; a size that is given and does not fit is one."""
+    model = nn.Sequential([nn.Input((90, 3)), nn.Conv1D(2, 60)])
+    network = pynn.onnx.loads(pynn.onnx.to_model(model, input_shape=(None, 3)).SerializeToString())
+    again = pynn.onnx.to_model(network)
+    x = rng.normal(size=(2, 75, 3)).astype("float32")
+    np.testing.assert_allclose(onnx_chains.in_onnxruntime(again, [x]), network.run(x)[0], rtol=1e-5, atol=1e-5)
+    with pytest.raises(ShapeError, match="kernel"):
+        pynn.onnx.to_model(network, input_shape=(40, 3))
+
+
+def test_attributes_that_are_arrays_are_written_again():
+    helper, proto = onnx.helper, onnx.TensorProto
+    nodes = [
+        helper.make_node("Shape", ["x"], ["size"]),
+        helper.make_node("ConstantOfShape", ["size"], ["c"], value=helper.make_tensor("v", proto.FLOAT, [1], [2.5])),
+        helper.make_node("Add", ["x", "c"], ["y"]),
+    ]
+    ports = [helper.make_tensor_value_info(name, proto.FLOAT, ["N", 3]) for name in ("x", "y")]
+    graph = helper.make_graph(nodes, "g", ports[:1], ports[1:])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    again = pynn.onnx.to_model(pynn.onnx.loads(made.SerializeToString()))
+    x = np.ones((4, 3), "float32")
+    np.testing.assert_array_equal(onnx_chains.in_onnxruntime(again, [x]), x + 2.5)
 
 
 def test_the_command_line(tmp_path, rng, capsys):

@@ -15,7 +15,7 @@ from pynn.core._held import Held
 from pynn.core.context import training
 from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor
-from pynn.errors import DataError
+from pynn.errors import DataError, ShapeError
 from pynn.export.open_axes import is_open, lower_open
 from pynn.export.plan import lower
 from pynn.export.trace import Trace, Value
@@ -217,7 +217,7 @@ def _tried(network: Network, shapes: list[Any], whole: list[bool]) -> Tensor:
         try:
             with no_grad(), training(False), trial():
                 return network(*zeros)
-        except DataError:
+        except (DataError, ShapeError):
             if size == TRIED[-1] or all(is_integer(d) for shape in shapes for d in shape):
                 raise
     raise AssertionError
