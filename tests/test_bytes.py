@@ -337,3 +337,16 @@ def test_token_ids_of_any_whole_type_are_taken_in_every_call(dtype):
         np.testing.assert_allclose(call(ids.astype(dtype)), expected, rtol=1e-6)
     model.compile("sgd", "mse")
     assert model.evaluate(ids.astype(dtype), expected)["loss"] < 1e-10
+
+
+@pytest.mark.parametrize("dtype", ["uint32", "int64", "uint64"])
+def test_token_ids_that_do_not_fit_are_refused_with_their_place(dtype):
+    """As int32 they would be other tokens."""
+    model = nn.Sequential([nn.Input((3,), dtype="int32"), nn.Embedding(9, 2), nn.Flatten(), nn.Dense(1)])
+    x = np.array([[1, 2, 8], [0, 2**31 + 1, 3]], dtype)
+    with pytest.raises(DataError, match=rf"token ids below 2\*\*31. Received: x\[1, 1\] = {2**31 + 1}"):
+        model.predict(x)
+    if dtype == "int64":
+        with pytest.raises(DataError, match="token ids below"):
+            model.predict(np.array([[1, 2, -(2**31) - 1]]))
+    assert model.predict(x[:1]).shape == (1, 1)

@@ -44,7 +44,7 @@ TEST_DATA = ("samples", "errors")  # of cards
 GUARDS = {"strict", "stacklevel", "help", "metavar", "title", "description", "doc", "samples", "errors"}
 LOOKS = {
     "fontsize", "fontweight", "labelsize", "color", "colors", "facecolor", "edgecolor", "linewidth", "lw", "linestyle",
-    "alpha", "pad", "labelpad", "rotation", "markersize", "s", "zorder", "cmap", "hspace", "wspace",
+    "alpha", "pad", "labelpad", "loc", "ha", "va", "rotation", "markersize", "s", "zorder", "cmap", "hspace", "wspace",
 }  # fmt: skip
 SAID = {"warn", "warning", "info", "_fail", "new_figure"}  # calls whose arguments are messages, or sizes of drawings
 
