@@ -342,7 +342,8 @@ def test_token_ids_of_any_whole_type_are_taken_in_every_call(dtype):
 @pytest.mark.parametrize("dtype", ["uint32", "int64", "uint64"])
 def test_token_ids_that_do_not_fit_are_refused_with_their_place(dtype):
     """As int32 they would be other tokens."""
-    model = nn.Sequential([nn.Input((3,), dtype="int32"), nn.Embedding(9, 2), nn.Flatten(), nn.Dense(1)])
+    model = nn.Sequential([nn.Embedding(9, 2), nn.Flatten(), nn.Dense(1)])
+    model(np.zeros((1, 3), "int32"))
     x = np.array([[1, 2, 8], [0, 2**31 + 1, 3]], dtype)
     with pytest.raises(DataError, match=rf"token ids below 2\*\*31. Received: x\[1, 1\] = {2**31 + 1}"):
         model.predict(x)
