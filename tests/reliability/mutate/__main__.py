@@ -277,6 +277,7 @@ def main() -> int:
     parser.add_argument("--goal", type=float, default=0.0, help="how many must be noticed, in percent")
     parser.add_argument("--cache", type=Path, default=ROOT / "build/mutate", help="where copy, map and journal are")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & ignores it, in the tests that send it too
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options.cache = options.cache.resolve()
     options.cache.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SECONDS = 12.0  # of tests for one change, by the time that they took when they were mapped
@@ -32,11 +33,12 @@ AT_ONCE = 4  # files of tests that one process maps
 
 def map_tests(tree: Path, cache: Path, part: str, names: list[str], environment: dict[str, str]) -> None:
     """Run the tests of files, or the examples of a package, and note what they cover, unless the cache has it."""
-    for first in range(0, len(names), AT_ONCE):
+    what = "lines" if part == "python" else "functions"
+
+    def run(first: int) -> None:
         folder = cache / f"{part}-{first // AT_ONCE:02d}"
-        what = "lines" if part == "python" else "functions"
         if (folder / f"{what}.json").exists():
-            continue
+            return
         folder.mkdir(parents=True, exist_ok=True)
         files = names[first : first + AT_ONCE]
         print(f"mapping {' '.join(files)}", flush=True)
@@ -51,6 +53,9 @@ def map_tests(tree: Path, cache: Path, part: str, names: list[str], environment:
             subprocess.run([*pytest, *limit, *files], cwd=tree, env=variables, stdout=log, check=False)
         if not (folder / f"{what}.json").exists():
             raise RuntimeError(f"nothing was mapped; see {folder / 'log'}")
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(run, range(0, len(names), AT_ONCE)))
 
 
 def python_tests(tree: Path) -> list[str]:
