@@ -417,18 +417,20 @@ def test_the_deviance_of_poisson(dtype):
 
 @pytest.mark.parametrize("kind", ["CrossEntropy", "BinaryCrossEntropy", "KLDivergence"])
 def test_a_loss_of_logits_is_that_of_the_probabilities(kind, rng):
-    """With the activation in the model or in the loss: the loss and its gradients are the same."""
+    """With the activation in the model, in the loss, or in both: the loss and its gradients are the same."""
     cls, activation = getattr(pynn.losses, kind), "sigmoid" if kind == "BinaryCrossEntropy" else "softmax"
     x, t = rng.normal(size=(6, 4)).astype("float32"), rng.random((6, 3)).astype("float32")
     t = t if kind == "BinaryCrossEntropy" else t / t.sum(1, keepdims=True)
     histories = []
-    for ends, loss in ((activation, cls(from_logits=False)), (None, cls(from_logits=True))):
+    for ends, of_logits in ((activation, False), (None, True), (activation, True)):  # the last is taken off
+        loss = cls(from_logits=of_logits)
         model = nn.Sequential([nn.Input((4,)), nn.Dense(3, activation=ends)])
         model.compile("sgd", loss, seed=3)
         histories.append(
             [*model.fit(x, t, epochs=3, verbose=0).history["loss"], model.evaluate(x, t, verbose=0)["loss"]]
         )
-    np.testing.assert_allclose(histories[0], histories[1], rtol=1e-5)
+    for other in histories[1:]:
+        np.testing.assert_allclose(other, histories[0], rtol=1e-5)
     assert histories[0][0] > histories[0][-1]
 
 
