@@ -1,0 +1,95 @@
+"""Wheels for Linux: tag one by what it asks for, show what is inside, and see whether musl's loader finds its symbols.
+
+    python tests/ports/wheel.py tag linux.whl manylinux_2_28_aarch64 FOLDER
+    python tests/ports/wheel.py show tagged.whl
+    python tests/ports/wheel.py loads tagged.whl qemu-aarch64 ld-musl-aarch64.so.1
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from elftools.elf.dynamic import DynamicSection
+from elftools.elf.elffile import ELFFile
+from elftools.elf.gnuversions import GNUVerNeedSection
+
+LIMIT = 3e6  # bytes of a wheel
+
+
+def tag(wheel, platform, folder):
+    """Let auditwheel check that a wheel asks for no more than a platform has, and write it under that tag."""
+    command = [sys.executable, "-m", "auditwheel"]
+    subprocess.run([*command, "show", wheel], check=True)
+    subprocess.run([*command, "repair", "--plat", platform, "--only-plat", "-w", folder, wheel], check=True)
+    [made] = Path(folder).glob("*.whl")
+    assert platform in made.name, made.name
+
+
+def modules(wheel, folder):
+    """Unpack the compiled modules of a wheel; returns their paths."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".so")]
+        archive.extractall(folder, names)
+    assert names, f"{wheel} holds nothing that was compiled"
+    return sorted(Path(folder, name) for name in names)
+
+
+def looked_at(path):
+    """Return the names that a module gives, those that it asks for, libraries, and versions of symbols."""
+    with path.open("rb") as file:
+        elf = ELFFile(file)
+        symbols = list(elf.get_section_by_name(".dynsym").iter_symbols())
+        real = [s for s in symbols if s.name and s["st_info"]["bind"] in ("STB_GLOBAL", "STB_WEAK")]
+        given = {s.name for s in real if s["st_shndx"] != "SHN_UNDEF"}
+        wanted = {s.name for s in real if s["st_shndx"] == "SHN_UNDEF" and s["st_info"]["bind"] == "STB_GLOBAL"}
+        libraries, versions = set(), set()
+        for section in elf.iter_sections():
+            if isinstance(section, DynamicSection):
+                libraries |= {t.needed for t in section.iter_tags() if t.entry.d_tag == "DT_NEEDED"}
+            if isinstance(section, GNUVerNeedSection):
+                versions |= {aux.name for _, several in section.iter_versions() for aux in several}
+    return given, wanted, libraries, versions
+
+
+def newest(versions):
+    """Return the newest of GLIBC_2.17, GLIBC_2.2.5 ..., or nothing."""
+    return max(versions, key=lambda v: [int(i) for i in re.findall(r"\d+", v)], default="")
+
+
+def show(wheel):
+    """Print sizes, names that modules give, libraries and the newest symbols; refuse a wheel that is too large."""
+    size = os.path.getsize(wheel)
+    print(f"{Path(wheel).name}: {size / 1e6:.2f} MB")
+    total = [set(), set(), set(), set()]
+    with tempfile.TemporaryDirectory() as folder:
+        for path in modules(wheel, folder):
+            found = looked_at(path)
+            total = [a | b for a, b in zip(total, found, strict=True)]
+            inner = sorted(name for name in found[0] if not name.startswith("PyInit_"))
+            print(f"  {path.relative_to(folder)}: {path.stat().st_size / 1e3:.0f} kB, gives {len(found[0])} symbols")
+            assert not inner, f"{path.name} gives more than its module: {inner[:5]}"
+    own = sorted(name for name in total[1] if not name.startswith(("Py", "_Py")))
+    libraries, symbols = ", ".join(sorted(total[2])) or "none", newest(total[3]) or "unversioned"
+    print(f"  libraries: {libraries}; newest symbols: {symbols}; {len(own)} symbols of libc and libm")
+    assert size <= LIMIT, "the wheel is larger than 3 MB"
+
+
+def loads(wheel, *loader):
+    """Let musl's loader look for every symbol of every module; only those of Python may be missing."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = modules(wheel, folder)
+        for path in paths:
+            done = subprocess.run([*loader, "--list", path], capture_output=True, text=True)
+            missing = set(re.findall(r"Error relocating .*: (\w+): symbol not found", done.stderr))
+            others = [line for line in done.stderr.splitlines() if "symbol not found" not in line]
+            strange = sorted(name for name in missing if not name.startswith(("Py", "_Py")))
+            assert missing and not strange and not others, f"{path.name}: {strange[:5]} {others[:5]}"
+    print(f"not imported (no Python for it here): {Path(loader[-1]).name} finds all symbols of {len(paths)} modules but Python's")
+
+
+if __name__ == "__main__":
+    {"tag": tag, "show": show, "loads": loads}[sys.argv[1]](*sys.argv[2:])
