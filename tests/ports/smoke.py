@@ -1,4 +1,4 @@
-"""What a freshly installed pynn must do anywhere: train, predict, save, load, export; prints a hash of what it computed.
+"""What a freshly installed pynn must do anywhere: train, predict, save, load, export; prints a hash of its numbers.
 
     python -P smoke.py
 

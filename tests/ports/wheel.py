@@ -1,8 +1,8 @@
 """Wheels for Linux: tag one by what it asks for, show what is inside, and see whether musl's loader finds its symbols.
 
-    python tests/ports/wheel.py tag linux.whl manylinux_2_28_aarch64 FOLDER
-    python tests/ports/wheel.py show tagged.whl
-    python tests/ports/wheel.py loads tagged.whl qemu-aarch64 ld-musl-aarch64.so.1
+python tests/ports/wheel.py tag linux.whl manylinux_2_28_aarch64 FOLDER
+python tests/ports/wheel.py show tagged.whl
+python tests/ports/wheel.py loads tagged.whl qemu-aarch64 ld-musl-aarch64.so.1
 """
 
 import os
@@ -87,8 +87,11 @@ def loads(wheel, *loader):
             missing = set(re.findall(r"Error relocating .*: (\w+): symbol not found", done.stderr))
             others = [line for line in done.stderr.splitlines() if "symbol not found" not in line]
             strange = sorted(name for name in missing if not name.startswith(("Py", "_Py")))
-            assert missing and not strange and not others, f"{path.name}: {strange[:5]} {others[:5]}"
-    print(f"not imported (no Python for it here): {Path(loader[-1]).name} finds all symbols of {len(paths)} modules but Python's")
+            assert missing, f"{path.name}: expected symbols of Python to be missing. Received: {done.stdout}"
+            assert not strange, f"{path.name}: {strange[:5]}"
+            assert not others, f"{path.name}: {others[:5]}"
+    found = f"{Path(loader[-1]).name} finds all symbols of {len(paths)} modules but Python's"
+    print(f"not imported, as there is no Python for it here: {found}")
 
 
 if __name__ == "__main__":
