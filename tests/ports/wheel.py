@@ -36,7 +36,8 @@ def tag(wheel, platform, folder):
     kind, major, minor, arch = found.groups()
     fits = f"{kind}_{major}_{minor}_{arch}"
     wanted = re.fullmatch(r"(m[a-z]+linux)_(\d+)_(\d+)_(\w+)", platform).groups()
-    assert (kind, arch) == (wanted[0], wanted[3]) and (int(major), int(minor)) <= (int(wanted[1]), int(wanted[2])), text
+    assert (kind, arch) == (wanted[0], wanted[3]), f"expected {platform}. Received: {fits}."
+    assert (int(major), int(minor)) <= (int(wanted[1]), int(wanted[2])), f"expected {platform}. Received: {fits}."
     os.makedirs(folder, exist_ok=True)
     shutil.copy(wheel, folder)
     tags = ".".join(sorted({fits, platform}))
