@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
 import io
-import lzma
 import struct
+import types
 import zipfile
 import zlib
 from typing import IO, Any
 
-__all__ = ["UNPACKING", "read_at_most"]
+__all__ = ["UNPACKING", "bz2", "lzma", "read_at_most"]
+
+
+def _module(name: str) -> Any:
+    """Return a module of Python; where Python was compiled without its library, what says so once a file needs it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+
+        def missing(*_: Any, **__: Any) -> Any:
+            raise OSError(f"this Python was compiled without {name}, by which the file is packed")
+
+        return types.SimpleNamespace(open=missing, LZMAError=EOFError)
+
+
+bz2, lzma = _module("bz2"), _module("lzma")
 
 # What unpackers raise for damaged files; a DataError, which is a ValueError, is caught before.
 UNPACKING = (OSError, EOFError, ValueError, RuntimeError, ArithmeticError, struct.error, zlib.error, lzma.LZMAError,

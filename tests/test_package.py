@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import lzma
 import subprocess
 import sys
 from pathlib import PurePath
@@ -71,3 +72,25 @@ def test_wheel_holds_no_sources_and_is_small(distribution):
     assert "pynn/py.typed" in {file.as_posix() for file in files}
     installed = sum(file.locate().stat().st_size for file in files if file.locate().exists())
     assert installed <= 12 * MEGABYTE
+
+
+def test_a_python_without_lzma_and_bz2_trains_and_says_so_where_a_file_is_packed(tmp_path):
+    """As Python compiles itself where those libraries are not installed."""
+    program = f"""
+import sys
+sys.modules["_lzma"] = sys.modules["_bz2"] = None
+import pynn
+model = pynn.nn.Sequential([pynn.nn.Input((64,)), pynn.nn.Dense(2)])
+model.compile("sgd", "mse")
+model.save({str(tmp_path / "m.pynn")!r})
+pynn.load({str(tmp_path / "m.pynn")!r})
+try:
+    pynn.datasets.text({str(tmp_path / "x.txt.xz")!r})
+except pynn.errors.DataError as error:
+    print(error)
+"""
+    with lzma.open(tmp_path / "x.txt.xz", "wt") as file:
+        file.write("words")
+    result = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False)
+    assert result.stderr == ""
+    assert "compiled without lzma" in result.stdout

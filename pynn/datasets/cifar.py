@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import lzma
 import os
 import tarfile
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import numpy as np
 from pynn.datasets.fetch import FileSet, locate
 from pynn.datasets.unpack import archive
 from pynn.errors import DataError
-from pynn.packed import UNPACKING
+from pynn.packed import UNPACKING, lzma
 
 __all__ = ["CIFAR10_LABELS", "cifar10"]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import lzma
 import os
 import zlib
 from pathlib import Path
 
 from pynn.datasets.unpack import unpacked
 from pynn.errors import DataError
+from pynn.packed import lzma
 
 __all__ = ["text"]
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import io
-import lzma
 import os
 import tarfile
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ from typing import IO, Any
 
 from pynn._blocks import context
 from pynn.errors import DataError
+from pynn.packed import bz2, lzma
 
 __all__ = ["Bounded", "archive", "unpacked"]
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import io
 import itertools
-import lzma
 import os
 import tempfile
 import zipfile
@@ -20,6 +18,7 @@ from typing import IO, Any
 import numpy as np
 
 from pynn.errors import DataError, DTypeError
+from pynn.packed import bz2, lzma
 
 __all__ = ["END", "Encoded", "encode", "pieces"]
 
