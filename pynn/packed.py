@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import struct
 import types
@@ -13,19 +12,25 @@ from typing import IO, Any
 __all__ = ["UNPACKING", "bz2", "lzma", "read_at_most"]
 
 
-def _module(name: str) -> Any:
-    """Return a module of Python; where Python was compiled without its library, what says so once a file needs it."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
+def _missing(name: str) -> Any:
+    """Return what stands for a module that Python was compiled without: it says so once a file needs it."""
 
-        def missing(*_: Any, **__: Any) -> Any:
-            raise OSError(f"this Python was compiled without {name}, by which the file is packed")
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise OSError(f"this Python was compiled without {name}, by which the file is packed")
 
-        return types.SimpleNamespace(open=missing, LZMAError=EOFError)
+    return types.SimpleNamespace(open=refuse, LZMAError=EOFError)
 
 
-bz2, lzma = _module("bz2"), _module("lzma")
+bz2: Any
+lzma: Any
+try:
+    import bz2
+except ImportError:
+    bz2 = _missing("bz2")
+try:
+    import lzma
+except ImportError:
+    lzma = _missing("lzma")
 
 # What unpackers raise for damaged files; a DataError, which is a ValueError, is caught before.
 UNPACKING = (OSError, EOFError, ValueError, RuntimeError, ArithmeticError, struct.error, zlib.error, lzma.LZMAError,
