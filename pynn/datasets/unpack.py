@@ -57,10 +57,6 @@ class Bounded(io.RawIOBase):
         """Return the place in the file."""
         return self.file.tell()
 
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
     def seekable(self) -> bool:
         """Return True."""
         return True
