@@ -2,12 +2,14 @@
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 SECONDS = 12.0  # of tests for one change, by the time that they took when they were mapped
@@ -34,6 +36,7 @@ AT_ONCE = 4  # files of tests that one process maps
 def map_tests(tree: Path, cache: Path, part: str, names: list[str], environment: dict[str, str]) -> None:
     """Run the tests of files, or the examples of a package, and note what they cover, unless the cache has it."""
     what = "lines" if part == "python" else "functions"
+    running: set[subprocess.Popen] = set()
 
     def run(first: int) -> None:
         folder = cache / f"{part}-{first // AT_ONCE:02d}"
@@ -50,12 +53,29 @@ def map_tests(tree: Path, cache: Path, part: str, names: list[str], environment:
             limit += ["-k", KERNEL_TESTS]
         variables = os.environ | environment | settings
         with (folder / "log").open("w") as log:
-            subprocess.run([*pytest, *limit, *files], cwd=tree, env=variables, stdout=log, check=False)
+            began = subprocess.Popen(
+                [*pytest, *limit, *files], cwd=tree, env=variables, stdout=log, start_new_session=True
+            )
+            running.add(began)
+            began.wait()
+            running.discard(began)
+            end(began)
         if not (folder / f"{what}.json").exists():
             raise RuntimeError(f"nothing was mapped; see {folder / 'log'}")
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
         list(pool.map(run, range(0, len(names), AT_ONCE)))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for began in list(running):
+            end(began)
+
+
+def end(began: subprocess.Popen) -> None:
+    """End a process that was begun as a session, and what its tests have left behind."""
+    with suppress(ProcessLookupError):
+        os.killpg(began.pid, signal.SIGKILL)
 
 
 def python_tests(tree: Path) -> list[str]:
