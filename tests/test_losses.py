@@ -442,3 +442,18 @@ def test_probabilities_at_the_ends_have_finite_logits():
         assert np.isfinite(found).all()
         assert found[2] == 0
         np.testing.assert_allclose(found[0], -found[3], rtol=0.05)
+
+
+def test_what_is_known_of_outputs_holds_for_them(rng):
+    """Probabilities are known by the bounds of the function that made them."""
+    from pynn.core.tape import taped
+    from pynn.losses.bounds import FUNCTIONS, bounds
+
+    x = np.concatenate([rng.normal(size=(40, 3)) * 9, [[-1e4, 0, 1e4]]]).astype("float32")
+    for name, (least, largest) in FUNCTIONS.items():
+        with taped() as tape:
+            y = getattr(ops, name)(x)
+        assert bounds(y, tape) == (least, largest)
+        assert least - 1e-6 <= np.nanmin(y.numpy())
+        assert np.nanmax(y.numpy()) <= largest + 1e-6
+    assert FUNCTIONS["softmax"] == FUNCTIONS["sigmoid"] == (0, 1)

@@ -300,3 +300,13 @@ def test_uniform_numbers_fill_their_range(low, high):
     assert low <= values.min() < low + 0.01 * width
     assert high - 0.01 * width < values.max() < high
     assert abs(values.mean() - (low + high) / 2) < 0.03 * width
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_random_numbers_have_the_dtype_that_is_asked_for(dtype):
+    for draw in (pynn.random.normal, pynn.random.uniform, pynn.random.bernoulli):
+        assert draw((3,)).dtype == np.float32
+        assert draw((3,), dtype=dtype).dtype == dtype
+    for whole in ("int32", "int64"):
+        assert pynn.random.integers((3,), 0, 5, dtype=whole).dtype == whole
+    assert pynn.random.integers((3,), 0, 5).dtype == np.int32

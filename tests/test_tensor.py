@@ -1,5 +1,6 @@
 """Tensors: making them, converting, operators, indexing, reductions and products, against NumPy."""
 
+import inspect
 import itertools
 import operator
 import sys
@@ -603,3 +604,15 @@ def test_functions_of_two_operands_take_what_a_tensor_is_made_of(kinds):
     }.items():  # fmt: skip
         found, expected = op(kinds[0](a), kinds[1](b)).numpy(), function(np.float32(a), np.float32(b))
         np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_methods_have_the_defaults_of_the_functions_of_their_name():
+    tried = set()
+    for name in dir(pynn.Tensor):
+        method, function = getattr(pynn.Tensor, name), getattr(ops, name, None)
+        if name.startswith("_") or not callable(method) or function is None or name == "transpose":  # takes *axes
+            continue
+        of_method, of_function = (list(inspect.signature(f).parameters.values())[1:] for f in (method, function))
+        assert [(p.name, p.default) for p in of_method] == [(p.name, p.default) for p in of_function], name
+        tried.add(name)
+    assert {"argmax", "max", "mean", "sum", "var", "clip"} <= tried

@@ -274,6 +274,16 @@ def test_damaged_models_are_refused(tmp_path, rng):
         write_whole(path, pack({**whole.tensors, name: change(whole.tensors[name])}, whole.metadata))
         with pytest.raises(DataError, match="is damaged"):
             Word2Vec.load(path)
+    for name, array in whole.tensors.items():
+        others = {key: a for key, a in whole.tensors.items() if key != name}
+        wrong = "float64" if array.dtype.kind == "f" else "int16"
+        for tensors, said in (
+            (others, "is missing"), ({**others, name: array.astype(wrong)}, f"is {wrong}"),
+            ({**others, name: array[..., None]}, "of shape"),
+        ):  # fmt: skip
+            write_whole(path, pack(tensors, whole.metadata))
+            with pytest.raises(DataError, match=f"is damaged: the tensor {name!r}.*{said}"):
+                Word2Vec.load(path)
     write_whole(path, pack(whole.tensors, {**whole.metadata, "settings": '{"sg": 1}'}))
     with pytest.raises(DataError, match="settings are missing"):
         Word2Vec.load(path)
