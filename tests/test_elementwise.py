@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import inspect
+import ast
 import math
 import shutil
 import subprocess
@@ -224,3 +225,12 @@ def test_a_function_between_0_and_1_gives_probabilities(ending, rng):
     found = model.evaluate(x, y, verbose=0)
     found = found["loss"] if isinstance(found, dict) else found
     assert found == pytest.approx(-np.mean(y * np.log(p) + (1 - y) * np.log1p(-p)), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_what_is_written_into_exported_files_is_code_alone(name):
+    source = ELEMENTWISE[name].numpy_source()
+    [function] = ast.parse(source).body
+    assert ast.get_docstring(function) is None
+    assert not function.decorator_list
+    assert function.returns is None
