@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import inspect
-import ast
 import math
 import shutil
 import subprocess

@@ -202,7 +202,7 @@ class TrialOfKernels(Trial):
 
 
 class Journal:
-    """What was tried: a line of JSON each, by the change and the line that it changes."""
+    """What was tried: a line of JSON each, by the change and the lines round it."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -211,7 +211,8 @@ class Journal:
 
     @staticmethod
     def key(entry: dict) -> tuple:
-        return entry["path"], entry["old"], entry["new"]
+        shown = entry["diff"].splitlines()[3:]  # without the numbers of lines, which move
+        return entry["path"], *shown
 
     def add(self, entry: dict) -> None:
         self.entries[self.key(entry)] = entry
