@@ -45,7 +45,7 @@ class Convolution(Activated, Module, base=True):
         dilation_rate: int | Sequence[int],
         activation: str | Callable[..., Any] | None,
         *,
-        use_bias: bool = True,
+        use_bias: bool,
         kernel_initializer: str | Callable[..., Any] = "glorot_uniform",
         bias_initializer: str | Callable[..., Any] = "zeros",
         kernel_regularizer: str | Callable[..., Any] | None = None,
