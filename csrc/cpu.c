@@ -92,6 +92,8 @@ typedef struct target {
     int fallback;
     const pn_entry *table;
     const pn_ops *ops;           /* of an ISA */
+    const pn_entry *table_f64;   /* of an ISA; may be empty */
+    const pn_ops *ops_f64;
     const pn_products *products; /* of a unit, with one plane and with two */
 } target;
 
@@ -111,12 +113,12 @@ static int generic_fused(void) {
 #endif
 
 #if defined(PN_X86) && defined(PN_PAIRS_BUILT)
-#define PN_BUILT_UNIT(id) pn_table_##id, NULL, pn_products_##id
+#define PN_BUILT_UNIT(id) pn_table_##id, NULL, NULL, NULL, pn_products_##id
 #else
-#define PN_BUILT_UNIT(id) NULL, NULL, NULL
+#define PN_BUILT_UNIT(id) NULL, NULL, NULL, NULL, NULL
 #endif
 static const target targets[PN_TARGET_COUNT] = {
-#define PN_ROW_OF(id, name, fallback) {name, PN_TARGET_##fallback, pn_table_##id, &pn_ops_##id, NULL},
+#define PN_ROW_OF(id, name, fallback) {name, PN_TARGET_##fallback, pn_table_##id, &pn_ops_##id, pn_table_f64_##id, &pn_ops_f64_##id, NULL},
     PN_ISAS(PN_ROW_OF)
 #undef PN_ROW_OF
 #define PN_ROW_OF(id, name, fallback) {name, PN_TARGET_##fallback, PN_BUILT_UNIT(id)},
@@ -162,9 +164,9 @@ pn_kernel pn_own_kernel(const char *name, int dtype, int t) {
     pn_kernel fn = NULL;
     if (t < 0 || t >= PN_TARGET_COUNT) return NULL;
     if (dtype == PN_F32) fn = find(table_of(t), name);
+    if (dtype == PN_F64) fn = find(targets[t].table_f64, name);
     if (fn || t != PN_TARGET_GENERIC) return fn;
     switch (dtype) {
-    case PN_F64: fn = find(pn_table_f64, name); break;
     case PN_I32: fn = find(pn_table_i32, name); break;
     case PN_I64: fn = find(pn_table_i64, name); break;
     default: break;
@@ -180,8 +182,11 @@ pn_kernel pn_find_kernel(const char *name, int dtype, int t) {
 
 const pn_ops *pn_find_ops(int dtype, int t, int planes) {
     static pn_ops made[PN_TARGET_COUNT][2];
-    if (dtype == PN_F64) return &pn_ops_f64;
-    if (dtype != PN_F32 || t < 0 || t >= PN_TARGET_COUNT) return NULL;
+    if ((dtype != PN_F32 && dtype != PN_F64) || t < 0 || t >= PN_TARGET_COUNT) return NULL;
+    if (dtype == PN_F64) {
+        while (!targets[t].table_f64 || !targets[t].table_f64->name) t = targets[t].fallback;
+        return targets[t].ops_f64;
+    }
     if (targets[t].products && (planes == 1 || planes == 2)) { /* the fallback's building blocks but for products */
         const pn_products *p = targets[t].products + planes - 1;
         pn_ops ops = *targets[targets[t].fallback].ops;
@@ -198,7 +203,7 @@ const pn_ops *pn_find_ops(int dtype, int t, int planes) {
 
 static const pn_entry *entry(i64 i) {
     const pn_entry *tables[2];
-    tables[0] = pn_table_f64;
+    tables[0] = pn_table_f64_GENERIC;
     tables[1] = pn_table_any;
     for (int t = 0; t < 2; t++)
         for (const pn_entry *e = tables[t]; e->name; e++)

@@ -33,12 +33,12 @@ static inline i64 pn_gemm_block(i64 n, i64 k) {
     return pn_gemm_kc(k) * (n < PN_GEMM_NC ? (n + 63) & ~(i64)63 : PN_GEMM_NC);
 }
 
-/* Bytes for one thread: a block of B and a strip of A, where they may be packed. */
+/* Elements for one thread: a block of B and a strip of A, where they may be packed. */
 static inline i64 pn_gemm_scratch_part(i64 m, i64 n, i64 k, int tb) {
     i64 size = 0;
     if (tb || (m > PN_GEMM_TALL && n * k > PN_GEMM_BIG) || (m >= PN_GEMM_FEW && n * k >= PN_GEMM_HUGE)) size += pn_gemm_block(n, k);
     if (n >= PN_GEMM_WIDE) size += pn_gemm_kc(k) * PN_GEMM_MR;
-    return size * (i64)sizeof(float);
+    return size;
 }
 
 /* Operands as pairs of bfloat16 (kernels/pairs_gemm.h): a block of B is KC x NC, a strip of A MR x KC. */
@@ -66,7 +66,7 @@ static inline i64 pn_pairs_scratch_part(i64 k, int planes) {
 }
 
 /* Bytes of 64-byte aligned scratch that pn_gemm needs for C[m,n] = op(A)[m,k] op(B)[k,n], an upper bound for all ISAs.
- * ta, tb: whether A, B are read transposed (column stride other than 1). nth: the most threads. */
-i64 pn_gemm_scratch_bytes(i64 m, i64 n, i64 k, int ta, int tb, int nth);
+ * ta, tb: whether A, B are read transposed (column stride other than 1). itemsize: bytes of an element. nth: the most threads. */
+i64 pn_gemm_scratch_bytes(i64 m, i64 n, i64 k, int ta, int tb, i64 itemsize, int nth);
 
 #endif

@@ -1,7 +1,7 @@
 /* Vector macros: one spelling for AVX-512, AVX2+FMA, NEON and plain C.
  *
  * A translation unit is for one ISA and one dtype: it defines PN_REAL_F32 or PN_REAL_F64, and PN_AVX512, PN_AVX2,
- * PN_NEON or none, before it includes this. f64 exists in plain C only: it is the oracle. `vec` is VW lanes of `real`, `mask`
+ * PN_NEON or none, before it includes this. Plain C f64 is the oracle. `vec` is VW lanes of `real`, `mask`
  * a lane mask. vloadn/vstoren touch the first n < VW lanes only (the other lanes load as zero).
  * PN_FUSED says that the target has fused multiply-adds; then plain C float32 gives the bits of the vector ISAs.
  */
@@ -13,7 +13,10 @@
 
 #include "pn.h"
 
-#if defined(PN_REAL_F32) && defined(PN_AVX512)
+#if defined(PN_REAL_F64) && (defined(PN_AVX512) || defined(PN_AVX2))
+#include "simd_f64.h"
+
+#elif defined(PN_REAL_F32) && defined(PN_AVX512)
 #include <immintrin.h>
 #define real float
 #define VW 16

@@ -9,11 +9,15 @@ typedef struct pn_entry {
     pn_kernel fn;
 } pn_entry;
 
-/* float32 has a table per target, the other dtypes are the generic target's; an entry of NULL ends a table. */
+/* float32 has a table per target, float64 one per ISA, the other dtypes are the generic target's; an entry of NULL ends a
+ * table. */
 #define PN_DECLARE(id, name, fallback) extern const pn_entry pn_table_##id[];
 PN_ISAS(PN_DECLARE) PN_UNITS(PN_DECLARE)
 #undef PN_DECLARE
-extern const pn_entry pn_table_f64[], pn_table_i32[], pn_table_i64[];
+#define PN_DECLARE(id, name, fallback) extern const pn_entry pn_table_f64_##id[];
+PN_ISAS(PN_DECLARE)
+#undef PN_DECLARE
+extern const pn_entry pn_table_i32[], pn_table_i64[];
 extern const pn_entry pn_table_any[]; /* kernels that move bytes and do not care for the dtype */
 
 /* What a matrix unit takes over from the AVX-512 table: with one plane, and with two. */
@@ -27,15 +31,15 @@ typedef struct pn_products {
 PN_UNITS(PN_DECLARE)
 #undef PN_DECLARE
 
-#define PN_DECLARE(id, name, fallback) extern const pn_ops pn_ops_##id;
+#define PN_DECLARE(id, name, fallback) extern const pn_ops pn_ops_##id, pn_ops_f64_##id;
 PN_ISAS(PN_DECLARE)
 #undef PN_DECLARE
-extern const pn_ops pn_ops_f64;
 /* The generic table where the processor fuses multiply-adds and the baseline that is compiled for does not. */
 extern const pn_entry pn_table_GENERIC_FUSED[];
 extern const pn_ops pn_ops_GENERIC_FUSED;
 
-/* What stands for the table and the building blocks of an ISA that another processor has. */
+/* What stands for the table and the building blocks of an ISA that another processor has: PN_NO_TABLE(AVX2), or
+ * PN_NO_TABLE(f64_AVX2). */
 #define PN_NO_TABLE(id)                            \
     const pn_entry pn_table_##id[] = {{NULL, NULL}}; \
     const pn_ops pn_ops_##id = {0}

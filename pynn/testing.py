@@ -379,16 +379,17 @@ def check_inplace(op: Op) -> None:
 
 
 def check_isa(op: Op) -> None:
-    """Compare float32 values and gradients of every instruction set with float64, and so with one another."""
+    """Compare values and gradients of every instruction set, in both dtypes, with float64 in plain C."""
     op = _find(op)
     for sample in samples(op):
         exact = sample._replace(inputs=_rounded(sample.inputs), state=_rounded(sample.state))
-        expected = _Case(op, exact, F64, backwards=sample.smooth).arrays()
-        for isa in _core.isa_available():
+        with config.use_isa("generic"):
+            expected = _Case(op, exact, F64, backwards=sample.smooth).arrays()
+        for isa, dtype in itertools.product(_core.isa_available(), FLOATS):
             with config.use_isa(isa):
-                got = _Case(op, exact, F32, backwards=sample.smooth).arrays()
+                got = _Case(op, exact, dtype, backwards=sample.smooth).arrays()
             for key, y in got.items():
-                _assert_close(y, expected[key], F32, _label(op, sample, f", {isa}: {key}"))
+                _assert_close(y, expected[key], dtype, _label(op, sample, f", {dtype}, {isa}: {key}"))
 
 
 def _resized(op: Card | Composite, sample: Sample, axis: int, only: bool, length: int) -> Sample | None:
@@ -473,17 +474,18 @@ def check_threads(op: Op) -> None:
 
 def _check_same_on_every_isa(op: Card | Composite, sample: Sample) -> None:
     isas = _core.isa_available()
-    case = _Case(op, sample, F32)
-    results = []
-    for isa in isas:
-        with config.use_isa(isa):
-            results.append(case.arrays())
-    for isa, other in zip(isas[1:], results[1:], strict=True):
-        _assert_same_bits(results[0], other, _label(op, sample, f": {isa} beside {isas[0]}"))
+    vectors = [isa for isa in isas if isa != "generic"]
+    for dtype, alike in ((F32, isas), (F64, vectors)):  # float64 in plain C is the oracle, with functions of its own
+        case, results = _Case(op, sample, dtype), []
+        for isa in alike:
+            with config.use_isa(isa):
+                results.append(case.arrays())
+        for isa, other in zip(alike[1:], results[1:], strict=True):
+            _assert_same_bits(results[0], other, _label(op, sample, f", {dtype}: {isa} beside {alike[0]}"))
 
 
 def check_bits(op: Op, lengths: Sequence[int] = ()) -> None:
-    """Check that every instruction set gives the same bits in float32, forwards and backwards.
+    """Check that every instruction set gives the same bits in float32, and every vector unit in float64, both ways.
 
     Parameters
     ----------

@@ -56,6 +56,17 @@ def test_products_with_vectors_and_long_sums(m, k, n, ta, tb, rng):
 
 
 @pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("m", [7, 13, 30, 200])
+def test_products_of_rows_that_are_packed(isa, dtype, m, rng):
+    """Rows a multiple of 4 KB apart are copied, in strips that may be taller than a vector is long."""
+    a, b = rng.standard_normal((m, 1024)), rng.standard_normal((1024, 600))
+    with config.use_isa(isa):
+        got = ops.dense(pynn.tensor(a, dtype), pynn.tensor(b, dtype), pynn.tensor(np.zeros(600), dtype)).numpy()
+    np.testing.assert_allclose(got, a @ b, rtol=1e-3, atol=2e-4 if dtype == "float32" else 1e-11)
+
+
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("n", [1, 2, 17, 64, 100])
 @pytest.mark.parametrize("first", [0.0, -0.0])
 def test_the_extreme_of_zeros_of_either_sign_is_positive(isa, n, first):

@@ -35,6 +35,8 @@ GEMM_INLINE i64 gemm_lanes(i64 n) { return n > VW ? VW : n; }
 #if VW > 1
 #include "gemm_micro.h"
 
+enum { GEMM_NC = PN_GEMM_NC * 4 / (int)sizeof(real) }; /* the bytes of a block are those of float32 */
+
 typedef struct gemm_job {
     const pn_gemm_args *g;
     char *scratch;
@@ -53,12 +55,12 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
     const int big = m > PN_GEMM_TALL && m > 14 * tallest && (c1 - c0) * g->k > PN_GEMM_BIG;
     const int pack_b = job->bt || (buf && (big || huge));
     /* Rows a multiple of 4 KB apart fall into one set of the first-level cache and would evict each other. */
-    const int pack_a = buf && !job->at && g->ars % 1024 == 0 && c1 - c0 >= PN_GEMM_WIDE && m > GEMM_MR4;
+    const int pack_a = buf && !job->at && g->ars % (i64)(4096 / sizeof(real)) == 0 && c1 - c0 >= PN_GEMM_WIDE && m > GEMM_MR4;
     real *abuf = pack_b ? buf + pn_gemm_block(c1 - c0, g->k) : buf;
     gemm_tile t;
     t.ldc = g->ldc;
-    for (i64 jc = c0; jc < c1; jc += PN_GEMM_NC) {
-        const i64 nc = c1 - jc < PN_GEMM_NC ? c1 - jc : PN_GEMM_NC;
+    for (i64 jc = c0; jc < c1; jc += GEMM_NC) {
+        const i64 nc = c1 - jc < GEMM_NC ? c1 - jc : GEMM_NC;
         i64 p0 = 0;
         do { /* once even when k is 0 */
             const i64 terms = g->k - p0 < kc ? g->k - p0 : kc;
@@ -71,7 +73,10 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
                 t.a = g->a + i * g->ars + p0 * g->acs;
                 t.step = job->at ? g->acs : g->ars;
                 if (pack_a) {
-                    gemm_flip(abuf, mr, t.a, g->ars, mr, mr, terms);
+                    for (i64 q = 0; q < mr; q += VW) { /* a strip may be taller than a vector is long */
+                        const i64 rows = gemm_lanes(mr - q);
+                        gemm_flip(abuf + q, mr, t.a + q * g->ars, g->ars, rows, rows, terms);
+                    }
                     t.a = abuf;
                     t.step = mr;
                 }
@@ -124,7 +129,7 @@ static void gemm_grid(gemm_job *job, int parts) {
 static void gemm_run(const pn_gemm_args *g, int at, int bt, void *scratch, i64 scratch_bytes, int nth) {
     gemm_job job = {g, scratch, 0, at, bt, 1, 1};
     const int parts = pn_gemm_parts(g->m, g->n, g->k, nth);
-    job.part = pn_gemm_scratch_part(g->m, g->n, g->k, bt);
+    job.part = pn_gemm_scratch_part(g->m, g->n, g->k, bt) * (i64)sizeof(real);
     if (parts * job.part > scratch_bytes) job.part = 0;
     if (parts == 1) {
         gemm_region(&job, 0, g->m, 0, g->n, job.part ? scratch : NULL);

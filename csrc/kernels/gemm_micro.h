@@ -143,7 +143,9 @@ static const gemm_kernel gemm_kernels[4][GEMM_WIDTHS][16] = {GEMM_TABLE(GEMM_NAM
 #endif
 
 /* Transposes VW vectors in registers. */
-#ifdef PN_AVX512
+#ifdef PN_REAL_F64
+#define gemm_transpose vtranspose
+#elif defined(PN_AVX512)
 GEMM_INLINE void gemm_transpose(vec r[16]) {
     vec t[16];
     GEMM_UNROLL for (int i = 0; i < 8; i++) {

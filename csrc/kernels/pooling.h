@@ -12,6 +12,10 @@
  * every element is written once, in a fixed order). One pass: reads x once (overlaps from the cache), no scratch.
  * Outputs alias nothing.
  */
+#if defined(PN_AVX512) && defined(PN_REAL_F32)
+#define POOL_LANES /* any lane of two vectors in one instruction */
+#endif
+
 enum { POOL_N, POOL_H, POOL_W, POOL_C, POOL_KH, POOL_KW, POOL_SH, POOL_SW, POOL_PT, POOL_PL, POOL_OH, POOL_OW, POOL_BYTES };
 typedef struct pool_dims {
     i64 n, h, w, c, kh, kw, sh, sw, pt, pl, oh, ow, bytes;
@@ -32,12 +36,12 @@ static pool_dims pool_read(const i64 *d) {
 
 /* Up to VW indices, as numbers. */
 static inline vec pool_load(const void *index, i64 at, i64 bytes, i64 n) {
-#ifdef PN_AVX512
+#ifdef POOL_LANES
     if (bytes == 1)
         return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(vfirst(n), (const uint8_t *)index + at)));
     return _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(vfirst(n), (const int32_t *)index + at));
 #else
-#ifdef PN_NEON
+#if defined(PN_NEON) && defined(PN_REAL_F32)
     if (n == VW) {
         if (bytes != 1) return vfromint(vld1q_s32((const int32_t *)index + at));
         uint32_t four;
@@ -52,11 +56,11 @@ static inline vec pool_load(const void *index, i64 at, i64 bytes, i64 n) {
 #endif
 }
 static inline void pool_store(void *index, i64 at, i64 bytes, vec v, i64 n) {
-#ifdef PN_AVX512
+#ifdef POOL_LANES
     if (bytes == 1) _mm_mask_storeu_epi8((uint8_t *)index + at, vfirst(n), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
     else _mm512_mask_storeu_epi32((int32_t *)index + at, vfirst(n), _mm512_cvtps_epi32(v));
 #else
-#ifdef PN_NEON
+#if defined(PN_NEON) && defined(PN_REAL_F32)
     if (n == VW) {
         const uint16x4_t half = vmovn_u32(vcvtq_u32_f32(v));
         const uint32_t four = vget_lane_u32(vreinterpret_u32_u8(vmovn_u16(vcombine_u16(half, half))), 0);
@@ -80,7 +84,7 @@ static inline void pool_max(vec *best, vec *where, vec v, i64 tap) {
     *best = vsel(stuck, *best, vsel(keep, *best, v));
 }
 
-#ifdef PN_AVX512
+#ifdef POOL_LANES
 /* Few channels leave lanes idle. Then the lanes are the channels of several neighbouring windows, which are picked out
  * of two vectors of an image's row: lane (p, c) of tap s is element (p sw + s) C + c. */
 typedef struct pool_lanes {
@@ -159,7 +163,7 @@ static void max_pool_fwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     const pool_dims d = pool_read(I->dim);
     (void)ith;
-#ifdef PN_AVX512
+#ifdef POOL_LANES
     const pool_lanes packed = pool_pack(&d);
 #endif
     for (i64 row = lo; row < hi; row++) {
@@ -169,7 +173,7 @@ static void max_pool_fwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
             const i64 left = j * d.sw - d.pl, at = (row * d.ow + j) * d.c;
             POOL_CLIP(s0, s1, left, d.kw, d.w);
             const real *x = (const real *)I->arg[MAXP_X] + ((n * d.h + top) * d.w + left) * d.c;
-#ifdef PN_AVX512
+#ifdef POOL_LANES
             if (packed.windows && left >= 0 && j + packed.windows <= d.ow &&
                 left + (packed.windows - 1) * d.sw + d.kw <= d.w) {
                 pool_max_lanes(&packed, &d, x, r0, r1, (real *)I->arg[MAXP_Y], I->arg[MAXP_INDEX], at);
@@ -195,14 +199,14 @@ static void max_pool_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     const pool_dims d = pool_read(I->dim);
     (void)ith;
-#ifdef PN_AVX512
+#ifdef POOL_LANES
     const pool_pairs pairs = pool_pair(&d);
 #endif
     for (i64 row = lo; row < hi; row++) {
         const i64 n = row / d.h, i = row % d.h;
         POOL_SEEN(r0, r1, i, d.kh, d.sh, d.pt, d.oh);
         i64 j = 0, s0 = 0, s1 = 0;
-#ifdef PN_AVX512
+#ifdef POOL_LANES
         if (pairs.windows && r1 == r0 + 1) { /* one window or none sees a pixel */
             pool_spread(&d, &pairs, (real *)I->arg[MAXPB_DX] + row * d.w * d.c, (const real *)I->arg[MAXPB_DY], I->arg[MAXPB_INDEX],
                         (n * d.oh + r0) * d.ow * d.c, d.ow, (i - r0 * d.sh) * d.kw);

@@ -28,7 +28,7 @@ static inline pn_philox pn_philox_of(const i64 *seed, const i64 *step, uint32_t 
     return s;
 }
 
-#if VW > 1
+#if VW > 1 && defined(PN_REAL_F32)
 
 /* VW consecutive blocks from `block` on: word w of block + l in lane l of out[w]. Even and odd blocks are computed in
  * 64-bit lanes whose upper halves hold rubbish between the rounds, which the 32-bit multiplication ignores. */
@@ -117,7 +117,7 @@ static void dropout_fwd_range(void *ctx, i64 i, i64 hi, int ith) {
     const real scale = (real)(1.0 / (1.0 - I->par[0]));
     uint32_t word[PN_GROUP];
     (void)ith;
-#if VW > 1
+#if VW > 1 && defined(PN_REAL_F32)
     for (; i + PN_GROUP <= hi; i += PN_GROUP) {
         const veci limit = viset((int)threshold);
         for (i64 l = i; l < i + 16; l += VW) {

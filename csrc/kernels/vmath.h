@@ -170,6 +170,8 @@ static inline vec vcos(vec a) {
     return vload(x);
 }
 
+#elif VW > 1
+#include "vmath_f64.h"
 #else
 
 static inline vec vsin(vec x) { return PN_M(sin)(x); }

@@ -20,7 +20,7 @@
 #include "conv_job.h"
 #include "conv_micro.h"
 
-#if !defined(PN_PAIRS) && (VW > 1 || defined(PN_REAL_F32))
+#if !defined(PN_PAIRS) && defined(PN_REAL_F32)
 #define CONV_WINOGRAD
 
 #define WINO_A ((real)(2.0 / 3.0))

@@ -417,9 +417,9 @@ cdef class Arenas:
         self.idle.append(arena)
 
 
-def gemm_scratch(i64 m, i64 n, i64 k, bint ta, bint tb):
+def gemm_scratch(i64 m, i64 n, i64 k, bint ta, bint tb, i64 itemsize):
     """Return the bytes of scratch memory that a matrix product may use."""
-    return pn_gemm_scratch_bytes(m, n, k, ta, tb, pn_get_threads())
+    return pn_gemm_scratch_bytes(m, n, k, ta, tb, itemsize, pn_get_threads())
 
 
 cdef inline uint64_t next_word(uint64_t *state) noexcept nogil:

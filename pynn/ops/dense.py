@@ -56,7 +56,7 @@ class _Dense:
             (Spec((*x.shape[:-1], n), x.dtype),),
             _dims(x, w, activation),
             _par(activation, par),
-            scratch=_core.gemm_scratch(m, n, k, False, False),
+            scratch=_core.gemm_scratch(m, n, k, False, False, x.dtype.itemsize),
         )
 
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
@@ -126,7 +126,8 @@ def _grad_infer(
         Spec((n,), w.dtype) if needs[2] and b is not None else None,
         Spec(dy.shape, dy.dtype) if activation != "linear" else None,
     )
-    scratch = max(_core.gemm_scratch(k, n, m, True, False), _core.gemm_scratch(m, k, n, False, True))
+    item = x.dtype.itemsize
+    scratch = max(_core.gemm_scratch(k, n, m, True, False, item), _core.gemm_scratch(m, k, n, False, True, item))
     return Lowered(outs, _dims(x, w, activation), _par(activation, par), x.dtype, scratch, args=(dy, y, x, w))
 
 

@@ -116,7 +116,7 @@ def _grad_infer(dy: Tensor, y: Tensor, kept: Tensor, v: Tensor, w_out: Tensor, b
                 needs: tuple[bool, ...], activation: str = "tanh", output_activation: str = "linear",
                 ) -> Lowered:  # fmt: skip
     (t, n, h), o, item = kept.shape, b_out.shape[0], dy.dtype.itemsize
-    gemm = max(_core.gemm_scratch(o, h, t * n, True, False), _core.gemm_scratch(h, o, t * n, True, False))
+    gemm = max(_core.gemm_scratch(o, h, t * n, True, False, item), _core.gemm_scratch(h, o, t * n, True, False, item))
     at, scratch = place_parts(
         {"gemm": gemm, "v": _packed(h, o) * item, "w": _packed(o, h) * item, "h": n * h * item, "o": n * o * item,
          "dout": t * n * o * item}

@@ -274,7 +274,7 @@ class _Matmul:
         z = 1
         for d in stack:
             z *= d
-        scratch = _core.gemm_scratch(m, n, k, ta, tb)
+        scratch = _core.gemm_scratch(m, n, k, ta, tb, a.dtype.itemsize)
         dims = (z, m, n, k, int(ta), int(tb), m * k if a.ndim > 2 else 0, k * n if b.ndim > 2 else 0)
         return Lowered((Spec((*stack, m, n), a.dtype),), dims, scratch=scratch)
 

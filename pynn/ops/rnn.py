@@ -94,7 +94,7 @@ def _lower(name: str, cell: int, inputs: tuple[Any, ...], reverse: bool, sequenc
     n, t, d, h = sizes = check_operands(name, cell, keep, *inputs)
     x, mask = inputs[0], inputs[-1]
     item = x.dtype.itemsize
-    gemm = _core.gemm_scratch(t * n, COLUMNS[cell] * h, d, False, False)
+    gemm = _core.gemm_scratch(t * n, COLUMNS[cell] * h, d, False, False, item)
     parts = {"gemm": gemm, "x": n * t * d * item if n > 1 and t > 1 else 0}
     parts |= {key: size * item // 4 for key, size in _packed(cell, h, False).items()}
     parts |= {"mask": 2 * n * h * item if mask is not None else 0, "bias": COLUMNS[cell] * h * item}
@@ -117,8 +117,8 @@ def _grad_infer(*inputs: Any, needs: dict[str, bool], cell: int, reverse: bool =
     # Gradients of small weights are one product, of [x, h, 1], since a product of few rows reads dz slowly.
     wide = cell < CELLS["gru"] and d + h <= WIDE
     gemm = max(
-        _core.gemm_scratch(d + h + 1 if wide else max(d, h), columns, rows, True, False),
-        _core.gemm_scratch(rows, d, columns, False, True),
+        _core.gemm_scratch(d + h + 1 if wide else max(d, h), columns, rows, True, False, item),
+        _core.gemm_scratch(rows, d, columns, False, True, item),
     )
     gru = cell == CELLS["gru"]
     parts = {"gemm": gemm, "x": n * t * d * item if n > 1 and t > 1 else 0}

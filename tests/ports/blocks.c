@@ -206,7 +206,7 @@ static int each(int table, const block *b, const int *threads, int runs) {
 
 int wt_blocks(const int *threads, int runs) {
     int different = 0;
-    scratch_bytes = pn_gemm_scratch_bytes(70, 300, 340, 1, 1, 4) + (1 << 21);
+    scratch_bytes = pn_gemm_scratch_bytes(70, 300, 340, 1, 1, 8, 4) + (1 << 21);
     unsigned char *memory = calloc(1, (size_t)scratch_bytes + 64);
     if (!memory) exit(2);
     scratch = (unsigned char *)(((uintptr_t)memory + 63) & ~(uintptr_t)63);
