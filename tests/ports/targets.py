@@ -75,26 +75,19 @@ class Reason(NamedTuple):
     reason: str
 
 
-LIBM = (
-    "sin_*", "cos_*", "exp_*", "log_*", "tanh_*", "sigmoid_*", "softplus_*", "gelu_*", "silu_*", "mish_*", "elu_*",
-    "selu_*", "pow_fwd", "softmax_*", "log_softmax_*", "bce_*", "poisson_*", "cross_entropy_*", "soft_entropy_*",
-    "lrn_*", "affine_draw", "blur_fwd", "normal_fwd", "local_*", "conv2d_*", "block.*",
+# Kernels in double precision, or of float32 where a function is not one of csrc/kernels/vmath.h.
+LIBM = ("sin_*", "cos_*", "pow_fwd", "normal_fwd", "affine_draw")
+LIBM_F64 = (
+    *LIBM, "byte_lstm", "exp_*", "log_*", "tanh_*", "sigmoid_*", "softplus_*", "gelu_*", "silu_*", "mish_*", "elu_*",
+    "selu_*", "softmax_*", "log_softmax_*", "bce_*", "poisson_*", "cross_entropy_*", "soft_entropy_*", "lrn_*",
+    "blur_fwd", "local_*", "conv2d_*", "block.*",
 )  # fmt: skip
 REASONS = (
     Reason("wasm32*", "*", ("*",), "*", "WebAssembly has no fused multiply-add: its own bits, and no promise"),
-    Reason("*", "generic", ("*",), "float32", "plain C rounds products apart and calls the C library's functions"),
-    Reason("*", "generic", LIBM, "float64", "float64 calls the exp, log, sin ... of each C library"),
-    Reason(
-        "*",
-        "[an]*",
-        (
-            "*_loss_fwd", "*entropy*", "layer_norm_*", "norm_*", "softmax_*", "log_softmax_*", "sum_fwd",
-            "block.gemm", "block.word_grads",
-        ),
-        "float32",
-        "sums lane by lane follow the width of the vectors",
-    ),
-)  # fmt: skip
+    Reason("*Nehalem", "generic", ("*",), "float32", "a processor without fused multiply-add: its own bits"),
+    Reason("*", "*", LIBM, "float32", "sin, cos and powers call the C library"),
+    Reason("*", "generic", LIBM_F64, "float64", "float64 calls the exp, log, sin ... of the C library"),
+)
 
 
 def reason_for(machine, table, kernel, dtype):
