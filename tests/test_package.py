@@ -8,6 +8,7 @@ import sys
 from pathlib import PurePath
 
 import pytest
+from building import ROOT
 
 import pynn
 
@@ -94,3 +95,21 @@ except pynn.errors.DataError as error:
     result = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False)
     assert result.stderr == ""
     assert "compiled without lzma" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("platform", "processors", "kinds"),
+    [
+        ("linux", "x86_64,aarch64", ["manylinux_x86_64", "manylinux_aarch64", "musllinux_x86_64", "musllinux_aarch64"]),
+        ("macos", "x86_64,arm64", ["macosx_x86_64", "macosx_arm64"]),
+        ("windows", "AMD64,ARM64", ["win_amd64", "win_arm64"]),
+    ],
+)
+def test_cibuildwheel_makes_a_wheel_for_every_python(platform, processors, kinds):
+    pytest.importorskip("cibuildwheel")
+    command = [sys.executable, "-m", "cibuildwheel", "--platform", platform, "--archs", processors]
+    done = subprocess.run(
+        [*command, "--print-build-identifiers", str(ROOT)], capture_output=True, text=True, check=True
+    )
+    pythons = ["cp311", "cp312", "cp313", "cp314", "cp314t", "cp315", "cp315t"]
+    assert set(done.stdout.split()) == {f"{python}-{kind}" for python in pythons for kind in kinds}
