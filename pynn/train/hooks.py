@@ -71,9 +71,9 @@ class Callback(Spelled):
         ``"epochs"``, ``"initial_epoch"``, ``"steps"`` (batches per epoch, None if not known), ``"verbose"`` and
         ``"metrics"`` (names of what the logs of an epoch will hold), and ``"resumed"``, whether training goes on from a
         checkpoint.
-    may_end_twice : bool, default False
+    may_end_twice : bool
         Whether `on_train_end` is called once more where it failed: Ctrl-C may have met its first line, before anything
-        was closed.
+        was closed. Not unless a class says so.
     state_names : tuple of str
         Attributes that a checkpoint keeps and a resumed training gets back.
 
