@@ -457,3 +457,14 @@ def test_what_is_known_of_outputs_holds_for_them(rng):
         assert least - 1e-6 <= np.nanmin(y.numpy())
         assert np.nanmax(y.numpy()) <= largest + 1e-6
     assert FUNCTIONS["softmax"] == FUNCTIONS["sigmoid"] == (0, 1)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+@pytest.mark.parametrize("place", [0, 3, 6])
+@pytest.mark.parametrize("label", [-1, 4, 2**31 - 1])
+def test_a_label_that_is_no_class_is_refused_wherever_it_stands(dtype, place, label):
+    labels = np.arange(7, dtype=dtype) % 4
+    labels[place] = label
+    for from_logits in (True, False):
+        with pytest.raises(IndexError):
+            ops.cross_entropy(np.full((7, 4), 0.25, "float32"), labels, from_logits=from_logits)
