@@ -54,7 +54,14 @@ PORTS = (
     Port("windows", "x86_64-windows-gnu", machines=(("wine", ("wine",)),), needs="wine"),
     Port("windows-arm64", "aarch64-windows-gnu", machines=()),
     Port("macos-arm64", "aarch64-macos", machines=()),
-    Port("wasm32", "wasm32-wasi", ("-msimd128",), (("node", ("node", "{here}/wasi.mjs")),), needs="node"),
+    # Without V8's fast calls, by which node's WASI crashes when it collects garbage.
+    Port(
+        "wasm32",
+        "wasm32-wasi",
+        ("-msimd128",),
+        (("node", ("node", "--no-turbo-fast-api-calls", "{here}/wasi.mjs")),),
+        needs="node",
+    ),
 )
 #: Scripts of their own, in this folder: what they check, and the programs that they need.
 SCRIPTS = {"big_endian": ("s390x: model files, whose bytes are in another order there", ("qemu-s390x", "apt-get"))}
