@@ -18,12 +18,6 @@ typedef struct lanes {
     vec v[LANE_VECS];
 } lanes;
 
-#if VW > 1
-#define LANES_UNROLL GEMM_UNROLL
-#else
-#define LANES_UNROLL /* the compiler's own vectors */
-#endif
-
 /* w lanes of the vector at p; no mask where w is the constant VW. */
 static inline vec lanes_load(const real *p, i64 w) { return w == VW ? vload(p) : vloadn(p, w); }
 static inline void lanes_store(real *p, vec v, i64 w) {
@@ -36,20 +30,20 @@ static inline vec lanes_only(vec v, i64 w) { return w == VW ? v : vfirstn(v, w);
 
 static inline lanes lanes_zero(void) {
     lanes s;
-    LANES_UNROLL for (int v = 0; v < LANE_VECS; v++) s.v[v] = vset(0);
+    GEMM_UNROLL for (int v = 0; v < LANE_VECS; v++) s.v[v] = vset(0);
     return s;
 }
 
 /* The sum of the lanes, by halves. */
 static inline real lanes_sum(lanes s) {
-    LANES_UNROLL for (int half = LANE_VECS / 2; half > 0; half /= 2)
-        LANES_UNROLL for (int v = 0; v < half; v++) s.v[v] = vadd(s.v[v], s.v[v + half]);
+    GEMM_UNROLL for (int half = LANE_VECS / 2; half > 0; half /= 2)
+        GEMM_UNROLL for (int v = 0; v < half; v++) s.v[v] = vadd(s.v[v], s.v[v + half]);
     return vhsum(s.v[0]);
 }
 
 /* The body for elements [0, n), vector by vector: elements i to i + w - 1 are those of vector v; w is VW but at the end.
  * LANES_WALK keeps the sums in registers; LANES_WALK_LONG is for bodies too long to be repeated. */
-#define LANES_WALK(n, v, i, w, ...) LANES_STEPS(LANES_UNROLL, n, v, i, w, __VA_ARGS__)
+#define LANES_WALK(n, v, i, w, ...) LANES_STEPS(GEMM_UNROLL, n, v, i, w, __VA_ARGS__)
 #define LANES_WALK_LONG(n, v, i, w, ...) LANES_STEPS(, n, v, i, w, __VA_ARGS__)
 #define LANES_STEPS(UNROLL, n, v, i, w, ...)                                                     \
     do {                                                                                         \

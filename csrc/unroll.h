@@ -7,7 +7,9 @@
 #else
 #define GEMM_INLINE static inline
 #endif
-#if defined(__clang__)
+#if defined(VW) && VW == 1
+#define GEMM_UNROLL /* plain C: the compiler's own vectors, and a small table */
+#elif defined(__clang__)
 #define GEMM_UNROLL _Pragma("clang loop unroll(full)")
 #elif defined(__GNUC__)
 #define GEMM_UNROLL _Pragma("GCC unroll 16")

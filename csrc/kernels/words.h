@@ -29,8 +29,8 @@ typedef struct words_sum {
 } words_sum;
 
 GEMM_INLINE vec words_fold(words_sum s) {
-    LANES_UNROLL for (int half = WORDS_VECS / 2; half > 0; half /= 2)
-        LANES_UNROLL for (int v = 0; v < half; v++) s.v[v] = vadd(s.v[v], s.v[v + half]);
+    GEMM_UNROLL for (int half = WORDS_VECS / 2; half > 0; half /= 2)
+        GEMM_UNROLL for (int v = 0; v < half; v++) s.v[v] = vadd(s.v[v], s.v[v + half]);
     return s.v[0];
 }
 
@@ -65,9 +65,9 @@ static inline void words_sum4(real *out, vec a, vec b, vec c, vec d) {
 static inline void words_dots(real *s, const real *x, const real *const *t, i64 m, i64 D) {
     for (i64 j = 0; j < m; j += 4) {
         words_sum a, b, c, d;
-        LANES_UNROLL for (int v = 0; v < WORDS_VECS; v++) a.v[v] = b.v[v] = c.v[v] = d.v[v] = vset(0);
+        GEMM_UNROLL for (int v = 0; v < WORDS_VECS; v++) a.v[v] = b.v[v] = c.v[v] = d.v[v] = vset(0);
         for (i64 k = 0; k < D; k += WORDS_LANES)
-            LANES_UNROLL for (int v = 0; v < WORDS_VECS; v++) {
+            GEMM_UNROLL for (int v = 0; v < WORDS_VECS; v++) {
                 const i64 at = k + v * VW;
                 const vec xv = vload(x + at);
                 a.v[v] = vfma(xv, vload(t[j] + at), a.v[v]);
@@ -112,11 +112,11 @@ static inline void words_mix(real *y, const real *const *x, const real *g, i64 s
 /* From the scores s [n, m4] of n inputs against m targets: s becomes rate (label - sigmoid(s)); returns the loss. */
 static inline double words_losses(real *s, const real *label, i64 n, i64 m, i64 m4, real rate) {
     words_sum total;
-    LANES_UNROLL for (int v = 0; v < WORDS_VECS; v++) total.v[v] = vset(0);
+    GEMM_UNROLL for (int v = 0; v < WORDS_VECS; v++) total.v[v] = vset(0);
     for (i64 i = 0; i < n; i++) {
         real *z = s + i * m4;
         for (i64 at = 0; at < m; at += WORDS_LANES)
-            LANES_UNROLL for (int v = 0; v < WORDS_VECS; v++) {
+            GEMM_UNROLL for (int v = 0; v < WORDS_VECS; v++) {
                 const i64 j = at + v * VW, w = m - j < VW ? m - j : VW;
                 if (w <= 0) break;
                 const vec x = lanes_load(z + j, w), y = lanes_load(label + j, w);
