@@ -11,4 +11,3 @@ const pn_ops pn_ops_NEON = PN_OPS_INIT;
 #include "table.h"
 PN_NO_TABLE(NEON);
 #endif
-PN_NO_TABLE(f64_NEON); /* float64 is plain C there */

@@ -16,6 +16,9 @@
 #if defined(PN_REAL_F64) && (defined(PN_AVX512) || defined(PN_AVX2))
 #include "simd_f64.h"
 
+#elif defined(PN_REAL_F64) && defined(PN_NEON)
+#include "simd_neon_f64.h"
+
 #elif defined(PN_REAL_F32) && defined(PN_AVX512)
 #include <immintrin.h>
 #define real float

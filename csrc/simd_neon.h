@@ -100,7 +100,7 @@ static inline float vhmax(vec a) {
 }
 
 /* Transposes four vectors. */
-static inline void vtranspose4(vec r[4]) {
+static inline void vtranspose(vec r[4]) {
     const vec a = vtrn1q_f32(r[0], r[1]), b = vtrn2q_f32(r[0], r[1]);
     const vec c = vtrn1q_f32(r[2], r[3]), d = vtrn2q_f32(r[2], r[3]);
     r[0] = vcombine_f32(vget_low_f32(a), vget_low_f32(c));

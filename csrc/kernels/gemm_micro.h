@@ -143,7 +143,7 @@ static const gemm_kernel gemm_kernels[4][GEMM_WIDTHS][16] = {GEMM_TABLE(GEMM_NAM
 #endif
 
 /* Transposes VW vectors in registers. */
-#ifdef PN_REAL_F64
+#if defined(PN_REAL_F64) || defined(PN_NEON)
 #define gemm_transpose vtranspose
 #elif defined(PN_AVX512)
 GEMM_INLINE void gemm_transpose(vec r[16]) {
@@ -171,8 +171,6 @@ GEMM_INLINE void gemm_transpose(vec r[16]) {
     }
     GEMM_UNROLL for (int i = 0; i < 16; i++) r[i] = t[i];
 }
-#elif defined(PN_NEON)
-#define gemm_transpose vtranspose4
 #else
 GEMM_INLINE void gemm_transpose(vec r[8]) {
     vec t[8];

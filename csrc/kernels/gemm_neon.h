@@ -1,9 +1,10 @@
 /* The inner loop of products on NEON, for gemm_micro.h and conv_micro.h.
  *
- * Fused multiply-adds take one factor as a lane of a register, so A is read by vectors too: four terms of each row at a
- * time, or, where A lies by terms, up to four rows at a time. 6 x 16 needs 24 sums, 6 of A and 2 of B: 22 loads for 96
- * multiply-adds. Nothing is masked but a panel of fewer than four columns: a wider one ends with a vector that
- * overlaps the one before it, so that some sums are computed and written twice, with the same bits.
+ * Fused multiply-adds take one factor as a lane of a register, so A is read by vectors too: VW terms of each row at a
+ * time, or, where A lies by terms, up to VW rows at a time. 6 rows of 4 vectors need 24 registers for sums, 6 for A and
+ * 2 for B: of float32 22 loads for 96 multiply-adds. Nothing is masked but a panel of fewer columns than a vector has: a
+ * wider one ends with a vector that overlaps the one before it, so that some sums are computed and written twice, with
+ * the same bits.
  */
 #include "../unroll.h"
 
@@ -18,6 +19,11 @@
 #define GEMM_AT(v) ((v) * VW - (full || NV == 1 || v + 1 < NV ? 0 : VW - tail))
 
 /* c + b a[lane] */
+#ifdef PN_REAL_F64
+GEMM_INLINE vec neon_fma(vec c, vec b, vec a, const int lane) {
+    return lane ? vfmaq_laneq_f64(c, b, a, 1) : vfmaq_laneq_f64(c, b, a, 0);
+}
+#else
 GEMM_INLINE vec neon_fma(vec c, vec b, vec a, const int lane) {
     switch (lane) {
     case 0: return vfmaq_laneq_f32(c, b, a, 0);
@@ -26,6 +32,7 @@ GEMM_INLINE vec neon_fma(vec c, vec b, vec a, const int lane) {
     default: return vfmaq_laneq_f32(c, b, a, 3);
     }
 }
+#endif
 
 /* acc += A B over k terms; `step` and `at` as in gemm_tile. */
 GEMM_INLINE void neon_terms(vec acc[16][4], const real *a, const i64 step, const real *b, const i64 ldb, i64 k,
@@ -34,16 +41,16 @@ GEMM_INLINE void neon_terms(vec acc[16][4], const real *a, const i64 step, const
 #define NEON_B(v) (full || NV > 1 ? vload(b + GEMM_AT(v)) : vloadn(b, tail))
     if (at) {
         for (; k > 0; k--, a += step, b += ldb) {
-            GEMM_UNROLL for (int g = 0; g < (MR + 3) / 4; g++) av[g] = vloadn(a + 4 * g, MR - 4 * g);
+            GEMM_UNROLL for (int g = 0; g < (MR + VW - 1) / VW; g++) av[g] = vloadn(a + VW * g, MR - VW * g);
             GEMM_UNROLL for (int v = 0; v < NV; v++) bv[v] = NEON_B(v);
             GEMM_UNROLL for (int i = 0; i < MR; i++)
-                GEMM_UNROLL for (int v = 0; v < NV; v++) acc[i][v] = neon_fma(acc[i][v], bv[v], av[i / 4], i % 4);
+                GEMM_UNROLL for (int v = 0; v < NV; v++) acc[i][v] = neon_fma(acc[i][v], bv[v], av[i / VW], i % VW);
         }
         return;
     }
-    for (; k >= 4; k -= 4, a += 4) {
+    for (; k >= VW; k -= VW, a += VW) {
         GEMM_UNROLL for (int i = 0; i < MR; i++) av[i] = vload(a + i * step);
-        GEMM_UNROLL for (int p = 0; p < 4; p++, b += ldb)
+        GEMM_UNROLL for (int p = 0; p < VW; p++, b += ldb)
             GEMM_UNROLL for (int v = 0; v < NV; v++) {
                 bv[v] = NEON_B(v);
                 GEMM_UNROLL for (int i = 0; i < MR; i++) acc[i][v] = neon_fma(acc[i][v], bv[v], av[i], p);
