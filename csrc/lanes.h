@@ -18,6 +18,9 @@ typedef struct lanes {
     vec v[LANE_VECS];
 } lanes;
 
+/* Lanes of a vector when n elements are left. */
+GEMM_INLINE i64 gemm_lanes(i64 n) { return n > VW ? VW : n; }
+
 /* w lanes of the vector at p; no mask where w is the constant VW. */
 static inline vec lanes_load(const real *p, i64 w) { return w == VW ? vload(p) : vloadn(p, w); }
 static inline void lanes_store(real *p, vec v, i64 w) {

@@ -29,9 +29,6 @@ typedef struct pn_gemm_args {
     void *epilogue_ctx;
 } pn_gemm_args;
 
-/* Lanes of a vector when n columns are left. */
-GEMM_INLINE i64 gemm_lanes(i64 n) { return n > VW ? VW : n; }
-
 #if VW > 1
 #include "gemm_micro.h"
 

@@ -4,6 +4,7 @@
  * broadcasts, so A may lie in either order: row-major (`step` between rows) or transposed / packed (`step` between
  * terms). The last vector of a row is masked. MR and NV are constants of the instances below.
  */
+#include "../lanes.h"
 #include "../unroll.h"
 
 typedef struct gemm_tile {

@@ -134,16 +134,15 @@ static inline vec vsoftplus(vec x) {
     return vadd(vmax(vset(0.0), x), pn_log1p_reduced(vexp(vneg(vabs(x))), vset(0.0)));
 }
 
-#define PN_LANE_BY_LANE(NAME, function) \
-    static inline vec NAME(vec a) { \
-        double x[VW]; \
-        vstore(x, a); \
-        for (int i = 0; i < VW; i++) x[i] = function(x[i]); \
-        return vload(x); \
-    }
-PN_LANE_BY_LANE(verf, erf)
-PN_LANE_BY_LANE(vsin, sin)
-PN_LANE_BY_LANE(vcos, cos)
+static inline vec pn_each_lane(vec a, double (*function)(double)) {
+    double x[VW];
+    vstore(x, a);
+    for (int i = 0; i < VW; i++) x[i] = function(x[i]);
+    return vload(x);
+}
+static inline vec verf(vec a) { return pn_each_lane(a, erf); }
+static inline vec vsin(vec a) { return pn_each_lane(a, sin); }
+static inline vec vcos(vec a) { return pn_each_lane(a, cos); }
 static inline vec vpow(vec a, vec b) {
     double x[VW], y[VW];
     vstore(x, a);
