@@ -1,11 +1,12 @@
 """Small changes to the C kernels, as plain C compiles them, and libraries with one of them built in.
 
-Only isa_generic.c is compiled anew, at -O1, and linked with the objects that are there; tests run it under
-PYNN_ISA=generic. What a change touches is told by the assembly: the functions that differ, or none, and then it is no
-change (code of another instruction set, a constant that nothing reads).
+Only the file of the generic table is compiled anew, at -O1, and linked with the objects that are there; tests run it
+under PYNN_ISA=generic. What a change touches is told by the assembly: the functions that differ, or none, and then it
+is no change (code of another instruction set, a constant that nothing reads).
 """
 
 import os
+import platform
 import re
 import shlex
 import subprocess
@@ -18,6 +19,8 @@ FLAGS = [
     "-std=gnu11", "-O1", "-fno-math-errno", "-ffp-contract=off", "-fvisibility=hidden", "-fPIC", "-fopenmp", "-w",
     "-Icsrc",
 ]  # fmt: skip
+FUSES = platform.machine() in ("x86_64", "AMD64") and " fma " in Path("/proc/cpuinfo").read_text()
+TABLE = "isa_generic_fused" if FUSES else "isa_generic"  # as csrc/cpu.c chooses
 COMPILER = shlex.split(os.environ.get("CC", "gcc"))
 SKIPPED = re.compile(r'/\*.*?\*/|//[^\n]*|"[^"\n]*"|^[ \t]*#(?!define)[^\n]*|^#define \w+\([^)]*\)', re.S | re.M)
 REPLACED = {
@@ -94,7 +97,7 @@ def third_argument(code: str, at: int) -> tuple[int, int]:
 def assembly(tree: Path, *more: str) -> str | None:
     """The plain C kernels, compiled; None where they do not compile."""
     done = subprocess.run(
-        [*COMPILER, *FLAGS, *more, "-S", "-o", "-", "csrc/isa_generic.c"], cwd=tree, capture_output=True, text=True
+        [*COMPILER, *FLAGS, *more, "-S", "-o", "-", f"csrc/{TABLE}.c"], cwd=tree, capture_output=True, text=True
     )
     return done.stdout if done.returncode == 0 else None
 
@@ -130,9 +133,9 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
 
 
 def link(tree: Path, objects: list[Path]) -> Path:
-    """The extension module of the tree, with these objects for isa_generic's."""
+    """The extension module of the tree, with these objects for the generic table's."""
     [built] = tree.glob("build/temp*")
-    others = [path for path in built.rglob("*.o") if path.parent.name == "csrc" and path.stem != "isa_generic"]
+    others = [path for path in built.rglob("*.o") if path.parent.name == "csrc" and path.stem != TABLE]
     module = built / "build/cython/pynn/core/_core.o"
     target = tree / ("pynn/core/_core" + sysconfig.get_config_var("EXT_SUFFIX"))
     made = target.with_suffix(".new")
@@ -156,7 +159,7 @@ def build_noting(tree: Path) -> dict[int, str]:
         [*COMPILER, "-O2", "-fPIC", "-fvisibility=hidden", "-c", "-o", made[0], folder / "entered.c"], check=True
     )
     flags = [*FLAGS, "-finstrument-functions", "-finstrument-functions-exclude-file-list=simd.h"]
-    subprocess.run([*COMPILER, *flags, "-c", "-o", made[1], "csrc/isa_generic.c"], cwd=tree, check=True)
+    subprocess.run([*COMPILER, *flags, "-c", "-o", made[1], f"csrc/{TABLE}.c"], cwd=tree, check=True)
     return names(link(tree, made))
 
 
