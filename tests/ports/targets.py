@@ -84,16 +84,12 @@ class Reason(NamedTuple):
 
 # Kernels in double precision, or of float32 where a function is not one of csrc/kernels/vmath.h.
 LIBM = ("sin_*", "cos_*", "pow_fwd", "normal_fwd", "affine_draw")
-LIBM_F64 = (
-    *LIBM, "byte_lstm", "exp_*", "log_*", "tanh_*", "sigmoid_*", "softplus_*", "gelu_*", "silu_*", "mish_*", "elu_*",
-    "selu_*", "softmax_*", "log_softmax_*", "bce_*", "poisson_*", "cross_entropy_*", "soft_entropy_*", "lrn_*",
-    "blur_fwd", "local_*", "conv2d_*", "block.*",
-)  # fmt: skip
 REASONS = (
     Reason("wasm32*", "*", ("*",), "*", "WebAssembly has no fused multiply-add: its own bits, and no promise"),
     Reason("*Nehalem", "generic", ("*",), "float32", "a processor without fused multiply-add: its own bits"),
     Reason("*", "*", LIBM, "float32", "sin, cos and powers call the C library"),
-    Reason("*", "generic", LIBM_F64, "float64", "float64 calls the exp, log, sin ... of the C library"),
+    Reason("*", "generic", ("*",), "float64", "plain C rounds products apart and calls the C library's functions"),
+    Reason("*", "*", LIBM, "float64", "sin, cos and powers call the C library"),
 )
 
 
