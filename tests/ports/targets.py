@@ -68,7 +68,7 @@ SCRIPTS = {"big_endian": ("s390x: model files, whose bytes are in another order 
 #: One of a group is enough for a quick run: the first that can be built and run.
 ALTERNATIVES = (("aarch64-glibc", "aarch64-musl"),)
 
-#: What is compared: float32 with the best table of this machine, the rest with its only one.
+#: What is compared: floats with the best table of this machine, the rest with its only one.
 BEST = ("avx512", "avx2", "neon", "generic")
 
 
@@ -82,14 +82,14 @@ class Reason(NamedTuple):
     reason: str
 
 
-# Kernels in double precision, or of float32 where a function is not one of csrc/kernels/vmath.h.
-LIBM = ("sin_*", "cos_*", "pow_fwd", "normal_fwd", "affine_draw")
+# Functions that are none of csrc/kernels/vmath.h.
+LIBM = ("sin_*", "cos_*", "pow_fwd", "normal_fwd", "affine_draw", "blur_fwd")
 REASONS = (
     Reason("wasm32*", "*", ("*",), "*", "WebAssembly has no fused multiply-add: its own bits, and no promise"),
     Reason("*Nehalem", "generic", ("*",), "float32", "a processor without fused multiply-add: its own bits"),
-    Reason("*", "*", LIBM, "float32", "sin, cos and powers call the C library"),
-    Reason("*", "generic", ("*",), "float64", "plain C rounds products apart and calls the C library's functions"),
-    Reason("*", "*", LIBM, "float64", "sin, cos and powers call the C library"),
+    Reason("*", "*", LIBM, "*", "sin, cos and powers call the C library"),
+    Reason("*", "*", ("gelu_fwd", "gelu_bwd"), "float64", "erf of float64 calls the C library"),
+    Reason("*", "generic", ("*",), "float64", "float64 in plain C is the oracle: no fused multiply-add, C's functions"),
 )
 
 
