@@ -11,6 +11,7 @@ import itertools
 import logging
 import os
 import sys
+import sysconfig
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob
@@ -30,6 +31,9 @@ UNIX_WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-fiel
 UNIX_DEBUG = ["-std=gnu11", "-O1", "-g", "-fno-omit-frame-pointer", "-ffp-contract=off", "-fvisibility=hidden"]
 MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
 # Threads are pynn's own (csrc/pool.c); OpenMP's part is to say how many, and Windows has it in a DLL that users lack.
+# Tables of plain C beside those of vectors are there to compare with and for old processors: half the size at -O2.
+PLAIN = {"isa_generic", "isa_generic_fused", "isa_f64"}
+HAS_VECTORS = sysconfig.get_platform().lower().endswith(("x86_64", "amd64", "aarch64", "arm64", "universal2"))
 OPENMP = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
 OPENMP_PROGRAM = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 # What to install, on macOS, Windows and Linux.
@@ -127,6 +131,8 @@ class BuildExt(build_ext):
 
         def compile_one(source, depends, options):
             [target] = compiler.object_filenames([source], output_dir=options["output_dir"])
+            if Path(source).stem in PLAIN and compiler.compiler_type != "msvc" and HAS_VECTORS and not DEBUG:
+                options = {**options, "extra_postargs": [*options["extra_postargs"], "-O2"]}
             if not self.force and is_newer(target, [source, *depends]):
                 next(done)
                 return target
@@ -157,6 +163,8 @@ class BuildExt(build_ext):
             compile_flags, link_flags = list(MSVC_FLAGS), []
         else:
             compile_flags, link_flags = (UNIX_DEBUG if DEBUG or SANITIZE else UNIX_FLAGS) + UNIX_WARNINGS, []
+            if sys.platform == "linux" and not (DEBUG or SANITIZE):
+                link_flags.append("-Wl,--strip-all")  # a thirtieth of the wheel
         if SANITIZE:
             compile_flags += [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all"]
             link_flags.append(f"-fsanitize={SANITIZE}")
