@@ -9,7 +9,8 @@ import pytest
 
 import pynn
 
-collect_ignore = ["reliability", "typing"]  # programs that run for minutes, by hand; programs for type checkers alone
+# Programs that run for minutes or on other machines, by hand; programs for type checkers alone.
+collect_ignore = ["ports", "reliability", "typing"]
 
 os.environ["MPLBACKEND"] = "Agg"  # pictures are drawn without a display
 if sys.flags.safe_path:
