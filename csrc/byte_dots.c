@@ -15,10 +15,10 @@ static void dots_plain(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, i64 r
     for (i64 r = 0; r < rows; r++)
         for (i64 p = 0; p < panels; p++) {
             const int8_t *v = w + p * groups * 4 * PN_BYTE_COLS;
-            int32_t s[PN_BYTE_COLS] = {0};
+            uint32_t s[PN_BYTE_COLS] = {0}; /* which wrap */
             for (i64 i = 0; i < k; i++)
                 for (int j = 0; j < PN_BYTE_COLS; j++)
-                    s[j] += a[r * lda + i] * v[i / 4 * 4 * PN_BYTE_COLS + 4 * j + i % 4];
+                    s[j] += (uint32_t)(a[r * lda + i] * v[i / 4 * 4 * PN_BYTE_COLS + 4 * j + i % 4]);
             memcpy(acc + r * ldacc + p * PN_BYTE_COLS, s, sizeof s);
         }
 }

@@ -128,11 +128,16 @@ static byte_product byte_product_of(const void *w, const void *sums, i64 k, i64 
     return p;
 }
 
+/* c + a b, wrapping: sums that packed() did not make may be anything. */
+static inline int32_t byte_add(int32_t c, int32_t a, int32_t b) {
+    return (int32_t)((uint32_t)c + (uint32_t)a * (uint32_t)b);
+}
+
 /* What is subtracted from the dot products of a row for its weights' shift. */
 static int32_t byte_row_sum(const byte_product *p, const uint8_t *a) {
-    int32_t s = 0;
+    uint32_t s = 0;
     for (i64 i = 0; i < p->k; i++) s += a[i];
-    return s - (int32_t)p->k * p->zero;
+    return (int32_t)(s - (uint32_t)p->k * (uint32_t)p->zero);
 }
 
 /* t[r, j] for at most BYTE_ROWS rows and one tile of panels from column `col` on; returns the columns that there are. */
@@ -143,11 +148,11 @@ static i64 byte_tile(const byte_product *p, int32_t *t, const uint8_t *a, i64 ld
     for (i64 r = 0; r < rows; r++) {
         int32_t *row = t + r * wide;
         const int32_t *sums = p->sums + col;
-        for (i64 j = 0; j < cols; j++) row[j] -= p->zero * sums[j];
+        for (i64 j = 0; j < cols; j++) row[j] = byte_add(row[j], -p->zero, sums[j]);
         if (p->shifted) {
             const int32_t sum = byte_row_sum(p, a + r * lda);
             sums += p->n;
-            for (i64 j = 0; j < cols; j++) row[j] += sum * sums[j];
+            for (i64 j = 0; j < cols; j++) row[j] = byte_add(row[j], sum, sums[j]);
         }
     }
     return cols;

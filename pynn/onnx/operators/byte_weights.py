@@ -56,9 +56,11 @@ def matmul_of_bytes(node: Node, a: Value, b: Value, za: Value | None, zb: Value 
     """Return (a - za)(b - zb) as int32."""
     if not _known(a, b, zb) or b.ndim != 2 or a.ndim < 1 or a.shape[-1] != b.shape[0]:
         return None
+    if zb is not None and zb.size not in (1, b.shape[1]):
+        return None
     weights = _packed(node, "b/bytes", lambda: (b.constant, 0 if zb is None else zb.constant.reshape(-1)))
     bytes_ = _unsigned(a, za)
-    if weights is None or bytes_ is None or (zb is not None and zb.size not in (1, b.shape[1])):
+    if weights is None or bytes_ is None:
         return None
     node.room((*a.shape[:-1], b.shape[1]), "int32")
     y = byte_matmul(ops.reshape(bytes_[0].plain, (size(a.shape[:-1]), a.shape[-1])), bytes_[1], *weights)
