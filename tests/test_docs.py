@@ -16,7 +16,7 @@ from pynn.core import card
 from pynn.io import registry
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = sorted((DOCS / "code").glob("*.py"))
+PAGES = sorted((DOCS / "code").rglob("*.py"))
 LINE = re.compile(r"^\{\{ (\w+)(?:: (.*?))? \}\}$", re.MULTILINE)
 LANGUAGES = ("en", "es")
 SPREAD = 0.002
@@ -71,7 +71,13 @@ def _tables_restored():
         table.update(content)
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def code(page):
+    """Return where the code of a page lies: at the place of a page of a language, of others by the last name."""
+    parts = page.relative_to(DOCS).with_suffix(".py").parts
+    return (DOCS / "code").joinpath(*(parts[1:] if parts[0] in LANGUAGES else parts[-1:]))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(DOCS / "code").with_suffix("")))
 @pytest.mark.usefixtures("_tables_restored")
 def test_the_code_of_a_page_runs_and_is_shown(path, tmp_path, monkeypatch):
     for needed in ("matplotlib", "sklearn", *NEEDED.get(path.stem, ())):
@@ -80,8 +86,8 @@ def test_the_code_of_a_page_runs_and_is_shown(path, tmp_path, monkeypatch):
         pytest.skip("no C compiler")
     monkeypatch.setenv("MPLBACKEND", "Agg")
     found = course_code.run(path, tmp_path)
-    pages = [page for page in markdown() if page.stem == path.stem and "run" in [word for word, _ in lines(page)]]
-    if path.stem == "index":
+    pages = [page for page in markdown() if code(page) == path and "run" in [word for word, _ in lines(page)]]
+    if path == DOCS / "code" / "index.py":
         pages = [DOCS / "index.md"]
     assert pages, "no page shows this code"
     for page in pages:
@@ -104,7 +110,10 @@ def test_every_task_is_a_program_that_runs():
 
 
 def test_both_languages_have_the_same_pages():
-    english, spanish = ({path.name: path for path in (DOCS / language).glob("*.md")} for language in LANGUAGES)
+    english, spanish = (
+        {str(path.relative_to(DOCS / language)): path for path in (DOCS / language).rglob("*.md")}
+        for language in LANGUAGES
+    )
     assert english.keys() == spanish.keys()
     assert len(english) > 15
     for name, page in english.items():

@@ -64,16 +64,17 @@ _runs: dict[Path, tuple[str, dict[str, course_code.Cell]]] = {}
 
 def on_files(files: Any, config: Any) -> Any:
     """Run the code of every page and add its figures to the site."""
-    for path in sorted((DOCS / "code").glob("*.py")):
+    for path in sorted((DOCS / "code").rglob("*.py")):
+        stem = path.relative_to(DOCS / "code").with_suffix("").as_posix()
         for name, content in _figures(path).items():
-            files.append(File.generated(config, f"figures/{path.stem}/{name}", content=content))
+            files.append(File.generated(config, f"figures/{stem}/{name}", content=content))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Replace the lines in braces, and link to the page in the other language."""
     uri = page.file.src_uri.removesuffix(".md")
-    language, _, stem = uri.rpartition("/")
+    language, stem = _place(uri)
     texts = TEXTS.get(language, TEXTS["en"])
 
     def replaced(match: re.Match[str]) -> str:
@@ -89,17 +90,20 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     if language in LANGUAGES:
         other = next(name for name in LANGUAGES if name != language)
         title, _, rest = markdown.partition("\n")
-        markdown = f"{title}\n\n[{texts['other']}](../{other}/{stem}.md){{ .other lang={other} }}\n{rest}"
+        up = "../" * uri.count("/")
+        markdown = f"{title}\n\n[{texts['other']}]({up}{other}/{stem}.md){{ .other lang={other} }}\n{rest}"
         if (DOCS / "code" / f"{stem}.py").exists():
-            markdown += f"\n\n---\n\n{texts['code']}: [{stem}.py](../code/{stem}.py)\n"
+            name = stem.rpartition("/")[2]
+            markdown += f"\n\n---\n\n{texts['code']}: [{name}.py]({up}code/{stem}.py)\n"
     return markdown
 
 
 def on_page_context(context: Any, page: Any, config: Any, nav: Any) -> Any:
     """Let the theme speak the page's language, and its language button lead to the same page in the other one."""
-    language, _, stem = page.file.src_uri.removesuffix(".md").rpartition("/")
+    language, stem = _place(page.file.src_uri.removesuffix(".md"))
     config.theme["language"] = language if language in LANGUAGES else "en"
-    end = "" if stem == "index" or language not in LANGUAGES else f"{stem}/"
+    end = stem.removesuffix("index") if language in LANGUAGES else ""
+    end += "/" if end and not end.endswith("/") else ""
     config.extra["alternate"] = [
         {"name": name, "link": f"{code}/{end}", "lang": code} for code, name in LANGUAGES.items()
     ]
@@ -114,6 +118,18 @@ def on_post_build(config: Any) -> None:
     wanted = {api.identifier(name, thing) for module in modules for name, thing in api.listed(module)} - {None}
     if missing := sorted(wanted - known):
         raise PluginError(f"the reference lacks {', '.join(missing)}")
+
+
+def _place(uri: str) -> tuple[str, str]:
+    """Return the language of a page, and where its code lies below docs/code.
+
+    A page of a language has its code at the same place; of the others the last name alone counts.
+    """
+    language, _, stem = uri.partition("/")
+    if language in LANGUAGES:
+        return language, stem
+    language, _, stem = uri.rpartition("/")
+    return language, stem
 
 
 def _cells(path: Path) -> dict[str, course_code.Cell]:
@@ -137,7 +153,7 @@ def _fence(text: str, language: str) -> str:
 
 def _run(argument: str, uri: str, texts: dict[str, str]) -> str:
     name, _, alt = (part.strip() for part in argument.partition("|"))
-    stem = uri.rpartition("/")[2]
+    stem = _place(uri)[1]
     cell = _cells(DOCS / "code" / f"{stem}.py")[name]
     parts = [_fence(cell.source, "python")]
     if cell.output:
