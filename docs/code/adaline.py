@@ -20,6 +20,17 @@ exact = np.linalg.lstsq(np.column_stack([np.ones(200), x]), y, rcond=None)[0]
 print("Widrow and Hoff:", np.append(unit.intercept_, unit.coef_).round(4))
 print("least squares:  ", exact.round(4))
 
+# %% constant_rate
+from pynn.recipes.misadjustment import flipped, misadjustment
+
+shares = [0.05, 0.2, 0.5, 1.0]
+measured = [misadjustment("alpha-lms", share, flipped, seed=1) for share in shares]
+predicted = [share / (2 - share) for share in shares]
+for row in zip(shares, measured, predicted, strict=True):
+    print("alpha {:4}: excess error measured {:7.2%}, predicted {:7.2%}".format(*row))
+curves = {"measured": (shares, measured), "predicted": (shares, predicted)}
+pynn.viz.plot_curves({"Letters of 4 x 4 points": curves}, "misadjustment.svg", x="alpha", y="excess error", dots=True)
+
 # %% capacity
 from pynn.recipes.neuron import separable
 

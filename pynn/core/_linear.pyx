@@ -11,9 +11,9 @@ cimport cython
 import numpy as np
 
 cdef enum:
-    PERCEPTRON, STRICT, LEAST_SQUARES
+    PERCEPTRON, STRICT, LEAST_SQUARES, NORMALIZED
 
-RULES = {"perceptron": PERCEPTRON, "strict": STRICT, "least_squares": LEAST_SQUARES}
+RULES = {"perceptron": PERCEPTRON, "strict": STRICT, "least_squares": LEAST_SQUARES, "normalized": NORMALIZED}
 cdef double SMALLEST = 1e-9  # of the common factor, before it is multiplied in
 
 
@@ -89,21 +89,26 @@ cdef class Rows:
                 if self.dense[i, j] != 0:
                     clipped(&w[j], scale, due, &paid[j])
 
+    cdef double square(self, Py_ssize_t i) noexcept nogil:
+        """Return |x|**2 of a row."""
+        cdef double total = 0
+        cdef Py_ssize_t j
+        cdef int64_t k
+        if self.sparse:
+            for k in range(self.starts[i], self.starts[i + 1]):
+                total += self.values[k] * self.values[k]
+        else:
+            for j in range(self.features):
+                total += self.dense[i, j] * self.dense[i, j]
+        return total
+
     def largest(self):
         """Return the largest |x|**2 of a row."""
-        cdef double most = 0, total
-        cdef Py_ssize_t i, j
-        cdef int64_t k
+        cdef double most = 0
+        cdef Py_ssize_t i
         with nogil:
             for i in range(self.n):
-                total = 0
-                if self.sparse:
-                    for k in range(self.starts[i], self.starts[i + 1]):
-                        total += self.values[k] * self.values[k]
-                else:
-                    for j in range(self.features):
-                        total += self.dense[i, j] * self.dense[i, j]
-                most = max(most, total)
+                most = max(most, self.square(i))
         return most
 
     def outputs(self, const double[::1] theta):
@@ -139,9 +144,10 @@ cdef class Unit:
     ----------
     theta : ndarray of float64 [features + 1]
         The bias, then the weights; changed in place.
-    rule : {"perceptron", "strict", "least_squares"}
+    rule : {"perceptron", "strict", "least_squares", "normalized"}
         theta += rate (y - g(z)) x of a threshold unit, with y and g of 1 and 0, where g(z) is 1 if z > 0; the same with
-        samples of both classes wrong at z = 0, and y of 1 and -1; or theta += rate (y - z) x.
+        samples of both classes wrong at z = 0, and y of 1 and -1; theta += rate (y - z) x; or that by |x|**2, x with
+        its x_0 (none for x of zeros alone).
     bias : bool
     l2, l1 : float
         After each sample, weights shrink by rate * l2 of themselves, and by rate * l1 (cumulatively, as Tsuruoka et al.
@@ -190,7 +196,7 @@ cdef class Unit:
         cdef Py_ssize_t n = len(order), i
         cdef double *theta = &self.theta[0]
         cdef double *w = theta + 1
-        cdef double scale = 1, z, error, change, loss = 0, share
+        cdef double scale = 1, z, error, change, loss = 0, share, length
         cdef int64_t wrong = 0
         cdef bint bad, weighted = weight is not None
         if len(self.theta) != rows.features + 1 or len(y) != rows.n or (weighted and len(weight) != rows.n):
@@ -206,11 +212,14 @@ cdef class Unit:
                 at += 1
                 share = weight[i] if weighted else 1.0
                 z = theta[0] + scale * rows.dot(i, w)
-                if self.rule == LEAST_SQUARES:
+                if self.rule == LEAST_SQUARES or self.rule == NORMALIZED:
                     error = y[i] - z
                     loss += share * error * error / 2
                     bad = (z > 0) != (y[i] > 0)
                     change = rate * share * error
+                    if self.rule == NORMALIZED:
+                        length = rows.square(i) + self.bias
+                        change = change / length if length > 0 else 0
                 else:
                     loss += share * max(0.0, -y[i] * z)
                     bad = y[i] * z <= 0 if self.rule == STRICT else (z > 0) != (y[i] > 0)
