@@ -2,6 +2,7 @@
 #include "act.h"
 #include "gemm_scratch.h"
 #include "par.h"
+#include "scalar_math.h"
 #include "simd.h"
 #include "lanes.h"
 #include "table.h"

@@ -31,7 +31,10 @@ static void affine_draw_range(void *ctx, i64 lo, i64 hi, int ith) {
         real *m = (real *)I->arg[DRAW_M] + 6 * i;
         double s[5];
         for (int k = 0; k < 5; k++) s[k] = (2 * (double)u[k] - 1) * I->par[k];
-        const double c = cos(s[2]), n = sin(s[2]), z = 1 / (1 + s[3]), t = tan(s[4]);
+        double n, c, rise, run;
+        pn_turn(s[2], &n, &c);
+        pn_turn(s[4], &rise, &run);
+        const double z = 1 / (1 + s[3]), t = rise / run;
         const double yy = (c + n * t) * z, yx = n * z, xy = (c * t - n) * z, xx = c * z;
         const double ty = cy + s[0] * H, tx = cx + s[1] * W;
         m[0] = (real)yy, m[1] = (real)yx, m[2] = (real)(cy - yy * ty - yx * tx);
@@ -152,8 +155,8 @@ static void blur_range(void *ctx, i64 lo, i64 hi, int ith) {
     real *w = (real *)(void *)((char *)I->scratch + ith * (I->scratch_bytes / I->nth));
     real *image = w + R + 1, *row = image + (H + 2 * down) * line;
     double total = 1;
-    for (i64 k = 1; k <= R; k++) total += 2 * exp(-0.5 * (double)(k * k) / (I->par[0] * I->par[0]));
-    for (i64 k = 0; k <= R; k++) w[k] = (real)(exp(-0.5 * (double)(k * k) / (I->par[0] * I->par[0])) / total);
+    for (i64 k = 1; k <= R; k++) total += 2 * pn_exp(-0.5 * (double)(k * k) / (I->par[0] * I->par[0]));
+    for (i64 k = 0; k <= R; k++) w[k] = (real)(pn_exp(-0.5 * (double)(k * k) / (I->par[0] * I->par[0])) / total);
     memset(image, 0, (size_t)((H + 2 * down) * line + (W + 2 * across) * C) * sizeof(real));
     for (i64 i = lo; i < hi; i++) {
         const real *x = (const real *)I->arg[BLUR_X] + i * H * line;
@@ -256,7 +259,7 @@ static void erase_range(void *ctx, i64 lo, i64 hi, int ith) {
         if (y != x) memcpy(y, x, (size_t)size * sizeof(real));
         if (!((double)u[0] < par[0])) continue;
         const double area = (double)(H * W) * (par[1] + (double)u[1] * (par[2] - par[1]));
-        const double aspect = exp(log(par[3]) + (double)u[2] * (log(par[4]) - log(par[3])));
+        const double aspect = pn_exp(pn_log(par[3]) + (double)u[2] * (pn_log(par[4]) - pn_log(par[3])));
         const i64 tall = (i64)(sqrt(area * aspect) + 0.5), wide = (i64)(sqrt(area / aspect) + 0.5);
         const i64 h = tall < H ? tall : H, w = wide < W ? wide : W;
         const i64 top = pn_pick((double)u[3], H - h + 1), left = pn_pick((double)u[4], W - w + 1);

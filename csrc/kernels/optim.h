@@ -29,7 +29,7 @@ typedef struct opt_ctx {
 static inline double opt_rate(const pn_instr *I) {
     return ((const double *)I->arg[OPT_RATE])[*(const i64 *)I->arg[OPT_CURSOR]];
 }
-static inline double opt_time(const pn_instr *I) { return (double)*(const i64 *)I->arg[OPT_COUNTS] + 1.0; }
+static inline i64 opt_time(const pn_instr *I) { return *(const i64 *)I->arg[OPT_COUNTS] + 1; }
 
 static inline opt_ctx opt_begin(const pn_instr *I) {
     opt_ctx c;
@@ -232,13 +232,14 @@ static inline void adam_at(const opt_ctx *c, i64 i, i64 n, int amsgrad) {
 OPT_RANGE(adam_range, adam_at, 0)
 OPT_RANGE(amsgrad_range, adam_at, 1)
 static int adam_step(const pn_instr *I) {
-    const double t = opt_time(I), b1 = I->par[1], b2 = I->par[2];
+    const i64 t = opt_time(I);
+    const double b1 = I->par[1], b2 = I->par[2];
     opt_ctx c = opt_begin(I);
-    c.lr = (real)(opt_rate(I) / (1.0 - pow(b1, t)));
+    c.lr = (real)(opt_rate(I) / (1.0 - pn_power(b1, t)));
     c.a = (real)(1.0 - b1);
     c.b = (real)b2;
     c.c = (real)(1.0 - b2);
-    c.d = (real)(1.0 / sqrt(1.0 - pow(b2, t)));
+    c.d = (real)(1.0 / sqrt(1.0 - pn_power(b2, t)));
     c.eps = (real)I->par[3];
     return opt_run(I, &c, 1.0, c.s2 ? amsgrad_range : adam_range);
 }
@@ -257,7 +258,7 @@ static inline void adamax_at(const opt_ctx *c, i64 i, i64 n, int unused) {
 OPT_RANGE(adamax_range, adamax_at, 0)
 static int adamax_step(const pn_instr *I) {
     opt_ctx c = opt_begin(I);
-    c.lr = (real)(opt_rate(I) / (1.0 - pow(I->par[1], opt_time(I))));
+    c.lr = (real)(opt_rate(I) / (1.0 - pn_power(I->par[1], opt_time(I))));
     c.a = (real)(1.0 - I->par[1]);
     c.b = (real)I->par[2];
     c.eps = (real)I->par[3];
@@ -279,8 +280,9 @@ static inline void nadam_at(const opt_ctx *c, i64 i, i64 n, int unused) {
 }
 OPT_RANGE(nadam_range, nadam_at, 0)
 static int nadam_step(const pn_instr *I) {
-    const double t = opt_time(I), b1 = I->par[1], b2 = I->par[2], psi = I->par[4], lr = opt_rate(I);
-    const double mu = b1 * (1.0 - 0.5 * pow(0.96, t * psi)), next = b1 * (1.0 - 0.5 * pow(0.96, (t + 1.0) * psi));
+    const i64 t = opt_time(I);
+    const double b1 = I->par[1], b2 = I->par[2], lr = opt_rate(I), decay = I->par[4] * pn_log(0.96);
+    const double mu = b1 * (1.0 - 0.5 * pn_exp((double)t * decay)), next = b1 * (1.0 - 0.5 * pn_exp((double)(t + 1) * decay));
     double *products = (double *)I->arg[OPT_NUMBER];
     const double product = products[0] * mu;
     opt_ctx c = opt_begin(I);
@@ -290,7 +292,7 @@ static int nadam_step(const pn_instr *I) {
     c.a = (real)(1.0 - b1);
     c.b = (real)b2;
     c.c = (real)(1.0 - b2);
-    c.d = (real)(1.0 / sqrt(1.0 - pow(b2, t)));
+    c.d = (real)(1.0 / sqrt(1.0 - pn_power(b2, t)));
     c.eps = (real)I->par[3];
     return opt_run(I, &c, 1.0, nadam_range);
 }

@@ -208,10 +208,11 @@ static void normal_fwd_range(void *ctx, i64 i, i64 hi, int ith) {
         const i64 n = hi - i < PN_GROUP ? hi - i : PN_GROUP;
         pn_philox_group(&s, i / PN_GROUP, word);
         for (i64 j = 0; j < 32 && j < n; j++) {
-            const double r = std * sqrt(-2.0 * log(((double)word[j] + 0.5) * unit));
-            const double phase = turn * (double)word[j + 32];
-            y[i + j] = (real)(mean + r * cos(phase));
-            if (j + 32 < n) y[i + j + 32] = (real)(mean + r * sin(phase));
+            const double r = std * sqrt(-2.0 * pn_log(((double)word[j] + 0.5) * unit));
+            double sine, cosine;
+            pn_turn(turn * (double)word[j + 32], &sine, &cosine);
+            y[i + j] = (real)(mean + r * cosine);
+            if (j + 32 < n) y[i + j + 32] = (real)(mean + r * sine);
         }
     }
 }

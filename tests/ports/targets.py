@@ -82,13 +82,12 @@ class Reason(NamedTuple):
     reason: str
 
 
-# Functions that are none of csrc/kernels/vmath.h.
-LIBM = ("sin_*", "cos_*", "pow_fwd", "normal_fwd", "affine_draw", "blur_fwd")
+# What calls the C library in float64; float32 has csrc/kernels/vmath.h and csrc/scalar_math.h.
+LIBM = ("sin_*", "cos_*", "pow_*", "lrn_*", "gelu_fwd", "gelu_bwd")
 REASONS = (
     Reason("wasm32*", "*", ("*",), "*", "WebAssembly has no fused multiply-add: its own bits, and no promise"),
     Reason("*Nehalem", "generic", ("*",), "float32", "a processor without fused multiply-add: its own bits"),
-    Reason("*", "*", LIBM, "*", "sin, cos and powers call the C library"),
-    Reason("*", "*", ("gelu_fwd", "gelu_bwd"), "float64", "erf of float64 calls the C library"),
+    Reason("*", "*", LIBM, "float64", "sin, cos, powers and erf of float64 call the C library"),
     Reason("*", "generic", ("*",), "float64", "float64 in plain C is the oracle: no fused multiply-add, C's functions"),
 )
 
