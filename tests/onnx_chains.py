@@ -14,6 +14,18 @@ def ids(*layers):
     return chain((6,), nn.Embedding(9, 4, embeddings_initializer="normal", mask_zero=True), *layers)
 
 
+class Tied(nn.Module):
+    """An unshared convolution, squared, and back through its transpose."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        y = self.layer(x)
+        return self.layer.transpose(y * y)
+
+
 LONG, IMAGE = (5, 4), (7, 6, 3)
 
 CHAINS = {
@@ -59,6 +71,8 @@ CHAINS = {
     "transposed, few taps": lambda: chain(IMAGE, nn.Conv2DTranspose(4, 1, strides=3, padding="same")),
     "locally connected": lambda: chain(IMAGE, nn.LocallyConnected2D(4, 3, strides=2, padding="same")),
     "pools": lambda: chain(IMAGE, nn.MaxPool2D(2), nn.AvgPool2D(2, strides=1)),
+    "tied": lambda: chain(IMAGE, Tied(nn.LocallyConnected2D(4, (3, 2), strides=2, padding="same"))),
+    "pools l2": lambda: chain(IMAGE, nn.L2Pool2D(3, strides=2), nn.L2Pool2D(2, padding="same")),
     "pools same": lambda: chain(IMAGE, nn.MaxPool2D(3, strides=2, padding="same"), nn.AvgPool2D(3, padding="same")),
     "pools 1d": lambda: chain((9, 4), nn.MaxPool1D(3, strides=2, padding="same"), nn.AvgPool1D(2, padding=1)),
     "global pools": lambda: chain(IMAGE, nn.Conv2D(4, 3), nn.GlobalAvgPool(keepdims=True), nn.GlobalMaxPool()),

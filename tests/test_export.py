@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from onnx_chains import Tied
 
 import pynn
 from pynn import cli, nn
@@ -71,6 +72,8 @@ CASES = {
         nn.Conv2DTranspose(2, 3, dilation_rate=2, padding=(1, 2, 0, 1)),
         nn.LocallyConnected2D(3, 3, strides=2, padding="same", activation="tanh"),
         nn.LocallyConnected2D(2, (2, 3), use_bias=False),
+        Tied(nn.LocallyConnected2D(2, (2, 3))), Tied(nn.LocallyConnected2D(3, 2, strides=3)),
+        Tied(nn.LocallyConnected2D(3, 3, strides=(2, 1), padding="same")),
     ),
     "transposed, wider than high": lambda: branches(
         (3, 7, 2), nn.Conv2DTranspose(3, 3, strides=2, padding="same"), nn.Conv2DTranspose(2, (1, 4), strides=(1, 3)),
@@ -78,6 +81,7 @@ CASES = {
     "pools": lambda: branches(
         IMAGE, nn.MaxPool2D(), nn.MaxPool2D(3, strides=2, padding="same"),
         nn.AvgPool2D(3, strides=2, padding=(1, 1, 0, 2)),
+        nn.L2Pool2D(3, strides=2, padding="same"), nn.L2Pool2D(2, epsilon=0.1),
         nn.AvgPool2D((2, 3)), nn.GlobalAvgPool(), nn.GlobalMaxPool(keepdims=True), nn.ZeroPadding2D(((1, 0), (2, 3))),
         nn.Cropping2D(((1, 2), (0, 3))), nn.UpSampling2D((2, 3)), nn.UpSampling2D((3, 2), interpolation="bilinear"),
         nn.UpSampling2D((1, 4), interpolation="bilinear"), nn.RandomCrop((5, 4)), nn.RandomFlip(0.5),

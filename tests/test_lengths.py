@@ -71,6 +71,7 @@ DECIDED = {
     "SeparableConv2D": (lambda: Maps(nn.SeparableConv2D(3, 3, padding="same")), KEPT),
     "MaxPool2D": (lambda: Maps(nn.MaxPool2D((2, 1))), floor(2, 2)),
     "AvgPool2D": (lambda: Maps(nn.AvgPool2D(3, 1, padding="same")), KEPT),
+    "L2Pool2D": (lambda: Maps(nn.L2Pool2D(3, 1, padding="same")), KEPT),
     "SpatialDropout2D": (lambda: Maps(nn.SpatialDropout2D(0.5)), KEPT),
     "Conv2DTranspose": (lambda: Maps(nn.Conv2DTranspose(2, 2)), LOST),
     "LocallyConnected2D": (lambda: Maps(nn.LocallyConnected2D(2, 2)), LOST),

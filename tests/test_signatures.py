@@ -112,6 +112,7 @@ KERAS = {
 OWN = {
     "ElasticDeformation": "alpha sigma",
     "JordanRNN": "units outputs activation output_activation",
+    "L2Pool2D": "pool_size strides padding",
     "LayerNormLSTM": "units epsilon",
     "LocalContrastNormalization": "window epsilon",
     "LocalResponseNormalization": "depth_radius bias alpha beta",

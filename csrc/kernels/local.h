@@ -4,6 +4,8 @@
  *     OUT y [N,OH,OW,F]; IN x [N,H,W,C], w [OH*OW, KH*KW*C, F], b [OH,OW,F] or NULL. Outside the image x is 0.
  *   dx, dw, db by the chain rule                                                                             local_bwd
  *     OUT dx, dw, db, each may be NULL; IN dy, x, w.
+ *   the transpose: every pixel of y spreads over its window, as dx does from dy                    local_transpose_fwd
+ *     OUT x [N,H,W,C]; IN y [N,OH,OW,F], w.
  * dim: N H W C KH KW F SH SW PT PL OH OW. Outputs alias nothing.
  *
  * At every pixel a product over the samples; the tiles of conv_micro.h read their patches in the images, one image's
@@ -173,5 +175,14 @@ static int local_bwd(const pn_instr *I) {
     j.dy = (const real *)I->arg[LOCALB_DY], j.x = (const real *)I->arg[LOCALB_X], j.weights = (const real *)I->arg[LOCALB_W];
     if (j.dw || j.db) pn_for(j.oh * j.ow, 1, local_cost(&j), I->nth, local_dw_pixels, &j);
     if (j.dx) pn_for((j.n + LOCAL_SAMPLES - 1) / LOCAL_SAMPLES, 1, local_cost(&j), I->nth, local_dx_samples, &j);
+    return PN_OK;
+}
+
+enum { LOCALT_X, LOCALT_Y, LOCALT_W };
+static int local_transpose_fwd(const pn_instr *I) {
+    local_job j = local_read(I);
+    j.dx = (real *)I->arg[LOCALT_X];
+    j.dy = (const real *)I->arg[LOCALT_Y], j.weights = (const real *)I->arg[LOCALT_W];
+    pn_for((j.n + LOCAL_SAMPLES - 1) / LOCAL_SAMPLES, 1, local_cost(&j), I->nth, local_dx_samples, &j);
     return PN_OK;
 }

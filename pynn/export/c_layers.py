@@ -71,6 +71,11 @@ def _local(c: Caller) -> None:
     _each(c, "local2d", [*c.inputs(), c.place(c.y), "g"], _window(c, c.attr("kernel"), filters=c.y.shape[3]))
 
 
+@calls("locally_connected2d_transpose")
+def _local_transpose(c: Caller) -> None:
+    _each(c, "local2d_transpose", [*c.inputs(), c.place(c.y), "g"], _window(c, c.attr("kernel"), filters=c.y.shape[3]))
+
+
 @calls("max_pool2d", "avg_pool2d", "pad2d")
 def _pool(c: Caller) -> None:
     _each(c, c.op.name, [*c.inputs(), c.place(c.y), "g"], _window(c, c.op.attrs.get("kernel", ())))

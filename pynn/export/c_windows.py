@@ -187,6 +187,29 @@ static void local2d(const real *RESTRICT x, const real *w, const real *b, real *
 """,
 )
 kernel(
+    "local2d_transpose",
+    """
+/* y[i sy + r - top, j sx + s - left, f] += x[i, j, c] w[i, j, r, s, f, c], from y = 0 */
+static void local2d_transpose(const real *RESTRICT x, const real *w, real *RESTRICT y, window g)
+{
+    for (size_t i = 0; i < (size_t)g.out_height * g.out_width * g.filters; ++i)
+        y[i] = 0;
+    for (int i = 0; i < g.height; ++i)
+        for (int j = 0; j < g.width; ++j, x += g.channels)
+            for (int r = 0; r < g.rows; ++r)
+                for (int s = 0; s < g.columns; ++s, w += (size_t)g.filters * g.channels) {
+                    const int row = i * g.stride_y + r - g.top, column = j * g.stride_x + s - g.left;
+                    if (row < 0 || row >= g.out_height || column < 0 || column >= g.out_width)
+                        continue;
+                    real *pixel = y + ((size_t)row * g.out_width + column) * g.filters;
+                    for (int f = 0; f < g.filters; ++f)
+                        for (int c = 0; c < g.channels; ++c)
+                            pixel[f] += x[c] * w[(size_t)f * g.channels + c];
+                }
+}
+""",
+)
+kernel(
     "max_pool2d",
     """
 /* The largest value of each window, per channel */

@@ -130,6 +130,17 @@ def locally_connected2d(x, w, b, kernel, strides=(1, 1), padding=(0, 0, 0, 0)): 
     return y if b is None else y + b
 
 
+def locally_connected2d_transpose(x, w, size, kernel, strides=(1, 1), padding=(0, 0, 0, 0)):  # type: ignore[no-untyped-def]
+    """Spread every place over its window: w [places, rows * columns * C, filters]; size is that of the output."""
+    (n, h, width, filters), (top, bottom, left, right) = x.shape, padding
+    rows = np.einsum("npf,pkf->npk", x.reshape(n, h * width, filters), w).reshape(n, h, width, *kernel, -1)
+    y = np.zeros((n, size[0] + top + bottom, size[1] + left + right, rows.shape[-1]), x.dtype)
+    for r, s in np.ndindex(*kernel):
+        seen = y[:, r : r + (h - 1) * strides[0] + 1 : strides[0], s : s + (width - 1) * strides[1] + 1 : strides[1]]
+        seen += rows[:, :, :, r, s]
+    return y[:, top : top + size[0], left : left + size[1]]
+
+
 def max_pool2d(x, kernel, strides=(1, 1), padding=(0, 0, 0, 0)):  # type: ignore[no-untyped-def]
     return np.max([part for _, _, part in taps(padded(x, padding, -np.inf), kernel, strides, (1, 1))], axis=0)
 

@@ -61,6 +61,7 @@ from pynn.nn.pool import (
     UpSampling2D,
     ZeroPadding2D,
 )
+from pynn.nn.pool_l2 import L2Pool2D
 from pynn.nn.rescaling import Rescaling
 from pynn.nn.rnn import GRU, LSTM, SimpleRNN, reset_states
 from pynn.nn.rnn_norm import LayerNormLSTM
@@ -97,6 +98,7 @@ __all__ = [
     "HardSwish",
     "Input",
     "JordanRNN",
+    "L2Pool2D",
     "LayerNormLSTM",
     "LayerNormalization",
     "LeakyReLU",

@@ -121,5 +121,42 @@ class LocallyConnected2D(Convolution):
         y = ops.locally_connected2d(x, self.w, self._bias, self.kernel_size, self.strides, window.padding)
         return self._function(y)
 
+    def transpose(self, y: Tensor) -> Tensor:
+        """Return the transpose of the layer's product, applied to outputs: the decoder that is tied to the layer.
+
+        Every value of `y` spreads the kernel of its pixel and filter over the window that this pixel sees. The weights
+        are those of the layer, so that both ways learn them; bias and activation take no part.
+
+        Parameters
+        ----------
+        y : Tensor, shape [N, OH, OW, filters]
+
+        Returns
+        -------
+        Tensor, shape [N, H, W, C]
+            Of the size that the layer was built for.
+
+        Raises
+        ------
+        ShapeError
+            If the layer has not been built, or `y` is not of its outputs' size.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from pynn import nn
+        >>> layer = nn.LocallyConnected2D(4, 3)
+        >>> y = layer(np.ones((1, 8, 8, 2), "float32"))
+        >>> layer.transpose(y).shape
+        (1, 8, 8, 2)
+        """
+        if not self.built:
+            raise ShapeError(
+                f"[{self.place}] expected a layer that has seen images before transpose(). Received: none."
+            )
+        _, window = self._out(self._built_for)
+        size = self._built_for[1], self._built_for[2]
+        return ops.locally_connected2d_transpose(y, self.w, size, self.kernel_size, window.strides, window.padding)
+
     def extra_repr(self) -> str:
         return f"{self.filters}, {self._settings()}"

@@ -79,6 +79,7 @@ if TYPE_CHECKING:  # editors and type checkers see what is loaded when first use
     from pynn.ops import jordan as jordan
     from pynn.ops import local as local
     from pynn.ops import local_norm as local_norm
+    from pynn.ops import local_transpose as local_transpose
     from pynn.ops import norm as norm
     from pynn.ops import pool as pool
     from pynn.ops import rnn as rnn
@@ -97,10 +98,12 @@ if TYPE_CHECKING:  # editors and type checkers see what is loaded when first use
     from pynn.ops.local import locally_connected2d as locally_connected2d
     from pynn.ops.local_norm import local_contrast_norm as local_contrast_norm
     from pynn.ops.local_norm import local_response_norm as local_response_norm
+    from pynn.ops.local_transpose import locally_connected2d_transpose as locally_connected2d_transpose
     from pynn.ops.norm import batch_norm as batch_norm
     from pynn.ops.norm import group_norm as group_norm
     from pynn.ops.norm import layer_norm as layer_norm
     from pynn.ops.pool import avg_pool2d as avg_pool2d
+    from pynn.ops.pool import l2_pool2d as l2_pool2d
     from pynn.ops.pool import max_pool2d as max_pool2d
     from pynn.ops.rnn import gru as gru
     from pynn.ops.rnn import lstm as lstm
@@ -116,9 +119,10 @@ _LAZY = {
     "image": ("crop2d", "pad2d", "upsample2d"),
     "local": ("locally_connected2d",),
     "local_norm": ("local_contrast_norm", "local_response_norm"),
+    "local_transpose": ("locally_connected2d_transpose",),
     "jordan": ("jordan_rnn",),
     "norm": ("batch_norm", "group_norm", "layer_norm"),
-    "pool": ("avg_pool2d", "max_pool2d"),
+    "pool": ("avg_pool2d", "l2_pool2d", "max_pool2d"),
     "rnn": ("gru", "lstm", "simple_rnn"),
     "rnn_norm": ("layer_norm_lstm",),
     "word2vec": (),

@@ -191,7 +191,7 @@ RULES: dict[str, Rule] = _table(
     (_silent, "bce bce_probs cross_entropy cross_entropy_probs hinge huber mae mse mse_half poisson "
               "soft_cross_entropy soft_cross_entropy_probs squared_hinge weighted_mean"),
     (_loses, "affine_draw avg_pool2d blur conv2d conv2d_transpose crop erase flip group_norm locally_connected2d "
-             "max_pool2d pad2d warp"),
+             "locally_connected2d_transpose max_pool2d pad2d warp"),
 )  # fmt: skip
 
 

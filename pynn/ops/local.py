@@ -20,19 +20,29 @@ from pynn.ops.window import PLAIN, Pair, Window, check_window, need_images, outp
 WIDEST = 64  # LOCAL_WIDEST of csrc/kernels/local.h
 
 
-def _lower(outs: tuple[Spec | None, ...], x: Tensor, kernel: Pair, window: Window, out: Pair, filters: int) -> Lowered:
+def lower(
+    outs: tuple[Spec | None, ...],
+    images: tuple[int, ...],
+    dtype: np.dtype,
+    kernel: Pair,
+    window: Window,
+    out: Pair,
+    filters: int,
+) -> Lowered:
+    """Return what the kernels of csrc/kernels/local.h take for images of a shape."""
     top, _, left, _ = window.padding
-    dims = (*x.shape, *kernel, filters, *window.strides, top, left, *out)
-    room = WIDEST * max(kernel[0] * kernel[1] * x.shape[3], x.shape[0], filters)
-    return Lowered(outs, dims, (), x.dtype, _core.get_threads() * room * x.dtype.itemsize)
+    dims = (*images, *kernel, filters, *window.strides, top, left, *out)
+    room = WIDEST * max(kernel[0] * kernel[1] * images[3], images[0], filters)
+    return Lowered(outs, dims, (), dtype, _core.get_threads() * room * dtype.itemsize)
 
 
-def _flops(low: Lowered) -> float:
+def flops_of(low: Lowered) -> float:
+    """Return the work of one of the three products."""
     n, _, _, c, kh, kw, f, *_, oh, ow = low.dims
     return 2.0 * n * oh * ow * f * kh * kw * c
 
 
-def _rows(x: Tensor, kernel: Pair, window: Window) -> Tensor:
+def pixel_rows(x: Tensor, kernel: Pair, window: Window) -> Tensor:
     """Return the patches of every pixel, [pixels, N, terms]."""
     patches = patches2d(x, kernel, window.strides, window.padding)
     n, h, w, terms = patches.shape
@@ -58,10 +68,10 @@ class _Local:
         shape = (*out, w.shape[2])
         if b is not None and b.shape != shape:
             raise ShapeError(f"[{place}] expected a bias of shape {shape}. Received: b.shape={b.shape}.")
-        return _lower((Spec((x.shape[0], *shape), x.dtype),), x, kernel, window, out, w.shape[2])
+        return lower((Spec((x.shape[0], *shape), x.dtype),), x.shape, x.dtype, kernel, window, out, w.shape[2])
 
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return execute(_LOCAL_GRAD, (dy, *g.inputs), {**g.attrs, "needs": g.needs}, out=g.dest)
+        return execute(LOCAL_GRAD, (dy, *g.inputs), {**g.attrs, "needs": g.needs}, out=g.dest)
 
     def smooth_vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, w, _ = g.inputs
@@ -74,7 +84,7 @@ class _Local:
             patches = rows.reshape((*dy.shape[:3], w.shape[1]))
             dx = conv2d_transpose(patches, Tensor.state(spread), x.shape[1:3], window.strides, window.padding)
         if g.needs[1]:
-            dw = _rows(x, kernel, window).transpose((0, 2, 1)) @ dz
+            dw = pixel_rows(x, kernel, window).transpose((0, 2, 1)) @ dz
         return dx, dw, dy.sum(0) if g.needs[2] else None
 
     def ref(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, kernel: Pair, window: Window = PLAIN) -> np.ndarray:
@@ -112,7 +122,7 @@ class _Local:
         yield (r(3, 3, 2), r(4, 8, 5), None), kernel, ShapeError, r"x\[\.\.\., None\]"
         yield (r(2, 3, 3, 2), r(4, 8, 5), None), {"kernel": (4, 2)}, ShapeError, r"does not fit.*4 rows"
 
-    flops = _flops
+    flops = flops_of
 
 
 def _grad_infer(
@@ -120,16 +130,16 @@ def _grad_infer(
 ) -> Lowered:
     given = (x, w, b)
     outs = tuple(Spec(t.shape, t.dtype) if n and t is not None else None for t, n in zip(given, needs, strict=True))
-    low = _lower(outs, x, kernel, window, dy.shape[1:3], w.shape[2])  # type: ignore[arg-type]
+    low = lower(outs, x.shape, x.dtype, kernel, window, dy.shape[1:3], w.shape[2])  # type: ignore[arg-type]
     return low._replace(args=(dy, x, w))
 
 
 def _grad_flops(low: Lowered) -> float:
-    return _flops(low) * ((low.outs[0] is not None) + (low.outs[1] is not None))
+    return flops_of(low) * ((low.outs[0] is not None) + (low.outs[1] is not None))
 
 
-_LOCAL_GRAD = register(Card("locally_connected2d.grad", _grad_infer, "local_bwd", flops=_grad_flops))
-_LOCAL: Card = _Local  # type: ignore[assignment]
+LOCAL_GRAD = register(Card("locally_connected2d.grad", _grad_infer, "local_bwd", flops=_grad_flops))
+LOCAL: Card = _Local  # type: ignore[assignment]
 
 
 def locally_connected2d(
@@ -169,4 +179,4 @@ def locally_connected2d(
     w, b = as_tensor(w, x), None if b is None else as_tensor(b, x)
     kernel, strides = pair("locally_connected2d", "kernel", kernel), pair("locally_connected2d", "strides", strides)
     four = resolve_padding("locally_connected2d", padding, x.shape, kernel, strides, (1, 1))
-    return execute(_LOCAL, (x, w, b), {"kernel": kernel, "window": Window(strides, padding=four)})[0]
+    return execute(LOCAL, (x, w, b), {"kernel": kernel, "window": Window(strides, padding=four)})[0]

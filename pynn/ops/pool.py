@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pynn.checks import pair
-from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.checks import number, pair
+from pynn.core.card import Card, Grad, Lowered, Sample, Spec, composite, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
@@ -215,3 +215,59 @@ def avg_pool2d(
            [10.5, 12.5]])
     """
     return _pool(_AvgPool, x, pool_size, strides, padding)
+
+
+def _l2_ref(
+    x: np.ndarray, pool_size: Any = 2, strides: Any = None, padding: Any = "valid", epsilon: float = 1e-6
+) -> np.ndarray:
+    kernel = pair("l2_pool2d", "pool_size", pool_size)
+    steps = kernel if strides is None else pair("l2_pool2d", "strides", strides)
+    four = resolve_padding("l2_pool2d", padding, x.shape, kernel, steps, (1, 1))
+    return np.sqrt(_AvgPool.ref(x * x, kernel, Window(steps, padding=four)) + epsilon)
+
+
+def _l2_samples(r: Rng) -> Iterator[Sample]:
+    yield Sample((r(2, 6, 4, 3),))
+    yield Sample((r(2, 7, 6, 5),), {"pool_size": 3, "strides": 2, "padding": "same", "epsilon": 1e-2})
+    yield Sample((r(1, 5, 8, 2),), {"pool_size": (2, 3), "strides": (1, 2), "padding": (0, 1, 1, 2)})
+    yield Sample((r(0, 4, 4, 2),))
+
+
+def _l2_errors(r: Rng) -> Iterator[Any]:
+    yield (r(1, 4, 5, 2),), {"pool_size": (5, 2)}, ShapeError, r"the kernel does not fit.*5 rows.*image 4"
+    yield (r(1, 4, 5, 2),), {"epsilon": 0.0}, ValueError, r"\[l2_pool2d\] expected epsilon.*above 0"
+    yield (r(4, 5, 2),), {}, ShapeError, r"\[l2_pool2d\].*\[N, H, W, C\]"
+
+
+@composite(ref=_l2_ref, samples=_l2_samples, errors=_l2_errors)
+def l2_pool2d(
+    x: Any,
+    pool_size: int | Sequence[int] = 2,
+    strides: int | Sequence[int] | None = None,
+    padding: Any = "valid",
+    epsilon: float = 1e-6,
+) -> Tensor:
+    """Return sqrt(epsilon + mean of x**2) of each window, per channel; padding is left out of the mean.
+
+    Parameters
+    ----------
+    x : Tensor, shape [N, H, W, C]
+    pool_size : int or (rows, columns), default 2
+    strides : int or (rows, columns), optional
+        By default the pool size.
+    padding : {"valid", "same"}, int, (rows, columns) or (top, bottom, left, right), default "valid"
+    epsilon : float, default 1e-6
+        Above 0: the root has no derivative at 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import ops
+    >>> ops.l2_pool2d(np.array([[3.0, 4.0], [0.0, 0.0]]).reshape(1, 2, 2, 1)).numpy().item()
+    2.5000002
+    """
+    x = as_tensor(x)
+    need_images("l2_pool2d", x)
+    need_float("l2_pool2d", x)
+    epsilon = number("l2_pool2d", "epsilon", epsilon, 0, open_low=True)
+    return (avg_pool2d(x.square(), pool_size, strides, padding) + epsilon).sqrt()

@@ -94,6 +94,29 @@ def _local(b: Builder, op: Op) -> None:
     b.put(y, (0, 1, 2, 3), name if bias is None else b.node("Add", [name, b.plain(bias)]))
 
 
+@converter("locally_connected2d_transpose")
+def _local_transposed(b: Builder, op: Op) -> None:
+    """Write a product for every place, whose rows a transposed convolution with the identity spreads."""
+    x, w = op.inputs
+    y, (rows, columns), (strides, _, (top, bottom, left, right)) = op.y, op.attrs["kernel"], op.attrs["window"]
+    (_, h, width, filters), c = x.shape, y.shape[3]
+    terms = rows * columns * c
+    flat = b.node("Reshape", [b.plain(x), b.ints([0, h * width, filters])])
+    turned = b.form(w, (0, 2, 1))
+    product = b.node("MatMul", [b.node("Transpose", [flat], perm=[1, 0, 2]), turned])
+    places = b.node("Reshape", [b.node("Transpose", [product], perm=[1, 2, 0]), b.ints([0, terms, h, width])])
+    identity = np.eye(terms, dtype=b.dtype).reshape(rows, columns, c, terms).transpose(3, 2, 0, 1)
+    extra = [
+        y.shape[1] + top + bottom - (h - 1) * strides[0] - rows,
+        y.shape[2] + left + right - (width - 1) * strides[1] - columns,
+    ]
+    spread = b.node(
+        "ConvTranspose", [places, b.constant(identity, "spread")], strides=list(strides),
+        pads=pads((top, bottom, left, right)), output_padding=extra,
+    )  # fmt: skip
+    b.put(y, FIRST, spread)
+
+
 @converter("max_pool2d", "avg_pool2d")
 def _pool(b: Builder, op: Op) -> None:
     window, kind = op.attrs["window"], "MaxPool" if op.name == "max_pool2d" else "AveragePool"
