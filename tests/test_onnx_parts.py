@@ -540,7 +540,7 @@ def test_the_summary_shows_nodes_with_weights(capsys):
     assert rows[2][0] == "input"
     assert [row[1] for row in rows[3:6]] == ["(Conv)", "(Gemm)", "others"]
     assert "(N, 4, 6, 6)" in text
-    assert [line.split()[-1] for line in text.splitlines()[3:5]] == ["5184", "864"]
+    assert [line.split()[-5] for line in text.splitlines()[3:5]] == ["5184", "864"]
     made.summary()
     assert f"{made.count_parameters()} parameters" in capsys.readouterr().out
     assert f"{network.count_parameters()} parameters" in text

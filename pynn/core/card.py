@@ -25,6 +25,7 @@ __all__ = [
     "COMPOSITES",
     "Card",
     "Composite",
+    "Fan",
     "Grad",
     "Lowered",
     "Sample",
@@ -68,6 +69,33 @@ class Lowered(NamedTuple):
     dtype: np.dtype | None = None
     scratch: int = 0
     args: tuple[Any, ...] | None = None
+
+
+class Fan(NamedTuple):
+    """The units that an op computes, all rows of the batch together; see :func:`pynn.nn.count`.
+
+    Attributes
+    ----------
+    units : int
+        Sums that it computes.
+    connections : int
+        The terms of all these sums.
+    products : int, optional
+        Multiply-adds; by default as many as there are connections.
+    pool : bool
+        Whether they are pools, which have no weights.
+    after : int, optional
+        Operand whose units are these very units: sums that the op goes on with.
+    steps : int
+        Of a recurrence, in which the same units sum up again and again: how often.
+    """
+
+    units: int
+    connections: int
+    products: int | None = None
+    pool: bool = False
+    after: int | None = None
+    steps: int = 1
 
 
 class Sample(NamedTuple):
@@ -139,6 +167,7 @@ class Card:
     samples: Callable[..., Iterator[Sample]] | None = None
     errors: Callable[..., Iterator[tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]]] | None = None
     flops: Callable[..., float] | None = None  # of a Lowered
+    fan: Callable[..., Fan] | None = None  # of (inputs, outputs, attributes): the units that it computes
     needed: tuple[int, ...] = ()  # operands that may not be None
     doc: str = ""
     extents: dict[int, int] = field(default_factory=dict)  # operand of any length -> the dim that holds its bytes
@@ -176,6 +205,7 @@ class Composite(NamedTuple):
     samples: Callable[..., Iterator[Sample]]
     errors: Callable[..., Iterator[Any]] | None = None
     operands: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]] | None = None
+    fan: Callable[..., Fan] | None = None
 
     def called(self, *args: Any, **options: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the operands and the attributes of a call."""
@@ -206,7 +236,7 @@ def op(name: str, kernel: str = "", bwd: str = "", saves: str = "out", **options
     def make(cls: type) -> Card:
         parts = {
             key: getattr(cls, key)
-            for key in ("infer", "vjp", "smooth_vjp", "ref", "samples", "errors", "flops")
+            for key in ("infer", "vjp", "smooth_vjp", "ref", "samples", "errors", "flops", "fan")
             if key in vars(cls)
         }
         extra: dict[str, Any] = {key: options.pop(key) for key in ("blas", "failure") if key in options}
@@ -236,12 +266,17 @@ def like_forward(card: Card) -> Callable[..., Lowered]:
 
 
 def composite(
-    ref: Callable[..., Any], samples: Callable[..., Iterator[Sample]], errors: Any = None, operands: Any = None
+    ref: Callable[..., Any],
+    samples: Callable[..., Iterator[Sample]],
+    errors: Any = None,
+    operands: Any = None,
+    fan: Any = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function of ops with its NumPy reference and its test inputs; see :class:`Composite`."""
 
     def make(function: Callable[..., Any]) -> Callable[..., Any]:
-        made = COMPOSITES[function.__name__] = Composite(function.__name__, function, ref, samples, errors, operands)
+        name = function.__name__
+        made = COMPOSITES[name] = Composite(name, function, ref, samples, errors, operands, fan)
 
         if operands is None:
             return function

@@ -109,9 +109,10 @@ def execute(
             None if spec is None else _memory(card, spec, out[i] if i < len(out) else None)
             for i, spec in enumerate(low.outs)
         )
-        for i, k in card.places:
-            _need_place(card, inputs[i], (*outs, *args)[k])
-        _run(card, low, outs, args, salt)
+        if not state.shapes:
+            for i, k in card.places:
+                _need_place(card, inputs[i], (*outs, *args)[k])
+            _run(card, low, outs, args, salt)
     else:  # an alias: another shape for the same memory
         shape, dtype = low.outs[0]  # type: ignore[misc]
         outs = (Tensor(args[0].buffer, shape, dtype),)
@@ -127,7 +128,7 @@ def execute(
     if carries and state.carries and any(isinstance(x, Tensor) and x.lengths is not None for x in inputs):
         _carry(card, inputs, attrs, outs)
     if state.tape is not None:
-        state.tape.note(card, inputs, outs, attrs)
+        state.tape.note(card, inputs, outs, attrs, low)
     return outs
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pynn.core._held import Held
 
-__all__ = ["no_grad", "observed", "scope", "state", "trial"]
+__all__ = ["no_grad", "observed", "scope", "shapes_alone", "state", "trial"]
 
 
 class _State(threading.local):
@@ -24,6 +24,7 @@ class _State(threading.local):
     tape: Any = None  # a pynn.core.tape.Tape while the ops of a forward pass are noted
     trial = False  # whether a model is run on any data, to see shapes: state that outlives a call stays as it is
     lost: list[str] | None = None  # notes ops that lose lengths, or go by masks otherwise than by lengths
+    shapes = False  # whether ops and weights have shapes alone, and no values: see shapes_alone()
     observer: Any = None  # called with (module, output) after each module's forward pass: see observed()
 
 
@@ -47,6 +48,14 @@ def no_grad() -> Held:
 def trial() -> Held:
     """Run a model for its shapes alone: layers neither use nor change state that outlives a call."""
     return Held(state, trial=True)
+
+
+def shapes_alone() -> Held:
+    """Run a model for the shapes of all that it makes: ops infer theirs and compute nothing, weights are not drawn.
+
+    What is made inside has no memory, and must not leave the ``with`` block.
+    """
+    return Held(state, shapes=True, trial=True)
 
 
 def observed(look: Callable[[Any, Any], None]) -> Held:

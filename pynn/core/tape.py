@@ -26,6 +26,8 @@ class Entry(NamedTuple):
         The innermost of them.
     start : int
         Of a composite, which follows the ops that it is made of: the place of the first of them; else -1.
+    flops : float
+        Of a card; as many as outputs where it does not say.
     """
 
     card: Any
@@ -35,6 +37,7 @@ class Entry(NamedTuple):
     scope: str = ""
     module: Any = None
     start: int = -1
+    flops: float = 0.0
 
 
 class Tape:
@@ -51,9 +54,13 @@ class Tape:
         self._makers: dict[tuple[Any, ...], Entry] = {}
         self._known: set[tuple[Any, ...]] = set()
 
-    def note(self, card: Card, inputs: tuple[Any, ...], outs: tuple[Any, ...], attrs: dict[str, Any]) -> None:
-        """Take in an op that was just run."""
-        entry = Entry(card, inputs, outs, attrs, state.scope, state.module)
+    def note(self, card: Card, inputs: tuple[Any, ...], outs: tuple[Any, ...], attrs: dict[str, Any], low: Any) -> None:
+        """Take in an op that was just run, and how."""
+        flops = 0.0
+        if card.kernel:
+            flops = card.flops(low) if card.flops else 0.0
+            flops = flops or float(sum(y.size for y in outs if y is not None))
+        entry = Entry(card, inputs, outs, attrs, state.scope, state.module, flops=flops)
         self.entries.append(entry)
         self._known.update(_key(x) for x in inputs if isinstance(x, Tensor))
         for y in outs:

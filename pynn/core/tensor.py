@@ -100,7 +100,7 @@ class Tensor:
             size *= int(n)  # of a Python integer: NumPy's would wrap
         if size > MOST_BYTES:
             raise ShapeError(f"expected a tensor that fits into memory. Received: shape={tuple(shape)}, dtype={dtype}.")
-        return cls(_core.Buffer.new(size, kind), tuple(map(int, shape)), dtype)
+        return cls(_core.Buffer.new(0 if state.shapes else size, kind), tuple(map(int, shape)), dtype)
 
     @classmethod
     def state(cls, array: Any) -> Tensor:
@@ -132,6 +132,10 @@ class Tensor:
             raise CaptureError(
                 "a value was read while a step was being recorded; it would be frozen into every later step. "
                 "help: compute with tensors instead, or use run_eagerly=True."
+            )
+        if state.shapes:
+            raise CaptureError(
+                "a value was read while a model was run for its shapes alone. help: compute with tensors."
             )
         return self.view().copy()
 

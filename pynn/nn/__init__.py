@@ -33,6 +33,7 @@ from pynn.nn.augment import (
 from pynn.nn.conv import Conv1D, Conv2D
 from pynn.nn.conv_separable import DepthwiseConv2D, SeparableConv2D
 from pynn.nn.conv_transpose import Conv2DTranspose
+from pynn.nn.counting import Count, LayerCount, count
 from pynn.nn.embedding import Embedding
 from pynn.nn.functional import Model
 from pynn.nn.jordan import JordanRNN
@@ -84,6 +85,7 @@ __all__ = [
     "Conv1D",
     "Conv2D",
     "Conv2DTranspose",
+    "Count",
     "Cropping2D",
     "Dense",
     "DepthwiseConv2D",
@@ -99,6 +101,7 @@ __all__ = [
     "Input",
     "JordanRNN",
     "L2Pool2D",
+    "LayerCount",
     "LayerNormLSTM",
     "LayerNormalization",
     "LeakyReLU",
@@ -141,5 +144,6 @@ __all__ = [
     "TimeDistributed",
     "UpSampling2D",
     "ZeroPadding2D",
+    "count",
     "reset_states",
 ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, overload
 import numpy as np
 
 from pynn import init, regularizers
+from pynn.core._core import STATE
 from pynn.core.context import loading
 from pynn.core.context import training as training_mode
 from pynn.core.frozen import no_foreign_random
@@ -83,6 +84,7 @@ class Module(Trainable, Recorded):
         {"_slots", "_seed", "_unseeded", "_given_seed", "_arguments", "_initializers",
          "_built_for", "stop_training", "_columns", "_prepared", "_runner", "_trainer"}
     )  # fmt: skip
+    pools = False  # whether what it sums, or takes the largest of, are pools
     recurrent = False  # whether the output of a step depends on all that came before, however long
     _of_layers = False  # whether layers alone read the inputs, so that whole numbers may become real ones
     _built_for: tuple[int, ...] = ()  # the input shape that build() was given
@@ -204,11 +206,14 @@ class Module(Trainable, Recorded):
         one by setting it, ``layer.beta = 0.5``: the place for what changes from epoch to epoch, as recorded steps read
         it where it lies. An attribute that is a plain number costs a new recording when it changes.
         """
-        if loading.values is None:
-            values = init.get(initializer)(shape, self.dtype, [*self._seed, len(self._weights)])
+        if state.shapes:
+            weight = Tensor.empty(tuple(shape), self.dtype, STATE)
         else:
-            values = loading.values(self, name, tuple(shape))
-        weight = Tensor.state(np.asarray(values, dtype=self.dtype))
+            if loading.values is None:
+                values = init.get(initializer)(shape, self.dtype, [*self._seed, len(self._weights)])
+            else:
+                values = loading.values(self, name, tuple(shape))
+            weight = Tensor.state(np.asarray(values, dtype=self.dtype))
         weight.name = name
         weight.requires_grad = trainable and self._trainable
         self._weights[name] = weight
@@ -447,7 +452,7 @@ class Module(Trainable, Recorded):
 
     @spelled
     def summary(self, *, input_shape: Sequence[int] | None = None, file: Any = None) -> None:
-        """Print layers with output shapes, receptive fields, parameters, bytes and flops per sample.
+        """Print layers with output shapes, receptive fields, sizes, parameters, bytes and flops per sample.
 
         Parameters
         ----------
@@ -460,20 +465,22 @@ class Module(Trainable, Recorded):
         Notes
         -----
         The receptive field of a layer is how many rows x columns of an image, or steps of a sequence, one place of its
-        output depends on at most; the column is there if the model has convolutions or pooling.
+        output depends on at most; the column is there if the model has convolutions or pooling. Units, connections,
+        multiply-adds and pools are counted as :func:`pynn.nn.count` does. A model that is not built yet is built.
 
         Examples
         --------
         >>> from pynn import nn
-        >>> nn.Sequential([nn.Input((8, 8, 1)), nn.Conv2D(2, 3), nn.MaxPool2D(2), nn.Flatten()]).summary()
-        layer                  output        receptive field  parameters  bytes  flops
-        ------------------------------------------------------------------------------
-        input                  (N, 8, 8, 1)            1 x 1           0
-        conv2d (Conv2D)        (N, 6, 6, 2)            3 x 3          20   80 B   1296
-        maxpool2d (MaxPool2D)  (N, 3, 3, 2)            4 x 4           0    0 B     36
-        flatten (Flatten)      (N, 18)                                 0    0 B      0
-        ------------------------------------------------------------------------------
-        20 parameters (20 trainable), 80 B; flops are of one sample, forward
+        >>> nn.Sequential([nn.Input((28, 28)), nn.Flatten(), nn.Dense(30, "relu"), nn.Dense(10)]).summary()
+        layer              output       parameters    bytes   flops  units  connections  per unit  mult-adds
+        ----------------------------------------------------------------------------------------------------
+        input              (N, 28, 28)           0
+        flatten (Flatten)  (N, 784)              0      0 B       0
+        dense (Dense)      (N, 30)          23,550  94.2 kB  47.0 k     30       23.5 k       784     23.5 k
+        dense_1 (Dense)    (N, 10)             310   1240 B     600     10          300        30        300
+        ----------------------------------------------------------------------------------------------------
+        23,860 parameters (23,860 trainable), 95.4 kB; flops are of one sample, forward
+        40 units, 23,820 connections (596 per unit), 23,820 multiply-adds
         """
         print(summary(self, input_shape), file=file)
 

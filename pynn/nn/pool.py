@@ -222,6 +222,8 @@ class AvgPool1D(_Pool1D):
 
 
 class _Global(Module):
+    pools = True
+
     def __init__(self, *, keepdims: bool = False, name: str | None = None):
         super().__init__(name)
         self.keepdims = keepdims

@@ -429,7 +429,7 @@ class LSTM(_Recurrent):
 
     def build(self, input_shape: tuple[int, ...]) -> None:
         super().build(input_shape)
-        if self.use_bias and self.unit_forget_bias:
+        if self.use_bias and self.unit_forget_bias and not state.shapes:
             self.b.view()[self.units : 2 * self.units] = 1.0
         if self.peephole:
             self.add_weight("p", (3, self.units), self._initializers[0])

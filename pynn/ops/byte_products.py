@@ -13,7 +13,7 @@ import numpy as np
 
 from pynn.checks import written
 from pynn.core import _core
-from pynn.core.card import Lowered, Sample, Spec, op
+from pynn.core.card import Fan, Lowered, Sample, Spec, op
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import DTypeError, ShapeError
@@ -155,6 +155,9 @@ class _Matmul:
         yield (r(2, 8), None, w, sums), {}, DTypeError, "bytes of rank 2"
         yield (_random(r, 2, 8), None, w, sums[:1]), {}, ShapeError, "sums"
 
+    def fan(inputs: tuple[Any, ...], outs: tuple[Any, ...], attrs: Any) -> Fan:
+        return Fan(outs[0].size, outs[0].size * inputs[0].shape[1])
+
 
 @op("byte_conv", "byte_conv", differentiable=False)
 class _Conv:
@@ -213,6 +216,10 @@ class _Conv:
     def errors(r: Rng) -> Iterator[Any]:
         yield (_random(r, 1, 2, 2, 1), None, *_weights(r, 9, 2)), {"kernel": (3, 3)}, ShapeError, "fits into"
         yield (_random(r, 1, 4, 4, 2), None, *_weights(r, 9, 2)), {"kernel": (3, 3)}, ShapeError, "packed weights"
+
+    def fan(inputs: tuple[Any, ...], outs: tuple[Any, ...], attrs: Any) -> Fan:
+        rows, columns = attrs.get("kernel", (1, 1))
+        return Fan(outs[0].size, outs[0].size * rows * columns * inputs[0].shape[3])
 
 
 @op("byte_lstm", "byte_lstm", differentiable=False, hidden=())

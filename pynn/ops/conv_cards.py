@@ -10,7 +10,7 @@ import numpy as np
 
 from pynn.checks import choice, is_integer
 from pynn.core import _core
-from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.card import Card, Fan, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.kernels import conv2d as _native
 from pynn.core.tensor import Tensor
@@ -221,6 +221,9 @@ class _Conv2d:
     def flops(low: Lowered) -> float:
         return _flops(low.dims)
 
+    def fan(inputs: tuple[Any, ...], outs: tuple[Any, ...], attrs: Any) -> Fan:
+        return Fan(outs[0].size, outs[0].size * math.prod(inputs[1].shape[:3]))
+
 
 def _grad_infer(
     dy: Tensor,
@@ -330,6 +333,9 @@ class _Conv2dTranspose:
 
     def flops(low: Lowered) -> float:
         return _flops(low.dims)
+
+    def fan(inputs: tuple[Any, ...], outs: tuple[Any, ...], attrs: Any) -> Fan:
+        return Fan(outs[0].size, inputs[0].size * math.prod(inputs[1].shape[:3]))  # each pixel reaches so many
 
 
 def _weights_infer(x: Tensor, dy: Tensor, kernel: Pair, window: Window = PLAIN, groups: int = 1) -> Lowered:

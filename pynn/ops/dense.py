@@ -10,7 +10,7 @@ import numpy as np
 import pynn.core.kernels.dense  # noqa: F401  (registers its kernels)
 from pynn.checks import choice
 from pynn.core import _core
-from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.card import Card, Fan, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
@@ -107,6 +107,9 @@ class _Dense:
 
     def flops(low: Lowered) -> float:
         return 2.0 * low.dims[0] * low.dims[1] * low.dims[2]
+
+    def fan(inputs: tuple[Any, ...], outs: tuple[Any, ...], attrs: Any) -> Fan:
+        return Fan(outs[0].size, outs[0].size * inputs[1].shape[0])
 
 
 def _grad_infer(

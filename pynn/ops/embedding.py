@@ -9,7 +9,7 @@ import numpy as np
 
 import pynn.core.kernels.lengths  # noqa: F401  (registers its kernels)
 from pynn.checks import MOST_SIZE, is_integer, written
-from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.card import Card, Fan, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
@@ -123,6 +123,9 @@ class _Embedding:
             yield Sample((r(v, d), Tensor.state(r.integers(v, n, dtype=dtype))))
         yield Sample((r(6, 130), Tensor.state(r.integers(6, 4, 3, dtype="int32"))))
         yield Sample((r(6, 4), Tensor.state(np.zeros((0, 3), "int32"))))
+
+    def fan(inputs: tuple[Any, ...], outs: tuple[Any, ...], attrs: Any) -> Fan:
+        return Fan(outs[0].size, outs[0].size, 0)  # each is one number of the table, looked up
 
     def errors(r: Rng) -> Iterator[Any]:
         yield (r(5, 3), np.array([[0, 4], [5, 0]])), {}, DataError, r"from 0 to 4\. Received: x\[1, 0\] = 5\. help"

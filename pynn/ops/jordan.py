@@ -9,7 +9,7 @@ import numpy as np
 
 import pynn.core.kernels.jordan  # noqa: F401  (registers its kernels)
 from pynn.core import _core
-from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.card import Card, Fan, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError, DTypeError, ShapeError, unknown_name
@@ -75,6 +75,10 @@ class _Jordan:
         inputs = (dy, g.outs[0], g.outs[1], v, w_out, b_out, lengths)
         dz, dv, dw, db = execute(_JORDAN_GRAD, inputs, attrs, out=(None, *g.dest[1:4]))
         return dz, dv, dw, db, None
+
+    def fan(inputs: tuple[Any, ...], outs: tuple[Any, ...], attrs: Any) -> Fan:
+        (t, n, h), terms = inputs[0].shape, inputs[1].size + inputs[2].size
+        return Fan(n * (h + inputs[3].size), n * terms, n * t * terms, after=0, steps=t)
 
     def ref(z: np.ndarray, v: np.ndarray, w_out: np.ndarray, b_out: np.ndarray, lengths: Any, activation: str = "tanh",
             output_activation: str = "linear") -> tuple[Any, ...]:  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 
 from pynn.checks import pair
 from pynn.core import _core
-from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.card import Card, Fan, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
@@ -123,6 +123,9 @@ class _Local:
         yield (r(2, 3, 3, 2), r(4, 8, 5), None), {"kernel": (4, 2)}, ShapeError, r"does not fit.*4 rows"
 
     flops = flops_of
+
+    def fan(inputs: tuple[Any, ...], outs: tuple[Any, ...], attrs: Any) -> Fan:
+        return Fan(outs[0].size, outs[0].size * inputs[1].shape[1])
 
 
 def _grad_infer(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pynn.core import _core
-from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op
+from pynn.core.card import Card, Fan, Grad, Lowered, Sample, Spec, op
 from pynn.core.graph import execute
 from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DTypeError, ShapeError
@@ -310,6 +310,9 @@ class _Matmul:
     def flops(low: Lowered) -> float:
         z, m, n, k = low.dims[:4]
         return 2.0 * z * m * n * k
+
+    def fan(inputs: tuple[Any, ...], outs: tuple[Any, ...], attrs: Any) -> Fan:
+        return Fan(outs[0].size, outs[0].size * inputs[0].shape[-2 if attrs.get("ta") else -1])
 
 
 def _call(card: Card, a: Any, b: Any, out: Tensor | None = None) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pynn.checks import number, pair
-from pynn.core.card import Card, Grad, Lowered, Sample, Spec, composite, op, register
+from pynn.core.card import Card, Fan, Grad, Lowered, Sample, Spec, composite, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
@@ -85,6 +85,11 @@ def _errors(name: str) -> Any:
     return errors
 
 
+def _fan(inputs: tuple[Any, ...], outs: tuple[Any, ...], attrs: Any) -> Fan:
+    rows, columns = attrs["kernel"]
+    return Fan(outs[0].size, outs[0].size * rows * columns, 0, pool=True)
+
+
 @op("max_pool2d", "max_pool_fwd", hidden=(1,))
 class _MaxPool:
     """y = the largest value of each window, and where in the window it was."""
@@ -108,6 +113,7 @@ class _MaxPool:
             index[:, i, j] = (at // seen.shape[2] + row) * kernel[1] + at % seen.shape[2] + column
         return y, index
 
+    fan = _fan
     samples = _walks
     errors = _errors("max_pool2d")
 
@@ -138,6 +144,7 @@ class _AvgPool:
             y[:, i, j] = seen.mean((1, 2))
         return y
 
+    fan = _fan
     samples = _walks
     errors = _errors("avg_pool2d")
 

@@ -15,7 +15,7 @@ import numpy as np
 import pynn.core.kernels.rnn  # noqa: F401  (registers its kernels)
 from pynn.checks import number
 from pynn.core import _core
-from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.card import Card, Fan, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError, DTypeError, ShapeError, unknown_name
@@ -148,6 +148,14 @@ def _flops(low: Lowered) -> float:
     return 2.0 * n * t * COLUMNS[cell] * h * (d + h)
 
 
+def recurrent_fan(inputs: tuple[Any, ...], outs: tuple[Any, ...], attrs: Any) -> Fan:
+    """Return the units of (x, w, u, ...): a cell with its gates is one, and every step uses the same."""
+    (n, t, _), w, u = inputs[0].shape, inputs[1], inputs[2]
+    peep = inputs[6].size if len(inputs) == 9 and inputs[6] is not None else 0
+    terms = n * (w.size + u.size)
+    return Fan(n * u.shape[0], terms + n * peep, t * terms)
+
+
 def _grad_flops(low: Lowered) -> float:
     n, t, d, h, cell = low.dims[:5]
     return 2.0 * n * t * COLUMNS[cell] * h * (d * ((low.outs[1] is not None) + (low.outs[2] is not None)) + 2 * h)
@@ -175,7 +183,7 @@ def _vjp(name: str, cell: int, g: Grad, dys: tuple[Any, ...], names: tuple[str, 
     return tuple(found.get(key) for key in names)
 
 
-@op("lstm", "rnn_fwd", hidden=(3, 4), blas=True, flops=_flops, failure=BAD_LENGTHS)
+@op("lstm", "rnn_fwd", hidden=(3, 4), blas=True, flops=_flops, fan=recurrent_fan, failure=BAD_LENGTHS)
 class _LSTM:
     """i f g o = x w + h u + b;  c = sig(f) c + sig(i) tanh(g);  h = sig(o) tanh(c), through time."""
 
@@ -200,7 +208,7 @@ class _LSTM:
 _GRU_NAMES = ("x", "w", "u", "b", "h0", "lengths", "mask")
 
 
-@op("gru", "rnn_fwd", hidden=(3, 4), blas=True, flops=_flops, failure=BAD_LENGTHS)
+@op("gru", "rnn_fwd", hidden=(3, 4), blas=True, flops=_flops, fan=recurrent_fan, failure=BAD_LENGTHS)
 class _GRU:
     """z r = sig(x w + h u + b);  h = z h + (1 - z) tanh(g), through time; g as reset_after says."""
 
@@ -222,7 +230,7 @@ class _GRU:
         yield from bad(r, "gru", 3, 0)
 
 
-@op("simple_rnn", "rnn_fwd", hidden=(3, 4), blas=True, flops=_flops, failure=BAD_LENGTHS)
+@op("simple_rnn", "rnn_fwd", hidden=(3, 4), blas=True, flops=_flops, fan=recurrent_fan, failure=BAD_LENGTHS)
 class _SimpleRNN:
     """h = act(x w + h u + b), through time."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn.core.card import Sample, composite
+from pynn.core.card import Fan, Sample, composite
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.ops.activation import sigmoid, tanh
@@ -17,7 +17,7 @@ from pynn.ops.masks import takes_masks
 from pynn.ops.math import add, less, matmul, mul, where
 from pynn.ops.norm import layer_norm
 from pynn.ops.reduce import expand
-from pynn.ops.rnn import CELLS, as_mask, as_operands, check_operands, checked_lengths, expect
+from pynn.ops.rnn import CELLS, as_mask, as_operands, check_operands, checked_lengths, expect, recurrent_fan
 from pynn.ops.rnn_ref import bad, dropped, unrolled, variants
 from pynn.ops.rnn_ref import sigmoid as _sigmoid
 from pynn.ops.shape import concat, reshape
@@ -40,6 +40,10 @@ def _operands(
         expect(NAME, key, p, (n * h,))
     attrs = {"keep": keep, "epsilon": epsilon, "reverse": reverse, "sequences": sequences}
     return (x, w, u, b, h0, c0, *norms, lengths, mask), attrs
+
+
+def _fan(inputs: tuple[Any, ...], outs: tuple[Any, ...], attrs: Any) -> Fan:
+    return recurrent_fan(inputs[:3], outs, attrs)
 
 
 def _ref(x: Any, w: Any, u: Any, b: Any, h0: Any, c0: Any, gamma_x: Any, gamma_h: Any, gamma_c: Any, beta_c: Any,
@@ -90,7 +94,7 @@ def _going(lengths: Tensor, t: int) -> list[Tensor]:
 
 
 @takes_masks
-@composite(ref=_ref, samples=_samples, errors=_errors, operands=_operands)
+@composite(ref=_ref, samples=_samples, errors=_errors, operands=_operands, fan=_fan)
 def layer_norm_lstm(
     x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, c0: Any = None, gamma_x: Any = None, gamma_h: Any = None,
     gamma_c: Any = None, beta_c: Any = None, lengths: Any = None, mask: Any = None, keep: float = 1.0,
