@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pynn.checks import pair
-from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op
+from pynn.core.card import Card, Fan, Grad, Lowered, Sample, Spec, op
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
@@ -99,6 +99,9 @@ class _LocalTranspose:
         yield (r(2, 2, 5), r(4, 8, 5)), attrs, ShapeError, r"x\[\.\.\., None\]"
 
     flops = flops_of
+
+    def fan(inputs: tuple[Any, ...], outs: tuple[Any, ...], attrs: Any) -> Fan:
+        return Fan(outs[0].size, inputs[0].size * inputs[1].shape[1])  # each pixel reaches so many
 
 
 _TRANSPOSE: Card = _LocalTranspose  # type: ignore[assignment]
