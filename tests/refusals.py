@@ -22,7 +22,8 @@ HARMLESS = {"name", "seed"}
 def layers():
     """Return name -> class of all layers that stand in a model: no bases, and nothing that holds other layers."""
     holders = ("Module", "Model", "Sequential", "Input", "Bidirectional", "TimeDistributed")
-    return {n: getattr(nn, n) for n in nn.__all__ if inspect.isclass(getattr(nn, n)) and n not in holders}
+    classes = {n: getattr(nn, n) for n in nn.__all__ if n not in holders}
+    return {n: cls for n, cls in classes.items() if inspect.isclass(cls) and issubclass(cls, nn.Module)}
 
 
 def made(cls, **given):
