@@ -100,6 +100,8 @@ LAYERS = {
     nn.RandomCrop: (IMAGE, ((4, 8),), {"padding": 2, "fill": "nearest"}),
     nn.LocalContrastNormalization: (IMAGE, (3,), {}),
     nn.GroupNormalization: (IMAGE, (2,), {}),
+    nn.SCells: (IMAGE, (3, 3), {"initial": 1.0}),
+    nn.CCells: (IMAGE, (3,), {}),
 }
 
 

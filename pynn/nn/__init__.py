@@ -42,6 +42,7 @@ from pynn.nn.local import LocallyConnected2D
 from pynn.nn.masking import Masking
 from pynn.nn.merge import Add, Concatenate, Multiply
 from pynn.nn.module import Module
+from pynn.nn.neocognitron import CCells, SCells
 from pynn.nn.norm import (
     BatchNormalization,
     GroupNormalization,
@@ -66,6 +67,7 @@ from pynn.nn.pool_l2 import L2Pool2D
 from pynn.nn.rescaling import Rescaling
 from pynn.nn.rnn import GRU, LSTM, SimpleRNN, reset_states
 from pynn.nn.rnn_norm import LayerNormLSTM
+from pynn.nn.self_organization import self_organize
 from pynn.nn.sequence import Bidirectional, TimeDistributed
 from pynn.nn.sequential import Sequential
 
@@ -81,6 +83,7 @@ __all__ = [
     "AvgPool2D",
     "BatchNormalization",
     "Bidirectional",
+    "CCells",
     "Concatenate",
     "Conv1D",
     "Conv2D",
@@ -131,6 +134,7 @@ __all__ = [
     "ReLU6",
     "Rescaling",
     "Reshape",
+    "SCells",
     "SeparableConv2D",
     "Sequential",
     "SiLU",
@@ -146,4 +150,5 @@ __all__ = [
     "ZeroPadding2D",
     "count",
     "reset_states",
+    "self_organize",
 ]

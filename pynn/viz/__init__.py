@@ -18,6 +18,7 @@ from pynn.viz.graph import GraphDrawing, draw_graph
 from pynn.viz.paths import animate_optimizer_paths, plot_optimizer_paths
 from pynn.viz.rows import plot_rows
 from pynn.viz.sound import plot_sound, plot_sounds
+from pynn.viz.stimulus import best_stimulus
 from pynn.viz.trace import Trace, trace
 from pynn.viz.weights import plot_weights
 
@@ -26,6 +27,7 @@ __all__ = [
     "Trace",
     "animate_optimizer_paths",
     "attribution",
+    "best_stimulus",
     "draw_graph",
     "feature_maps",
     "jacobian",
