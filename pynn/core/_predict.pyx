@@ -1,4 +1,4 @@
-"""Prepared predictions: from arrays to an array in one native call, from any number of threads at once."""
+"""Prepared predictions and training steps: from arrays to an answer in one native call."""
 
 # Before NumPy's headers, which define I by way of complex.h.
 from pynn.core._core cimport Arenas, Buffer, Program, Run, i64
@@ -9,7 +9,10 @@ cimport numpy as cnp
 from cpython.dict cimport PyDict_GetItem
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.object cimport PyObject
-from libc.string cimport memcpy
+from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+import numpy as np
 
 from pynn.core.status import failure
 from pynn.core.state import state
@@ -226,3 +229,168 @@ cdef class Predictor:
         """Return the model's output for every row of x."""
         y = self.attempt(x)
         return self.otherwise(x) if y is None else y
+
+
+cdef bint all_finite(cnp.ndarray a) noexcept:
+    # By the exponents alone, which compilers turn into vectors.
+    cdef Py_ssize_t i, n = cnp.PyArray_SIZE(a)
+    cdef const uint32_t *single = <const uint32_t *>cnp.PyArray_DATA(a)
+    cdef const uint64_t *double_ = <const uint64_t *>cnp.PyArray_DATA(a)
+    cdef int bad = 0
+    if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT32:
+        for i in range(n):
+            bad |= (single[i] & 0x7F800000) == 0x7F800000
+    elif cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT64:
+        for i in range(n):
+            bad |= (double_[i] & 0x7FF0000000000000) == 0x7FF0000000000000
+    return not bad
+
+
+@cython.final
+cdef class PreparedStep:
+    """A recorded training step for batches of one shape: inputs and targets, then the ledger, in its input slots.
+
+    Parameters
+    ----------
+    recording : Recording
+    inputs : list of (shape, dtype)
+        Taken as they are.
+    given, kept : (shape, dtype)
+        Of the targets: as callers pass them, and as the program takes them.
+    low, high : float
+        Targets between these were found valid before.
+    rows : int
+    ledger : list of Buffer
+        cursor, offset, rate, sums, losses, hits, ...
+    """
+
+    cdef Program program
+    cdef Watch watch
+    cdef Arenas arenas
+    cdef int n
+    cdef array_spec *specs  # inputs, the targets given and kept
+    cdef Py_ssize_t nbytes
+    cdef double low, high
+    cdef object perm
+    cdef list ledger
+    cdef Run run
+
+    def __cinit__(self, object recording, list inputs, tuple given, tuple kept, double low, double high, i64 rows,
+                  list ledger):
+        cdef Py_ssize_t at
+        cdef int i
+        self.program, self.watch, self.arenas = recording.program, recording.watch, recording.arenas
+        self.n = len(inputs)
+        self.specs = <array_spec *>PyMem_Calloc(self.n + 2, sizeof(array_spec))
+        if self.specs == NULL:
+            raise MemoryError()
+        at = aligned(self.program.arena_bytes)
+        for i, (shape, dtype) in enumerate([*inputs, given, kept]):
+            describe(&self.specs[i], shape, dtype)
+            self.specs[i].at = at
+            if i != self.n:
+                at += aligned(self.specs[i].nbytes)
+        self.nbytes = at
+        self.low, self.high = low, high
+        self.perm = np.arange(rows)
+        self.ledger = ledger
+
+    def __dealloc__(self):
+        PyMem_Free(self.specs)
+
+    def fits(self, object x, object y):
+        """Tell whether a batch is one that this takes, with values that need no second look."""
+        cdef int i
+        if not matches(&self.specs[self.n], y):
+            return False
+        if self.n == 1 and not isinstance(x, (tuple, list)):
+            return matches(&self.specs[0], x) and all_finite(<cnp.ndarray>x) and self.known(<cnp.ndarray>y)
+        if not isinstance(x, (tuple, list)) or len(x) != self.n:
+            return False
+        for i in range(self.n):
+            if not matches(&self.specs[i], x[i]) or not all_finite(<cnp.ndarray>x[i]):
+                return False
+        return self.known(<cnp.ndarray>y)
+
+    cdef bint known(self, cnp.ndarray y) noexcept:
+        cdef Py_ssize_t i, n = cnp.PyArray_SIZE(y)
+        cdef int kind = cnp.PyArray_TYPE(y)
+        cdef double low = self.low, high = self.high
+        cdef int inside = 1
+        cdef void *p = cnp.PyArray_DATA(y)
+        if kind == cnp.NPY_INT64:
+            for i in range(n):
+                inside &= (<i64 *>p)[i] >= <i64>low and (<i64 *>p)[i] <= <i64>high
+        elif kind == cnp.NPY_INT32:
+            for i in range(n):
+                inside &= (<int32_t *>p)[i] >= <int32_t>low and (<int32_t *>p)[i] <= <int32_t>high
+        elif kind == cnp.NPY_FLOAT32:
+            for i in range(n):
+                inside &= (<float *>p)[i] >= low and (<float *>p)[i] <= high
+        elif kind == cnp.NPY_FLOAT64:
+            for i in range(n):
+                inside &= (<double *>p)[i] >= low and (<double *>p)[i] <= high
+        else:
+            return False
+        return inside
+
+    def step(self, object x, object y, double rate):
+        """Make the step of a batch that fits, at a learning rate.
+
+        Returns
+        -------
+        tuple of float, or None
+            (loss * n, n) and (weight of right answers, weight of all); None if a kernel failed: no update was made.
+        """
+        cdef Buffer arena = self.arenas.take(self.nbytes)
+        cdef Run run = self.run
+        cdef char *sums = (<Buffer>self.ledger[3]).ptr
+        cdef char *hits = (<Buffer>self.ledger[5]).ptr
+        cdef array_spec *spec
+        cdef object one
+        cdef Py_ssize_t i
+        cdef int status
+        cdef i64 where = -1
+        try:
+            if run is None:
+                run = self.run = Run(self.program)
+            if run.arena is not arena:
+                run.place(arena)
+                for i in range(self.n):
+                    run.bind(i, arena.view(self.specs[i].at, self.specs[i].nbytes))
+                run.bind(self.n, arena.view(self.specs[self.n + 1].at, self.specs[self.n + 1].nbytes))
+                run.bind(self.n + 1, self.perm)
+                for i, one in enumerate(self.ledger):
+                    run.bind(self.n + 2 + i, one)
+            for i in range(self.n):
+                one = x[i] if isinstance(x, (tuple, list)) else x
+                memcpy(arena.ptr + self.specs[i].at, cnp.PyArray_DATA(<cnp.ndarray>one), self.specs[i].nbytes)
+            spec = &self.specs[self.n + 1]
+            self.keep(<cnp.ndarray>y, arena.ptr + spec.at)
+            (<i64 *>(<Buffer>self.ledger[0]).ptr)[0] = 0
+            (<i64 *>(<Buffer>self.ledger[1]).ptr)[0] = 0
+            (<double *>(<Buffer>self.ledger[2]).ptr)[0] = rate
+            memset(sums, 0, 2 * sizeof(double))
+            memset(hits, 0, 2 * sizeof(double))
+            with nogil:
+                status = run.replay(&where)
+            if status:
+                return None
+            return (<double *>sums)[0], (<double *>sums)[1], (<double *>hits)[0], (<double *>hits)[1]
+        finally:
+            self.arenas.give(arena)
+
+    cdef void keep(self, cnp.ndarray y, char *to) noexcept:
+        cdef array_spec *given = &self.specs[self.n]
+        cdef array_spec *kept = &self.specs[self.n + 1]
+        cdef Py_ssize_t i
+        cdef const i64 *labels = <const i64 *>cnp.PyArray_DATA(y)
+        if given.type == kept.type:
+            memcpy(to, labels, kept.nbytes)
+        else:  # int64 to int32
+            for i in range(cnp.PyArray_SIZE(y)):
+                (<int32_t *>to)[i] = <int32_t>labels[i]
+
+    def holds(self):
+        """Tell whether the recording stands for what a step would do now."""
+        return self.watch.unchanged()

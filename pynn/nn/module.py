@@ -322,7 +322,9 @@ class Module(Trainable, Recorded):
     def children(self) -> Iterator[tuple[str, Module]]:
         """Yield (attribute path, module) of the modules directly below, lists and dicts included."""
         for key, value in self.__dict__.items():
-            if isinstance(value, (Module, list, tuple, dict)) and key not in _OWN:
+            if type(value) in _LEAVES or key in _OWN:
+                continue
+            if isinstance(value, (Module, list, tuple, dict)):
                 bare = key.lstrip("_")
                 yield from _modules_in(key if bare in self.__dict__ and bare != key else bare, value)
 
@@ -506,7 +508,8 @@ class Module(Trainable, Recorded):
         return ""
 
 
-# Where Module keeps its own things, so that a walk over the tree, made at every native call, does not look there.
+# What a walk over the tree, made at every native call, need not look into: plain values, and what Module keeps itself.
+_LEAVES = frozenset({bool, int, float, str, type(None), Tensor})
 _OWN = frozenset(
     {"_weights", "_regularizers", "_constraints", "_seed", "_unseeded", "_initializers", "_penalties", "_options",
      "_arguments", "_constructed", "_built_for"}

@@ -224,6 +224,9 @@ class TerminateOnNaN(Callback):
             self.model.stop_training = True
 
 
+OLD_NAMES = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
+
+
 class CallbackList:
     """All callbacks of one training, called in order: the user's, then the progress, then the history.
 
@@ -395,5 +398,4 @@ class CallbackList:
 
 def _listens(callback: Callback, hook: str) -> bool:
     # on_train_batch_end of the base calls on_batch_end, so it is needed for either.
-    old_name = hook.replace("on_train_batch", "on_batch")
-    return overrides(callback, hook) or overrides(callback, old_name)
+    return overrides(callback, hook) or (hook in OLD_NAMES and overrides(callback, OLD_NAMES[hook]))

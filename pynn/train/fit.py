@@ -21,10 +21,11 @@ from pynn.train.network import Network
 from pynn.train.progress import say
 from pynn.train.results import Results
 from pynn.train.resume import Position, Run, read, said_rate
+from pynn.train.train_fn import TrainFunction
 from pynn.train.trainer import Trainer
 from pynn.train.turns import exclusive
 
-__all__ = ["fit", "train_on_batch"]
+__all__ = ["fit", "on_batch", "train_fn"]
 
 SECONDS_PER_CALL = 0.05  # how long a native call may take, so that Ctrl-C and the progress bar answer promptly
 
@@ -309,16 +310,39 @@ def _give_back_sums(trainer: Trainer, position: Position) -> None:
         vars(metric).update(state)
 
 
+def on_batch(model: Network, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Results:
+    """Make one update, the short way if it is prepared; see Module.train_on_batch."""
+    trainer = model._need_trainer("train_on_batch")
+    plain = sample_weight is None and class_weight is None
+    found = trainer.shortcut.quick(trainer, x, y) if plain else None
+    if found is None:
+        results = train_on_batch(model, x, y, sample_weight, class_weight)
+        if plain:
+            trainer.shortcut.prepare(trainer, x, y)
+        return results
+    model.stop_training = False
+    total, n, right, count = found
+    results = Results(loss=total / n)
+    if trainer.counted is not None:
+        results[trainer.counted.name] = right / count if count else float("nan")
+    return results
+
+
+def train_fn(model: Network) -> TrainFunction:
+    """Return a function that makes one update per call; see Module.train_fn."""
+    model._need_trainer("train_fn")
+    return TrainFunction(model, lambda x, y: on_batch(model, x, y, None, None))
+
+
 @exclusive
 def train_on_batch(model: Network, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Results:
-    """Make one update; see Module.train_on_batch."""
+    """Make one update of any batch: check, convert, and record what is new."""
     trainer = model._need_trainer("train_on_batch")
     refuse_balanced("train_on_batch", class_weight)
     source = Batches(trainer, Feed([(x, y, sample_weight)], "train_on_batch"), class_weight)
     hooks = CallbackList(None, model=model, verbose=0)
     model.stop_training = False
-    logs = _epoch(model, trainer, source, 0, hooks, trainer.run_eagerly, True)
-    return Results(logs)
+    return Results(_epoch(model, trainer, source, 0, hooks, trainer.run_eagerly, True))
 
 
 class Stepper:

@@ -192,8 +192,9 @@ class Callback(Spelled):
 
 def overrides(callback: Callback, hook: str) -> bool:
     """Return whether a callback has a hook of its own, from its class or set on the object."""
-    method = getattr(of_kind("fit", "callback", callback, "a Callback", hook), hook)
-    return getattr(method, "__func__", method) is not getattr(Callback, hook)
+    if not hasattr(callback, hook):
+        of_kind("fit", "callback", callback, "a Callback", hook)
+    return hook in vars(callback) or getattr(type(callback), hook, None) is not getattr(Callback, hook)
 
 
 class LambdaCallback(Callback):

@@ -355,9 +355,47 @@ class Trainable(Base):
     @spelled
     def train_on_batch(self: Network, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Results:
         """Make one update on a batch; returns its loss and metrics, as evaluate() does."""
-        from pynn.train.fit import train_on_batch
+        from pynn.train.fit import on_batch
 
-        return train_on_batch(self, x, y, sample_weight, class_weight)
+        return on_batch(self, x, y, sample_weight, class_weight)
+
+    def train_fn(self: Network) -> Callable[[Any, Any], float]:
+        """Return a prepared function f(x, y) that makes one update as train_on_batch() does, and returns its loss.
+
+        For loops of one's own, on-line and reinforcement learning: a call takes the time of the step and a few
+        microseconds. The first call for each shape of batch prepares it, which takes milliseconds.
+
+        Returns
+        -------
+        callable (x, y) -> float
+            x and y as for train_on_batch(). Contiguous arrays of the model's dtype, and labels of int64 or int32, are
+            taken as they are; others are checked and converted on each call. It sees every change of weights, layers
+            and settings, also another compile(); one thread at a time trains.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not compiled.
+
+        Notes
+        -----
+        What the long way refuses is refused: targets out of range, NaN in inputs, a loss that is not finite,
+        after which no update was made. A model with metrics other than accuracy goes the long way every time.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from pynn import nn
+        >>> model = nn.Sequential([nn.Input((4,)), nn.Dense(3)])
+        >>> model.compile("sgd", "cross_entropy", seed=0)
+        >>> step, x, y = model.train_fn(), np.eye(4, dtype="float32"), np.array([0, 1, 2, 0])
+        >>> losses = [step(x, y) for _ in range(3)]
+        >>> losses == sorted(losses, reverse=True)
+        True
+        """
+        from pynn.train.fit import train_fn
+
+        return train_fn(self)
 
     @spelled
     def save(

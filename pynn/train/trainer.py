@@ -32,6 +32,7 @@ from pynn.train.data import (
 )
 from pynn.train.network import Network
 from pynn.train.several import head_for, looked_at
+from pynn.train.train_fn import ShortCut
 from pynn.train.turns import Ledger, Turns
 
 __all__ = ["Trainer"]
@@ -75,6 +76,7 @@ class Trainer:
         self.before_update: list[Callable[[Tensor], None]] = []
         self.cache = ProgramCache()
         self.passes: Any = None  # of evaluations: predictor.logits()
+        self.shortcut = ShortCut()  # of train_on_batch()
         self.flat: Flat | None = None
         self._flats: dict[Hashable, Flat] = {}  # of the parameters that are trained now, and of those before
         self._shapes: dict[Hashable, Any] = {}
