@@ -15,7 +15,10 @@ def network():
     return model
 
 
-@pytest.mark.parametrize("call", ["bare step", "train_fn", "train_on_batch", "fit", "evaluate", "predict", "predict 33"])
+CALLS = "bare step", "train_fn", "train_on_batch", "fit", "evaluate", "predict", "predict 33"
+
+
+@pytest.mark.parametrize("call", CALLS)
 def test_one_call(benchmark, call):
     benchmark.group = "64-64-10, batch 32, Adam: one call"
     model, r = network(), np.random.default_rng(0)
