@@ -202,6 +202,27 @@ def test_weights_are_drawn_as_maps_and_histograms(tmp_path):
         viz.plot_weights({})
 
 
+def test_layers_are_drawn_with_shapes_and_connections(tmp_path):
+    layers = [nn.Conv2D(6, 5), nn.ReLU(), nn.MaxPool2D(2), nn.Dropout(0.5), nn.Flatten(), nn.Dense(10)]
+    model = nn.Sequential([nn.Input((28, 28, 1)), *layers])
+    figure = viz.plot_layers(model, tmp_path / "layers.png", columns=3)
+    assert (tmp_path / "layers.png").stat().st_size > 5000
+    texts = [text.get_text() for text in figure.axes[0].texts if text.get_text()]
+    assert texts == [
+        "28 x 28 x 1", "input", "24 x 24 x 6", "Conv2D\n86.4 k", "12 x 12 x 6", "MaxPool2D\n3.46 k", "864", "Flatten",
+        "10", "Dense\n8.64 k",
+    ]  # fmt: skip
+    assert not model.built
+    few = viz.plot_layers(model, kinds=["Dense"]).axes[0].texts
+    assert [text.get_text() for text in few if text.get_text()] == ["28 x 28 x 1", "input", "10", "Dense\n8.64 k"]
+    with pytest.raises(ValueError, match=r"\[plot_layers\] expected layers .*Nothing"):
+        viz.plot_layers(model, kinds=["Nothing"])
+    with pytest.raises(ValueError, match=r"\[plot_layers\] expected columns .*columns=0"):
+        viz.plot_layers(model, columns=0)
+    with pytest.raises(RuntimeError, match="the model is not built"):
+        viz.plot_layers(nn.Sequential([nn.Dense(2)]))
+
+
 def test_principal_components_find_the_directions_of_variance():
     rng = np.random.default_rng(0)
     along, across = rng.normal(size=300) * 5, rng.normal(size=300) * 0.1
@@ -302,6 +323,7 @@ def drawings():
         "plot_filters": lambda **k: viz.plot_filters(model.layers[0], **k),
         "plot_frontier": lambda **k: viz.plot_frontier(lambda x: x[:, 0], points, np.arange(12) % 2, **k),
         "plot_images": lambda **k: viz.plot_images({"one": images[0]}, **k),
+        "plot_layers": lambda **k: viz.plot_layers(model, **k, input_shape=(6, 6, 1)),
         "plot_optimizer_paths": lambda **k: viz.plot_optimizer_paths(
             lambda x, y: x**2 + y**2, {"sgd": [(1, 1), (0, 0)]}, **plane, **k
         ),

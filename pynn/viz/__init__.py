@@ -15,6 +15,7 @@ from pynn.viz.embedding import plot_embedding, principal_components
 from pynn.viz.filters import feature_maps, plot_augmented, plot_feature_maps, plot_filters, plot_images
 from pynn.viz.frontier import plot_frontier
 from pynn.viz.graph import GraphDrawing, draw_graph
+from pynn.viz.layers import plot_layers
 from pynn.viz.paths import animate_optimizer_paths, plot_optimizer_paths
 from pynn.viz.rows import plot_rows
 from pynn.viz.sound import plot_sound, plot_sounds
@@ -41,6 +42,7 @@ __all__ = [
     "plot_frontier",
     "plot_history",
     "plot_images",
+    "plot_layers",
     "plot_mistakes",
     "plot_optimizer_paths",
     "plot_rows",
