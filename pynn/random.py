@@ -41,6 +41,7 @@ from pynn.core.state import state
 from pynn.core.tensor import Tensor, as_dtype
 from pynn.ops import random, steps
 from pynn.ops.math import add, less, mul
+from pynn.ops.reduce import expand
 from pynn.ops.shape import cast
 
 __all__ = ["bernoulli", "integers", "normal", "seed", "uniform"]
@@ -132,6 +133,9 @@ def bernoulli(shape: Sequence[int], p: Any = 0.5, dtype: Any = np.float32) -> Te
     """
     if not isinstance(p, Tensor) and not (is_number(p) and 0 <= p <= 1):
         raise ValueError(f"[bernoulli] expected a probability p in [0, 1]. Received: p={p!r}.")
+    if isinstance(p, Tensor) and as_dtype(dtype) == p.dtype:  # the same numbers in one pass
+        wide = p if p.shape == tuple(shape) else expand(p, shape)
+        return _drawn(lambda **source: random.bernoulli(wide, **source))
     on = less(uniform(shape, dtype=p.dtype if isinstance(p, Tensor) else np.float32), p)
     return on if as_dtype(dtype) == np.bool_ else cast(on, dtype)
 

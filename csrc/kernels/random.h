@@ -192,6 +192,30 @@ static int uniform_fwd(const pn_instr *I) {
     return PN_OK;
 }
 
+/* Bernoulli: y = [u < p] with u = floor(word / 2^8) / 2^24, so p = 0 is never and p = 1 always drawn, and NaN never.
+ *
+ * OUT y [n], 1 or 0; IN p [n], seed i64, step i64. dim: n; I->salt. Parallel over groups of elements.
+ * Cost: 1 flop, 20 integer operations and 8 bytes per element. Aliasing: y may be p. u is exact in float, so the bits
+ * are those of uniform_fwd compared with p, in every ISA. */
+enum { COIN_Y, COIN_P, COIN_SEED, COIN_STEP };
+static void bernoulli_fwd_range(void *ctx, i64 i, i64 hi, int ith) {
+    const pn_instr *I = (const pn_instr *)ctx;
+    real *y = (real *)I->arg[COIN_Y];
+    const real *p = (const real *)I->arg[COIN_P];
+    const pn_philox s = pn_philox_of((const i64 *)I->arg[COIN_SEED], (const i64 *)I->arg[COIN_STEP], I->salt);
+    uint32_t word[PN_GROUP];
+    (void)ith;
+    for (; i < hi; i += PN_GROUP) {
+        const i64 n = hi - i < PN_GROUP ? hi - i : PN_GROUP;
+        pn_philox_group(&s, i / PN_GROUP, word);
+        for (i64 j = 0; j < n; j++) y[i + j] = (real)(int32_t)(word[j] >> 8) * (real)(1.0 / 16777216.0) < p[i + j];
+    }
+}
+static int bernoulli_fwd(const pn_instr *I) {
+    pn_for(I->dim[RANDOM_N], PN_RANDOM_CHUNK, 0.6 * (double)I->dim[RANDOM_N], I->nth, bernoulli_fwd_range, (void *)I);
+    return PN_OK;
+}
+
 /* Normal: Box-Muller on the words j and j + 32 of a group: r = sqrt(-2 log u), y = mean + std r (cos, sin)(2 pi v).
  *
  * OUT y [n]; IN seed i64, step i64. dim: n, par = mean, std; I->salt. Parallel over groups of elements.

@@ -28,7 +28,7 @@ from pynn.nn.module import Module
 
 __all__ = ["Op", "Trace", "Value", "described", "plain", "trace"]
 
-RANDOM = ("dropout", "uniform", "normal")
+RANDOM = ("bernoulli", "dropout", "uniform", "normal")
 SPREADS = (*BINARY, "where", "crop")  # ops that repeat a constant for every sample by themselves
 _numbers = itertools.count()
 

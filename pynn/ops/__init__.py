@@ -47,6 +47,7 @@ from pynn.ops.optim import clip_norm as clip_norm
 from pynn.ops.optim import clip_value as clip_value
 from pynn.ops.optim import max_norm as max_norm
 from pynn.ops.optim import penalty as penalty
+from pynn.ops.random import bernoulli as bernoulli
 from pynn.ops.random import dropout as dropout
 from pynn.ops.random import normal as normal
 from pynn.ops.random import uniform as uniform

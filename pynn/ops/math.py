@@ -282,10 +282,10 @@ class _Matmul:
         (a, b), ta, tb = g.inputs, g.attrs.get("ta", False), g.attrs.get("tb", False)
         da = db = None
         if g.needs[0]:
-            da = _matmul(b, dy, tb, True) if ta else _matmul(dy, b, False, not tb)
+            da = product(b, dy, tb, True) if ta else product(dy, b, False, not tb)
             da = sum_to(da, a.shape, g.dest[0])
         if g.needs[1]:
-            db = _matmul(dy, a, True, ta) if tb else _matmul(a, dy, not ta, False)
+            db = product(dy, a, True, ta) if tb else product(a, dy, not ta, False)
             db = sum_to(db, b.shape, g.dest[1])
         return da, db
 
@@ -397,8 +397,9 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
     return execute(_Where, (as_tensor(condition), a, b))[0]  # type: ignore[arg-type]
 
 
-def _matmul(a: Tensor, b: Tensor, ta: bool, tb: bool) -> Tensor:
-    return execute(_Matmul, (a, b), {"ta": ta, "tb": tb})[0]  # type: ignore[arg-type]
+def product(a: Tensor, b: Tensor, ta: bool = False, tb: bool = False, out: Tensor | None = None) -> Tensor:
+    """Return op(a) op(b), of which op transposes the last two axes where asked, without a copy; `out` takes it."""
+    return execute(_Matmul, (a, b), {"ta": ta, "tb": tb}, out=(out,))[0]  # type: ignore[arg-type]
 
 
 def matmul(a: Any, b: Any) -> Tensor:
@@ -414,7 +415,7 @@ def matmul(a: Any, b: Any) -> Tensor:
     if b.ndim == 3:
         b = mask_steps(b)
     left, right = a.ndim == 1, b.ndim == 1
-    y = _matmul(a.reshape((1, -1)) if left else a, b.reshape((-1, 1)) if right else b, False, False)
+    y = product(a.reshape((1, -1)) if left else a, b.reshape((-1, 1)) if right else b, False, False)
     if left or right:
         y = y.reshape(y.shape[:-2] + (() if left else y.shape[-2:-1]) + (() if right else y.shape[-1:]))
     return y

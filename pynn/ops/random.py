@@ -163,6 +163,30 @@ class _Normal:
         yield (np.array([7]), np.array([3])), {"shape": (3,), "dtype": INT64}, DTypeError, "float32 or float64"
 
 
+@op("bernoulli", "bernoulli_fwd", inplace=True, differentiable=False)
+class _Bernoulli:
+    """y = 1 with probability p, else 0: y = [u < p], u uniform in [0, 1) in 2**24 steps."""
+
+    def infer(p: Tensor, seed: Tensor, step: Tensor) -> Lowered:
+        need_float("bernoulli", p)
+        _counters("bernoulli", seed, step)
+        return Lowered((Spec(p.shape, p.dtype),), (p.size,), dtype=p.dtype)
+
+    def ref(p: np.ndarray, seed: np.ndarray, step: np.ndarray) -> np.ndarray:
+        words = philox(p.size, int(seed[0]), int(step[0]), 0).reshape(p.shape)
+        return ((words >> 8) / 2.0**24 < p).astype(p.dtype)
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        for shape in ((5, 7), (1,), (1000,), (0, 3), (3, 65)):
+            yield Sample((np.abs(np.sin(r(*shape))), np.array([7]), np.array([3])))
+        certain = np.repeat([0.0, 1.0, -0.5, 1.5], 1030)
+        yield Sample((certain, np.array([2**40 + 1]), np.array([2**33])))
+
+    def errors(r: Rng) -> Iterator[Any]:
+        yield (np.arange(3), np.array([7]), np.array([3])), {}, DTypeError, r"\[bernoulli\].*float32 or float64"
+        yield (r(3), r(1), np.array([3])), {}, DTypeError, "one int64"
+
+
 def _counter(x: Any) -> Tensor:
     if isinstance(x, Tensor):
         return x
@@ -262,4 +286,33 @@ def normal(
     )
 
 
-__all__ = ["dropout", "normal", "uniform"]
+def bernoulli(p: Any, seed: Any = 0, step: Any = 0, salt: int = 0) -> Tensor:
+    """Return ones with probability p, else zeros; seed, step and salt as for dropout.
+
+    y = [u < p], with the u of :func:`uniform` of the same seed, step and salt. It has no gradient.
+
+    Parameters
+    ----------
+    p : Tensor, float32 or float64
+        The probability of each element. What is below 0, or NaN, gives 0; what is above 1 gives 1.
+    seed : int or Tensor of int64 [1], default 0
+        A tensor is read at every replay of a program.
+    step : int or Tensor of int64 [1], default 0
+        Other numbers at each step.
+    salt : int, default 0
+        Tells draws of one step apart.
+
+    Raises
+    ------
+    DTypeError
+        If p is not of real numbers.
+
+    Examples
+    --------
+    >>> bernoulli([[0.0, 0.5, 1.0]] * 2, seed=3).tolist()
+    [[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]
+    """
+    return execute(_Bernoulli, (as_tensor(p), _counter(seed), _counter(step)), {}, salt=salt)[0]  # type: ignore[arg-type]
+
+
+__all__ = ["bernoulli", "dropout", "normal", "uniform"]
