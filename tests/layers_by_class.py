@@ -4,7 +4,7 @@ import inspect
 
 from pynn import nn
 
-ARGUMENTS = {"layer": lambda: nn.Dense(2)}  # 2 for all others
+ARGUMENTS = {"layer": lambda: nn.Dense(2), "hidden_units": lambda: [3, 2]}  # 2 for all others
 
 
 def made(cls):

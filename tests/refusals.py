@@ -12,7 +12,7 @@ from pynn.errors import ShapeError
 NEEDED = {
     "units": 3, "outputs": 2, "filters": 4, "kernel_size": 3, "input_dim": 5, "output_dim": 3, "rate": 0.5, "groups": 2,
     "target_shape": (-1,), "activation": "relu", "scale": 0.5, "shift": 0.1, "rotation": 10.0, "zoom": 0.1,
-    "shear": 5.0, "size": 2, "planes": 3,
+    "shear": 5.0, "size": 2, "planes": 3, "hidden_units": [3, 2],
 }  # fmt: skip
 BAD = {"int": (-3, "three"), "float": (float("nan"), "half"), "str": ("no such",)}
 NAMES = ("initializer", "regularizer", "constraint", "activation")

@@ -74,7 +74,7 @@ SHAPES = {
         "MaxPool1D",
         "AvgPool1D",
     },
-    "vectors": {"Activation", "Dense", "Dropout", "Maxout", "Reshape", "Flatten"},
+    "vectors": {"Activation", "DBM", "Dense", "Dropout", "Maxout", "RBM", "Reshape", "Flatten"},
 }
 MERGES = {"Add", "Concatenate", "Multiply"}
 LAYERS = sorted(

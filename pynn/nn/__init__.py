@@ -34,6 +34,7 @@ from pynn.nn.conv import Conv1D, Conv2D
 from pynn.nn.conv_separable import DepthwiseConv2D, SeparableConv2D
 from pynn.nn.conv_transpose import Conv2DTranspose
 from pynn.nn.counting import Count, LayerCount, count
+from pynn.nn.dbm import DBM
 from pynn.nn.embedding import Embedding
 from pynn.nn.functional import Model
 from pynn.nn.jordan import JordanRNN
@@ -64,6 +65,7 @@ from pynn.nn.pool import (
     ZeroPadding2D,
 )
 from pynn.nn.pool_l2 import L2Pool2D
+from pynn.nn.rbm import RBM
 from pynn.nn.rescaling import Rescaling
 from pynn.nn.rnn import GRU, LSTM, SimpleRNN, reset_states
 from pynn.nn.rnn_norm import LayerNormLSTM
@@ -72,10 +74,12 @@ from pynn.nn.sequence import Bidirectional, TimeDistributed
 from pynn.nn.sequential import Sequential
 
 __all__ = [
+    "DBM",
     "ELU",
     "GELU",
     "GRU",
     "LSTM",
+    "RBM",
     "SELU",
     "Activation",
     "Add",
