@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         TerminateOnNaN,
     )
     from pynn.train.fit import steps
+    from pynn.train.minimizing import Minimum, minimize
     from pynn.train.profile import Profile
     from pynn.train.results import Results
 
@@ -33,12 +34,14 @@ __all__ = [
     "History",
     "LambdaCallback",
     "LearningRateScheduler",
+    "Minimum",
     "ModelCheckpoint",
     "Profile",
     "ProgressBar",
     "ReduceLROnPlateau",
     "Results",
     "TerminateOnNaN",
+    "minimize",
     "steps",
 ]
 
@@ -51,6 +54,8 @@ _HOMES = {
     "History": "callbacks",
     "LambdaCallback": "callbacks",
     "LearningRateScheduler": "callbacks",
+    "minimize": "minimizing",
+    "Minimum": "minimizing",
     "ModelCheckpoint": "callbacks",
     "Profile": "profile",
     "ProgressBar": "callbacks",
