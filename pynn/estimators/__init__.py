@@ -7,6 +7,7 @@
 :class:`NetworkRegressor`
 :class:`Perceptron`                 Rosenblatt's unit and its error-correcting rule, with a trace.
 :class:`Adaline`                    The linear unit of Widrow and Hoff and its least-mean-squares rule.
+:class:`BernoulliRBM`               The restricted Boltzmann machine, as a transformer.
 =================================== ==================================================================
 
 This package needs scikit-learn: ``pip install "pynn-dl[sklearn]"``.
@@ -26,9 +27,11 @@ from pynn.estimators.adaline import Adaline
 from pynn.estimators.mlp import MLPClassifier, MLPRegressor
 from pynn.estimators.network import NetworkClassifier, NetworkRegressor
 from pynn.estimators.perceptron import Perceptron, Update
+from pynn.estimators.rbm import BernoulliRBM
 
 __all__ = [
     "Adaline",
+    "BernoulliRBM",
     "MLPClassifier",
     "MLPRegressor",
     "NetworkClassifier",
