@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=("highest", "high", "medium"),
         help="of matrix products, where the processor is faster with it",
     )
+    run.add_argument("--full", action="store_true", help="the larger size of a recipe that has one")
     run.add_argument("--quiet", action="store_true", help="print the result alone")
 
     generate = commands.add_parser(

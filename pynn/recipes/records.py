@@ -97,6 +97,8 @@ class Options:
         Folder into which training is saved now and then, and from which it goes on. Default: neither.
     precision : {"highest", "high", "medium"}, optional
         Of :func:`pynn.set_precision`. Default: the one that is set.
+    full : bool, default False
+        Run the larger size of a recipe that has one.
     """
 
     data: Path | None = None
@@ -110,6 +112,7 @@ class Options:
     quiet: bool = False
     checkpoint: Path | None = None
     precision: str | None = None
+    full: bool = False
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ class Recipe:
         The experiment: from this record and complete options to a result.
     measure : Measure, default the test accuracy
         What is expected of it.
+    full_epochs : int, optional
+        The epochs of its larger size, which ``--full`` asks for. Default: it has none.
     """
 
     name: str
@@ -45,16 +47,26 @@ class Recipe:
     batch_size: int
     play: Callable[[Recipe, Options], Result]
     measure: Measure = ACCURACY
+    full_epochs: int | None = None
 
     def run(self, options: Options | None = None) -> Result:
         """Check that the results can be written, run the experiment, and write its result."""
         return run(self, options or Options())
 
     def complete(self, options: Options) -> Options:
-        """Return `options` with this recipe's own epochs and batch size where they were left out."""
+        """Return `options` with this recipe's own epochs and batch size where they were left out.
+
+        Raises
+        ------
+        ValueError
+            If the larger size is wanted of a recipe that has none.
+        """
+        if options.full and self.full_epochs is None:
+            raise ValueError(f"[{self.name}] has one size alone. Received: full=True. help: leave --full out.")
+        epochs = self.full_epochs if options.full else self.epochs
         return dataclasses.replace(
             options,
-            epochs=self.epochs if options.epochs is None else options.epochs,
+            epochs=epochs if options.epochs is None else options.epochs,
             batch_size=self.batch_size if options.batch_size is None else options.batch_size,
         )
 
@@ -71,6 +83,7 @@ def recipe(
     epochs: int,
     batch_size: int,
     measure: Measure = ACCURACY,
+    full_epochs: int | None = None,
 ) -> Callable[[Callable[[Recipe, Options], Result]], Recipe]:
     """Register the decorated function as the recipe `name`; the fields are those of :class:`Recipe`.
 
@@ -88,10 +101,12 @@ def recipe(
     batch_size : int
     measure : Measure, optional
         By what it is judged.
+    full_epochs : int, optional
+        Of its larger size.
     """
 
     def register(play: Callable[[Recipe, Options], Result]) -> Recipe:
-        made = Recipe(name, shows, data, expected, epochs, batch_size, play, measure)
+        made = Recipe(name, shows, data, expected, epochs, batch_size, play, measure, full_epochs)
         _RECIPES.add(name, lambda: made)
         return made
 
