@@ -46,6 +46,10 @@ BY_HAND = {
     "batch norm": (lambda: nn.BatchNormalization(), (6,), 0, 0, 0, 0, 0),
     "prelu": (lambda: nn.PReLU(), (6,), 0, 0, 0, 0, 0),
     "local response": (lambda: nn.LocalResponseNormalization(), (4, 4, 8), 0, 0, 0, 0, 0),
+    # a sum for the inhibition of each place, whose factors are no weights
+    "s-cells": (lambda: nn.SCells(4, 3), (8, 8, 2), 144, 144 * 18, 144 * 18 + 36 * 18, 0, 0),
+    "c-cells": (lambda: nn.CCells(3, 2, "same"), (8, 8, 4), 64, 64 * 9, 576, 0, 0),
+    "l2 pool": (lambda: nn.L2Pool2D(2), (8, 8, 2), 0, 0, 0, 32, 32 * 4),
     # two blurs with a window of 5 x 5 over 2 channels, whose taps are no weights
     "local contrast": (lambda: nn.LocalContrastNormalization(5), (9, 9, 2), 0, 0, 2 * 81 * 50, 0, 0),
 }  # fmt: skip

@@ -186,7 +186,9 @@ def count(model: Any, input_shape: Sequence[Any] | None = None) -> Count:
       that its gates sum; every step uses the same, so that multiply-adds are those of all steps. JordanRNN: hidden
       and output units.
     - Embedding: n units of one connection, as each is a number looked up, which takes no multiply-add.
-    - Max- and average pooling, over windows or whole images: n pools, that see the places of their windows.
+    - SCells: n units of rows x columns x planes below; CCells: n units of rows x columns. The inhibition, one sum for
+      each place, makes multiply-adds alone.
+    - Max-, average and L2 pooling, over windows or whole images: n pools, that see the places of their windows.
 
     A sum of which the factors all come from the inputs, or of which none is a weight, such as the product of two
     branches or the blur in LocalContrastNormalization, makes multiply-adds but no units. A layer that is called twice

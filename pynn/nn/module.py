@@ -84,6 +84,7 @@ class Module(Trainable, Recorded):
         {"_slots", "_seed", "_unseeded", "_given_seed", "_arguments", "_initializers",
          "_built_for", "stop_training", "_columns", "_prepared", "_runner", "_trainer"}
     )  # fmt: skip
+    fixed_weights = False  # whether numbers that it computes with are weights that are not learnt: see pynn.nn.count
     pools = False  # whether what it sums, or takes the largest of, are pools
     recurrent = False  # whether the output of a step depends on all that came before, however long
     _of_layers = False  # whether layers alone read the inputs, so that whole numbers may become real ones

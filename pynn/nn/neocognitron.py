@@ -226,6 +226,7 @@ class CCells(_Cells):
     """
 
     place = "c_cells"
+    fixed_weights = True
 
     def __init__(
         self,

@@ -244,7 +244,8 @@ def _tallied(model: Any, xs: list[Tensor], tape: Tape, nodes: bool) -> dict[str,
         fan = _fan(entry)
         if fan is None:
             continue
-        if not fan.pool and not any(b in weights for b in operands):
+        weighted = getattr(entry.module, "fixed_weights", False) or any(b in weights for b in operands)
+        if not fan.pool and not weighted:
             fan = Fan(0, 0, _products(fan))
         if fan.after is not None:
             fan = _joined(fan, entry.inputs[fan.after], tape, fans)

@@ -26,28 +26,17 @@ def adaline() -> nn.Sequential:
 
 
 def neocognitron() -> nn.Sequential:
-    """Return the planes of Fukushima (1980), as convolutions: S-planes over all planes below, C-planes over their own.
-
-    The inhibitory cells, one for each place, and their connections are left out, as in the book's count. Margins are
-    cut or filled so that the planes have the sizes of the paper: 16, 10, 8, 6, 2 and 1 rows and columns.
-    """
-
-    def simple(padding: Any) -> Any:
-        return nn.Conv2D(24, 5, padding=padding, activation="relu")
-
-    def complex_(size: int, padding: Any) -> Any:
-        return nn.DepthwiseConv2D(size, padding=padding)
-
+    """Return the S- and C-cells of Fukushima (1980), in planes of 16, 10, 8, 6, 2 and 1 rows and columns."""
+    edge = (3, 4, 3, 4)
     return nn.Sequential(
         [
             nn.Input((16, 16, 1)),
-            simple("same"),
-            nn.Cropping2D(1),
-            complex_(5, "valid"),
-            simple(1),
-            complex_(5, 1),
-            simple("valid"),
-            complex_(2, "valid"),
+            nn.SCells(24, 5, "same", selectivity=4.0),
+            nn.CCells(5, 2, edge),
+            nn.SCells(24, 5, 1),
+            nn.CCells(5, 2, edge),
+            nn.SCells(24, 5),
+            nn.CCells(2),
             nn.Flatten(),
         ],
         name="neocognitron",

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 __all__ = ["plot_layers"]
 
 SLANT = 0.3  # how far a block goes back, as a part of its side
-KINDS = {"Conv": 0, "Depthwise": 0, "Separable": 0, "Locally": 3, "Dense": 1, "pool": 2, "input": 6}
+KINDS = {
+    "Conv": 0,
+    "Depthwise": 0,
+    "Separable": 0,
+    "Locally": 3,
+    "SCells": 0,
+    "CCells": 2,
+    "Dense": 1,
+    "pool": 2,
+    "input": 6,
+}
 
 
 @spelled
