@@ -23,9 +23,11 @@ __all__ = [
     "Constant",
     "Cosine",
     "Exponential",
+    "InverseSqrt",
     "InverseTime",
     "OneCycle",
     "Piecewise",
+    "Polynomial",
     "Schedule",
     "StepDecay",
     "WarmUp",
@@ -243,6 +245,104 @@ class InverseTime(Schedule):
     def rates(self, steps: Rates) -> Rates:
         """Evaluate the formula."""
         return self.initial / (1.0 + self.rate * _periods(steps, self.every, self.staircase))
+
+
+@spelled
+@dataclass(frozen=True)
+class InverseSqrt(Schedule):
+    """lr(t) = initial / sqrt(1 + t / every).
+
+    The square-root decay: slow enough for the sum of all rates to be infinite, so that an average of the weights
+    (``use_ema=True`` of an optimizer) has something to average.
+
+    Parameters
+    ----------
+    initial : float
+        The first learning rate, > 0.
+    every : int
+        The number of steps, >= 1, of which three make half of the first rate.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+
+    Examples
+    --------
+    >>> InverseSqrt(1.0, every=100).values(0, 301)[[0, 300]].tolist()
+    [1.0, 0.5]
+    """
+
+    initial: float
+    _: KW_ONLY
+    every: int
+
+    def __post_init__(self) -> None:
+        plain_fields(self)
+        self._require_rate("initial", self.initial)
+        self._require_count("every", self.every)
+
+    def rates(self, steps: Rates) -> Rates:
+        """Evaluate the formula."""
+        return self.initial / np.sqrt(1.0 + steps / self.every)
+
+
+@spelled
+@dataclass(frozen=True)
+class Polynomial(Schedule):
+    """lr(t) = final + (initial - final) * (1 - min(t / steps, 1)) ** power.
+
+    Parameters
+    ----------
+    initial : float
+        The first learning rate, > 0.
+    steps : int
+        Steps until `final` is reached, >= 1. It stays at `final` from there on.
+    final : float, default 1e-4
+        The last learning rate, in [0, initial].
+    power : float, default 1.0
+        > 0; 1 is a straight line, 0.5 stays high and falls at the end.
+    cycle : bool, default False
+        Begin a slope that is one `steps` longer each time `final` is reached, as if `steps` were its next multiple.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+
+    Notes
+    -----
+    The formula of Keras' ``PolynomialDecay``; with ``final=0`` that of PyTorch's ``PolynomialLR``, and of Caffe's
+    ``"poly"``.
+
+    Examples
+    --------
+    >>> Polynomial(1.0, steps=4, final=0.0, power=0.5).values(0, 6).round(3).tolist()
+    [1.0, 0.866, 0.707, 0.5, 0.0, 0.0]
+    """
+
+    initial: float
+    steps: int
+    _: KW_ONLY
+    final: float = 1e-4
+    power: float = 1.0
+    cycle: bool = False
+
+    def __post_init__(self) -> None:
+        plain_fields(self)
+        self._require_rate("initial", self.initial)
+        self._require_count("steps", self.steps)
+        self._require_rate("final", self.final, zero=True)
+        self._require(self.final <= self.initial, "final <= initial", final=self.final, initial=self.initial)
+        self._require(is_number(self.power) and self.power > 0, "power to be finite and > 0", power=self.power)
+
+    def rates(self, steps: Rates) -> Rates:
+        """Evaluate the formula."""
+        slope: Any = self.steps
+        if self.cycle:
+            slope = self.steps * np.maximum(1.0, np.ceil(steps / self.steps))
+        left = 1.0 - np.minimum(steps / slope, 1.0)
+        return self.final + (self.initial - self.final) * np.power(left, float(self.power))
 
 
 def _periods(steps: Rates, every: int, staircase: bool) -> Rates:
@@ -480,6 +580,8 @@ NAMES: Registry[Schedule] = Registry(
         "exponential": Exponential,
         "step_decay": StepDecay,
         "inverse_time": InverseTime,
+        "inverse_sqrt": InverseSqrt,
+        "polynomial": Polynomial,
         "cosine": Cosine,
         "one_cycle": OneCycle,
         "warm_up": WarmUp,

@@ -49,6 +49,7 @@ CHAINS = {
         nn.RandomShear(shear=9),
         nn.RandomErasing(),
         nn.ElasticDeformation(),
+        nn.RandomPCAColor(),
         nn.Flatten(),
         nn.Dense(2),
     ),

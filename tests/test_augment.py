@@ -19,6 +19,7 @@ FUNCTIONS = {
     "flip": augment.flip,
     "crop": lambda x, **key: augment.crop(x, (20, 24), 3, **key),
     "erase": lambda x, **key: augment.erase(x, 0.8, **key),
+    "color": lambda x, **key: augment.color(x, np.eye(3) + 0.25, 0.3, **key),
 }
 LAYERS = {
     "RandomAffine": lambda: nn.RandomAffine(shift=0.1, rotation=20.0, zoom=0.2, shear=10.0, fill="nearest"),
@@ -30,6 +31,7 @@ LAYERS = {
     "RandomCrop": lambda: nn.RandomCrop(padding=2),
     "RandomErasing": lambda: nn.RandomErasing(0.9),
     "ElasticDeformation": lambda: nn.ElasticDeformation(20.0, 3.0),
+    "RandomPCAColor": lambda: nn.RandomPCAColor(0.2),
 }
 
 
@@ -203,6 +205,13 @@ def test_huge_and_undefined_places_are_outside():
         (lambda x: nn.RandomFlip("often"), "p to be a number"),
         (lambda x: nn.RandomErasing(area=2), "area to be a number"),
         (lambda x: nn.ElasticDeformation(sigma=-1), r"\[elasticdeformation\] expected sigma"),
+        (lambda x: augment.color(x, np.eye(2)), r"components of shape \(3, 3\).*Received: \(2, 2\)"),
+        (lambda x: augment.color(x, np.eye(3), -1), r"\[color\] expected scale.*Received: scale=-1"),
+        (lambda x: nn.RandomPCAColor(-1), r"\[randompcacolor\] expected scale"),
+        (lambda x: nn.RandomPCAColor(components=np.ones((2, 3))), r"components \[C, C\]. Received: \(2, 3\)"),
+        (lambda x: nn.RandomPCAColor(components=np.eye(2))(x), "images of 2 channels.*28, 26, 3"),
+        (lambda x: nn.RandomPCAColor().adapt(x[..., 0]), r"\[randompcacolor.adapt\] expected images"),
+        (lambda x: nn.RandomPCAColor().adapt(x[:0]), "at least one pixel"),
         (lambda x: nn.RandomFlip()(x[..., 0].copy()), r"\[randomflip\] expected images \[N, H, W, C\]"),
         (lambda x: nn.Sequential([nn.Input((4, 4)), nn.RandomFlip()]).layers, "nn.Reshape"),
     ],
@@ -300,3 +309,53 @@ def test_augmentation_helps_where_the_test_is_shifted(rng):
         model.fit(patterns[y][..., None], y, batch_size=40, epochs=40, verbose=0)
         accuracy[name] = model.evaluate(moved, y)["accuracy"]
     assert accuracy["augmented"] > accuracy["plain"] + 0.1
+
+
+# Colours
+
+
+def test_colours_move_along_their_components(rng):
+    p = np.array([[0.5, 0.2, 0.1], [0.0, 0.3, -0.1], [0.05, 0.0, 0.0]])
+    x = rng.random((4000, 2, 1, 3))
+    moved = augment.color(x, p, 0.1, seed=3).numpy() - x
+    np.testing.assert_allclose(moved, np.broadcast_to(moved[:, :1, :1], moved.shape), atol=1e-12)
+    found = np.cov(moved[:, 0, 0].T)
+    np.testing.assert_allclose(found, 0.01 * p.T @ p, atol=3e-4)
+    factors = np.linalg.solve(p.T, moved[:, 0, 0].T)
+    np.testing.assert_allclose(factors.std(1), 0.1, rtol=0.05)
+
+
+def test_components_are_those_of_the_data(rng):
+    colors = rng.normal(size=(600, 3)) @ np.array([[0.3, 0.2, 0.1], [0.0, 0.1, -0.1], [0.0, 0.0, 0.05]]) + 0.5
+    layer = nn.RandomPCAColor()
+    layer.adapt(colors.reshape(6, 10, 10, 3), batch_size=4)
+    p = layer.components.numpy().astype(float)
+    np.testing.assert_allclose(p.T @ p, np.cov(colors.T, bias=True), atol=1e-6)
+    np.testing.assert_allclose(p @ p.T, np.diag(np.diag(p @ p.T)), atol=1e-6)
+    assert (np.diff(np.linalg.norm(p, axis=1)) < 0).all()
+    batches = [(images[None], None) for images in colors.reshape(6, 10, 10, 3)]
+    other = nn.RandomPCAColor()
+    other.adapt(batches)
+    np.testing.assert_allclose(np.abs(other.components.numpy()), np.abs(p), atol=1e-6)
+    with pytest.raises(RuntimeError, match="components were given"):
+        nn.RandomPCAColor(components=p).adapt(colors.reshape(6, 10, 10, 3))
+
+
+def test_bytes_are_adapted_to_as_they_are_seen(rng):
+    x = rng.integers(0, 256, (8, 5, 5, 3), np.uint8)
+    layers = nn.RandomPCAColor(), nn.RandomPCAColor()
+    layers[0].adapt(x)
+    layers[1].adapt(x / 255)
+    np.testing.assert_allclose(layers[0].components.numpy(), layers[1].components.numpy(), atol=1e-6)
+
+
+def test_a_file_keeps_the_components(tmp_path, rng):
+    x = rng.random((8, 5, 5, 3), np.float32)
+    for first in (nn.RandomPCAColor(0.3), nn.RandomPCAColor(components=np.eye(3) / 4)):
+        model = nn.Sequential([nn.Input((5, 5, 3)), first, nn.Flatten(), nn.Dense(2)], seed=0)
+        if first._known is None:
+            first.adapt(x)
+        model.save(tmp_path / "a.pynn")
+        found = pynn.load(tmp_path / "a.pynn").layers[-3]
+        assert found.scale == first.scale
+        np.testing.assert_array_equal(found.components.numpy(), first.components.numpy())

@@ -147,7 +147,8 @@ def test_every_optimizer_loss_and_metric_comes_back(name):
     pynn.schedules.Constant(0.1), pynn.schedules.Exponential(0.1, rate=0.5, every=10, staircase=True),
     pynn.schedules.StepDecay(0.1, 0.5, 3), pynn.schedules.InverseTime(0.1, rate=0.5, every=3),
     pynn.schedules.Cosine(0.1, steps=10), pynn.schedules.OneCycle(0.1, 50),
-    pynn.schedules.Piecewise([3, 5], [0.3, 0.2, 0.1]),
+    pynn.schedules.Piecewise([3, 5], [0.3, 0.2, 0.1]), pynn.schedules.InverseSqrt(0.1, every=3),
+    pynn.schedules.Polynomial(0.1, 50, power=0.5, cycle=True),
 ])  # fmt: skip
 def test_every_schedule_comes_back(schedule):
     model = small()

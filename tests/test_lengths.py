@@ -81,7 +81,7 @@ DECIDED = {
     "LocalContrastNormalization": (lambda: Maps(nn.LocalContrastNormalization(3)), LOST),
     **{name: (None, NOT_SEQUENCES) for name in (
         "Embedding", "Input", "Model", "Module", "RandomAffine", "RandomCrop", "RandomErasing", "RandomFlip",
-        "RandomRotation", "RandomShear", "RandomShift", "RandomZoom", "ElasticDeformation")},
+        "RandomRotation", "RandomShear", "RandomShift", "RandomZoom", "ElasticDeformation", "RandomPCAColor")},
 }  # fmt: skip
 LAYERS = {name: getattr(nn, name) for name in nn.__all__ if inspect.isclass(getattr(nn, name))}
 DECIDED |= {name: (functools.partial(made, layer), ANY) for name, layer in LAYERS.items() if name not in DECIDED}

@@ -12,9 +12,11 @@ from pynn.schedules import (
     Constant,
     Cosine,
     Exponential,
+    InverseSqrt,
     InverseTime,
     OneCycle,
     Piecewise,
+    Polynomial,
     Schedule,
     StepDecay,
     WarmUp,
@@ -34,6 +36,9 @@ ALL = {
     "one cycle": OneCycle(0.3, 100),
     "warm-up": WarmUp(Exponential(0.3, rate=0.9, every=10), 25, start=0.03),
     "piecewise": Piecewise([10, 50, 51], [0.3, 0.2, 0.1, 0.4]),
+    "square root": InverseSqrt(0.3, every=10),
+    "polynomial": Polynomial(0.3, 100, final=0.01, power=0.5),
+    "polynomial cycles": Polynomial(0.3, 40, final=0.01, power=2.0, cycle=True),
 }
 
 
@@ -49,6 +54,9 @@ def one_cycle(t: int) -> float:
 
 
 FORMULAS = {
+    "square root": lambda t: 0.3 / math.sqrt(1 + t / 10),
+    "polynomial": lambda t: 0.01 + 0.29 * math.sqrt(1 - min(t, 100) / 100),
+    "polynomial cycles": lambda t: 0.01 + 0.29 * (1 - t / (40 * max(1, math.ceil(t / 40)))) ** 2,
     "constant": lambda t: 0.3,
     "step": lambda t: 0.3 * 0.7 ** (t // 7),
     "exponential": lambda t: 0.3 * 0.9 ** (t / 10),
@@ -113,6 +121,7 @@ def torch_rates(make, initial: float) -> list[float]:
             lambda m, o: m.MultiStepLR(o, [10, 60], gamma=0.1),
             100,
         ),
+        (Polynomial(0.3, 80, final=0.0, power=0.5), lambda m, o: m.PolynomialLR(o, 80, power=0.5), 100),
         (
             WarmUp(0.3, 20, start=0.03),
             lambda m, o: m.LinearLR(o, start_factor=0.1, total_iters=20),
@@ -170,6 +179,11 @@ def test_get_takes_numbers_and_schedules_only() -> None:
         (lambda: Exponential(0.1, rate=0.0, every=10), "rate to be finite and > 0"),
         (lambda: Exponential(math.inf, rate=0.5, every=10), "initial"),
         (lambda: InverseTime(0.1, rate=-1, every=10), "rate to be finite and >= 0"),
+        (lambda: InverseSqrt(0, every=10), "initial.*> 0"),
+        (lambda: InverseSqrt(0.1, every=0), "every to be a whole number"),
+        (lambda: Polynomial(0.1, 0), "steps"),
+        (lambda: Polynomial(0.1, 10, final=0.2), "final <= initial"),
+        (lambda: Polynomial(0.1, 10, power=0), "power to be finite and > 0. Received: power=0"),
         (lambda: Cosine(0.1, 0), "steps"),
         (lambda: Cosine(0.1, 10, final=-1), "final"),
         (lambda: Cosine(0.1, 10, final=0.2), "final <= initial"),

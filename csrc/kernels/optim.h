@@ -1,9 +1,12 @@
 /* Optimizers: one pass over the flat parameters. Names and rules are those of the papers, eps where PyTorch has it.
  *
- * Every update kernel:  MUTATES p [n], up to three slots s0 s1 s2 [n] (NULL if unused), counts i64 [k], number f64 [k]
- * (NULL if unused); IN g [n], rate f64, cursor i64. The learning rate is lr = rate[*cursor]. The elements are those of k
- * parameters that have had the same counts[0] updates: t = counts[0] + 1, which all of counts become. dim: OPT_N = n,
- * OPT_K = k; par[0] is the decoupled weight decay wd: p is multiplied by 1 - lr wd first (Loshchilov and Hutter 2019).
+ * Every update kernel:  MUTATES p [n], up to three slots s0 s1 s2 [n] (NULL if unused), the average a of p [n] (NULL if
+ * unused), counts i64 [k], number f64 [k] (NULL if unused); IN g [n], rate f64, cursor i64. The learning rate is
+ * lr = rate[*cursor]. The elements are those of k parameters that have had the same counts[0] updates: t = counts[0] + 1,
+ * which all of counts become. dim: OPT_N = n, OPT_K = k; par[0] is the decoupled weight decay wd: p is multiplied by
+ * 1 - lr wd first (Loshchilov and Hutter 2019). par[1] is the momentum mu of the average, a = mu a + (1 - mu) p with the
+ * new p, and a = p after the first update (Polyak and Juditsky 1992); after every OPT_EVERY updates, if that is not 0, p
+ * becomes a. The settings of a rule begin at par[2].
  * Parallel over chunks of elements, each computed alone. Cost: 3 to 20 flops, 12 to 40 bytes per element. No aliasing.
  * Where g and all slots are zero, p stays zero if it was zero (the gaps of the flat buffer).
  */
@@ -14,16 +17,20 @@
 #include "rows.h"
 #include "simd.h"
 
-enum { OPT_CHUNK = 8192, OPT_SUM = 16384 };
+enum { OPT_CHUNK = 8192, OPT_SUM = 16384, OPT_BLOCK = 2048 }; /* a block is in the cache still when it is averaged */
 enum { /* operands */
-    OPT_P, OPT_S0, OPT_S1, OPT_S2, OPT_COUNTS, OPT_NUMBER, OPT_G, OPT_RATE, OPT_CURSOR, OPT_MARKED, OPT_ROWS, OPT_LISTED
+    OPT_P, OPT_S0, OPT_S1, OPT_S2, OPT_MEAN, OPT_COUNTS, OPT_NUMBER, OPT_G, OPT_RATE, OPT_CURSOR, OPT_MARKED, OPT_ROWS,
+    OPT_LISTED
 };
-enum { OPT_N, OPT_KIND, OPT_V, OPT_B, OPT_LAZY, OPT_K }; /* sizes and integer attributes */
+enum { OPT_N, OPT_KIND, OPT_V, OPT_B, OPT_LAZY, OPT_K, OPT_EVERY }; /* sizes and integer attributes */
 
 typedef struct opt_ctx {
     real *p, *s0, *s1, *s2;
     const real *g;
     real keep, lr, a, b, c, d, eps, share; /* keep = 1 - lr wd */
+    real *mean, fresh;                     /* the average of p, and the share that p has in it: 1 - mu, or 1 at first */
+    int over;                              /* whether p becomes its average */
+    pn_range_fn rule;                      /* the update, where an average follows it */
 } opt_ctx;
 
 static inline double opt_rate(const pn_instr *I) {
@@ -41,6 +48,9 @@ static inline opt_ctx opt_begin(const pn_instr *I) {
     c.g = (const real *)I->arg[OPT_G];
     c.lr = (real)opt_rate(I);
     c.keep = (real)(1.0 - opt_rate(I) * I->par[0]);
+    c.mean = (real *)I->arg[OPT_MEAN];
+    c.fresh = (real)(opt_time(I) == 1 ? 1.0 : 1.0 - I->par[1]);
+    c.over = I->dim[OPT_EVERY] && opt_time(I) % I->dim[OPT_EVERY] == 0;
     return c;
 }
 
@@ -67,8 +77,29 @@ static inline vec opt_mix(vec s, vec g, real old, real fresh) { return vfma(vmul
         for (; i + VW <= hi; i += VW) AT(&c, i, VW, __VA_ARGS__); \
         if (i < hi) AT(&c, i, hi - i, __VA_ARGS__); \
     }
+
+/* The update, then the average of what it wrote. */
+static void opt_averaged_range(void *ctx, i64 lo, i64 hi, int ith) {
+    const opt_ctx *c = (const opt_ctx *)ctx;
+    for (i64 i = lo, end; i < hi; i = end) {
+        end = hi - i < OPT_BLOCK ? hi : i + OPT_BLOCK;
+        c->rule(ctx, i, end, ith);
+        if (c->fresh == 1) {
+            memcpy(c->mean + i, c->p + i, (size_t)(end - i) * sizeof(real));
+            continue;
+        }
+        for (i64 j = i; j < end; j += VW) {
+            const i64 n = end - j < VW ? end - j : VW;
+            const vec mean = opt_toward(opt_load(c->mean + j, n), opt_load(c->p + j, n), c->fresh);
+            opt_store(c->mean + j, mean, n);
+            if (c->over) opt_store(c->p + j, mean, n);
+        }
+    }
+}
+
 /* A table of embeddings, of which few rows have a gradient: that of the others is 0 and is not read. With OPT_LAZY only the
- * touched rows are updated. IN marked int32 [V], rows int32 [V], how many are listed i64 [1]; sizes OPT_V, OPT_B. */
+ * touched rows are updated and averaged. IN marked int32 [V], rows int32 [V], how many are listed i64 [1]; sizes OPT_V,
+ * OPT_B. */
 static const real opt_zeros[1024] = {0};
 
 typedef struct opt_table {
@@ -85,6 +116,7 @@ static inline void opt_part(const opt_table *t, i64 at, i64 n, const real *g) {
     if (c.s0) c.s0 += at;
     if (c.s1) c.s1 += at;
     if (c.s2) c.s2 += at;
+    if (c.mean) c.mean += at;
     t->range(&c, 0, n, 0);
 }
 
@@ -113,6 +145,12 @@ static inline int opt_run(const pn_instr *I, opt_ctx *c, double ns, pn_range_fn 
     const i64 n = I->dim[OPT_N], V = I->dim[OPT_V], B = I->dim[OPT_B];
     i64 *counts = (i64 *)I->arg[OPT_COUNTS];
     opt_table t = {c, range, (const int32_t *)I->arg[OPT_MARKED], (const int32_t *)I->arg[OPT_ROWS], B};
+    if (c->mean) {
+        if (I->dim[OPT_LAZY] && c->fresh == 1) memcpy(c->mean, c->p, (size_t)n * sizeof(real)); /* of rows left alone */
+        c->rule = range;
+        t.range = range = opt_averaged_range;
+        ns += 0.3;
+    }
     if (!V) {
         pn_for(n, OPT_CHUNK, ns * (double)n, I->nth, range, c);
     } else if (I->dim[OPT_LAZY]) {
@@ -127,7 +165,7 @@ static inline int opt_run(const pn_instr *I, opt_ctx *c, double ns, pn_range_fn 
 }
 
 /* p -= lr g; with momentum mu: v = mu v + g, p -= lr v; Nesterov's: p -= lr (g + mu v).
- * s0 = v, or NULL without momentum. par[1] = mu; OPT_KIND is 1 for Nesterov's. */
+ * s0 = v, or NULL without momentum. par[2] = mu; OPT_KIND is 1 for Nesterov's. */
 static inline void sgd_at(const opt_ctx *c, i64 i, i64 n, int kind) {
     vec g = opt_load(c->g + i, n);
     if (kind) {
@@ -142,11 +180,11 @@ OPT_RANGE(momentum_range, sgd_at, 1)
 OPT_RANGE(nesterov_range, sgd_at, 2)
 static int sgd_step(const pn_instr *I) {
     opt_ctx c = opt_begin(I);
-    c.a = (real)I->par[1];
+    c.a = (real)I->par[2];
     return opt_run(I, &c, c.s0 ? 0.5 : 0.35, !c.s0 ? sgd_range : I->dim[OPT_KIND] ? nesterov_range : momentum_range);
 }
 
-/* s += g^2; p -= lr g / (sqrt(s) + eps). s0 = s; par[1] = eps. (Duchi, Hazan and Singer 2011) */
+/* s += g^2; p -= lr g / (sqrt(s) + eps). s0 = s; par[2] = eps. (Duchi, Hazan and Singer 2011) */
 static inline void adagrad_at(const opt_ctx *c, i64 i, i64 n, int unused) {
     const vec g = opt_load(c->g + i, n), s = vfma(g, g, opt_load(c->s0 + i, n));
     (void)unused;
@@ -156,12 +194,12 @@ static inline void adagrad_at(const opt_ctx *c, i64 i, i64 n, int unused) {
 OPT_RANGE(adagrad_range, adagrad_at, 0)
 static int adagrad_step(const pn_instr *I) {
     opt_ctx c = opt_begin(I);
-    c.eps = (real)I->par[1];
+    c.eps = (real)I->par[2];
     return opt_run(I, &c, 0.6, adagrad_range);
 }
 
 /* s = rho s + (1 - rho) g^2; d = g sqrt(u + eps) / sqrt(s + eps); u = rho u + (1 - rho) d^2; p -= lr d.
- * s0 = s, s1 = u; par[1] = rho, par[2] = eps. (Zeiler 2012) */
+ * s0 = s, s1 = u; par[2] = rho, par[3] = eps. (Zeiler 2012) */
 static inline void adadelta_at(const opt_ctx *c, i64 i, i64 n, int unused) {
     const vec g = opt_load(c->g + i, n), eps = vset(c->eps), u = opt_load(c->s1 + i, n);
     const vec s = opt_mix(opt_load(c->s0 + i, n), g, c->a, c->b);
@@ -174,15 +212,15 @@ static inline void adadelta_at(const opt_ctx *c, i64 i, i64 n, int unused) {
 OPT_RANGE(adadelta_range, adadelta_at, 0)
 static int adadelta_step(const pn_instr *I) {
     opt_ctx c = opt_begin(I);
-    c.a = (real)I->par[1];
-    c.b = (real)(1.0 - I->par[1]);
-    c.eps = (real)I->par[2];
+    c.a = (real)I->par[2];
+    c.b = (real)(1.0 - I->par[2]);
+    c.eps = (real)I->par[3];
     return opt_run(I, &c, 1.0, adadelta_range);
 }
 
 /* s = rho s + (1 - rho) g^2; u = g / (sqrt(s) + eps); p -= lr u. (Tieleman and Hinton 2012)
  * Centered: a = rho a + (1 - rho) g, and s - a^2 takes the place of s. With momentum mu: v = mu v + u, p -= lr v.
- * s0 = s, s1 = v or NULL, s2 = a or NULL; par[1] = rho, par[2] = eps, par[3] = mu. */
+ * s0 = s, s1 = v or NULL, s2 = a or NULL; par[2] = rho, par[3] = eps, par[4] = mu. */
 static inline void rmsprop_at(const opt_ctx *c, i64 i, i64 n, int momentum, int centered) {
     const vec g = opt_load(c->g + i, n), s = opt_mix(opt_load(c->s0 + i, n), g, c->a, c->b);
     vec spread = s, u;
@@ -205,10 +243,10 @@ OPT_RANGE(rmsprop_centered_range, rmsprop_at, 0, 1)
 OPT_RANGE(rmsprop_both_range, rmsprop_at, 1, 1)
 static int rmsprop_step(const pn_instr *I) {
     opt_ctx c = opt_begin(I);
-    c.a = (real)I->par[1];
-    c.b = (real)(1.0 - I->par[1]);
-    c.eps = (real)I->par[2];
-    c.c = (real)I->par[3];
+    c.a = (real)I->par[2];
+    c.b = (real)(1.0 - I->par[2]);
+    c.eps = (real)I->par[3];
+    c.c = (real)I->par[4];
     return opt_run(I, &c, 0.8,
                    c.s1 ? (c.s2 ? rmsprop_both_range : rmsprop_momentum_range)
                         : (c.s2 ? rmsprop_centered_range : rmsprop_range));
@@ -216,7 +254,7 @@ static int rmsprop_step(const pn_instr *I) {
 
 /* m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p -= lr m' / (sqrt(v') + eps), m' = m / (1 - b1^t),
  * v' = v / (1 - b2^t). (Kingma and Ba 2015) AMSGrad takes the largest v so far (Reddi, Kale and Kumar 2018).
- * s0 = m, s1 = v, s2 = the largest v or NULL; par[1] = b1, par[2] = b2, par[3] = eps. */
+ * s0 = m, s1 = v, s2 = the largest v or NULL; par[2] = b1, par[3] = b2, par[4] = eps. */
 static inline void adam_at(const opt_ctx *c, i64 i, i64 n, int amsgrad) {
     const vec g = opt_load(c->g + i, n);
     const vec m = opt_toward(opt_load(c->s0 + i, n), g, c->a);
@@ -233,14 +271,14 @@ OPT_RANGE(adam_range, adam_at, 0)
 OPT_RANGE(amsgrad_range, adam_at, 1)
 static int adam_step(const pn_instr *I) {
     const i64 t = opt_time(I);
-    const double b1 = I->par[1], b2 = I->par[2];
+    const double b1 = I->par[2], b2 = I->par[3];
     opt_ctx c = opt_begin(I);
     c.lr = (real)(opt_rate(I) / (1.0 - pn_power(b1, t)));
     c.a = (real)(1.0 - b1);
     c.b = (real)b2;
     c.c = (real)(1.0 - b2);
     c.d = (real)(1.0 / sqrt(1.0 - pn_power(b2, t)));
-    c.eps = (real)I->par[3];
+    c.eps = (real)I->par[4];
     return opt_run(I, &c, 1.0, c.s2 ? amsgrad_range : adam_range);
 }
 
@@ -258,16 +296,16 @@ static inline void adamax_at(const opt_ctx *c, i64 i, i64 n, int unused) {
 OPT_RANGE(adamax_range, adamax_at, 0)
 static int adamax_step(const pn_instr *I) {
     opt_ctx c = opt_begin(I);
-    c.lr = (real)(opt_rate(I) / (1.0 - pn_power(I->par[1], opt_time(I))));
-    c.a = (real)(1.0 - I->par[1]);
-    c.b = (real)I->par[2];
-    c.eps = (real)I->par[3];
+    c.lr = (real)(opt_rate(I) / (1.0 - pn_power(I->par[2], opt_time(I))));
+    c.a = (real)(1.0 - I->par[2]);
+    c.b = (real)I->par[3];
+    c.eps = (real)I->par[4];
     return opt_run(I, &c, 0.8, adamax_range);
 }
 
 /* Adam with Nesterov's momentum (Dozat 2016): mu_t = b1 (1 - 0.96^(t psi) / 2), P_t = mu_1 ... mu_t,
  * p -= lr ((1 - mu_t) g / (1 - P_t) + mu_(t+1) m / (1 - P_(t+1))) / (sqrt(v') + eps).
- * s0 = m, s1 = v, number = P_(t-1); par as Adam, par[4] = psi. */
+ * s0 = m, s1 = v, number = P_(t-1); par as Adam, par[5] = psi. */
 static inline void nadam_at(const opt_ctx *c, i64 i, i64 n, int unused) {
     const vec g = opt_load(c->g + i, n);
     const vec m = opt_toward(opt_load(c->s0 + i, n), g, c->a);
@@ -281,7 +319,7 @@ static inline void nadam_at(const opt_ctx *c, i64 i, i64 n, int unused) {
 OPT_RANGE(nadam_range, nadam_at, 0)
 static int nadam_step(const pn_instr *I) {
     const i64 t = opt_time(I);
-    const double b1 = I->par[1], b2 = I->par[2], lr = opt_rate(I), decay = I->par[4] * pn_log(0.96);
+    const double b1 = I->par[2], b2 = I->par[3], lr = opt_rate(I), decay = I->par[5] * pn_log(0.96);
     const double mu = b1 * (1.0 - 0.5 * pn_exp((double)t * decay)), next = b1 * (1.0 - 0.5 * pn_exp((double)(t + 1) * decay));
     double *products = (double *)I->arg[OPT_NUMBER];
     const double product = products[0] * mu;
@@ -293,7 +331,7 @@ static int nadam_step(const pn_instr *I) {
     c.b = (real)b2;
     c.c = (real)(1.0 - b2);
     c.d = (real)(1.0 / sqrt(1.0 - pn_power(b2, t)));
-    c.eps = (real)I->par[3];
+    c.eps = (real)I->par[4];
     return opt_run(I, &c, 1.0, nadam_range);
 }
 

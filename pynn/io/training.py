@@ -106,7 +106,7 @@ def matched_slots(trainer: Any, tensors: Mapping[str, np.ndarray], step: int) ->
         If a tensor is missing, is left over, or does not fit.
     """
     optimizer, named = trainer.optimizer, dict(trainer.model.named_parameters())
-    slots, numbers = optimizer.slot_names(), optimizer.number_names()
+    slots, numbers = optimizer.kept_names(), optimizer.number_names()
     # A rule without slots leaves no trace in the file of which parameters it updated.
     told = any(name.startswith(f"{STEP}/") for name in tensors)
     signs = (STEP, *slots)
@@ -131,14 +131,14 @@ def matched_slots(trainer: Any, tensors: Mapping[str, np.ndarray], step: int) ->
             )
     if any(name.startswith(f"{STEP}/") and array[0] < 0 for name, array in tensors.items()):
         raise DataError("[load] expected the optimizer's steps to be at least 0.")
-    optimizer.table.add([named[path] for path in kept], slots, numbers, optimizer.first)
+    optimizer.table.add([named[path] for path in kept], slots, numbers, optimizer.first_of)
     pairs = []
     for path, weight in named.items():
         held = optimizer.table.get(weight)
         for name, slot in {} if held is None else held.named().items():
             value = tensors.get(f"{name}/{path}", tensors.get(name))
             if value is None:  # one without slots in the file begins anew
-                value = np.asarray(step if path in kept else 0) if name == STEP else np.asarray(optimizer.first(name))
+                value = np.asarray((step if path in kept else 0) if name == STEP else optimizer.first_of(name))
             pairs.append((slot.view(), value))
     optimizer.table.version += 1  # who was updated equally often may have changed
     return pairs

@@ -30,6 +30,7 @@ from pynn.nn.augment import (
     RandomShift,
     RandomZoom,
 )
+from pynn.nn.color import RandomPCAColor
 from pynn.nn.conv import Conv1D, Conv2D
 from pynn.nn.conv_separable import DepthwiseConv2D, SeparableConv2D
 from pynn.nn.conv_transpose import Conv2DTranspose
@@ -130,6 +131,7 @@ __all__ = [
     "RandomCrop",
     "RandomErasing",
     "RandomFlip",
+    "RandomPCAColor",
     "RandomRotation",
     "RandomShear",
     "RandomShift",

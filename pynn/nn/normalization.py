@@ -18,7 +18,7 @@ from pynn.nn.module import Module
 from pynn.train.data import check_finite
 from pynn.train.feed import Feed, gives_batches, inputs_of
 
-__all__ = ["Normalization"]
+__all__ = ["ROWS", "Normalization", "rows_of"]
 
 LEAST = 1e-7  # the least standard deviation that is divided by
 ROWS = 4096  # of data that are converted at a time
@@ -154,7 +154,7 @@ class Normalization(Module):
         if self._known is not None:
             raise RuntimeError("[normalization] mean and variance were given: there is nothing to adapt.")
         moments = None
-        for rows in _rows_of(data, batch_size or ROWS, steps):
+        for rows in rows_of(data, batch_size or ROWS, steps, "normalization.adapt"):
             check_finite(rows, "x", "normalization.adapt")
             kept = self._kept_axes(rows.ndim, f"x.shape={rows.shape}")
             if not self.built:
@@ -230,9 +230,8 @@ def _of_batches(data: list[Any]) -> bool:
     return len(data) > 0 and all(isinstance(item, tuple) or (is_array(item) and len(item.shape) > 1) for item in data)
 
 
-def _rows_of(data: Any, size: int, steps: int | None) -> Iterator[np.ndarray]:
-    """Yield arrays of some rows."""
-    place = "normalization.adapt"
+def rows_of(data: Any, size: int, steps: int | None, place: str) -> Iterator[np.ndarray]:
+    """Yield arrays of some rows of what a layer's adapt() was given."""
     if _of_batches(data) if isinstance(data, list) else gives_batches(data):
         for batch in Feed(data, place, steps).read():
             yield to_array(inputs_of(batch, 1), place)

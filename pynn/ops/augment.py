@@ -24,11 +24,13 @@ from pynn.checks import number
 from pynn.core.graph import execute
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
+from pynn.errors import ShapeError
 from pynn.ops.augment_cards import AFFINE_DRAW, BLUR, CROP, ERASE, FLIP, WARP, fill_mode, image_shape
 from pynn.ops.common import as_tensor
-from pynn.ops.random import uniform
+from pynn.ops.math import matmul
+from pynn.ops.random import normal, uniform
 
-__all__ = ["affine", "blur", "crop", "elastic", "erase", "fill_mode", "flip", "warp"]
+__all__ = ["affine", "blur", "color", "crop", "elastic", "erase", "fill_mode", "flip", "warp"]
 
 MAX_ANGLE = 89.0  # of shear, in degrees: at 90 an image has no height
 
@@ -317,6 +319,59 @@ def crop_at(x: Tensor, u: Tensor, size: Sequence[int] | None, padding: int, fill
     height, width = x.shape[1:3] if size is None else size
     attrs = {"height": height, "width": width, "padding": padding, "fill": fill}
     return execute(CROP, (x, u), attrs)[0]
+
+
+def color(
+    images: Any, components: Any, scale: float = 0.1, seed: Any = 0, step: Any = 0, salt: int = 0
+) -> Tensor:  # fmt: skip
+    """Return images whose colours are moved along their principal components: y = x + sum_i a_i P_i, a_i ~ N(0, scale).
+
+    All pixels of an image move alike, each image by numbers of its own.
+
+    Parameters
+    ----------
+    images : array_like [N, H, W, C]
+    components : array_like [C, C]
+        Row i is P_i, a principal component of the colours as long as their standard deviation along it.
+    scale : float, default 0.1
+        Standard deviation of the random factors, 0 or more.
+    seed, step, salt
+        As for :func:`affine`.
+
+    Returns
+    -------
+    Tensor [N, H, W, C]
+
+    Raises
+    ------
+    ShapeError
+        If the images do not have four axes, or the components are not [C, C].
+    ValueError
+        If scale is out of range.
+
+    References
+    ----------
+    A. Krizhevsky, I. Sutskever and G. Hinton, "ImageNet classification with deep convolutional neural networks", 2012,
+    section 4.1, whose formula has the eigenvalues themselves where P_i has their roots.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn.ops import augment
+    >>> y = augment.color(np.zeros((2, 4, 4, 3)), [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]], seed=1).numpy()
+    >>> bool((y == y[:, :1, :1, :1]).all()), bool(y[0, 0, 0, 0] == y[1, 0, 0, 0])
+    (True, False)
+    """
+    x = as_images("color", images)
+    channels = x.shape[3]
+    p = as_tensor(components)
+    if p.shape != (channels, channels):
+        raise ShapeError(
+            f"[color] expected components of shape {(channels, channels)} for x.shape={x.shape}. Received: {p.shape}."
+        )
+    p = p if p.dtype == x.dtype else p.astype(x.dtype)
+    factors = normal((x.shape[0], channels), 0.0, number("color", "scale", scale, 0.0), seed, step, salt, x.dtype)
+    return x + matmul(factors, p).reshape((x.shape[0], 1, 1, channels))
 
 
 def erase_options(name: str, p: Any, area: Any, aspect: Any, value: Any) -> dict[str, Any]:

@@ -61,6 +61,13 @@ class Adam(_Moments):
         Limit gradients to [-clip_value, clip_value].
     clip_norm : float, optional
         Scale gradients so that their norm, over all parameters, is at most this.
+    use_ema : bool, default False
+        Keep the average a = mu a + (1 - mu) w of every parameter over the updates (Polyak and Juditsky 1992), and give
+        the parameters its values when ``fit`` ends and while it validates.
+    ema_momentum : float, default 0.99
+        mu, in [0, 1).
+    ema_overwrite_frequency : int, optional
+        Give the parameters the values of their averages after every so many updates, too.
 
     Raises
     ------
@@ -95,9 +102,21 @@ class Adam(_Moments):
         weight_decay: float = 0.0,
         clip_value: float | None = None,
         clip_norm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
     ):
         super().__init__(
-            learning_rate, beta_1, beta_2, eps, weight_decay=weight_decay, clip_value=clip_value, clip_norm=clip_norm
+            learning_rate,
+            beta_1,
+            beta_2,
+            eps,
+            weight_decay=weight_decay,
+            clip_value=clip_value,
+            clip_norm=clip_norm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
         )
         self.amsgrad = bool(amsgrad)
 
@@ -139,6 +158,13 @@ class AMSGrad(Adam):
         Limit gradients to [-clip_value, clip_value].
     clip_norm : float, optional
         Scale gradients so that their norm, over all parameters, is at most this.
+    use_ema : bool, default False
+        Keep the average a = mu a + (1 - mu) w of every parameter over the updates (Polyak and Juditsky 1992), and give
+        the parameters its values when ``fit`` ends and while it validates.
+    ema_momentum : float, default 0.99
+        mu, in [0, 1).
+    ema_overwrite_frequency : int, optional
+        Give the parameters the values of their averages after every so many updates, too.
 
     Examples
     --------
@@ -158,6 +184,9 @@ class AMSGrad(Adam):
         weight_decay: float = 0.0,
         clip_value: float | None = None,
         clip_norm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
     ):
         super().__init__(
             learning_rate,
@@ -168,6 +197,9 @@ class AMSGrad(Adam):
             weight_decay=weight_decay,
             clip_value=clip_value,
             clip_norm=clip_norm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
         )
 
 
@@ -191,6 +223,13 @@ class AdamW(Adam):
         Limit gradients to [-clip_value, clip_value].
     clip_norm : float, optional
         Scale gradients so that their norm, over all parameters, is at most this.
+    use_ema : bool, default False
+        Keep the average a = mu a + (1 - mu) w of every parameter over the updates (Polyak and Juditsky 1992), and give
+        the parameters its values when ``fit`` ends and while it validates.
+    ema_momentum : float, default 0.99
+        mu, in [0, 1).
+    ema_overwrite_frequency : int, optional
+        Give the parameters the values of their averages after every so many updates, too.
 
     References
     ----------
@@ -215,6 +254,9 @@ class AdamW(Adam):
         weight_decay: float = 0.01,
         clip_value: float | None = None,
         clip_norm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
     ):
         super().__init__(
             learning_rate,
@@ -225,6 +267,9 @@ class AdamW(Adam):
             weight_decay=weight_decay,
             clip_value=clip_value,
             clip_norm=clip_norm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
         )
 
 
@@ -246,6 +291,13 @@ class AdaMax(_Moments):
         Limit gradients to [-clip_value, clip_value].
     clip_norm : float, optional
         Scale gradients so that their norm, over all parameters, is at most this.
+    use_ema : bool, default False
+        Keep the average a = mu a + (1 - mu) w of every parameter over the updates (Polyak and Juditsky 1992), and give
+        the parameters its values when ``fit`` ends and while it validates.
+    ema_momentum : float, default 0.99
+        mu, in [0, 1).
+    ema_overwrite_frequency : int, optional
+        Give the parameters the values of their averages after every so many updates, too.
 
     Raises
     ------
@@ -277,9 +329,21 @@ class AdaMax(_Moments):
         weight_decay: float = 0.0,
         clip_value: float | None = None,
         clip_norm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
     ):
         super().__init__(
-            learning_rate, beta_1, beta_2, eps, weight_decay=weight_decay, clip_value=clip_value, clip_norm=clip_norm
+            learning_rate,
+            beta_1,
+            beta_2,
+            eps,
+            weight_decay=weight_decay,
+            clip_value=clip_value,
+            clip_norm=clip_norm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
         )
 
     def slot_names(self) -> tuple[str, ...]:
@@ -318,6 +382,13 @@ class Nadam(_Moments):
         Limit gradients to [-clip_value, clip_value].
     clip_norm : float, optional
         Scale gradients so that their norm, over all parameters, is at most this.
+    use_ema : bool, default False
+        Keep the average a = mu a + (1 - mu) w of every parameter over the updates (Polyak and Juditsky 1992), and give
+        the parameters its values when ``fit`` ends and while it validates.
+    ema_momentum : float, default 0.99
+        mu, in [0, 1).
+    ema_overwrite_frequency : int, optional
+        Give the parameters the values of their averages after every so many updates, too.
 
     Raises
     ------
@@ -351,9 +422,21 @@ class Nadam(_Moments):
         weight_decay: float = 0.0,
         clip_value: float | None = None,
         clip_norm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
     ):
         super().__init__(
-            learning_rate, beta_1, beta_2, eps, weight_decay=weight_decay, clip_value=clip_value, clip_norm=clip_norm
+            learning_rate,
+            beta_1,
+            beta_2,
+            eps,
+            weight_decay=weight_decay,
+            clip_value=clip_value,
+            clip_norm=clip_norm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
         )
         self.momentum_decay = number(self.name, "momentum_decay", momentum_decay, 0)
 

@@ -30,6 +30,13 @@ class Adagrad(Optimizer):
         Limit gradients to [-clip_value, clip_value].
     clip_norm : float, optional
         Scale gradients so that their norm, over all parameters, is at most this.
+    use_ema : bool, default False
+        Keep the average a = mu a + (1 - mu) w of every parameter over the updates (Polyak and Juditsky 1992), and give
+        the parameters its values when ``fit`` ends and while it validates.
+    ema_momentum : float, default 0.99
+        mu, in [0, 1).
+    ema_overwrite_frequency : int, optional
+        Give the parameters the values of their averages after every so many updates, too.
 
     Raises
     ------
@@ -59,8 +66,19 @@ class Adagrad(Optimizer):
         weight_decay: float = 0.0,
         clip_value: float | None = None,
         clip_norm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
     ):
-        super().__init__(learning_rate, weight_decay=weight_decay, clip_value=clip_value, clip_norm=clip_norm)
+        super().__init__(
+            learning_rate,
+            weight_decay=weight_decay,
+            clip_value=clip_value,
+            clip_norm=clip_norm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+        )
         self.initial_accumulator = number(self.name, "initial_accumulator", initial_accumulator, 0)
         self.eps = number(self.name, "eps", eps, 0, open_low=True)
 
@@ -100,6 +118,13 @@ class Adadelta(Optimizer):
         Limit gradients to [-clip_value, clip_value].
     clip_norm : float, optional
         Scale gradients so that their norm, over all parameters, is at most this.
+    use_ema : bool, default False
+        Keep the average a = mu a + (1 - mu) w of every parameter over the updates (Polyak and Juditsky 1992), and give
+        the parameters its values when ``fit`` ends and while it validates.
+    ema_momentum : float, default 0.99
+        mu, in [0, 1).
+    ema_overwrite_frequency : int, optional
+        Give the parameters the values of their averages after every so many updates, too.
 
     Raises
     ------
@@ -129,8 +154,19 @@ class Adadelta(Optimizer):
         weight_decay: float = 0.0,
         clip_value: float | None = None,
         clip_norm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
     ):
-        super().__init__(learning_rate, weight_decay=weight_decay, clip_value=clip_value, clip_norm=clip_norm)
+        super().__init__(
+            learning_rate,
+            weight_decay=weight_decay,
+            clip_value=clip_value,
+            clip_norm=clip_norm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+        )
         self.rho = rate(self.name, "rho", rho)
         self.eps = number(self.name, "eps", eps, 0, open_low=True)
 
@@ -172,6 +208,13 @@ class RMSprop(Optimizer):
         Limit gradients to [-clip_value, clip_value].
     clip_norm : float, optional
         Scale gradients so that their norm, over all parameters, is at most this.
+    use_ema : bool, default False
+        Keep the average a = mu a + (1 - mu) w of every parameter over the updates (Polyak and Juditsky 1992), and give
+        the parameters its values when ``fit`` ends and while it validates.
+    ema_momentum : float, default 0.99
+        mu, in [0, 1).
+    ema_overwrite_frequency : int, optional
+        Give the parameters the values of their averages after every so many updates, too.
 
     Raises
     ------
@@ -210,8 +253,19 @@ class RMSprop(Optimizer):
         weight_decay: float = 0.0,
         clip_value: float | None = None,
         clip_norm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
     ):
-        super().__init__(learning_rate, weight_decay=weight_decay, clip_value=clip_value, clip_norm=clip_norm)
+        super().__init__(
+            learning_rate,
+            weight_decay=weight_decay,
+            clip_value=clip_value,
+            clip_norm=clip_norm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+        )
         self.rho = rate(self.name, "rho", rho)
         self.momentum = rate(self.name, "momentum", momentum)
         self.eps = number(self.name, "eps", eps, 0, open_low=True)

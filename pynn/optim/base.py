@@ -20,19 +20,22 @@ from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DTypeError, MissingAttributeError, ShapeError
 from pynn.keywords import Spelled, meant, spelled
 from pynn.ops.embedding import TouchedRows
-from pynn.optim.composed import update_composed
+from pynn.optim.averages import Averages
+from pynn.optim.composed import EMA, update_composed
 from pynn.optim.fused import Fused, card_of
 from pynn.optim.slots import Part, Table
 from pynn.schedules import Schedule
 
 __all__ = ["Optimizer"]
 
-COMMON = ("learning_rate", "weight_decay", "clip_value", "clip_norm")
+COMMON = (
+    "learning_rate", "weight_decay", "clip_value", "clip_norm", "use_ema", "ema_momentum", "ema_overwrite_frequency",
+)  # fmt: skip
 # What an optimizer has while it runs; all else that it keeps is a setting, which its programs hold.
 RUNNING = frozenset({"iterations", "table", "_flat", "_own", "_names", "_used", "_rate"})
 
 
-class Optimizer(Spelled):
+class Optimizer(Averages, Spelled):
     """A rule that updates all parameters at once.
 
     A rule of one's own writes :meth:`update` with tensors; it is recorded like all else. Those of the library have a
@@ -48,6 +51,13 @@ class Optimizer(Spelled):
         Gradients are limited to [-clip_value, clip_value] first.
     clip_norm : float, optional
         Gradients are scaled so that their norm, over all parameters, is at most clip_norm (after clip_value).
+    use_ema : bool, default False
+        Keep the average a = mu a + (1 - mu) w of every parameter over the updates (Polyak and Juditsky 1992), and give
+        the parameters its values when ``fit`` ends and while it validates.
+    ema_momentum : float, default 0.99
+        mu, in [0, 1).
+    ema_overwrite_frequency : int, optional
+        Give the parameters the values of their averages after every so many updates, too.
 
     Raises
     ------
@@ -58,7 +68,8 @@ class Optimizer(Spelled):
     ----------
     Ruder, "An overview of gradient descent optimization algorithms", 2016. Loshchilov and Hutter, "Decoupled weight
     decay regularization", 2019. Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural
-    networks", 2013 (clipping by norm).
+    networks", 2013 (clipping by norm). Polyak and Juditsky, "Acceleration of stochastic approximation by averaging",
+    1992.
 
     Examples
     --------
@@ -89,11 +100,15 @@ class Optimizer(Spelled):
         weight_decay: float = 0.0,
         clip_value: float | None = None,
         clip_norm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
     ):
         self._rate: float | Schedule = self._checked_rate(learning_rate)
         self.weight_decay = number(self.name, "weight_decay", weight_decay, 0)
         self.clip_value = None if clip_value is None else number(self.name, "clip_value", clip_value, 0, open_low=True)
         self.clip_norm = None if clip_norm is None else number(self.name, "clip_norm", clip_norm, 0, open_low=True)
+        self._set_average(use_ema, ema_momentum, ema_overwrite_frequency)
         self._begin()
 
     def _begin(self) -> None:
@@ -236,9 +251,10 @@ class Optimizer(Spelled):
 
     def build(self, flat: Flat) -> None:
         """Make the slots of parameters that have none yet."""
-        names = self.slot_names(), self.number_names()
+        names = self.kept_names(), self.number_names()
         if flat is not self._flat or names != self._names:
-            self.table.add(flat.tensors, *names, self.first)
+            with self._beginning(flat.tensors):
+                self.table.add(flat.tensors, *names, self.first_of)
             self._flat, self._names = flat, names
 
     def state(self) -> dict[str, np.ndarray]:
@@ -332,11 +348,13 @@ class Optimizer(Spelled):
             return
         rows = () if touched is None else (touched.marked, touched.rows, touched.count)
         places = [part.slots.get(name) for name in (*self.fused.slots, "", "", "")[:3]]
+        places.append(part.slots[EMA] if self.use_ema else None)
+        average = {"ema": self.ema_momentum, "every": self.ema_overwrite_frequency or 0} if self.use_ema else {}
         attrs = {"slots": self.slot_names(), "numbers": self.number_names(), "k": len(part.tensors), **self.hyper()}
         execute(
             self.card,
             (part.grad, slots.rate, slots.cursor, *rows),
-            {"decay": self.weight_decay, "lazy": touched is not None and touched.sparse, **attrs},
+            {"decay": self.weight_decay, "lazy": touched is not None and touched.sparse, **average, **attrs},
             out=(part.param, *places, part.counts, *part.numbers.values()),
         )
 
@@ -411,5 +429,6 @@ class Optimizer(Spelled):
 
     def __repr__(self) -> str:
         own = {"learning_rate": self._rate, **self.hyper()}
-        own |= {k: v for k in ("weight_decay", "clip_value", "clip_norm") if (v := getattr(self, k))}
+        named = ("weight_decay", "clip_value", "clip_norm", *(COMMON[4:] if self.use_ema else ()))
+        own |= {k: v for k in named if (v := getattr(self, k))}
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in own.items())})"

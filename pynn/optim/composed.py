@@ -14,15 +14,16 @@ from pynn.ops import steps
 from pynn.ops.embedding import TouchedRows
 from pynn.optim.slots import Part, Table
 
-__all__ = ["new_values", "update_composed"]
+__all__ = ["EMA", "PARAM", "new_values", "update_composed"]
 
 PARAM = "param"
+EMA = "ema"  # the slot of the average of a parameter
 
 
 def new_values(
     rule: Any, param: Tensor, grad: Tensor, rate: Tensor, step: Tensor, slots: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Return what ``rule.update`` makes of a parameter and of its slots, after weight decay.
+    """Return what ``rule.update`` makes of a parameter and of its slots, after weight decay, and the average.
 
     Parameters
     ----------
@@ -45,7 +46,8 @@ def new_values(
     decayed = param
     if rule.weight_decay:
         decayed = param * (1.0 - rate * rule.weight_decay).astype(param.dtype)
-    found = rule.update(decayed, grad, rate.astype(param.dtype), step, **slots)
+    own = {name: slot for name, slot in slots.items() if name != EMA} if rule.use_ema else slots
+    found = rule.update(decayed, grad, rate.astype(param.dtype), step, **own)
     if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Mapping)):
         raise TypeError(
             f"[{rule.name}] expected update() to return the new parameter and a dict of new slots. "
@@ -53,10 +55,10 @@ def new_values(
         )
     values = {**found[1], PARAM: found[0]}
     for name, value in values.items():
-        like = param if name == PARAM else slots.get(name)
+        like = param if name == PARAM else own.get(name)
         if like is None or not isinstance(value, Tensor):
             raise TypeError(
-                f"[{rule.name}] expected update() to return tensors for the slots {', '.join(slots) or '(none)'}. "
+                f"[{rule.name}] expected update() to return tensors for the slots {', '.join(own) or '(none)'}. "
                 f"Received: {name!r}, {type(value).__name__}. help: slot_names() says which slots there are."
             )
         if value.shape != like.shape:
@@ -68,7 +70,18 @@ def new_values(
                 f"[{rule.name}] expected update() to return {name} as {like.dtype}. Received: {value.dtype}. "
                 "help: bring what was computed from step to the parameter's dtype with .astype(param.dtype)."
             )
-    return values
+    return _averaged(rule, values, slots[EMA], step) if rule.use_ema else values
+
+
+def _averaged(rule: Any, values: dict[str, Tensor], before: Tensor, step: Tensor) -> dict[str, Tensor]:
+    """Return new values with the average of the parameter, which begins as the parameter after its first update."""
+    param, every = values[PARAM], rule.ema_overwrite_frequency
+    first = ops.equal(step, 1.0)
+    average = ops.where(first, param, before + (1.0 - rule.ema_momentum) * (param - before))
+    if every:
+        due = ops.equal(step - every * ops.floor(step / every), 0.0)
+        param = ops.where(due, average, param)
+    return values | {PARAM: param, EMA: average}
 
 
 def update_composed(rule: Any, table: Table, part: Part, grads: Mapping[int, Tensor], slots: Slots,
@@ -91,6 +104,8 @@ def update_composed(rule: Any, table: Table, part: Part, grads: Mapping[int, Ten
         rate = ops.gather(slots.rate, slots.cursor).reshape(())
         first = Tensor(part.counts.buffer.view(0, 8), (), part.counts.dtype)
         step = first.astype("float64") + 1.0
+        if rule.use_ema and touched is not None and touched.sparse:  # rows left alone are their own average
+            steps.assign(ops.where(ops.equal(step, 1.0), part.param, part.slots[EMA]), part.slots[EMA])
         if rule.elementwise and not part.numbers:
             held = {PARAM: part.param, **part.slots}
             _write(new_values(rule, part.param, part.grad, rate, step, part.slots), held, touched)

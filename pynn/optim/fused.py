@@ -13,7 +13,7 @@ from pynn.core.card import Card, Lowered, Sample, Spec, register
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.ops.common import Rng, need_float, need_held
-from pynn.optim.composed import PARAM, new_values
+from pynn.optim.composed import EMA, PARAM, new_values
 
 __all__ = ["Fused", "card_of"]
 
@@ -25,10 +25,10 @@ PLACES = 3  # for slots
 class Fused:
     """How a rule's kernel is called (csrc/kernels/optim.h).
 
-    The kernel mutates (parameters, slot, slot, slot, counts, numbers); what a rule does not use is NULL. Its inputs are
-    the gradients and the slots `rate` and `cursor` of :class:`pynn.core.flat.Slots`, all read by pointer. For the table
-    of an embedding, `marked`, `rows` and `count` of :class:`pynn.ops.embedding.TouchedRows` follow: the gradient of
-    other rows is 0 and is not read, and with `lazy` those rows are left alone.
+    The kernel mutates (parameters, slot, slot, slot, average, counts, numbers); what a rule does not use is NULL. Its
+    inputs are the gradients and the slots `rate` and `cursor` of :class:`pynn.core.flat.Slots`, all read by pointer.
+    For the table of an embedding, `marked`, `rows` and `count` of :class:`pynn.ops.embedding.TouchedRows` follow: the
+    gradient of other rows is 0 and is not read, and with `lazy` those rows are left alone.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Fused:
     slots : tuple of str
         Which slots it takes, in order; those that the rule's settings do not ask for are left out.
     pars : tuple of str
-        Which settings are its real attributes, after the weight decay.
+        Which settings are its real attributes, after the weight decay and the momentum of the average.
     kind : str
         Which setting is its integer attribute.
     variants : tuple of dict
@@ -56,7 +56,8 @@ def card_of(rule: Any, fused: Fused) -> Card:
 
     def infer(
         g: Tensor, rate: Tensor, cursor: Tensor, *touched: Tensor,
-        decay: float, slots: tuple[str, ...], numbers: tuple[str, ...], lazy: bool = False, k: int = 1, **hyper: Any,
+        decay: float, slots: tuple[str, ...], numbers: tuple[str, ...], lazy: bool = False, k: int = 1,
+        ema: float | None = None, every: int = 0, **hyper: Any,
     ) -> Lowered:  # fmt: skip
         need_float(name, g)
         need_held(name, "learning rates", rate, FLOAT64)
@@ -85,35 +86,42 @@ def card_of(rule: Any, fused: Fused) -> Card:
                 like,
                 *places,
                 *[None] * (PLACES - len(places)),
+                None if ema is None else like,
                 Spec((k,), INT64),
                 Spec((k,), FLOAT64) if numbers else None,
             ),
-            (g.size, int(hyper.get(fused.kind, 0)), rows, g.size // rows if rows else 0, int(lazy), k),
-            (decay, *(float(hyper[key]) for key in fused.pars)),
+            (g.size, int(hyper.get(fused.kind, 0)), rows, g.size // rows if rows else 0, int(lazy), k, every),
+            (decay, ema or 0.0, *(float(hyper[key]) for key in fused.pars)),
         )
 
     def ref(
         g: np.ndarray, rate: np.ndarray, cursor: np.ndarray, *rest: Any,
-        decay: float, slots: tuple[str, ...], numbers: tuple[str, ...], lazy: bool = False, k: int = 1, **hyper: Any,
+        decay: float, slots: tuple[str, ...], numbers: tuple[str, ...], lazy: bool = False, k: int = 1,
+        ema: float | None = None, every: int = 0, **hyper: Any,
     ) -> tuple[Any, ...]:  # fmt: skip
-        param, *state = rest[-3 - PLACES :]
-        counts, kept = state[PLACES], state[PLACES + 1]
+        param, *state = rest[-4 - PLACES :]
+        average, counts, kept = state[PLACES:]
         touched = np.ones(g.size, bool)
-        if len(rest) > 3 + PLACES:
+        if len(rest) > 4 + PLACES:
             touched = np.repeat(rest[0], g.size // len(rest[0])) > 0
             g = np.where(touched, g, 0)
         old = dict(zip(fused.slots, state, strict=False))
         old = {key: old[key] for key in slots} | {key: kept[0] for key in numbers}
+        if ema is not None:
+            old[EMA] = param if lazy and not counts[0] else average
+        made = rule(1.0, weight_decay=decay, use_ema=ema is not None, ema_overwrite_frequency=every or None, **hyper)
+        made.ema_momentum = ema
         new = new_values(
-            rule(1.0, weight_decay=decay, **hyper), _double(param), _double(g), _double(rate[cursor[0]]),
+            made, _double(param), _double(g), _double(rate[cursor[0]]),
             _double(counts[0] + 1), {key: _double(value) for key, value in old.items()},
         )  # fmt: skip
         found = {key: old.get(key, param) for key in (PARAM, *old)} | {key: t.numpy() for key, t in new.items()}
         if lazy:
             before = {PARAM: param, **old}
-            found.update({key: np.where(touched, found[key], before[key]) for key in (PARAM, *slots)})
+            held = (PARAM, *slots) if ema is None else (PARAM, *slots, EMA)
+            found.update({key: np.where(touched, found[key], before[key]) for key in held})
         places = [found.get(key) for key in fused.slots] + [None] * (PLACES - len(fused.slots))
-        return (found[PARAM], *places, counts + 1, np.full(k, found[numbers[0]]) if numbers else None)
+        return (found[PARAM], *places, found.get(EMA), counts + 1, np.full(k, found[numbers[0]]) if numbers else None)
 
     def samples(r: Rng) -> Iterator[Sample]:
         rate, touched = Tensor.state(np.array([0.5, 0.01])), ([0, 1, 1, 0, 1, 0, 0], [4, 1, 2, 0, 0, 0, 0])
@@ -124,21 +132,28 @@ def card_of(rule: Any, fused: Fused) -> Card:
                 for n, k in ((70, 2), (1, 1)):
                     yield Sample((r(n), rate, np.array([1])), {**attrs, "k": k}, state=_state(r, n, k, attrs))
                 rows = (*(Tensor.state(np.array(x, "int32")) for x in touched), Tensor.state(np.array([3])))
-                for more in ({}, {"lazy": True}):
-                    yield Sample((r(70), rate, np.array([1]), *rows), {**attrs, **more}, state=_state(r, 70, 1, attrs))
+                for more in ({}, {"lazy": True}, {"ema": 0.9}, {"ema": 0.9, "lazy": True}):
+                    yield Sample((r(70), rate, np.array([1]), *rows), {**attrs, **more},
+                                 state=_state(r, 70, 1, attrs | more))  # fmt: skip
+                for n, every, count in ((4199, 0, 4), (70, 5, 4), (70, 3, 4), (70, 0, 0)):
+                    yield Sample((r(n), rate, np.array([1])), {**attrs, "ema": 0.9, "every": every},
+                                 state=_state(r, n, 1, attrs | {"ema": 0.9}, count))  # fmt: skip
+                first = attrs | {"ema": 0.9, "lazy": True}
+                yield Sample((r(70), rate, np.array([1]), *rows), first, state=_state(r, 70, 1, first, 0))
 
-    def _state(r: Rng, n: int, k: int, attrs: dict[str, Any]) -> tuple[Any, ...]:
+    def _state(r: Rng, n: int, k: int, attrs: dict[str, Any], count: int = 4) -> tuple[Any, ...]:
         # An average of squares is above the square of an average, and nothing cancels out.
         first = {slot: (np.abs(r(n)) + 5) ** (2 if slot == "squares" else 1) for slot in attrs["slots"]}
         first.update({slot: value / 2 for slot, value in first.items() if slot == "average"})
         places = [first.get(slot) for slot in fused.slots]
         number = Tensor.state(np.full(k, 0.9)) if attrs["numbers"] else None
-        return (r(n), *places, *[None] * (PLACES - len(places)), np.full(k, 4), number)
+        average = r(n) if "ema" in attrs else None
+        return (r(n), *places, *[None] * (PLACES - len(places)), average, np.full(k, count), number)
 
     return register(
         Card(
             name, infer, fused.kernel, mutates=True, differentiable=False, ref=ref, samples=samples, needed=(0, 1, 2),
-            places=((2, PLACES + 4),), extra={"failure": "expected a list of rows of the table"},
+            places=((2, PLACES + 5),), extra={"failure": "expected a list of rows of the table"},
             doc=rule.__doc__.strip().partition("\n")[0],
         )
     )  # fmt: skip

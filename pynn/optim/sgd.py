@@ -31,6 +31,13 @@ class SGD(Optimizer):
         Limit gradients to [-clip_value, clip_value].
     clip_norm : float, optional
         Scale gradients so that their norm, over all parameters, is at most this.
+    use_ema : bool, default False
+        Keep the average a = mu a + (1 - mu) w of every parameter over the updates (Polyak and Juditsky 1992), and give
+        the parameters its values when ``fit`` ends and while it validates.
+    ema_momentum : float, default 0.99
+        mu, in [0, 1).
+    ema_overwrite_frequency : int, optional
+        Give the parameters the values of their averages after every so many updates, too.
 
     Raises
     ------
@@ -64,8 +71,19 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         clip_value: float | None = None,
         clip_norm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
     ):
-        super().__init__(learning_rate, weight_decay=weight_decay, clip_value=clip_value, clip_norm=clip_norm)
+        super().__init__(
+            learning_rate,
+            weight_decay=weight_decay,
+            clip_value=clip_value,
+            clip_norm=clip_norm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+        )
         self.momentum = rate(self.name, "momentum", momentum)
         self.nesterov = bool(nesterov)
         if self.nesterov and not self.momentum:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pynn.train.minimizing import Minimum, minimize
     from pynn.train.profile import Profile
     from pynn.train.results import Results
+    from pynn.train.views import evaluate_views, predict_views
 
 __all__ = [
     "CSVLogger",
@@ -41,7 +42,9 @@ __all__ = [
     "ReduceLROnPlateau",
     "Results",
     "TerminateOnNaN",
+    "evaluate_views",
     "minimize",
+    "predict_views",
     "steps",
 ]
 
@@ -51,12 +54,14 @@ _HOMES = {
     "CallbackList": "callbacks",
     "CSVLogger": "callbacks",
     "EarlyStopping": "callbacks",
+    "evaluate_views": "views",
     "History": "callbacks",
     "LambdaCallback": "callbacks",
     "LearningRateScheduler": "callbacks",
     "minimize": "minimizing",
     "Minimum": "minimizing",
     "ModelCheckpoint": "callbacks",
+    "predict_views": "views",
     "Profile": "profile",
     "ProgressBar": "callbacks",
     "ReduceLROnPlateau": "callbacks",

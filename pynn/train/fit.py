@@ -153,17 +153,20 @@ def fit(
                         trainer.epochs = begun
                     raise
                 position = None
-                if validation is not None:
-                    hooks.on_test_begin()
-                    measured = measure(trainer, validation.pieces(), eagerly, rows_of_states, hooks)
-                    logs.update({f"val_{key}": value for key, value in measured.items()})
-                    hooks.on_test_end()
-                hooks.on_epoch_end(epoch, logs)
+                with trainer.averaged():
+                    if validation is not None:
+                        hooks.on_test_begin()
+                        measured = measure(trainer, validation.pieces(), eagerly, rows_of_states, hooks)
+                        logs.update({f"val_{key}": value for key, value in measured.items()})
+                        hooks.on_test_end()
+                    hooks.on_epoch_end(epoch, logs)
                 run.point(epoch + 1, 0, logs=logs, last=model.stop_training or epoch + 1 == epochs)
                 interrupts.check()
                 if bool(model.stop_training):  # a callback may have set it; type checkers take it for False here
                     break
+            trainer.take_averages()
         except KeyboardInterrupt:
+            trainer.take_averages()
             model.stop_training = True
             hooks.history.interrupted = True
         except MemoryError:

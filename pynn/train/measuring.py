@@ -79,10 +79,15 @@ class Totals:
         self.trainer = trainer
         self.outputs = [_Output(head, trainer.loss) for head in trainer.head.each()]
 
-    def add(self, data: Data, out: Any) -> None:
-        """Take in a part and what the model puts out for it, an array or a list of those that have a loss."""
+    def add(self, data: Data, out: Any, activated: bool = False) -> None:
+        """Take in a part and what the model puts out for it, an array or a list of those that have a loss.
+
+        With `activated`, what loss functions take off was applied: logits became probabilities.
+        """
         if len(self.outputs) != len(self.trainer.head.each()):  # the first batch has shown how many there are
             self.outputs = [_Output(head, self.trainer.loss) for head in self.trainer.head.each()]
+        for output in self.outputs if activated else ():
+            output.form = "probabilities" if output.head.form == "logits" else output.head.form
         if not self.trainer.head.several:
             self.outputs[0].add(data.y, alone_of(out), data.w)
             return
@@ -111,6 +116,7 @@ class _Output:
 
     def __init__(self, head: Any, loss: Any):
         self.head = head
+        self.form: str | None = None  # that of the head
         self.losses: list[float] = []  # of each part
         self.rows: list[int] = []
         self.metrics = copy.deepcopy(head.metrics)  # another thread may evaluate at the same time
@@ -125,7 +131,7 @@ class _Output:
             if head.padded:
                 lengths = lengths_in(out)
                 values.lengths = Tensor.state(lengths)
-            scores = Scores(values, head.form)
+            scores = Scores(values, self.form or head.form)
             loss = scores.loss(head.loss, external(y), None if w is None else external(w))
             self.losses.append(float(loss.item()))
             stepwise = head.padded and y.shape[:2] == out.shape[:2]

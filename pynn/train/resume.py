@@ -378,6 +378,8 @@ def _without_counters(record: dict[str, Any], trainer: Any) -> dict[str, Any]:
         config = dict(optimizer["config"])
         if isinstance(config.get("learning_rate"), float) and isinstance(trainer.optimizer._rate, float):
             del config["learning_rate"]  # a callback may have changed it
+        if not config.get("use_ema"):  # files of earlier versions know no averages
+            config = {key: value for key, value in config.items() if "ema" not in key}
         kept["optimizer"] = {**optimizer, "config": config}
     # the model says of its metrics whether scores are logits; files of earlier versions do not know multilabel
     kept["metrics"] = _settings_alone(kept.get("metrics", ()))

@@ -60,8 +60,7 @@ def train_step(trainer: Trainer, tensors: list[Tensor], perm: Tensor, n: int, ch
     write_gradients(loss, trainer.flat, slots)
     for hook in trainer.before_update:
         hook(trainer.flat.grads)
-    trained = [module for module in trainer.model.modules() if module._trainable]
-    limits = [(limit, module._weights[key]) for module in trained for key, limit in module._constraints.items()]
+    limits = trainer.constraints()
     trainer.optimizer.apply(trainer.flat, slots)
     for constraint, weight in limits:
         constraint.apply(weight)

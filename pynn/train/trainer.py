@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -234,6 +235,31 @@ class Trainer:
             self.cache.clear()
         self.flat = self._flats[key]
         self.optimizer.build(self.flat)
+
+    # Averages of the parameters
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Let the model have the averages that its optimizer keeps, if it does, inside a ``with``."""
+        with self.optimizer.averaged():
+            self._limit()
+            yield
+
+    def take_averages(self) -> None:
+        """Give the model the averages that its optimizer keeps, if it does."""
+        self.optimizer.take_averages()
+        self._limit()
+
+    def _limit(self) -> None:
+        """Hold averages to the constraints: they are made before a step's are applied."""
+        if self.optimizer.use_ema:
+            for constraint, weight in self.constraints():
+                constraint.apply(weight)
+
+    def constraints(self) -> list[tuple[Any, Tensor]]:
+        """Return (constraint, weight) of all layers that are trained."""
+        trained = [module for module in self.model.modules() if module._trainable]
+        return [(limit, module._weights[key]) for module in trained for key, limit in module._constraints.items()]
 
     # One step
 
