@@ -33,3 +33,18 @@ for width in (1, 4, 16):
     print(f"{width:2} hidden units: accuracy {model.evaluate(x, y)['accuracy']:.3f}")
     models[f"{width} hidden units"] = model
 pynn.viz.plot_frontier(models, x, y, "widths.svg")
+
+# %% regions
+from pynn.recipes.regions import built
+
+rng = np.random.default_rng(0)
+network, x = built(), rng.uniform(-1, 1, (300, 2)).astype("float32")
+inside = network(x).ravel().astype(int)
+second = built(steps=False)
+layers = {
+    "first layer: a half-plane": lambda p: (p[:, 1:] > -0.6) * 1.0,
+    "second layer: a triangle": lambda p: second(p)[:, :1],
+    "third layer: or a square": network,
+}
+pynn.viz.plot_frontier(layers, x, inside, "regions.png", mistakes=False)
+print("points inside:", inside.sum(), "of", len(x))

@@ -46,3 +46,18 @@ def column(predict):
 
 models = {"one neuron": column(alone.predict), "three neurons": column(network)}
 pynn.viz.plot_frontier(models, corners, np.array([1, 0, 0, 1]), "frontiers.svg")
+
+# %% photocells
+from pynn.recipes.rosenblatt import SHAPES, association, shapes
+
+(x, y), (xt, yt) = shapes(600, seed=1), shapes(300, seed=2)  # 20 x 20 cells, lit or not
+pynn.viz.plot_images({SHAPES[k]: x[y == k][0].reshape(20, 20) for k in range(4)}, "shapes.png", size=1.4)
+
+# %% association
+for units in (0, 100, 1000):
+    w, threshold = association(units, seed=0)  # random wires, never learnt
+    seen, asked = ((a @ w > threshold) * 1.0 if units else a for a in (x, xt))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        unit = Perceptron(max_iter=20).fit(seen, y)
+    print(f"{units or 400:4} {'units' if units else 'cells'}: {unit.score(asked, yt):.2f} of new shapes right")

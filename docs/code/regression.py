@@ -58,3 +58,23 @@ for name, basis in {"x itself": lambda p: p, "25 Gaussians": lambda p: gaussians
     print(f"{name}: accuracy {model.evaluate(basis(x), y)['accuracy']:.3f}")
     models[name] = lambda p, model=model, basis=basis: model.predict(basis(p))
 pynn.viz.plot_frontier(models, x, y, "bases.svg")
+
+# %% outliers
+from pynn.recipes.robust import with_outliers
+
+x, y = with_outliers(60, 6, seed=0)  # 54 points about y = 0.8 x + 0.3, and 6 that are read too low
+for name, loss in {"squared": "mse", "absolute": "mae", "Huber": pynn.losses.Huber(delta=0.5)}.items():
+    model = nn.Sequential([nn.Input((1,)), nn.Dense(1)])
+    model.compile(optim.Adam(pynn.schedules.Cosine(0.05, 300 * 4)), loss, seed=0)
+    model.fit(x, y, batch_size=16, epochs=300, verbose=0)
+    slope, offset = model.layers[0].w.numpy().item(), model.layers[0].b.numpy().item()
+    print(f"{name:8} error: y = {slope:.2f} x + {offset:.2f}")
+
+# %% collinear
+from pynn.recipes.robust import collinear
+
+for seed in range(4):
+    x, y = collinear(50, seed)  # y = x1 + x2 and some noise; the columns of x are almost the same
+    plain = np.linalg.lstsq(x, y, rcond=None)[0].ravel()
+    ridge = np.linalg.solve(x.T @ x / 50 + 0.1 * np.eye(2), x.T @ y / 50).ravel()
+    print("least squares", plain.round(2), "sum", plain.sum().round(2), "  with a penalty of 0.1", ridge.round(2))

@@ -17,8 +17,9 @@ __all__ = ["Measure", "Options", "Recipe", "Result", "find", "known", "recipe"]
 
 # A recipe registers itself when its module is imported; the order is that of `known()`.
 _MODULES = (
-    "digits", "neuron", "misadjustment", "xor", "linear", "learning", "descents", "mnist", "filters", "images", "cifar",
-    "topologies", "memory", "reviews", "characters", "vectors", "autoencoders", "pretraining", "sound", "connections",
+    "digits", "neuron", "rosenblatt", "misadjustment", "xor", "linear", "robust", "regions", "learning", "descents",
+    "mnist", "filters", "images", "cifar", "neocognitron", "topologies", "memory", "reviews", "characters", "vectors",
+    "autoencoders", "pretraining", "sound", "connections",
 )  # fmt: skip
 for _module in _MODULES:
     importlib.import_module(f"{__name__}.{_module}")
