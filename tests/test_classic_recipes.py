@@ -93,7 +93,7 @@ def test_a_digit_learnt_in_one_place_is_recognized_in_others():
     assert answers.max(axis=1).min() > 0.05
     assert (answers > 0.01).sum(axis=1).tolist() == [1, 1, 1]
     drawn = neocognitron.strongest(model, one[0])
-    assert len(drawn) == 6 * 8
+    assert len(drawn) == 5 * 8
 
 
 def test_cells_that_are_shared_are_no_recognition():

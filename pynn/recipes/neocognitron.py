@@ -291,6 +291,8 @@ def strongest(model: nn.Sequential, image: np.ndarray) -> dict[str, np.ndarray]:
     layers = [layer.name for layer in model.layers if isinstance(layer, (nn.SCells, nn.CCells))]
     found = {}
     for name, y in viz.feature_maps(model, image, layers=layers).items():
+        if y.shape[:2] == (1, 1):
+            continue  # a single cell is no picture
         for plane in np.argsort(-y.max(axis=(0, 1)), kind="stable")[:STRONGEST]:
             found[f"{name}, {plane}"] = y[:, :, plane]
     return found
