@@ -342,9 +342,14 @@ def test_the_recipes_learn_leave_speakers_out_and_hear_a_file(kaldi, name, archi
     else:
         assert result.test["accuracy"] > 0.9
     pictures = {"history.png", "confusion.png", "strangers.png", "sound.png", "spectrograms.png", "mfcc.png"}
+    pictures |= {"classes.png", *(f"{digit}.wav" for digit in range(10))}
     assert pictures <= {path.name for path in (tmp_path / "out").iterdir()}
     assert "leave-one-speaker-out accuracy" in capsys.readouterr().out
     digits = datasets.spoken_digits(archive)
+    heard, rate = audio.load(tmp_path / "out" / "7.wav")
+    own = digits.recordings[np.flatnonzero((digits.y == 7) & (digits.speaker == digits.speakers[1]))[0]]
+    assert rate == digits.rate
+    np.testing.assert_allclose(heard, own, atol=1e-4)
     x = digits.recordings[7 * 16]
     wide = audio.resample(x, RATE, 16000)
     for file in ("a.wav", "b.wav"):

@@ -36,6 +36,15 @@ x = np.array([[1, 3, 2, 0], [4, 2, 1, 1], [0, 1, 7, 2], [2, 1, 3, 5]], "float32"
 print(nn.MaxPool2D(2)(x).numpy()[0, :, :, 0])
 print(nn.MaxPool2D(3, strides=1)(x).numpy()[0, :, :, 0])
 
+# %% translation
+from pynn.recipes.invariance import changed_by_shift
+
+moves = [0, 1, 2, 3, 4]
+curves = {f"pool {p} x {p}": (moves, [changed_by_shift(p, by) for by in moves]) for p in (1, 2, 4, 8)}
+for name, (_, change) in curves.items():
+    print(f"{name}: moved by 2 pixels, the edges change by {change[2]:.0%}")
+pynn.viz.plot_curves({"Edges of a moving picture": curves}, "translation.svg", x="pixels", y="change", dots=True)
+
 # %% network
 (x, y), (xt, yt) = pynn.datasets.digits()
 x, xt = x[..., None], xt[..., None]  # [N, 8, 8, 1]: NHWC
@@ -54,3 +63,7 @@ print("test accuracy", round(model.evaluate(xt, yt)["accuracy"], 4), "with", mod
 # %% maps
 pynn.viz.plot_filters(model.layers[0], "learnt.png")
 pynn.viz.plot_feature_maps(model, xt[0], "maps.png")
+
+# %% stimuli
+stimuli = {f"map {k}": pynn.viz.best_stimulus(model, 2, k, steps=60)[:, :, 0] for k in range(10)}
+pynn.viz.plot_images(stimuli, "stimuli.png", columns=5, size=1.1)

@@ -36,6 +36,11 @@ def learn(name, features):
     print(f"{name:13}{numbers:7,} numbers: {learnt:.2f} on what it learnt, {tested:.2f} on the test part")
 
 
+# %% classes
+one_of_each = {"falls": x[y == 0][0], "rises": x[y == 1][0]}
+pynn.viz.plot_sounds(one_of_each, RATE, "classes.png", kind="wave", columns=2)
+pynn.viz.plot_sounds(one_of_each, RATE, "pitches.png", columns=2)
+
 # %% samples
 learn("samples", lambda sounds: sounds)
 

@@ -18,7 +18,8 @@ __all__ = ["Measure", "Options", "Recipe", "Result", "find", "known", "recipe"]
 # A recipe registers itself when its module is imported; the order is that of `known()`.
 _MODULES = (
     "digits", "neuron", "rosenblatt", "misadjustment", "xor", "linear", "robust", "regions", "learning", "descents",
-    "mnist", "filters", "images", "cifar", "neocognitron", "topologies", "memory", "reviews", "characters", "vectors",
+    "mnist", "filters", "images", "cifar", "neocognitron", "invariance", "insight", "topologies",
+    "memory", "reviews", "characters", "vectors",
     "autoencoders", "pretraining", "sound", "connections",
 )  # fmt: skip
 for _module in _MODULES:

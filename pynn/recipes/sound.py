@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -264,4 +265,21 @@ def _sounds(digits: SpokenDigits) -> dict[str, Callable[[Path], Any]]:
         "mfcc.png": lambda path: viz.plot_sounds(
             spoken, digits.rate, path, kind="mfcc", title=f"MFCCs of the ten digits, spoken by {speaker}"
         ),
+        "classes.png": lambda path: viz.plot_sounds(
+            spoken, digits.rate, path, kind="wave", title=f"The sound of each class, spoken by {speaker}"
+        ),
+        **{f"{name}.wav": _written(samples, digits.rate) for name, samples in spoken.items()},
     }
+
+
+def _written(samples: np.ndarray, rate: int) -> Callable[[Path], Any]:
+    """Return what writes a recording as a file to be listened to, 16 bits a sample."""
+
+    def write(path: Path) -> None:
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(rate)
+            file.writeframes(np.round(samples.clip(-1, 1) * 32767).astype("<i2").tobytes())
+
+    return write
