@@ -109,3 +109,27 @@ def test_predict_proba_beside_scikit_learn(benchmark, rows):
     benchmark.pedantic(ours.predict_proba, (x[:rows],), setup=take_turns, rounds=50, warmup_rounds=5)
     if benchmark.stats:  # absent with --benchmark-disable
         benchmark.extra_info["scikit-learn us"] = median(times) * 1e6
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rbm_beside_scikit_learn(benchmark, dtype):
+    """Three passes of BernoulliRBM over 2,000 images, 784-500, in batches of 100: 60 steps."""
+    passes, steps, batch = 3, 20, 100
+    x = np.random.default_rng(0).random((steps * batch, 784)).astype(dtype)
+    settings = {"n_components": 500, "batch_size": batch, "learning_rate": 0.01, "n_iter": passes, "random_state": 0}
+    ours, theirs = (
+        lambda module=module: module.BernoulliRBM(**settings).fit(x) for module in (estimators, neural_network)
+    )
+    times = {"pynn": [], "scikit-learn": []}
+
+    def take_turns():
+        with threadpool_limits(1):
+            times["scikit-learn"].append(seconds(theirs))
+            times["pynn"].append(seconds(ours))
+
+    benchmark.pedantic(ours, setup=take_turns, rounds=ROUNDS, warmup_rounds=1)
+    if benchmark.stats:  # absent with --benchmark-disable
+        for side, taken in times.items():
+            benchmark.extra_info[f"{side} us/step"] = median(taken) / (passes * steps) * 1e6
+        pairs = zip(times["scikit-learn"], times["pynn"], strict=True)
+        benchmark.extra_info["sklearn / pynn"] = median(a / b for a, b in pairs)

@@ -256,8 +256,8 @@ class DBM(Machine):
         Returns
         -------
         pynn.train.History
-            For every epoch ``error``, the mean squared error of reconstructions from the first hidden layer. Ctrl-C
-            ends training with ``interrupted`` set.
+            For every epoch ``error``, the mean squared error of reconstructions from the first hidden layer, of an
+            eighth of each batch. Ctrl-C ends training with ``interrupted`` set.
 
         Raises
         ------
