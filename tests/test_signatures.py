@@ -132,7 +132,7 @@ OWN = {
 }
 
 HIDDEN = {"Loss", "Metric", "Optimizer", "Schedule", "Initializer", "Callback", "Profile", "LambdaCallback", "History",
-          "Results"}  # fmt: skip
+          "LayerCount", "Results"}  # fmt: skip
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 METHODS = [n for n in KERAS if n.islower()]
 
