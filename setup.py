@@ -31,8 +31,12 @@ UNIX_WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-fiel
 UNIX_DEBUG = ["-std=gnu11", "-O1", "-g", "-fno-omit-frame-pointer", "-ffp-contract=off", "-fvisibility=hidden"]
 MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
 # Threads are pynn's own (csrc/pool.c); OpenMP's part is to say how many, and Windows has it in a DLL that users lack.
-# Tables of plain C beside those of vectors are there to compare with and for old processors: half the size at -O2.
-PLAIN = {"isa_generic", "isa_generic_fused", "isa_f64"}
+# Plain C beside vectors is there to compare with and for old processors: half the size at -O2. Locks and looks, once a
+# call, have no loops; at -Os a look at a model would take half as long again.
+SMALL = {
+    **dict.fromkeys(("isa_generic", "isa_generic_fused", "isa_f64", "_turns", "_watch"), "-O2"),
+    **dict.fromkeys(("_blocks", "_held", "_interrupts"), "-Os"),
+}
 HAS_VECTORS = sysconfig.get_platform().lower().endswith(("x86_64", "amd64", "aarch64", "arm64", "universal2"))
 OPENMP = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
 OPENMP_PROGRAM = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
@@ -131,8 +135,8 @@ class BuildExt(build_ext):
 
         def compile_one(source, depends, options):
             [target] = compiler.object_filenames([source], output_dir=options["output_dir"])
-            if Path(source).stem in PLAIN and compiler.compiler_type != "msvc" and HAS_VECTORS and not DEBUG:
-                options = {**options, "extra_postargs": [*options["extra_postargs"], "-O2"]}
+            if Path(source).stem in SMALL and compiler.compiler_type != "msvc" and HAS_VECTORS and not DEBUG:
+                options = {**options, "extra_postargs": [*options["extra_postargs"], SMALL[Path(source).stem]]}
             if not self.force and is_newer(target, [source, *depends]):
                 next(done)
                 return target

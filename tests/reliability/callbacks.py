@@ -186,6 +186,7 @@ CHANGES: dict[str, Callable[[World], Any]] = {
     "fit": lambda w: w.model.fit(X[:7], Y[:7], verbose=0, batch_size=3),
     "fit_with_callbacks": lambda w: w.model.fit(X, Y, verbose=0, callbacks=[pynn.train.EarlyStopping("loss")]),
     "train_on_batch": lambda w: w.model.train_on_batch(X[:3], Y[:3]),
+    "train_fn": lambda w: [w.model.train_fn()(X[:3], Y[:3]) for _ in range(2)],
     "zero_weights": smaller,
     "compile": lambda w: compiled(w.model),
     "compile_otherwise": lambda w: w.model.compile("sgd", "mae"),

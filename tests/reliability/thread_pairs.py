@@ -170,10 +170,15 @@ def _observe(w: World) -> Any:
     return pynn.viz.attribution(w.model, w.x[:2])
 
 
+def _train_fn(w: World) -> Any:
+    f = w.model.train_fn()
+    return [f(w.x[:8], w.y[:8]) for _ in range(2)]
+
+
 # Name -> (function, what it does to the model: "" reads, "w" writes weights, "k" changes what a model or process is).
 ACTIONS: dict[str, tuple[Callable[[World], Any], str]] = {
     "fit": (_fit, "w"), "fit held": (_fit_held, "w"),
-    "train_on_batch": (lambda w: w.model.train_on_batch(w.x[:8], w.y[:8]), "w"),
+    "train_on_batch": (lambda w: w.model.train_on_batch(w.x[:8], w.y[:8]), "w"), "train_fn": (_train_fn, "w"),
     "evaluate": (lambda w: w.model.evaluate(w.x, w.y, verbose=0), ""), "predict": (lambda w: w.model.predict(w.x), ""),
     "predict part": (lambda w: w.model.predict(w.x[:5], batch_size=2), ""), "predict_fn": (_predict_fn, ""),
     "call": (lambda w: w.model(w.x).numpy(), ""), "backward": (_backward, "g"), "save": (_save, ""),
