@@ -280,3 +280,11 @@ def test_initial_states_are_the_last_states_of_the_steps_before(kind):
     np.testing.assert_allclose(np.concatenate([first.numpy(), second.numpy()], 1), y.numpy(), rtol=1e-12, atol=1e-14)
     for a, b in zip(end, last, strict=True):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12, atol=1e-14)
+
+
+def test_masks_of_dropout_keep_what_is_not_zero(rng):
+    x, w, u = (rng.normal(size=shape).astype("f4") for shape in ((4, 3, 2), (2, 15), (5, 15)))
+    ones = rng.integers(0, 2, (4, 5))
+    want = pynn.ops.gru(x, w, u, mask=ones.astype("uint8"), keep=0.5)[0].numpy()
+    for mask in (ones, ones * 65536, ones * 0.25, ones.astype(bool), (ones * 256).tolist()):
+        np.testing.assert_array_equal(pynn.ops.gru(x, w, u, mask=mask, keep=0.5)[0].numpy(), want)

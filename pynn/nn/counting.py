@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pynn.checks import of_kind
 from pynn.errors import printable
 from pynn.nn.survey import Row, surveyed
 
@@ -76,13 +77,10 @@ class Count(Sequence[LayerCount]):
     """
 
     def __init__(self, layers: Sequence[LayerCount], name: str, kind: str):
-        self.layers = tuple(layers)
-        self.total = LayerCount(
-            name,
-            kind,
-            layers[-1].output if layers else (),
-            *(sum(getattr(row, key) for row in layers) for key in LayerCount.__dataclass_fields__ if key in _SUMMED),
-        )
+        self.layers = tuple(of_kind("Count", "layers", row, "of LayerCount", "output", "units") for row in layers)
+        summed = [key for key in LayerCount.__dataclass_fields__ if key in _SUMMED]
+        output = self.layers[-1].output if self.layers else ()
+        self.total = LayerCount(name, kind, output, *(sum(getattr(row, key) for row in self.layers) for key in summed))
 
     def __len__(self) -> int:
         return len(self.layers)

@@ -17,7 +17,7 @@ from pynn.checks import number
 from pynn.core import _core
 from pynn.core.card import Card, Fan, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
-from pynn.core.tensor import Tensor
+from pynn.core.tensor import Tensor, to_array
 from pynn.errors import DataError, DTypeError, ShapeError, unknown_name
 from pynn.ops.common import Rng, as_tensor, need_float
 from pynn.ops.elementwise import FUSED
@@ -278,8 +278,10 @@ def checked_lengths(name: str, lengths: Any, x: Tensor) -> Tensor | None:
 
 
 def as_mask(mask: Any) -> Tensor | None:
-    """Return a mask of recurrent dropout as bytes."""
-    return None if mask is None else mask if isinstance(mask, Tensor) else Tensor.state(np.asarray(mask, UINT8))
+    """Return a mask of recurrent dropout as bytes: 1 where it is not 0."""
+    if mask is None or isinstance(mask, Tensor):
+        return mask
+    return Tensor.state((to_array(mask, "mask") != 0).astype(UINT8))
 
 
 def as_operands(x: Any, *others: Any) -> tuple[Tensor, list[Tensor | None]]:
