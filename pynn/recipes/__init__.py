@@ -21,6 +21,7 @@ _MODULES = (
     "mnist", "filters", "images", "cifar", "neocognitron", "invariance", "insight", "topologies",
     "memory", "reviews", "characters", "vectors",
     "autoencoders", "pretraining", "sound", "connections",
+    "unrolling", "big_mlp", "lrn", "inception",
 )  # fmt: skip
 for _module in _MODULES:
     importlib.import_module(f"{__name__}.{_module}")

@@ -34,7 +34,8 @@ def pictures(model: Any, image: np.ndarray, changed: np.ndarray | None = None) -
         "features.png": lambda path: viz.plot_feature_maps(model, image, path),
     }
     if changed is not None:
-        layers = [layer for layer in model.layers if type(layer).__module__ == nn.RandomAffine.__module__]
+        homes = nn.RandomAffine.__module__, nn.RandomPCAColor.__module__
+        layers = [layer for layer in model.layers if type(layer).__module__ in homes]
         drawn["augmented.png"] = lambda path: viz.plot_augmented(changed, layers, path)
     return drawn
 

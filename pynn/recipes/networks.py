@@ -187,7 +187,7 @@ def _conv(filters: int, size: int, strides: int = 1) -> Any:
     return nn.Conv2D(filters, size, strides, padding="same", activation="relu", bias_initializer=init.Constant(0.2))
 
 
-def inception(x: Any, widths: tuple[int, ...]) -> Any:
+def inception(x: Any, widths: tuple[int, ...], conv: Callable[[int, int], Any] = _conv) -> Any:
     """Return the four branches of a module side by side: 1 x 1, 3 x 3, 5 x 5, and a pool.
 
     Parameters
@@ -196,14 +196,16 @@ def inception(x: Any, widths: tuple[int, ...]) -> Any:
         What the module reads.
     widths : tuple of int
         Six of them, as in :data:`GOOGLENET`.
+    conv : callable, optional
+        Makes a convolution of filters and size, with what follows it; by default one with ReLU.
     """
     one, before3, three, before5, five, pooled = widths
     return nn.Concatenate()(
         [
-            _conv(one, 1)(x),
-            _conv(three, 3)(_conv(before3, 1)(x)),
-            _conv(five, 5)(_conv(before5, 1)(x)),
-            _conv(pooled, 1)(nn.MaxPool2D(3, strides=1, padding="same")(x)),
+            conv(one, 1)(x),
+            conv(three, 3)(conv(before3, 1)(x)),
+            conv(five, 5)(conv(before5, 1)(x)),
+            conv(pooled, 1)(nn.MaxPool2D(3, strides=1, padding="same")(x)),
         ]
     )
 

@@ -18,7 +18,7 @@ from pynn.recipes.records import Options, Result, spread
 if TYPE_CHECKING:
     from pynn.recipes.registry import Recipe
 
-__all__ = ["conclude", "hold_out", "run", "timed_fit", "train_classifier"]
+__all__ = ["apart", "conclude", "hold_out", "run", "timed_fit", "train_classifier"]
 
 CHECKPOINT_SECONDS = 30.0
 HELD_OUT, HELD_OUT_MOST = 10, 5000  # one item of so many, but no more than so many items
@@ -207,6 +207,18 @@ def timed_fit(options: Options, model: Any, x: Any, y: Any = None, **fit: Any) -
     if not history.epoch:
         raise KeyboardInterrupt
     return history, seconds
+
+
+def apart(options: Options, name: str) -> Options:
+    """Return options for one of several models of a recipe: with a folder of its own for checkpoints.
+
+    Examples
+    --------
+    >>> apart(Options(checkpoint=Path("saved")), "two columns").checkpoint.as_posix()
+    'saved/two-columns'
+    """
+    folder = None if options.checkpoint is None else options.checkpoint / name.replace(" ", "-")
+    return dataclasses.replace(options, checkpoint=folder)
 
 
 def conclude(

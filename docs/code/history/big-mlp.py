@@ -7,3 +7,12 @@ print(nn.count(model))
 
 # %% picture
 viz.plot_layers(model, "big-mlp.png")
+
+# %% deformed
+import numpy as np
+import pynn
+from pynn.recipes.big_mlp import deforming
+
+(x, _), _ = pynn.datasets.digits()
+digits = np.kron(x[:6], np.ones((3, 3), "float32"))[..., None]  # 8 x 8 points as 24 x 24
+viz.plot_augmented(digits, deforming(), "deformed.png")
