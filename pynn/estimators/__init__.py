@@ -8,6 +8,10 @@
 :class:`Perceptron`                 Rosenblatt's unit and its error-correcting rule, with a trace.
 :class:`Adaline`                    The linear unit of Widrow and Hoff and its least-mean-squares rule.
 :class:`BernoulliRBM`               The restricted Boltzmann machine, as a transformer.
+:class:`KMeansFeatures`             Features of images from K-means on whitened patches: no labels.
+:class:`PSD`                        Sparse codes that a layer predicts: predictive sparse decomposition.
+:func:`ista`, :func:`fista`         Sparse codes by iterative shrinkage.
+:class:`ZCA`                        Whitening that changes data least.
 =================================== ==================================================================
 
 This package needs scikit-learn: ``pip install "pynn-dl[sklearn]"``.
@@ -24,18 +28,27 @@ except ImportError as error:
     ) from error
 
 from pynn.estimators.adaline import Adaline
+from pynn.estimators.kmeans_features import KMeansFeatures
 from pynn.estimators.mlp import MLPClassifier, MLPRegressor
 from pynn.estimators.network import NetworkClassifier, NetworkRegressor
 from pynn.estimators.perceptron import Perceptron, Update
+from pynn.estimators.psd import PSD
 from pynn.estimators.rbm import BernoulliRBM
+from pynn.estimators.sparse import fista, ista
+from pynn.estimators.zca import ZCA
 
 __all__ = [
+    "PSD",
+    "ZCA",
     "Adaline",
     "BernoulliRBM",
+    "KMeansFeatures",
     "MLPClassifier",
     "MLPRegressor",
     "NetworkClassifier",
     "NetworkRegressor",
     "Perceptron",
     "Update",
+    "fista",
+    "ista",
 ]

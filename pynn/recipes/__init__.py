@@ -19,7 +19,7 @@ __all__ = ["Measure", "Options", "Recipe", "Result", "find", "known", "recipe"]
 _MODULES = (
     "digits", "neuron", "rosenblatt", "misadjustment", "xor", "linear", "robust", "regions", "learning", "descents",
     "mnist", "filters", "images", "cifar", "neocognitron", "invariance", "insight", "topologies",
-    "memory", "reviews", "characters", "vectors",
+    "memory", "reviews", "characters", "vectors", "kmeans", "two_stages", "cat_neuron",
     "autoencoders", "pretraining", "sound", "connections",
     "unrolling", "big_mlp", "lrn", "inception",
 )  # fmt: skip
