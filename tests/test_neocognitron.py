@@ -165,6 +165,14 @@ def test_what_cannot_organize_itself(model, images, options, error, message):
         nn.self_organize(nn.Sequential([nn.Input((4, 4, 1)), *model]), images, **options)
 
 
+def test_what_is_no_chain_or_no_numbers():
+    with pytest.raises(TypeError, match=r"nn\.Sequential"):
+        nn.self_organize(nn.SCells(2, 3), np.ones((1, 4, 4, 1)))
+    chain = nn.Sequential([nn.Input((4, 4, 1)), nn.SCells(2, 3)])
+    with pytest.raises((TypeError, ValueError), match="images"):
+        nn.self_organize(chain, np.ones((1, 4, 4, 1), "complex64"))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

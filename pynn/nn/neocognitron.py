@@ -14,6 +14,7 @@ from pynn.errors import ShapeError
 from pynn.nn.conv import need_channels
 from pynn.nn.field import Field
 from pynn.nn.module import Module
+from pynn.ops.common import as_tensor
 from pynn.ops.window import Four, Pair, Window, need_images, output_size, resolve_padding
 
 __all__ = ["CCells", "SCells"]
@@ -165,6 +166,7 @@ class SCells(_Cells):
         return self.initial * along * near
 
     def forward(self, x: Tensor) -> Tensor:
+        x = as_tensor(x)
         need_images(self.place, x)
         if x.shape[3] != self.a.shape[2]:
             raise ShapeError(
@@ -245,6 +247,7 @@ class CCells(_Cells):
         self._channels(input_shape)
 
     def forward(self, x: Tensor) -> Tensor:
+        x = as_tensor(x)
         need_images(self.place, x)
         planes = x.shape[3]
         d = Tensor.state(np.repeat(self._faded()[:, :, None, None], planes, 3).astype(x.dtype))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn.checks import number, positive
+from pynn.checks import number, positive, reals, written
 from pynn.core.context import training
 from pynn.core.state import no_grad
 from pynn.core.tensor import tensor
@@ -102,6 +102,8 @@ def self_organize(
         numbers below 0 or that are not finite.
     ShapeError
         If these are no images that the model takes.
+    TypeError
+        If the model is no Sequential.
 
     References
     ----------
@@ -118,7 +120,9 @@ def self_organize(
     [3]
     """
     place = "self_organize"
-    x = np.asarray(images, dtype=model.dtype)
+    if not isinstance(model, Sequential):
+        raise TypeError(f"[{place}] expected model to be a chain of layers, nn.Sequential. Received: {written(model)}.")
+    x = reals(place, "images", images).astype(model.dtype)
     if x.ndim != 4:
         raise ShapeError(f"[{place}] expected images [N, H, W, C]. Received: shape {x.shape}.")
     if not np.isfinite(x).all() or (x.size and x.min() < 0):
