@@ -13,7 +13,7 @@ if not (ROOT / "bench").is_dir():
     pytest.skip("the measurements are not part of an installation", allow_module_level=True)
 sys.path.append(str(ROOT))
 
-from bench import compare, gemm, measure, memory, peers, predictions, report, roofline, shares, workloads  # noqa: E402
+from bench import compare, gemm, large, measure, memory, peers, predictions, report, roofline, shares, workloads  # noqa: E402
 from bench.side import Side  # noqa: E402
 
 
@@ -244,3 +244,18 @@ def test_results_are_saved_as_json_and_as_text(tmp_path):
     assert (tmp_path / "found.md").read_text() == "| a |\n"
     report.save(None, {}, "")
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_large_networks_as_a_table():
+    rows = [
+        {"network": "alexnet", "side": "pynn", "batch": 8, "seconds": 0.5, "bytes": 2e9, "parameters": 6e7,
+         "first": 6.9, "last": 5.1},
+    ]  # fmt: skip
+    assert (
+        large.markdown(rows).splitlines()[-1]
+        == "| alexnet, batch 8, pynn | 0.500 | 2,000 | 60,000,000 | 6.900 | 5.100 |"
+    )
+    x, y = large.data("googlenet", 2)
+    assert x.shape == (2, 224, 224, 3)
+    assert y.max() < 1000
+    assert sum(large.WEIGHTS.values()) == pytest.approx(1.6)
