@@ -46,6 +46,7 @@ BY_HAND = {
     "batch norm": (lambda: nn.BatchNormalization(), (6,), 0, 0, 0, 0, 0),
     "prelu": (lambda: nn.PReLU(), (6,), 0, 0, 0, 0, 0),
     "local response": (lambda: nn.LocalResponseNormalization(), (4, 4, 8), 0, 0, 0, 0, 0),
+    "rbm": (lambda: nn.RBM(5), (8,), 5, 40, 40, 0, 0),
     # a sum for the inhibition of each place, whose factors are no weights
     "s-cells": (lambda: nn.SCells(4, 3), (8, 8, 2), 144, 144 * 18, 144 * 18 + 36 * 18, 0, 0),
     "c-cells": (lambda: nn.CCells(3, 2, "same"), (8, 8, 4), 64, 64 * 9, 576, 0, 0),
@@ -103,6 +104,14 @@ def test_every_layer_can_be_counted():
             counted.append(name)
             break
     assert len(counted) > 50
+
+
+def test_units_of_a_deep_boltzmann_machine_count_once():
+    """Whose mean field is ten updates of the same units."""
+    found = nn.count(nn.Sequential([nn.Input((8,)), nn.DBM([5, 4])]))
+    assert (found.units, found.connections) == (9, 8 * 5 + 5 * 4)
+    assert found.multiply_adds == 8 * 5 + 5 * 4 + 10 * 2 * 5 * 4
+    assert nn.count(nn.DBM([500, 1000]), (784,)).connections == 892_000
 
 
 def branches():

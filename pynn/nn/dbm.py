@@ -9,6 +9,7 @@ import numpy as np
 
 from pynn import ops
 from pynn.checks import flag, integer, is_integer, number, written
+from pynn.core.card import Fan
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.nn.boltzmann import Machine, Rule, sparsities
@@ -121,6 +122,10 @@ class DBM(Machine):
     def forward(self, x: Tensor) -> Tensor:
         self._need_rows(x.shape)
         return self._infer(x, self.updates)[-1]
+
+    def fan(self) -> Fan:
+        """Return the units and their connections, which the updates of the mean field use again and again."""
+        return Fan(sum(b.size for b in self._b[1:]), sum(w.size for w in self._w))
 
     def extra_repr(self) -> str:
         return f"hidden_units={self.hidden_units}" + (f", updates={self.updates}" if self.updates != 10 else "")

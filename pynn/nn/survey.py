@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pynn._blocks import context
 from pynn.core.card import Fan
 from pynn.core.context import training
-from pynn.core.state import no_grad, observed, shapes_alone, trial
+from pynn.core.state import no_grad, observed, shapes_alone, state, trial
 from pynn.core.tape import Entry, Tape, taped
 from pynn.core.tensor import Tensor
 from pynn.nn.field import Fields
@@ -122,8 +122,15 @@ def surveyed(
                 model(*xs)
     with _unchanged(model), shapes_alone(), training(False):
         model(*xs)  # declares the weights of a model that is not built
+        known: list[tuple[str, Fan]] = []
+
+        def look(module: Any, out: Tensor) -> tuple[int, ...]:
+            if hasattr(module, "fan"):
+                known.append((f"{state.scope}/{module.name}".lstrip("/"), module.fan()))
+            return out.shape
+
         with taped() as tape:
-            calls = _watched(model, xs, lambda module, out: out.shape)
+            calls = _watched(model, xs, look)
         parts = getattr(model, "parts", None)
         if parts is not None:  # of an imported network: what its nodes are
             calls = parts(calls[-1][1] if calls else None)
@@ -134,6 +141,8 @@ def surveyed(
             sum(w.nbytes for w in weights),
         )
         tallies = _tallied(model, xs, tape, parts is not None)
+        for scope, fan in known:
+            _add(tallies, scope, parts is not None, Tally(*fan[:2]))
         found.rows = _rows(calls, tallies)
         found.rest = _sum(list(tallies.values()))
         if fields and _windowed(model):
@@ -233,7 +242,7 @@ def _tallied(model: Any, xs: list[Tensor], tape: Tape, nodes: bool) -> dict[str,
             for inner in range(entry.start, at):
                 fans.pop(inner, None)
         else:
-            _add(found, entry, nodes, Tally(flops=entry.flops))
+            _add(found, entry.scope, nodes, Tally(flops=entry.flops))
         operands = [id(x.buffer) for x in entry.inputs if isinstance(x, Tensor)]
         results = [id(y.buffer) for y in entry.outs if y is not None]
         if not any(b in given for b in operands):
@@ -245,20 +254,20 @@ def _tallied(model: Any, xs: list[Tensor], tape: Tape, nodes: bool) -> dict[str,
         if fan is None:
             continue
         weighted = getattr(entry.module, "fixed_weights", False) or any(b in weights for b in operands)
-        if not fan.pool and not weighted:
+        if not fan.pool and (not weighted or hasattr(entry.module, "fan")):  # a module may know its units itself
             fan = Fan(0, 0, _products(fan))
         if fan.after is not None:
             fan = _joined(fan, entry.inputs[fan.after], tape, fans)
         fans[at] = fan
     for at, fan in fans.items():
         one = Tally(0, 0, _products(fan), *fan[:2]) if fan.pool else Tally(*fan[:2], _products(fan))
-        _add(found, tape.entries[at], nodes, one)
+        _add(found, tape.entries[at].scope, nodes, one)
     return found
 
 
-def _add(found: dict[str, Tally], entry: Entry, nodes: bool, one: Tally) -> None:
+def _add(found: dict[str, Tally], scope: str, nodes: bool, one: Tally) -> None:
     """Add what an op computes to the layer that it serves."""
-    scopes = entry.scope.split("/")
+    scopes = scope.split("/")
     key = "/".join(scopes[1:]) if nodes else scopes[1] if len(scopes) > 1 else scopes[0]
     found[key] = _sum([found.get(key, Tally()), one])
 
