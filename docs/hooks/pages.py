@@ -4,7 +4,7 @@
 ``{{ run: CELL | ALT }}``   a cell of docs/code/PAGE.py, what it printed, and its figures, described by ALT
 ``{{ recipe: NAME }}``      how a recipe is run, what it should reach, and what it reached (docs/results/NAME.json)
 ``{{ sides: NAME | A }}``   docs/scripts/original/NAME.py, headed A, beside docs/scripts/NAME.py
-``{{ gallery }}``           a table of all recipes
+``{{ gallery }}``           a table of all recipes; ``{{ gallery: FOLDER }}`` of those that the pages of a folder name
 ``{{ ops }}``               a table of all op cards
 ``{{ api: MODULE }}``       the documentation of everything in a module's ``__all__``
 ``{{ command }}``           the help of the command ``pynn`` and of all of its parts
@@ -201,7 +201,8 @@ def _range(recipe: Any, result: dict[str, Any], texts: dict[str, str]) -> str:
 def _gallery(argument: str, uri: str, texts: dict[str, str]) -> str:
     names = [texts[name] for name in ("recipe", "shows", "data", "measure", "expected", "reached", "time")]
     lines = [f"| {' | '.join(names)} |", "|---|---|---|---|---:|---:|---:|"]
-    for recipe in _KNOWN:
+    shown = _named(f"{uri.split('/', maxsplit=1)[0]}/{argument}") if argument else [recipe.name for recipe in _KNOWN]
+    for recipe in (recipe for recipe in _KNOWN if recipe.name in shown):
         result = _result(recipe.name)
         cells = [
             f"`{recipe.name}`",
@@ -214,6 +215,12 @@ def _gallery(argument: str, uri: str, texts: dict[str, str]) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _named(folder: str) -> list[str]:
+    """Return the recipes that the pages of a folder name."""
+    texts = [page.read_text(encoding="utf-8") for page in sorted((DOCS / folder).glob("*.md"))]
+    return [match[2] for text in texts for match in LINE.finditer(text) if match[1] == "recipe"]
 
 
 def _result(name: str) -> dict[str, Any] | None:
