@@ -22,6 +22,7 @@ _MODULES = (
     "memory", "reviews", "characters", "vectors", "kmeans", "two_stages", "cat_neuron",
     "autoencoders", "pretraining", "sound", "connections",
     "unrolling", "big_mlp", "lrn", "inception",
+    "boltzmann",
 )  # fmt: skip
 for _module in _MODULES:
     importlib.import_module(f"{__name__}.{_module}")

@@ -1,0 +1,236 @@
+"""A deep Boltzmann machine: two layers of features from digits without labels, then the labels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import pynn
+from pynn import nn, schedules, viz
+from pynn.recipes import report
+from pynn.recipes.autoencoders import MNIST, PIXELS
+from pynn.recipes.pretraining import balanced
+from pynn.recipes.registry import Options, Recipe, Result, recipe
+from pynn.recipes.runner import conclude, hold_out
+from pynn.train import minimize
+
+__all__ = ["dbm"]
+
+UNITS = (500, 1000)
+LABELS = (1000, 100)
+LABEL_ITERATIONS = 30  # of conjugate gradients with few labels
+PART, PART_ITERATIONS = 1000, 3  # images, and iterations of conjugate gradients on them
+RATE, EARLY = 0.05, 5  # of a machine by itself; the epochs of momentum 0.5, which is 0.9 later
+JOINT_RATE, CHAINS = 0.003, 100
+BOUND_UPDATES, ANNEALED = 15, 50
+SHOWN = 12
+
+
+class Size(NamedTuple):
+    """How long the stages are.
+
+    Attributes
+    ----------
+    machines : int
+        Epochs of each machine by itself.
+    parts : int
+        Of the training images, from which conjugate gradients learn one after the other.
+    temperatures : int
+        Of annealed importance sampling.
+    updates, gibbs : int
+        Rounds of mean field and of Gibbs sampling in a joint step.
+    """
+
+    machines: int
+    parts: int
+    temperatures: int
+    updates: int
+    gibbs: int
+
+    @classmethod
+    def of(cls, options: Options) -> Size:
+        """Return lengths in proportion to the epochs of the joint training; of the larger size, the paper's rounds."""
+        epochs = options.epochs or 1
+        rounds = (10, 5) if options.full else (5, 2)
+        return cls(min(2 * epochs, 60), 20 * epochs, min(1000 * epochs, 20_000), *rounds)
+
+
+@recipe(
+    "dbm",
+    shows="a deep Boltzmann machine 784-500-1000: features without labels, a bound on log P, digits it dreams, labels",
+    data=MNIST,
+    expected=0.82,
+    epochs=1,
+    batch_size=100,
+    full_epochs=100,
+)
+def dbm(recipe: Recipe, options: Options) -> Result:
+    """Pre-train two machines, train both layers together, measure log Z, then fine-tune a classifier with labels.
+
+    `epochs` are those of the joint training. The bound is that of pixels drawn as on or off by their grey values, once;
+    the classifier takes the grey values. 5,000 images of the training part are held out for the figures told on the
+    way; the test part is looked at once, at the end, by all: bound, error, and errors with few labels.
+
+    References
+    ----------
+    R. Salakhutdinov and G. E. Hinton, "Deep Boltzmann machines", AISTATS 2009.
+    """
+    size = Size.of(options)
+    (images, digits), test = pynn.datasets.mnist(options.data, progress=not options.quiet)
+    (x, y), (held, held_y) = hold_out(images.reshape(-1, PIXELS) / np.float32(255), digits)
+    xt, yt = test[0].reshape(-1, PIXELS) / np.float32(255), test[1]
+    tell = _Teller(options)
+    machine = nn.DBM(UNITS, updates=size.updates, seed=options.seed)
+    _pretrain(machine, x, size, options, tell)
+    _together(machine, x, size, options, tell)
+    log_z = machine.ais(ANNEALED, size.temperatures, data=x, seed=options.seed)
+    tell(f"log Z {log_z.value:.2f}, three standard errors {log_z.low:.2f} to {log_z.high:.2f}")
+    tell(f"bound on 1,000 held-out images {machine.bound(_drawn(held[:1000]), log_z, BOUND_UPDATES).mean():.2f} nats")
+    few = _few_labels(machine, (x, y), (xt, yt), options, tell)
+    model = _tune(machine, (x, y), (held, held_y), size, options, tell)
+    seconds = tell.seconds()
+    accuracy = float(model.evaluate(machine.augmented(xt), yt)["accuracy"])
+    bounds = machine.bound(_drawn(xt), log_z, BOUND_UPDATES)
+    details = {
+        "log_z": {name: v if np.isfinite(v) else None for name, v in log_z._asdict().items()},
+        "bound_error": float(bounds.std() / np.sqrt(len(bounds))),
+        "few_labels": few,
+        "stages": tell.stages,
+        "settings": size._asdict(),
+    }
+    tell(f"bound on test images {bounds.mean():.2f} nats (paper -84.62), test error {1 - accuracy:.2%} (paper 0.95%)")
+    report.write_pictures(options, _pictures(machine, xt, options.seed))
+    if options.out is not None:
+        machine.save(options.out / "machine.pynn", metadata={"recipe": "dbm"})
+        model.save(options.out / "model.pynn", include_optimizer=False, metadata={"recipe": "dbm"})
+    return conclude(
+        recipe,
+        options,
+        {"accuracy": accuracy, "bound": float(bounds.mean())},
+        epochs=options.epochs or recipe.epochs,
+        seconds=seconds,
+        parameters=machine.count_parameters(),
+        details=details,
+    )
+
+
+class _Teller:
+    """Says what came of a stage, unless the run is quiet, and keeps it."""
+
+    def __init__(self, options: Options) -> None:
+        self.options, self.stages = options, list[str]()
+        self.started = time.perf_counter()
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    def __call__(self, text: str) -> None:
+        self.stages.append(f"{self.seconds():.0f} s: {text}")
+        if not self.options.quiet:
+            print(self.stages[-1], flush=True)
+
+
+def _drawn(x: np.ndarray) -> np.ndarray:
+    """Return pixels that are on with the probability of their grey value; the same ones in every run."""
+    return (np.random.default_rng(0).random(x.shape, np.float32) < x).astype(np.float32)
+
+
+def _need_whole(history: Any) -> None:
+    if history.interrupted:
+        raise KeyboardInterrupt
+
+
+def _pretrain(machine: nn.DBM, x: np.ndarray, size: Size, options: Options, tell: _Teller) -> None:
+    """Train a machine for each layer, on pixels that are drawn anew in every step and on what the first one says."""
+    machines = machine.stack()
+    for i, one in enumerate(machines):
+        for epochs, momentum in ((min(EARLY, size.machines), 0.5), (max(size.machines - EARLY, 0), 0.9)):
+            if epochs:
+                history = one.fit(
+                    x, epochs=epochs, batch_size=options.batch_size or 1, learning_rate=RATE, momentum=momentum,
+                    weight_decay=1e-3, binarize=True, seed=options.seed, verbose=0,
+                )  # fmt: skip
+                _need_whole(history)
+        tell(f"machine {i + 1}: error of reconstructions {history.history['error'][-1]:.4f}")
+        if i < len(machines) - 1:
+            x = one.transform(x)
+    machine.from_stack(machines)
+
+
+def _together(machine: nn.DBM, x: np.ndarray, size: Size, options: Options, tell: _Teller) -> None:
+    batch, epochs = options.batch_size or 1, options.epochs or 1
+    steps = epochs * -(-len(x) // batch)
+    history = machine.fit(
+        x, epochs=epochs, batch_size=batch, chains=CHAINS, k=size.gibbs, momentum=0.9, weight_decay=2e-4,
+        learning_rate=schedules.Cosine(JOINT_RATE, steps), sparsity=(0.2, 0.1), binarize=True, seed=options.seed,
+        verbose=0,
+    )  # fmt: skip
+    _need_whole(history)
+    tell(f"together: error of reconstructions {history.history['error'][-1]:.4f}")
+
+
+def _tune(machine: nn.DBM, train: Any, held: Any, size: Size, options: Options, tell: _Teller) -> Any:
+    """Return the network after three iterations of conjugate gradients on each part of the images with labels."""
+    (x, y), (xv, yv) = train, (machine.augmented(held[0]), held[1])
+    model = machine.classifier(10, seed=options.seed)
+    model.compile("sgd", "cross_entropy", ["accuracy"], seed=options.seed)
+    whole = len(x) // PART
+    left = size.parts
+    while left:
+        now = min(left, whole)
+        rows = np.random.default_rng([options.seed, left]).permutation(len(x))[: now * PART]
+        found = minimize(
+            model, machine.augmented(x[rows]), y[rows], method="cg", iterations=PART_ITERATIONS, batch_size=PART
+        )
+        if found.interrupted:
+            raise KeyboardInterrupt
+        left -= now
+        wrong = 1.0 - float(model.evaluate(xv, yv)["accuracy"])
+        tell(f"{size.parts - left} parts with labels: loss {found.value:.4f}, error on held-out images {wrong:.2%}")
+    return model
+
+
+def _few_labels(machine: nn.DBM, train: Any, test: Any, options: Options, tell: _Teller) -> dict[str, Any]:
+    """Return test errors with few labels, of the machine as a network and of 784-500-1000-10 from random weights."""
+    (x, y), (xt, yt) = train, test
+    xt_augmented = machine.augmented(xt)
+    found: dict[str, Any] = {}
+    for labels in LABELS:
+        chosen = balanced(y, labels, options.seed)
+        plain = [nn.Input((PIXELS,)), *(nn.Dense(n, activation="sigmoid") for n in UNITS), nn.Dense(10, "softmax")]
+        rivals = {
+            "pre-trained": (machine.classifier(10, seed=options.seed), machine.augmented(x[chosen]), xt_augmented),
+            "random": (nn.Sequential(plain), x[chosen], xt),
+        }
+        for name, (model, inputs, tested) in rivals.items():
+            model.compile("sgd", "cross_entropy", ["accuracy"], seed=options.seed)
+            result = minimize(model, inputs, y[chosen], method="cg", iterations=LABEL_ITERATIONS, seed=options.seed)
+            if result.interrupted:
+                raise KeyboardInterrupt
+            wrong = 1.0 - float(model.evaluate(tested, yt)["accuracy"])
+            found.setdefault(name, {})[str(labels)] = wrong
+    for count in map(str, LABELS):
+        tell(f"{count} labels: {', '.join(f'{name} {by[count]:.2%} wrong' for name, by in found.items())}")
+    return found
+
+
+def _pictures(machine: nn.DBM, xt: np.ndarray, seed: int) -> dict[str, Callable[[Path], Any]]:
+    """Return what draws the filters of the first layer, digits that the machine dreams, and reconstructions."""
+    filters = machine.get_weights()[0][:, :64].reshape(28, 28, 1, -1)
+    seen = xt[:SHOWN]
+    pynn.random.seed(seed)
+    rounds = (1, 10, 100, 500)
+    dreams = {f"after {n} rounds": machine.sample(SHOWN, n, start=seen).reshape(-1, 28, 28) for n in rounds}
+    dreams |= {f"by chance, {i}": machine.sample(SHOWN, 1000).reshape(-1, 28, 28) for i in (1, 2)}
+    again = {"seen": seen.reshape(-1, 28, 28), "reconstructed": machine.reconstruct(seen).reshape(-1, 28, 28)}
+    return {
+        "filters.png": lambda path: viz.plot_filters(filters, path, title="weights of 64 units of the first layer"),
+        "samples.png": lambda path: viz.plot_rows(
+            {"begun at": seen.reshape(-1, 28, 28), **dreams}, path, title="digits that the machine dreams"
+        ),
+        "reconstructions.png": lambda path: viz.plot_rows(again, path),
+    }

@@ -1,0 +1,69 @@
+"""The recipe of the deep Boltzmann machine on few digits: that every stage runs, and what it leaves."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+import pynn
+from pynn import recipes
+from pynn.recipes import boltzmann
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder like MNIST's, of 700 images: scikit-learn's digits, enlarged."""
+    pytest.importorskip("sklearn")
+    (x, y), (xt, yt) = pynn.datasets.digits()
+    folder = tmp_path_factory.mktemp("data") / "mnist"
+    folder.mkdir()
+    for part, images, labels in (("train", x[:600], y[:600]), ("t10k", xt[:100], yt[:100])):
+        large = np.zeros((len(images), 28, 28), np.uint8)
+        large[:, 2:26, 2:26] = np.round(images.repeat(3, axis=1).repeat(3, axis=2) * 255)
+        header = struct.pack(">IIII", 2051, len(large), 28, 28)
+        (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + large.tobytes()))
+        header = struct.pack(">II", 2049, len(labels))
+        (folder / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(header + labels.astype(np.uint8).tobytes()))
+    return folder.parent
+
+
+@pytest.mark.filterwarnings("ignore:.*annealed importance sampling:RuntimeWarning")  # of few temperatures
+def test_every_stage_runs_and_leaves_what_it_should(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(boltzmann, "UNITS", (20, 16))
+    monkeypatch.setattr(boltzmann, "LABELS", (100, 50))
+    monkeypatch.setattr(boltzmann, "LABEL_ITERATIONS", 15)
+    monkeypatch.setattr(boltzmann, "PART", 150)
+    monkeypatch.setattr(boltzmann.Size, "of", lambda options: boltzmann.Size(12, 5, 200, 3, 1))
+    result = recipes.find("dbm").run(recipes.Options(data=data, out=tmp_path, epochs=3, batch_size=20, threads=1))
+    assert result.test["accuracy"] > 0.3  # chance is 0.1
+    assert -700 < result.test["bound"] < -100  # of 784 coins it is -543
+    assert set(result.details["few_labels"]) == {"pre-trained", "random"}
+    assert set(result.details["few_labels"]["random"]) == {"100", "50"}
+    log_z = result.details["log_z"]
+    assert log_z["low"] is None or log_z["low"] < log_z["value"]
+    assert log_z["value"] < log_z["high"]
+    told = capsys.readouterr().out
+    for word in ("machine 2", "together", "log Z", "labels", "3 parts", "5 parts", "bound on test images"):
+        assert word in told
+    for name in ("filters.png", "samples.png", "reconstructions.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    machine, net = pynn.load(tmp_path / "machine.pynn"), pynn.load(tmp_path / "model.pynn")
+    (_, _), (xt, yt) = pynn.datasets.mnist(data)
+    inputs = machine.augmented(xt.reshape(-1, 784) / np.float32(255))
+    assert np.mean(net.predict(inputs).argmax(1) == yt) == pytest.approx(result.test["accuracy"])
+
+
+def test_the_stages_go_with_the_epochs():
+    usual, full = (
+        boltzmann.Size.of(recipes.Options(epochs=4)),
+        boltzmann.Size.of(recipes.Options(epochs=100, full=True)),
+    )
+    assert usual == (8, 80, 4000, 5, 2)
+    assert full == (60, 2000, 20_000, 10, 5)
+    recipe = recipes.find("dbm")
+    assert recipe.complete(recipes.Options(full=True)).epochs == 100
+    assert recipe.complete(recipes.Options(full=True, epochs=7)).epochs == 7
+    assert recipe.complete(recipes.Options()).epochs == recipe.epochs
+    with pytest.raises(ValueError, match=r"\[xor\] has one size alone.*--full"):
+        recipes.find("xor").run(recipes.Options(full=True))
