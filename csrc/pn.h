@@ -39,6 +39,8 @@ struct pn_instr {
     int nth;                /* the most threads this instruction may use (scratch is booked for so many) */
     uint32_t salt;          /* distinguishes the random streams of one step */
     const pn_ops *ops;      /* building blocks of the instruction's ISA and dtype */
+    void *kept;             /* weights as an earlier call laid them out; NULL: the kernel does so itself, or without */
+    int keeping;            /* lay the weights out there, and do nothing else: no other operand, no scratch */
 };
 
 /* C[m,n] = op(A)[m,k] op(B)[k,n] (+ C), then bias per column, then an activation (act.h).
@@ -55,6 +57,7 @@ typedef struct pn_gemm_call {
     const void *bias;
     int act;
     double act_par;
+    const void *packed; /* NULL, or B from pack() beside b */
 } pn_gemm_call;
 
 /* One time step of a recurrent layer, for a block of batch rows (kernels/lstm.h). An absent operand is NULL. */
@@ -115,7 +118,8 @@ struct pn_ops {
     int lanes; /* of a vector; 1 in plain C */
     /* pn_for of par.h */
     void (*parallel)(i64 n, i64 chunk, double cost, int nth, void (*fn)(void *ctx, i64 lo, i64 hi, int ith), void *ctx);
-    /* B[k,n] rearranged for product() by up to `rows` rows; dst has k times n rounded up to 16 elements */
+    /* B[k,n] rearranged for product() by up to `rows` rows; dst has k times n rounded up to 16 elements. With
+     * vectors and without planes the rows do not matter, and gemm takes it too */
     void (*pack)(void *dst, const void *b, i64 brs, i64 bcs, i64 n, i64 k, i64 rows);
     /* C[m,n] = A[m,k] B (+ C) with B from pack(), on the caller's thread; the bits are those of gemm */
     void (*product)(i64 m, i64 n, i64 k, const void *a, i64 lda, const void *packed, void *c, i64 ldc, int add,

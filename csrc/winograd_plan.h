@@ -144,6 +144,24 @@ static inline i64 pn_conv_fwd_bytes(const i64 *dim, i64 itemsize, int nth, int p
     return (pn_wino_fwd(&v) ? pn_wino_fwd_room(&v, nth) : pn_conv_fwd_elements(&v, nth, planes)) * itemsize;
 }
 
+/* Elements that conv2d_fwd packs its weights into; *units is what the panels follow from beside the other sizes. */
+static inline i64 pn_conv_fwd_kept(const i64 *dim, i64 *units) {
+    pn_conv v;
+    pn_conv_units u;
+    pn_conv_fwd_scratch s;
+    pn_wino t;
+    pn_conv_read(&v, dim);
+    if (pn_wino_fwd(&v)) {
+        pn_wino_cut(&t, v.n, v.oh, v.ow, v.c, v.o);
+        *units = t.block;
+        return t.weights;
+    }
+    pn_conv_fwd_units(&u, &v);
+    pn_conv_fwd_room(&s, &v, &u, 0);
+    *units = 0;
+    return s.weights;
+}
+
 /* Bytes of scratch of conv2d_bwd: its parts are computed one after the other. */
 static inline i64 pn_conv_bwd_bytes(const i64 *dim, i64 itemsize, int nth, int dx, int dw, int db, int planes) {
     pn_conv v;

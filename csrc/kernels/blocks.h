@@ -73,6 +73,7 @@ static void block_gemm(const pn_gemm_call *g, void *scratch, i64 scratch_bytes, 
     a.ldc = g->ldc;
     a.accumulate = g->accumulate;
     a.bias = (const real *)g->bias;
+    a.packed = (const real *)g->packed;
     if (g->act != PN_ACT_NONE) {
         a.epilogue = act_tile;
         a.epilogue_ctx = &ctx;
@@ -131,6 +132,7 @@ static int matmul(const pn_instr *I) {
     i64 m = I->dim[MM_M], n = I->dim[MM_N], k = I->dim[MM_K];
     pn_gemm_call g;
     memset(&g, 0, sizeof g);
+    g.packed = I->kept;
     g.m = m;
     g.n = n;
     g.k = k;
@@ -139,6 +141,10 @@ static int matmul(const pn_instr *I) {
     g.brs = I->dim[MM_BT] ? 1 : n;
     g.bcs = I->dim[MM_BT] ? k : 1;
     g.ldc = n;
+    if (I->keeping) {
+        I->ops->pack(I->kept, I->arg[MM_B], g.brs, g.bcs, n, k, m);
+        return PN_OK;
+    }
     for (i64 z = 0; z < I->dim[MM_Z]; z++) {
         g.a = (const real *)I->arg[MM_A] + z * I->dim[MM_STEP_A];
         g.b = (const real *)I->arg[MM_B] + z * I->dim[MM_STEP_B];

@@ -132,7 +132,6 @@ static void conv_fwd_pack(const conv_job *j) {
     if (q > 1) {
         conv_wide_pack(j->weights, j->w, 1, v->kw * v->c * v->o, v->c * v->o, v->o, 1, v->kh, v->kw, v->c, v->o, q,
                        v->sw, v->ow / q);
-        for (i64 i = 0; j->bias && i < q * v->o; i++) j->biases[i] = j->bias[i % v->o];
         return;
     }
     for (i64 g = 0; g < v->groups; g++) {
@@ -218,11 +217,12 @@ static int conv2d_fwd(const pn_instr *I) {
     j.bias = (const real *)I->arg[CONV_BIAS];
     j.p = (real)I->par[0];
     if (wino_fwd(&j, I)) return PN_OK;
-    j.weights = (real *)I->scratch;
-    j.biases = j.weights + j.fs.weights;
+    j.weights = (real *)(I->kept ? I->kept : I->scratch);
+    j.biases = (real *)I->scratch + j.fs.weights;
     j.threads = j.biases + j.fs.bias;
-    if (j.u.count == 0) return PN_OK;
-    if (j.fs.weights) conv_fwd_pack(&j);
+    if (j.fs.weights && (I->keeping || (!I->kept && j.u.count > 0))) conv_fwd_pack(&j);
+    if (I->keeping || j.u.count == 0) return PN_OK;
+    for (i64 i = 0; j.v.fq > 1 && j.bias && i < j.v.fq * j.v.o; i++) j.biases[i] = j.bias[i % j.v.o];
     pn_for(j.u.count, 1, conv_cost(&j.v), I->nth, conv_fwd_units, &j);
     return PN_OK;
 }

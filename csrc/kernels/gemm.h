@@ -7,6 +7,7 @@
  * Loops: thread's region of C > NC columns > KC terms > strip of MR rows > panel of NR columns > micro-kernel. A strip
  * of A (MR x KC) stays in L1, the block of B (KC x NC) streams from L2. Both are read as they lie, but B is packed into
  * panels when it is transposed, or big and used by many rows, or larger than caches; a strip of A when its rows would collide in L1.
+ * A B that was packed as a whole is read panel by panel instead, each once for up to GEMM_ROWS rows, with A as it lies.
  * Parallel over a grid of regions of C, each computed by one thread with its own part of the scratch memory.
  * Cost: 2 m n k flops; packing B adds about 10 / m of that.
  */
@@ -27,12 +28,16 @@ typedef struct pn_gemm_args {
     const real *bias;          /* NULL or [n] */
     pn_gemm_epilogue epilogue; /* NULL or called once for every element, in blocks, while they are in cache */
     void *epilogue_ctx;
+    const real *packed; /* NULL, or B from gemm_pack_all */
 } pn_gemm_args;
 
 #if VW > 1
 #include "gemm_micro.h"
 
-enum { GEMM_NC = PN_GEMM_NC * 4 / (int)sizeof(real) }; /* the bytes of a block are those of float32 */
+enum {
+    GEMM_NC = PN_GEMM_NC * 4 / (int)sizeof(real), /* the bytes of a block are those of float32 */
+    GEMM_ROWS = 128,                              /* of A that stay in a second-level cache for a block of k */
+};
 
 typedef struct gemm_job {
     const pn_gemm_args *g;
@@ -56,6 +61,7 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
     real *abuf = pack_b ? buf + pn_gemm_block(c1 - c0, g->k) : buf;
     gemm_tile t;
     t.ldc = g->ldc;
+    t.far = 0;
     for (i64 jc = c0; jc < c1; jc += GEMM_NC) {
         const i64 nc = c1 - jc < GEMM_NC ? c1 - jc : GEMM_NC;
         i64 p0 = 0;
@@ -93,6 +99,42 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
     }
 }
 
+/* The same with all of B packed: panel by panel, so that a panel, which may come from far, is read once for all rows. */
+static void gemm_region_packed(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1) {
+    const pn_gemm_args *g = job->g;
+    const i64 kc = pn_gemm_kc(g->k), widest = gemm_widest(r1 - r0), tallest = gemm_tallest(gemm_panel(c1 - c0, widest));
+    const i64 chunks = (r1 - r0 + GEMM_ROWS - 1) / GEMM_ROWS;
+    gemm_tile t;
+    t.ldc = g->ldc;
+    t.step = job->at ? g->acs : g->ars;
+    for (i64 chunk = 0; chunk < chunks; chunk++) {
+        const i64 i0 = r0 + (r1 - r0) * chunk / chunks, i1 = r0 + (r1 - r0) * (chunk + 1) / chunks;
+        const i64 m = i1 - i0, strips = (m + tallest - 1) / tallest;
+        for (i64 jc = c0; jc < c1; jc += GEMM_NC) {
+            const i64 nc = c1 - jc < GEMM_NC ? c1 - jc : GEMM_NC;
+            i64 p0 = 0;
+            do { /* once even when k is 0 */
+                t.k = g->k - p0 < kc ? g->k - p0 : kc;
+                t.add = g->accumulate || p0 > 0;
+                for (i64 j = jc, nv; j < jc + nc; j += nv * VW) {
+                    nv = gemm_panel(jc + nc - j, widest);
+                    t.tail = gemm_lanes(jc + nc - j - (nv - 1) * VW);
+                    gemm_panel_at(&t, g->packed, g->n, p0, j, nv);
+                    t.bias = g->bias && p0 + t.k == g->k ? g->bias + j : NULL;
+                    for (i64 s = 0, i = i0, mr; s < strips; s++, i += mr) {
+                        mr = m / strips + (s < m % strips);
+                        t.a = g->a + i * g->ars + p0 * g->acs;
+                        t.c = g->c + i * g->ldc + j;
+                        GEMM_KERNEL(mr, nv, job->at, t.tail)(&t);
+                    }
+                }
+                p0 += kc;
+            } while (p0 < g->k);
+            if (g->epilogue) g->epilogue(g->epilogue_ctx, g->c + i0 * g->ldc + jc, g->ldc, m, nc, i0, jc);
+        }
+    }
+}
+
 static void gemm_regions(void *ctx, i64 lo, i64 hi, int ith) {
     const gemm_job *job = ctx;
     const pn_gemm_args *g = job->g;
@@ -101,7 +143,9 @@ static void gemm_regions(void *ctx, i64 lo, i64 hi, int ith) {
     for (i64 t = lo; t < hi; t++) {
         const i64 i = t / job->cols, j = t % job->cols;
         const i64 c0 = blocks * j / job->cols * 32, c1 = blocks * (j + 1) / job->cols * 32;
-        gemm_region(job, g->m * i / job->rows, g->m * (i + 1) / job->rows, c0, c1 < g->n ? c1 : g->n, buf);
+        const i64 r0 = g->m * i / job->rows, r1 = g->m * (i + 1) / job->rows, end = c1 < g->n ? c1 : g->n;
+        if (g->packed) gemm_region_packed(job, r0, r1, c0, end);
+        else gemm_region(job, r0, r1, c0, end, buf);
     }
 }
 
@@ -129,7 +173,8 @@ static void gemm_run(const pn_gemm_args *g, int at, int bt, void *scratch, i64 s
     job.part = pn_gemm_scratch_part(g->m, g->n, g->k, bt) * (i64)sizeof(real);
     if (parts * job.part > scratch_bytes) job.part = 0;
     if (parts == 1) {
-        gemm_region(&job, 0, g->m, 0, g->n, job.part ? scratch : NULL);
+        if (g->packed) gemm_region_packed(&job, 0, g->m, 0, g->n);
+        else gemm_region(&job, 0, g->m, 0, g->n, job.part ? scratch : NULL);
         return;
     }
     gemm_grid(&job, parts);
@@ -199,7 +244,7 @@ static void pn_gemm(const pn_gemm_args *g, void *scratch, i64 scratch_bytes, int
         return;
     }
     if (g->n == 1 && at && g->ldc == 1) { /* the column A^T b is the row b^T A, with A as it lies */
-        pn_gemm_args row = {1, g->m, g->k, g->b, 1, g->brs, g->a, g->acs, 1, g->c, g->m, g->accumulate, 0, 0, 0};
+        pn_gemm_args row = {1, g->m, g->k, g->b, 1, g->brs, g->a, g->acs, 1, g->c, g->m, g->accumulate, 0, 0, 0, 0};
         pn_gemm(&row, NULL, 0, nth);
         if (g->bias)
             for (i64 i = 0; i < g->m; i++) g->c[i] += g->bias[0];

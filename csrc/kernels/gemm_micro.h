@@ -13,6 +13,7 @@ typedef struct gemm_tile {
     i64 step; /* of A: between rows (row-major) or between terms (transposed, packed) */
     const real *b;
     i64 ldb;
+    i64 far; /* of a tile of four vectors: how much further the last two lie than beside the others */
     real *c;
     i64 ldc;
     i64 tail; /* lanes of the last vector, 1..VW */
@@ -41,10 +42,14 @@ GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, c
     neon_terms(acc, t->a, step, t->b, ldb, t->k, tail, MR, NV, at, full);
 #else
     const real *b = t->b, *rows[6];
+    const i64 far = NV == 4 ? t->far : 0;
     /* Row-major A is addressed in groups of three rows, which x86 does with one index register. */
     GEMM_UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = at ? t->a : t->a + 3 * g * step;
     for (i64 p = t->k; p > 0; p--) {
-        GEMM_UNROLL for (int v = 0; v < NV; v++) bv[v] = GEMM_WHOLE ? vload(b + v * VW) : vloadn(b + v * VW, tail);
+        GEMM_UNROLL for (int v = 0; v < NV; v++) {
+            const real *bp = b + v * VW + (v > 1 ? far : 0);
+            bv[v] = GEMM_WHOLE ? vload(bp) : vloadn(bp, tail);
+        }
         GEMM_UNROLL for (int i = 0; i < MR; i++) {
             vec av = vset(at ? rows[0][i] : rows[i / 3][(i % 3) * step]);
             GEMM_UNROLL for (int v = 0; v < NV; v++) acc[i][v] = vfma(av, bv[v], acc[i][v]);
@@ -245,4 +250,26 @@ static void gemm_pack_b(real *dst, const real *b, i64 brs, i64 bcs, i64 n, i64 k
                 gemm_flip(dst + j * k + v * VW, nv * VW, b + (j + v * VW) * bcs, bcs, gemm_lanes(left), VW, k);
         }
     }
+}
+
+/* Vectors of a panel of a B that is packed as a whole: those of most tiles. */
+#ifdef PN_NEON
+#define GEMM_STORED 4
+#else
+#define GEMM_STORED 2
+#endif
+
+/* All of B[k,n] in panels, block of k after block: k times n rounded up to whole vectors. */
+static void gemm_pack_all(real *dst, const real *b, i64 brs, i64 bcs, i64 n, i64 k) {
+    const i64 kc = pn_gemm_kc(k), wide = (n + VW - 1) / VW * VW;
+    for (i64 p = 0; p < k; p += kc)
+        gemm_pack_b(dst + p * wide, b + p * brs, brs, bcs, n, k - p < kc ? k - p : kc, GEMM_STORED);
+}
+
+/* Points a tile over t->k terms from p on at `nv` vectors from column j on: a panel of them, or two. */
+GEMM_INLINE void gemm_panel_at(gemm_tile *t, const real *packed, i64 n, i64 p, i64 j, i64 nv) {
+    const i64 width = (nv < GEMM_STORED ? nv : GEMM_STORED) * VW;
+    t->b = packed + p * ((n + VW - 1) / VW * VW) + j * t->k;
+    t->ldb = width;
+    t->far = width * (t->k - 1);
 }

@@ -308,18 +308,15 @@ static void block_expand_mask(void *out, const uint8_t *kept, double scale, i64 
 
 /* Bytes for pack: whole vectors of columns. */
 #if VW > 1
-/* Panels as wide as products of up to `rows` rows like them. */
 static void block_pack(void *dst, const void *b, i64 brs, i64 bcs, i64 n, i64 k, i64 rows) {
-    const i64 kc = pn_gemm_kc(k), wide = (n + VW - 1) / VW * VW;
-    for (i64 p = 0; p < k; p += kc)
-        gemm_pack_b((real *)dst + p * wide, (const real *)b + p * brs, brs, bcs, n, k - p < kc ? k - p : kc,
-                    gemm_widest(rows));
+    (void)rows;
+    gemm_pack_all((real *)dst, (const real *)b, brs, bcs, n, k);
 }
 
 /* Panel by panel, so that a panel of B stays in L1 for all rows. The sums are taken in the order of gemm.h. */
 static void block_product(i64 m, i64 n, i64 k, const void *a, i64 lda, const void *packed, void *c, i64 ldc, int add,
                           i64 rows) {
-    const i64 kc = pn_gemm_kc(k), widest = gemm_widest(rows), wide = (n + VW - 1) / VW * VW;
+    const i64 kc = pn_gemm_kc(k), widest = gemm_widest(rows);
     const i64 tallest = gemm_tallest(gemm_panel(n, widest));
     const i64 strips = (m + tallest - 1) / tallest, low = m / strips, extra = m % strips;
     gemm_tile t;
@@ -332,8 +329,7 @@ static void block_product(i64 m, i64 n, i64 k, const void *a, i64 lda, const voi
         for (i64 j = 0, nv; j < n; j += nv * VW) {
             nv = gemm_panel(n - j, widest);
             t.tail = gemm_lanes(n - j - (nv - 1) * VW);
-            t.b = (const real *)packed + p * wide + j * t.k;
-            t.ldb = nv * VW;
+            gemm_panel_at(&t, (const real *)packed, n, p, j, nv);
             for (i64 s = 0, i = 0, mr; s < strips; s++, i += mr) {
                 mr = low + (s < extra);
                 t.a = (const real *)a + i * lda + p;
@@ -353,10 +349,10 @@ static void block_pack(void *dst, const void *b, i64 brs, i64 bcs, i64 n, i64 k,
 static void block_product(i64 m, i64 n, i64 k, const void *a, i64 lda, const void *packed, void *c, i64 ldc, int add,
                           i64 rows) {
 #ifdef BLOCK_BLAS
-    const pn_gemm_call call = {m, n, k, a, lda, 1, packed, n, 1, c, ldc, add, NULL, PN_ACT_NONE, 0};
+    const pn_gemm_call call = {m, n, k, a, lda, 1, packed, n, 1, c, ldc, add, NULL, PN_ACT_NONE, 0, NULL};
     if (blas_gemm(&call)) return;
 #endif
-    const pn_gemm_args g = {m, n, k, a, lda, 1, packed, n, 1, c, ldc, add, NULL, NULL, NULL};
+    const pn_gemm_args g = {m, n, k, a, lda, 1, packed, n, 1, c, ldc, add, NULL, NULL, NULL, NULL};
     (void)rows;
     gemm_blocks((void *)&g, 0, m, 0);
 }

@@ -86,7 +86,7 @@ static void pairs_gemm(const pn_gemm_call *g, void *scratch, i64 scratch_bytes, 
     job.part = pn_pairs_scratch_part(g->k, planes);
     if (parts > 1) {
         gemm_job grid = {NULL, NULL, 0, 0, 0, 1, 1};
-        pn_gemm_args sizes = {g->m, g->n, g->k, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+        pn_gemm_args sizes = {g->m, g->n, g->k, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
         grid.g = &sizes;
         gemm_grid(&grid, parts);
         job.rows = grid.rows;

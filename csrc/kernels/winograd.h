@@ -190,6 +190,7 @@ static void wino_product(i64 m, i64 width, i64 terms, const real *a, i64 lda, in
     const i64 tallest = conv_tallest(width), strips = (m + tallest - 1) / tallest, low = m / strips, extra = m % strips;
     gemm_tile t;
     t.ldc = t.ldb = width;
+    t.far = 0;
     t.step = lda;
     t.tail = VW;
     t.bias = NULL;
@@ -274,12 +275,9 @@ static void wino_units(void *ctx, i64 lo, i64 hi, int ith) {
     }
 }
 
-/* Runs a job whose scratch begins with the packed weights; `cost` is the direct convolution's. */
-static void wino_run(wino_job *k, double cost, int nth) {
-    k->threads = k->weights + k->t.weights;
-    pn_for(k->t.terms, 8, 0.2 * (double)k->t.weights, nth, wino_weights, k);
-    pn_for(k->t.count, 1, cost / 3, nth, wino_units, k);
-}
+/* Runs a job; `cost` is the direct convolution's. */
+static void wino_pack(wino_job *k, int nth) { pn_for(k->t.terms, 8, 0.2 * (double)k->t.weights, nth, wino_weights, k); }
+static void wino_run(wino_job *k, double cost, int nth) { pn_for(k->t.count, 1, cost / 3, nth, wino_units, k); }
 
 /* The forward pass, if it is faster this way; returns whether. */
 static int wino_fwd(const conv_job *j, const pn_instr *I) {
@@ -297,8 +295,10 @@ static int wino_fwd(const conv_job *j, const pn_instr *I) {
     k.oh = v->oh, k.ow = v->ow;
     k.bias = j->bias;
     k.act = v->act, k.p = j->p;
-    k.weights = (real *)I->scratch;
-    wino_run(&k, conv_cost(v), I->nth);
+    k.weights = (real *)(I->kept ? I->kept : I->scratch);
+    k.threads = (real *)I->scratch + k.t.weights;
+    if (I->keeping || !I->kept) wino_pack(&k, I->nth);
+    if (!I->keeping) wino_run(&k, conv_cost(v), I->nth);
     return 1;
 }
 
@@ -321,6 +321,8 @@ static void wino_dx(const conv_job *j, const pn_instr *I) {
     k.out = j->dx;
     k.oh = v->h, k.ow = v->w;
     k.weights = turned + 9 * v->o * k.t.columns;
+    k.threads = k.weights + k.t.weights;
+    wino_pack(&k, I->nth);
     wino_run(&k, conv_cost(v), I->nth);
 }
 #else

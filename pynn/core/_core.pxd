@@ -1,6 +1,6 @@
 # The C ABI of csrc/ and the classes of pynn.core._core, for the compiled parts of pynn.
 cimport cython
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "pn.h" nogil:
     ctypedef int64_t i64
@@ -20,6 +20,8 @@ cdef extern from "pn.h" nogil:
         int nth
         uint32_t salt
         const pn_ops *ops
+        void *kept
+        int keeping
     ctypedef int (*pn_kernel)(const pn_instr *I) noexcept nogil
     ctypedef struct pn_gemm_call:
         i64 m, n, k
@@ -33,6 +35,7 @@ cdef extern from "pn.h" nogil:
         const void *bias
         int act
         double act_par
+        const void *packed
     int PN_BAD_INDEX
     ctypedef struct pn_rnn_step:
         i64 rows, units, t
@@ -82,6 +85,7 @@ cdef extern from "pn.h" nogil:
         double loss
     ctypedef struct pn_ops:
         int itemsize
+        int planes
         void (*gemm)(const pn_gemm_call *g, void *scratch, i64 scratch_bytes, int nth) noexcept nogil
         void (*act_grad)(int act, double p, void *dz, const void *dy, const void *y, i64 n, int nth) noexcept nogil
         void (*col_sum)(void *out, const void *x, i64 rows, i64 cols, int nth) noexcept nogil
@@ -151,7 +155,13 @@ cdef class Buffer:
     cdef readonly int kind
     cdef readonly object base
     cdef Py_ssize_t guard
+    # Of a root: how many may be writing to it now, and how often somebody has.
+    cdef int writers
+    cdef uint64_t version
     cpdef Buffer root(self)
+    cdef inline void turn(self, bint ends) noexcept:
+        self.version += ends
+        self.writers += -1 if ends else 1
 
 
 @cython.final
@@ -162,6 +172,7 @@ cdef class Instr:
     cdef readonly object card
     cdef readonly object info
     cdef readonly Py_ssize_t scratch_bytes
+    cdef readonly object laid
     cdef Buffer scratch
 
 
@@ -188,6 +199,8 @@ cdef class Program:
     cdef readonly int slots
     cdef readonly list instrs
     cdef readonly Py_ssize_t arena_bytes
+    cdef list state  # what it writes to beside its arena and its slots
+    cdef tuple written  # the slots that it writes to
 
 
 @cython.final
@@ -198,6 +211,7 @@ cdef class Run:
     cdef readonly Buffer arena
     cdef list bound
     cdef int missing, slots_needed
+    cdef void turn(self, bint ends) noexcept
     cdef bint busy
     cdef readonly Py_ssize_t failed_at
     cpdef place(self, Buffer arena)
@@ -205,7 +219,7 @@ cdef class Run:
     cpdef bind_all(self, list arrays)
     cdef int check_idle(self) except -1
     cdef int check_ready(self) except -1
-    cdef int replay(self, i64 *where) noexcept nogil
+    cdef int replay(self, i64 *where) noexcept
 
 
 @cython.final

@@ -35,6 +35,7 @@ class Instr:
     card: Final[Any]
     info: Final[Any]
     scratch_bytes: Final[int]
+    laid: Final[Any]
     def __init__(
         self,
         kernel: int,
@@ -48,6 +49,7 @@ class Instr:
         isa: int,
         card: Any,
         info: Any,
+        laid: Any = None,
     ) -> None: ...
     def run(self) -> int: ...
     def drop_scratch(self) -> bool: ...

@@ -37,6 +37,8 @@ cdef class Buffer:
     """Aligned memory, or a window on another buffer or on a NumPy array.
 
     kind is TEMP (a program may place it in its arena), STATE (never moved) or EXTERNAL (somebody else's memory).
+    Memory of one's own counts who may be writing to it (arrays on it, kernels and programs under way) and how often
+    that ended: what was made of its contents holds while nobody may and the count stays.
     """
 
     def __cinit__(self, Py_ssize_t nbytes, int kind=0):
@@ -118,6 +120,10 @@ cdef class Buffer:
         view.strides = NULL
         view.suboffsets = NULL
         view.internal = NULL
+        self.root().turn(False)
+
+    def __releasebuffer__(self, Py_buffer *view):
+        self.root().turn(True)
 
     def __dealloc__(self):
         if self.owned != NULL:
@@ -159,7 +165,8 @@ cdef class Instr:
     """One kernel with its operands: what eager runs, and what a program is a list of."""
 
     def __init__(self, uintptr_t kernel, tuple buffers, int n_out, tuple dims, tuple pars,
-                 Py_ssize_t scratch_bytes, uint32_t salt, int dtype, int target, object card, object info):
+                 Py_ssize_t scratch_bytes, uint32_t salt, int dtype, int target, object card, object info,
+                 object laid=None):
         cdef Py_ssize_t i
         if len(buffers) > PN_MAX_ARG or len(dims) > PN_MAX_DIM or len(pars) > PN_MAX_PAR:
             raise ValueError(f"instruction {card}: too many operands, dimensions or parameters")
@@ -168,6 +175,7 @@ cdef class Instr:
         self.card = card
         self.info = info
         self.scratch_bytes = scratch_bytes
+        self.laid = laid
         self.c.fn = <pn_kernel><void *>kernel
         for i in range(len(buffers)):
             self.c.arg[i] = NULL if buffers[i] is None else (<Buffer>buffers[i]).ptr
@@ -185,9 +193,15 @@ cdef class Instr:
 
     def run(self):
         """Run the kernel; returns its status (0 is well)."""
-        cdef int status
+        cdef int status, i
+        for i in range(self.n_out):
+            if self.buffers[i] is not None:
+                (<Buffer>self.buffers[i]).root().turn(False)
         with nogil:
             status = self.c.fn(&self.c)
+        for i in range(self.n_out):
+            if self.buffers[i] is not None:
+                (<Buffer>self.buffers[i]).root().turn(True)
         return status
 
     def drop_scratch(self):
@@ -222,6 +236,9 @@ cdef class Program:
         self.n = len(instrs)
         self.n_places, self.n_inputs = len(places), len(inputs)
         self.slots = 1 + max([slot for _, _, slot, _, _, _ in inputs], default=-1)
+        written = [b.root() for one in instrs for b in one.buffers[:one.n_out] if b is not None]
+        self.state = list({id(b): b for b in written}.values())
+        self.written = tuple({slot for i, k, slot, _, _, _ in inputs if k < instrs[i].n_out})
         self.code = <pn_instr *>PyMem_RawCalloc(max(self.n, 1), sizeof(pn_instr))
         self.places = <place_entry *>PyMem_RawCalloc(max(self.n_places, 1), sizeof(place_entry))
         self.inputs = <input_entry *>PyMem_RawCalloc(max(self.n_inputs, 1), sizeof(input_entry))
@@ -359,8 +376,27 @@ cdef class Run:
             raise RuntimeError(f"a run needs an arena and all its inputs. Received: {self.missing} not bound")
         return 0
 
-    cdef int replay(self, i64 *where) noexcept nogil:
-        return pn_run(self.code, self.program.n, where)
+    cdef void turn(self, bint ends) noexcept:
+        """Tell memory that the program writes to that it does, or that it has."""
+        cdef Buffer b
+        cdef object held
+        for b in self.program.state:
+            b.turn(ends)
+        for slot in self.program.written:
+            held = self.bound[slot]
+            if isinstance(held, Buffer):
+                (<Buffer>held).root().turn(ends)
+
+    cdef int replay(self, i64 *where) noexcept:
+        """Run all instructions without the GIL; returns their status."""
+        cdef int status
+        if self.program.state:
+            self.turn(False)
+        with nogil:
+            status = pn_run(self.code, self.program.n, where)
+        if self.program.state:
+            self.turn(True)
+        return status
 
     def run(self, i64 times=1):
         """Run all instructions, `times` times over. Returns (whole runs done, status); failed_at is the culprit."""
@@ -369,12 +405,14 @@ cdef class Run:
         cdef int status = 0
         self.check_ready()
         self.busy = True
+        self.turn(False)
         with nogil:
             while done < times:
                 status = pn_run(self.code, self.program.n, &where)
                 if status != 0:
                     break
                 done += 1
+        self.turn(True)
         self.busy = False
         self.failed_at = where if status else -1
         return done, status
@@ -387,10 +425,12 @@ cdef class Run:
         cdef i64 done = 0, where = -1
         cdef int status = 0
         self.busy = True
+        self.turn(False)
         with nogil:
             while done < times and status == 0:
                 status = pn_run_timed(self.code, self.program.n, &where, &view[0])
                 done += 1
+        self.turn(True)
         self.busy = False
         self.failed_at = where if status else -1
         return ns[:self.program.n] / max(done, 1), status

@@ -1,8 +1,9 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, final
 
 import numpy as np
 
+from pynn.core._kept import Kept
 from pynn.core.program import Recording
 
 Specs = list[tuple[tuple[int, ...], np.dtype]]
@@ -16,6 +17,7 @@ class Prepared:
         inputs: Specs,
         outputs: Specs,
         build: Callable[[list[np.ndarray]], Any] | None = None,
+        kept: Sequence[tuple[int, Kept]] = (),
     ) -> None: ...
     @property
     def workspaces(self) -> int: ...

@@ -2,6 +2,7 @@
 
 # Before NumPy's headers, which define I by way of complex.h.
 from pynn.core._core cimport Arenas, Buffer, Program, Run, i64
+from pynn.core._kept cimport Kept
 from pynn.core._watch cimport Watch
 
 cimport cython
@@ -76,6 +77,8 @@ cdef class Prepared:
     outputs : list of (shape, dtype)
     build : callable, optional
         Makes of the list of outputs what is returned; without it there is one output, which is.
+    kept : sequence of (number of an instruction, Kept)
+        Weights that are laid out once.
     """
 
     cdef readonly object build
@@ -87,8 +90,9 @@ cdef class Prepared:
     cdef array_spec *specs  # inputs, then outputs
     cdef Py_ssize_t nbytes
     cdef list idle
+    cdef tuple kept
 
-    def __cinit__(self, object recording, list inputs, list outputs, object build=None):
+    def __cinit__(self, object recording, list inputs, list outputs, object build=None, object kept=()):
         cdef Py_ssize_t at
         self.build = build
         self.output_shapes = [shape for shape, _ in outputs]
@@ -104,6 +108,7 @@ cdef class Prepared:
             at += aligned(self.specs[<int>i].nbytes)
         self.nbytes = at
         self.idle = []
+        self.kept = tuple(kept)
 
     def __dealloc__(self):
         PyMem_Free(self.specs)
@@ -149,8 +154,12 @@ cdef class Prepared:
             for i in range(self.n):
                 given = x[i] if isinstance(x, (tuple, list)) else x
                 memcpy(run.arena.ptr + self.specs[i].at, cnp.PyArray_DATA(<cnp.ndarray>given), self.specs[i].nbytes)
-            with nogil:
-                status[0] = run.replay(where)
+            for at, kept in self.kept:
+                run.code[<i64>at].kept = (<Kept>kept).take()
+            status[0] = run.replay(where)
+            for at, kept in self.kept:
+                if run.code[<i64>at].kept != NULL:
+                    (<Kept>kept).give()
             if status[0]:
                 return None
             ys = []
@@ -372,8 +381,7 @@ cdef class PreparedStep:
             (<double *>(<Buffer>self.ledger[2]).ptr)[0] = rate
             memset(sums, 0, 2 * sizeof(double))
             memset(hits, 0, 2 * sizeof(double))
-            with nogil:
-                status = run.replay(&where)
+            status = run.replay(&where)
             if status:
                 return None
             return (<double *>sums)[0], (<double *>sums)[1], (<double *>hits)[0], (<double *>hits)[1]

@@ -27,6 +27,7 @@ __all__ = [
     "Composite",
     "Fan",
     "Grad",
+    "Laid",
     "Lowered",
     "Sample",
     "Spec",
@@ -42,6 +43,23 @@ class Spec(NamedTuple):
 
     shape: tuple[int, ...]
     dtype: np.dtype
+
+
+class Laid(NamedTuple):
+    """What a kernel that is asked to (``keeping``) lays out of its weights once, so that later calls need not.
+
+    Attributes
+    ----------
+    nbytes : int
+    weights : tuple of int
+        The operands that are laid out, counted from the first output.
+    layout : tuple
+        What the layout depends on beside the kernel: calls that agree in it share what is kept.
+    """
+
+    nbytes: int
+    weights: tuple[int, ...]
+    layout: tuple[Any, ...]
 
 
 class Lowered(NamedTuple):
@@ -61,6 +79,8 @@ class Lowered(NamedTuple):
         Bytes of scratch memory.
     args : tuple of Tensor or None, optional
         The kernel's inputs, where they differ from the op's.
+    laid : Laid, optional
+        What of the weights predictions may keep.
     """
 
     outs: tuple[Spec | None, ...]
@@ -69,6 +89,7 @@ class Lowered(NamedTuple):
     dtype: np.dtype | None = None
     scratch: int = 0
     args: tuple[Any, ...] | None = None
+    laid: Laid | None = None
 
 
 class Fan(NamedTuple):

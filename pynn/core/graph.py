@@ -217,6 +217,7 @@ def _run(card: Card, low: Any, outs: tuple[Any, ...], args: tuple[Any, ...], sal
             config.target(),
             card,
             info,
+            low.laid,
         )
     except AttributeError as error:
         kinds = ", ".join(type(x).__name__ for x in args)

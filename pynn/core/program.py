@@ -8,11 +8,13 @@ change from call to call are input slots.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Hashable, Iterator
 from typing import Any
 
 from pynn.core import _core
 from pynn.core._held import Held
+from pynn.core._kept import Kept, key_of
 from pynn.core.state import state
 from pynn.core.status import failure
 from pynn.errors import CaptureError, warn
@@ -24,6 +26,7 @@ MANY_SHAPES = 24  # of so many a model is warned of
 MOST_PROGRAMS = 256  # that a model keeps
 MOST_BYTES = 1 << 26  # of memory that they take
 MOST_ALIKE = 4  # programs for the same inputs, recorded from different settings
+MOST_KEPT = 1 << 28  # bytes of laid out weights that a model keeps for predictions
 PER_INSTRUCTION = 1500  # bytes of Python's objects
 
 
@@ -248,6 +251,7 @@ class ProgramCache:
         self.unsettled = ""  # what changed during the last recording, if something did
         self._lock = threading.RLock()
         self._held: dict[Hashable, list[Recording]] = {}
+        self._kept: weakref.WeakValueDictionary[Hashable, Kept] = weakref.WeakValueDictionary()
         self._keys = 0  # of which programs were recorded
         self._clock = 0
 
@@ -287,6 +291,30 @@ class ProgramCache:
                 RuntimeWarning,
             )
         return made
+
+    def kept(self, program: Any) -> list[tuple[int, Kept]]:
+        """Return what of its weights a program for predictions may keep: (number of the instruction, weights).
+
+        Programs for inputs of other shapes share them; they go with the last of these. What the program itself writes
+        to is not among them.
+        """
+        state = {id(b.root()) for instr in program.instrs for b in instr.buffers[: instr.n_out] if b is not None}
+        found = []
+        with self._lock:
+            for i, instr in enumerate(program.instrs):
+                key = key_of(instr)
+                if key is None or any(id(instr.buffers[k].root()) in state for k in instr.laid.weights):
+                    continue
+                kept = self._kept.get(key)
+                if kept is None:
+                    kept = self._kept[key] = Kept(instr, self)
+                found.append((i, kept))
+        return found
+
+    def has(self, nbytes: int) -> bool:
+        """Tell whether a model may lay out so many bytes more of its weights."""
+        with self._lock:
+            return sum(kept.held for kept in self._kept.values()) + nbytes <= MOST_KEPT
 
     def _forget(self) -> None:
         """Let go of the least recently used programs until the others are few and small enough."""

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from pynn.checks import written
-from pynn.core.card import Lowered, Spec
+from pynn.core.card import Laid, Lowered, Spec
 from pynn.core.tensor import FLOATS, MAX_RANK, Tensor, tensor, to_array
 from pynn.errors import DataError, DTypeError, ShapeError
 
 BOOL = np.dtype("bool")
 INT64 = np.dtype("int64")
 INTS = (np.dtype("int32"), np.dtype("int64"))
+LAID_FROM = 1 << 14  # bytes
 
 
 def size(shape: Sequence[int]) -> int:
@@ -76,6 +77,15 @@ def pair(a: Any, b: Any) -> tuple[Tensor, Tensor]:
     if isinstance(b, Tensor):
         return as_tensor(a, b), b
     return as_tensor(a), as_tensor(b)
+
+
+def laid(weights: tuple[int, ...], itemsize: int, *sizes: tuple[int, int], turned: bool = False) -> Laid | None:
+    """Return what is kept of weights, operands of a kernel that packs them as matrices of k rows and n columns.
+
+    Small ones are read as fast where they lie. `turned` says that the operand is the transpose.
+    """
+    nbytes = sum(k * -(-n // 16) * 16 for k, n in sizes) * itemsize
+    return Laid(nbytes, weights, (sizes, turned)) if nbytes >= LAID_FROM else None
 
 
 def need_float(name: str, *xs: Tensor | None) -> None:

@@ -10,12 +10,12 @@ import numpy as np
 
 from pynn.checks import choice, is_integer
 from pynn.core import _core
-from pynn.core.card import Card, Fan, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.card import Card, Fan, Grad, Laid, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.kernels import conv2d as _native
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError, unknown_name
-from pynn.ops.common import Rng, need_float
+from pynn.ops.common import LAID_FROM, Rng, need_float
 from pynn.ops.elementwise import ELEMENTWISE, FUSED, backwards, reference, smooth_backwards
 from pynn.ops.window import PLAIN, Pair, Window, check_window, need_images, output_size
 
@@ -155,11 +155,13 @@ class _Conv2d:
         out = check_conv("conv2d", x, w, b, window, groups)
         act, _, default = FUSED[choice("conv2d", "activation", activation, FUSED)]
         dims = _dims(x.shape, w.shape, out, window, groups, act, _may_transform(algorithm, x.dtype))
+        nbytes, units = _native.fwd_kept(dims, x.dtype.itemsize)
         return Lowered(
             (Spec((x.shape[0], *out, w.shape[3]), x.dtype),),
             dims,
             (default if par is None else par,),
             scratch=_native.fwd_scratch(dims, x.dtype.itemsize),
+            laid=Laid(nbytes, (2,), (dims[3:], units)) if nbytes >= LAID_FROM else None,
         )
 
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:

@@ -14,7 +14,7 @@ from pynn.core.card import Card, Fan, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.ops.common import Rng, as_tensor, need_float, size
+from pynn.ops.common import Rng, as_tensor, laid, need_float, size
 from pynn.ops.elementwise import ELEMENTWISE, FUSED, activated, backwards, fuses, reference, smooth_backwards
 from pynn.ops.lengths import mask_steps
 
@@ -57,6 +57,7 @@ class _Dense:
             _dims(x, w, activation),
             _par(activation, par),
             scratch=_core.gemm_scratch(m, n, k, False, False, x.dtype.itemsize),
+            laid=laid((2,), x.dtype.itemsize, (k, n)),
         )
 
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:

@@ -12,7 +12,17 @@ from pynn.core.card import Card, Fan, Grad, Lowered, Sample, Spec, op
 from pynn.core.graph import execute
 from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DTypeError, ShapeError
-from pynn.ops.common import BOOL, Rng, as_tensor, broadcast_dims, broadcast_shape, need_float, need_same_dtype, pair
+from pynn.ops.common import (
+    BOOL,
+    Rng,
+    as_tensor,
+    broadcast_dims,
+    broadcast_shape,
+    laid,
+    need_float,
+    need_same_dtype,
+    pair,
+)
 from pynn.ops.lengths import mask_steps
 from pynn.ops.reduce import sum_to
 from pynn.ops.shape import zeros
@@ -276,7 +286,8 @@ class _Matmul:
             z *= d
         scratch = _core.gemm_scratch(m, n, k, ta, tb, a.dtype.itemsize)
         dims = (z, m, n, k, int(ta), int(tb), m * k if a.ndim > 2 else 0, k * n if b.ndim > 2 else 0)
-        return Lowered((Spec((*stack, m, n), a.dtype),), dims, scratch=scratch)
+        kept = laid((2,), a.dtype.itemsize, (k, n), turned=tb) if b.ndim == 2 and not (tb and m == 1) else None
+        return Lowered((Spec((*stack, m, n), a.dtype),), dims, scratch=scratch, laid=kept)
 
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
         (a, b), ta, tb = g.inputs, g.attrs.get("ta", False), g.attrs.get("tb", False)

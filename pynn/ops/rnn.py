@@ -19,7 +19,7 @@ from pynn.core.card import Card, Fan, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor, to_array
 from pynn.errors import DataError, DTypeError, ShapeError, unknown_name
-from pynn.ops.common import Rng, as_tensor, need_float
+from pynn.ops.common import Rng, as_tensor, laid, need_float
 from pynn.ops.elementwise import FUSED
 from pynn.ops.masks import takes_masks
 from pynn.ops.rnn_ref import bad, gru_ref, lstm_ref, simple_rnn_ref, variants
@@ -106,7 +106,9 @@ def _lower(name: str, cell: int, inputs: tuple[Any, ...], reverse: bool, sequenc
             Spec((t, n, h), x.dtype) if lstm else None)  # fmt: skip
     places = (at[key] for key in ("x", "packed", "packed2", "mask", "bias", "spare"))
     dims = (*_head(cell, sizes, reverse, activation, gemm), *places)
-    return Lowered(outs, dims, (FUSED[activation][2], 1 / keep), x.dtype, scratch, args=inputs)
+    columns = COLUMNS[cell] * h if cell < CELLS["gru"] else 2 * h
+    weights = laid((6, 7), item, (d, COLUMNS[cell] * h), (h, columns), (h, COLUMNS[cell] * h - columns))
+    return Lowered(outs, dims, (FUSED[activation][2], 1 / keep), x.dtype, scratch, args=inputs, laid=weights)
 
 
 def _grad_infer(*inputs: Any, needs: dict[str, bool], cell: int, reverse: bool = False, sequences: bool = True,

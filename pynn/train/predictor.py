@@ -269,7 +269,8 @@ class Preparing(_predict.Predictor):
         few = self._cache is not None or xs[0].ndim == 0 or len(xs[0]) <= FEW_ROWS
         recording = self.cache.add(key, recorder, watch, counts=not few)
         inputs, outputs = ([(a.shape, a.dtype) for a in arrays] for arrays in (xs, found))
-        prepared = _predict.Prepared(recording, inputs, outputs, None if form.single else form.build)
+        kept = self.cache.kept(recording.program)
+        prepared = _predict.Prepared(recording, inputs, outputs, None if form.single else form.build, kept)
         recording.prepared = prepared, form
         self._at_hand(prepared, form, xs)
         return found, form

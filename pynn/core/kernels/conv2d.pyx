@@ -6,6 +6,7 @@ from pynn.core import _core
 
 cdef extern from "winograd_plan.h" nogil:
     i64 pn_conv_fwd_bytes(const i64 *dim, i64 itemsize, int nth, int planes)
+    i64 pn_conv_fwd_kept(const i64 *dim, i64 *units)
     i64 pn_conv_bwd_bytes(const i64 *dim, i64 itemsize, int nth, int dx, int dw, int db, int planes)
 
 
@@ -20,6 +21,14 @@ def fwd_scratch(tuple dims, int itemsize):
     cdef i64 d[18]
     read_dims(dims, d)
     return pn_conv_fwd_bytes(d, itemsize, _core.get_threads(), _core.get_planes())
+
+
+def fwd_kept(tuple dims, int itemsize):
+    """Return the bytes of the weights as conv2d_fwd packs them, and what that depends on beside dims[3:]."""
+    cdef i64 d[18]
+    cdef i64 units = 0
+    read_dims(dims, d)
+    return pn_conv_fwd_kept(d, &units) * itemsize, units
 
 
 def bwd_scratch(tuple dims, int itemsize, bint dx, bint dw, bint db):

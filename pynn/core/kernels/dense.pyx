@@ -28,7 +28,11 @@ cdef int dense_fwd(const pn_instr *I) noexcept nogil:
     dim: M, N, K, act; par: act's parameter. Parallel over tiles of y. 2MNK flops. y aliases nothing.
     """
     cdef pn_gemm_call g
+    if I.keeping:
+        I.ops.pack(I.kept, I.arg[FWD_W], I.dim[N], 1, I.dim[N], I.dim[K], I.dim[M])
+        return 0
     memset(&g, 0, sizeof(g))
+    g.packed = I.kept
     g.m, g.n, g.k = I.dim[M], I.dim[N], I.dim[K]
     g.a, g.ars, g.acs = I.arg[FWD_X], g.k, 1
     g.b, g.brs, g.bcs = I.arg[FWD_W], g.n, 1

@@ -2,7 +2,8 @@
 
 Inside, everything is time-major: row t N + n of a matrix belongs to sequence n at time t. The input projection of all
 steps is one product (of a few steps at a time, while their gates are in the cache, on one thread with small weights);
-every block of batch rows runs through time on one thread, with the recurrent weights packed once per call. Weight
+every block of batch rows runs through time on one thread, with the recurrent weights packed once per call, or once
+for all (`kept`: w, u, U_g of the gru cells). Weight
 gradients are single products over all steps: with small weights all of them are one, of [x, h, 1] and dz. Blocks share
 no sums, so bits do not depend on them.
 
@@ -149,6 +150,13 @@ cdef void pack_weights(Job *j, const char *u, int transposed) noexcept nogil:
             j.ops.pack(j.packed2, u + first * j.size, j.K, 1, rest, j.H, j.rows)
 
 
+cdef void find_kept(Job *j) noexcept nogil:
+    """Point to the packed recurrent weights among those that are kept."""
+    cdef int64_t first = j.K if j.cell < PN_GRU else 2 * j.H
+    j.packed = <char *>j.I.kept + j.D * ((j.K + 15) // 16 * 16) * j.size
+    j.packed2 = j.packed + j.H * ((first + 15) // 16 * 16) * j.size
+
+
 cdef void at_step(const Job *j, pn_rnn_step *s, int64_t lo, int64_t n, int64_t t) noexcept nogil:
     """Point to the rows [lo, lo + n) at time t."""
     cdef int64_t N = j.N, H = j.H, size = j.size, before = t + 1 if j.reverse else t - 1
@@ -183,6 +191,7 @@ cdef void project(const Job *j, int64_t t, int64_t steps, int nth) noexcept nogi
     g.b, g.brs, g.bcs = j.I.arg[FWD_W], j.K, 1
     g.c, g.ldc = j.gates + t * j.N * j.G * j.size, j.G
     g.bias = j.bias
+    g.packed = j.I.kept
     j.ops.gemm(&g, j.I.scratch, j.I.dim[DIM_GEMM], nth)
 
 
@@ -241,6 +250,12 @@ cdef int rnn_fwd(const pn_instr *I) noexcept nogil:
     cdef char *bias = <char *>I.arg[FWD_B]
     cdef int64_t tail, both
     prepare(&j, I)
+    if I.kept != NULL:
+        find_kept(&j)
+    if I.keeping:
+        j.ops.pack(I.kept, I.arg[FWD_W], j.K, 1, j.K, j.D, j.rows)
+        pack_weights(&j, <char *>I.arg[FWD_U], 0)
+        return 0
     j.lengths = <int32_t *>I.arg[FWD_LENGTHS]
     if bad_lengths(&j):
         return PN_BAD_INDEX
@@ -262,8 +277,9 @@ cdef int rnn_fwd(const pn_instr *I) noexcept nogil:
     if j.steps > j.T:
         project(&j, 0, j.T, I.nth)
         j.steps = 0
-    j.packed, j.packed2 = scratch + I.dim[DIM_PACKED], scratch + I.dim[DIM_PACKED2]
-    pack_weights(&j, <char *>I.arg[FWD_U], 0)
+    if I.kept == NULL:
+        j.packed, j.packed2 = scratch + I.dim[DIM_PACKED], scratch + I.dim[DIM_PACKED2]
+        pack_weights(&j, <char *>I.arg[FWD_U], 0)
     if I.arg[FWD_MASK] != NULL:
         j.mask, j.masked = scratch + I.dim[DIM_MASK], scratch + I.dim[DIM_MASK] + j.N * j.H * j.size
         j.ops.expand_mask(j.mask, <const uint8_t *>I.arg[FWD_MASK], I.par[1], j.N * j.H)
