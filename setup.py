@@ -34,9 +34,11 @@ MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
 # Plain C beside vectors is there to compare with and for old processors: half the size at -O2. Locks and looks, once a
 # call, have no loops; at -Os a look at a model would take half as long again.
 SMALL = {
-    **dict.fromkeys(("isa_generic", "isa_generic_fused", "isa_f64", "_turns", "_watch"), "-O2"),
+    **dict.fromkeys(("isa_generic", "isa_generic_fused", "isa_f64", "_core", "_kept", "_turns", "_watch"), "-O2"),
     **dict.fromkeys(("_blocks", "_held", "_interrupts"), "-Os"),
 }
+# Kernels neither throw nor are thrown through; tables for that would be a twentieth of the wheel.
+NO_UNWINDING = ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"]
 HAS_VECTORS = sysconfig.get_platform().lower().endswith(("x86_64", "amd64", "aarch64", "arm64", "universal2"))
 OPENMP = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
 OPENMP_PROGRAM = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
@@ -137,6 +139,8 @@ class BuildExt(build_ext):
             [target] = compiler.object_filenames([source], output_dir=options["output_dir"])
             if Path(source).stem in SMALL and compiler.compiler_type != "msvc" and HAS_VECTORS and not DEBUG:
                 options = {**options, "extra_postargs": [*options["extra_postargs"], SMALL[Path(source).stem]]}
+            if Path(source).parts[0] == "csrc" and compiler.compiler_type != "msvc" and not (DEBUG or SANITIZE):
+                options = {**options, "extra_postargs": [*options["extra_postargs"], *NO_UNWINDING]}
             if not self.force and is_newer(target, [source, *depends]):
                 next(done)
                 return target

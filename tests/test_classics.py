@@ -60,3 +60,8 @@ def test_rules_and_rates_that_are_none(settings, message):
 def test_the_excess_error_is_the_predicted_one(rule, make, share):
     found = misadjustment.misadjustment(rule, share, getattr(misadjustment, make), seed=3)
     assert found == pytest.approx(share / (2 - share), rel=0.1)
+
+
+def test_samples_too_large_for_a_rate_are_named():
+    with pytest.raises(ValueError, match=r"\[Adaline\] expected samples whose squared length is finite.*scale"):
+        Adaline().fit(np.full((4, 3), 1e200), [0, 1, 0, 1])

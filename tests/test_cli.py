@@ -291,7 +291,7 @@ def test_every_recipe_has_a_complete_record():
         assert recipes.find(recipe.name) is recipe
         assert recipe.shows
         assert recipe.data
-        assert recipe.measure.unit != "%" or 0.1 < recipe.expected <= 1
+        assert recipe.measure.unit != "%" or 0.1 <= recipe.expected <= 1
         assert recipe.epochs > 0
         assert recipe.batch_size > 0
 

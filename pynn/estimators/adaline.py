@@ -229,5 +229,10 @@ class Adaline(LinearUnits):
             return number("Adaline", name, given, 0, 2, open_low=True, open_high=True)
         if isinstance(given, str) and given == "auto":
             largest = (task.rows.largest() + bool(self.fit_intercept)) * heaviest
+            if not np.isfinite(largest):
+                raise ValueError(
+                    f"[Adaline] expected samples whose squared length is finite, from which {name}='auto' follows. "
+                    "Received: values above 1e150. help: scale the features, as StandardScaler does."
+                )
             return 0.5 / max(float(largest), np.finfo(float).tiny)
         return number("Adaline", name, given, 0, open_low=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.checks import of_kind
 from pynn.errors import DataError
 from pynn.io.columns import (
     TEXT,
@@ -39,6 +40,7 @@ class Preprocessing:
     """
 
     def __init__(self, step: Step, names: list[str] | None = None) -> None:
+        of_kind("Preprocessing", "step", step, "what read_preprocessing() returns the steps of", "kinds", "width")
         if names is not None and (len(names) != step.width or len(set(names)) != len(names)):
             raise ValueError("names that are not those of its columns")
         self.step, self.names = step, names

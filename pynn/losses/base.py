@@ -139,6 +139,7 @@ class Loss(Spelled):
 
 def like(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Return targets in the predictions' dtype, and in their shape where only a trailing 1 differs."""
+    y_true, y_pred = as_tensor(y_true), as_tensor(y_pred)
     if y_true.dtype != y_pred.dtype:
         y_true = y_true.astype(y_pred.dtype)
     return _one_less(y_true, y_pred)

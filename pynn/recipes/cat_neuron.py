@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 import numpy as np
-import scipy.stats
 
 import pynn
 from pynn import nn, ops, viz
@@ -156,7 +155,9 @@ def areas(outputs: np.ndarray, labels: np.ndarray, classes: int = 10) -> np.ndar
     >>> areas(np.array([[1.0], [2.0], [3.0], [0.0]]), np.array([0, 0, 1, 1]), 2).tolist()
     [[0.5], [0.5]]
     """
-    ranks = scipy.stats.rankdata(outputs, axis=0)
+    from scipy.stats import rankdata
+
+    ranks = rankdata(outputs, axis=0)
     found = []
     for c in range(classes):
         of = labels == c
