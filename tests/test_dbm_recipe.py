@@ -59,8 +59,8 @@ def test_the_stages_go_with_the_epochs():
         boltzmann.Size.of(recipes.Options(epochs=4)),
         boltzmann.Size.of(recipes.Options(epochs=100, full=True)),
     )
-    assert usual == (8, 80, 4000, 5, 2)
-    assert full == (60, 2000, 20_000, 10, 5)
+    assert usual == (12, 60, 4000, 5, 2)
+    assert full == (60, 1500, 20_000, 10, 5)
     recipe = recipes.find("dbm")
     assert recipe.complete(recipes.Options(full=True)).epochs == 100
     assert recipe.complete(recipes.Options(full=True, epochs=7)).epochs == 7
