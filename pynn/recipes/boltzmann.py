@@ -25,7 +25,7 @@ LABELS = (1000, 100)
 LABEL_ITERATIONS = 30  # of conjugate gradients with few labels
 PART, PART_ITERATIONS = 5000, 3  # images, and iterations of conjugate gradients on them
 RATE, EARLY = 0.05, 5  # of a machine by itself; the epochs of momentum 0.5, which is 0.9 later
-JOINT_RATE, CHAINS = 0.003, 100
+JOINT_RATE, JOINT_MOMENTUM, CHAINS = 0.001, 0.5, 100
 BOUND_UPDATES, ANNEALED = 15, 50
 SHOWN = 12
 
@@ -165,7 +165,7 @@ def _together(machine: nn.DBM, x: np.ndarray, size: Size, options: Options, tell
     batch, epochs = options.batch_size or 1, options.epochs or 1
     steps = epochs * -(-len(x) // batch)
     history = machine.fit(
-        x, epochs=epochs, batch_size=batch, chains=CHAINS, k=size.gibbs, momentum=0.9, weight_decay=2e-4,
+        x, epochs=epochs, batch_size=batch, chains=CHAINS, k=size.gibbs, momentum=JOINT_MOMENTUM, weight_decay=2e-4,
         learning_rate=schedules.Cosine(JOINT_RATE, steps), sparsity=(0.2, 0.1), binarize=True, seed=options.seed,
         verbose=0,
     )  # fmt: skip
