@@ -92,6 +92,8 @@ def chain(shape, *layers, rng, samples=4):
 
 IMAGE, LINE = (6, 5, 4), (7, 4)
 LAYERS = {
+    nn.RBM: ((7,), (3,), {}),
+    nn.DBM: ((7,), ([4, 3],), {}),
     nn.Activation: (LINE, ("gelu",), {}),
     nn.Bidirectional: (LINE, (lambda: nn.LSTM(3),), {}),
     nn.TimeDistributed: (LINE, (lambda: nn.Dense(3),), {}),

@@ -83,7 +83,9 @@ DECIDED = {
         "Embedding", "Input", "Model", "Module", "RandomAffine", "RandomCrop", "RandomErasing", "RandomFlip",
         "RandomRotation", "RandomShear", "RandomShift", "RandomZoom", "ElasticDeformation", "RandomPCAColor")},
 }  # fmt: skip
-LAYERS = {name: getattr(nn, name) for name in nn.__all__ if inspect.isclass(getattr(nn, name))}
+LAYERS = {
+    name: kind for name in nn.__all__ if inspect.isclass(kind := getattr(nn, name)) and issubclass(kind, nn.Module)
+}
 DECIDED |= {name: (functools.partial(made, layer), ANY) for name, layer in LAYERS.items() if name not in DECIDED}
 
 
