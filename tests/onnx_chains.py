@@ -168,7 +168,7 @@ def in_onnxruntime(proto, xs):
 
 # Chains whose weights or numbers depend on the size of images or sequences.
 TIED = {
-    "flatten, reshape", "dropout", "augmentation", "crop", "crop, larger", "locally connected", "layer norm",
+    "flatten, reshape", "dropout", "augmentation", "crop", "crop, larger", "locally connected", "tied", "layer norm",
     "contrast norm", "embedding",
 }  # fmt: skip
 
