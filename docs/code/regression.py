@@ -63,7 +63,8 @@ pynn.viz.plot_frontier(models, x, y, "bases.svg")
 from pynn.recipes.robust import with_outliers
 
 x, y = with_outliers(60, 6, seed=0)  # 54 points about y = 0.8 x + 0.3, and 6 that are read too low
-for name, loss in {"squared": "mse", "absolute": "mae", "Huber": pynn.losses.Huber(delta=0.5)}.items():
+losses = {"squared": pynn.losses.MSE(), "absolute": pynn.losses.MAE(), "Huber": pynn.losses.Huber(delta=0.5)}
+for name, loss in losses.items():
     model = nn.Sequential([nn.Input((1,)), nn.Dense(1)])
     model.compile(optim.Adam(pynn.schedules.Cosine(0.05, 300 * 4)), loss, seed=0)
     model.fit(x, y, batch_size=16, epochs=300, verbose=0)
