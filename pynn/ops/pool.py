@@ -270,8 +270,8 @@ def l2_pool2d(
     --------
     >>> import numpy as np
     >>> from pynn import ops
-    >>> ops.l2_pool2d(np.array([[3.0, 4.0], [0.0, 0.0]]).reshape(1, 2, 2, 1)).numpy().item()
-    2.5000002
+    >>> ops.l2_pool2d(np.array([[3.0, 4.0], [0.0, 0.0]]).reshape(1, 2, 2, 1)).numpy().round(4).item()
+    2.5
     """
     x = as_tensor(x)
     need_images("l2_pool2d", x)

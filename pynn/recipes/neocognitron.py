@@ -123,7 +123,7 @@ def shrunk(images: np.ndarray) -> np.ndarray:
 
     Examples
     --------
-    >>> shrunk(np.full((1, 28, 28), 255, np.uint8)).sum()
+    >>> float(shrunk(np.full((1, 28, 28), 255, np.uint8)).sum())
     196.0
     """
     padded = np.pad(images, ((0, 0), (2, 2), (2, 2))).astype(np.float32) / 255
