@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ShortCut", "TrainFunction"]
 
-MOST_PREPARED = 32  # numbers of rows
+MOST_PREPARED = 32  # shapes of batches
 PLAIN_TASKS = ("classes", "binary", "values")  # whose targets are right or wrong number by number
 
 
@@ -30,14 +30,14 @@ class ShortCut:
     """
 
     def __init__(self) -> None:
-        self.prepared: dict[int, tuple[PreparedStep, tuple[Any, ...]]] = {}
-        self.seen: dict[int, tuple[float, float]] = {}  # of targets that are numbers: between which they were
+        self.prepared: dict[Any, tuple[PreparedStep, tuple[Any, ...]]] = {}  # by the shapes of inputs and targets
+        self.seen = np.inf, -np.inf  # targets that are numbers were between these
 
     def quick(self, trainer: Trainer, x: Any, y: Any) -> tuple[float, float, float, float] | None:
         """Make the update of a batch, if it is prepared; returns the sums of loss and hits, or None."""
-        if type(y) is not np.ndarray or not y.ndim or state.recorder is not None:
+        if type(y) is not np.ndarray or state.recorder is not None:
             return None
-        found = self.prepared.get(len(y))
+        found = self.prepared.get((_shapes(x), y.shape))
         if found is None:
             return None
         prepared, under = found
@@ -80,8 +80,8 @@ class ShortCut:
         elif kept.dtype != y.dtype:
             return
         else:
-            least, most = self.seen.get(n, (np.inf, -np.inf))
-            low, high = self.seen[n] = min(least, float(y.min())), max(most, float(y.max()))
+            least, most = self.seen
+            low, high = self.seen = min(least, float(y.min())), max(most, float(y.max()))
         found = recording(trainer, data, n, True)
         if found is None:
             return
@@ -91,7 +91,14 @@ class ShortCut:
         step = PreparedStep(
             found, inputs, (y.shape, y.dtype), (kept.shape, kept.dtype), low, high, n, list(trainer.ledger.buffers)
         )
-        self.prepared[n] = step, _settings(trainer)
+        self.prepared[_shapes(x), y.shape] = step, _settings(trainer)
+
+
+def _shapes(x: Any) -> Any:
+    """Return the shape of an array, or the shapes of several; None of anything else."""
+    if isinstance(x, (tuple, list)):
+        return tuple(a.shape if type(a) is np.ndarray else None for a in x)
+    return x.shape if type(x) is np.ndarray else None
 
 
 def _settings(trainer: Trainer) -> tuple[Any, ...]:
