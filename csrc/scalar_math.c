@@ -21,26 +21,26 @@ static inline double from_bits(uint64_t u) {
 
 /* x = 2^e m with m in [0.707, 1.415), f = m - 1, s = f / (2 + f): log(1 + f) = 2 s + 2 s^3 / 3 + 2 s^5 / 5 + ... */
 double pn_log(double x) {
+    static const double L[] = {2.0 / 23, 2.0 / 21, 2.0 / 19, 2.0 / 17, 2.0 / 15, 2.0 / 13, 2.0 / 11, 2.0 / 9, 2.0 / 7, 2.0 / 5, 2.0 / 3};
     const int64_t k = (int64_t)(bits_of(x) - 0x3fe6a09e667f3bcdull) >> 52;
     const double f = from_bits(bits_of(x) - ((uint64_t)k << 52)) - 1.0, e = (double)k;
     const double s = f / (2.0 + f), z = s * s, half = 0.5 * f * f;
-    double p = 2.0 / 23;
-    for (int i = 21; i >= 3; i -= 2) p = p * z + 2.0 / i;
+    double p = L[0];
+    for (int i = 1; i < 11; i++) p = p * z + L[i];
     /* 2 s = f - half + s half */
     return e * LN2_HI - ((half - (s * (half + z * p) + e * LN2_LO)) - f);
 }
 
 /* x = n ln 2 + r with |r| <= ln 2 / 2, and Taylor's series of exp(r). */
 double pn_exp(double x) {
+    static const double E[] = {1.0 / 6227020800.0, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320,
+                               1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 1.0 / 2, 1.0};
     x = x > -700.0 ? x : -700.0;
     x = x < 700.0 ? x : 700.0;
     const double n = (x * 0x1.71547652b82fep+0 + ROUND) - ROUND;
     const double r = (x - n * LN2_HI) - n * LN2_LO;
-    double p = 1.0 / 6227020800.0, k = 6227020800.0;
-    for (int i = 13; i >= 2; i--) {
-        k /= i;
-        p = p * r + 1.0 / k;
-    }
+    double p = E[0];
+    for (int i = 1; i < 13; i++) p = p * r + E[i];
     return (1.0 + r * p) * from_bits((uint64_t)(1023 + (int64_t)n) << 52);
 }
 

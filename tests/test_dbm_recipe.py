@@ -1,10 +1,8 @@
 """The recipe of the deep Boltzmann machine on few digits: that every stage runs, and what it leaves."""
 
-import gzip
-import struct
-
 import numpy as np
 import pytest
+from digits_as_mnist import digits_as_mnist
 
 import pynn
 from pynn import recipes
@@ -13,19 +11,7 @@ from pynn.recipes import boltzmann
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A folder like MNIST's, of 700 images: scikit-learn's digits, enlarged."""
-    pytest.importorskip("sklearn")
-    (x, y), (xt, yt) = pynn.datasets.digits()
-    folder = tmp_path_factory.mktemp("data") / "mnist"
-    folder.mkdir()
-    for part, images, labels in (("train", x[:600], y[:600]), ("t10k", xt[:100], yt[:100])):
-        large = np.zeros((len(images), 28, 28), np.uint8)
-        large[:, 2:26, 2:26] = np.round(images.repeat(3, axis=1).repeat(3, axis=2) * 255)
-        header = struct.pack(">IIII", 2051, len(large), 28, 28)
-        (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + large.tobytes()))
-        header = struct.pack(">II", 2049, len(labels))
-        (folder / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(header + labels.astype(np.uint8).tobytes()))
-    return folder.parent
+    return digits_as_mnist(tmp_path_factory.mktemp("data"), 600, 100)
 
 
 @pytest.mark.filterwarnings("ignore:.*annealed importance sampling:RuntimeWarning")  # of few temperatures

@@ -275,8 +275,9 @@ static void wino_units(void *ctx, i64 lo, i64 hi, int ith) {
     }
 }
 
-/* Runs a job; `cost` is the direct convolution's. */
+/* Transforms and packs the weights. */
 static void wino_pack(wino_job *k, int nth) { pn_for(k->t.terms, 8, 0.2 * (double)k->t.weights, nth, wino_weights, k); }
+/* Runs a job; `cost` is the direct convolution's. */
 static void wino_run(wino_job *k, double cost, int nth) { pn_for(k->t.count, 1, cost / 3, nth, wino_units, k); }
 
 /* The forward pass, if it is faster this way; returns whether. */
