@@ -32,13 +32,13 @@ UNIX_DEBUG = ["-std=gnu11", "-O1", "-g", "-fno-omit-frame-pointer", "-ffp-contra
 MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
 # Threads are pynn's own (csrc/pool.c); OpenMP's part is to say how many, and Windows has it in a DLL that users lack.
 # Plain C beside vectors is there to compare with and for old processors, and float64 is the smaller part of the work: a
-# third less code where loops stay as they are written, for 2 to 5 % of float64's time. Locks and looks, once a call,
-# have no loops; at -Os a look at a model would take half as long again.
+# third less code where loops stay as they are written, for 2 to 5 % of float64's time (at -Os plain C takes 3 times as
+# long). Locks and looks, once a call, have no loops; at -Os a look at a model would take half as long again.
 SMALL = {
     **dict.fromkeys(("isa_generic", "isa_generic_fused", "isa_f64"), ("-O2", "-fno-unroll-loops")),
     **dict.fromkeys(("isa_avx2_f64", "isa_avx512_f64", "isa_neon_f64"), ("-O2", "-fno-unroll-loops")),
-    **dict.fromkeys(("_core", "_kept", "_turns", "_watch"), ("-O2",)),
-    **dict.fromkeys(("_blocks", "_held", "_interrupts"), ("-Os",)),
+    **dict.fromkeys(("_core", "_kept", "_linear", "_watch"), ("-O2",)),
+    "_blocks": ("-Os",),
 }
 # Kernels neither throw nor are thrown through; tables for that would be a twentieth of the wheel.
 NO_UNWINDING = ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"]

@@ -365,7 +365,7 @@ def test_a_kernel_refuses_rows_that_are_not_there():
     for order in ([0, 3], [-1]):
         with pytest.raises(ValueError, match="order of 3 rows"):
             unit.run(rows, np.ones(3), None, np.array(order), 0, 0.1)
-    with pytest.raises(ValueError, match="expected a weight for each feature"):
+    with pytest.raises(ValueError, match=r"expected float64 .3,.. Received: float64 .2,"):
         unit.run(rows, np.ones(2), None, np.arange(3), 0, 0.1)
     with pytest.raises(ValueError, match="columns from 0 to 1"):
         Rows(None, np.ones(1), np.array([2], np.int32), np.array([0, 1]), 2)

@@ -4,8 +4,7 @@ import signal
 
 import pytest
 
-from pynn._blocks import Leaving, context
-from pynn.core._interrupts import Interrupts
+from pynn._blocks import Interrupts, Leaving, context
 
 pytestmark = pytest.mark.skipif(
     signal.getsignal(signal.SIGINT) is not signal.default_int_handler, reason="Ctrl-C has another handler here"

@@ -421,14 +421,14 @@ cdef class Run:
         """Run like run() and return the mean nanoseconds of each instruction as a float64 array."""
         self.check_ready()
         ns = np.zeros(max(self.program.n, 1))
-        cdef double[::1] view = ns
+        cdef Buffer each = Buffer.of(ns)
         cdef i64 done = 0, where = -1
         cdef int status = 0
         self.busy = True
         self.turn(False)
         with nogil:
             while done < times and status == 0:
-                status = pn_run_timed(self.code, self.program.n, &where, &view[0])
+                status = pn_run_timed(self.code, self.program.n, &where, <double *>each.ptr)
                 done += 1
         self.turn(True)
         self.busy = False
@@ -474,8 +474,9 @@ cdef inline uint64_t next_word(uint64_t *state) noexcept nogil:
 
 def permutation(uint32_t n, uint64_t seed):
     """Return a random order of 0 ... n - 1 as int64: Fisher and Yates' shuffle, with Lemire's bounded numbers."""
-    order = np.arange(n)
-    cdef int64_t[::1] view = order
+    order = np.arange(n, dtype=np.int64)
+    cdef Buffer memory = Buffer.of(order)
+    cdef int64_t *at = <int64_t *>memory.ptr
     cdef uint64_t state = seed, product
     cdef uint32_t i, j
     with nogil:
@@ -483,7 +484,7 @@ def permutation(uint32_t n, uint64_t seed):
             # A number below n - i; the bias of not rejecting is below n / 2**32.
             product = (next_word(&state) >> 32) * <uint64_t>(n - i)
             j = i + <uint32_t>(product >> 32)
-            view[i], view[j] = view[j], view[i]
+            at[i], at[j] = at[j], at[i]
     return order
 
 

@@ -4,6 +4,8 @@ Numbers are float64, and every sum runs in the order of the features, so results
 weights of a penalty shrink with every sample; a factor in common stands for that, so rows of few numbers cost few.
 """
 
+from pynn.core._core cimport Buffer
+
 from libc.stdint cimport int32_t, int64_t
 
 cimport cython
@@ -15,6 +17,13 @@ cdef enum:
 
 RULES = {"perceptron": PERCEPTRON, "strict": STRICT, "least_squares": LEAST_SQUARES, "normalized": NORMALIZED}
 cdef double SMALLEST = 1e-9  # of the common factor, before it is multiplied in
+
+
+cdef Buffer memory(object array, object dtype, tuple shape):
+    """Return what numbers lie in. Memoryviews of Cython would take 150 KB in every module that has them."""
+    if array.dtype != dtype or array.shape != shape:
+        raise ValueError(f"expected {np.dtype(dtype)} {shape}. Received: {array.dtype} {array.shape}.")
+    return Buffer.of(array)
 
 
 @cython.final
@@ -29,28 +38,35 @@ cdef class Rows:
     features : int
     """
 
-    cdef const double[:, ::1] dense
-    cdef const double[::1] values
-    cdef const int32_t[::1] columns
-    cdef const int64_t[::1] starts
+    cdef tuple held  # the memory of what follows
+    cdef const double *dense
+    cdef const double *values
+    cdef const int32_t *columns
+    cdef const int64_t *starts
     cdef bint sparse
     cdef readonly Py_ssize_t n
     cdef readonly Py_ssize_t features
 
     def __init__(self, dense, values=None, columns=None, starts=None, Py_ssize_t features=0):
+        cdef Buffer numbers, places, edges
         self.sparse = dense is None
         if self.sparse:
-            self.values, self.columns, self.starts = values, columns, starts
             self.n, self.features = len(starts) - 1, features
-            if len(values) != len(columns) or (self.n and self.starts[self.n] != len(values)):
-                raise ValueError("expected one column for each value")
+            numbers = memory(values, np.float64, (len(values),))
+            places = memory(columns, np.int32, (len(values),))
+            edges = memory(starts, np.int64, (len(starts),))
+            if self.n < 0 or starts[0] != 0 or starts[self.n] != len(values) or (np.diff(starts) < 0).any():
+                raise ValueError("expected starts of rows that rise from 0 to the number of values")
             if len(columns) and not 0 <= np.min(columns) <= np.max(columns) < features:
                 raise ValueError(f"expected columns from 0 to {features - 1}")
-            if self.n < 0 or self.starts[0] != 0 or (np.diff(starts) < 0).any():
-                raise ValueError("expected starts of rows that rise from 0")
+            self.held = numbers, places, edges
+            self.values, self.columns = <const double *>numbers.ptr, <const int32_t *>places.ptr
+            self.starts = <const int64_t *>edges.ptr
         else:
-            self.dense = dense
             self.n, self.features = dense.shape
+            numbers = memory(dense, np.float64, (self.n, self.features))
+            self.held = (numbers,)
+            self.dense = <const double *>numbers.ptr
 
     cdef double dot(self, Py_ssize_t i, const double *w) noexcept nogil:
         """Return w . x of a row."""
@@ -62,7 +78,7 @@ cdef class Rows:
                 z += w[self.columns[k]] * self.values[k]
         else:
             for j in range(self.features):
-                z += w[j] * self.dense[i, j]
+                z += w[j] * self.dense[i * self.features + j]
         return z
 
     cdef void add(self, Py_ssize_t i, double factor, double *w) noexcept nogil:
@@ -74,7 +90,7 @@ cdef class Rows:
                 w[self.columns[k]] += factor * self.values[k]
         else:
             for j in range(self.features):
-                w[j] += factor * self.dense[i, j]
+                w[j] += factor * self.dense[i * self.features + j]
 
     cdef void clip(self, Py_ssize_t i, double scale, double due, double *paid, double *w) noexcept nogil:
         """Draw the weights of a row's features to 0 by what each has not paid of the penalty that is due."""
@@ -86,7 +102,7 @@ cdef class Rows:
                     clipped(&w[self.columns[k]], scale, due, &paid[self.columns[k]])
         else:
             for j in range(self.features):
-                if self.dense[i, j] != 0:
+                if self.dense[i * self.features + j] != 0:
                     clipped(&w[j], scale, due, &paid[j])
 
     cdef double square(self, Py_ssize_t i) noexcept nogil:
@@ -99,7 +115,7 @@ cdef class Rows:
                 total += self.values[k] * self.values[k]
         else:
             for j in range(self.features):
-                total += self.dense[i, j] * self.dense[i, j]
+                total += self.dense[i * self.features + j] * self.dense[i * self.features + j]
         return total
 
     def largest(self):
@@ -111,16 +127,17 @@ cdef class Rows:
                 most = max(most, self.square(i))
         return most
 
-    def outputs(self, const double[::1] theta):
+    def outputs(self, theta):
         """Return z of every row; theta is the bias, then the weights."""
-        if len(theta) != self.features + 1:
-            raise ValueError(f"expected {self.features + 1} weights. Received: {len(theta)}.")
+        cdef Buffer weights = memory(theta, np.float64, (self.features + 1,))
         found = np.empty(self.n)
-        cdef double[::1] z = found
+        cdef Buffer answers = Buffer.of(found)
+        cdef double *z = <double *>answers.ptr
+        cdef const double *w = <const double *>weights.ptr
         cdef Py_ssize_t i
         with nogil:
             for i in range(self.n):
-                z[i] = theta[0] + self.dot(i, &theta[0] + 1)
+                z[i] = w[0] + self.dot(i, w + 1)
         return found
 
 
@@ -154,22 +171,29 @@ cdef class Unit:
         2009 have it); the bias does not.
     """
 
-    cdef double[::1] theta
-    cdef double[::1] paid
+    cdef Buffer weights
+    cdef Buffer debts
+    cdef double *theta
+    cdef double *paid
+    cdef Py_ssize_t n  # of theta
     cdef double due, l2, l1
     cdef int rule
     cdef bint bias
 
     def __init__(self, theta, rule, bint bias, double l2=0, double l1=0):
-        self.theta, self.rule, self.bias, self.l2, self.l1 = theta, RULES[rule], bias, l2, l1
-        self.paid, self.due = np.zeros(len(theta) - 1), 0
+        if not theta.flags.writeable:
+            raise ValueError("expected weights that can be written to")
+        self.weights, self.n = memory(theta, np.float64, (len(theta),)), len(theta)
+        self.debts = Buffer.of(np.zeros(self.n))
+        self.theta, self.paid = <double *>self.weights.ptr, <double *>self.debts.ptr
+        self.rule, self.bias, self.l2, self.l1, self.due = RULES[rule], bias, l2, l1, 0
 
     def run(
         self,
         Rows rows,
-        const double[::1] y,
-        const double[::1] weight,
-        const int64_t[::1] order,
+        y,
+        weight,
+        order,
         Py_ssize_t at,
         double rate,
         bint alone=False,
@@ -194,36 +218,43 @@ cdef class Unit:
             The place reached, the wrong samples, and the sum of max(0, -yz), or of (y - z)**2 / 2.
         """
         cdef Py_ssize_t n = len(order), i
-        cdef double *theta = &self.theta[0]
+        cdef double *theta = self.theta
         cdef double *w = theta + 1
         cdef double scale = 1, z, error, change, loss = 0, share, length
         cdef int64_t wrong = 0
         cdef bint bad, weighted = weight is not None
-        if len(self.theta) != rows.features + 1 or len(y) != rows.n or (weighted and len(weight) != rows.n):
-            raise ValueError("expected a weight for each feature, a target and a weight for each row")
+        cdef Buffer targets = memory(y, np.float64, (rows.n,)), places = memory(order, np.int64, (n,)), shares = None
+        cdef const double *yes = <const double *>targets.ptr
+        cdef const int64_t *row = <const int64_t *>places.ptr
+        cdef const double *parts = NULL
+        if weighted:
+            shares = memory(weight, np.float64, (rows.n,))
+            parts = <const double *>shares.ptr
+        if self.n != rows.features + 1 or at < 0:
+            raise ValueError("expected a weight for each feature")
         if rows.features == 0:
             w = NULL
         with nogil:
             while at < n:
-                i = order[at]
+                i = row[at]
                 if i < 0 or i >= rows.n:
                     with gil:
                         raise ValueError(f"expected an order of {rows.n} rows. Received: {i}.")
                 at += 1
-                share = weight[i] if weighted else 1.0
+                share = parts[i] if weighted else 1.0
                 z = theta[0] + scale * rows.dot(i, w)
                 if self.rule == LEAST_SQUARES or self.rule == NORMALIZED:
-                    error = y[i] - z
+                    error = yes[i] - z
                     loss += share * error * error / 2
-                    bad = (z > 0) != (y[i] > 0)
+                    bad = (z > 0) != (yes[i] > 0)
                     change = rate * share * error
                     if self.rule == NORMALIZED:
                         length = rows.square(i) + self.bias
                         change = change / length if length > 0 else 0
                 else:
-                    loss += share * max(0.0, -y[i] * z)
-                    bad = y[i] * z <= 0 if self.rule == STRICT else (z > 0) != (y[i] > 0)
-                    change = rate * share * y[i] if bad else 0.0
+                    loss += share * max(0.0, -yes[i] * z)
+                    bad = yes[i] * z <= 0 if self.rule == STRICT else (z > 0) != (yes[i] > 0)
+                    change = rate * share * yes[i] if bad else 0.0
                 if share > 0:
                     wrong += bad
                 if self.l2 > 0:
@@ -237,7 +268,7 @@ cdef class Unit:
                         theta[0] += change
                 if self.l1 > 0:
                     self.due += rate * self.l1
-                    rows.clip(i, scale, self.due, &self.paid[0], w)
+                    rows.clip(i, scale, self.due, self.paid, w)
                 if alone and change != 0:
                     break
             if scale != 1:
@@ -246,5 +277,5 @@ cdef class Unit:
 
     cdef void multiply(self, double scale) noexcept nogil:
         cdef Py_ssize_t j
-        for j in range(1, len(self.theta)):
+        for j in range(1, self.n):
             self.theta[j] *= scale

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from pynn.core._held import Held
+from pynn._blocks import Held
 from pynn.core.flat import Slots
 from pynn.core.state import state
 from pynn.core.tensor import Tensor

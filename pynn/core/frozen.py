@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn._blocks import context
-from pynn.core._held import Shared
+from pynn._blocks import Shared, context
 from pynn.core._watch import Watch
 from pynn.errors import CaptureError
 

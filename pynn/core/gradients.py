@@ -10,8 +10,8 @@ from typing import Any, overload
 
 import numpy as np
 
+from pynn._blocks import Held
 from pynn.checks import of_kind, written
-from pynn.core._held import Held
 from pynn.core.card import CARDS, Card, Grad
 from pynn.core.graph import Node, execute, reachable
 from pynn.core.state import state

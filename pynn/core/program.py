@@ -12,8 +12,8 @@ import weakref
 from collections.abc import Hashable, Iterator
 from typing import Any
 
+from pynn._blocks import Held
 from pynn.core import _core
-from pynn.core._held import Held
 from pynn.core._kept import Kept, key_of
 from pynn.core.state import state
 from pynn.core.status import failure

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from pynn.core._held import Held
+from pynn._blocks import Held
 
 __all__ = ["no_grad", "observed", "scope", "shapes_alone", "state", "trial"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from pynn.core._held import Held
+from pynn._blocks import Held
 from pynn.core.card import Card, Composite
 from pynn.core.state import state
 from pynn.core.tensor import Tensor

@@ -9,9 +9,9 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from pynn._blocks import Held
 from pynn._version import __version__
 from pynn.checks import of_kind
-from pynn.core._held import Held
 from pynn.core.context import loading
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from pynn._blocks import Held
 from pynn._version import __version__
 from pynn.checks import is_integer, of_kind
-from pynn.core._held import Held
 from pynn.core.context import training
 from pynn.core.state import no_grad, state, trial
 from pynn.core.tensor import Tensor

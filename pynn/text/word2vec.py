@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from pynn._blocks import Interrupts
 from pynn.checks import integer, number
-from pynn.core._interrupts import Interrupts
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor, tensor
 from pynn.errors import DataError, NonFiniteError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from pynn._blocks import Interrupts
 from pynn.checks import integer, of_kind
-from pynn.core._interrupts import Interrupts
 from pynn.core.flat import STEPS_PER_CALL
 from pynn.errors import DataError, ShapeError
 from pynn.train import columns

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn.core._interrupts import Interrupts
+from pynn._blocks import Interrupts
 from pynn.core.context import training
 from pynn.core.flat import STEPS_PER_CALL, Flat, Slots
 from pynn.core.program import ProgramCache, record, refuse_inside

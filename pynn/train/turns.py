@@ -9,9 +9,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from pynn._blocks import Leaving
-from pynn.core._held import Held
-from pynn.core._turns import Turns
+from pynn._blocks import Held, Leaving, Turns
 from pynn.core.flat import STEPS_PER_CALL, Slots
 from pynn.core.program import Recording
 from pynn.core.tensor import Tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from pynn.core._held import Held
+from pynn._blocks import Held
 from pynn.core.state import state
 from pynn.errors import CaptureError, DataError, ShapeError
 from pynn.onnx.operators.registry import OPERATORS, Body, Node
