@@ -48,7 +48,7 @@ def test_of_a_table_only_the_rows_that_are_looked_up():
 
 
 def test_a_profile_times_steps_in_the_middle_of_a_native_call(monkeypatch):
-    """The first step of a call clears the whole table of an embedding, later ones the touched rows."""
+    """The first step may clear the whole table of an embedding, later ones clear the touched rows."""
     model = nn.Sequential([nn.Embedding(1000, 4), nn.Flatten(), nn.Dense(2)])
     model.compile(optim.SGD(schedules.Exponential(0.1, rate=0.5, every=10)), "cross_entropy", seed=0)
     ids = np.arange(60).reshape(20, 3)

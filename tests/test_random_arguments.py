@@ -128,10 +128,10 @@ SGD, LISTED = {**NUMBERS, "momentum": 0.0, "nesterov": False}, (t(2, dtype="int3
         ("advance", (), {"steps": 1, "n": 2}, (ints(0), ints(0), t(1))),
         ("norm_track", (t(4), t(1)), {"momentum": 0.9}, (t(4), t(1))),
         ("norm_track", (t(4), t(4, dtype="float64")), {"momentum": 0.9}, (t(4), t(4, dtype="float64"))),
-        ("embedding.rows", (t(1, 2), ints(5), ints(0)), {"shape": (2, 2)}, (t(2, 2), *LISTED, ints(0))),
-        ("embedding.rows", (t(1, 2), ints(1), ints(1)), {"shape": (2, 2)}, (t(2, 2), *LISTED, ints(9))),
-        ("embedding.rows", (t(1, 3), ints(1), ints(1)), {"shape": (2, 2)}, (t(2, 2), *LISTED, ints(0))),
-        ("embedding.rows", (t(1, 2), t(1), ints(1)), {"shape": (2, 2)}, (t(2, 2), *LISTED, ints(0))),
+        ("embedding.rows", (t(1, 2), ints(5)), {"shape": (2, 2)}, (t(2, 2), *LISTED, ints(0), ints(0, 0))),
+        ("embedding.rows", (t(1, 2), ints(1)), {"shape": (2, 2)}, (t(2, 2), *LISTED, ints(9), ints(1, 0))),
+        ("embedding.rows", (t(1, 3), ints(1)), {"shape": (2, 2)}, (t(2, 2), *LISTED, ints(0), ints(0, 0))),
+        ("embedding.rows", (t(1, 2), t(1)), {"shape": (2, 2)}, (t(2, 2), *LISTED, ints(0), ints(0, 0))),
     ],
 )
 def test_a_card_that_updates_state_refuses_state_that_is_none(name, operands, attrs, state):

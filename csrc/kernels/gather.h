@@ -4,9 +4,9 @@
  *                  an index outside is PN_BAD_INDEX before anything is written
  *   lookup_bwd     dw[ids[i], :] += dy[i, :], with a list of the rows that were touched, so that the next step clears
  *                  those alone and an optimizer knows them
- *     MUTATES dw [V,B], marked int32 [V] (1 where touched), rows int32 [V] (in order of first touch), count int64 [1];
- *     IN dy [count of ids, B], ids, cursor int64: 0 begins a native call, where everything is cleared, as anybody may
- *     have written to dw before. dim: V, count of ids, B, 1 if ids are int32 else int64
+ *     MUTATES dw [V,B], marked int32 [V] (1 where touched), rows int32 [V] (in order of first touch), count int64 [1],
+ *     known int64 [2]: its first number is 0 if anybody else may have written to dw, so that everything is cleared; it
+ *     becomes 1. IN dy [count of ids, B], ids. dim: V, count of ids, B, 1 if ids are int32 else int64
  *     Bytes: 8 B per id and 4 B per row cleared; the other rows of dw are neither read nor written.
  *   batch_scaled   y[i, :] = scale * x[perm[offset + i], :]            OUT y [N,B]; IN x uint8 [rows,B], perm, offset
  *     dim: N, B, bytes of x, bytes of perm; par[0] scale (1/255 for images); rows beyond x or perm are PN_BAD_INDEX.
@@ -103,23 +103,24 @@ static void gather_clear_listed_range(void *ctx, i64 lo, i64 hi, int ith) {
     for (i64 i = lo; i < hi; i++) memset(c->dw + c->rows[i] * c->B, 0, (size_t)c->B * sizeof(real));
 }
 
-enum { LOOKB_DW, LOOKB_MARKED, LOOKB_ROWS, LOOKB_COUNT, LOOKB_DY, LOOKB_IDS, LOOKB_CURSOR };
+enum { LOOKB_DW, LOOKB_MARKED, LOOKB_ROWS, LOOKB_COUNT, LOOKB_KNOWN, LOOKB_DY, LOOKB_IDS };
 enum { LOOKB_V, LOOKB_IDCOUNT, LOOKB_B, LOOKB_NARROW };
 static int lookup_bwd(const pn_instr *I) {
     const i64 V = I->dim[LOOKB_V];
     int32_t *marked = (int32_t *)I->arg[LOOKB_MARKED], *rows = (int32_t *)I->arg[LOOKB_ROWS];
-    i64 *count = (i64 *)I->arg[LOOKB_COUNT];
+    i64 *count = (i64 *)I->arg[LOOKB_COUNT], *known = (i64 *)I->arg[LOOKB_KNOWN];
     gather_ctx c = {(real *)I->arg[LOOKB_DW], (const real *)I->arg[LOOKB_DY], I->arg[LOOKB_IDS], V, I->dim[LOOKB_IDCOUNT], I->dim[LOOKB_B], 0, (int)I->dim[LOOKB_NARROW]};
     gather_listed listed = {c.dx, rows, c.B};
     if (!pn_rows_listed(rows, *count, V)) return PN_BAD_INDEX;
     if (!gather_fits(&c)) return PN_BAD_INDEX;
-    if (*(const i64 *)I->arg[LOOKB_CURSOR]) {
+    if (*known) {
         pn_for(*count, 64, 0.2 * (double)(*count * c.B), I->nth, gather_clear_listed_range, &listed);
         for (i64 i = 0; i < *count; i++) marked[rows[i]] = 0;
     } else {
         pn_for(V * c.B, GA_CLEAR, 0.1 * (double)(V * c.B), I->nth, gather_clear_range, c.dx);
         memset(marked, 0, (size_t)V * sizeof *marked);
     }
+    *known = 1;
     *count = 0;
     for (i64 i = 0; i < c.count; i++) {
         const i64 r = gather_index(&c, i);

@@ -30,6 +30,7 @@ typedef struct opt_ctx {
     real keep, lr, a, b, c, d, eps, share; /* keep = 1 - lr wd */
     real *mean, fresh;                     /* the average of p, and the share that p has in it: 1 - mu, or 1 at first */
     int over;                              /* whether p becomes its average */
+    int still;                             /* whether nothing changes where g is 0 */
     pn_range_fn rule;                      /* the update, where an average follows it */
 } opt_ctx;
 
@@ -153,7 +154,7 @@ static inline int opt_run(const pn_instr *I, opt_ctx *c, double ns, pn_range_fn 
     }
     if (!V) {
         pn_for(n, OPT_CHUNK, ns * (double)n, I->nth, range, c);
-    } else if (I->dim[OPT_LAZY]) {
+    } else if (I->dim[OPT_LAZY] || c->still) {
         const i64 listed = *(const i64 *)I->arg[OPT_LISTED];
         if (!pn_rows_listed(t.rows, listed, V)) return PN_BAD_INDEX;
         pn_for(listed, 16, ns * (double)(listed * B), I->nth, opt_listed_range, &t);
@@ -181,6 +182,7 @@ OPT_RANGE(nesterov_range, sgd_at, 2)
 static int sgd_step(const pn_instr *I) {
     opt_ctx c = opt_begin(I);
     c.a = (real)I->par[2];
+    c.still = !c.s0 && !c.mean && c.keep == 1 && c.lr <= 1e30f; /* an infinite rate would make NaN of 0 */
     return opt_run(I, &c, c.s0 ? 0.5 : 0.35, !c.s0 ? sgd_range : I->dim[OPT_KIND] ? nesterov_range : momentum_range);
 }
 

@@ -159,6 +159,7 @@ cdef class Buffer:
     cdef int writers
     cdef uint64_t version
     cpdef Buffer root(self)
+    cdef i64 writes_(self) noexcept
     cdef inline void turn(self, bint ends) noexcept:
         self.version += ends
         self.writers += -1 if ends else 1
@@ -201,6 +202,7 @@ cdef class Program:
     cdef readonly Py_ssize_t arena_bytes
     cdef list state  # what it writes to beside its arena and its slots
     cdef tuple written  # the slots that it writes to
+    cdef list left  # (memory, flag) of kernels that rely on what they left there
 
 
 @cython.final

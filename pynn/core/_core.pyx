@@ -100,6 +100,14 @@ cdef class Buffer:
                 return False
         return True
 
+    cdef i64 writes_(self) noexcept:
+        return -1 if self.writers else <i64>self.version
+
+    @property
+    def writes(self):
+        """How often somebody has written to memory of one's own; -1 while somebody may be doing it."""
+        return self.root().writes_()
+
     @property
     def address(self):
         return <uintptr_t>self.ptr
@@ -239,6 +247,8 @@ cdef class Program:
         written = [b.root() for one in instrs for b in one.buffers[:one.n_out] if b is not None]
         self.state = list({id(b): b for b in written}.values())
         self.written = tuple({slot for i, k, slot, _, _, _ in inputs if k < instrs[i].n_out})
+        left = [(one.buffers, one.card.left) for one in instrs if getattr(one.card, "left", None) is not None]
+        self.left = [(buffers[k].root(), buffers[flag]) for buffers, (k, flag) in left]
         self.code = <pn_instr *>PyMem_RawCalloc(max(self.n, 1), sizeof(pn_instr))
         self.places = <place_entry *>PyMem_RawCalloc(max(self.n_places, 1), sizeof(place_entry))
         self.inputs = <input_entry *>PyMem_RawCalloc(max(self.n_inputs, 1), sizeof(input_entry))
@@ -378,10 +388,17 @@ cdef class Run:
 
     cdef void turn(self, bint ends) noexcept:
         """Tell memory that the program writes to that it does, or that it has."""
-        cdef Buffer b
+        cdef Buffer b, flag
         cdef object held
+        if not ends:
+            for b, flag in self.program.left:
+                if b.writes_() != (<i64 *>flag.ptr)[1]:
+                    (<i64 *>flag.ptr)[0] = 0
         for b in self.program.state:
             b.turn(ends)
+        if ends:
+            for b, flag in self.program.left:
+                (<i64 *>flag.ptr)[1] = b.version
         for slot in self.program.written:
             held = self.bound[slot]
             if isinstance(held, Buffer):

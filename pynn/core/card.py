@@ -194,6 +194,9 @@ class Card:
     extents: dict[int, int] = field(default_factory=dict)  # operand of any length -> the dim that holds its bytes
     # (operand, buffer): the operand is a slot whose value is a place in the buffer, counted from the first output.
     places: tuple[tuple[int, int], ...] = ()
+    # (operand, flag): the kernel relies on what it left in the operand while the flag is 1. Its buffer is int64 [2], of
+    # which the second number tells how often the operand's memory had been written to then; see TouchedRows.
+    left: tuple[int, int] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

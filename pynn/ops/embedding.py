@@ -14,7 +14,7 @@ from pynn.core.graph import execute
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError, DTypeError, ShapeError
-from pynn.ops.common import INT64, INTS, Rng, as_tensor, need_float, need_held, need_rank
+from pynn.ops.common import INT64, INTS, Rng, as_tensor, need_float, need_rank
 from pynn.ops.shape import _TAKE_GRAD
 
 INT32 = np.dtype("int32")
@@ -34,6 +34,9 @@ class TouchedRows:
         Whether an optimizer is to leave the other rows alone.
     live : bool
         Whether all this describes the gradient of the last backward pass.
+    known : Tensor, int64 [2]
+        Whether only the listed rows may be other than 0, so that the others need not be cleared, and how often the
+        gradient's memory had been written to when that was so.
     """
 
     def __init__(self, gradient: Tensor, sparse: bool):
@@ -42,16 +45,26 @@ class TouchedRows:
         self.count = Tensor.state(np.zeros(1, INT64))
         self.sparse = sparse
         self.live = False
-        self._everything = Tensor.state(np.zeros(1, INT64))  # a cursor that says: clear all rows
+        self.known = Tensor.state(np.zeros(2, INT64))
+        self._begun = False
+
+    def begin(self, gradient: Tensor) -> None:
+        """See whether anybody wrote to the gradient since the last step, before this one does."""
+        known, self.live, self._begun = self.known.view(), False, True
+        known[0] = known[0] and gradient.buffer.writes == known[1]
 
     def write(self, dy: Tensor, ids: Tensor, gradient: Tensor) -> None:
         """Write the gradient, and which rows it has."""
-        cursor = getattr(state.rng, "cursor", self._everything)  # of a training step: 0 begins a native call
-        execute(
-            _ROWS_GRAD, (dy, ids, cursor), {"shape": gradient.shape},
-            out=(gradient, self.marked, self.rows, self.count),
-        )  # fmt: skip
-        self.live = True
+        if state.rng is None or not self._begun:
+            self.known.view()[0] = 0
+        out = gradient, self.marked, self.rows, self.count, self.known
+        execute(_ROWS_GRAD, (dy, ids), {"shape": gradient.shape}, out=out)
+        self.live, self._begun = True, False
+
+    def settle(self, gradient: Tensor) -> None:
+        """Say that nobody has written to the gradient since write() but to scale it, at the end of a step."""
+        known, writes = self.known.view(), gradient.buffer.writes
+        known[:] = known[0] and writes >= 0, writes
 
 
 def _range_text(rows: int, at: tuple[int, ...], value: float) -> str:
@@ -134,9 +147,8 @@ class _Embedding:
         yield (r(5), np.array([1])), {}, ShapeError, r"a table \[V, D\]"
 
 
-def _rows_grad_infer(dy: Tensor, ids: Tensor, cursor: Tensor, shape: tuple[int, int]) -> Lowered:
+def _rows_grad_infer(dy: Tensor, ids: Tensor, shape: tuple[int, int]) -> Lowered:
     need_float("embedding.rows", dy)
-    need_held("embedding.rows", "the number of the step", cursor, INT64)
     if not (isinstance(shape, tuple) and len(shape) == 2 and all(is_integer(n, 0, MOST_SIZE) for n in shape)):
         raise ShapeError(f"[embedding.rows] expected the shape [V, D] of a table. Received: {written(shape)}.")
     if ids.dtype not in INTS or dy.size != ids.size * shape[1]:
@@ -145,35 +157,36 @@ def _rows_grad_infer(dy: Tensor, ids: Tensor, cursor: Tensor, shape: tuple[int, 
             f"Received: {ids.dtype} {ids.shape} and {dy.shape}."
         )
     rows = Spec(shape[:1], INT32)
-    return Lowered(
-        (Spec(shape, dy.dtype), rows, rows, Spec((1,), INT64)), (shape[0], ids.size, shape[1], int(ids.dtype == INT32))
-    )
+    dims = shape[0], ids.size, shape[1], int(ids.dtype == INT32)
+    return Lowered((Spec(shape, dy.dtype), rows, rows, Spec((1,), INT64), PAIR), dims)
 
 
 def _rows_grad_ref(
-    dy: np.ndarray, ids: np.ndarray, cursor: np.ndarray, dw: np.ndarray, marked: np.ndarray, rows: np.ndarray,
-    count: np.ndarray, shape: tuple[int, int],
+    dy: np.ndarray, ids: np.ndarray, dw: np.ndarray, marked: np.ndarray, rows: np.ndarray, count: np.ndarray,
+    known: np.ndarray, shape: tuple[int, int],
 ) -> tuple[Any, ...]:  # fmt: skip
     new = np.zeros(shape, dy.dtype)
     np.add.at(new, ids.ravel(), dy.reshape(-1, shape[1]))
     order = list(dict.fromkeys(ids.ravel().tolist()))
     listed = rows.copy()
     listed[: len(order)] = order
-    return new, np.isin(np.arange(shape[0]), order).astype(INT32), listed, np.array([len(order)])
+    marked = np.isin(np.arange(shape[0]), order).astype(INT32)
+    return new, marked, listed, np.array([len(order)]), np.array([1, known[1]])
 
 
 def _rows_grad_samples(r: Rng) -> Iterator[Sample]:
     for v, d, n in ((5, 3, 7), (9, 130, 40), (1, 1, 1)):
         ids = Tensor.state(r.integers(v, n, dtype="int32"))
         marks = np.zeros(v, INT32)
-        fresh = (r(v, d), Tensor.state(marks), Tensor.state(marks), Tensor.state(np.zeros(1, INT64)))
-        yield Sample((r(n, d), ids, Tensor.state(np.array([0]))), {"shape": (v, d)}, state=fresh)
+        known = [Tensor.state(np.array([one, 0])) for one in (0, 1)]
+        fresh = (r(v, d), Tensor.state(marks), Tensor.state(marks), Tensor.state(np.zeros(1, INT64)), known[0])
+        yield Sample((r(n, d), ids), {"shape": (v, d)}, state=fresh)
         before = np.zeros((v, d))
         before[v - 1], marks[v - 1] = 7.0, 1  # what the step before left: the last row
         listed = np.zeros(v, INT32)
         listed[0] = v - 1
-        left = (before, Tensor.state(marks), Tensor.state(listed), Tensor.state(np.ones(1, INT64)))
-        yield Sample((r(n, d), ids, Tensor.state(np.array([3]))), {"shape": (v, d)}, state=left)
+        left = (before, Tensor.state(marks), Tensor.state(listed), Tensor.state(np.ones(1, INT64)), known[1])
+        yield Sample((r(n, d), ids), {"shape": (v, d)}, state=left)
 
 
 _ROWS_GRAD = register(
@@ -184,6 +197,7 @@ _ROWS_GRAD = register(
         mutates=True,
         extra={"failure": "expected ids and a list of rows that the table has"},
         differentiable=False,
+        left=(0, 4),
         ref=_rows_grad_ref,
         samples=_rows_grad_samples,
         doc="dw[ids[i]] += dy[i]; marked, rows, count: which rows of dw are touched.",

@@ -158,7 +158,7 @@ def profile(model: Network, x: Any, y: Any, batch_size: int, steps: int) -> Prof
         for slot, bound in enumerate([*data.arrays(), perm, *trainer.ledger.buffers]):
             run.bind(slot, bound)
         for turn in range(steps + 1):
-            # Of the steps of a native call the first also clears what later ones know to be clear: it is not counted.
+            # The first step may clear a whole table, which later ones know to be clear: it is not counted.
             trainer.slots.set(offset=0, cursor=min(turn, 1), rate=rates)
             ns, _ = run.run_timed(1)
             total += ns if turn else 0

@@ -58,6 +58,11 @@ def train_step(trainer: Trainer, tensors: list[Tensor], perm: Tensor, n: int, ch
             mapped(lambda room, y: steps.store_rows(marked(y), slots, room, n), data["predictions"], outputs)
     assert trainer.flat is not None
     write_gradients(loss, trainer.flat, slots)
+    if trainer.before_update:
+        for place in trainer.flat.into.values():
+            if place.rows is not None:  # a hook may write to every row
+                place.rows.live = place.rows.live and place.rows.sparse
+                ops.zeros((2,), np.int64, out=place.rows.known)
     for hook in trainer.before_update:
         hook(trainer.flat.grads)
     limits = trainer.constraints()
@@ -72,8 +77,8 @@ def write_gradients(loss: Tensor, flat: Flat, slots: Slots) -> None:
     for t in flat.tensors:
         t.grad, rows = None, flat.into[id(t)].rows
         if rows is not None:
-            rows.live = False
-    with training(True, slots):  # the gradient of a table depends on the cursor
+            rows.begin(flat.into[id(t)])
+    with training(True, slots):
         backward(loss, targets=flat.tensors, into=flat.into)
     for t in flat.tensors:
         if t.grad is None:  # this step did not use the parameter
@@ -86,6 +91,10 @@ def eager_step(trainer: Trainer, tensors: list[Tensor], n: int, check: bool) -> 
     before = [t.view().copy() for t in held]
     try:
         train_step(trainer, tensors[:-1], tensors[-1], n, check)
+        assert trainer.flat is not None
+        for place in trainer.flat.into.values():
+            if place.rows is not None and place.rows.live and not trainer.before_update:
+                place.rows.settle(place)
     except (MemoryError, CaptureError):
         for t, values in zip(held, before, strict=True):
             t.view()[...] = values
