@@ -41,6 +41,7 @@ pynn.estimators      networks as scikit-learn has them
 pynn.export          models as C, and as Python that needs NumPy alone
 pynn.onnx            ONNX, both ways
 pynn.recipes         named experiments, which ``pynn run`` runs; ``pynn list`` shows them
+pynn.keras           Keras's names, for scripts that are there already
 pynn.io              files; weights of Keras and PyTorch
 pynn.testing         checks of ops and gradients
 pynn.config          threads, precision, instruction sets; pynn.set_num_threads, pynn.set_precision
@@ -78,6 +79,7 @@ if TYPE_CHECKING:  # editors and type checkers see what is loaded when first use
         export,
         init,
         io,
+        keras,
         losses,
         metrics,
         nn,
@@ -103,6 +105,7 @@ _LAZY = (
     "export",
     "init",
     "io",
+    "keras",
     "losses",
     "metrics",
     "nn",

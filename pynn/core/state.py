@@ -8,7 +8,7 @@ from typing import Any
 
 from pynn._blocks import Held
 
-__all__ = ["no_grad", "observed", "scope", "shapes_alone", "state", "trial"]
+__all__ = ["gathered_losses", "no_grad", "observed", "scope", "shapes_alone", "state", "trial"]
 
 
 class _State(threading.local):
@@ -25,6 +25,7 @@ class _State(threading.local):
     trial = False  # whether a model is run on any data, to see shapes: state that outlives a call stays as it is
     lost: list[str] | None = None  # notes ops that lose lengths, or go by masks otherwise than by lengths
     shapes = False  # whether ops and weights have shapes alone, and no values: see shapes_alone()
+    losses: list[Any] | None = None  # where add_loss() puts what a forward pass adds to the loss: see gathered_losses()
     observer: Any = None  # called with (module, output) after each module's forward pass: see observed()
 
 
@@ -56,6 +57,11 @@ def shapes_alone() -> Held:
     What is made inside has no memory, and must not leave the ``with`` block.
     """
     return Held(state, shapes=True, trial=True)
+
+
+def gathered_losses(into: list[Any]) -> Held:
+    """Gather what modules add to the loss (add_loss) inside a ``with`` block."""
+    return Held(state, losses=into)
 
 
 def observed(look: Callable[[Any, Any], None]) -> Held:

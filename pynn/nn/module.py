@@ -226,6 +226,31 @@ class Module(Trainable, Recorded):
             self._constraints[name] = regularizers.constraint(constraint)
         return weight
 
+    def add_loss(self, value: Any) -> None:
+        """Add a term to what is minimized; for use in :meth:`forward`.
+
+        Parameters
+        ----------
+        value : Tensor or float
+            Computed from the inputs or weights; of a tensor with several elements the mean counts.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from pynn import nn
+        >>> class Quiet(nn.Module):
+        ...     def forward(self, x):
+        ...         self.add_loss(0.01 * (x * x).mean())
+        ...         return x
+        >>> model = nn.Sequential([nn.Input((4,)), nn.Dense(3), Quiet()])
+        >>> model.compile("sgd", "mse", seed=0)
+        >>> x, y = np.ones((8, 4), "float32"), np.zeros((8, 3), "float32")
+        >>> len(model.fit(x, y, epochs=2, verbose=0).history["loss"])
+        2
+        """
+        if state.losses is not None:
+            state.losses.append(value)
+
     def build(self, input_shape: tuple[int, ...]) -> None:
         """Declare weights with :meth:`add_weight`; input_shape includes the batch axis, whose size does not matter.
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from pynn.core.state import no_grad
+from pynn.core.context import training
+from pynn.core.state import gathered_losses, no_grad
 from pynn.core.tensor import Tensor
 from pynn.losses.logits import Scores
+from pynn.ops import pixels
 from pynn.train.data import Data, external
 from pynn.train.gathered import cleared, result_of, take
 from pynn.train.head import alone_of
@@ -78,6 +80,7 @@ class Totals:
     def __init__(self, trainer: Any):
         self.trainer = trainer
         self.outputs = [_Output(head, trainer.loss) for head in trainer.head.each()]
+        self.added: list[tuple[float, int]] = []  # what modules add to the loss, and of how many rows
 
     def add(self, data: Data, out: Any, activated: bool = False) -> None:
         """Take in a part and what the model puts out for it, an array or a list of those that have a loss.
@@ -86,6 +89,8 @@ class Totals:
         """
         if len(self.outputs) != len(self.trainer.head.each()):  # the first batch has shown how many there are
             self.outputs = [_Output(head, self.trainer.loss) for head in self.trainer.head.each()]
+        if self.trainer.adds_losses:
+            self.added += added_by_modules(self.trainer, data)
         for output in self.outputs if activated else ():
             output.form = "probabilities" if output.head.form == "logits" else output.head.form
         if not self.trainer.head.several:
@@ -99,6 +104,8 @@ class Totals:
         """Return the mean loss of the rows so far, with the penalties on the weights; then that of each output."""
         means = [output.mean() for output in self.outputs]
         mean = self.trainer.head.total(means)
+        if self.added:
+            mean += sum(value * n for value, n in self.added) / sum(n for _, n in self.added)
         with no_grad():
             loss = self.trainer.penalties(Tensor.state(np.array(mean, self.trainer.model.dtype)))
         parts = dict(zip(self.trainer.head.loss_names, means, strict=True)) if self.trainer.head.several else {}
@@ -109,6 +116,18 @@ class Totals:
         found = self.loss()
         found |= {metric.name: result_of(metric) for output in self.outputs for metric in output.metrics}
         return {name: found[name] for name in self.trainer.head.log_names()}
+
+
+def added_by_modules(trainer: Any, data: Data) -> list[tuple[float, int]]:
+    """Return what modules add to the loss of data (add_loss), and of how many rows, pass by pass."""
+    found = []
+    for i in range(0, len(data), ROWS):
+        xs = [pixels.real(Tensor.state(a[i : i + ROWS]), trainer.model.dtype) for a in data.xs]
+        terms: list[Any] = []
+        with no_grad(), training(False), gathered_losses(terms):
+            trainer.model(*xs)
+        found.append((sum(float(np.mean(t.view() if isinstance(t, Tensor) else t)) for t in terms), len(xs[0])))
+    return found
 
 
 class _Output:

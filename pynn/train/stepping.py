@@ -14,7 +14,7 @@ from pynn.core.flat import Flat, Slots
 from pynn.core.frozen import no_foreign_random
 from pynn.core.gradients import backward
 from pynn.core.program import ProgramCache, Recording, record, refuse_inside
-from pynn.core.state import no_grad, observed, state, trial
+from pynn.core.state import gathered_losses, no_grad, observed, state, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import CaptureError, NonFiniteError, warn
 from pynn.ops import pixels, steps
@@ -25,7 +25,7 @@ from pynn.train.padding import marked
 if TYPE_CHECKING:
     from pynn.train.trainer import Trainer
 
-__all__ = ["layout_of", "may_keep", "recording", "run_steps"]
+__all__ = ["layout_of", "may_keep", "recording", "run_steps", "with_added"]
 
 
 # One step
@@ -36,8 +36,10 @@ def train_step(trainer: Trainer, tensors: list[Tensor], perm: Tensor, n: int, ch
     slots, dtype = trainer.slots, trainer.model.dtype
     data = named_slots(trainer, tensors)
     xs, y, w = (mapped(lambda t: steps.batch(t, perm, slots, n, dtype), data[key]) for key in ("xs", "y", "w"))
+    added: list[Any] = []
     with training(True, slots):  # what the loss draws comes after what the layers did
-        scores = trainer.forward(xs, train=True)
+        with gathered_losses(added):
+            scores = trainer.forward(xs, train=True)
         if state.recorder is None:
             loss = scores.loss(trainer.loss, y, w)
         else:
@@ -45,7 +47,7 @@ def train_step(trainer: Trainer, tensors: list[Tensor], perm: Tensor, n: int, ch
                 loss = scores.loss(trainer.loss, y, w)
     for change in trainer.after_loss:
         loss = change(loss, w, n)
-    loss = trainer.penalties(loss)
+    loss = with_added(trainer.penalties(loss), added)
     steps.log_loss(loss, n, slots, trainer.sums, trainer.losses, check)
     for part, sums in zip(scores.parts, trainer.ledger.parts, strict=False):  # of several outputs
         steps.log_loss(part, n, slots, sums, trainer.ledger.spare, False)
@@ -70,6 +72,16 @@ def train_step(trainer: Trainer, tensors: list[Tensor], perm: Tensor, n: int, ch
     for constraint, weight in limits:
         constraint.apply(weight)
     steps.advance(slots, 1, n)
+
+
+def with_added(loss: Tensor, added: list[Any]) -> Tensor:
+    """Return the loss plus what modules added to it (add_loss)."""
+    for value in added:
+        if isinstance(value, Tensor):
+            value = (ops.mean(value) if value.ndim else value).astype(loss.dtype)
+            value = value.reshape(loss.shape) if value.shape != loss.shape else value
+        loss = ops.add(loss, value)
+    return loss
 
 
 def write_gradients(loss: Tensor, flat: Flat, slots: Slots) -> None:

@@ -15,7 +15,7 @@ from pynn.core._watch import Watch
 from pynn.core.context import training
 from pynn.core.flat import Flat, Slots
 from pynn.core.program import ProgramCache
-from pynn.core.state import no_grad, trial
+from pynn.core.state import gathered_losses, no_grad, trial
 from pynn.core.tape import taped
 from pynn.core.tensor import Tensor, to_array
 from pynn.errors import DataError, ShapeError
@@ -77,6 +77,7 @@ class Trainer:
         self.before_update: list[Callable[[Tensor], None]] = []
         self.cache = ProgramCache()
         self.passes: Any = None  # of evaluations: predictor.logits()
+        self.adds_losses = False  # whether modules add to the loss (add_loss)
         self.shortcut = ShortCut()  # of train_on_batch()
         self.flat: Flat | None = None
         self._flats: dict[Hashable, Flat] = {}  # of the parameters that are trained now, and of those before
@@ -195,7 +196,8 @@ class Trainer:
             return self._shapes[key]
         rows = [Tensor.state(a[:1] if a.dtype != np.uint8 else a[:1].astype(self.model.dtype)) for a in xs]
         built = self.model.built
-        with no_grad(), training(False), trial():
+        added: list[Any] = []
+        with no_grad(), training(False), trial(), gathered_losses(added):
             with taped() as tape:
                 try:
                     out = self.model(*rows)
@@ -208,6 +210,7 @@ class Trainer:
                     raise
             self.head, out = looked_at(self.head, out, tape, self.model)
             warn_of_bytes_scaled_twice(self.model, xs, rows, tape)
+        self.adds_losses = bool(added)
         self._watch, self._shapes = Watch(self.model, self.loss), {key: out}
         return out
 

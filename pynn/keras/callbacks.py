@@ -1,0 +1,519 @@
+"""Callbacks, in Keras's names and with its defaults."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import math
+import os
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from pynn import train
+from pynn.errors import warn
+from pynn.keras.layer import Spelling
+from pynn.keras.missing import refused
+from pynn.train.progress import ProgressBar
+
+__all__ = [
+    "BackupAndRestore", "CSVLogger", "Callback", "CallbackList", "EarlyStopping", "History", "LambdaCallback",
+    "LearningRateScheduler", "ModelCheckpoint", "ProgbarLogger", "ReduceLROnPlateau", "RemoteMonitor",
+    "SwapEMAWeights", "TensorBoard", "TerminateOnNaN",
+]  # fmt: skip
+
+_SAME = {"acc": "accuracy", "lr": "learning_rate", "mse": "mean_squared_error", "mae": "mean_absolute_error"}
+_SAME |= {new: old for old, new in _SAME.items()}
+
+
+def other_name(name: str) -> str:
+    """Return what a logged value was called before, or is called now."""
+    head, tail = ("val_", name[4:]) if name.startswith("val_") else ("", name)
+    return head + _SAME.get(tail, tail)
+
+
+class Logs(dict):
+    """Values by name; ``acc`` and ``accuracy`` are the same one."""
+
+    def __missing__(self, key: str) -> Any:
+        other = other_name(key)
+        if other != key and dict.__contains__(self, other):
+            return dict.__getitem__(self, other)
+        raise KeyError(f"{key!r}; logged: {', '.join(self)}")
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a value, or the default."""
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
+
+class Callback(train.Callback, metaclass=Spelling):
+    """The base of callbacks: override the hooks you need."""
+
+    validation_data: Any = None
+
+    def set_params(self, params):
+        """Take the settings of the training."""
+        self.params = {**params, "nb_epoch": params.get("epochs")}
+
+
+class History(train.History, metaclass=Spelling):
+    """What happened, epoch by epoch, which fit returns."""
+
+    def on_train_begin(self, logs=None):
+        """Begin, or go on with what was told before the training went on."""
+        if not getattr(self, "history", None):
+            self.history = Logs()
+        else:
+            self.history = Logs(self.history)
+        super().on_train_begin(logs)
+        self.history = Logs()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Add the values of an epoch."""
+        logs = logs or {}
+        for name, value in logs.items():
+            array = np.asarray(value)
+            self.history.setdefault(name, []).append(float(array) if array.ndim == 0 else array)
+        self.epoch.append(epoch)
+
+
+class ProgbarLogger(ProgressBar, metaclass=Spelling):
+    """The lines that fit shows: a bar in a terminal, a line for each epoch elsewhere."""
+
+    def __init__(self, verbose=1, *_, **__):
+        super().__init__(0)
+        self.level, self.shown = int(verbose), False
+
+    def on_train_begin(self, logs=None):
+        """Begin."""
+        self.steps = self.params.get("steps")
+        self.began = self.last = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Say which epoch begins."""
+        self.began, self.last = time.perf_counter(), 0.0
+        epochs = self.params.get("epochs") or 1
+        if self.level and (epochs > 1 or self.level == 1):
+            print(f"Epoch {epoch + 1}/{epochs}", flush=True)
+
+    def on_progress(self, done, total, logs=None):
+        """Move the bar."""
+        now = time.perf_counter()
+        if self.level == 1 and sys.stdout is not None and sys.stdout.isatty() and now - self.last > 0.1:
+            self.last = now
+            print("\r" + self._line(done, total, logs or {}), end="", flush=True)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Say what the epoch brought."""
+        steps = self.steps
+        if self.level == 1 and sys.stdout is not None and sys.stdout.isatty():
+            print("\r" + self._line(steps or 1, steps, logs or {}), flush=True)
+        elif self.level:
+            seconds = time.perf_counter() - self.began
+            print(f"{_count(steps)} - {_time(seconds)} - {_each(seconds, steps)}{values_text(logs or {})}", flush=True)
+
+    def _line(self, done: int, total: Any, logs: Any) -> str:
+        seconds = time.perf_counter() - self.began
+        filled = 30 if not total else int(30 * done / total)
+        bar = "=" * filled + ">" * (filled < 30) + "." * max(0, 29 - filled)
+        return f"{done}/{total or '?'} [{bar}] - {_time(seconds)} - {_each(seconds, done)}{values_text(logs)}"
+
+    def on_train_end(self, logs=None):
+        """End."""
+
+
+def _count(steps: Any) -> str:
+    return "?/?" if not steps else f"{steps}/{steps}"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f}s" if seconds < 3600 else f"{seconds / 3600:.0f}:{seconds % 3600 / 60:02.0f}h"
+
+
+def _each(seconds: float, steps: Any) -> str:
+    each = seconds / max(steps or 1, 1)
+    return (
+        f"{each:.0f}s/step" if each >= 1 else f"{each * 1e3:.0f}ms/step" if each >= 1e-3 else f"{each * 1e6:.0f}us/step"
+    )
+
+
+def values_text(logs: Any) -> str:
+    """Return names and values as text."""
+    shown = {name: np.asarray(value) for name, value in logs.items() if np.ndim(value) == 0}
+    return "".join(
+        f" - {name}: {v:.4f}" if v == 0 or abs(v) > 1e-3 else f" - {name}: {v:.4e}" for name, v in shown.items()
+    )
+
+
+def told(logs: Any, model: Any) -> None:
+    """Print the values of an evaluation."""
+    print(values_text(logs).removeprefix(" - "), flush=True)
+
+
+def listed(given: Any, verbose: Any, history: Any, validation: Any, freq: Any) -> list[Any]:
+    """Return the callbacks of a training: the user's, the progress, and the history."""
+    found = list(given.callbacks if isinstance(given, CallbackList) else [given] if isinstance(given, train.Callback)
+                 else given or ())  # fmt: skip
+    found = [c for c in found if not isinstance(c, History)]
+    for c in found:
+        if isinstance(c, Callback) and validation is not None and c.validation_data is None:
+            c.validation_data = [*validation, np.ones(1)] if isinstance(validation, tuple) else validation
+    if freq not in (1, None):
+        refused("validation_freq", "validation runs after every epoch")
+    level = 1 if verbose in ("auto", True, 1) else int(verbose)
+    if level and not any(isinstance(c, ProgressBar) for c in found):
+        found.append(ProgbarLogger(level))
+    return [*found, history]
+
+
+class CallbackList:
+    """Callbacks that are called together, for loops of one's own."""
+
+    def __init__(self, callbacks=None, add_history=False, add_progbar=False, model=None, **params):
+        self.callbacks = list(callbacks or ())
+        if add_history:
+            self.callbacks.append(History())
+        if model is not None:
+            self.set_model(model)
+        self.set_params(params)
+
+    def append(self, callback):
+        """Add one."""
+        self.callbacks.append(callback)
+
+    def __getattr__(self, name):
+        if not name.startswith(("on_", "set_")):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: [getattr(c, name)(*args, **kwargs) for c in self.callbacks] and None
+
+    def __iter__(self):
+        return iter(self.callbacks)
+
+
+class LambdaCallback(Callback):
+    """A callback of plain functions."""
+
+    def __init__(self, on_epoch_begin=None, on_epoch_end=None, on_train_begin=None, on_train_end=None,
+                 on_train_batch_begin=None, on_train_batch_end=None, **kwargs):  # fmt: skip
+        given = {key: value for key, value in locals().items() if key.startswith("on_")}
+        for name, function in {**given, **kwargs}.items():
+            if function is not None:
+                setattr(self, name, function)
+
+
+class _Watching(Callback):
+    """A callback that watches a logged value."""
+
+    def _watch(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
+        self.monitor, self.mode = monitor, mode
+        name = monitor.removeprefix("val_")
+        more = mode == "max" or (
+            mode != "min"
+            and (
+                name.endswith(
+                    ("acc", "accuracy", "auc", "precision", "recall", "f1_score", "r2_score", "fmeasure", "iou")
+                )
+            )
+        )
+        self.sign = 1.0 if more else -1.0
+        self.min_delta = abs(min_delta)
+        self.best = -self.sign * math.inf
+
+    def monitor_op(self, a, b):
+        """Return whether a value is better than another."""
+        return self.sign * (a - b) > 0
+
+    def _better(self, value: float, than: float) -> bool:
+        return bool(self.sign * (value - than) > self.min_delta)
+
+    def _read(self, logs: Any) -> Any:
+        found = Logs(logs or {}).get(self.monitor)
+        if found is None:
+            warn(f"[{type(self).__name__}] {self.monitor!r} is not logged; there are: {', '.join(logs or {})}.")
+        return None if found is None else float(found)
+
+
+class EarlyStopping(_Watching):
+    """Stop when a value has not improved for `patience` epochs; the last weights stay unless asked otherwise."""
+
+    def __init__(self, monitor="val_loss", min_delta=0, patience=0, verbose=0, mode="auto", baseline=None,
+                 restore_best_weights=False, start_from_epoch=0):  # fmt: skip
+        self._watch(monitor, mode, min_delta)
+        self.patience, self.verbose, self.baseline = patience, verbose, baseline
+        self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
+        self.wait = self.stopped_epoch = self.best_epoch = 0
+        self.best_weights: Any = None
+
+    def on_train_begin(self, logs=None):
+        """Begin anew."""
+        self.wait = self.stopped_epoch = self.best_epoch = 0
+        self.best, self.best_weights = -self.sign * math.inf, None
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Look at the value."""
+        current = self._read(logs)
+        if current is None or epoch < self.start_from_epoch:
+            return
+        if self.restore_best_weights and self.best_weights is None:
+            self.best_weights, self.best_epoch = self.model.get_weights(), epoch
+        self.wait += 1
+        if self._better(current, self.best):
+            self.best, self.best_epoch = current, epoch
+            if self.restore_best_weights:
+                self.best_weights = self.model.get_weights()
+            if self.baseline is None or self._better(current, self.baseline):
+                self.wait = 0
+            return
+        if self.wait >= self.patience and epoch > 0:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        """Bring back the best weights, if asked to."""
+        if self.stopped_epoch > 0 and self.verbose > 0:
+            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.restore_best_weights and self.best_weights is not None:
+            if self.verbose > 0:
+                print(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.")
+            self.model.set_weights(self.best_weights)
+
+
+class ModelCheckpoint(_Watching):
+    """Write the model, or its weights, after epochs."""
+
+    def __init__(self, filepath, monitor="val_loss", verbose=0, save_best_only=False, save_weights_only=False,
+                 mode="auto", save_freq="epoch", initial_value_threshold=None, period=1, **kwargs):  # fmt: skip
+        kwargs.pop("options", None)
+        self._watch(monitor, mode)
+        self.filepath, self.verbose = os.fspath(filepath), verbose
+        self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
+        self.save_freq, self.period, self._steps = save_freq, period, 0
+        if initial_value_threshold is not None:
+            self.best = initial_value_threshold
+        if save_freq != "epoch":
+            self.on_train_batch_end = self._after_batch
+
+    def _after_batch(self, batch: int, logs: Any = None) -> None:
+        self._steps += 1
+        if self._steps % int(self.save_freq) == 0:
+            self._save(self.epoch, batch, logs)
+
+    epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Take the number of the epoch."""
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write, if it is time and, if asked for, if the value is the best."""
+        if self.save_freq == "epoch" and (epoch + 1) % self.period == 0:
+            self._save(epoch, None, logs)
+
+    def _save(self, epoch: int, batch: Any, logs: Any) -> None:
+        if self.save_best_only:
+            current = self._read(logs)
+            if current is None or not self._better(current, self.best):
+                if self.verbose and current is not None:
+                    print(f"\nEpoch {epoch + 1}: {self.monitor} did not improve from {self.best:.5f}")
+                return
+            if self.verbose:
+                print(f"\nEpoch {epoch + 1}: {self.monitor} improved from {self.best:.5f} to {current:.5f}, "
+                      f"saving model to {self.filepath}")  # fmt: skip
+            self.best = current
+        path = self.filepath.format_map(_Formats(Logs(logs or {}), {"epoch": epoch + 1, "batch": (batch or 0) + 1}))
+        (self.model.save_weights if self.save_weights_only else self.model.save)(path, overwrite=True)
+
+
+class _Formats(dict):
+    def __init__(self, logs: Any, more: Any):
+        super().__init__(more)
+        self.logs = logs
+
+    def __missing__(self, key: str) -> Any:
+        return self.logs[key]
+
+
+class ReduceLROnPlateau(_Watching):
+    """Multiply the learning rate by `factor` when a value has not improved for `patience` epochs."""
+
+    def __init__(self, monitor="val_loss", factor=0.1, patience=10, verbose=0, mode="auto", min_delta=0.0001,
+                 cooldown=0, min_lr=0.0, epsilon=None, **kwargs):  # fmt: skip
+        if factor >= 1.0:
+            raise ValueError(f"[ReduceLROnPlateau] expected factor below 1. Received: factor={factor!r}.")
+        self._watch(monitor, mode, min_delta if epsilon is None else epsilon)
+        self.factor, self.patience, self.verbose, self.cooldown, self.min_lr = (
+            factor,
+            patience,
+            verbose,
+            cooldown,
+            min_lr,
+        )
+        self.wait = self.cooldown_counter = 0
+
+    def on_train_begin(self, logs=None):
+        """Begin anew."""
+        self.wait = self.cooldown_counter = 0
+        self.best = -self.sign * math.inf
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Look at the value."""
+        rate = float(self.model.optimizer.learning_rate)
+        if logs is not None:
+            logs["learning_rate"] = rate
+        current = self._read(logs)
+        if current is None:
+            return
+        if self.cooldown_counter > 0:
+            self.cooldown_counter, self.wait = self.cooldown_counter - 1, 0
+        if self._better(current, self.best):
+            self.best, self.wait = current, 0
+        elif self.cooldown_counter <= 0:
+            self.wait += 1
+            if self.wait >= self.patience and rate > self.min_lr:
+                new = max(rate * self.factor, self.min_lr)
+                self.model.optimizer.learning_rate = new
+                if self.verbose:
+                    print(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new}.")
+                self.cooldown_counter, self.wait = self.cooldown, 0
+
+
+class LearningRateScheduler(Callback):
+    """Set the learning rate before every epoch with a function."""
+
+    def __init__(self, schedule, verbose=0):
+        self.schedule, self.verbose = schedule, verbose
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Set the learning rate."""
+        rate = float(self.model.optimizer.learning_rate)
+        try:
+            both = len(inspect.signature(self.schedule).parameters) > 1
+        except (TypeError, ValueError):
+            both = True
+        new = self.schedule(epoch, rate) if both else self.schedule(epoch)
+        new = float(new.numpy() if hasattr(new, "numpy") else new)
+        self.model.optimizer.learning_rate = new
+        if self.verbose:
+            print(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {new}.")
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Add the learning rate to the logs."""
+        if logs is not None:
+            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+
+class TerminateOnNaN(train.TerminateOnNaN, Callback):
+    """End training when the loss is NaN or infinite."""
+
+    def __init__(self):
+        super().__init__()
+
+
+class CSVLogger(Callback):
+    """Write one row per epoch to a file; epochs are counted from 0."""
+
+    may_end_twice = True
+
+    def __init__(self, filename, separator=",", append=False):
+        self.filename, self.sep, self.append = os.fspath(filename), separator, append
+        self.file: Any = None
+        self.keys: Any = None
+
+    def on_train_begin(self, logs=None):
+        """Open the file."""
+        there = self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
+        self.keys = None
+        self.written = there
+        self.file = open(self.filename, "a" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write a row."""
+        logs = logs or {}
+        writer = csv.writer(self.file, delimiter=self.sep, lineterminator="\n")
+        if self.keys is None:
+            self.keys = sorted(logs)
+            if not self.written:
+                writer.writerow(["epoch", *self.keys])
+        writer.writerow([epoch, *(logs.get(key, "NA") for key in self.keys)])
+        self.file.flush()
+
+    def on_train_end(self, logs=None):
+        """Close the file."""
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+
+class BackupAndRestore(Callback):
+    """Write the model's weights after every epoch, and go on from there when training begins anew."""
+
+    def __init__(self, backup_dir, save_freq="epoch", double_checkpoint=False, delete_checkpoint=True):
+        self.backup_dir, self.save_freq, self.delete_checkpoint = os.fspath(backup_dir), save_freq, delete_checkpoint
+        if save_freq != "epoch":
+            refused("BackupAndRestore(save_freq=)", "it writes after every epoch")
+        self.path = os.path.join(self.backup_dir, "latest.pynn")
+        self.first = 0
+
+    def on_safe_point(self, point):
+        """Write a checkpoint of everything, at the end of an epoch."""
+        if point.batch == 0:
+            os.makedirs(self.backup_dir, exist_ok=True)
+            point.write(self.path)
+
+    def on_train_end(self, logs=None):
+        """Take the file away: training is done."""
+        if self.delete_checkpoint and os.path.exists(self.path) and sys.exc_info()[0] is None:
+            os.remove(self.path)
+
+
+class RemoteMonitor(Callback):
+    """Not done: nothing here speaks to the network."""
+
+    def __init__(self, root="http://localhost:9000", path="/publish/epoch/end/", field="data", headers=None,
+                 send_as_json=False):  # fmt: skip
+        refused("RemoteMonitor", "pynn opens no connections; CSVLogger writes a file")
+
+
+class SwapEMAWeights(Callback):
+    """Evaluate with the averages of the weights: pynn does so by itself with use_ema=True."""
+
+    def __init__(self, swap_on_epoch=False):
+        self.swap_on_epoch = swap_on_epoch
+
+
+class TensorBoard(Callback):
+    """Write the logged values of every epoch as TensorBoard reads them."""
+
+    def __init__(self, log_dir="logs", histogram_freq=0, write_graph=True, write_images=False,
+                 write_steps_per_second=False, update_freq="epoch", profile_batch=0, embeddings_freq=0,
+                 embeddings_metadata=None, **kwargs):  # fmt: skip
+        self.log_dir = os.fspath(log_dir)
+        self.writers: dict[str, Any] = {}
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write the values of an epoch."""
+        from pynn.keras.events import Writer
+
+        for name, value in (logs or {}).items():
+            kind, tag = ("validation", name[4:]) if name.startswith("val_") else ("train", name)
+            if kind not in self.writers:
+                self.writers[kind] = Writer(os.path.join(self.log_dir, kind))
+            if np.ndim(value) == 0:
+                self.writers[kind].scalar(f"epoch_{tag}", float(value), epoch)
+
+    def on_train_end(self, logs=None):
+        """Close the files."""
+        for writer in self.writers.values():
+            writer.close()
+        self.writers = {}
+
+
+def __getattr__(name: str) -> Any:
+    from pynn.keras.missing import missing
+
+    missing(__name__, name, __all__)

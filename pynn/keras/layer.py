@@ -1,0 +1,595 @@
+"""The base of all layers here, and what they return before there are data."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pynn import keras, ops
+from pynn.core._held import Held
+from pynn.core.context import training as training_mode
+from pynn.core.frozen import no_foreign_random
+from pynn.core.state import no_grad, scope, shapes_alone, state
+from pynn.core.tensor import Tensor, as_dtype, tensor
+from pynn.errors import ShapeError
+from pynn.keras import constraints, initializers, regularizers
+from pynn.keras.missing import refused
+from pynn.keras.spelling import known_to, modern, refuse
+from pynn.keras.symbols import Call, KerasTensor, Nodes, symbols_in
+from pynn.keras.tree import flat, mapped, snake_case, unique_name
+from pynn.nn.module import Module
+from pynn.train.building import unbuilt_if_it_fails
+
+__all__ = ["Input", "InputLayer", "KerasTensor", "Layer", "lifted", "seeding"]
+
+SIZES = ((2, 256), (3, 384))  # (rows, steps) in the place of sizes that are not known: what differs is not known either
+_OLD_OPTIONS = ("input_shape", "batch_input_shape", "batch_shape", "input_dim", "input_length", "weights", "dynamic",
+                "batch_size", "input_dtype", "implementation", "unroll", "consume_less", "time_major", "sparse",
+                "ragged", "use_cudnn", "zero_output_for_mask", "lora_rank", "lora_alpha",
+                "quantization_config")  # fmt: skip
+_NO_SUCH_DTYPE = ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16", "half", "int8", "float8")
+
+
+class seeding:
+    """The seed of weights that are still to be drawn; ``keras.utils.set_random_seed`` sets it."""
+
+    value = 0
+
+
+class Spelling(type):
+    """Classes whose constructors take the spellings of the past."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Make an object."""
+        known = known_to(cls.__init__)
+        if not kwargs.keys() <= known.keys():
+            kwargs = modern(known, kwargs)
+        return super().__call__(*args, **kwargs)
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The signature of the constructor, for those who look at the class."""
+        told = inspect.signature(cls.__init__)
+        return told.replace(parameters=list(told.parameters.values())[1:])
+
+
+class Given:
+    """What a constructor of the library was given, by name; get_config() tells it."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, values: dict[str, Any]):
+        self.values = values
+
+
+def noted(init: Any) -> Any:
+    """Return a constructor that keeps what it is given, if it is the outermost one of the library's."""
+    signature = inspect.signature(init)
+
+    @functools.wraps(init)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        outer = "_given" not in self.__dict__
+        if outer:
+            self.__dict__["_given"] = None
+        init(self, *args, **kwargs)
+        if outer:
+            bound = signature.bind(self, *args, **kwargs)
+            bound.apply_defaults()
+            values = dict(list(bound.arguments.items())[1:])
+            values.update(values.pop("kwargs", {}))
+            self.__dict__["_given"] = Given(values)
+
+    return __init__
+
+
+class Layer(Module, metaclass=Spelling):
+    """The base of layers: write ``call``, and ``build`` if there are weights.
+
+    Parameters
+    ----------
+    activity_regularizer : regularizer, optional
+        A penalty on what the layer returns.
+    trainable : bool, default True
+    dtype : str, optional
+        "float32" or "float64".
+    autocast : bool, default True
+        As in Keras; it changes nothing here.
+    name : str, optional
+        By default the class's name in snake case, numbered.
+    **kwargs : object
+        ``input_shape`` and what else Keras has taken over the years.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pynn import keras
+    >>> class Scale(keras.Layer):
+    ...     def build(self, input_shape):
+    ...         self.factor = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="factor")
+    ...     def call(self, x):
+    ...         return x * self.factor
+    >>> Scale()(np.ones((2, 3))).shape
+    (2, 3)
+    """
+
+    _unwatched = frozenset({"_given", "_nodes", "_losses", "_first_weights", "_known_shape", "history"})
+    _aliases: dict[str, str] = {}  # Keras's names of weights: pynn's
+    _reads_lengths = False  # whether call() finds masks on its inputs, as layers of the library do
+    structural = False
+    supports_masking = False
+    input_spec: Any = None
+    activity_regularizer: Any = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        if cls.__module__.startswith("pynn.keras.") and "__init__" in cls.__dict__:
+            cls.__init__ = noted(cls.__init__)
+        super().__init_subclass__(base=True, **options)
+
+    def __init__(self, *, activity_regularizer=None, trainable=True, dtype=None, autocast=True, name=None, **kwargs):
+        Module.__init__(self, name or unique_name(snake_case(type(self).__name__)))
+        self._begin({"trainable": trainable, "dtype": dtype, "activity_regularizer": activity_regularizer, **kwargs})
+
+    def _make(self, base: Any, given: dict[str, Any], *args: Any, **settings: Any) -> None:
+        """Begin a layer that is one of pynn's too: its constructor, then what every layer here has."""
+        given.setdefault("name", None)
+        name = given.pop("name") or unique_name(snake_case(type(self).__name__))
+        base.__init__(self, *args, **settings)
+        object.__setattr__(self, "name", name)
+        self._begin(given)
+
+    def _begin(self, given: dict[str, Any]) -> None:
+        given.pop("autocast", None)
+        trainable, dtype = given.pop("trainable", True), given.pop("dtype", None)
+        penalty = given.pop("activity_regularizer", None)
+        shape = _known_shape(given, type(self).__name__)
+        own = [*known_to(type(self).__init__), *known_to(Layer.__init__), *_OLD_OPTIONS]
+        weights = given.pop("weights", None)
+        for option in _OLD_OPTIONS:
+            given.pop(option, None)
+        refuse(type(self).__name__, given, own)
+        vars(self).update(_nodes=Nodes(), _known_shape=shape, _first_weights=weights)
+        if penalty is not None:
+            self.activity_regularizer = regularizers.get(penalty)
+        if self._given_seed is None:
+            for key in ("_seed", "_unseeded"):
+                object.__setattr__(self, key, [seeding.value, *self._seed[1:]])
+        if dtype is not None:
+            self._set_dtype(dtype)
+        if trainable is False:
+            self._trainable = False
+
+    def _set_dtype(self, dtype: Any) -> None:
+        name = getattr(dtype, "name", dtype)
+        if name in _NO_SUCH_DTYPE:
+            refused(f"dtype {name!r}", "there are float32 and float64; pynn.set_precision() is for speed")
+        with contextlib.suppress(TypeError, ValueError):
+            if np.dtype(name).kind == "f":
+                object.__setattr__(self, "dtype", as_dtype(name))
+
+    # What a class of one's own writes
+
+    def build(self, input_shape=None):
+        """Declare weights with add_weight; input_shape begins with None, for the batch."""
+
+    def call(self, *args, **kwargs):
+        """Compute the output; to be written by subclasses."""
+        raise NotImplementedError(f"[{self.name}] write call(self, inputs) in class {type(self).__name__}.")
+
+    def compute_mask(self, inputs, previous_mask=None):
+        """Return the mask of the output; by default the one that the output carries."""
+        return previous_mask
+
+    def compute_output_shape(self, input_shape):
+        """Return the shape of the output for an input of a shape; sizes that are not known are None."""
+        made = mapped_shapes(lambda shape: KerasTensor(shape), input_shape)
+        return mapped(lambda t: t.shape, self._symbolic((made,), {}, note=False))
+
+    def add_weight(self, *args, **kwargs):
+        """Make a weight: add_weight(shape, initializer, ...), or in the order of Keras 2 with the name first."""
+        return added_weight(self, args, kwargs)
+
+    add_variable = add_weight
+
+    def add_loss(self, loss, inputs=None):
+        """Add a term, computed in call(), to what is minimized."""
+        super().add_loss(loss)
+
+    def get_config(self):
+        """Return what makes a layer like this one, as plain data."""
+        return keras.serial.config_of(self)
+
+    @classmethod
+    def from_config(cls, config):
+        """Return the layer that get_config() told of."""
+        return keras.serial.from_config(cls, config)
+
+    # Calls
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        return self.call(*inputs, **options)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the output, or return a symbol of it for symbols."""
+        if any(True for _ in symbols_in((args, kwargs))):
+            return self._symbolic(args, kwargs)
+        args, kwargs = mapped(self._as_tensor, args), mapped(self._as_tensor, kwargs)
+        on = kwargs.get("training")
+        if on is None or bool(on) == state.training:
+            return self._computed_of(args, kwargs)
+        with training_mode(bool(on), self._own_slots() if on and state.rng is None else None):
+            out = self._computed_of(args, kwargs)
+            if on and state.rng is not None:
+                self._own_slots().step.view()[0] += 1  # the next call draws other numbers
+            return out
+
+    def _as_tensor(self, value: Any) -> Any:
+        if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+            if value.dtype.kind == "f" and value.dtype != self.dtype:
+                value = value.astype(self.dtype)
+            elif value.dtype.kind in "iu" and value.dtype not in (np.int32, np.int64):
+                value = value.astype(np.int32)
+            return tensor(value)
+        return value
+
+    def _computed_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        takes = call_takes(type(self))
+        args, kwargs = self._with_options(takes, args, dict(kwargs))
+        outer = state.recorder is not None and state.module is None
+        with no_foreign_random(self) if outer else contextlib.nullcontext(), scope(self.name, self):
+            if self.built:
+                out = self.call(*args, **kwargs)
+            else:
+                with unbuilt_if_it_fails(self):
+                    self._build_now(args or tuple(kwargs.values()))
+                    out = self.call(*args, **kwargs)
+            if self.activity_regularizer is not None:
+                for y in flat(out):
+                    self.add_loss(self.activity_regularizer(y))
+        if out is None:
+            raise TypeError(
+                f"[{self.name}] call() of {type(self).__name__} returned None. help: end it with a return statement."
+            )
+        if type(self).compute_mask is not Layer.compute_mask:
+            self._mask(out, args, kwargs)
+        if state.observer is not None:
+            state.observer(self, out)
+        return out
+
+    def _with_options(self, takes: frozenset[str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Give call() the training flag and the mask if it asks for them."""
+        if "training" in takes and kwargs.get("training") is None:
+            kwargs["training"] = state.training
+        elif "training" not in takes and "**" not in takes:
+            kwargs.pop("training", None)
+        if "mask" not in takes and kwargs.get("mask") is not None and args and isinstance(args[0], Tensor):
+            args = (ops.with_lengths(args[0], as_lengths(kwargs.pop("mask"))), *args[1:])
+        elif "mask" in takes and not self._reads_lengths and kwargs.get("mask") is None and len(args) < 2:
+            kwargs["mask"] = mapped(mask_of, args[0]) if args else None
+        if "mask" not in takes and "**" not in takes:
+            kwargs.pop("mask", None)
+        return args, kwargs
+
+    def _mask(self, out: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if isinstance(out, Tensor) and args:
+            mask = self.compute_mask(args[0], kwargs.get("mask", mapped(mask_of, args[0])))
+            out.lengths = None if mask is None else as_lengths(mask)
+
+    def _build_now(self, xs: tuple[Any, ...]) -> None:
+        shape = mapped(shape_for_build, xs[0]) if xs else (None,)
+        first = next((tuple(x.shape) for x in flat(xs) if isinstance(x, Tensor)), ())
+        object.__setattr__(self, "_built_for", first)
+        with Held(state, shapes=False):  # weights are drawn, also where a call is one for shapes alone
+            self.build(shape)
+            object.__setattr__(self, "built", True)
+            self._after_build()
+
+    def _after_build(self) -> None:
+        given = self.__dict__.get("_given")
+        of = {alias: key for alias, key in type(self)._aliases.items() if key in self._weights}
+        for name, value in {} if given is None else given.values.items():
+            what, _, kind = name.rpartition("_")
+            key = next((of[alias] for alias in (what, f"{what}_kernel") if alias in of), what)
+            if value is not None and key in self._weights:
+                if kind == "regularizer":
+                    self._regularizers[key] = regularizers.get(value)
+                elif kind == "constraint":
+                    self._constraints[key] = constraints.get(value)
+        if self._first_weights is not None:
+            given = [np.asarray(w) for w in self._first_weights]
+            object.__setattr__(self, "_first_weights", None)
+            self.set_weights(given)
+
+    def _symbolic(self, args: tuple[Any, ...], kwargs: dict[str, Any], note: bool = True) -> Any:
+        found = []
+        training = kwargs.get("training")
+        for rows, steps in SIZES:
+            with shapes_alone(), no_grad(), training_mode(False):
+                stand = functools.partial(stand_in, rows=rows, steps=steps)
+                given = {k: mapped(stand, v) for k, v in kwargs.items()}
+                if training is not None:
+                    given["training"] = False
+                found.append(self._computed_of(mapped(stand, args), given))
+        one, two = (list(flat(out)) for out in found)
+        call = Call(self, args, kwargs)
+        made = [KerasTensor.of(call, i, a, b, kwargs) for i, (a, b) in enumerate(zip(one, two, strict=True))]
+        call.outputs = tuple(made)
+        left = iter(made)
+        out = mapped(lambda _: next(left), found[0])
+        if note:
+            call.structure = out
+            self._nodes.calls.append(call)
+        return out
+
+    # What people ask of a layer
+
+    def __getattr__(self, key: str) -> Any:
+        weights = self.__dict__.get("_weights", {})
+        other = type(self)._aliases.get(key)
+        if other in weights:
+            return weights[other]
+        if key == "bias" and other is not None:
+            return None
+        return Module.__getattr__(self, key)
+
+    @property
+    def input(self):
+        """The symbol, or symbols, that the layer was called with."""
+        return self._nodes.first(self).input
+
+    @property
+    def output(self):
+        """The symbol, or symbols, that the layer returned."""
+        return self._nodes.first(self).structure
+
+    def get_input_at(self, node_index):
+        """Return the symbols of a call."""
+        return self._nodes.calls[node_index].input
+
+    def get_output_at(self, node_index):
+        """Return the symbols that a call returned."""
+        return self._nodes.calls[node_index].structure
+
+    @property
+    def input_shape(self):
+        """The shape that the layer was called with, None for what is not known."""
+        return mapped(lambda t: t.shape, self.input)
+
+    @property
+    def output_shape(self):
+        """The shape of what the layer returned."""
+        return mapped(lambda t: t.shape, self.output)
+
+    @property
+    def weights(self):
+        """All weights, in Keras's order."""
+        return [weight for _, weight in self.named_parameters()]
+
+    variables = weights
+
+    @property
+    def trainable_weights(self):
+        """The weights that training updates."""
+        return self.parameters()
+
+    trainable_variables = trainable_weights
+
+    @property
+    def non_trainable_weights(self):
+        """The weights that training does not update."""
+        trained = {id(w) for w in self.parameters()}
+        return [weight for weight in self.weights if id(weight) not in trained]
+
+    non_trainable_variables = non_trainable_weights
+
+    def count_params(self):
+        """Return the number of weights."""
+        return self.count_parameters()
+
+    @property
+    def path(self):
+        """The layer's name."""
+        return self.name
+
+    @property
+    def losses(self):
+        """Penalties of the weights."""
+        found = []
+        for module in self.modules():
+            found += [penalty(module._weights[key]) for key, penalty in module._regularizers.items()]
+        return found
+
+    def takes_bytes(self, i: int = 0) -> bool:
+        """Tell that bytes are numbers: Keras does not divide them by 255."""
+        return True
+
+
+@functools.cache
+def call_takes(cls: type) -> frozenset[str]:
+    """Return the names of what a class's call() takes; "**" if that is anything."""
+    found = inspect.signature(cls.call).parameters
+    return frozenset("**" if p.kind is p.VAR_KEYWORD else name for name, p in found.items())
+
+
+def mapped_shapes(function: Callable[[Any], Any], shapes: Any) -> Any:
+    """Return function(shape) for a shape, or for every shape of a list or dict of them."""
+    if isinstance(shapes, dict):
+        return {key: mapped_shapes(function, value) for key, value in shapes.items()}
+    if isinstance(shapes, (list, tuple)) and shapes and isinstance(shapes[0], (list, tuple)):
+        return [mapped_shapes(function, shape) for shape in shapes]
+    return function(tuple(shapes))
+
+
+def mask_of(x: Any) -> Any:
+    """Return the mask [N, T] of a tensor, or None."""
+    if not isinstance(x, Tensor) or x.lengths is None:
+        return None
+    from pynn.ops.masked import as_mask_of
+
+    return ops.not_equal(as_mask_of(x.lengths, x.shape[1]), 0)
+
+
+def as_lengths(mask: Any) -> Tensor:
+    """Return a mask of true steps as pynn carries it: int32."""
+    t = mask if isinstance(mask, Tensor) else tensor(np.asarray(mask))
+    return t.astype("int32")
+
+
+def shape_for_build(x: Any) -> Any:
+    """Return the shape that build() is told: None for the batch."""
+    return (None, *x.shape[1:]) if isinstance(x, Tensor) and x.ndim else ()
+
+
+def stand_in(value: Any, rows: int, steps: int) -> Any:
+    """Return a tensor without memory in the place of a symbol."""
+    if not isinstance(value, KerasTensor):
+        return tensor(value) if isinstance(value, np.ndarray) and value.dtype.kind in "fiub" else value
+    sizes = [(steps if i else rows) if d is None else d for i, d in enumerate(value.shape)]
+    t = Tensor.empty(tuple(sizes), np.dtype(value.dtype))
+    if value.masked and len(sizes) > 1:
+        t.lengths = Tensor.empty((sizes[0], sizes[1]), np.dtype("int32"))
+    return t
+
+
+def _known_shape(given: dict[str, Any], cls: str) -> tuple[int | None, ...] | None:
+    """Return the shape, batch first, that a first layer's options tell; None if they tell none."""
+    batch = given.pop("batch_size", None)
+    whole = given.pop("batch_input_shape", None) or given.pop("batch_shape", None)
+    shape, dim, length = given.pop("input_shape", None), given.pop("input_dim", None), given.pop("input_length", None)
+    if whole is not None:
+        return tuple(whole)
+    if shape is not None:
+        return (batch, *(shape if isinstance(shape, (list, tuple)) else (shape,)))
+    if cls == "Embedding":
+        return (batch, *(length if isinstance(length, (list, tuple)) else (length,)))
+    if dim is not None:
+        sequence = length is not None or "RNN" in cls or "LSTM" in cls or "GRU" in cls or "1D" in cls
+        return (batch, length, dim) if sequence else (batch, dim)
+    return None
+
+
+_DTYPES = ("float32", "float64", "float16", "int32", "int64", "uint8", "int8", "bool", "string")
+
+
+def added_weight(layer: Layer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    """Do what add_weight says, in the order of Keras 3 (shape first) or of Keras 2 and pynn (name first)."""
+    given = dict(kwargs)
+    if args and (isinstance(args[0], str) or args[0] is None):
+        third = args[2] if len(args) > 2 else None
+        of_pynn = (
+            third is not None and not (isinstance(third, str) and third in _DTYPES) and not isinstance(third, type)
+        )
+        rest = ("initializer", "trainable", "regularizer") if of_pynn else (
+            "dtype", "initializer", "regularizer", "trainable", "constraint")  # fmt: skip
+        given.update(zip(("name", "shape", *rest), args, strict=False))
+    else:
+        given.update(zip(("shape", "initializer", "dtype", "trainable"), args, strict=False))
+    given.pop("aggregation", None), given.pop("synchronization", None), given.pop("autocast", None)
+    given.pop("experimental_autocast", None), given.pop("dtype", None), given.pop("use_resource", None)
+    name = base = given.pop("name", None) or "variable"
+    k = 0
+    while name in layer._weights:
+        k += 1
+        name = f"{base}_{k}"
+    shape = given.pop("shape", None)
+    shape = () if shape is None else tuple(shape) if isinstance(shape, (list, tuple)) else (shape,)
+    if any(d is None for d in shape):
+        raise ShapeError(f"[{layer.name}] expected known sizes for weight {name!r}. Received: {shape}.")
+    given["initializer"] = initializers.for_layer(given.get("initializer") or "glorot_uniform")
+    given["regularizer"] = regularizers.get(given.get("regularizer"))
+    if given.get("constraint") is not None:
+        given["constraint"] = constraints.get(given["constraint"])
+    trainable = given.get("trainable")
+    given["trainable"] = True if trainable is None else bool(trainable)
+    refuse("add_weight", given, ("initializer", "trainable", "regularizer", "constraint"))
+    return Module.add_weight(layer, name, tuple(int(d) for d in shape), **given)
+
+
+class InputLayer(Layer):
+    """Where data come in."""
+
+    def __init__(self, shape=None, batch_size=None, dtype=None, sparse=None, batch_shape=None, input_tensor=None,
+                 name=None, **kwargs):  # fmt: skip
+        if input_tensor is not None:
+            refused("Input(tensor=)", "make it without, and pass the values to fit or predict")
+        if sparse or kwargs.get("ragged"):
+            refused("sparse and ragged tensors", "pass dense arrays; pad_sequences makes them of sequences")
+        shape = kwargs.pop("input_shape", shape)
+        batch_shape = kwargs.pop("batch_input_shape", batch_shape)
+        if batch_shape is None:
+            if shape is None:
+                raise ValueError("[input] expected shape=. Received: neither shape nor batch_shape.")
+            batch_shape = (batch_size, *(shape if isinstance(shape, (list, tuple)) else (shape,)))
+        super().__init__(name=name or unique_name("input_layer"), **kwargs)
+        self.batch_shape = tuple(None if d is None else int(d) for d in batch_shape)
+        self._input_dtype = str(np.dtype(dtype or "float32")) if dtype != "string" else "string"
+        self.built = True
+        call = Call(self, (), {})
+        made = KerasTensor(self.batch_shape, self._input_dtype, name=self.name)
+        made.call, made.index = call, 0
+        call.outputs, call.structure = (made,), made
+        self._nodes.calls.append(call)
+
+    def call(self):
+        """Return nothing: values come from outside."""
+        raise TypeError(f"[{self.name}] an input has no values of its own.")
+
+
+def Input(shape=None, batch_size=None, dtype=None, sparse=None, batch_shape=None, name=None, tensor=None, **kwargs):
+    """Return the symbol of an input.
+
+    Parameters
+    ----------
+    shape : tuple of int or None, optional
+        Of one sample; None for sizes that are not known.
+    batch_size : int, optional
+    dtype : str, optional
+        "float32" by default.
+    sparse : bool, optional
+        Refused.
+    batch_shape : tuple, optional
+        The shape with the batch, in the place of `shape`.
+    name : str, optional
+    tensor : object, optional
+        Refused.
+    **kwargs : object
+        ``batch_input_shape``, as in Keras 2.
+
+    Examples
+    --------
+    >>> from pynn import keras
+    >>> x = keras.Input((28, 28, 1))
+    >>> keras.layers.Flatten()(x).shape
+    (None, 784)
+    """
+    layer = InputLayer(shape, batch_size, dtype, sparse, batch_shape, tensor, name, **kwargs)
+    return layer._nodes.calls[0].outputs[0]
+
+
+class Operation(Layer):
+    """A function of tensors as a layer: what arithmetic with symbols makes."""
+
+    _reads_lengths = True
+
+    def __init__(self, function, name=None):
+        base = snake_case(getattr(function, "__name__", "operation"))
+        super().__init__(name=name or unique_name(base.strip("_")))
+        self.function = function
+
+    def call(self, *args, **kwargs):
+        """Compute the function."""
+        return self.function(*args, **kwargs)
+
+
+def lifted(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Return function(...), or a symbol of it where symbols are among the arguments."""
+    if any(True for _ in symbols_in((args, kwargs))):
+        return Operation(function)._symbolic(args, kwargs)
+    return function(*args, **kwargs)
+
+
+KerasTensor.lifted = staticmethod(lifted)

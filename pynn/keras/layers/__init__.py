@@ -1,0 +1,32 @@
+"""Layers, in Keras's names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pynn.keras.layer import Input, InputLayer, Layer
+from pynn.keras.layers.core import (
+    Activation,
+    ActivityRegularization,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    Identity,
+    Lambda,
+    Masking,
+    Permute,
+    RepeatVector,
+    Reshape,
+)
+
+CLASSES: dict[str, Any] = {
+    name: thing for name, thing in globals().items() if isinstance(thing, type) and issubclass(thing, Layer)
+}
+__all__ = sorted({*CLASSES, "Input"})
+
+
+def __getattr__(name: str) -> Any:
+    from pynn.keras.missing import missing
+
+    missing(__name__, name, __all__)
