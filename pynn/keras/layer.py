@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pynn import keras, ops
-from pynn.core._held import Held
+from pynn._blocks import Held
 from pynn.core.context import training as training_mode
 from pynn.core.frozen import no_foreign_random
 from pynn.core.state import no_grad, scope, shapes_alone, state
