@@ -14,6 +14,7 @@
 #include "kernels/softmax.h"
 #include "kernels/loss.h"
 #include "kernels/optim.h"
+#include "kernels/segments.h"
 #include "kernels/random.h"
 #include "kernels/augment.h"
 #include "kernels/gather.h"

@@ -18,6 +18,11 @@
  *   store_rows      y[*offset + i,:] = x[i,:]              MUTATES y; IN x, offset. dim: N, bytes per row, bytes of y;
  *                   rows beyond y are PN_BAD_INDEX
  *   advance         *step += steps, *cursor += 1, *offset += n   MUTATES step, cursor, offset. dim: steps, n
+ *   segment_begin   *place = *offset + first, *draw = *step + (s << 32), note = 0
+ *                   MUTATES place, draw, note f64 [k]; IN offset, step. dim: s, first, k
+ *   log_segments    total = the rows of notes f64 [S,k] joined in the order of segments (below); sums, hits and parts
+ *                   += their columns, losses[*cursor] = total[0] / total[1]; PN_NONFINITE as in log_loss
+ *                   MUTATES losses, sums [2], hits [2], parts [2] each; IN notes, cursor. dim: S, k, 1 if checked
  * Parallel over chunks of the output where it is large. Bytes: one read and one write. No aliasing.
  */
 
@@ -297,5 +302,44 @@ static int advance(const pn_instr *I) {
     *(i64 *)I->arg[ADVANCE_STEP] += I->dim[ADVANCE_STEPS];
     *(i64 *)I->arg[ADVANCE_CURSOR] += 1;
     *(i64 *)I->arg[ADVANCE_OFFSET] += I->dim[ADVANCE_ROWS];
+    return PN_OK;
+}
+
+enum { SEGMENT_PLACE, SEGMENT_DRAW, SEGMENT_NOTE, SEGMENT_OFFSET, SEGMENT_STEP };
+enum { SEGMENT_NUMBER, SEGMENT_FIRST, SEGMENT_COLUMNS };
+static int segment_begin(const pn_instr *I) {
+    *(i64 *)I->arg[SEGMENT_PLACE] = *(const i64 *)I->arg[SEGMENT_OFFSET] + I->dim[SEGMENT_FIRST];
+    *(i64 *)I->arg[SEGMENT_DRAW] = *(const i64 *)I->arg[SEGMENT_STEP] + (I->dim[SEGMENT_NUMBER] << 32);
+    memset(I->arg[SEGMENT_NOTE], 0, (size_t)I->dim[SEGMENT_COLUMNS] * sizeof(double));
+    return PN_OK;
+}
+
+/* Joins x[0], x[stride], ... of S segments: neighbours, then neighbours of these, and what is left from the right. */
+static double joined_segments(const double *x, i64 S, i64 stride) {
+    double held[64];
+    int depth = 0;
+    for (i64 s = 0; s < S; s++) {
+        double sum = x[s * stride];
+        for (i64 bits = s; bits & 1; bits >>= 1) sum = held[--depth] + sum;
+        held[depth++] = sum;
+    }
+    while (depth > 1) {
+        held[depth - 2] += held[depth - 1];
+        depth--;
+    }
+    return depth ? held[0] : 0.0;
+}
+
+enum { SEGLOG_LOSSES, SEGLOG_SUMS };
+enum { SEGLOG_S, SEGLOG_COLUMNS, SEGLOG_CHECK };
+static int log_segments(const pn_instr *I) {
+    const i64 S = I->dim[SEGLOG_S], columns = I->dim[SEGLOG_COLUMNS];
+    const int outs = SEGLOG_SUMS + (int)(columns / 2);
+    const double *notes = (const double *)I->arg[outs];
+    double loss = joined_segments(notes, S, columns) / joined_segments(notes + 1, S, columns);
+    ((double *)I->arg[SEGLOG_LOSSES])[*(const i64 *)I->arg[outs + 1]] = loss;
+    if (I->dim[SEGLOG_CHECK] && !(loss - loss == 0.0)) return PN_NONFINITE;
+    for (i64 k = 0; k < columns; k++)
+        ((double *)I->arg[SEGLOG_SUMS + k / 2])[k % 2] += joined_segments(notes + k, S, columns);
     return PN_OK;
 }

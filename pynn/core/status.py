@@ -9,9 +9,13 @@ from pynn.errors import DataError, NonFiniteError
 __all__ = ["failure"]
 
 
-def failure(status: int, instr: Any) -> Exception:
+def failure(status: int, instr: Any) -> BaseException:
     """Return the exception for a kernel's status."""
     where = f"{instr.info.scope}: " if instr.info.scope else ""
+    if status == 3:
+        from pynn.core.kernels.hook import hook_failure
+
+        return hook_failure() or RuntimeError(f"{where}[{instr.card.name}] failed.")
     if status == 1:
         return NonFiniteError(f"{where}[{instr.card.name}] met a NaN or an infinite value.")
     if "failure" in instr.card.extra:

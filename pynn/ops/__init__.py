@@ -85,6 +85,7 @@ if TYPE_CHECKING:  # editors and type checkers see what is loaded when first use
     from pynn.ops import pool as pool
     from pynn.ops import rnn as rnn
     from pynn.ops import rnn_norm as rnn_norm
+    from pynn.ops import segments as segments
     from pynn.ops import word2vec as word2vec
     from pynn.ops.conv import conv2d as conv2d
     from pynn.ops.conv import conv2d_transpose as conv2d_transpose
@@ -126,6 +127,7 @@ _LAZY = {
     "pool": ("avg_pool2d", "l2_pool2d", "max_pool2d"),
     "rnn": ("gru", "lstm", "simple_rnn"),
     "rnn_norm": ("layer_norm_lstm",),
+    "segments": (),
     "word2vec": (),
 }
 

@@ -44,6 +44,7 @@ def _spread(seed: int, epoch: int, n: int) -> Iterator[int]:
 class Source:
     """Where batches come from: pieces of data, with the number of equal batches in each."""
 
+    trainer: Trainer
     batches: int | None
     steps_per_call = 1
     shift = 0  # what earlier calls of fit() add to the epoch, for the order of its samples
@@ -56,6 +57,11 @@ class Source:
     def describe(self) -> dict[str, Any]:
         """Return what must be the same for a training to resume."""
         raise NotImplementedError
+
+    def _cut(self) -> dict[str, int]:
+        """Return into how many segments batches are cut, if they are."""
+        segments = self.trainer.segments
+        return {} if segments.alone else {"segments": segments.count}
 
     def passed(self) -> str | None:
         """Return a digest of the batches of this epoch so far, None if describe() covers them."""
@@ -114,7 +120,7 @@ class Arrays(Source):
             weighted = data.w is not None
             self._described = {"batch_size": self.n, "shuffle": bool(self.shuffle), "arrays": arrays}
             self._described |= {"sample_weight": weighted, "digest": _fingerprint(data)}
-        return self._described
+        return {**self._described, **self._cut()}
 
     def permutation_digest(self, epoch: int) -> str | None:
         """Return a digest of the order of an epoch's samples."""
@@ -183,7 +189,7 @@ class Batches(Source):
 
     def describe(self) -> dict[str, Any]:
         """Return the number of batches."""
-        return {"batches": self.batches}
+        return {"batches": self.batches, **self._cut()}
 
     def passed(self) -> str | None:
         """Return a digest of the batches of this epoch so far."""

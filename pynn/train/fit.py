@@ -21,6 +21,7 @@ from pynn.train.network import Network
 from pynn.train.progress import say
 from pynn.train.results import Results
 from pynn.train.resume import Position, Run, read, said_rate
+from pynn.train.segments import Segments
 from pynn.train.train_fn import TrainFunction
 from pynn.train.trainer import Trainer
 from pynn.train.turns import exclusive
@@ -51,9 +52,11 @@ def fit(
     resume: Any = None,
     steps_per_epoch: int | None = None,
     validation_steps: int | None = None,
+    accumulate: int | None = None,
 ) -> Any:
     """Train a model; see Module.fit."""
     trainer = model._need_trainer("fit")
+    trainer.segments = Segments(1 if accumulate is None else accumulate)
     epochs = integer("fit", "epochs", epochs, 1)
     initial_epoch = integer("fit", "initial_epoch", initial_epoch)
     if batch_size is not None:
@@ -341,6 +344,7 @@ def train_fn(model: Network) -> TrainFunction:
 def train_on_batch(model: Network, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Results:
     """Make one update of any batch: check, convert, and record what is new."""
     trainer = model._need_trainer("train_on_batch")
+    trainer.segments = Segments(1)
     refuse_balanced("train_on_batch", class_weight)
     source = Batches(trainer, Feed([(x, y, sample_weight)], "train_on_batch"), class_weight)
     hooks = CallbackList(None, model=model, verbose=0)
@@ -357,11 +361,13 @@ class Stepper:
         Compiled.
     x, y : array_like
     batch_size : int
+    accumulate : int
     """
 
-    def __init__(self, model: Network, x: Any, y: Any, batch_size: int = 32):
+    def __init__(self, model: Network, x: Any, y: Any, batch_size: int = 32, accumulate: int = 1):
         of_kind("steps", "model", model, "a compiled model", "_need_trainer")
         self.model, self.trainer = model, model._need_trainer("steps")  # a trainer does not keep its model
+        self.trainer.segments = Segments(accumulate)
         self.data = self.trainer.data(x, y)
         self.n = min(batch_size, len(self.data))
         self.whole = len(self.data) // self.n
@@ -384,7 +390,7 @@ class Stepper:
             k -= count
 
 
-def steps(model: Network, x: Any, y: Any, batch_size: int = 32) -> Stepper:
+def steps(model: Network, x: Any, y: Any, batch_size: int = 32, accumulate: int = 1) -> Stepper:
     """Return an object whose run(k) makes k compiled training steps in as few native calls as possible.
 
     Parameters
@@ -394,5 +400,7 @@ def steps(model: Network, x: Any, y: Any, batch_size: int = 32) -> Stepper:
     x : array_like [N, ...]
     y : array_like [N, ...]
     batch_size : int, default 32
+    accumulate : int, default 1
+        In how many segments a batch is computed; see :meth:`pynn.nn.Module.fit`.
     """
-    return Stepper(model, x, y, batch_size)
+    return Stepper(model, x, y, batch_size, accumulate)

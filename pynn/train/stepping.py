@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,9 +18,11 @@ from pynn.core.state import gathered_losses, no_grad, observed, state, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import CaptureError, NonFiniteError, warn
 from pynn.ops import pixels, steps
+from pynn.ops.segments import DRAW
 from pynn.train.data import Data, external, mapped
 from pynn.train.network import Network
 from pynn.train.padding import marked
+from pynn.train.segments import Plan, bounds, not_finite, segmented_step
 
 if TYPE_CHECKING:
     from pynn.train.trainer import Trainer
@@ -33,33 +35,20 @@ __all__ = ["layout_of", "may_keep", "recording", "run_steps", "with_added"]
 
 def train_step(trainer: Trainer, tensors: list[Tensor], perm: Tensor, n: int, check: bool) -> None:
     """One training step: fetch, forward, loss, backward, update. Everything goes through execute()."""
-    slots, dtype = trainer.slots, trainer.model.dtype
-    data = named_slots(trainer, tensors)
-    xs, y, w = (mapped(lambda t: steps.batch(t, perm, slots, n, dtype), data[key]) for key in ("xs", "y", "w"))
-    added: list[Any] = []
-    with training(True, slots):  # what the loss draws comes after what the layers did
-        with gathered_losses(added):
-            scores = trainer.forward(xs, train=True)
-        if state.recorder is None:
-            loss = scores.loss(trainer.loss, y, w)
-        else:
-            with no_foreign_random(trainer.loss):
-                loss = scores.loss(trainer.loss, y, w)
-    for change in trainer.after_loss:
-        loss = change(loss, w, n)
-    loss = with_added(trainer.penalties(loss), added)
-    steps.log_loss(loss, n, slots, trainer.sums, trainer.losses, check)
-    for part, sums in zip(scores.parts, trainer.ledger.parts, strict=False):  # of several outputs
-        steps.log_loss(part, n, slots, sums, trainer.ledger.spare, False)
-    if trainer.counted is not None:
-        kind, threshold = trainer.head.counting(scores, y)
-        steps.count_correct(scores.values.detach(), y, w, trainer.hits, kind, threshold)
-    if data["predictions"] is not None:
-        with no_grad():
-            outputs = scores.activated(trainer.loss)
-            mapped(lambda room, y: steps.store_rows(marked(y), slots, room, n), data["predictions"], outputs)
+    slots, ledger = trainer.slots, trainer.ledger
     assert trainer.flat is not None
-    write_gradients(loss, trainer.flat, slots)
+    if trainer.segments.alone:
+        logged = Logged(ledger.sums, ledger.hits, ledger.parts, ledger.losses, ledger.spare)
+        loss = computed(trainer, tensors, perm, n, slots, logged, check)
+        write_gradients(loss, trainer.flat, slots, trainer.flat.into)
+    else:
+
+        def compute(inner: Slots, rows: int, plan: Plan, s: int) -> Tensor:
+            parts = [plan.pair(s, 2 + i) for i in range(len(ledger.parts))]
+            logged = Logged(plan.pair(s, 0), plan.pair(s, 1), parts, plan.losses, plan.losses)
+            return computed(trainer, tensors, perm, rows, inner, logged, False)
+
+        segmented_step(trainer, n, check, compute, write_gradients)
     if trainer.before_update:
         for place in trainer.flat.into.values():
             if place.rows is not None:  # a hook may write to every row
@@ -84,17 +73,63 @@ def with_added(loss: Tensor, added: list[Any]) -> Tensor:
     return loss
 
 
-def write_gradients(loss: Tensor, flat: Flat, slots: Slots) -> None:
-    """Write the gradients of what a model trains, and of nothing else, to where its optimizer reads them."""
+class Logged(NamedTuple):
+    """Where a forward pass logs: sums of the loss, of hits, of the losses of several outputs; the losses of steps."""
+
+    sums: Tensor
+    hits: Tensor
+    parts: list[Tensor]
+    losses: Tensor
+    spare: Tensor
+
+
+def computed(
+    trainer: Trainer, tensors: list[Tensor], perm: Tensor, n: int, slots: Slots, logged: Logged, check: bool
+) -> Tensor:
+    """Fetch n rows, run the model forward and log; returns the loss."""
+    dtype = trainer.model.dtype
+    data = named_slots(trainer, tensors)
+    xs, y, w = (mapped(lambda t: steps.batch(t, perm, slots, n, dtype), data[key]) for key in ("xs", "y", "w"))
+    added: list[Any] = []
+    with training(True, slots):  # what the loss draws comes after what the layers did
+        with gathered_losses(added):
+            scores = trainer.forward(xs, train=True, slots=slots)
+        if state.recorder is None:
+            loss = scores.loss(trainer.loss, y, w)
+        else:
+            with no_foreign_random(trainer.loss):
+                loss = scores.loss(trainer.loss, y, w)
+    for change in trainer.after_loss:
+        loss = change(loss, w, n)
+    loss = with_added(trainer.penalties(loss), added)
+    steps.log_loss(loss, n, slots, logged.sums, logged.losses, check)
+    for part, sums in zip(scores.parts, logged.parts, strict=False):  # of several outputs
+        steps.log_loss(part, n, slots, sums, logged.spare, False)
+    if trainer.counted is not None:
+        kind, threshold = trainer.head.counting(scores, y)
+        steps.count_correct(scores.values.detach(), y, w, logged.hits, kind, threshold)
+    if data["predictions"] is not None:
+        with no_grad():
+            outputs = scores.activated(trainer.loss)
+            mapped(lambda room, y: steps.store_rows(marked(y), slots, room, n), data["predictions"], outputs)
+    return loss
+
+
+def write_gradients(loss: Tensor, flat: Flat, slots: Slots, into: dict[int, Tensor], share: float = 1.0) -> None:
+    """Write the gradients of what a model trains, and of nothing else; those of a share of the batch, as that.
+
+    They are written to `into`: where the optimizer reads them, or where they wait to be joined.
+    """
     for t in flat.tensors:
-        t.grad, rows = None, flat.into[id(t)].rows
+        t.grad, rows = None, into[id(t)].rows
         if rows is not None:
-            rows.begin(flat.into[id(t)])
+            rows.begin(into[id(t)])
     with training(True, slots):
-        backward(loss, targets=flat.tensors, into=flat.into)
+        scale = None if share == 1.0 else Tensor.state(np.full(loss.shape, share, loss.dtype))
+        backward(loss, scale, targets=flat.tensors, into=into)
     for t in flat.tensors:
         if t.grad is None:  # this step did not use the parameter
-            t.grad = ops.zeros(t.shape, t.dtype, out=flat.into[id(t)])
+            t.grad = ops.zeros(t.shape, t.dtype, out=into[id(t)])
 
 
 def eager_step(trainer: Trainer, tensors: list[Tensor], n: int, check: bool) -> None:
@@ -191,7 +226,8 @@ def _key(trainer: Trainer, data: Data, n: int, check: bool) -> Hashable:
     trained_through = head.form, head.kind, head.rank, head.padded, type(counted), getattr(counted, "several", None)
     hooks = tuple(trainer.after_loss), tuple(trainer.before_update)
     optimizer = trainer.optimizer, trainer.optimizer.table.version  # its settings are watched
-    return "train", n, check, layout_of(data), shapes, trained_through, optimizer, trainer.loss, hooks
+    parts = trainer.segments.key, len(trainer.ledger.parts)
+    return "train", n, check, layout_of(data), shapes, trained_through, optimizer, trainer.loss, hooks, parts
 
 
 def recording(trainer: Trainer, data: Data, n: int, check: bool) -> Recording | None:
@@ -234,20 +270,30 @@ def may_keep(watch: Watch, cache: ProgramCache, model: Network, place: str) -> b
 
 def _where_not_finite(trainer: Trainer, data: Data, perm: np.ndarray, n: int) -> NonFiniteError:
     """Find the layer: parameters are those before the bad batch, and random numbers are the same again."""
-    start = trainer.slots.get("offset")
+    start = first = trainer.slots.get("offset")
     found: list[str] = []
+    segments, slots, where = trainer.segments, trainer.slots, ""
+    if not segments.alone and (bad := not_finite(trainer)) is not None:
+        at = bounds(n, segments.count)
+        first, last, where = start + at[bad], start + at[bad + 1], f", segment {bad}"
+        if segments.ranks > 1:
+            where += f" (rank {segments.owner(bad)})"
+        slots = slots.beside()
+        slots.step = Tensor.state(np.array([trainer.slots.get("step") + (bad << DRAW)]))
+    else:
+        last = start + n
 
     def look(module: Any, out: Any) -> None:
         if not found and isinstance(out, Tensor) and not np.isfinite(out.view()).all():
             found.append(module.name)
 
     with observed(look), no_grad(), trial():
-        rows = perm[start : start + n]
+        rows = perm[first:last]
         xs = [pixels.real(Tensor.state(a[rows]), trainer.model.dtype) for a in data.xs]
-        trainer.forward(xs, train=True)
+        trainer.forward(xs, train=True, slots=slots)
     place = f"layer {found[0]!r}" if found else "the loss"
     return NonFiniteError(
-        f"[fit] the loss is not finite in batch {trainer.batches_before + start // max(n, 1)}: {place} is the first "
-        "place with a NaN or an infinite value. The update was not made. help: lower the learning rate, clip "
+        f"[fit] the loss is not finite in batch {trainer.batches_before + start // max(n, 1)}{where}: {place} is the "
+        "first place with a NaN or an infinite value. The update was not made. help: lower the learning rate, clip "
         "gradients (clip_norm=1.0), or scale the inputs; check_finite=False goes on regardless."
     )

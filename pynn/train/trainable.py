@@ -110,6 +110,7 @@ class Trainable(Base):
         resume: str | PathLike[str] | None = None,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
+        accumulate: int | None = None,
     ) -> History:
         """Train the model.
 
@@ -152,6 +153,12 @@ class Trainable(Base):
         validation_steps : int, optional
             How many batches of an iterable as validation_data are taken after each epoch: of a generator the next ones,
             of anything else always the first ones.
+        accumulate : int, optional
+            Compute each batch in so many segments, one after the other, and add up their gradients before the update:
+            a large batch in the memory of a small one. The numbers are those of the whole batch but for rounding, and
+            the same bits for the same number of segments. Layers that look at a whole batch look at a segment
+            (batch normalization; its running statistics are the mean of the segments'), and losses of padded steps
+            are means of the segments' means. Default: 1.
         check_finite : bool, default True
             Stop with a NonFiniteError that names batch and layer when a loss is NaN or infinite.
 
@@ -214,6 +221,7 @@ class Trainable(Base):
             resume=resume,
             steps_per_epoch=steps_per_epoch,
             validation_steps=validation_steps,
+            accumulate=accumulate,
         )
 
     @spelled

@@ -32,6 +32,7 @@ from pynn.train.data import (
     warn_of_bytes_scaled_twice,
 )
 from pynn.train.network import Network
+from pynn.train.segments import Segments
 from pynn.train.several import head_for, looked_at
 from pynn.train.train_fn import ShortCut
 from pynn.train.turns import Ledger, Turns
@@ -88,6 +89,9 @@ class Trainer:
             False,
         )  # of the data that a step is made on: inputs, weights, predictions
         self._watch: Watch | None = None  # on what these shapes come from
+        self.segments = Segments(1)  # of the batches of the training under way
+        self.plans: dict[Hashable, Any] = {}  # of steps in segments
+        self.written: list[Tensor] = []  # states that the last forward pass of a training wrote to
         self.epochs = 0  # begun so far, in all calls of fit(): the next one has an order of samples of its own
 
     @property
@@ -266,11 +270,13 @@ class Trainer:
 
     # One step
 
-    def forward(self, xs: list[Tensor], train: bool = False) -> Any:
+    def forward(self, xs: list[Tensor], train: bool = False, slots: Slots | None = None) -> Any:
         """Run the model; returns the Scores that the loss is computed from: logits, if the activation belongs to it."""
-        with training(train, self.slots if train else None):
+        with training(train, (slots or self.slots) if train else None):
             with taped() as tape:
                 out = self.model(*xs)
+            if train:
+                self.written = [y for e in tape.entries if e.card.mutates for y in e.outs if y is not None]
             return self.head.scores(out, tape)
 
     def outputs(self, xs: list[Tensor]) -> Any:

@@ -78,7 +78,11 @@ def exclusive(function: F) -> F:
                 return function(model, *args, **kwargs)
             inner, running = trainer.ledger.inner(), copy.deepcopy(trainer.head.running)
             stops = object.__setattr__, model, "stop_training", model.stop_training
-            with Held(trainer, ledger=inner), Held(trainer.head, running=running), Leaving(stops):
+            with (
+                Held(trainer, ledger=inner, segments=trainer.segments),
+                Held(trainer.head, running=running),
+                Leaving(stops),
+            ):
                 return function(model, *args, **kwargs)
 
     return cast("F", guarded)

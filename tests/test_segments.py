@@ -1,0 +1,201 @@
+"""Batches in segments: the numbers of the whole batch, added up in one fixed order."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import pynn
+from pynn import nn, optim
+from pynn.core.gradients import gradients
+from pynn.errors import DataError, NonFiniteError, ShapeError
+from pynn.ops import segments as cards
+from pynn.train import Callback, ModelCheckpoint
+from pynn.train.segments import Segments, bounds
+
+R = np.random.default_rng(5)
+X, Y = R.standard_normal((53, 6)).astype("float32"), R.integers(0, 3, 53)
+IMAGES = R.standard_normal((21, 8, 8, 2)).astype("float32")
+WORDS = R.integers(1, 30, (21, 7))
+FEW = R.integers(0, 3, 21)
+
+
+def compiled(layers, **settings):
+    model = nn.Sequential(layers)
+    model.compile(**{"optimizer": optim.Adam(0.01), "loss": "cross_entropy", "seed": 3, **settings})
+    return model
+
+
+def mlp(**settings):
+    return compiled([nn.Input((6,)), nn.Dense(9, activation="tanh"), nn.Dense(3)], **settings)
+
+
+def dropping(**settings):
+    layers = [nn.Input((6,)), nn.Dense(9, activation="relu", kernel_regularizer="l2")]
+    return compiled([*layers, nn.BatchNormalization(), nn.Dropout(0.3), nn.Dense(3)], **settings)
+
+
+def cnn(**settings):
+    layers = [nn.Input((8, 8, 2)), nn.Conv2D(4, 3, activation="relu"), nn.BatchNormalization(), nn.MaxPool2D(2)]
+    return compiled([*layers, nn.Flatten(), nn.Dense(3)], **settings)
+
+
+def lstm(**settings):
+    return compiled([nn.Input((7,)), nn.Embedding(30, 5), nn.LSTM(6), nn.Dense(3)], **settings)
+
+
+MODELS = {"mlp": (mlp, X, Y), "dropping": (dropping, X, Y), "cnn": (cnn, IMAGES, FEW), "lstm": (lstm, WORDS, FEW)}
+
+
+def trained(make, x, y, accumulate, threads=1, epochs=2, **fit):
+    pynn.set_num_threads(threads)
+    settings = {"metrics": ["accuracy"], **fit.pop("compile", {})}
+    model = make(**settings)
+    history = model.fit(x, y, batch_size=8, epochs=epochs, verbose=0, accumulate=accumulate, **fit)
+    return [w.copy() for w in model.get_weights()], history.history
+
+
+def same(a, b):
+    return all(np.array_equal(v, w) for v, w in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("accumulate", [3, 8])
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.filterwarnings("ignore:.*one value per channel")
+def test_the_same_bits_eagerly_and_for_any_number_of_threads(name, accumulate):
+    """Tails of 5 rows, batches smaller than the number of segments, and segments of one row are among them."""
+    weights, history = trained(*MODELS[name], accumulate)
+    for more in ({"threads": 3}, {"run_eagerly": True}):
+        again, logs = trained(*MODELS[name], accumulate, **more)
+        assert same(weights, again)
+        assert history == logs
+    other, _ = trained(*MODELS[name], accumulate + 1)
+    assert not same(weights, other)
+
+
+@pytest.mark.parametrize("fit", [{}, {"sample_weight": np.abs(R.standard_normal(53)) + 0.1}])
+@pytest.mark.parametrize("settings", [{}, {"optimizer": optim.SGD(0.1, momentum=0.9, clip_norm=0.5)}])
+@pytest.mark.parametrize("accumulate", [2, 5, 16])
+def test_the_numbers_of_the_whole_batch_but_for_rounding(accumulate, settings, fit):
+    settings = {"metrics": ["accuracy", "auc"], **settings}
+    weights, history = trained(mlp, X, Y, accumulate, compile=settings, **fit)
+    whole, expected = trained(mlp, X, Y, None, compile=settings, **fit)
+    for a, b in zip(weights, whole, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-5)
+    for key, values in expected.items():
+        np.testing.assert_allclose(history[key], values, rtol=1e-4)
+
+
+def test_one_segment_is_the_whole_batch():
+    weights, history = trained(dropping, X, Y, None)
+    again, logs = trained(dropping, X, Y, 1)
+    assert same(weights, again)
+    assert history == logs
+
+
+@pytest.mark.parametrize(("rows", "accumulate"), [(8, 4), (7, 3), (8, 8), (6, 6), (3, 5)])
+def test_gradients_are_joined_as_neighbours_are(rows, accumulate):
+    """The sum is that of one gradient per segment, each scaled by its share, in the order of in_order()."""
+    model = mlp(optimizer=optim.SGD(1.0))
+    before = [w.copy() for w in model.get_weights()]
+    at, found = bounds(rows, accumulate), []
+    for first, end in itertools.pairwise(at):
+        if first == end:
+            found.append(None)
+            continue
+        loss = pynn.losses.CrossEntropy()(model(X[first:end]), Y[first:end].astype("int32"))
+        scale = pynn.tensor(np.float32((end - first) / rows))
+        got = gradients(loss, scale, model.parameters())
+        found.append(np.concatenate([got[id(p)][1].numpy().ravel() for p in model.parameters()]))
+    expected = np.concatenate([w.ravel() for w in before]) - cards.in_order(found)
+    model.fit(X[:rows], Y[:rows], batch_size=rows, shuffle=False, verbose=0, accumulate=accumulate)
+    assert np.array_equal(np.concatenate([w.ravel() for w in model.get_weights()]), expected)
+
+
+def test_running_statistics_are_the_mean_of_the_segments():
+    model = compiled([nn.Input((6,)), nn.BatchNormalization(momentum=0.9), nn.Dense(3)])
+    model.fit(X[:8], Y[:8], batch_size=8, shuffle=False, verbose=0, accumulate=2)
+    layer = next(m for m in model.modules() if isinstance(m, nn.BatchNormalization))
+    mean, var = layer.moving_mean.numpy(), layer.moving_variance.numpy()
+    halves = [X[:4], X[4:8]]
+    np.testing.assert_allclose(mean, 0.1 * np.mean([h.mean(0) for h in halves], 0), rtol=1e-4, atol=1e-6)
+    assert np.isfinite(var).all()
+    assert not np.allclose(var, 0.9 + 0.1 * X[:8].var(0, ddof=1), rtol=1e-4)
+
+
+def test_segments_draw_other_numbers():
+    seen = []
+
+    class Noise(nn.Module):
+        def forward(self, x):
+            return x + pynn.random.normal(x.shape)
+
+    class Watch(nn.Module):
+        def forward(self, x):
+            seen.append(x.detach().view().copy())
+            return x
+
+    model = compiled([nn.Input((6,)), Noise(), Watch(), nn.Dense(3)])
+    seen.clear()
+    model.fit(np.zeros((8, 6), "float32"), Y[:8], batch_size=8, verbose=0, accumulate=2, run_eagerly=True)
+    first, second = seen[-2:]
+    assert first.shape == second.shape == (4, 6)
+    assert not (first == second).any()
+
+
+class Stop(Callback):
+    def __init__(self, step):
+        self.step = step
+
+    def on_safe_point(self, point):
+        if point.step >= self.step:
+            raise KeyError("stopped")
+
+
+@pytest.mark.filterwarnings("ignore:.*one value per channel")
+def test_a_checkpoint_goes_on_to_the_same_bits_with_as_many_segments_alone(tmp_path):
+    def run(folder, model, *more, accumulate=4, **fit):
+        saver = ModelCheckpoint(folder, every_batches=2)
+        model.fit(X, Y, batch_size=8, epochs=2, verbose=0, callbacks=[saver, *more], accumulate=accumulate, **fit)
+
+    whole, resumed = dropping(), dropping()
+    run(tmp_path / "whole", whole)
+    with pytest.raises(KeyError):
+        run(tmp_path / "cut", dropping(), Stop(3))
+    run(tmp_path / "cut", resumed, resume=tmp_path / "cut")
+    assert same(whole.get_weights(), resumed.get_weights())
+    with pytest.raises(DataError, match="segments"):
+        run(tmp_path / "cut", dropping(), accumulate=2, resume=tmp_path / "cut")
+
+
+def test_a_loss_that_is_not_finite_names_segment_and_layer():
+    x = X.copy()
+    x[13] = 3e38
+    model = compiled([nn.Input((6,)), nn.Dense(3)], optimizer=optim.SGD(0.0))
+    held = [w.copy() for w in model.get_weights()]
+    with pytest.raises(NonFiniteError, match=r"batch 1, segment 2: .*(layer|the loss)"):
+        model.fit(x, Y, batch_size=8, verbose=0, shuffle=False, accumulate=4)
+    assert same(held, model.get_weights())
+
+
+def test_what_segments_cannot_do_is_refused():
+    with pytest.raises(ValueError, match=r"accumulate.*0"):
+        mlp().fit(X, Y, accumulate=0)
+    stateful = compiled([nn.Input((7, 2)), nn.SimpleRNN(4, stateful=True), nn.Dense(3)])
+    with pytest.raises(ShapeError, match="carries a state"):
+        stateful.fit(np.zeros((8, 7, 2), "float32"), Y[:8], batch_size=8, verbose=0, shuffle=False, accumulate=2)
+    sparse = compiled([nn.Input((7,)), nn.Embedding(30, 5, sparse=True), nn.LSTM(6), nn.Dense(3)])
+    with pytest.raises(ShapeError, match="sparse=True"):
+        sparse.fit(WORDS, FEW, batch_size=8, verbose=0, accumulate=2)
+    with pytest.raises(ValueError, match="3 processes can share equally"):
+        Segments(8, ranks=3)
+
+
+def test_every_row_is_in_one_segment():
+    for n in (1, 5, 8, 13):
+        for count in (1, 3, 8):
+            at = bounds(n, count)
+            assert at[0] == 0
+            assert at[-1] == n
+            sizes = np.diff(at)
+            assert sizes.max() - sizes.min() <= 1
