@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 # Modules, loaded when first used.
 _MODULES = (
-    "activations", "callbacks", "constraints", "initializers", "layers", "losses", "metrics", "models", "optimizers",
-    "regularizers", "saving",
+    "activations", "backend", "callbacks", "config", "constraints", "datasets", "initializers", "layers", "losses",
+    "metrics", "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving", "utils",
 )  # fmt: skip
 _HOMES = {"Input": "layer", "KerasTensor": "layer", "Layer": "layer", "Model": "model", "Sequential": "sequential"}
 _BASES = {

@@ -19,11 +19,12 @@ from pynn.keras.layers.core import (
     RepeatVector,
     Reshape,
 )
+from pynn.keras.layers.text import IntegerLookup, StringLookup, TextVectorization
 
 CLASSES: dict[str, Any] = {
     name: thing for name, thing in globals().items() if isinstance(thing, type) and issubclass(thing, Layer)
 }
-__all__ = sorted({*CLASSES, "Input"})
+__all__ = sorted({*CLASSES, "Input", "IntegerLookup", "StringLookup", "TextVectorization"})
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,257 @@
+"""Sessions of TensorFlow 1, and what is written around them."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from pynn import random
+from pynn.keras.tensorflow import graph
+from pynn.keras.tensorflow.graph import Gradient, Node, Operation, Placeholder, Run, Variable
+
+__all__ = ["InteractiveSession", "Session"]
+
+
+class Session:
+    """Computes nodes of the graph. Values of variables belong to the variables, so all sessions see the same.
+
+    Parameters
+    ----------
+    target : str
+    graph : Graph, optional
+    config : optional
+        All three are taken and change nothing: threads are set by ``pynn.set_num_threads``.
+    """
+
+    def __init__(self, target: str = "", graph: Any = None, config: Any = None):
+        from pynn.keras.tensorflow.graph import graph_mode
+
+        graph_mode[0] = True
+        self.graph = graph or Graph()
+
+    def run(self, fetches: Any, feed_dict: Any = None, options: Any = None, run_metadata: Any = None) -> Any:
+        """Return the values of nodes, in the structure in which they are asked for; None for what only does something.
+
+        Parameters
+        ----------
+        fetches : node, or list, tuple or dict of nodes
+        feed_dict : dict of placeholder to array_like, optional
+        options, run_metadata : optional
+            They change nothing.
+        """
+        return Run(feed_dict).fetch(fetches)
+
+    def partial_run(self, *_: Any, **__: Any) -> None:
+        """Refuse: a run is a whole one."""
+        raise NotImplementedError("[session] expected run(). Received: partial_run().")
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to give back."""
+
+    def as_default(self) -> Any:
+        """Return itself, for a ``with`` statement."""
+        return contextlib.nullcontext(self)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        return None
+
+
+InteractiveSession = Session
+
+
+class Graph:
+    """The default graph under another name: there is one alone."""
+
+    def as_default(self) -> Any:
+        """Return itself, for a ``with`` statement."""
+        return contextlib.nullcontext(self)
+
+    def finalize(self) -> None:
+        """Do nothing."""
+
+    def as_graph_def(self) -> Any:
+        """Refuse."""
+        raise NotImplementedError("[graph] a graph as a message of TensorFlow's. help: pynn.export writes models.")
+
+    def get_operations(self) -> list[Any]:
+        """Return the variables."""
+        return list(graph.variables)
+
+
+class Settings:
+    """Settings of a session that mean nothing here: whatever is asked for is there and can be set."""
+
+    def __init__(self, *_: Any, **settings: Any):
+        self.__dict__.update(settings)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self.__dict__[name] = Settings()
+        return self.__dict__[name]
+
+
+def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Placeholder:
+    """Return a node whose value each run is given."""
+    graph.graph_mode[0] = True
+    return Placeholder(dtype, shape, None, name)
+
+
+def placeholder_with_default(input: Any, shape: Any = None, name: str | None = None) -> Placeholder:
+    """Return a node whose value a run may be given."""
+    graph.graph_mode[0] = True
+    return Placeholder(np.asarray(input).dtype, shape, input, name)
+
+
+def _initialize(variables: list[Variable]) -> Operation:
+    def initialize() -> None:
+        for variable in variables:
+            variable.load(variable.first)
+
+    return Operation(initialize)
+
+
+def global_variables_initializer() -> Operation:
+    """Return what gives all variables their first values."""
+    graph.graph_mode[0] = True
+    return _initialize(list(graph.variables))
+
+
+initialize_all_variables = global_variables_initializer
+
+
+def variables_initializer(var_list: Any, name: str | None = None) -> Operation:
+    """Return what gives some variables their first values."""
+    return _initialize(list(var_list))
+
+
+initialize_variables = variables_initializer
+
+
+def local_variables_initializer() -> Operation:
+    """Return what does nothing: there are no local variables."""
+    return _initialize([])
+
+
+def trainable_variables(scope: Any = None) -> list[Variable]:
+    """Return the variables that optimizers change."""
+    return [v for v in graph.variables if v.trainable]
+
+
+def global_variables(scope: Any = None) -> list[Variable]:
+    """Return all variables."""
+    return list(graph.variables)
+
+
+all_variables = global_variables
+
+
+def reset_default_graph() -> None:
+    """Forget all variables."""
+    graph.variables.clear()
+    _shared.clear()
+    _scopes.clear()
+
+
+_shared: dict[str, Variable] = {}
+_scopes: list[str] = []
+
+
+def get_variable(
+    name: str, shape: Any = None, dtype: Any = "float32", initializer: Any = None, regularizer: Any = None,
+    trainable: bool = True, **options: Any,
+) -> Variable:  # fmt: skip
+    """Return the variable of a name, made if there is none: values by Glorot and Bengio by default."""
+    full = "/".join([*_scopes, name])
+    if full not in _shared:
+        dims = graph.shape_of(() if shape is None else shape)
+        if initializer is None:
+            from pynn import init
+
+            first: Any = init.GlorotUniform()(dims, "float32", [len(_shared), 0]) if dims else np.zeros((), "float32")
+        else:
+            given = initializer() if isinstance(initializer, type) else initializer
+            first = given(dims) if callable(given) and not isinstance(given, Node) else given
+        _shared[full] = Variable(first, trainable, full, dtype)
+    return _shared[full]
+
+
+@contextlib.contextmanager
+def variable_scope(name_or_scope: Any = None, default_name: str | None = None, **options: Any) -> Iterator[Any]:
+    """Put a name before those of the variables that get_variable() makes inside."""
+    _scopes.append(str(name_or_scope or default_name))
+    try:
+        yield _scopes[-1]
+    finally:
+        _scopes.pop()
+
+
+@contextlib.contextmanager
+def name_scope(name: Any = None, default_name: Any = None, values: Any = None) -> Iterator[Any]:
+    """Do nothing inside a ``with`` block: names of nodes are not kept apart."""
+    yield name
+
+
+@contextlib.contextmanager
+def device(device_name: Any = None) -> Iterator[None]:
+    """Do nothing inside a ``with`` block: everything is computed by the processor."""
+    yield
+
+
+@contextlib.contextmanager
+def control_dependencies(control_inputs: Any) -> Iterator[None]:
+    """Refuse what must be done first; nothing need be done for none."""
+    if control_inputs:
+        raise NotImplementedError("[control_dependencies] expected none. help: group() runs several steps in turn.")
+    yield
+
+
+def gradients(ys: Any, xs: Any, **options: Any) -> list[Node]:
+    """Return the derivatives of a node by others."""
+    y = ys[0] if isinstance(ys, (list, tuple)) and len(ys) == 1 else ys
+    return [Gradient(y, x) for x in (xs if isinstance(xs, (list, tuple)) else [xs])]
+
+
+def group(*inputs: Any, name: str | None = None) -> Operation:
+    """Return what does several things, in turn."""
+    flat = [x for part in inputs for x in (part if isinstance(part, (list, tuple)) else [part])]
+    made = Operation(lambda *_: None, flat)
+    made.descends = any(getattr(x, "descends", False) for x in flat)  # type: ignore[attr-defined]
+    return made
+
+
+def no_op(name: str | None = None) -> Operation:
+    """Return what does nothing."""
+    return Operation(lambda: None)
+
+
+def assign(ref: Variable, value: Any, **options: Any) -> Node:
+    """Return the node that writes a value into a variable."""
+    return ref.assign(value)
+
+
+def assign_add(ref: Variable, value: Any, **options: Any) -> Node:
+    """Return the node that adds to a variable."""
+    return ref.assign_add(value)
+
+
+def set_random_seed(seed: int) -> None:
+    """Set where random numbers begin."""
+    from pynn.keras.utils.seeds import set_random_seed as set_all
+
+    set_all(int(seed))
+    random.seed(int(seed))
+
+
+def run_app(main: Callable[..., Any] | None = None, argv: Any = None) -> None:
+    """Call main(argv) and leave with what it returns."""
+    if main is None:
+        main = sys.modules["__main__"].main
+    sys.exit(main(list(sys.argv if argv is None else argv)))

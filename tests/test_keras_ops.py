@@ -1,0 +1,185 @@
+"""keras.ops and keras.backend beside NumPy, on values and on symbols."""
+
+import numpy as np
+import pytest
+
+from pynn import keras
+from pynn.keras import backend as K
+from pynn.keras import ops
+
+ONE = "abs exp expm1 square negative sin cos tan sinh cosh floor ceil sign isnan isfinite round logical_not"
+POSITIVE = "log log1p log2 log10 sqrt reciprocal"
+TWO = ("add subtract multiply divide maximum minimum equal not_equal less greater less_equal greater_equal mod "
+       "floor_divide logical_and logical_or logical_xor outer")  # fmt: skip
+REDUCE = "sum mean max min var std prod any all count_nonzero"
+
+
+@pytest.fixture
+def x(rng):
+    return rng.normal(size=(3, 4)).astype("f")
+
+
+@pytest.fixture
+def a(rng):
+    return rng.normal(size=(2, 3, 4, 5)).astype("f")
+
+
+def same(found, wanted):
+    found = np.asarray(found)
+    assert found.shape == np.shape(wanted)
+    np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", [*ONE.split(), *POSITIVE.split()])
+def test_functions_of_one(name, x):
+    x = np.abs(x) if name in POSITIVE.split() else x
+    same(getattr(ops, name)(x), getattr(np, name)(x))
+
+
+@pytest.mark.parametrize("name", TWO.split())
+def test_functions_of_two(name, x, rng):
+    y = rng.normal(size=(3, 4)).astype("f")
+    same(getattr(ops, name)(x, y), getattr(np, name)(x, y))
+
+
+@pytest.mark.parametrize("name", REDUCE.split())
+@pytest.mark.parametrize("axis", [None, 0, -1, (0, 2), [1, 2]])
+def test_reductions(name, axis, a):
+    a = np.where(a > 0.5, 0, a)
+    axes = tuple(axis) if isinstance(axis, list) else axis
+    same(getattr(ops, name)(a, axis), getattr(np, name)(a, axis=axes))
+    same(getattr(ops, name)(a, axis, keepdims=True), getattr(np, name)(a, axis=axes, keepdims=True))
+
+
+MOVES = {
+    "moveaxis": [(1, -1), ((0, 1), (2, 0))],
+    "flip": [(1,), ((1, 2),), ()],
+    "tile": [((2, 1, 3),), (2,)],
+    "pad": [([(0, 0), (1, 2), (0, 0), (3, 0)],)],
+    "cumsum": [(1,), (-1,)],
+    "sort": [(1,)],
+    "argsort": [(-1,)],
+    "swapaxes": [(0, 2)],
+    "argmax": [(1,), ()],
+    "argmin": [(-1,)],
+    "expand_dims": [(1,), ((0, 2),)],
+    "transpose": [((2, 0, 1, 3),), ()],
+    "ravel": [()],
+    "reshape": [((6, -1),)],
+    "broadcast_to": [((2, 2, 3, 4, 5),)],
+    "clip": [(-0.5, 0.5)],
+    "tril": [(1,)],
+    "triu": [()],
+}
+
+
+@pytest.mark.parametrize(("name", "args"), [(name, args) for name, several in MOVES.items() for args in several])
+def test_moves(name, args, a):
+    same(getattr(ops, name)(a, *args), getattr(np, name)(a, *args))
+
+
+def test_choices_and_products(a, x, rng):
+    index = np.argsort(a, 2)[:, :, :2]
+    same(ops.take_along_axis(a, index, 2), np.take_along_axis(a, index, 2))
+    same(ops.take(a, [0, 2], 1), np.take(a, [0, 2], 1))
+    same(ops.repeat(a, 3, 1), np.repeat(a, 3, 1))
+    same(ops.where(a > 0, a, 0.0), np.where(a > 0, a, 0))
+    same(ops.stack([x, x], 1), np.stack([x, x], 1))
+    same(ops.split(a, 2, 2)[1], np.split(a, 2, 2)[1])
+    same(ops.split(a, [1, 3], 3)[2], np.split(a, [1, 3], 3)[2])
+    b = rng.normal(size=(6, 4, 5, 7)).astype("f")
+    same(ops.dot(a, b), np.dot(a, b))
+    same(ops.matmul(a, b[0, 0]), a @ b[0, 0])
+    same(ops.matmul(a[:1], b[:1, :3]), a[:1] @ b[:1, :3])
+    c = rng.normal(size=(4, 5, 3)).astype("f")
+    same(ops.tensordot(a, c, 2), np.tensordot(a, c, 2))
+    same(ops.tensordot(a, c, ([3, 1], [1, 2])), np.tensordot(a, c, ([3, 1], [1, 2])))
+    same(ops.norm(x, axis=1), np.linalg.norm(x, axis=1))
+    same(ops.logsumexp(x, 1), np.log(np.exp(x).sum(1)))
+    values, where = ops.top_k(x, 2)
+    same(values, np.sort(x, 1)[:, :-3:-1])
+    same(where, np.argsort(-x, 1)[:, :2])
+    same(ops.one_hot([[1], [2]], 3), np.eye(3)[[[1], [2]]])
+    same(ops.diag(ops.diag([1.0, 2.0])), [1, 2])
+    assert ops.arange(3).dtype == np.int32
+    assert ops.linspace(0, 1, 5).shape == (5,)
+
+
+def test_kinds_of_numbers_go_together(x):
+    assert ops.add(np.arange(4), x).dtype == np.float32, "whole numbers beside real ones become real"
+    assert ops.multiply(np.arange(3), 2).dtype == np.int64
+    assert ops.divide(np.arange(3), 2).dtype == np.float32
+    assert ops.cast(x, "float16").dtype == np.float32, "there is no half precision"
+    assert ops.cast(x, "int16").dtype == np.int32
+    assert ops.sum(x.astype(np.float64)).dtype == np.float32
+    with pytest.raises(TypeError, match="expected numbers"):
+        ops.add(["a"], 1)
+
+
+def test_cross_entropies(rng):
+    p = rng.random((5, 4)).astype("f")
+    p /= p.sum(1, keepdims=True)
+    labels = np.array([0, 3, 1, 1, 2])
+    wanted = -np.log(p[np.arange(5), labels])
+    same(ops.categorical_crossentropy(np.eye(4)[labels], p), wanted)
+    same(ops.sparse_categorical_crossentropy(labels, np.log(p), from_logits=True), wanted)
+    same(K.sparse_categorical_crossentropy(labels[:, None], p), wanted)
+    t = (p > 0.3).astype("f")
+    same(ops.binary_crossentropy(t, p), -(t * np.log(p) + (1 - t) * np.log(1 - p)))
+    z = np.log(p / (1 - p))
+    same(ops.binary_crossentropy(t, z, from_logits=True), -(t * np.log(p) + (1 - t) * np.log(1 - p)))
+
+
+def test_backend_of_old(a, x):
+    same(K.batch_dot(a[:, 0], a[:, 0], axes=(1, 1)), np.einsum("nij,nik->njk", a[:, 0], a[:, 0]))
+    same(K.batch_dot(x, x, 1), (x * x).sum(1, keepdims=True))
+    same(K.permute_dimensions(x, (1, 0)), x.T)
+    same(K.batch_flatten(a), a.reshape(2, -1))
+    same(K.hard_sigmoid(x), np.clip(0.2 * x + 0.5, 0, 1))
+    same(K.l2_normalize(x, axis=1), x / np.linalg.norm(x, axis=1, keepdims=True))
+    same(K.temporal_padding(a[0], (1, 2)), np.pad(a[0], [(0, 0), (1, 2), (0, 0)]))
+    same(K.resize_images(a, 2, 3, "channels_last"), a.repeat(2, 1).repeat(3, 2))
+    v = K.variable(x)
+    K.set_value(v, x * 2)
+    same(K.get_value(K.update_add(v, x)), x * 3)
+    assert (K.int_shape(x), K.ndim(x), K.count_params(v)) == ((3, 4), 2, 12)
+    assert abs(float(K.mean(K.random_uniform((1000,)))) - 0.5) < 0.05
+    assert K.image_dim_ordering() == "tf"
+    same(K.gradients(K.sum(K.square(v)), v)[0], x * 6)
+
+
+def test_function_of_symbols():
+    inputs = keras.Input((4,))
+    layer = keras.layers.Dense(3)
+    out = layer(inputs)
+    run = K.function([inputs, K.learning_phase()], [out, ops.relu(out)])
+    x = np.ones((2, 4), "f")
+    y, positive = run([x, 0])
+    same(y, layer(x))
+    same(positive, np.maximum(y, 0))
+
+
+def test_symbols_have_the_shapes_of_values(a):
+    inputs = keras.Input((3, 4, 5))
+    for call in (
+        lambda x: ops.mean(x, axis=(1, 2)),
+        lambda x: ops.concatenate([x, x * 2], -1),
+        lambda x: ops.transpose(x, (0, 2, 1, 3)),
+        lambda x: K.softmax(K.sum(x, axis=-1, keepdims=True)),
+        lambda x: K.batch_flatten(x),
+        lambda x: ops.max(ops.square(x[:, 1:]), axis=1),
+    ):
+        symbol = call(inputs)
+        model = keras.Model(inputs, symbol)
+        assert symbol.shape == (None, *call(a).shape[1:])
+        same(model(a), call(a))
+    assert ops.shape(inputs) == (None, 3, 4, 5)
+
+
+def test_settings_are_refused_where_there_is_no_such_thing():
+    with pytest.raises(ValueError, match="did you mean 'channels_last'"):
+        K.set_image_data_format("channel_last")
+    with pytest.raises(ValueError, match="unknown value"):
+        K.set_floatx("float16")
+    with pytest.raises(AttributeError, match=r"not in pynn: keras\.backend\.sume; nearest: sum"):
+        K.sume(1)
