@@ -18,6 +18,7 @@ from pynn.keras.config import floatx
 from pynn.keras.symbols import KerasTensor
 from pynn.keywords import spelled
 from pynn.ops import cast as cast_to
+from pynn.ops import concat as join
 
 __all__ = ["FUNCTIONS", "both", "dtype_of", "op", "replaced", "tensor_of", "value"]
 
@@ -91,9 +92,8 @@ def tensor_of(x: Any, dtype: Any = None) -> Tensor:
                     f"[ops] expected a dense tensor. Received: a {kind}. help: pad it to one length first."
                 )
         if isinstance(x, (list, tuple)) and any(isinstance(value(part), Tensor) for part in _flat(x)):
-            from pynn.keras.ops.arrays import stack
-
-            return tensor_of(stack([tensor_of(part) for part in x]), dtype)
+            parts = [tensor_of(part) for part in x]
+            return tensor_of(join([part.reshape((1, *part.shape)) for part in parts], 0), dtype)
         array = np.asarray(x)
         if array.dtype.kind not in "fiub":
             raise DTypeError(f"[ops] expected numbers. Received: {array.dtype} {str(x)[:40]!r}.")
