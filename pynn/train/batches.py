@@ -26,8 +26,7 @@ def permutation(seed: int, epoch: int, n: int, shuffle: bool) -> np.ndarray:
     """Return the order of samples of the epoch-th epoch of all; a resumed run repeats it."""
     if not shuffle:
         return np.arange(n)
-    (key,) = np.random.SeedSequence([abs(seed), epoch, int(seed < 0)]).generate_state(1, np.uint64)
-    return _core.permutation(n, int(key))
+    return _core.permutation(n, _core.order_key(abs(seed), epoch, seed < 0))
 
 
 def _spread(seed: int, epoch: int, n: int) -> Iterator[int]:

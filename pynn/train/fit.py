@@ -22,6 +22,7 @@ from pynn.train.progress import say
 from pynn.train.results import Results
 from pynn.train.resume import Position, Run, read, said_rate
 from pynn.train.segments import Segments
+from pynn.train.short import fitted, may_be_short
 from pynn.train.train_fn import TrainFunction
 from pynn.train.trainer import Trainer
 from pynn.train.turns import exclusive
@@ -56,7 +57,15 @@ def fit(
 ) -> Any:
     """Train a model; see Module.fit."""
     trainer = model._need_trainer("fit")
+    short = type(epochs) is int and epochs == 1 and initial_epoch == 0 and verbose == 0 and check_finite is True
+    short = short and validation_split == 0 and validation_data is None and validation_steps is None
+    short = short and callbacks is None and class_weight is None and sample_weight is None and accumulate is None
+    short = short and run_eagerly is None and resume is None and steps_per_epoch is None
     trainer.segments = Segments(1 if accumulate is None else accumulate)
+    if short and type(batch_size) in (int, type(None)):
+        done = fitted(model, trainer, x, y, batch_size, shuffle, verbose)
+        if done is not None:
+            return done
     epochs = integer("fit", "epochs", epochs, 1)
     initial_epoch = integer("fit", "initial_epoch", initial_epoch)
     if batch_size is not None:
@@ -185,6 +194,8 @@ def fit(
             finally:
                 trainer.rate_left = trainer.optimizer._rate
     hooks.history.interrupted |= interrupts.noted  # also if it came when all was done
+    if short and may_be_short(x, y, batch_size):
+        trainer.shortcut.prepare(trainer, x, y)
     return hooks.history
 
 

@@ -78,7 +78,7 @@ class Preparing(_predict.Predictor):
     )
 
     def __init__(self, model: Network, rows: int, place: str, trainer: Trainer | None = None, raw: bool = False):
-        super().__init__()
+        super().__init__(rows)
         self._model = weakref.ref(model)
         self.kept = model if place == "predict_fn" else None
         self.rows, self.place, self.raw = rows, place, raw
@@ -173,6 +173,8 @@ class Preparing(_predict.Predictor):
             shapes = [y.shape[1:] for y in found]
             yield start, count, found, form
             start += count
+        if n > rows == self.most and not self.keeps_state and not eagerly:
+            self.join(xs, n, self._apart_watch)
 
     def _not_by_rows(self, found: list[np.ndarray], count: int) -> ShapeError:
         shapes = ", ".join(str(y.shape) for y in found)
