@@ -160,6 +160,22 @@ def test_what_is_measured_apart_is_never_prepared(rng):
         assert not any(found for found, _, _ in model._trainer.shortcut.measured.values())
 
 
+def test_losses_that_layers_add_are_measured_the_long_way(rng):
+    class Adds(nn.Module):
+        def forward(self, x):
+            self.add_loss((x * x).sum())
+            return x
+
+    model = nn.Sequential([nn.Input((5,)), nn.Dense(6), Adds()])
+    model.compile("sgd", "cross_entropy", seed=0)
+    plain = nn.Sequential([nn.Input((5,)), nn.Dense(6)])
+    plain.compile("sgd", "cross_entropy", seed=0)
+    x, y = data(rng)
+    found = [float(model.evaluate(x, y)) for _ in range(4)]
+    assert len(set(found)) == 1
+    assert found[0] > float(plain.evaluate(x, y))
+
+
 # Trainings
 
 

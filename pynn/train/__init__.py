@@ -21,10 +21,10 @@ if TYPE_CHECKING:
         ReduceLROnPlateau,
         TerminateOnNaN,
     )
-    from pynn.train.fit import steps
     from pynn.train.minimizing import Minimum, minimize
     from pynn.train.profile import Profile
     from pynn.train.results import Results
+    from pynn.train.stepper import steps
     from pynn.train.views import evaluate_views, predict_views
 
 __all__ = [
@@ -66,7 +66,7 @@ _HOMES = {
     "ProgressBar": "callbacks",
     "ReduceLROnPlateau": "callbacks",
     "Results": "results",
-    "steps": "fit",
+    "steps": "stepper",
     "TerminateOnNaN": "callbacks",
 }
 

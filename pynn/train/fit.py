@@ -6,11 +6,11 @@ import time
 from typing import Any
 
 from pynn._blocks import Interrupts
-from pynn.checks import integer, of_kind
+from pynn.checks import integer
 from pynn.core.flat import STEPS_PER_CALL
 from pynn.errors import DataError, ShapeError
 from pynn.train import columns
-from pynn.train.batches import Arrays, Batches, Source, permutation
+from pynn.train.batches import Arrays, Batches, Source
 from pynn.train.callbacks import CallbackList
 from pynn.train.data import mapped, split_last
 from pynn.train.evaluate import Held, refuse_steps, refuse_targets
@@ -361,57 +361,3 @@ def train_on_batch(model: Network, x: Any, y: Any, sample_weight: Any, class_wei
     hooks = CallbackList(None, model=model, verbose=0)
     model.stop_training = False
     return Results(_epoch(model, trainer, source, 0, hooks, trainer.run_eagerly, True))
-
-
-class Stepper:
-    """Bare training steps on arrays, without callbacks: what fit() is measured against.
-
-    Parameters
-    ----------
-    model : Module
-        Compiled.
-    x, y : array_like
-    batch_size : int
-    accumulate : int
-    """
-
-    def __init__(self, model: Network, x: Any, y: Any, batch_size: int = 32, accumulate: int = 1):
-        of_kind("steps", "model", model, "a compiled model", "_need_trainer")
-        self.model, self.trainer = model, model._need_trainer("steps")  # a trainer does not keep its model
-        self.trainer.segments = Segments(accumulate)
-        self.data = self.trainer.data(x, y)
-        self.n = min(batch_size, len(self.data))
-        self.whole = len(self.data) // self.n
-        self.perm = permutation(self.trainer.seed, 0, len(self.data), True)
-        self.at = 0
-        self.trainer.flatten()
-
-    def run(self, k: int) -> None:
-        """Make k updates, going round the data."""
-        trainer, again = self.trainer, False
-        while k:
-            if self.at == self.whole:
-                self.at = 0
-            trainer.slots.set(offset=self.at * self.n)
-            count = min(k, self.whole - self.at, STEPS_PER_CALL)
-            trainer.slots.set(rate=trainer.optimizer.rates(trainer.slots.get("step"), count))
-            trainer.run_steps(self.data, self.perm, self.n, count, False, True, again)
-            again = True
-            self.at += count
-            k -= count
-
-
-def steps(model: Network, x: Any, y: Any, batch_size: int = 32, accumulate: int = 1) -> Stepper:
-    """Return an object whose run(k) makes k compiled training steps in as few native calls as possible.
-
-    Parameters
-    ----------
-    model : Module
-        Compiled.
-    x : array_like [N, ...]
-    y : array_like [N, ...]
-    batch_size : int, default 32
-    accumulate : int, default 1
-        In how many segments a batch is computed; see :meth:`pynn.nn.Module.fit`.
-    """
-    return Stepper(model, x, y, batch_size, accumulate)

@@ -82,7 +82,7 @@ def prepare_evaluation(trainer: Trainer, x: Any, y: Any) -> None:
         return
     measured[key] = before, under, tries + 1
     passes, head = logits(trainer), trainer.head
-    if trainer.model.dtype != np.float32 or passes.keeps_state or head.padded:
+    if trainer.model.dtype != np.float32 or passes.keeps_state or head.padded or trainer.adds_losses:
         return
     asking = (m for m in head.metrics if type(m).expect not in (Metric.expect, Regression.expect))
     if head.loss.task != "classes" and any(asking):
@@ -115,7 +115,7 @@ def prepare_evaluation(trainer: Trainer, x: Any, y: Any) -> None:
 def _settings(trainer: Trainer) -> tuple[Any, ...]:
     """Return what the recording of an evaluation depends on without watching it."""
     head = trainer.head
-    return head, head.form, head.kind, head.rank, head.padded, trainer.run_eagerly, *head.metrics
+    return head, head.form, head.kind, head.rank, head.padded, trainer.run_eagerly, trainer.adds_losses, *head.metrics
 
 
 # Trainings
