@@ -9,7 +9,7 @@ start from the same weights and must agree on the loss, then and after a pass ov
 installed is skipped.
 
 At the precision "high", pynn is compared with its peers in float32; at "medium", with PyTorch's bfloat16 autocast.
-With the algorithm "winograd" the convolutional networks are compared, pynn's layers with that option.
+With the algorithm "direct" or "winograd" the convolutional networks are compared, pynn's layers with that option.
 """
 
 from __future__ import annotations
@@ -127,23 +127,23 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--algorithm",
-        choices=("direct", "winograd"),
-        default="direct",
-        help="of pynn's convolutions (default: direct)",
+        choices=("auto", "direct", "winograd"),
+        default="auto",
+        help="of pynn's convolutions (default: auto)",
     )
     parser.add_argument("--check", action="store_true", help="time nothing; check that all sides compute the same")
     parser.add_argument("--strict", action="store_true", help="refuse to measure while other processes are busy")
     found = parser.parse_args(argv)
     if found.threads < 1 or found.rounds < 1:
         parser.error("--threads and --rounds must be at least 1")
-    if found.precision != "highest" and found.algorithm != "direct":
+    if found.precision != "highest" and found.algorithm != "auto":
         parser.error(f"--algorithm {found.algorithm} is for float32: it cannot be joined with --precision")
     limit_threads(found.threads)
     from .predictions import PREDICTIONS
     from .workloads import at_precision, by_algorithm
 
-    plain = found.precision == "highest" and found.algorithm == "direct"
-    steps = at_precision(found.precision) if found.algorithm == "direct" else by_algorithm(found.algorithm)
+    plain = found.precision == "highest" and found.algorithm == "auto"
+    steps = at_precision(found.precision) if found.algorithm == "auto" else by_algorithm(found.algorithm)
     rows = (*steps, *(PREDICTIONS if plain else ()))
     found.chosen = [w for w in rows if fnmatch.fnmatch(w.name.lower(), f"*{found.rows.lower()}*")]
     if not found.chosen:

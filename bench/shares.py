@@ -1,6 +1,6 @@
 """Where the time of pynn's training steps goes: products, optimizer and the rest; and the rate of the products.
 
-    python -m bench.shares [--rows PATTERN] [--algorithm direct|winograd] [--out FILE]
+    python -m bench.shares [--rows PATTERN] [--algorithm auto|direct|winograd] [--out FILE]
 
 Each workload of bench.peers is profiled on one thread, instruction by instruction. Instructions that count operations
 (dense, convolutional and recurrent layers, forward and backward, with what is fused into them) are products.
@@ -63,7 +63,7 @@ def markdown(machine: dict[str, Any], rows: list[dict[str, Any]]) -> str:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.shares", description=__doc__.splitlines()[0])
     parser.add_argument("--rows", default="*", metavar="PATTERN", help="rows whose name contains this (a glob)")
-    parser.add_argument("--algorithm", choices=("direct", "winograd"), default="direct", help="of convolutions")
+    parser.add_argument("--algorithm", choices=("auto", "direct", "winograd"), default="auto", help="of convolutions")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="write FILE with .json and with .md in place of its end"
     )

@@ -78,7 +78,7 @@ class Workload:
     target: float
     most_steps: int = 128
     precision: str = "highest"
-    algorithm: str = "direct"
+    algorithm: str = "auto"
 
     @property
     def learning_rate(self) -> float:
@@ -281,8 +281,8 @@ def at_precision(precision: str) -> tuple[Workload, ...]:
 
 
 def by_algorithm(algorithm: str) -> tuple[Workload, ...]:
-    """The workloads whose convolutions are to be computed by an algorithm; with another than "direct" it is named."""
-    if algorithm == "direct":
+    """The workloads whose convolutions are to be computed by an algorithm; with another than "auto" it is named."""
+    if algorithm == "auto":
         return WORKLOADS
     return tuple(
         replace(w, name=f"{w.name} ({algorithm})", algorithm=algorithm) for w in WORKLOADS if w.name.startswith("Conv")

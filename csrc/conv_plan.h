@@ -21,7 +21,7 @@ typedef struct pn_conv {
     i64 pt, pl;           /* padding above and left */
     i64 oh, ow;           /* y [n,oh,ow,o] */
     int act;
-    int winograd;         /* F(4x4, 3x3) where that is faster (winograd_plan.h) */
+    int winograd;         /* F(4x4, 3x3): 0 never, 1 where that is faster, 2 and nearly as exact (winograd_plan.h) */
     i64 cg, og;           /* channels of one group */
     i64 eh, ew;           /* extent of the dilated kernel */
     i64 xw, xc;           /* columns and channels of a band of x */

@@ -19,6 +19,10 @@ enum {
     PN_WINO_UNITS = 16,       /* of a small image at least, for many threads */
     PN_WINO_LEAST = 16,       /* channels of input and output, */
     PN_WINO_PER_TILE = 4096,  /* and elements of the weights for each tile, from and to which it is faster */
+    PN_WINO_AUTO = 2,         /* the mode of pn_conv.winograd that also asks for ... */
+    PN_WINO_EXACT = 512,      /* ... as many tiles, from which dw's error is at most 4 times the direct one's, ... */
+    PN_WINO_EXACT_SMALL = 2048, /* ... these for images of at most 4 tiles, of which much is padding, ... */
+    PN_WINO_IMAGES = 4,       /* ... and takes a batch for as many images: a row's outputs do not depend on others */
 };
 
 /* One product of tiles: 36 times [tiles, terms] by [terms, columns]. */
@@ -48,18 +52,17 @@ static inline int pn_wino_dense(i64 n, i64 h, i64 w, i64 c, i64 o) {
 }
 
 /* The forward product and dx transform the weights too, for which there must be enough tiles; dw does not. */
-static inline int pn_wino_many(i64 n, i64 h, i64 w, i64 c, i64 o) {
-    const i64 tiles = pn_wino_tiles(n, h, w);
-    return tiles >= 4 && c * o <= PN_WINO_PER_TILE * tiles && pn_wino_dense(n, h, w, c, o);
+static inline int pn_wino_many(const pn_conv *v, i64 h, i64 w) {
+    const i64 n = v->winograd == PN_WINO_AUTO ? PN_WINO_IMAGES : v->n, tiles = pn_wino_tiles(n, h, w);
+    return tiles >= 4 && v->c * v->o <= PN_WINO_PER_TILE * tiles && pn_wino_dense(n, h, w, v->c, v->o);
 }
-static inline int pn_wino_fwd(const pn_conv *v) {
-    return pn_wino_fits(v) && pn_wino_many(v->n, v->oh, v->ow, v->c, v->o);
-}
-static inline int pn_wino_dx(const pn_conv *v) {
-    return pn_wino_fits(v) && pn_wino_many(v->n, v->h, v->w, v->c, v->o);
-}
+static inline int pn_wino_fwd(const pn_conv *v) { return pn_wino_fits(v) && pn_wino_many(v, v->oh, v->ow); }
+static inline int pn_wino_dx(const pn_conv *v) { return pn_wino_fits(v) && pn_wino_many(v, v->h, v->w); }
 static inline int pn_wino_dw(const pn_conv *v) {
-    return pn_wino_fits(v) && pn_wino_tiles(v->n, v->oh, v->ow) >= 8 && pn_wino_dense(v->n, v->oh, v->ow, v->c, v->o);
+    const i64 exact = pn_wino_tiles(1, v->oh, v->ow) > 4 ? PN_WINO_EXACT : PN_WINO_EXACT_SMALL;
+    const i64 least = v->winograd == PN_WINO_AUTO ? exact : 8;
+    return pn_wino_fits(v) && pn_wino_tiles(v->n, v->oh, v->ow) >= least &&
+           pn_wino_dense(v->n, v->oh, v->ow, v->c, v->o);
 }
 
 /* The forward product of n images with h x w outputs, and that of dx. */

@@ -55,14 +55,15 @@ def test_spread():
 
 
 def test_workloads_by_algorithm():
-    assert workloads.by_algorithm("direct") is workloads.WORKLOADS
+    assert workloads.by_algorithm("auto") is workloads.WORKLOADS
     named = {w.name for w in workloads.WORKLOADS}
-    rows = workloads.by_algorithm("winograd")
-    assert len(rows) == 2
-    for row in rows:
-        assert row.algorithm == "winograd"
-        assert row.name.endswith(" (winograd)")
-        assert row.name.removesuffix(" (winograd)") in named
+    for algorithm in ("direct", "winograd"):
+        rows = workloads.by_algorithm(algorithm)
+        assert len(rows) == 2
+        for row in rows:
+            assert row.algorithm == algorithm
+            assert row.name.endswith(f" ({algorithm})")
+            assert row.name.removesuffix(f" ({algorithm})") in named
 
 
 def test_compare_finds_what_became_slower(tmp_path, capsys):

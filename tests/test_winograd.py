@@ -2,6 +2,9 @@
 
 import dataclasses
 import itertools
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -344,3 +347,76 @@ def test_second_derivative(rng):
 def test_unknown_algorithm(call):
     with pytest.raises(ValueError, match=r"\[conv2d\] unknown algorithm.*'winogrd'.*did you mean 'winograd'"):
         call()
+
+
+LAYERS = [
+    # n, side, channels, outputs, whether dw is Winograd's
+    (4, 32, 16, 16, False), (16, 32, 16, 16, True), (64, 8, 32, 32, False), (128, 8, 32, 32, False),
+    (8, 32, 64, 64, True), (32, 15, 64, 128, True), (8, 8, 128, 128, False), (512, 8, 32, 32, True),
+]  # fmt: skip
+
+
+def passes(layer, algorithm, dtype="float32"):
+    """Return y, dx and dw as a layer behind relu sees them: images of no negative number, half of the gradients 0."""
+    n, side, c, o, _ = layer
+    r = np.random.default_rng(5)
+    x, w = np.maximum(r.standard_normal((n, side, side, c), np.float32), 0), r.standard_normal((3, 3, c, o), np.float32)
+    dy = r.standard_normal((n, side, side, o), np.float32) * (r.random((n, side, side, o)) < 0.5)
+    x, w = (pynn.tensor(a.astype(dtype), requires_grad=True) for a in (x, w))
+    y = ops.conv2d(x, w, padding="same", algorithm=algorithm)
+    y.backward(dy.astype(dtype))
+    return [t.numpy() for t in (y, x.grad, w.grad)]
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=str)
+def test_auto_is_winograd_where_its_error_is_at_most_four_times_the_direct_one(layer):
+    found = {algorithm: passes(layer, algorithm) for algorithm in ("auto", "direct", "winograd")}
+    exact = passes(layer, "auto", "float64")
+    for i, transformed in enumerate((True, True, layer[-1])):
+        np.testing.assert_array_equal(found["auto"][i], found["winograd" if transformed else "direct"][i])
+        wrong = {a: np.linalg.norm(found[a][i] - exact[i]) for a in ("auto", "direct")}
+        assert wrong["auto"] <= 4 * wrong["direct"]
+
+
+def test_an_images_outputs_do_not_depend_on_the_others_of_the_batch():
+    for side, c in ((8, 128), (8, 256), (8, 300), (4, 128), (4, 129), (28, 16)):
+        model = nn.Sequential([nn.Input((side, side, c)), nn.Conv2D(c, 3, padding="same")])
+        x = np.random.default_rng(2).standard_normal((9, side, side, c), np.float32)
+        whole = model.predict(x)
+        for some in (slice(0, 1), slice(2, 5)):
+            np.testing.assert_array_equal(model.predict(x[some]), whole[some])
+
+
+def test_the_process_chooses_for_layers_that_leave_it_open():
+    model = small_network("auto")
+    x = np.random.default_rng(3).standard_normal((8, 12, 12, 3), np.float32)
+    found = {}
+    try:
+        for algorithm in ("direct", "winograd", "auto"):
+            config.set_convolution(algorithm)
+            assert pynn.config.info()["convolution"] == config.get_convolution() == algorithm
+            found[algorithm] = model.predict(x).tobytes()
+        with pytest.raises(
+            ValueError, match=r"\[set_convolution\] unknown algorithm.*'winogrd'.*did you mean 'winograd'"
+        ):
+            config.set_convolution("winogrd")
+        config.set_convolution("direct")
+        for layer in model.layers:
+            if isinstance(layer, nn.Conv2D):
+                layer.algorithm = "winograd"
+        assert model.predict(x).tobytes() == found["winograd"]
+    finally:
+        config.set_convolution("auto")
+    assert found["direct"] != found["winograd"] == found["auto"]
+
+
+def test_the_environment_chooses_too():
+    program = "import pynn; print(pynn.config.get_convolution())"
+    for given, said in (
+        ("direct", "direct"),
+        ("", "auto"),
+        ("wino", "PYNN_CONVOLUTION: unknown algorithm. Received: 'wino'"),
+    ):
+        env = {**os.environ, "PYNN_CONVOLUTION": given}
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env)
+        assert said in done.stdout + done.stderr

@@ -15,14 +15,15 @@ from pynn.core import _core
 from pynn.errors import refuse, unknown_name
 
 __all__ = [
-    "debug", "get_num_threads", "get_precision", "info", "isa", "matrix_unit", "set_debug", "set_num_threads",
-    "set_precision", "target", "use_isa", "use_matrix_unit", "version",
+    "debug", "get_convolution", "get_num_threads", "get_precision", "info", "isa", "matrix_unit", "set_convolution",
+    "set_debug", "set_num_threads", "set_precision", "target", "use_isa", "use_matrix_unit", "version",
 ]  # fmt: skip
 
 TARGETS = tuple(_core.targets())  # tables of kernels: the instruction sets, then the matrix units
 ISA_NAMES = TARGETS[: _core.ISA_COUNT]
 MOST_THREADS = 1024  # each has a stack of its own
 PRECISIONS = {"highest": 0, "high": 2, "medium": 1}  # planes of bfloat16; 0 is float32
+CONVOLUTIONS = {"auto": 2, "direct": 0, "winograd": 1}  # pn_conv.winograd of csrc/conv_plan.h
 # By precision, the units worth using: three products on AVX-512's dot products would be slower than float32.
 WORTHWHILE = {"highest": (), "high": ("amx",), "medium": ("amx", "avx512_bf16")}
 
@@ -89,17 +90,18 @@ def _isa_named(name: str, where: str) -> int:
     return ISA_NAMES.index(name)
 
 
-def _chosen_precision() -> str:
-    asked = os.environ.get("PYNN_PRECISION", "") or "highest"
-    if asked not in PRECISIONS:
-        raise ValueError("PYNN_PRECISION: " + unknown_name("precision", asked, PRECISIONS))
+def _chosen(variable: str, kind: str, names: dict[str, int], default: str) -> str:
+    asked = os.environ.get(variable, "") or default
+    if asked not in names:
+        raise ValueError(f"{variable}: " + unknown_name(kind, asked, names))
     return asked
 
 
 try:
     _core.threads_init(_default_threads(), bool(os.environ.get("PYNN_NUM_THREADS")))
     _isa = _chosen_isa()
-    _precision = _chosen_precision()
+    _precision = _chosen("PYNN_PRECISION", "precision", PRECISIONS, "highest")
+    _convolution = _chosen("PYNN_CONVOLUTION", "algorithm", CONVOLUTIONS, "auto")
 except ValueError as error:
     refuse(error)
     raise
@@ -224,6 +226,48 @@ def get_precision() -> str:
     return _precision
 
 
+def set_convolution(algorithm: str) -> None:
+    """Set the algorithm of all convolutions that leave it open, those with ``algorithm="auto"``.
+
+    "direct" sums the products of the definition. "winograd" is Winograd's minimal filtering F(4x4, 3x3), 4 times fewer
+    products, wherever that is faster. "auto", the default, is "winograd" where its error is also at most 4 times that
+    of "direct" (Frobenius norms, against float64): everywhere forwards and for the images' gradients, and for the
+    weights' gradients from 512 tiles of 4 x 4 outputs on (2048 with images of at most 4 tiles). The environment
+    variable ``PYNN_CONVOLUTION`` sets the algorithm at import.
+
+    Parameters
+    ----------
+    algorithm : {"auto", "direct", "winograd"}
+
+    Raises
+    ------
+    ValueError
+        If the algorithm is unknown; nothing has changed then.
+
+    References
+    ----------
+    A. Lavin and S. Gray, Fast algorithms for convolutional neural networks, CVPR 2016.
+
+    Examples
+    --------
+    >>> import pynn
+    >>> pynn.config.set_convolution("direct")
+    >>> pynn.config.get_convolution()
+    'direct'
+    >>> pynn.config.set_convolution("auto")
+    """
+    global _convolution, _changes
+    if algorithm not in CONVOLUTIONS:
+        raise ValueError("[set_convolution] " + unknown_name("algorithm", algorithm, CONVOLUTIONS))
+    _convolution = algorithm
+    _changes = next(_numbers)
+
+
+def get_convolution() -> str:
+    """Return the algorithm of convolutions that was set: "auto", "direct" or "winograd"."""
+    return _convolution
+
+
 @context
 def use_matrix_unit(name: str) -> Iterator[None]:
     """Use one matrix unit inside a ``with`` block, for "high" and "medium", even where it is not worthwhile.
@@ -293,6 +337,7 @@ def info() -> dict[str, object]:
         "isa": ISA_NAMES[_isa],
         "isa_available": list(_core.isa_available()),
         "precision": _precision,
+        "convolution": _convolution,
         "matrix_unit": matrix_unit(),
         "matrix_units_available": list(_core.units_available()),
         "threads": get_num_threads(),

@@ -114,9 +114,10 @@ class Conv2D(Convolution):
         Each group of filters sees its own group of channels.
     activation : str or callable, optional
         As for Dense.
-    algorithm : {"direct", "winograd"}, default "direct"
+    algorithm : {"auto", "direct", "winograd"}, default "auto"
         "winograd" computes the layer and its gradients faster, and less exactly, if it has a 3 x 3 kernel, stride 1 and
-        many channels; other layers it leaves as they are. See ``ops.conv2d``.
+        many channels; other layers it leaves as they are. "auto" does so where its error is at most 4 times that of
+        "direct". See ``ops.conv2d`` and :func:`pynn.config.set_convolution`.
     use_bias : bool, default True
     kernel_initializer : str or initializer, default "glorot_uniform"
         First values of ``w``; see :mod:`pynn.init`.
@@ -165,7 +166,7 @@ class Conv2D(Convolution):
         dilation_rate: int | Sequence[int] = 1,
         groups: int = 1,
         activation: str | Callable[..., Any] | None = None,
-        algorithm: str = "direct",
+        algorithm: str = "auto",
         use_bias: bool = True,
         kernel_initializer: str | Callable[..., Any] = "glorot_uniform",
         bias_initializer: str | Callable[..., Any] = "zeros",
@@ -215,7 +216,7 @@ class Conv2D(Convolution):
 
     def extra_repr(self) -> str:
         text = f"{self.filters}, {self._settings()}"
-        return text if self.algorithm == "direct" else f"{text}, algorithm={self.algorithm!r}"
+        return text if self.algorithm == "auto" else f"{text}, algorithm={self.algorithm!r}"
 
 
 class Conv1D(Convolution):

@@ -28,7 +28,7 @@ def conv2d(
     groups: int = 1,
     activation: str = "linear",
     par: float | None = None,
-    algorithm: str = "direct",
+    algorithm: str = "auto",
 ) -> Tensor:
     """Return act(x * w + b): y[n,i,j,o] = act(sum of x[n, i sh + r dh - top, j sw + s dw - left, c] w[r,s,c,o] + b[o]).
 
@@ -48,8 +48,10 @@ def conv2d(
         As in :func:`dense`.
     par : float, optional
         Its parameter: the slope of leaky_relu, the alpha of elu.
-    algorithm : {"direct", "winograd"}, default "direct"
-        "winograd" is faster, and less exact, for 3 x 3 kernels with stride 1 and many channels (see Notes).
+    algorithm : {"auto", "direct", "winograd"}, default "auto"
+        "direct" sums products as the formula does. "winograd" is faster, and less exact, for 3 x 3 kernels with stride
+        1 and many channels (see Notes). "auto" is what :func:`pynn.config.set_convolution` says, which first is
+        "winograd" where its error is at most 4 times that of "direct".
 
     Returns
     -------
@@ -66,7 +68,8 @@ def conv2d(
     kernels with stride and dilation 1, one group, 16 channels or more on both sides, and images with sides of 4, 6 or
     more pixels and enough tiles for their weights (``csrc/winograd_plan.h``), on processors with AVX2,
     AVX-512 or NEON and without the bfloat16 products of ``pynn.set_precision``. Everything else is computed as with
-    "direct", to the same bits.
+    "direct", to the same bits. With "auto" the outputs of an image do not depend on how many there are, and weights'
+    gradients need 512 tiles (images of at most 8 x 8: 2048).
 
     Its results differ from the direct ones by rounding. The error relative to float64 (Frobenius norms, normal numbers,
     64 and 128 channels) is 5e-7 forwards, 1e-6 in dx and 5e-7 in dw; that of "direct" is 3e-7, 4e-7 and 1.4e-7. A NaN

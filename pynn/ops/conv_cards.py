@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pynn.checks import choice, is_integer
-from pynn.core import _core
+from pynn.core import _core, config
 from pynn.core.card import Card, Fan, Grad, Laid, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.kernels import conv2d as _native
@@ -19,14 +19,13 @@ from pynn.ops.common import LAID_FROM, Rng, need_float
 from pynn.ops.elementwise import ELEMENTWISE, FUSED, backwards, reference, smooth_backwards
 from pynn.ops.window import PLAIN, Pair, Window, check_window, need_images, output_size
 
-ALGORITHMS = ("direct", "winograd")
 MOST_RESIDUES = 1 << 20
 
 
 def check_algorithm(place: str, algorithm: str) -> str:
     """Return the algorithm; raise ValueError if there is none of that name."""
-    if algorithm not in ALGORITHMS:
-        raise ValueError(f"[{place}] " + unknown_name("algorithm", algorithm, ALGORITHMS))
+    if algorithm not in config.CONVOLUTIONS:
+        raise ValueError(f"[{place}] " + unknown_name("algorithm", algorithm, config.CONVOLUTIONS))
     return algorithm
 
 
@@ -63,7 +62,7 @@ def _check_groups(place: str, groups: int, channels: int, outputs: int) -> None:
 
 
 def _dims(
-    x: Sequence[int], w: Sequence[int], out: Pair, window: Window, groups: int, act: int, winograd: bool = False
+    x: Sequence[int], w: Sequence[int], out: Pair, window: Window, groups: int, act: int, winograd: int = 0
 ) -> tuple[int, ...]:
     """Return the dims of the convolution kernels (see csrc/conv_plan.h).
 
@@ -73,12 +72,14 @@ def _dims(
     strides = tuple(stride if size > 1 else 1 for stride, size in zip(window.strides, out, strict=True))
     if math.prod(strides) > max(MOST_RESIDUES, x[1] * x[2]):  # gradients walk over these, whatever the image
         raise ShapeError(f"[conv2d] expected strides within the image, {x[1]} x {x[2]}. Received: {window}.")
-    return (*x, w[0], w[1], w[3], *strides, *window.dilation, groups, top, left, *out, act, int(winograd))
+    return (*x, w[0], w[1], w[3], *strides, *window.dilation, groups, top, left, *out, act, winograd)
 
 
-def _may_transform(algorithm: str, dtype: np.dtype) -> bool:
-    """Tell whether Winograd's algorithm is wanted and there are kernels: float32, not pairs of bfloat16."""
-    return check_algorithm("conv2d", algorithm) == "winograd" and dtype == np.float32 and not _core.get_planes()
+def _may_transform(algorithm: str, dtype: np.dtype) -> int:
+    """Return the kernels' number of the algorithm: the direct one where they have no other, as in pairs of bfloat16."""
+    if check_algorithm("conv2d", algorithm) == "auto":
+        algorithm = config.get_convolution()
+    return config.CONVOLUTIONS[algorithm] if dtype == np.float32 and not _core.get_planes() else 0
 
 
 def _flops(dims: Sequence[int]) -> float:
@@ -95,7 +96,7 @@ def _conv_ref(
     groups: int = 1,
     activation: str = "linear",
     par: float | None = None,
-    algorithm: str = "direct",
+    algorithm: str = "auto",
 ) -> np.ndarray:
     """Return the convolution as a sum over the taps of the kernel."""
     (sh, sw), (dh, dw), (top, bottom, left, right) = window
@@ -150,7 +151,7 @@ class _Conv2d:
         groups: int = 1,
         activation: str = "linear",
         par: float | None = None,
-        algorithm: str = "direct",
+        algorithm: str = "auto",
     ) -> Lowered:
         out = check_conv("conv2d", x, w, b, window, groups)
         act, _, default = FUSED[choice("conv2d", "activation", activation, FUSED)]
@@ -205,6 +206,7 @@ class _Conv2d:
         fast = {**padded, "algorithm": "winograd"}
         yield Sample((r(3, 14, 9, 17), r(3, 3, 17, 50), r(50)), fast, smooth=False)
         yield Sample((r(2, 11, 12, 32), r(3, 3, 32, 16), None), {"algorithm": "winograd"}, smooth=False)
+        yield Sample((r(10, 28, 29, 16), r(3, 3, 16, 18), r(18)), padded, smooth=False)
 
     def errors(r: Rng) -> Iterator[Any]:
         x, w = r(2, 5, 6, 3), r(3, 3, 3, 4)
@@ -238,7 +240,7 @@ def _grad_infer(
     groups: int = 1,
     activation: str = "linear",
     par: float | None = None,
-    algorithm: str = "direct",
+    algorithm: str = "auto",
 ) -> Lowered:
     act, _, default = FUSED[activation]
     out = check_conv("conv2d.grad", x, w, b, window, groups)  # by hand it may be given what no forward call takes
@@ -247,8 +249,7 @@ def _grad_infer(
             f"[conv2d.grad] expected outputs and gradients {(x.shape[0], *out, w.shape[3])}. "
             f"Received: {y.shape} and {dy.shape}."
         )
-    transform = _may_transform(algorithm, x.dtype)
-    dims = _dims(x.shape, w.shape, y.shape[1:3], window, groups, act, transform)
+    dims = _dims(x.shape, w.shape, y.shape[1:3], window, groups, act, _may_transform(algorithm, x.dtype))
     outs = (
         Spec(x.shape, x.dtype) if needs[0] else None,
         Spec(w.shape, w.dtype) if needs[1] else None,

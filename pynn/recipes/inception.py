@@ -31,10 +31,7 @@ def _beginning() -> tuple[Any, Any]:
 
 def _normalized(filters: int, size: int) -> Callable[[Any], Any]:
     """Return a convolution with batch normalization and ReLU."""
-    algorithm = "winograd" if size == 3 else "direct"
-    convolution = nn.Conv2D(
-        filters, size, padding="same", use_bias=False, kernel_initializer="he_normal", algorithm=algorithm
-    )
+    convolution = nn.Conv2D(filters, size, padding="same", use_bias=False, kernel_initializer="he_normal")
     return lambda x: nn.Activation("relu")(nn.BatchNormalization()(convolution(x)))
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from pynn import ops
-from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError, ShapeError
 from pynn.onnx.operators.registry import Node, floating, operator
@@ -62,8 +61,7 @@ def conv(node: Node, x: Value, w: Value, b: Value | None = None) -> Value:
     bias = None if b is None else b.plain
     if rank == 5:
         return Value.of(activated(node.then, None, _conv3d(images, kernel, bias, way, groups)), channels_last(5))
-    # Winograd's algorithm, where it is faster, costs less exactness than the order of sums does; gradients need more.
-    options: dict[str, Any] = {"activation": node.then, "algorithm": "direct" if state.grad_enabled else "winograd"}
+    options: dict[str, Any] = {"activation": node.then}
     if rank == 4 and x.shape[3] == kernel.shape[1] == 1 and not (way.before[1] or way.after[1]):  # one column: as a row
         row, taps = (ops.reshape(t, _turned(t.shape, at)) for t, at in ((images, 1), (kernel, 0)))
         line = (0, 0, way.before[0], way.after[0])
