@@ -289,8 +289,7 @@ def test_models_that_cannot_be_exported(tmp_path):
         lower(nn.Sequential([nn.Dense(3)]))
     with pytest.raises(TypeError, match=r"\[export\] expected a model"):
         lower("model.pynn")
-    with pytest.raises(DataError, match=r"one tensor. Received: 2 from layer 'gru'"):
-        lower(nn.Sequential([nn.Input((3, 2)), nn.GRU(2, return_state=True)]))
+    assert len(lower(nn.Sequential([nn.Input((3, 2)), nn.GRU(2, return_state=True)])).outputs) == 2
     layer = nn.Dense(3)
     layer.build((1, 2))
     for write, name in ((to_c, "net.h"), (to_c, ".c"), (to_numpy, "net")):

@@ -10,7 +10,7 @@ from pynn import nn
 from pynn.errors import DataError, ShapeError
 
 onnx = pytest.importorskip("onnx")  # an extra
-pytest.importorskip("onnxruntime")
+onnxruntime = pytest.importorskip("onnxruntime")
 
 NEWEST = 23  # what onnxruntime reads of operator sets, at least
 
@@ -96,16 +96,60 @@ def test_the_file_is_written_whole(tmp_path):
     assert path.read_bytes() == before
 
 
+class _Returns(nn.Module):
+    def __init__(self, form):
+        super().__init__()
+        self.form, self.dense = form, nn.Dense(3)
+
+    def forward(self, x):
+        y = self.dense(x)
+        return self.form(y, y * 2)
+
+
 @pytest.mark.parametrize(
-    ("layer", "message"),
+    ("layer", "names"),
     [
-        (nn.Bidirectional(nn.LSTM(2), merge_mode=None), r"one tensor. Received: 2 from layer 'bidirectional'"),
-        (nn.LSTM(2, return_state=True), r"one tensor. Received: 3 from layer 'lstm'"),
+        (nn.Bidirectional(nn.LSTM(2), merge_mode=None), ["output_0", "output_1"]),
+        (nn.LSTM(2, return_state=True), ["output_0", "output_1", "output_2"]),
+        (nn.GRU(2, return_sequences=True, return_state=True), ["output_0", "output_1"]),
+        (_Returns(lambda a, b: {"one": a, "two": b}), ["one", "two"]),
+        (_Returns(lambda a, b: [a, b]), ["output_0", "output_1"]),
     ],
+    ids=str,
 )
-def test_what_cannot_be_expressed_is_named(layer, message):
+def test_several_outputs(layer, names):
     model = nn.Sequential([nn.TimeDistributed(nn.Dense(4)), layer])
-    with pytest.raises(DataError, match=message):
+    proto = pynn.onnx.to_model(model, input_shape=LONG)
+    assert [y.name for y in proto.graph.output] == names
+    x = np.random.default_rng(0).normal(size=(3, *LONG)).astype("float32")
+    expected = model(pynn.tensor(x), training=False)
+    expected = list(expected.values()) if isinstance(expected, dict) else expected
+    again = pynn.onnx.loads(proto.SerializeToString())
+    assert again.output_names == names
+    session = onnxruntime.InferenceSession(proto.SerializeToString())
+    input_name = proto.graph.input[0].name
+    rewritten = pynn.onnx.to_model(again, input_shape=LONG)
+    assert [y.name for y in rewritten.graph.output] == names
+    other = onnxruntime.InferenceSession(rewritten.SerializeToString()).run(None, {input_name: x})
+    results = session.run(None, {input_name: x}), again(pynn.tensor(x)), other
+    for found in zip(expected, *results, strict=True):
+        for y in found[1:]:
+            np.testing.assert_allclose(np.asarray(y), found[0].numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_outputs_of_a_functional_model_go_by_their_names(tmp_path):
+    x = nn.Input((4,))
+    h = nn.Dense(6, "tanh")(x)
+    model = nn.Model(x, [nn.Dense(1, name="price")(h), nn.Dense(3, "softmax", name="kind")(h)])
+    proto = pynn.onnx.to_model(model)
+    assert [y.name for y in proto.graph.output] == model.output_names == ["price", "kind"]
+    one = nn.Model(x, nn.Dense(1, name="price")(h))
+    assert [y.name for y in pynn.onnx.to_model(one).graph.output] == ["output"]
+
+
+def test_what_is_no_tensor_is_named():
+    model = nn.Sequential([nn.TimeDistributed(nn.Dense(4)), _Returns(lambda a, b: (a, 3))])
+    with pytest.raises(DataError, match=r"a tensor, or a tuple, list.*a tuple of something else from layer '_returns'"):
         pynn.onnx.to_model(model, input_shape=LONG)
 
 

@@ -329,11 +329,11 @@ def test_a_callback_knows_the_names_of_a_list_before_there_are_data():
     assert list(named.fit(X, TARGETS, verbose=0).history) == ["loss", "price_loss", "kind_loss"]
 
 
-def test_exports_say_what_to_do_about_several_outputs():
+def test_exports_of_several_outputs():
     model = functional()
     model.build()
-    with pytest.raises(DataError, match=r"returns one tensor. Received: 2 .*help: nn.Model\(inputs, output\) of each"):
-        pynn.export.numpy_source(model)
+    with pytest.raises(DataError, match=r"one tensor. Received: one that returns 2.*nn.Model\(inputs, output\) of"):
+        pynn.export.c_source(model, "net", "net.h")
     x = nn.Input((D,))
     h = nn.Dense(6, "tanh")(x)
     ends = [nn.Dense(1)(h), nn.Dense(3)(h)]
@@ -344,6 +344,14 @@ def test_exports_say_what_to_do_about_several_outputs():
         space = {}
         exec(pynn.export.numpy_source(nn.Model(x, end)), space)
         np.testing.assert_allclose(space["predict"](X), both.predict(X)[i], rtol=1e-5, atol=1e-6)
+    for form in (list, dict):
+        model, space = functional(form), {}
+        model.build()
+        exec(pynn.export.numpy_source(model), space)
+        found, expected = space["predict"](X), model.predict(X)
+        assert type(found) is type(expected) is form
+        for y in (0, 1) if form is list else expected:
+            np.testing.assert_allclose(found[y], expected[y], rtol=1e-5, atol=1e-6)
 
 
 def test_the_command_line_writes_all_outputs_side_by_side(tmp_path, capsys):

@@ -97,10 +97,10 @@ def numpy_source(model: Any, input_shape: Any = None) -> str:
 
 
 def _head(plan: Trace) -> str:
-    shapes = " and ".join(str([*x.shape[1:]]) for x in plan.inputs)
+    shapes, outs = (" and ".join(str([*x.shape[1:]]) for x in side) for side in (plan.inputs, plan.outputs))
     return (
         f'"""A neural network, written by pynn {__version__}; it needs NumPy alone.\n\n'
-        f"predict() takes batches of samples of shape {shapes} and returns {[*plan.output.shape[1:]]} for each.\n"
+        f"predict() takes batches of samples of shape {shapes} and returns {outs} for each.\n"
         f'Images are [rows, columns, channels], sequences [steps, features].\n"""'
     )
 
@@ -115,8 +115,8 @@ def _predict(plan: Trace, scaled: list[bool], body: list[str]) -> list[str]:
     shapes = ", ".join(
         f"{name} [{', '.join(map(str, ('N', *x.shape[1:])))}]" for name, x in zip(names, plan.inputs, strict=True)
     )
-    outs = ", ".join(["N", *map(str, plan.output.shape[1:])])
-    lines = [f"def predict({', '.join(names)}):", f'    """Return the outputs [{outs}] of a batch {shapes}."""']
+    outs = " and ".join(f"[{', '.join(['N', *map(str, y.shape[1:])])}]" for y in plan.outputs)
+    lines = [f"def predict({', '.join(names)}):", f'    """Return the outputs {outs} of a batch {shapes}."""']
     for name, x, image in zip(names, plan.inputs, scaled, strict=True):
         sample = x.shape[1:]
         if x.dtype.kind in "iu":
@@ -172,7 +172,14 @@ class _Writer:
             bare = op.name in CALLS or len(start + expression) <= WIDTH
             line = start + (expression if bare else f"({expression})")
             lines += textwrap.wrap(line, WIDTH, subsequent_indent=" " * 8, break_long_words=False)
-        return [*lines, f"    return {self.name(self.plan.output)}"]
+        return [*lines, f"    return {self._returned()}"]
+
+    def _returned(self) -> str:
+        """Write what the model returns: an array, a list of them, or a dict."""
+        outs = [self.name(y) for y in self.plan.outputs]
+        if self.plan.form is not None:
+            return "{" + ", ".join(f"{key!a}: {y}" for key, y in zip(self.plan.form, outs, strict=True)) + "}"
+        return outs[0] if len(outs) == 1 else f"[{', '.join(outs)}]"
 
     def _expression(self, op: Op) -> str:
         if op.name in EXPRESSIONS:

@@ -50,8 +50,9 @@ def lower(model: Any, input_shape: Any = None) -> Trace:
     same: dict[int, Value] = {}
     _narrow_ids(ops)
     ops = [op for op in ops if not _changes_nothing(op, same)]
-    found.output = same.get(found.output.number, found.output)
-    found.ops = _used(_biased(ops, found.output), found.output)
+    found.outputs = [same.get(y.number, y) for y in found.outputs]
+    read = {y.number for y in found.outputs}
+    found.ops = _used(_biased(ops, read), read)
     return found
 
 
@@ -144,10 +145,10 @@ def _changes_nothing(op: Op, same: dict[int, Value]) -> bool:
     return True
 
 
-def _biased(ops: list[Op], output: Value) -> list[Op]:
+def _biased(ops: list[Op], read: set[int]) -> list[Op]:
     """Make one op of a product and the constant per channel that is added to it."""
     uses = Counter(x.number for op in ops for x in op.inputs if x is not None)
-    uses[output.number] += 1
+    uses.update(read)
     maker = {y.number: op for op in ops for y in op.outs if y is not None}
     gone: set[int] = set()
     for op in ops:
@@ -166,15 +167,14 @@ def _biased(ops: list[Op], output: Value) -> list[Op]:
     return [op for op in ops if id(op) not in gone]
 
 
-def _used(ops: list[Op], output: Value) -> list[Op]:
+def _used(ops: list[Op], read: set[int]) -> list[Op]:
     """Leave out what nobody reads; the check of padding stays."""
-    read = {output.number}
     kept = []
     for op in reversed(ops):
         op.outs = tuple(y if y is not None and y.number in read else None for y in op.outs)
         if any(op.outs) or op.name == "sequence_lengths":
             kept.append(op)
-            read |= {x.number for x in op.inputs if x is not None}
+            read = read | {x.number for x in op.inputs if x is not None}
     return kept[::-1]
 
 

@@ -139,12 +139,30 @@ class Op:
 
 @dataclass
 class Trace:
-    """What a forward pass computes: the inputs, the ops in order, and the output."""
+    """What a forward pass computes: the inputs, the ops in order, and the outputs; `form` is a dict's keys, or None."""
 
     inputs: list[Value]
     ops: list[Op]
-    output: Value
+    outputs: list[Value]
     dtype: np.dtype
+    form: list[str] | None = None
+
+    @property
+    def output(self) -> Value:
+        """The output, for targets that have one.
+
+        Raises
+        ------
+        DataError
+            If there are several.
+        """
+        if len(self.outputs) != 1:
+            raise DataError(
+                f"[export] expected a model that returns one tensor. Received: one that returns {len(self.outputs)}. "
+                "Nothing was written. help: nn.Model(inputs, output) of each output shares the layers, and is written "
+                "on its own; ONNX and NumPy take several."
+            )
+        return self.outputs[0]
 
 
 def plain(text: str) -> str:
@@ -165,7 +183,7 @@ def trace(model: Any, input_shape: Any = None) -> Trace:
     ------
     DataError
         If samples are not computed each by itself, if a value is read while the model runs, if state changes, or if
-        something else than one tensor is returned.
+        something else than tensors, or a tuple, list or dict of them, is returned.
     RuntimeError
         If the model is not built.
 
@@ -185,7 +203,7 @@ def trace(model: Any, input_shape: Any = None) -> Trace:
     aligned = _Aligned(model, two, three)
     found = aligned.trace()
     for row in (0, 1):
-        _check_sample(model, two, Run(model, samples.other(base, row)), 1 - row, aligned, found.output)
+        _check_sample(model, two, Run(model, samples.other(base, row)), 1 - row, aligned, found.outputs)
     return found
 
 
@@ -217,8 +235,9 @@ class _Aligned:
             if one is None or other is None:
                 raise self._differs(self.model, "runs other ops")
             self._op(one, other, one.module or self.model)
-        output = self._output()
-        return Trace(inputs, self.ops, output, self.model.dtype)
+        outputs = [self._output(a, b) for a, b in zip(self._outs(self.two), self._outs(self.three), strict=True)]
+        form = list(self.two.out) if isinstance(self.two.out, dict) else None
+        return Trace(inputs, self.ops, outputs, self.model.dtype, form)
 
     def _differs(self, layer: Any, what: str) -> DataError:
         return DataError(
@@ -227,16 +246,18 @@ class _Aligned:
             "from its size."
         )
 
-    def _output(self) -> Value:
-        a, b = self.two.out, self.three.out
-        if not isinstance(a, Tensor):
-            at = next((module for module, out in self.two.done if out is a), self.model)
-            count = len(a) if isinstance(a, (tuple, list)) else type(a).__name__
+    def _outs(self, run: Run) -> list[Tensor]:
+        out = run.out
+        several = list(out.values()) if isinstance(out, dict) else [out] if isinstance(out, Tensor) else out
+        if not (isinstance(several, (tuple, list)) and several and all(isinstance(y, Tensor) for y in several)):
+            at = next((module for module, made in run.done if made is out), self.model)
             raise DataError(
-                f"[export] expected a model that returns one tensor. Received: {count} from {described(at)}. "
-                "Nothing was written. help: nn.Model(inputs, output) of each output shares the layers, and is written "
-                "on its own."
+                "[export] expected a model that returns a tensor, or a tuple, list or dict of them. Received: a "
+                f"{type(out).__name__} of something else from {described(at)}. Nothing was written."
             )
+        return list(several)
+
+    def _output(self, a: Tensor, b: Tensor) -> Value:
         y = self.known[0].get(_key(a))
         if y is None or y.constant or y is not self.known[1].get(_key(b)):
             raise DataError(
@@ -378,9 +399,12 @@ def _block(x: Tensor, value: Value, row: int) -> np.ndarray:
     return np.split(x.view(), 2, value.axis)[row]
 
 
-def _check_sample(model: Any, run: Run, other: Run, kept: int, aligned: _Aligned, output: Value) -> None:
-    """Raise DataError if the output of a sample differs by a bit where only the other sample does."""
-    if _equal(_block(run.out, output, kept), _block(other.out, output, kept)):
+def _check_sample(model: Any, run: Run, other: Run, kept: int, aligned: _Aligned, outputs: list[Value]) -> None:
+    """Raise DataError if an output of a sample differs by a bit where only the other sample does."""
+    if all(
+        _equal(_block(x, value, kept), _block(y, value, kept))
+        for x, y, value in zip(aligned._outs(run), aligned._outs(other), outputs, strict=True)
+    ):
         return
     for a, b in zip(run.ops, other.ops, strict=False):
         for x, y in zip(a.outs, b.outs, strict=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,14 +40,15 @@ def export(
 ) -> None:
     """Write a model as an ONNX file, which other programs run.
 
-    The number of samples is free; the other sizes are those that the model was built for, but for those that
-    `input_shape` leaves open. Axes of inputs and outputs are pynn's (images [N, H, W, C]). Dropout and augmentation do
-    nothing, batch normalization takes its running statistics, as in predict(). Inputs are floats: predict() divides
-    images of bytes by 255 by itself, the file does not, unless the model begins with :class:`pynn.nn.Rescaling`, which
-    is a part of it. Padding of :class:`pynn.nn.Embedding` with ``mask_zero`` may stand anywhere in what the file is
-    given, also where the model has seen it at the end alone. With ``padding="post"``, and where lengths are kept but
-    masks are not (strided windows), it must stand at the end: other ids stop the run at a node named
-    ``padding_must_stand_at_the_end``.
+    A model of several outputs has them by its `output_names`, or the keys of the dict that it returns; a single one
+    is named ``output``. The number of samples is free; the other sizes are those that the model was built for, but
+    for those that `input_shape` leaves open. Axes of inputs and outputs are pynn's (images [N, H, W, C]). Dropout
+    and augmentation do nothing, batch normalization takes its running statistics, as in predict(). Inputs are
+    floats: predict() divides images of bytes by 255 by itself, the file does not, unless the model begins with
+    :class:`pynn.nn.Rescaling`, which is a part of it. Padding of :class:`pynn.nn.Embedding` with ``mask_zero`` may
+    stand anywhere in what the file is given, also where the model has seen it at the end alone. With
+    ``padding="post"``, and where lengths are kept but masks are not (strided windows), it must stand at the end:
+    other ids stop the run at a node named ``padding_must_stand_at_the_end``.
 
     Parameters
     ----------
@@ -114,14 +115,14 @@ def to_model(model: Module, input_shape: Any = None, opset: int = OLDEST, name: 
     if not is_integer(opset, least, newest):
         raise ValueError(f"[onnx.export] expected an opset of {least} to {newest}. Received: opset={opset!r}.")
     b = Builder(opset, model.dtype)
-    b.names |= {"N", "output"}
+    b.names |= {"N", "output"}  # the latter is the only output's name
     written = _recorded(b, model, input_shape) if network is None else _imported(b, network, input_shape)
-    inputs, result, sizes, dtype = written
-    helper = onnx.helper
-    b.nodes.append(helper.make_node("Identity", [result], ["output"], name=b.name("Identity_node")))
-    kind = onnx.TensorProto.STRING if dtype.kind == "U" else helper.np_dtype_to_tensor_dtype(dtype)
-    output = helper.make_tensor_value_info("output", kind, None if sizes is None else ["N", *sizes])
-    graph = helper.make_graph(b.nodes, name or model.name, inputs, [output], b.initializers)
+    helper, outputs = onnx.helper, []
+    for one, named in zip(written.outputs, written.names, strict=True):
+        b.nodes.append(helper.make_node("Identity", [one.value], [named], name=b.name("Identity_node")))
+        kind = onnx.TensorProto.STRING if one.dtype.kind == "U" else helper.np_dtype_to_tensor_dtype(one.dtype)
+        outputs.append(helper.make_tensor_value_info(named, kind, ["N", *one.sizes]))
+    graph = helper.make_graph(b.nodes, name or model.name, written.inputs, outputs, b.initializers)
     sets = [helper.make_opsetid("", opset)]
     version = max(helper.find_min_ir_version_for(sets), 4)  # before 4, weights had to be inputs too
     sets += [helper.make_opsetid(domain, DOMAINS.get(domain, 1)) for domain in sorted(b.domains)]
@@ -132,7 +133,20 @@ def to_model(model: Module, input_shape: Any = None, opset: int = OLDEST, name: 
     return proto
 
 
-Written = tuple[list[Any], str, Any, np.dtype]  # inputs, the output's name, its sizes without the batch, its dtype
+class Output(NamedTuple):
+    """A value that is returned: its name in the graph, its sizes without the batch, its dtype."""
+
+    value: str
+    sizes: Sequence[Any]
+    dtype: np.dtype
+
+
+class Written(NamedTuple):
+    """What a graph takes and returns; `names` are what readers see of the outputs."""
+
+    inputs: list[Any]
+    outputs: list[Output]
+    names: list[str]
 
 
 def _inputs(b: Builder, shapes: Sequence[Sequence[Any]], whole: list[bool]) -> tuple[list[Any], list[str]]:
@@ -149,14 +163,25 @@ def _recorded(b: Builder, model: Module, input_shape: Any) -> Written:
     plan = _lowered(model, input_shape)
     shapes, whole = [_named(x, plan.inputs[0]) for x in plan.inputs], [x.dtype.kind in "iu" for x in plan.inputs]
     made, names = _inputs(b, shapes, whole)
+    outputs = _output_names(b, model, len(plan.outputs), plan.form)
     for x, name in zip(plan.inputs, names, strict=True):
         b.put(x, tuple(range(x.ndim)), name)
     b.first_input = plan.inputs[0]
     for op in plan.ops:
         b.write(op)
-    y, dtype = plan.output, plan.output.dtype
-    sizes = _named(y, plan.inputs[0])
-    return made, b.plain(y), sizes, np.dtype("int64") if dtype.kind in "iu" else dtype
+    outs = [
+        Output(b.plain(y), _named(y, plan.inputs[0]), np.dtype("int64") if y.dtype.kind in "iu" else y.dtype)
+        for y in plan.outputs
+    ]
+    return Written(made, outs, outputs)
+
+
+def _output_names(b: Builder, model: Module, count: int, form: list[str] | None = None) -> list[str]:
+    """Return "output", or names of several outputs: the model's own, or output_0, output_1 ..."""
+    if count == 1:
+        return ["output"]
+    own = form or getattr(model, "output_names", None) or [f"output_{i}" for i in range(count)]
+    return [b.name(name) for name in own]
 
 
 def _lowered(model: Module, input_shape: Any) -> Trace:
@@ -195,20 +220,20 @@ def _imported(b: Builder, network: Network, input_shape: Any) -> Written:
     shapes: list[Any] = [tuple(s) for s in given] if input_shape is not None else _declared(network)
     whole = [network._looked_up(i) for i in range(len(shapes))]
     made, names = _inputs(b, shapes, whole)
-    result = rewritten(b, network, names)
-    declared = network._plan.outputs[0][1]
-    y = _tried(network, shapes, whole)
+    outputs = _output_names(b, network, len(network.output_names))
+    results = rewritten(b, network, names)
     fixed = all(is_integer(d) for shape in shapes for d in shape)
-    return (
-        made,
-        result,
-        y.shape[1:] if fixed else (None,) * (y.ndim - 1),
-        declared if declared.kind in "iubU" else y.dtype,
-    )
+    outs = [
+        Output(
+            result, y.shape[1:] if fixed else (None,) * (y.ndim - 1), declared if declared.kind in "iubU" else y.dtype
+        )
+        for result, y, (_, declared) in zip(results, _tried(network, shapes, whole), network._plan.outputs, strict=True)
+    ]
+    return Written(made, outs, outputs)
 
 
-def _tried(network: Network, shapes: list[Any], whole: list[bool]) -> Tensor:
-    """Return the output for a sample of zeros; sizes that are open are tried in turn."""
+def _tried(network: Network, shapes: list[Any], whole: list[bool]) -> list[Tensor]:
+    """Return the outputs for a sample of zeros; sizes that are open are tried in turn."""
     for size in TRIED:
         made = [(1, *(d if is_integer(d) else size for d in shape)) for shape in shapes]
         zeros = [
@@ -216,7 +241,8 @@ def _tried(network: Network, shapes: list[Any], whole: list[bool]) -> Tensor:
         ]
         try:
             with no_grad(), training(False), trial():
-                return network(*zeros)
+                found = network(*zeros)
+                return list(found) if isinstance(found, (tuple, list)) else [found]
         except (DataError, ShapeError):
             if size == TRIED[-1] or all(is_integer(d) for shape in shapes for d in shape):
                 raise

@@ -17,11 +17,9 @@ HALVES = (10, 16)  # types of half precision
 OWN_ATTRIBUTES = ("own", "types", "most")  # which nodes have here alone
 
 
-def rewritten(b: Builder, network: Network, inputs: list[str]) -> str:
-    """Add the nodes of a network; return its output. Constants that were computed beforehand stay constants."""
+def rewritten(b: Builder, network: Network, inputs: list[str]) -> list[str]:
+    """Add the nodes of a network; return its outputs. Constants that were computed beforehand stay constants."""
     plan = network._plan
-    if len(plan.outputs) != 1:
-        raise _refused(network, "has several outputs.", "pynn.onnx.load(..., outputs=[name]) takes one of them.")
     versions = {node.version for node in plan.nodes} or {b.opset}
     if versions != {b.opset}:
         raise _refused(network, f"is of operator set {max(versions)}.", f"opset={max(versions)}.")
@@ -41,7 +39,7 @@ def rewritten(b: Builder, network: Network, inputs: list[str]) -> str:
         array, perm = network._weights[weight["name"]].numpy(), weight["perm"]
         names[weight["name"]] = b.constant(array if perm is None else array.transpose(np.argsort(perm)), weight["name"])
     _write(b, plan.nodes, names)
-    return names[plan.outputs[0][0]]
+    return [names[name] for name, _ in plan.outputs]
 
 
 def _write(b: Builder, nodes: list[Node], names: dict[str, str]) -> None:
