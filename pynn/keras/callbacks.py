@@ -410,7 +410,7 @@ class LearningRateScheduler(Callback):
 class TerminateOnNaN(train.TerminateOnNaN, Callback):
     """End training when the loss is NaN or infinite."""
 
-    def __init__(self):
+    def __init__(self, raise_error=False):
         super().__init__()
 
 

@@ -299,6 +299,11 @@ class Layer(Module, metaclass=Spelling):
                     self._regularizers[key] = regularizers.get(value)
                 elif kind == "constraint":
                     self._constraints[key] = constraints.get(value)
+        order = getattr(self, "_order", None)  # of weights, where Keras has another than pynn
+        if order is not None:
+            kept = dict(self._weights)
+            self._weights.clear()
+            self._weights.update((key, kept[key]) for key in order if key in kept)
         if self._first_weights is not None:
             given = [np.asarray(w) for w in self._first_weights]
             object.__setattr__(self, "_first_weights", None)
@@ -518,6 +523,7 @@ class InputLayer(Layer):
             refused("Input(tensor=)", "make it without, and pass the values to fit or predict")
         if sparse or kwargs.get("ragged"):
             refused("sparse and ragged tensors", "pass dense arrays; pad_sequences makes them of sequences")
+        kwargs.pop("optional", None), kwargs.pop("ragged", None)
         shape = kwargs.pop("input_shape", shape)
         batch_shape = kwargs.pop("batch_input_shape", batch_shape)
         if batch_shape is None:
@@ -533,6 +539,10 @@ class InputLayer(Layer):
         made.call, made.index = call, 0
         call.outputs, call.structure = (made,), made
         self._nodes.calls.append(call)
+
+    def get_config(self):
+        """Return the settings."""
+        return {"batch_shape": list(self.batch_shape), "dtype": self._input_dtype, "sparse": False, "name": self.name}
 
     def call(self):
         """Return nothing: values come from outside."""
@@ -583,6 +593,10 @@ class Operation(Layer):
     def call(self, *args, **kwargs):
         """Compute the function."""
         return self.function(*args, **kwargs)
+
+    def get_config(self):
+        """Return the name: the function is told by the record's class."""
+        return {"name": self.name}
 
 
 def lifted(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -252,9 +252,14 @@ class _Summed(own.Loss):
 
 def _loss_class(name: str, function: Any, made: Any = None, **defaults: Any) -> Any:
     """Return the class of a loss that is a function, with its options."""
+    label = "huber_loss" if name == "Huber" else function.__name__
+    all_defaults = {**defaults, "reduction": "sum_over_batch_size", "name": label, "dtype": None}
+    if "ignore_class" in defaults:  # as Keras has it, the axis comes after the reduction
+        all_defaults = {key: all_defaults[key] for key in ("from_logits", "ignore_class", "reduction", "axis", "name",
+                                                           "dtype")}  # fmt: skip
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        given = {**defaults, "reduction": "sum_over_batch_size", "name": function.__name__, "dtype": None}
+        given = dict(all_defaults)
         if len(args) > len(given):
             raise TypeError(f"[{name}] expected at most {len(given)} arguments. Received: {len(args)}.")
         given.update(zip(given, args, strict=False))
@@ -269,7 +274,6 @@ def _loss_class(name: str, function: Any, made: Any = None, **defaults: Any) -> 
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = [inspect.Parameter("self", kind)]
-    all_defaults = {**defaults, "reduction": "sum_over_batch_size", "name": function.__name__, "dtype": None}
     parameters += [inspect.Parameter(k, kind, default=v) for k, v in all_defaults.items()]
     __init__.__signature__ = inspect.Signature(parameters)
 

@@ -251,9 +251,9 @@ def sparse_top_k_categorical_accuracy(y_true, y_pred, k=5, from_sorted_ids=False
     return ((p > score).sum(-1) < k).astype("float32")
 
 
-def _mean_of(name: str, function: Any, **defaults: Any) -> Any:
+def _mean_of(name: str, function: Any, label: str | None = None, **defaults: Any) -> Any:
     """Return the class of a metric that is the mean of a function, with its options."""
-    label = snake_case(name)
+    label = label or snake_case(name)
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         given = {**first, **dict(zip(first, args, strict=False)), **kwargs}
@@ -276,12 +276,14 @@ BinaryAccuracy = _mean_of("BinaryAccuracy", binary_accuracy, threshold=0.5)
 CategoricalAccuracy = _mean_of("CategoricalAccuracy", categorical_accuracy)
 SparseCategoricalAccuracy = _mean_of("SparseCategoricalAccuracy", sparse_categorical_accuracy)
 TopKCategoricalAccuracy = _mean_of("TopKCategoricalAccuracy", top_k_categorical_accuracy, k=5)
-SparseTopKCategoricalAccuracy = _mean_of("SparseTopKCategoricalAccuracy", sparse_top_k_categorical_accuracy, k=5)
+SparseTopKCategoricalAccuracy = _mean_of(
+    "SparseTopKCategoricalAccuracy", sparse_top_k_categorical_accuracy, k=5, from_sorted_ids=False
+)
 MeanSquaredError = _mean_of("MeanSquaredError", losses.mean_squared_error)
 MeanAbsoluteError = _mean_of("MeanAbsoluteError", losses.mean_absolute_error)
 MeanAbsolutePercentageError = _mean_of("MeanAbsolutePercentageError", losses.mean_absolute_percentage_error)
 MeanSquaredLogarithmicError = _mean_of("MeanSquaredLogarithmicError", losses.mean_squared_logarithmic_error)
-LogCoshError = _mean_of("LogCoshError", losses.log_cosh)
+LogCoshError = _mean_of("LogCoshError", losses.log_cosh, "logcosh")
 CosineSimilarity = _mean_of("CosineSimilarity", losses.cosine_similarity, axis=-1)
 KLDivergence = _mean_of("KLDivergence", losses.kl_divergence)
 Poisson = _mean_of("Poisson", losses.poisson)
@@ -292,7 +294,11 @@ CategoricalCrossentropy = _mean_of(
     "CategoricalCrossentropy", losses.categorical_crossentropy, from_logits=False, label_smoothing=0, axis=-1
 )
 SparseCategoricalCrossentropy = _mean_of(
-    "SparseCategoricalCrossentropy", losses.sparse_categorical_crossentropy, from_logits=False, axis=-1
+    "SparseCategoricalCrossentropy",
+    losses.sparse_categorical_crossentropy,
+    from_logits=False,
+    ignore_class=None,
+    axis=-1,
 )
 
 
@@ -318,14 +324,14 @@ class R2Score(own.R2):
 class AUC(own.AUC):
     """The area under the curve of true against false positives; exact, whatever num_thresholds says."""
 
-    def __init__(self, num_thresholds=200, curve="ROC", summation_method="interpolation", name="auc", dtype=None,
+    def __init__(self, num_thresholds=200, curve="ROC", summation_method="interpolation", name=None, dtype=None,
                  thresholds=None, multi_label=False, num_labels=None, label_weights=None,
                  from_logits=False):  # fmt: skip
         if curve != "ROC":
             from pynn.keras.missing import refused
 
             refused(f"AUC(curve={curve!r})", "there is 'ROC'")
-        super().__init__(name=name)
+        super().__init__(name=name or "auc")
 
     update_state, reset_state = own.AUC.update, own.AUC.reset
 

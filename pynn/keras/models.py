@@ -34,7 +34,7 @@ def class_of(name: str, record: Mapping[str, Any], custom: Mapping[str, Any]) ->
     return found
 
 
-def clone_model(model, input_tensors=None, clone_function=None, **kwargs):
+def clone_model(model, input_tensors=None, clone_function=None, call_function=None, recursive=False, **kwargs):
     """Return a model of the same layers with weights of its own."""
     config = model.get_config()
     return type(model).from_config(config)

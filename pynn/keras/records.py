@@ -119,7 +119,8 @@ def _symbols(told: Any, made: Any) -> Any:
 def _arguments(node: Any, made: Any) -> tuple[Any, Any]:
     """Return the arguments of a call: of Keras 3, a table; of Keras 2, a list of [layer, node, output, options]."""
     if isinstance(node, dict):
-        return _revived(node["args"], made), _revived(node["kwargs"], made)
+        kwargs = {key: value for key, value in node["kwargs"].items() if key != "training" and value is not None}
+        return _revived(node["args"], made), _revived(kwargs, made)
     if node and isinstance(node[0], str):
         node = [node]
     symbols = [made[item[0], item[1]][item[2]] for item in node]
@@ -128,7 +129,7 @@ def _arguments(node: Any, made: Any) -> tuple[Any, Any]:
         for key, value in (item[3] if len(item) > 3 else {}).items():
             known = isinstance(value, list) and len(value) >= 3 and isinstance(value[0], str)
             kwargs[key] = made[value[0], value[1]][value[2]] if known else value
-    kwargs.pop("mask", None)
+    kwargs.pop("mask", None), kwargs.pop("training", None)
     return (symbols[0] if len(symbols) == 1 else symbols,), kwargs
 
 

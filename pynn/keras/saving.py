@@ -92,10 +92,6 @@ def _weights_bytes(model: Any) -> bytes:
             group.attrs["name"] = layer.name
             for i, weight in enumerate(weights):
                 group.create_dataset(str(i), data=weight.numpy())
-            if hasattr(layer, "rate") or hasattr(layer, "dropout") or hasattr(layer, "stddev"):
-                seeds = file.require_group(f"{path}seed_generator/vars")
-                seeds.attrs["name"] = "seed_generator"
-                seeds.create_dataset("0", data=np.zeros(2, "uint32"))
     return raw.getvalue()
 
 

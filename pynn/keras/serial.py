@@ -10,9 +10,11 @@ import numpy as np
 
 from pynn import keras
 from pynn.keras import activations, constraints, initializers, regularizers
-from pynn.keras.layer import Layer
+from pynn.keras.layer import Layer, Operation
+from pynn.keras.missing import refused
 from pynn.keras.named import custom
 from pynn.keras.spelling import known_to
+from pynn.keras.symbols import RECORDED
 from pynn.keras.tree import mapped
 
 __all__ = ["config_of", "deserialized", "from_config", "own_class", "serialized"]
@@ -25,9 +27,6 @@ def config_of(layer: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"name": layer.name, "trainable": bool(layer._trainable), "dtype": layer.dtype.name}
     given = layer.__dict__.get("_given")
     values = {} if given is None else given.values
-    shape = layer.__dict__.get("_known_shape")
-    if shape is not None:
-        found["batch_input_shape"] = list(shape)
     for key, value in values.items():
         if key in ("name", "trainable", "dtype", "weights", "input_shape", "batch_input_shape", "input_dim") and not (
             key == "input_dim" and "input_dim" in known_to(type(layer).__init__)
@@ -63,6 +62,9 @@ def plain(value: Any, key: str = "") -> Any:
         return serialized(value)
     if hasattr(value, "get_config"):
         return (_KINDS.get(kind) or initializers).serialize(value)
+    if isinstance(value, slice):
+        ends = {key: getattr(value, key) for key in ("start", "stop", "step")}
+        return {"class_name": "__slice__", "config": ends}
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, np.generic):
@@ -75,16 +77,28 @@ def plain(value: Any, key: str = "") -> Any:
 def serialized(layer: Any) -> dict[str, Any]:
     """Return the record of a layer: its class and config."""
     cls = type(layer)
+    if isinstance(layer, Operation):
+        name = getattr(layer.function, "recorded", None)
+        if name is None:
+            refused(f"{layer.name!r} in a file", "a function of one's own cannot be written; write a Layer with call()")
+        return {"module": "keras.src.ops.numpy", "class_name": name, "config": layer.get_config(),
+                "registered_name": name}  # fmt: skip
     own = cls.__module__.startswith("pynn.keras.")
     record = {
-        "module": ("keras.layers" if own and not hasattr(layer, "layers") else "keras") if own else cls.__module__,
+        "module": _module(layer) if own else None,
         "class_name": "Functional" if cls.__name__ == "Model" and own else cls.__name__,
         "config": layer.get_config(),
-        "registered_name": None if own else getattr(cls, "_registered", cls.__name__),
+        "registered_name": ("Functional" if cls.__name__ == "Model" else None)
+        if own
+        else getattr(cls, "_registered", cls.__name__),
     }
-    if layer.built and layer._built_for:
-        record["build_config"] = {"input_shape": [None, *layer._built_for[1:]]}
     return record
+
+
+def _module(layer: Any) -> str:
+    if type(layer).__name__ == "Model":
+        return "keras.src.models.functional"
+    return "keras" if hasattr(layer, "layers") else "keras.layers"
 
 
 def own_class(name: str) -> Any:
@@ -101,6 +115,10 @@ def deserialized(record: Any, custom_objects: Mapping[str, Any] | None = None) -
         If its class is not known.
     """
     name = record["class_name"]
+    if ".ops." in (record.get("module") or ""):
+        if name not in RECORDED:
+            refused(f"the operation {name!r} of a file", "write it as a Layer with call()")
+        return Operation(RECORDED[name], **(record.get("config") or {}))
     cls = keras.models.class_of(name, record, {**custom, **(custom_objects or {})})
     config = dict(record.get("config") or {})
     takes = "custom_objects" in inspect.signature(cls.from_config).parameters
@@ -124,10 +142,12 @@ def from_config(cls: Any, config: Mapping[str, Any]) -> Any:
 def revived(value: Any) -> Any:
     """Return what a value of a config stands for: records of layers become layers."""
     if isinstance(value, dict) and "class_name" in value and "config" in value:
-        if value["class_name"] in ("DTypePolicy", "Policy", "__tuple__", "function"):
+        if value["class_name"] in ("DTypePolicy", "Policy", "function"):
             return value if value["class_name"] != "function" else value["config"]
         if own_class(value["class_name"]) is not None or value["class_name"] in custom:
             return deserialized(value)
+    if isinstance(value, dict) and value.get("class_name") == "__slice__":
+        return slice(*(value["config"][key] for key in ("start", "stop", "step")))
     if isinstance(value, dict) and value.get("class_name") == "__tuple__":
         return tuple(value["items"])
     return value

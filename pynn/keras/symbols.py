@@ -145,26 +145,37 @@ class KerasTensor:
         raise TypeError(f"{self!r} has no values: NumPy cannot compute with it. help: keras.ops, or a Lambda layer.")
 
 
-def _operator(function: Any, swapped: bool = False) -> Any:
+# What arithmetic with symbols is called in files of Keras 3.
+RECORDED: dict[str, Callable[..., Any]] = {}
+
+
+def _recorded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    RECORDED[name] = function
+    function.recorded = name  # type: ignore[attr-defined]
+    return function
+
+
+def _two(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def two(a: Any, b: Any) -> Any:
         return function(a, b)
 
-    two.__name__ = function.__name__.strip("_")
-
-    def method(self: KerasTensor, other: Any) -> Any:
-        return KerasTensor.lifted(two, other, self) if swapped else KerasTensor.lifted(two, self, other)
-
-    return method
+    two.__name__ = name.lower()
+    return _recorded(name, two)
 
 
-for _name in ("add", "sub", "mul", "truediv", "pow", "matmul", "lt", "le", "gt", "ge"):
-    setattr(KerasTensor, f"__{_name}__", _operator(getattr(operator, _name)))
-for _name in ("add", "sub", "mul", "truediv", "pow", "matmul"):
-    setattr(KerasTensor, f"__r{_name}__", _operator(getattr(operator, _name), swapped=True))
+_FILES = {
+    "add": "Add", "sub": "Subtract", "mul": "Multiply", "truediv": "TrueDivide", "pow": "Power", "matmul": "Matmul",
+    "lt": "Less", "le": "LessEqual", "gt": "Greater", "ge": "GreaterEqual",
+}  # fmt: skip
+for _name, _told in _FILES.items():
+    _made = _two(_told, getattr(operator, _name))
+    setattr(KerasTensor, f"__{_name}__", lambda self, other, f=_made: KerasTensor.lifted(f, self, other))
+    if _name not in ("lt", "le", "gt", "ge"):
+        setattr(KerasTensor, f"__r{_name}__", lambda self, other, f=_made: KerasTensor.lifted(f, other, self))
 
 
 def _taken(x: Any, key: Any) -> Any:
-    return x[key]
+    return x[tuple(key) if isinstance(key, list) else key]
 
 
 def _negative(x: Any) -> Any:
@@ -175,6 +186,9 @@ def _absolute(x: Any) -> Any:
     return abs(x)
 
 
-KerasTensor.__getitem__ = lambda self, key: KerasTensor.lifted(_taken, self, key)
-KerasTensor.__neg__ = lambda self: KerasTensor.lifted(_negative, self)
-KerasTensor.__abs__ = lambda self: KerasTensor.lifted(_absolute, self)
+_taken.__name__, _negative.__name__, _absolute.__name__ = "get_item", "negative", "absolute"
+for _name, _told, _made in (
+    ("getitem", "GetItem", _taken), ("neg", "Negative", _negative), ("abs", "Absolute", _absolute)
+):  # fmt: skip
+    _recorded(_told, _made)
+    setattr(KerasTensor, f"__{_name}__", lambda self, *rest, f=_made: KerasTensor.lifted(f, self, *rest))

@@ -35,8 +35,8 @@ class Training(Module, base=True):
         for old in ("sample_weight_mode", "target_tensors", "class_mode", "experimental_run_tf_function"):
             kwargs.pop(old, None)
         refuse("compile", kwargs, ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly"))
-        if isinstance(loss, (list, tuple)) and not isinstance(metrics, Mapping) and loss_weights is not None:
-            loss_weights = list(loss_weights) if not isinstance(loss_weights, Mapping) else loss_weights
+        if _are_metrics(loss_weights):  # the order of Keras 2
+            metrics, loss_weights = loss_weights, metrics
         found = _each(losses.for_training, loss)
         several = isinstance(found, (list, dict))
         wanted = _metrics(metrics, found, getattr(self, "output_names", None))
@@ -225,6 +225,13 @@ class Training(Module, base=True):
             )
         x, y = self._data(given[0], given[1])
         return (x, y, *given[2:])
+
+
+def _are_metrics(given: Any) -> bool:
+    """Tell whether what stands in the place of the weights of losses is metrics."""
+    if isinstance(given, Mapping):
+        given = list(given.values())
+    return isinstance(given, (list, tuple)) and any(not isinstance(v, (int, float, np.number)) for v in given)
 
 
 def _each(function: Any, given: Any) -> Any:

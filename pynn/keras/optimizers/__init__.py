@@ -149,12 +149,12 @@ def _optimizer(cls_name: str, base: Any, doc: str, settings: dict[str, Any], tra
     """Return the class of an optimizer of pynn's with Keras's arguments and defaults."""
     tail = {"weight_decay": common.get("weight_decay"), "clipnorm": None, "clipvalue": None, "global_clipnorm": None,
             "use_ema": False, "ema_momentum": 0.99, "ema_overwrite_frequency": None, "loss_scale_factor": None,
-            "gradient_accumulation_steps": None, "name": cls_name.lower()}  # fmt: skip
-    known = {**settings, **tail}
+            "gradient_accumulation_steps": None, "name": None}  # fmt: skip
+    known = {**settings, **{key: value for key, value in tail.items() if key not in settings}}
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         given = {**known, **dict(zip(known, args, strict=False)), **kwargs}
-        rest = {k: v for k, v in given.items() if k not in settings}
+        rest = {k: v for k, v in given.items() if k not in settings or k == "weight_decay"}
         for key in settings:
             object.__setattr__(self, key, given[key]) if key != "learning_rate" else None
         taken = self._common(rest)
@@ -191,7 +191,7 @@ Adam = _optimizer(
 AdamW = _optimizer(
     "AdamW", optim.AdamW, "Adam with decoupled weight decay.",
     {"learning_rate": 0.001, "weight_decay": 0.004, **_BETAS, "amsgrad": False},
-    lambda g: {**_moments(g), "amsgrad": g["amsgrad"], "weight_decay": g["weight_decay"]},
+    lambda g: {**_moments(g), "amsgrad": g["amsgrad"]},
 )  # fmt: skip
 Adamax = _optimizer("Adamax", optim.AdaMax, "Adam with the largest gradient in the place of the mean square.",
                     {"learning_rate": 0.001, **_BETAS}, _moments)  # fmt: skip
@@ -215,7 +215,7 @@ class Lion(Optimizer, optim.Optimizer):
 
     def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.99, weight_decay=None, clipnorm=None, clipvalue=None,
                  global_clipnorm=None, use_ema=False, ema_momentum=0.99, ema_overwrite_frequency=None,
-                 loss_scale_factor=None, gradient_accumulation_steps=None, name="lion", **kwargs):  # fmt: skip
+                 loss_scale_factor=None, gradient_accumulation_steps=None, name=None, **kwargs):  # fmt: skip
         own = {k: v for k, v in locals().items() if k in COMMON}
         self.beta_1, self.beta_2 = beta_1, beta_2
         optim.Optimizer.__init__(self, _rate(learning_rate), **self._common({**own, **kwargs}))

@@ -1,0 +1,268 @@
+"""Scripts in three dialects of Keras, of 2016, 2019 and 2024, as people write them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pynn import keras
+
+RNG = np.random.default_rng(0)
+DIGITS = RNG.random((64, 12, 12, 1)).astype("float32")
+LABELS = RNG.integers(0, 3, 64)
+LEARNABLE = DIGITS * 0.1
+LEARNABLE[np.arange(64), LABELS * 4] += 1.0  # a row of each image tells its class
+
+
+def one_hot(labels):
+    return np.eye(3, dtype="float32")[labels]
+
+
+def test_2016(capsys):
+    from pynn.keras.callbacks import EarlyStopping
+    from pynn.keras.layers import Activation, Convolution2D, Dense, Dropout, Flatten, MaxPooling2D
+    from pynn.keras.models import Sequential
+    from pynn.keras.optimizers import SGD
+    from pynn.keras.regularizers import l2
+
+    model = Sequential()
+    model.add(Convolution2D(8, 3, 3, border_mode="same", input_shape=(12, 12, 1), dim_ordering="tf"))
+    model.add(Activation("relu"))
+    model.add(MaxPooling2D(pool_size=(2, 2)))
+    model.add(Flatten())
+    model.add(Dense(output_dim=16, init="he_normal", W_regularizer=l2(1e-4), activation="relu"))
+    model.add(Dropout(p=0.1))
+    model.add(Dense(3, activation="softmax"))
+    model.compile(loss="categorical_crossentropy", optimizer=SGD(lr=0.1, decay=1e-6, momentum=0.9, nesterov=True),
+                  metrics=["accuracy"])  # fmt: skip
+    history = model.fit(LEARNABLE, one_hot(LABELS), batch_size=16, nb_epoch=12, verbose=1, validation_split=0.25,
+                        callbacks=[EarlyStopping(monitor="val_acc", patience=20)])  # fmt: skip
+    assert history.history["acc"][-1] > 0.9
+    assert len(history.history["val_acc"]) == 12
+    score = model.evaluate(LEARNABLE, one_hot(LABELS), verbose=0)
+    assert isinstance(score, list)
+    assert score[1] > 0.9
+    assert (model.predict_classes(LEARNABLE) == LABELS).mean() > 0.9
+    assert model.optimizer.lr == pytest.approx(0.1)
+    told = capsys.readouterr().out
+    assert "Epoch 1/12" in told
+    assert " - val_loss: " in told
+
+
+def test_2019(tmp_path):
+    layers = keras.layers
+    ids = RNG.integers(1, 20, (60, 9))
+    target = (ids[:, 0] > 10).astype("float32")
+    words = layers.Input(shape=(None,), dtype="int32", name="words")
+    other = layers.Input(shape=(4,), name="other")
+    x = layers.Embedding(20, 8, mask_zero=True)(words)
+    x = layers.Bidirectional(layers.LSTM(6))(x)
+    x = layers.concatenate([x, other])
+    main = layers.Dense(1, activation="sigmoid", name="main")(x)
+    side = layers.Dense(2, name="side")(x)
+    model = keras.models.Model(inputs=[words, other], outputs=[main, side])
+    model.compile(optimizer=keras.optimizers.Adam(lr=0.02, clipnorm=1.0),
+                  loss={"main": "binary_crossentropy", "side": "mse"}, loss_weights={"main": 1.0, "side": 0.2}, metrics={"main": "acc"})  # fmt: skip
+    data = {"words": ids, "other": RNG.random((60, 4))}
+    path = str(tmp_path / "best.h5")
+    history = model.fit(
+        data, {"main": target, "side": RNG.random((60, 2))}, epochs=25, batch_size=10, verbose=0, validation_split=0.1,
+        callbacks=[
+            keras.callbacks.ModelCheckpoint(path, monitor="val_loss", save_best_only=True),
+            keras.callbacks.ReduceLROnPlateau(monitor="loss", patience=3, factor=0.5),
+            keras.callbacks.CSVLogger(str(tmp_path / "log.csv")),
+        ],
+    )  # fmt: skip
+    assert {"loss", "main_loss", "side_loss", "main_acc", "val_loss", "lr"} <= {*history.history, "lr"}
+    assert history.history["main_accuracy" if "main_accuracy" in history.history else "main_acc"][-1] > 0.8
+    total, main_loss, side_loss, accuracy = model.evaluate(data, [target, np.zeros((60, 2))], verbose=0)
+    assert total == pytest.approx(main_loss + 0.2 * side_loss, rel=1e-4)
+    assert accuracy > 0.8
+    again = keras.models.load_model(path)
+    assert [p.shape for p in again.predict(data, verbose=0)] == [(60, 1), (60, 2)]
+    assert (tmp_path / "log.csv").read_text().splitlines()[1].startswith("0,")
+
+
+def test_2024(tmp_path):
+    @keras.saving.register_keras_serializable(package="mine")
+    class Gate(keras.layers.Layer):
+        def __init__(self, units, **kwargs):
+            super().__init__(**kwargs)
+            self.units = units
+
+        def build(self, input_shape):
+            self.w = self.add_weight(shape=(input_shape[-1], self.units), initializer="glorot_uniform", name="w")
+            self.b = self.add_weight(shape=(self.units,), initializer="zeros", trainable=True, name="b")
+
+        def call(self, x):
+            return keras.activations.sigmoid(x @ self.w + self.b)
+
+        def get_config(self):
+            return {**super().get_config(), "units": self.units}
+
+    x = inputs = keras.Input((12, 12, 1))
+    x = keras.layers.Conv2D(8, 3, padding="same")(x)
+    x = keras.layers.LayerNormalization()(x)
+    x = keras.layers.Activation("gelu")(x) + x
+    x = keras.layers.Flatten()(x)
+    x = Gate(12)(x) * 2.0 - 1.0
+    model = keras.Model(inputs, keras.layers.Dense(3)(x), name="net")
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    rate = keras.optimizers.schedules.CosineDecay(0.02, 2000)
+    model.compile(optimizer=keras.optimizers.AdamW(learning_rate=rate), loss=loss,
+                  metrics=[keras.metrics.SparseCategoricalAccuracy(name="right")])  # fmt: skip
+    history = model.fit(LEARNABLE, LABELS, epochs=40, batch_size=16, verbose=0)
+    assert history.history["right"][-1] > 0.9
+    results = model.evaluate(LEARNABLE, LABELS, verbose=0, return_dict=True)
+    assert list(results) == ["loss", "right"]
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(again.predict(LEARNABLE), model.predict(LEARNABLE), rtol=1e-5)
+    assert again.evaluate(LEARNABLE, LABELS, verbose=0) == pytest.approx(list(results.values()))
+
+
+def test_a_model_of_one_s_own_with_losses_of_its_layers():
+    class Code(keras.layers.Layer):
+        def call(self, inputs):
+            mean, log_var = inputs
+            self.add_loss(-0.05 * (1.0 + log_var - mean * mean - log_var.exp()).mean())
+            return mean
+
+    class Auto(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = keras.layers.Dense(8, activation="relu")
+            self.mean, self.log_var = keras.layers.Dense(2), keras.layers.Dense(2)
+            self.code, self.out = Code(), keras.layers.Dense(4)
+
+        def call(self, x, training=None):
+            h = self.inner(x)
+            return self.out(self.code([self.mean(h), self.log_var(h)]))
+
+    x = RNG.random((80, 4)).astype("float32")
+    model = Auto()
+    model.compile("adam", "mse")
+    history = model.fit(x, x, epochs=3, verbose=0, validation_data=(x, x))
+    plain = float(((model.predict(x) - x) ** 2).mean())
+    assert model.evaluate(x, x, verbose=0) > plain
+    assert history.history["loss"][0] > history.history["loss"][-1]
+    assert len(model.layers) == 5
+
+
+def test_what_was_trained_at_compile_is_trained():
+    """As generative adversarial scripts have it: the judge is compiled, then frozen for the pair."""
+    judge = keras.Sequential([keras.layers.Dense(1, activation="sigmoid", input_dim=2)])
+    judge.compile("sgd", "binary_crossentropy")
+    maker = keras.Sequential([keras.layers.Dense(2, input_dim=3)])
+    judge.trainable = False
+    z = keras.Input((3,))
+    pair = keras.Model(z, judge(maker(z)))
+    pair.compile("sgd", "binary_crossentropy")
+    before = judge.get_weights()
+    pair.train_on_batch(np.ones((4, 3)), np.ones(4))
+    assert all((a == b).all() for a, b in zip(before, judge.get_weights(), strict=True))
+    loss = judge.train_on_batch(np.ones((4, 2)), np.zeros(4))
+    assert isinstance(loss, float)
+    assert any((a != b).any() for a, b in zip(before, judge.get_weights(), strict=True))
+
+
+def test_generators():
+    def batches():
+        while True:
+            yield DIGITS[:8], one_hot(LABELS[:8])
+
+    model = keras.Sequential(
+        [keras.Input((12, 12, 1)), keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")]
+    )
+    model.compile("rmsprop", "categorical_crossentropy", ["acc"])
+    history = model.fit_generator(batches(), steps_per_epoch=4, nb_epoch=2, verbose=0, validation_data=batches(),
+                                  validation_steps=2)  # fmt: skip
+    assert len(history.history["val_acc"]) == 2
+    assert model.predict_generator(batches(), steps=2).shape == (16, 3)
+    assert len(model.evaluate_generator(batches(), steps=2)) == 2
+
+
+def test_early_stopping_keeps_the_last_weights_unless_asked():
+    x, y = RNG.random((20, 3)), RNG.random((20, 1))
+    for restore in (False, True):
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        model.compile(keras.optimizers.SGD(0.9), "mse")
+        seen = []
+        keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda e, logs: seen.append(model.get_weights()))  # noqa: B023
+        stop = keras.callbacks.EarlyStopping("loss", patience=2, restore_best_weights=restore, min_delta=10)
+        model.fit(x, y, epochs=9, verbose=0, callbacks=[stop, keep])
+        assert len(seen) == 3
+        assert (model.get_weights()[0] == seen[0 if restore else 2][0]).all()
+
+
+@pytest.mark.parametrize(("code", "error", "text"), [
+    ("from pynn.keras.layers import Dens", ImportError, "layers.Dens; nearest: Dense; used by: line 1"),
+    ("import pynn.keras as k\nk.layers.Conv4D", AttributeError, "nearest: Conv.*line 2"),
+    ("import pynn.keras as k\nk.layers.Dense(3, activaton='relu')", TypeError, "activation=.*line 2"),
+    ("import pynn.keras as k\nk.layers.Dense(3, activation='rellu')", ValueError, "nearest: relu.*line 2"),
+    ("import pynn.keras as k\nk.applications.VGG16()", NotImplementedError, "pretrained.*line 2"),
+    ("import pynn.keras as k\nk.layers.Dense(3, dtype='mixed_float16')", NotImplementedError, "float64.*line 2"),
+    ("import pynn.keras as k\nk.Sequential([k.layers.Dense]) ", TypeError, "an instance"),
+    ("import pynn.keras as k\nk.Sequential().fit(1, 2, epoch=3)", TypeError, "epochs="),
+    ("import pynn.keras as k\nk.Sequential().compile(optimiser='sgd')", TypeError, "optimizer="),
+    ("import pynn.keras as k\nk.Sequential().compile(loss='mean_square_error')", ValueError, "mean_squared_error"),
+    ("import pynn.keras as k\nk.Input((3,), sparse=True)", NotImplementedError, "dense arrays"),
+    ("import pynn.keras as k\nbool(k.Input((3,)) > 0)", TypeError, "no value yet"),
+])  # fmt: skip
+def test_slips_are_named(code, error, text):
+    with pytest.raises(error, match=text):
+        exec(compile(code, "<script>", "exec"), {})
+
+
+def test_code_in_files_is_refused(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    inner = '{"class_name": "Lambda", "config": {"name": "f"}}'
+    config = '{"class_name": "Sequential", "config": {"name": "s", "layers": [%s]}}' % inner
+    path = tmp_path / "lambda.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"], file.attrs["keras_version"] = config, "2.3.1"
+        file.create_group("model_weights").attrs["layer_names"] = np.zeros((0,), "S1")
+    with pytest.raises(ValueError, match=r"is a Lambda.*never run"):
+        keras.models.load_model(path)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x * 2)])
+    with pytest.raises(NotImplementedError, match="write a Layer"):
+        model.save(tmp_path / "model.keras")
+
+
+def test_symbols_tell_their_shapes():
+    layers = keras.layers
+    x = keras.Input((None, 8))
+    assert layers.LSTM(4, return_sequences=True)(x).shape == (None, None, 4)
+    assert layers.Conv1D(4, 3, padding="same")(x).shape == (None, None, 4)
+    assert layers.GlobalMaxPooling1D()(x).shape == (None, 8)
+    y, h, c = layers.LSTM(4, return_state=True)(x)
+    assert (y.shape, h.shape, c.shape) == ((None, 4),) * 3
+    image = keras.Input((28, 28, 3))
+    first = layers.Conv2D(6, 5, strides=2)
+    assert first(image).shape == (None, 12, 12, 6)
+    assert first.output_shape == (None, 12, 12, 6)
+    assert first.input_shape == (None, 28, 28, 3)
+    assert first.kernel.shape == (5, 5, 3, 6)
+    assert (image[:, 0] + 1).shape == (None, 28, 3)
+
+
+def test_chains_grow_and_shrink():
+    model = keras.Sequential()
+    model.add(keras.layers.Dense(4, input_shape=(3,)))
+    model.add(keras.layers.Dense(2))
+    assert model.output_shape == (None, 2)
+    model.pop()
+    assert model.output_shape == (None, 4)
+    assert [layer.name for layer in model.layers] == [model.layers[0].name]
+    part = keras.Model(model.input, model.layers[0].output)
+    assert part.predict(np.ones((2, 3))).shape == (2, 4)
+    twin = keras.models.clone_model(model)
+    assert twin.get_weights()[0].shape == (3, 4)
+
+
+def test_summary_counts(capsys):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.BatchNormalization()])
+    model.summary()
+    told = capsys.readouterr().out
+    assert "Total params: 27" in told
+    assert "Non-trainable params: 6" in told
