@@ -180,9 +180,11 @@ def test_masks_go_through_models():
         np.testing.assert_allclose(two, one, rtol=2e-5, atol=1e-5)
 
 
-LOSSES = ["MeanSquaredError", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredLogarithmicError",
-          "Huber", "LogCosh", "Poisson", "KLDivergence", "Hinge", "SquaredHinge", "CategoricalHinge",
-          "CategoricalCrossentropy", "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalFocalCrossentropy", "CosineSimilarity"]  # fmt: skip
+LOSSES = [
+    "MeanSquaredError", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredLogarithmicError", "Huber",
+    "LogCosh", "Poisson", "KLDivergence", "Hinge", "SquaredHinge", "CategoricalHinge", "CategoricalCrossentropy",
+    "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalFocalCrossentropy", "CosineSimilarity",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LOSSES)

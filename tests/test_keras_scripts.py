@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -61,8 +63,12 @@ def test_2019(tmp_path):
     main = layers.Dense(1, activation="sigmoid", name="main")(x)
     side = layers.Dense(2, name="side")(x)
     model = keras.models.Model(inputs=[words, other], outputs=[main, side])
-    model.compile(optimizer=keras.optimizers.Adam(lr=0.02, clipnorm=1.0),
-                  loss={"main": "binary_crossentropy", "side": "mse"}, loss_weights={"main": 1.0, "side": 0.2}, metrics={"main": "acc"})  # fmt: skip
+    model.compile(
+        optimizer=keras.optimizers.Adam(lr=0.02, clipnorm=1.0),
+        loss={"main": "binary_crossentropy", "side": "mse"},
+        loss_weights={"main": 1.0, "side": 0.2},
+        metrics={"main": "acc"},
+    )
     data = {"words": ids, "other": RNG.random((60, 4))}
     path = str(tmp_path / "best.h5")
     history = model.fit(
@@ -216,8 +222,8 @@ def test_slips_are_named(code, error, text):
 
 def test_code_in_files_is_refused(tmp_path):
     h5py = pytest.importorskip("h5py")
-    inner = '{"class_name": "Lambda", "config": {"name": "f"}}'
-    config = '{"class_name": "Sequential", "config": {"name": "s", "layers": [%s]}}' % inner
+    layers = [{"class_name": "Lambda", "config": {"name": "f"}}]
+    config = json.dumps({"class_name": "Sequential", "config": {"name": "s", "layers": layers}})
     path = tmp_path / "lambda.h5"
     with h5py.File(path, "w") as file:
         file.attrs["model_config"], file.attrs["keras_version"] = config, "2.3.1"
