@@ -40,6 +40,7 @@ pynn.viz             pictures of training, weights, graphs, mistakes
 pynn.estimators      networks as scikit-learn has them
 pynn.export          models as C, and as Python that needs NumPy alone
 pynn.onnx            ONNX, both ways
+pynn.distributed     training by several processes, on one machine or on many, over MPI
 pynn.recipes         named experiments, which ``pynn run`` runs; ``pynn list`` shows them
 pynn.keras           Keras's names, for scripts that are there already
 pynn.io              files; weights of Keras and PyTorch
@@ -75,6 +76,7 @@ if TYPE_CHECKING:  # editors and type checkers see what is loaded when first use
     from pynn import (
         audio,
         datasets,
+        distributed,
         estimators,
         export,
         init,
@@ -101,6 +103,7 @@ if TYPE_CHECKING:  # editors and type checkers see what is loaded when first use
 _LAZY = (
     "audio",
     "datasets",
+    "distributed",
     "estimators",
     "export",
     "init",

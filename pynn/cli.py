@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     With ``PYNN_DEBUG=1`` in the environment, errors keep their traceback.
     """
     arguments = _parser().parse_args(argv)
+    arguments.argv = list(sys.argv[1:] if argv is None else argv)
     debug = os.environ.get("PYNN_DEBUG") == "1"
     try:
         arguments.act(arguments)
@@ -48,14 +49,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except (ValueError, TypeError, ArithmeticError, OSError, ImportError) as error:
-        if debug:
+        if debug or _with_others():
             raise
         return _report(error)
     except Exception as error:
-        if debug:
+        if debug or _with_others():
             raise
         print(f"pynn: internal error: {error!r}\nhelp: PYNN_DEBUG=1 shows where it comes from", file=sys.stderr)
         return FAILED
+
+
+def _with_others() -> bool:
+    """Tell whether other processes compute with this one: an error that goes through ends them too."""
+    gang = sys.modules.get("pynn.distributed.gang")
+    return gang is not None and gang.known() is not None
 
 
 def _report(error: Exception) -> int:
@@ -86,6 +93,11 @@ def _parser() -> argparse.ArgumentParser:
         "--precision",
         choices=("highest", "high", "medium"),
         help="of matrix products, where the processor is faster with it",
+    )
+    run.add_argument("--ranks", metavar="N", type=_integer(1), help="processes that share the work (needs mpiexec)")
+    run.add_argument("--hostfile", metavar="FILE", type=Path, help="machines for them, one a line")
+    run.add_argument(
+        "--segments", metavar="N", type=_integer(1), help="parts of a batch, which fix the result (default: 8)"
     )
     run.add_argument("--full", action="store_true", help="the larger size of a recipe that has one")
     run.add_argument("--quiet", action="store_true", help="print the result alone")
@@ -183,8 +195,24 @@ def _sizes(text: str) -> tuple[int | None, ...]:
 def _run(arguments: argparse.Namespace) -> None:
     from pynn import recipes
 
-    wanted = {name: value for name, value in vars(arguments).items() if name not in ("act", "recipe")}
-    recipes.find(arguments.recipe).run(recipes.Options(**wanted))
+    left_out = ("act", "recipe", "argv", "ranks", "hostfile", "segments")
+    wanted = {name: value for name, value in vars(arguments).items() if name not in left_out}
+    recipe = recipes.find(arguments.recipe)
+    if arguments.ranks is None and not os.environ.get("PYNN_DISTRIBUTED"):
+        for name in ("hostfile", "segments"):
+            if getattr(arguments, name) is not None:
+                raise ValueError(f"[run] expected --ranks with --{name}. Received: --{name} alone.")
+        recipe.run(recipes.Options(**wanted))
+        return
+    from pynn.commands import ranks
+
+    if not os.environ.get("PYNN_DISTRIBUTED"):
+        status = ranks.launch(arguments.argv, arguments.ranks, arguments.hostfile, arguments.segments)
+        if status:
+            raise SystemExit(status)
+        return
+    with ranks.places_of(arguments.out, arguments.json) as places:
+        recipe.run(recipes.Options(**{**wanted, **places()}))
 
 
 def _temperature(text: str) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from pynn.core import _core
 from pynn.errors import DataError
 from pynn.train.data import Data, mapped
-from pynn.train.feed import Feed, parts_of
+from pynn.train.feed import Feed, Part, parts_of
 from pynn.train.measuring import PART
 from pynn.train.resume import Position, fingerprint
 from pynn.train.trainer import Trainer
@@ -197,7 +197,14 @@ class Batches(Source):
     def pieces(self, epoch: int) -> Iterator[tuple[Data, np.ndarray, int, int]]:
         """Yield each batch."""
         self._passed = ""
+        if self.trainer.segments.gang is not None and hasattr(self.feed.given, "part") and not self.trainer.logged:
+            self.feed.rows = self.trainer.segments.rows
         for batch in self.feed.read(epoch, self._ordering):
+            if isinstance(batch, Part):  # the rows of this process; the order of the batch leads to them
+                order = np.zeros(batch.n, np.int64)
+                order[batch.rows.start : batch.rows.stop] = np.arange(len(batch.rows))
+                yield self.trainer.data(*parts_of(batch.batch, "fit"), self.class_weight), order, batch.n, 1
+                continue
             data = self.trainer.data(*parts_of(batch, "fit"), self.class_weight)
             if self.watched:  # a chain: the digest of what was before, and of this batch
                 digest = self._passed + _fingerprint(data)

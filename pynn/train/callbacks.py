@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from pynn.checks import is_number, written
 from pynn.core.flat import STEPS_PER_CALL
 from pynn.errors import DataError
-from pynn.files import as_csv, write_whole
+from pynn.files import as_csv, write_whole, writing
 from pynn.train.checkpoint import ModelCheckpoint
 from pynn.train.history import History, as_text
 from pynn.train.hooks import BATCH_HOOKS, HOOKS, Callback, LambdaCallback, Logs, overrides
@@ -187,6 +187,7 @@ class CSVLogger(Callback):
         self.file.write(as_csv([[as_text(row.get(name, "NA")) for name in self.columns]], self.separator))
         self.file.flush()
 
+    writes = True
     may_end_twice = True  # what cuts its first line short leaves the file open
 
     def on_train_end(self, logs: Logs | None = None) -> None:
@@ -284,9 +285,10 @@ class CallbackList:
                     f"[fit] expected callbacks to be Callback objects. Received: {written(callback)}. "
                     "help: subclass pynn.train.Callback, or use LambdaCallback(on_epoch_end=function)."
                 )
+        given = [callback for callback in given if writing() or not callback.writes]
         histories = [callback for callback in given if isinstance(callback, History)] or [History()]
         self.callbacks = [callback for callback in given if not isinstance(callback, History)]
-        if verbose and not any(isinstance(callback, ProgressBar) for callback in given):
+        if verbose and writing() and not any(isinstance(callback, ProgressBar) for callback in given):
             self.callbacks.append(ProgressBar(verbose))
         self.callbacks += histories
         self.history = histories[0]

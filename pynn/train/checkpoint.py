@@ -84,6 +84,7 @@ class ModelCheckpoint(Monitor):
     """
 
     state_names = ("best", "best_epoch")
+    writes = True
     state_kinds = Monitor.state_kinds | {"best_epoch": a_count_or_none}
 
     def __init__(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pynn.core.foreign import by_index, is_array
 from pynn.errors import DataError, ShapeError, warn
 
-__all__ = ["Feed", "gives_batches", "inputs_of", "is_batch", "is_packed", "joined", "parts_of", "unpack"]
+__all__ = ["Feed", "Part", "gives_batches", "inputs_of", "is_batch", "is_packed", "joined", "parts_of", "unpack"]
 
 Order = Callable[[int, int], Iterable[int]]  # (pass, number of batches) -> the order in which they are asked for
 
@@ -56,6 +56,14 @@ def unpack(x: Any, y: Any, weight: Any) -> tuple[Any, Any, Any]:
     return x, y, weight
 
 
+class Part(NamedTuple):
+    """Some rows of a batch of n, as what gives batches has them."""
+
+    batch: Any
+    rows: range
+    n: int
+
+
 class Feed:
     """Batches as they were given, pass by pass.
 
@@ -86,6 +94,7 @@ class Feed:
         self._stream: Iterator[Any] | None = None
         self._start = 0  # the batch of the stream that comes first
         self._read_before = False
+        self.rows: Callable[[int], range] | None = None  # of so many, which are wanted of a batch
         self._short = False  # it has been said that there are fewer batches than len() tells
 
     def again(self) -> Feed:
@@ -151,10 +160,16 @@ class Feed:
             return
         count = _need_length(self.given, self.place)
         for i in range(count) if order is None else order(number, count):
-            yield self.given[int(i)]
+            yield self.given[int(i)] if self.rows is None else self._part(int(i), self.rows)
         ended = getattr(self.given, "on_epoch_end", None)  # what Keras calls, for an order of one's own
         if callable(ended):
             ended()
+
+    def _part(self, i: int, rows: Callable[[int], range]) -> Part:
+        """Return some rows of a batch, at least one."""
+        n = self.given.batch_rows(i)
+        wanted = rows(n) or range(1)
+        return Part(self.given.part(i, wanted), wanted, n)
 
     def _endless(self, order: Order | None) -> Iterator[Any]:
         number, skip = 0, self._start

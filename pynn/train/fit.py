@@ -21,8 +21,9 @@ from pynn.train.network import Network
 from pynn.train.progress import say
 from pynn.train.results import Results
 from pynn.train.resume import Position, Run, read, said_rate
-from pynn.train.segments import Segments
+from pynn.train.segments import segments_of
 from pynn.train.short import fitted, may_be_short
+from pynn.train.together import agree, agree_to_stop, fill, need_same
 from pynn.train.train_fn import TrainFunction
 from pynn.train.trainer import Trainer
 from pynn.train.turns import exclusive
@@ -61,7 +62,8 @@ def fit(
     short = short and validation_split == 0 and validation_data is None and validation_steps is None
     short = short and callbacks is None and class_weight is None and sample_weight is None and accumulate is None
     short = short and run_eagerly is None and resume is None and steps_per_epoch is None
-    trainer.segments = Segments(1 if accumulate is None else accumulate)
+    trainer.segments = segments_of(accumulate)
+    short = short and trainer.segments.gang is None
     if short and type(batch_size) in (int, type(None)):
         done = fitted(model, trainer, x, y, batch_size, shuffle, verbose)
         if done is not None:
@@ -136,6 +138,9 @@ def fit(
     if position is not None:
         position.take(hooks, model)
     run = Run(model, trainer, source, hooks)
+    if trainer.segments.gang is not None and model.built:
+        settings = {"epochs": epochs, "initial_epoch": initial_epoch, "shuffle": shuffle, "check_finite": check_finite}
+        need_same(trainer, source, hooks, validates=validation is not None, **settings)
     if position is not None and hooks.verbose:
         say(f"goes on from {position.path}: epoch {position.epoch + 1}, batch {position.batch}")
     check = check_finite and not hooks.takes_nonfinite
@@ -172,8 +177,10 @@ def fit(
                         logs.update({f"val_{key}": value for key, value in measured.items()})
                         hooks.on_test_end()
                     hooks.on_epoch_end(epoch, logs)
+                agree_to_stop(trainer, model, interrupts)
                 run.point(epoch + 1, 0, logs=logs, last=model.stop_training or epoch + 1 == epochs)
-                interrupts.check()
+                if trainer.segments.gang is None:
+                    interrupts.check()
                 if bool(model.stop_training):  # a callback may have set it; type checkers take it for False here
                     break
             trainer.take_averages()
@@ -258,10 +265,14 @@ def _epoch(
         if position is not None and skipped and data.predictions is not None:
             mapped(lambda room, held: _fill(room, held), data.predictions, position.arrays["predictions"])
         again = False
-        while available and not model.stop_training:
+        gang = trainer.segments.gang
+        while available and (gang is not None or not model.stop_training):
             count = 1 if hooks.needs_batches else min(source.steps_per_call, available, STEPS_PER_CALL)
             if run is not None:
                 count = min(count, run.limit())
+            count = agree(trainer, model, interrupts, count)
+            if model.stop_training:
+                break
             if hooks.needs_batches:
                 hooks.on_train_batch_begin(done)
             start = time.perf_counter()
@@ -280,9 +291,14 @@ def _epoch(
                 hooks.on_progress(done, source.batches, _running(trainer))
             if run is not None and available:
                 rows = (whole - available) * n
+                if trainer.shared_points:
+                    fill(trainer, mapped(lambda room: room[:rows], data.predictions), n)  # noqa: B023
                 run.point(epoch, done, mapped(lambda room: room[:rows], data.predictions))  # noqa: B023  (called at once)
-            if interrupts is not None:
+            if interrupts is not None and gang is None:
                 interrupts.check()
+        agree_to_stop(trainer, model, interrupts)
+        done_rows = (whole - available) * n
+        fill(trainer, mapped(lambda room: room[:done_rows], data.predictions), n)  # noqa: B023
         source.finish(data, perm[: (whole - available) * n])
         if model.stop_training:
             break
@@ -355,7 +371,7 @@ def train_fn(model: Network) -> TrainFunction:
 def train_on_batch(model: Network, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Results:
     """Make one update of any batch: check, convert, and record what is new."""
     trainer = model._need_trainer("train_on_batch")
-    trainer.segments = Segments(1)
+    trainer.segments = segments_of(None)
     refuse_balanced("train_on_batch", class_weight)
     source = Batches(trainer, Feed([(x, y, sample_weight)], "train_on_batch"), class_weight)
     hooks = CallbackList(None, model=model, verbose=0)

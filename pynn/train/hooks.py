@@ -74,6 +74,8 @@ class Callback(Spelled):
     may_end_twice : bool
         Whether `on_train_end` is called once more where it failed: Ctrl-C may have met its first line, before anything
         was closed. Not unless a class says so.
+    writes : bool
+        Whether it writes files or shows something: of processes that train together, rank 0 alone calls it.
     state_names : tuple of str
         Attributes that a checkpoint keeps and a resumed training gets back.
 
@@ -93,6 +95,7 @@ class Callback(Spelled):
     params: dict[str, Any] = {}  # noqa: RUF012  replaced by set_params, never changed
 
     may_end_twice = False
+    writes = False
     state_names: tuple[str, ...] = ()
     state_kinds: Mapping[str, Callable[[Any], bool]] = {}
 

@@ -16,6 +16,7 @@ from pynn.core.context import training
 from pynn.core.program import ProgramCache, record, refuse_inside
 from pynn.core.state import no_grad, trial
 from pynn.core.tensor import Tensor
+from pynn.distributed.joined import current
 from pynn.errors import ShapeError
 from pynn.ops import pixels
 from pynn.train.data import external, mapped
@@ -23,6 +24,7 @@ from pynn.train.network import Network
 from pynn.train.outputs import Form, by_rows, taken_apart
 from pynn.train.padding import marked
 from pynn.train.stepping import may_keep
+from pynn.train.together import gathered, shared_rows
 from pynn.train.trainer import Trainer
 
 __all__ = ["MOST_PREPARED", "ROWS", "Preparing", "logits", "runner"]
@@ -123,15 +125,27 @@ class Preparing(_predict.Predictor):
 
     def outputs(self, xs: list[np.ndarray], rows: int, eagerly: bool = False) -> Any:
         """Return the outputs for all rows of checked inputs, computed at most `rows` of them at a time."""
+        gang = current() if self.place in ("predict", "evaluate") and len(xs[0]) > rows else None
+        if gang is not None and not self.keeps_state and self._rows_are_apart(xs):
+            mine = shared_rows(gang, [*range(0, len(xs[0]), rows), len(xs[0])])[gang.rank]
+            some = mine if len(mine) else range(1)  # of no pass the shapes must be known too
+            found, form = self._whole([a[some.start : some.stop] for a in xs], rows, eagerly)
+            if by_rows(found, len(some)):
+                return form.build([*gathered(gang, [y[: len(mine)] for y in found], self.place)])
+        found, form = self._whole(xs, rows, eagerly)
+        return form.build(found)
+
+    def _whole(self, xs: list[np.ndarray], rows: int, eagerly: bool) -> tuple[list[np.ndarray], Form]:
+        """Return the outputs for all rows as a list, and how they are put together."""
         n, whole = len(xs[0]), []
         for start, count, found, form in self._passes(xs, rows, eagerly):
             if count == n:
-                return form.build(found)
+                return found, form
             if not start:
                 whole = [np.empty((n, *y.shape[1:]), y.dtype) for y in found]
             for to, y in zip(whole, found, strict=True):
                 to[start : start + count] = y
-        return form.build(whole)
+        return whole, form
 
     def passes(self, xs: list[np.ndarray], rows: int, eagerly: bool = False) -> Iterator[tuple[int, Any]]:
         """Yield (number of the first row, outputs) pass by pass; nobody keeps them."""
@@ -173,7 +187,7 @@ class Preparing(_predict.Predictor):
             shapes = [y.shape[1:] for y in found]
             yield start, count, found, form
             start += count
-        if n > rows == self.most and not self.keeps_state and not eagerly:
+        if n > rows == self.most and not self.keeps_state and not eagerly and current() is None:
             self.join(xs, n, self._apart_watch)
 
     def _not_by_rows(self, found: list[np.ndarray], count: int) -> ShapeError:

@@ -50,6 +50,8 @@ class ProgressBar(Callback):
     epoch  3/20  ... s  loss 0.0421  accuracy 0.9871
     """
 
+    writes = True
+
     def __init__(self, verbose: int = 1, file: TextIO | None = None) -> None:
         if not isinstance(verbose, bool) and not is_integer(verbose, 0, 2):
             raise ValueError(f"[ProgressBar] expected verbose to be 0, 1 or 2. Received: verbose={written(verbose)}.")

@@ -6,15 +6,23 @@ them, or several processes a share each.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pynn import ops
+from pynn._blocks import Held
 from pynn.checks import integer
 from pynn.core.flat import Flat, Slots, windows
+from pynn.core.kernels.hook import add_hook, drop_hook
+from pynn.core.program import Recorder
+from pynn.core.state import state
 from pynn.core.tensor import FLOATS, Tensor
+from pynn.distributed.exchange import Exchange, merged
+from pynn.distributed.failing import note_training
+from pynn.distributed.joined import current
 from pynn.errors import ShapeError
 from pynn.ops import segments as cards
 from pynn.ops import steps
@@ -22,7 +30,7 @@ from pynn.ops import steps
 if TYPE_CHECKING:
     from pynn.train.trainer import Trainer
 
-__all__ = ["Node", "Plan", "Segments", "bounds", "segmented_step"]
+__all__ = ["Node", "Plan", "Segments", "bounds", "not_finite", "segmented_step", "segments_of"]
 
 
 def bounds(n: int, count: int) -> list[int]:
@@ -43,41 +51,54 @@ class Segments:
     ----------
     count : int
         Segments of a batch.
-    ranks, rank : int
-        How many processes share them, and which of them this one is. Each has as many, one after the other.
-    exchange : callable (plan), optional
-        Makes what this process holds into what all hold together; see :class:`Plan`.
+    gang : pynn.distributed.Gang, optional
+        The processes that share them, each as many, one after the other.
     """
 
-    def __init__(self, count: int, ranks: int = 1, rank: int = 0, exchange: Callable[[Plan], None] | None = None):
+    def __init__(self, count: int, gang: Any = None):
         self.count = integer("fit", "accumulate", count, 1)
+        self.gang = gang
+        ranks, rank = (1, 0) if gang is None else (gang.ranks, gang.rank)
         if self.count % ranks:
             raise ValueError(
                 f"[fit] expected a number of segments that {ranks} processes can share equally. Received: {count}. "
                 f"help: start as many processes as divide it, or choose a multiple of {ranks} segments."
             )
-        self.ranks, self.rank, self.exchange = ranks, rank, exchange
-        share = count // ranks
-        self.mine = range(rank * share, (rank + 1) * share)
+        self.ranks, self.rank = ranks, rank
+        self.mine = self.of(rank)
 
     @property
     def alone(self) -> bool:
-        """Whether a batch is computed as a whole."""
+        """Whether a batch is computed as a whole, here."""
         return self.count == 1
+
+    def of(self, rank: int) -> range:
+        """Return the segments that a process computes."""
+        share = self.count // self.ranks
+        return range(rank * share, (rank + 1) * share)
 
     def owner(self, segment: int) -> int:
         """Return which process computes a segment."""
         return segment // (self.count // self.ranks)
 
-    def rows(self, n: int) -> range:
-        """Return the rows of a batch that this process computes."""
-        at = bounds(n, self.count)
-        return range(at[self.mine.start], at[self.mine.stop])
+    def rows(self, n: int, rank: int | None = None) -> range:
+        """Return the rows of a batch that a process computes, by default this one."""
+        at, mine = bounds(n, self.count), self.mine if rank is None else self.of(rank)
+        return range(at[mine.start], at[mine.stop])
 
     @property
     def key(self) -> tuple[Any, ...]:
         """What a recorded step depends on."""
-        return self.count, self.ranks, self.rank, id(self.exchange) if self.exchange else None
+        return self.count, self.ranks, self.rank
+
+
+def segments_of(accumulate: int | None) -> Segments:
+    """Return how batches are cut: as asked for, or as the processes that train together have agreed, or not at all."""
+    gang = current()
+    note_training()
+    if gang is None:
+        return Segments(1 if accumulate is None else accumulate)
+    return Segments(gang.segments if accumulate is None else accumulate, gang)
 
 
 class Node:
@@ -107,7 +128,7 @@ class Node:
 
     def make_room(self, states: list[Tensor]) -> None:
         """Make room for these states, once."""
-        if len(self.states) != len(states):
+        if states and len(self.states) != len(states):
             self.states = windows(states)
             root = self.states[0].buffer.root()
             self.whole = Tensor(root, (root.nbytes // states[0].dtype.itemsize,), states[0].dtype)
@@ -137,8 +158,8 @@ class Plan:
         self.inner = slots.beside()
         self.inner.step = Tensor.state(np.zeros(1, np.int64))
         self.losses = Tensor.state(np.zeros(1))  # of a segment, which nobody reads
-        self.states: list[Tensor] = []
-        self.exchanges: dict[Any, Any] = {}
+        self.states: list[Tensor] = []  # that a forward pass writes to
+        self.hooks: dict[int, int] = {}  # by rows of a batch: the exchange with other processes
 
     def pair(self, segment: int, place: int) -> Tensor:
         """Return two numbers of a segment's note."""
@@ -215,14 +236,17 @@ def segmented_step(trainer: Trainer, n: int, check: bool, compute: Forward, writ
             level, index = level + 1, index >> 1
         _join(plan, chain, changed)
         held.append((level, chain[0] if chain else -1))
-    plan.states = changed
+    if segments.gang is not None:
+        if not changed and not len(segments.rows(n)) and frozen:
+            changed = _changed_without_rows(trainer, frozen, plan, compute, segments.mine.start)
+        plan.states = changed
     for t, old in zip(frozen, before, strict=True):
         if any(t is c for c in changed):
             steps.assign(old, t)
-    if segments.exchange is None:
+    if segments.gang is None:
         _join(plan, [node for _, node in held if node >= 0], changed)
     else:
-        segments.exchange(plan)
+        _exchange(plan, n, changed, sum(node >= 0 for _, node in held))
     ledger = trainer.ledger
     cards.log(plan.notes, ledger.slots, ledger.losses, (ledger.sums, ledger.hits, *ledger.parts), check)
     for t, place in zip(changed, plan.nodes[0].states, strict=False):
@@ -237,6 +261,50 @@ def _join(plan: Plan, chain: list[int], changed: list[Tensor]) -> None:
     cards.join([node.grads for node in nodes], nodes[0].grads)
     if changed:
         cards.join([node.whole for node in nodes if node.whole is not None], nodes[0].whole)  # type: ignore[arg-type]
+
+
+def _changed_without_rows(
+    trainer: Trainer, frozen: list[Tensor], plan: Plan, compute: Forward, segment: int
+) -> list[Tensor]:
+    """Return which states a forward pass writes to, where this process has no row of the batch: from another row."""
+    if not plan.states:
+        values = [t.view().copy() for t in frozen]
+        with Held(state, recorder=Recorder()):  # it is no part of the program
+            steps.assign(trainer.slots.offset, plan.inner.offset)
+            compute(plan.inner, 1, plan, segment)
+        for t, value in zip(frozen, values, strict=True):
+            t.view()[...] = value
+        plan.notes.view()[...] = 0
+        plan.states = _changed(trainer, frozen, [])
+    return plan.states
+
+
+def _exchange(plan: Plan, n: int, changed: list[Tensor], count: int) -> None:
+    """Join what all processes hold, once per run of the program."""
+    segments, at = plan.segments, bounds(n, plan.segments.count)
+    first = plan.nodes[0]
+    if changed:
+        first.make_room(changed)
+    if n not in plan.hooks:
+
+        def held_by(rank: int) -> list[Any]:
+            leaves = ((s, 0, True if at[s] < at[s + 1] else None) for s in segments.of(rank))
+            return merged(leaves, lambda a, b: True)
+
+        made = Exchange(
+            segments.gang,
+            [held_by(rank) for rank in range(segments.ranks)],
+            [node.grads.view() for node in plan.nodes[:count]],
+            [node.whole.view() for node in plan.nodes[:count] if node.whole is not None],
+            plan.notes.view(),
+            segments.mine,
+            first.grads.view(),
+            None if first.whole is None else first.whole.view(),
+        )
+        plan.hooks[n] = add_hook(made)
+        weakref.finalize(plan, drop_hook, plan.hooks[n])
+    writes = [first.grads, plan.notes, *([] if first.whole is None else [first.whole])]
+    cards.call(plan.hooks[n], writes)
 
 
 def _forget_rows(node: Node) -> None:

@@ -90,6 +90,7 @@ class Trainer:
         )  # of the data that a step is made on: inputs, weights, predictions
         self._watch: Watch | None = None  # on what these shapes come from
         self.segments = Segments(1)  # of the batches of the training under way
+        self.shared_points = False  # whether a process that trains with this one may write checkpoints
         self.plans: dict[Hashable, Any] = {}  # of steps in segments
         self.written: list[Tensor] = []  # states that the last forward pass of a training wrote to
         self.epochs = 0  # begun so far, in all calls of fit(): the next one has an order of samples of its own

@@ -1,0 +1,181 @@
+"""What ranks exchange between the gradients and the update of a step.
+
+Every rank holds the sums of its own segments. Each takes over one part of all gradients: it is sent that part of every
+sum, adds them in the one order of all segments, and sends the total back. So as much is sent as by a ring, and the
+order of additions depends on the segments alone. Few numbers, and those of two ranks, are sent to all at once, and each
+rank adds all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+__all__ = ["Exchange", "merged"]
+
+T = TypeVar("T")
+SMALL = 1 << 16  # bytes that are sent to all at once
+LINE = 64  # bytes; parts begin on a cache line
+NOTES, PARTS, TOTALS = 1, 2, 3  # tags of messages
+Sum = tuple[int, int, Any]  # (its number on its level, level, value), of 2**level neighbouring segments
+
+
+def merged(sums: Iterable[Sum], plus: Callable[[Any, Any], Any]) -> list[Sum]:
+    """Add sums up wherever two are neighbours on their level; of None, an empty segment, the other is left.
+
+    Parameters
+    ----------
+    sums : iterable of (number, level, value)
+        From left to right.
+    plus : callable (left, right) -> value
+
+    Returns
+    -------
+    list of (number, level, value)
+
+    Examples
+    --------
+    >>> merged([(2, 0, "c"), (3, 0, "d"), (4, 0, "e")], lambda a, b: f"({a}+{b})")
+    [(1, 1, '(c+d)'), (4, 0, 'e')]
+    """
+    held: list[Sum] = []
+    for number, level, value in sums:
+        while number & 1 and held and held[-1][:2] == (number - 1, level):
+            _, _, left = held.pop()
+            value = value if left is None else left if value is None else plus(left, value)
+            number, level = number >> 1, level + 1
+        held.append((number, level, value))
+    return held
+
+
+def total_of(sums: Iterable[Sum], plus: Callable[[Any, Any], Any]) -> Any:
+    """Return the sum of all, joined as :func:`pynn.ops.segments.in_order` does."""
+    held = [value for _, _, value in merged(sums, plus)]
+    while len(held) > 1:
+        right, left = held.pop(), held.pop()
+        held.append(right if left is None else left if right is None else plus(left, right))
+    return held[0]
+
+
+def _add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.add(a, b, out=a)
+
+
+class Exchange:
+    """The exchange of steps on batches of one size.
+
+    Parameters
+    ----------
+    gang : Gang
+    sums : list of list of Sum
+        Of each rank, the sums that it holds, with True where there is one and None where all its segments are empty.
+    nodes : list of ndarray
+        Where this rank holds its own, in order; the first is where the total goes.
+    states : list of ndarray
+        The same of states that the forward pass writes to; empty if there are none.
+    notes : ndarray, float64 [segments, columns]
+    mine : range
+        The rows of the notes that this rank writes.
+    """
+
+    def __init__(
+        self, gang: Any, sums: Sequence[Sequence[Sum]], nodes: list[np.ndarray], states: list[np.ndarray],
+        notes: np.ndarray, mine: range, total: np.ndarray, total_states: np.ndarray | None,
+    ):  # fmt: skip
+        self.gang, self.sums, self.nodes, self.states = gang, sums, nodes, states
+        self.notes, self.mine = notes, mine
+        self.total, self.total_states = total, total_states
+        self.counts = [sum(value is not None for _, _, value in held) for held in sums]
+        ranks, size, item = gang.ranks, total.size, total.itemsize
+        line = LINE // item
+        self.all_at_once = ranks == 2 or total.nbytes <= SMALL
+        blocks = -(-size // line)
+        self.cuts = [min(size, line * (r * blocks // ranks)) for r in range(ranks + 1)]
+        width = 0 if total_states is None else total_states.size
+        own = len(mine) * notes.shape[1]
+        # Of each rank: its notes, then its states.
+        self.small = [np.zeros(8 * own + item * width * count, np.uint8) for count in self.counts]
+        self._split = 8 * own
+        low, high = (0, size) if self.all_at_once else (self.cuts[gang.rank], self.cuts[gang.rank + 1])
+        self.low, self.high = low, high
+        self.parts = [
+            np.empty((0 if r == gang.rank else count, high - low), total.dtype) for r, count in enumerate(self.counts)
+        ]
+        self.scratch = np.empty((self.counts[gang.rank], high - low), total.dtype)
+        self._requests = self._made()
+
+    def _made(self) -> tuple[dict[int, list[Any]], ...]:
+        """Make the requests, once: to receive and to send, in two rounds."""
+        gang, comm = self.gang, self.gang.comm
+        first: dict[int, list[Any]] = {r: [] for r in gang.others}
+        second: dict[int, list[Any]] = {r: [] for r in gang.others}
+        for r in gang.others:
+            if self.small[r].size:
+                first[r].append(comm.Recv_init(self.small[r], source=r, tag=NOTES))
+            first[r] += [comm.Recv_init(_bytes(part), source=r, tag=PARTS) for part in self.parts[r] if part.size]
+            if not self.all_at_once and self.cuts[r] < self.cuts[r + 1]:
+                place = self.total[self.cuts[r] : self.cuts[r + 1]]
+                second[r].append(comm.Recv_init(_bytes(place), source=r, tag=TOTALS))
+        for r in gang.others:
+            if self.small[gang.rank].size:
+                first[r].append(comm.Send_init(self.small[gang.rank], dest=r, tag=NOTES))
+            low, high = (0, self.total.size) if self.all_at_once else (self.cuts[r], self.cuts[r + 1])
+            first[r] += [comm.Send_init(_bytes(node[low:high]), dest=r, tag=PARTS) for node in self.nodes if high > low]
+            if not self.all_at_once and self.low < self.high:
+                second[r].append(comm.Send_init(_bytes(self.total[self.low : self.high]), dest=r, tag=TOTALS))
+        return first, second
+
+    def __call__(self) -> None:
+        """Exchange what this rank holds: afterwards total, states and notes are those of all ranks."""
+        gang, me = self.gang, self.gang.rank
+        own, columns = self.small[me], self.notes.shape[1]
+        own[: self._split] = self.notes[self.mine.start : self.mine.stop].reshape(-1).view(np.uint8)
+        at = self._split
+        for state in self.states:
+            own[at : at + state.nbytes] = state.view(np.uint8)
+            at += state.nbytes
+        first, second = self._requests
+        self._round(first, "the gradients of a step")
+        for r in gang.others:
+            start = r * len(self.mine)
+            found = self.small[r][: self._split].view(np.float64).reshape(-1, columns)
+            self.notes[start : start + len(self.mine)] = found
+        self._add_parts()
+        if self.total_states is not None:
+            self._add_states()
+        if not self.all_at_once:
+            self._round(second, "the sums of the gradients of a step")
+
+    def _round(self, requests: dict[int, list[Any]], what: str) -> None:
+        for some in requests.values():
+            for request in some:
+                request.Start()
+        self.gang.wait(requests, what)
+
+    def _add_parts(self) -> None:
+        """Add up this rank's part; those of others are no longer needed, its own nodes are still being sent."""
+        me, places = self.gang.rank, list(self.parts)
+        for to, node in zip(self.scratch, self.nodes, strict=True):
+            to[...] = node[self.low : self.high]
+        places[me] = self.scratch
+        self.total[self.low : self.high] = total_of(self._placed(places), _add)
+
+    def _add_states(self) -> None:
+        me, width = self.gang.rank, self.total_states.size if self.total_states is not None else 0
+        places = []
+        for r, count in enumerate(self.counts):
+            found = self.small[r][self._split :].view(self.total.dtype).reshape(count, width)
+            places.append(found.copy() if r == me else found)
+        self.total_states[...] = total_of(self._placed(places), _add)  # type: ignore[index]
+
+    def _placed(self, places: Sequence[np.ndarray]) -> Iterable[Sum]:
+        for held, rows in zip(self.sums, places, strict=True):
+            left = iter(rows)
+            for number, level, value in held:
+                yield number, level, None if value is None else next(left)
+
+
+def _bytes(array: np.ndarray) -> Any:
+    return array.reshape(-1).view(np.uint8)

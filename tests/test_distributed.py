@@ -1,0 +1,222 @@
+"""Several processes that train together over MPI: the same bits for any number, and an end to all if one fails."""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pynn
+from pynn.distributed.exchange import merged, total_of
+from pynn.distributed.shards import Shards
+from pynn.errors import DataError, ShapeError
+from pynn.ops.segments import in_order
+
+HERE = Path(__file__).parent
+BESIDE = Path(sys.executable).parent / "mpiexec"
+MPIEXEC = str(BESIDE) if BESIDE.exists() else shutil.which("mpiexec")
+HAS_MPI = MPIEXEC is not None and importlib.util.find_spec("mpi4py") is not None
+needs_mpi = pytest.mark.skipif(not HAS_MPI, reason='needs mpi4py and mpiexec: pip install "pynn-dl[mpi]"')
+
+
+def start(ranks, *arguments, **environment):
+    """Start a job of tests/jobs.py; of 0 ranks, alone."""
+    launcher = [MPIEXEC, "-n", str(ranks)] if ranks else []
+    settings = {"PYNN_NUM_THREADS": "1", "PYNN_DEADLINE": "20", "ALONE": "0" if ranks else "1", **environment}
+    return subprocess.Popen(
+        [*launcher, sys.executable, "-P", str(HERE / "jobs.py"), *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **settings},
+    )  # fmt: skip
+
+
+def run(ranks, *arguments, **environment):
+    """Return what a job told."""
+    job = start(ranks, *arguments, **environment)
+    out, errors = job.communicate(timeout=120)
+    assert job.returncode == 0, errors
+    return json.loads(out)
+
+
+def failed(ranks, *arguments, **environment):
+    """Return what a job that has to fail wrote."""
+    job = start(ranks, *arguments, **environment)
+    out, errors = job.communicate(timeout=120)
+    assert job.returncode != 0, out
+    return errors
+
+
+@pytest.fixture(scope="module")
+def of_one():
+    return run(1, "bits")
+
+
+@needs_mpi
+def test_one_rank_gives_the_bits_of_accumulate(of_one):
+    alone = run(0, "bits")
+    for name in ("mlp", "cnn", "lstm"):  # single batches are not cut without ranks
+        assert of_one[name] == alone[name]
+
+
+@needs_mpi
+@pytest.mark.parametrize("ranks", [2, 4, 8])
+def test_the_same_bits_for_any_number_of_ranks(ranks, of_one):
+    assert run(ranks, "bits") == of_one
+
+
+@needs_mpi
+def test_a_checkpoint_goes_on_with_another_number_of_ranks_to_the_same_bits(tmp_path):
+    assert run(4, "cut", tmp_path, 31) == "cut"
+    shutil.copytree(tmp_path, tmp_path / "again")
+    expected = run(0, "whole")
+    assert run(2, "resumed", tmp_path) == expected
+    assert run(0, "resumed", tmp_path / "again") == expected
+
+
+@needs_mpi
+def test_files_of_which_each_rank_reads_its_rows(tmp_path):
+    import jobs
+
+    for i, rows in enumerate((range(200), range(200, 210), range(210, 603))):
+        np.save(tmp_path / f"x-{i}.npy", jobs.X[rows])
+        np.save(tmp_path / f"y-{i}.npy", jobs.Y[rows])
+    assert run(2, "shards", tmp_path) == run(0, "shards", tmp_path)
+
+
+@needs_mpi
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_rank_that_is_killed_or_stopped_ends_all(number, tmp_path):
+    path = tmp_path / "pids"
+    job = start(2, "endless", PIDS=str(path), PYNN_DEADLINE="3")
+    while not (path.exists() and path.read_text().endswith("\n")) and job.poll() is None:
+        time.sleep(0.05)
+    pid = path.read_text().split()[1]
+    begun = time.monotonic()
+    os.kill(int(pid), number)
+    out, errors = job.communicate(timeout=60)
+    assert time.monotonic() - begun < 30
+    assert job.returncode != 0
+    assert f"pid {pid})" in errors  # the rank was named at the beginning
+    named = f"from rank 1 (host {os.uname().nodename}, pid {pid})"
+    assert named in errors or (number == signal.SIGKILL and f"PID {pid} RUNNING AT" in out)
+
+
+@needs_mpi
+def test_recipes_by_ranks_write_once_and_name_a_rank_that_was_killed(tmp_path):
+    def command(ranks, epochs):
+        options = ["--ranks", str(ranks), "--epochs", str(epochs), "--json", str(tmp_path / f"{ranks}.json")]
+        return [sys.executable, "-P", "-m", "pynn", "run", "digits", *options]
+
+    environment = {**os.environ, "PYNN_NUM_THREADS": "1"}
+    results = []
+    for ranks in (1, 2):
+        done = subprocess.run(command(ranks, 1), capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("test accuracy") == 1
+        results.append(json.loads((tmp_path / f"{ranks}.json").read_text())["test"])
+    assert results[0] == results[1]
+    job = subprocess.Popen(
+        command(2, 1_000_000), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    pid = re.search(r"rank 1 \(host [^,]+, pid (\d+)\)", job.stderr.readline())[1]
+    while "epoch" not in job.stdout.readline():
+        pass
+    os.kill(int(pid), signal.SIGKILL)
+    _, errors = job.communicate(timeout=60)
+    assert job.returncode != 0
+    assert f"rank 1 (host {os.uname().nodename}, pid {pid})" in errors
+    refused = subprocess.run(command(3, 1), capture_output=True, text=True, env=environment, check=False)
+    assert refused.returncode == 2
+    assert "help: --segments 6" in refused.stderr
+
+
+@needs_mpi
+@pytest.mark.parametrize(
+    ("how", "said"), [("raise", "trouble of one rank alone"), ("leave", "waited 3 s for the next steps from rank 1")]
+)
+def test_an_error_or_the_end_of_one_rank_ends_all(how, said):
+    assert said in failed(2, "endless", how, PYNN_DEADLINE="3")
+
+
+@needs_mpi
+@pytest.mark.parametrize(
+    ("what", "said"), [("data", "data (digest)"), ("seed", "seed"), ("weights", "weights"), ("batch size", "settings")]
+)
+def test_a_rank_that_runs_something_else_is_named(what, said):
+    errors = failed(2, "different", what)
+    assert f"expected the same {said}" in errors
+    assert "on rank 1 (host" in errors
+
+
+@needs_mpi
+def test_a_loss_that_is_not_finite_stops_all_and_names_the_rank():
+    errors = failed(4, "nonfinite")
+    assert "batch 1, segment 6 (rank 3)" in errors
+
+
+@needs_mpi
+@pytest.mark.parametrize(
+    ("ranks", "job", "said"),
+    [
+        (3, "bits", "a number of ranks that divides 8 segments. Received: 3"),
+        (1, "twice", "start() was called before"),
+        (1, "late", "after something was trained"),
+    ],
+)
+def test_beginnings_that_are_refused(ranks, job, said):
+    assert said in failed(ranks, job)
+
+
+def test_without_mpi4py_one_line_names_the_extra(tmp_path):
+    (tmp_path / "mpi4py.py").write_text("raise ImportError('none here')")
+    code = "import pynn, sys; assert 'mpi4py' not in sys.modules; pynn.distributed.start()"
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 1
+    assert "ImportError: [distributed]" in done.stderr
+    assert 'pip install "pynn-dl[mpi]"' in done.stderr.splitlines()[-1]
+
+
+def test_alone_there_is_one_rank():
+    info = pynn.distributed.info()
+    assert (info.rank, info.ranks, info.segments) == (0, 1, 1)
+    pynn.distributed.barrier()
+
+
+@pytest.mark.parametrize("segments", range(1, 14))
+def test_ranks_add_in_the_order_of_segments(segments):
+    """Sums of any share of segments, added up across shares, are those of all segments in their order."""
+    values = [None if s % 5 == 3 else f"{s}" for s in range(segments)]
+    plus = "({}+{})".format
+
+    class Text(str):
+        def __add__(self, other):
+            return Text(plus(self, other))
+
+    expected = in_order([None if v is None else Text(v) for v in values])
+    for ranks in (r for r in range(1, segments + 1) if segments % r == 0):
+        share = segments // ranks
+        held = []
+        for r in range(ranks):
+            held += merged(((s, 0, values[s]) for s in range(r * share, (r + 1) * share)), plus)
+        assert total_of(held, plus) == expected
+
+
+def test_shards_that_do_not_fit_are_refused(tmp_path):
+    with pytest.raises(DataError, match="Received: none"):
+        Shards(tmp_path, 8)
+    np.save(tmp_path / "x-0.npy", np.zeros((4, 2), "float32"))
+    np.save(tmp_path / "y-0.npy", np.zeros(3))
+    with pytest.raises(ShapeError, match="as many rows"):
+        Shards(tmp_path, 8)
+    np.save(tmp_path / "y-0.npy", np.zeros(4))
+    np.save(tmp_path / "x-1.npy", np.zeros((4, 3), "float32"))
+    with pytest.raises(ShapeError, match="one dtype and shape"):
+        Shards(tmp_path, 8)
