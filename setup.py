@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import logging
 import os
+import runpy
 import sys
 import sysconfig
 import tempfile
@@ -96,6 +97,19 @@ class Build(build):
         super().run()
 
 
+def page_engine(tell):
+    """Compile the kernels for pages (csrc/web/build.py) where the package ziglang is; else old ones serve."""
+    script = runpy.run_path("csrc/web/build.py")
+    folder = Path("pynn", "web")
+    if script["is_newer"](folder):
+        return
+    if script["has_compiler"]():
+        tell("compiling the kernels for pages")
+        script["build"](folder)
+    elif not Path(folder, script["NAME"]).exists():
+        tell("no package ziglang: this build has no kernels for pages")
+
+
 class BuildExt(build_ext):
     """Cythonize, find OpenMP, then compile translation units (not only extensions) in parallel and only when stale."""
 
@@ -132,6 +146,7 @@ class BuildExt(build_ext):
         with ThreadPoolExecutor(self.parallel) as pool:
             self.compile_units_in(pool)
             super().build_extensions()
+        page_engine(self.tell)
 
     def compile_units_in(self, pool):
         compiler = self.compiler

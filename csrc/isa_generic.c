@@ -1,8 +1,11 @@
-/* float32 kernels in plain C: runs everywhere. */
+/* float32 kernels in plain C: runs everywhere. On WebAssembly, whose vectors are known when it is compiled, in those. */
 #include "target.h"
 #define PN_REAL_F32
 #ifdef PN_BASELINE_FUSED
 #define PN_FUSED
+#endif
+#ifdef __wasm_simd128__
+#define PN_SIMD128
 #endif
 #include "all_kernels.h"
 #include "kernels.def"

@@ -1,7 +1,7 @@
-/* Vector macros: one spelling for AVX-512, AVX2+FMA, NEON and plain C.
+/* Vector macros: one spelling for AVX-512, AVX2+FMA, NEON, WebAssembly and plain C.
  *
  * A translation unit is for one ISA and one dtype: it defines PN_REAL_F32 or PN_REAL_F64, and PN_AVX512, PN_AVX2,
- * PN_NEON or none, before it includes this. Plain C f64 is the oracle. `vec` is VW lanes of `real`, `mask`
+ * PN_NEON, PN_SIMD128 or none, before it includes this. Plain C f64 is the oracle. `vec` is VW lanes of `real`, `mask`
  * a lane mask. vloadn/vstoren touch the first n < VW lanes only (the other lanes load as zero).
  * PN_FUSED says that the target has fused multiply-adds; then plain C float32 gives the bits of the vector ISAs.
  */
@@ -166,6 +166,9 @@ static inline float vhmax(vec a) {
 
 #elif defined(PN_REAL_F32) && defined(PN_NEON)
 #include "simd_neon.h"
+
+#elif defined(PN_REAL_F32) && defined(PN_SIMD128)
+#include "simd_wasm.h"
 
 #else /* plain C, one lane: float or double */
 #ifdef PN_REAL_F64

@@ -148,14 +148,18 @@ def _parser() -> argparse.ArgumentParser:
 
     export = commands.add_parser(
         "export",
-        help="write a saved model as C, ONNX or NumPy code",
-        description="Write a saved model for other programs: plain C99, ONNX, or Python with NumPy alone.",
+        help="write a saved model as C, ONNX, NumPy code or a script for web pages",
+        description="Write a saved model for other programs: C99, ONNX, Python with NumPy alone, a script for pages.",
     )
     export.set_defaults(act=_export)
     export.add_argument("file", metavar="MODEL", type=Path, help="model file")
-    export.add_argument("--to", choices=("c", "onnx", "numpy"), required=True, help="what to write")
-    export.add_argument("--out", metavar="FILE", type=Path, required=True, help="file to write (.c, .onnx or .py)")
+    export.add_argument("--to", choices=("c", "onnx", "numpy", "web"), required=True, help="what to write")
+    export.add_argument("--out", metavar="FILE", type=Path, required=True, help="file to write (.c, .onnx, .py or .js)")
     export.add_argument("--step", action="store_true", help="write one time step of recurrent layers in C, with states")
+    export.add_argument("--train", action="store_true", help="let a web page go on training the model")
+    export.add_argument(
+        "--batch-size", metavar="N", type=_integer(1), default=32, help="samples of a step there (default: 32)"
+    )
     export.add_argument("--main", action="store_true", help="add a main() that reads CSV to the C file")
     export.add_argument(
         "--input-shape", metavar="SIZES", type=_sizes, nargs="+",
@@ -248,7 +252,8 @@ def _predict(arguments: argparse.Namespace) -> None:
 def _export(arguments: argparse.Namespace) -> None:
     from pynn.commands.export import run
 
-    run(arguments.file, arguments.to, arguments.out, arguments.main, arguments.input_shape, arguments.step)
+    a = arguments
+    run(a.file, a.to, a.out, a.main, a.input_shape, a.step, a.train, a.batch_size)
 
 
 def _list(arguments: argparse.Namespace) -> None:

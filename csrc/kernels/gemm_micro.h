@@ -81,8 +81,8 @@ GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, c
 
 /* Rows of the tallest tile with one, two and four vectors; up to GEMM_FEW rows take panels of four. */
 #define GEMM_UPTO2(M, nv, at, full) M(1, nv, at, full) M(2, nv, at, full)
-#define GEMM_UPTO6(M, nv, at, full) \
-    GEMM_UPTO2(M, nv, at, full) M(3, nv, at, full) M(4, nv, at, full) M(5, nv, at, full) M(6, nv, at, full)
+#define GEMM_UPTO4(M, nv, at, full) GEMM_UPTO2(M, nv, at, full) M(3, nv, at, full) M(4, nv, at, full)
+#define GEMM_UPTO6(M, nv, at, full) GEMM_UPTO4(M, nv, at, full) M(5, nv, at, full) M(6, nv, at, full)
 #define GEMM_UPTO8(M, nv, at, full) GEMM_UPTO6(M, nv, at, full) M(7, nv, at, full) M(8, nv, at, full)
 #define GEMM_UPTO12(M, nv, at, full) \
     GEMM_UPTO8(M, nv, at, full) M(9, nv, at, full) M(10, nv, at, full) M(11, nv, at, full) M(12, nv, at, full)
@@ -106,6 +106,14 @@ GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, c
 #define GEMM_ROWS2 GEMM_UPTO8
 #define GEMM_ROWS3 GEMM_UPTO6
 #define GEMM_ROWS4 GEMM_UPTO6
+#elif defined(PN_SIMD128) /* low tiles: a page loads them all */
+#define GEMM_MR1 4
+#define GEMM_MR2 4
+#define GEMM_MR4 2
+#define GEMM_FEW GEMM_MR4
+#define GEMM_ROWS1 GEMM_UPTO4
+#define GEMM_ROWS2 GEMM_UPTO4
+#define GEMM_ROWS4 GEMM_UPTO2
 #else
 #define GEMM_MR1 12
 #define GEMM_MR2 6
@@ -149,7 +157,7 @@ static const gemm_kernel gemm_kernels[4][GEMM_WIDTHS][16] = {GEMM_TABLE(GEMM_NAM
 #endif
 
 /* Transposes VW vectors in registers. */
-#if defined(PN_REAL_F64) || defined(PN_NEON)
+#if defined(PN_REAL_F64) || defined(PN_NEON) || defined(PN_SIMD128)
 #define gemm_transpose vtranspose
 #elif defined(PN_AVX512)
 GEMM_INLINE void gemm_transpose(vec r[16]) {

@@ -12,17 +12,26 @@ from pynn.export.target import check_name
 
 __all__ = ["KINDS", "run"]
 
-KINDS = ("c", "onnx", "numpy")
+KINDS = ("c", "onnx", "numpy", "web")
 
 
-def run(file: Path, kind: str, out: Path, main: bool = False, input_shape: Any = None, step: bool = False) -> None:
-    """Write what a model file holds as C, ONNX or Python, and print the names of the files.
+def run(
+    file: Path,
+    kind: str,
+    out: Path,
+    main: bool = False,
+    input_shape: Any = None,
+    step: bool = False,
+    train: bool = False,
+    batch_size: int = 32,
+) -> None:
+    """Write what a model file holds as C, ONNX, Python or JavaScript, and print the names of the files.
 
     Parameters
     ----------
     file : Path
         A model file.
-    kind : {"c", "onnx", "numpy"}
+    kind : {"c", "onnx", "numpy", "web"}
     out : Path
         The file to write; for C the header stands beside it.
     main : bool, default False
@@ -31,6 +40,10 @@ def run(file: Path, kind: str, out: Path, main: bool = False, input_shape: Any =
         Of one sample of each input; None is a size that an ONNX file leaves open.
     step : bool, default False
         Write a C function of one time step, which keeps states.
+    train : bool, default False
+        Let a web page go on training the model.
+    batch_size : int, default 32
+        Samples of one step of that training.
 
     Raises
     ------
@@ -43,9 +56,9 @@ def run(file: Path, kind: str, out: Path, main: bool = False, input_shape: Any =
     """
     if kind not in KINDS:
         raise ValueError("[export] " + unknown_name("kind of file", kind, KINDS))
-    for option, given in (("--main", main), ("--step", step)):
-        if given and kind != "c":
-            raise DataError(f"[export] expected {option} with --to c alone. Received: --to {kind}.")
+    for option, given, of in (("--main", main, "c"), ("--step", step, "c"), ("--train", train, "web")):
+        if given and kind != of:
+            raise DataError(f"[export] expected {option} with --to {of} alone. Received: --to {kind}.")
     if kind != "onnx" and any(None in shape for shape in input_shape or []):
         raise DataError(f"[export] expected sizes left open with --to onnx alone. Received: --to {kind}.")
     shape = input_shape[0] if input_shape and len(input_shape) == 1 else input_shape
@@ -58,6 +71,10 @@ def run(file: Path, kind: str, out: Path, main: bool = False, input_shape: Any =
         from pynn.export.numpy_file import to_numpy
 
         files = to_numpy(model, out, shape)
+    elif kind == "web":
+        from pynn.export.web import to_web
+
+        files = to_web(model, out, train, shape, batch_size)
     else:
         from pynn import onnx
 

@@ -173,6 +173,7 @@ cdef class Instr:
     cdef readonly object card
     cdef readonly object info
     cdef readonly Py_ssize_t scratch_bytes
+    cdef readonly int dtype
     cdef readonly object laid
     cdef Buffer scratch
 

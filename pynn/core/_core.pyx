@@ -183,6 +183,7 @@ cdef class Instr:
         self.card = card
         self.info = info
         self.scratch_bytes = scratch_bytes
+        self.dtype = dtype
         self.laid = laid
         self.c.fn = <pn_kernel><void *>kernel
         for i in range(len(buffers)):
@@ -198,6 +199,15 @@ cdef class Instr:
             self.scratch = Buffer.new(scratch_bytes)
             self.c.scratch = self.scratch.ptr
             self.c.scratch_bytes = scratch_bytes
+
+    def plain(self):
+        """Return what the kernel reads beside its operands: (dims, pars, salt); zeros at the end are left out."""
+        cdef Py_ssize_t n = PN_MAX_DIM, p = PN_MAX_PAR, i
+        while n and self.c.dim[n - 1] == 0:
+            n -= 1
+        while p and self.c.par[p - 1] == 0:
+            p -= 1
+        return tuple([self.c.dim[i] for i in range(n)]), tuple([self.c.par[i] for i in range(p)]), self.c.salt
 
     def run(self):
         """Run the kernel; returns its status (0 is well)."""

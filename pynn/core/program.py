@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Hashable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from pynn._blocks import Held
 from pynn.core import _core
@@ -19,7 +19,7 @@ from pynn.core.state import state
 from pynn.core.status import failure
 from pynn.errors import CaptureError, warn
 
-__all__ = ["ProgramCache", "Recorder", "Recording", "plan", "record", "refuse_inside"]
+__all__ = ["Placed", "ProgramCache", "Recorder", "Recording", "placed", "plan", "record", "refuse_inside"]
 
 ALIGN = 64
 MANY_SHAPES = 24  # of so many a model is warned of
@@ -135,8 +135,27 @@ def _merge_in_place(instrs: list[Any], blocks: dict[int, _Block]) -> None:
                 to.merged = give
 
 
-def plan(recorder: Recorder) -> Any:
-    """Make a program of a recording: prune, find lifetimes, place temporaries in an arena.
+class Placed(NamedTuple):
+    """What a recording needs, and where its temporaries lie.
+
+    Attributes
+    ----------
+    instrs : list of Instr
+    places : list of (instruction, operand, arena offset)
+        Operand -1 is the scratch memory.
+    inputs : list of (instruction, operand, slot, byte offset, bytes, dim)
+        See Program in _core.pyx.
+    arena_bytes : int
+    """
+
+    instrs: list[Any]
+    places: list[tuple[int, int, int]]
+    inputs: list[tuple[int, int, int, int, int, int]]
+    arena_bytes: int
+
+
+def placed(recorder: Recorder) -> Placed:
+    """Prune a recording, find lifetimes, and place its temporaries in an arena.
 
     Offsets are chosen largest block first, each at the lowest place where it overlaps no block that lives at the same
     time.
@@ -149,18 +168,18 @@ def plan(recorder: Recorder) -> Any:
     for i, instr in enumerate(instrs):
         if instr.scratch_bytes:
             scratch[i] = _Block(instr.scratch_bytes, i)
-    placed: list[_Block] = []
+    done: list[_Block] = []
     total = 0
     todo = [b for b in blocks.values() if b.merged is None] + list(scratch.values())
     for block in sorted(todo, key=lambda b: (-b.nbytes, b.first)):
         offset = 0
-        alive = sorted((b for b in placed if b.first <= block.last and block.first <= b.last), key=lambda b: b.offset)
+        alive = sorted((b for b in done if b.first <= block.last and block.first <= b.last), key=lambda b: b.offset)
         for other in alive:
             if offset + block.nbytes <= other.offset:
                 break
             offset = max(offset, -(-(other.offset + other.nbytes) // ALIGN) * ALIGN)
         block.offset = offset
-        placed.append(block)
+        done.append(block)
         total = max(total, offset + block.nbytes)
     places, inputs = [], []
     for i, instr in enumerate(instrs):
@@ -174,15 +193,19 @@ def plan(recorder: Recorder) -> Any:
                 inputs.append((i, k, slots[id(root)], b.offset, b.nbytes, instr.card.extents.get(k, -1)))
         if i in scratch:
             places.append((i, -1, scratch[i].offset))
+    return Placed(instrs, places, inputs, total)
+
+
+def plan(recorder: Recorder) -> Any:
+    """Make a program of a recording."""
+    found = placed(recorder)
+    elsewhere: dict[int, set[int]] = {}
+    for i, k, *_ in (*found.places, *found.inputs):
+        elsewhere.setdefault(i, set()).add(k)
+    for i, instr in enumerate(found.instrs):
         # The recording's own memory is no longer needed: temporaries live in the arena, inputs are bound per call.
-        instr.forget(
-            {
-                k
-                for k, b in enumerate(instr.buffers)
-                if b is not None and (id(b.root()) in blocks or id(b.root()) in slots)
-            }
-        )
-    return _core.Program(instrs, places, inputs, total)
+        instr.forget(elsewhere.get(i, set()))
+    return _core.Program(*found)
 
 
 class Recording:

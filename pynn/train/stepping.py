@@ -27,7 +27,7 @@ from pynn.train.segments import Plan, bounds, not_finite, segmented_step
 if TYPE_CHECKING:
     from pynn.train.trainer import Trainer
 
-__all__ = ["layout_of", "may_keep", "recording", "run_steps", "with_added"]
+__all__ = ["layout_of", "may_keep", "record_step", "recording", "run_steps", "with_added"]
 
 
 # One step
@@ -247,6 +247,17 @@ def _recorded(
     if not may_keep(watch, trainer.cache, trainer.model, "fit"):
         return None
     return trainer.cache.add(key, recorder, watch)
+
+
+def record_step(trainer: Trainer, data: Data, perm: np.ndarray, n: int) -> Any:
+    """Make one step on n rows by hand; return the recorder, whose inputs are data.arrays(), perm and the ledger's."""
+    trainer.flatten()
+    trainer.slots.set(cursor=0, offset=0)
+    trainer.layout = layout_of(data)
+    tensors = [external(a) for a in (*data.arrays(), perm)]
+    with record(*tensors, *trainer.ledger.tensors) as recorder:
+        eager_step(trainer, tensors, n, True)
+    return recorder
 
 
 def may_keep(watch: Watch, cache: ProgramCache, model: Network, place: str) -> bool:
