@@ -183,3 +183,27 @@ def test_settings_are_refused_where_there_is_no_such_thing():
         K.set_floatx("float16")
     with pytest.raises(AttributeError, match=r"not in pynn: keras\.backend\.sume; nearest: sum"):
         K.sume(1)
+
+
+def test_losses_of_symbols_are_terms_of_a_model(rng):
+    """As in a variational autoencoder: no loss in compile(), one that is computed from symbols."""
+    x = rng.random((32, 6)).astype("f")
+    inputs = keras.Input((6,))
+    hidden = keras.layers.Dense(3, activation="tanh")(inputs)
+    spread = keras.layers.Dense(3)(hidden)
+    out = keras.layers.Dense(6)(hidden)
+    model = keras.Model(inputs, out)
+    term = K.mean(keras.losses.mean_squared_error(inputs, out) * 6 + K.sum(K.square(spread), axis=-1))
+    model.add_loss(term)
+    model.compile("adam")
+    [first] = model.fit(x, batch_size=32, epochs=1, verbose=0).history["loss"]
+    before = K.function([inputs], [term])([x])[0]
+    assert model.fit(x, epochs=60, verbose=0).history["loss"][-1] < before < first * 1.01
+    assert len(model.trainable_weights) == 6, "what the term needs is trained, too"
+    assert model.predict(x, verbose=0).shape == (32, 6)
+
+
+def test_merges_put_axes_where_there_are_fewer(rng):
+    a, b = rng.random((4, 5)).astype("f"), rng.random((4, 3, 5)).astype("f")
+    same(keras.layers.multiply([a, b]), a[:, None] * b)
+    assert keras.layers.Add()([keras.Input((5,)), keras.Input((1, 5))]).shape == (None, 1, 5)

@@ -157,20 +157,23 @@ THREE = {
     2016: """
         from keras.datasets import mnist
         from keras.models import Sequential
-        from keras.layers.core import Dense, Activation, Dropout
+        from keras.layers.core import Dense, Dropout, Activation, Flatten
+        from keras.layers.convolutional import Convolution2D, MaxPooling2D
         from keras.optimizers import RMSprop
         from keras.utils import np_utils
         (x, y), (xt, yt) = mnist.load_data()
-        x = x.reshape(x.shape[0], 784).astype("float32") / 255
-        xt = xt.reshape(xt.shape[0], 784).astype("float32") / 255
+        x = x.reshape(x.shape[0], 28, 28, 1).astype("float32") / 255
+        xt = xt.reshape(xt.shape[0], 28, 28, 1).astype("float32") / 255
         y, yt = np_utils.to_categorical(y, 10), np_utils.to_categorical(yt, 10)
         model = Sequential()
-        model.add(Dense(output_dim=40, init="glorot_uniform", input_dim=784))
+        model.add(Convolution2D(8, 5, 5, border_mode="valid", subsample=(2, 2), input_shape=(28, 28, 1)))
         model.add(Activation("relu"))
-        model.add(Dropout(p=0.1))
-        model.add(Dense(10))
+        model.add(MaxPooling2D(pool_size=(2, 2)))
+        model.add(Flatten())
+        model.add(Dropout(0.1))
+        model.add(Dense(output_dim=10, init="glorot_uniform"))
         model.add(Activation("softmax"))
-        model.compile(loss="categorical_crossentropy", optimizer=RMSprop(lr=0.005), metrics=["accuracy"])
+        model.compile(loss="categorical_crossentropy", optimizer=RMSprop(lr=0.01), metrics=["accuracy"])
         model.fit(x, y, batch_size=32, nb_epoch=50, verbose=0, validation_data=(xt, yt))
         score = model.evaluate(xt, yt, verbose=0)
     """,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from pynn import ops
 from pynn.core.tensor import Tensor
 from pynn.keras.missing import refused
 from pynn.keras.named import Named
+from pynn.keras.symbols import KerasTensor
 from pynn.losses.base import like
 from pynn.ops.common import as_tensor
 
@@ -27,6 +29,16 @@ __all__ = [
 EPSILON = 1e-7
 
 
+def lifting(function: Any) -> Any:
+    """Return a function that takes symbols, too: losses are terms of add_loss() in functional models."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return KerasTensor.lifted(function, *args, **kwargs)
+
+    return call
+
+
 def _last(x: Any) -> Any:
     return ops.mean(x, axis=-1) if x.ndim else x
 
@@ -37,24 +49,28 @@ def _pair(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     return like(y_true, y_pred), y_pred
 
 
+@lifting
 def mean_squared_error(y_true, y_pred):
     """Return the mean of (y_true - y_pred)**2 over the last axis."""
     y_true, y_pred = _pair(y_true, y_pred)
     return _last(ops.square(y_pred - y_true))
 
 
+@lifting
 def mean_absolute_error(y_true, y_pred):
     """Return the mean of |y_true - y_pred| over the last axis."""
     y_true, y_pred = _pair(y_true, y_pred)
     return _last(ops.abs(y_pred - y_true))
 
 
+@lifting
 def mean_absolute_percentage_error(y_true, y_pred):
     """Return 100 times the mean of |(y_true - y_pred) / y_true| over the last axis."""
     y_true, y_pred = _pair(y_true, y_pred)
     return _last(ops.abs((y_true - y_pred) / ops.maximum(ops.abs(y_true), EPSILON))) * 100.0
 
 
+@lifting
 def mean_squared_logarithmic_error(y_true, y_pred):
     """Return the mean of (log(y_true + 1) - log(y_pred + 1))**2 over the last axis."""
     y_true, y_pred = _pair(y_true, y_pred)
@@ -62,6 +78,7 @@ def mean_squared_logarithmic_error(y_true, y_pred):
     return _last(ops.square(a - b))
 
 
+@lifting
 def huber(y_true, y_pred, delta=1.0):
     """Return the mean of d**2 / 2 for small differences d, and of delta |d| - delta**2 / 2 for large ones."""
     y_true, y_pred = _pair(y_true, y_pred)
@@ -69,6 +86,7 @@ def huber(y_true, y_pred, delta=1.0):
     return _last(ops.where(ops.less(delta, d), d * delta - 0.5 * delta**2, ops.square(d) * 0.5))
 
 
+@lifting
 def log_cosh(y_true, y_pred):
     """Return the mean of log(cosh(y_pred - y_true)) over the last axis."""
     y_true, y_pred = _pair(y_true, y_pred)
@@ -76,12 +94,14 @@ def log_cosh(y_true, y_pred):
     return _last(d + ops.softplus(d * -2.0) - float(np.log(2.0)))
 
 
+@lifting
 def poisson(y_true, y_pred):
     """Return the mean of y_pred - y_true log(y_pred) over the last axis."""
     y_true, y_pred = _pair(y_true, y_pred)
     return _last(y_pred - y_true * ops.log(y_pred + EPSILON))
 
 
+@lifting
 def kl_divergence(y_true, y_pred):
     """Return the sum of y_true log(y_true / y_pred) over the last axis."""
     y_true, y_pred = _pair(y_true, y_pred)
@@ -95,18 +115,21 @@ def _signs(y_true: Any) -> Any:
     return y_true * 2.0 - 1.0
 
 
+@lifting
 def hinge(y_true, y_pred):
     """Return the mean of max(1 - y_true y_pred, 0) over the last axis."""
     y_true, y_pred = _pair(y_true, y_pred)
     return _last(ops.relu(1.0 - _signs(y_true) * y_pred))
 
 
+@lifting
 def squared_hinge(y_true, y_pred):
     """Return the mean of max(1 - y_true y_pred, 0)**2 over the last axis."""
     y_true, y_pred = _pair(y_true, y_pred)
     return _last(ops.square(ops.relu(1.0 - _signs(y_true) * y_pred)))
 
 
+@lifting
 def categorical_hinge(y_true, y_pred):
     """Return max(neg - pos + 1, 0), with the score of the right class and the best of the others."""
     y_true, y_pred = _pair(y_true, y_pred)
@@ -119,6 +142,7 @@ def _unit(x: Any, axis: Any) -> Any:
     return x / ops.sqrt(ops.maximum(ops.sum(ops.square(x), axis=axis, keepdims=True), 1e-12))
 
 
+@lifting
 def cosine_similarity(y_true, y_pred, axis=-1):
     """Return the cosine between both."""
     y_true, y_pred = _pair(y_true, y_pred)
@@ -138,6 +162,7 @@ def _log_softmax(y_pred: Any, from_logits: bool, axis: int = -1) -> Any:
     return ops.log(ops.clip(p, EPSILON, 1.0 - EPSILON))
 
 
+@lifting
 def categorical_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0.0, axis=-1):
     """Return -sum(y_true log(y_pred)) over the last axis."""
     y_true, y_pred = _pair(y_true, y_pred)
@@ -145,6 +170,7 @@ def categorical_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=
     return -ops.sum(y_true * _log_softmax(y_pred, from_logits, axis), axis=-1)
 
 
+@lifting
 def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_class=None, axis=-1):
     """Return -log(y_pred[y_true]), for numbers of classes."""
     y_pred = as_tensor(y_pred if isinstance(y_pred, Tensor) else np.asarray(y_pred, "float32"))
@@ -157,6 +183,7 @@ def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_cl
     return found if ignore_class is None else found * ops.not_equal(y, ignore_class).astype(found.dtype)
 
 
+@lifting
 def binary_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0.0, axis=-1):
     """Return the mean of -y_true log(y_pred) - (1 - y_true) log(1 - y_pred) over the last axis."""
     y_true, y_pred = _pair(y_true, y_pred)
@@ -170,6 +197,7 @@ def _binary(y_true: Any, y_pred: Any, from_logits: bool) -> Any:
     return -(y_true * ops.log(p) + (1.0 - y_true) * ops.log(1.0 - p))
 
 
+@lifting
 def binary_focal_crossentropy(y_true, y_pred, apply_class_balancing=False, alpha=0.25, gamma=2.0, from_logits=False,
                               label_smoothing=0.0, axis=-1):  # fmt: skip
     """Return the binary cross-entropy times (1 - p of the truth)**gamma."""
@@ -183,6 +211,7 @@ def binary_focal_crossentropy(y_true, y_pred, apply_class_balancing=False, alpha
     return _last(found)
 
 
+@lifting
 def categorical_focal_crossentropy(y_true, y_pred, alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0,
                                    axis=-1):  # fmt: skip
     """Return the cross-entropy, with every class weighed by alpha (1 - p)**gamma."""

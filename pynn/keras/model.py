@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pynn import keras
+from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import unknown_name
 from pynn.keras.graph import Graph
@@ -39,10 +40,13 @@ class Model(Training, Layer):
     ((None, 3), 15)
     """
 
-    _unwatched = frozenset({"_graph", "history", "_compiled_with", "_flags", "_extra_losses", "_input_keys"})
+    _unwatched = frozenset(
+        {"_graph", "_loss_graph", "history", "_compiled_with", "_flags", "_extra_losses", "_input_keys"}
+    )
     _of_layers = True
     _reads_lengths = True
     _graph: Graph | None = None
+    _loss_graph: Graph | None = None  # with the terms that add_loss() was given
     _input_keys: tuple[str, ...] | None = None
 
     def __init__(self, *args, **kwargs):
@@ -68,7 +72,24 @@ class Model(Training, Layer):
         """Compute the outputs."""
         if self._graph is None:
             raise NotImplementedError(f"[{self.name}] write call(self, inputs) in class {type(self).__name__}.")
-        return self._graph.run(inputs, self.name)
+        if self._loss_graph is None or state.losses is None:
+            return self._graph.run(inputs, self.name)
+        out, *terms = self._loss_graph.run(inputs, self.name)
+        for term in terms:
+            super().add_loss(term)
+        return out
+
+    def add_loss(self, loss, inputs=None):
+        """Add a term to what is minimized: a tensor computed in call(), or a symbol computed from the inputs."""
+        terms = [term for term in flat(loss) if isinstance(term, KerasTensor)]
+        if not terms:
+            super().add_loss(loss)
+            return
+        graph = self._need_graph("symbols")
+        before = () if self._loss_graph is None else self._loss_graph.structure[1:]
+        made = Graph(graph.given, [graph.structure, *before, *terms])
+        object.__setattr__(self, "_loss_graph", made)
+        self._layers += [layer for layer in made.layers if not any(layer is own for own in self._layers)]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the outputs, or return symbols of them for symbols."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import sys
 import types
+from functools import reduce
 from typing import Any
 
 import pynn.keras
@@ -161,6 +163,12 @@ def install() -> None:
         return
     _forget()
     sys.meta_path.insert(0, _finder)
+    # It came with Keras 2, and scripts count on it.
+    if "six" not in sys.modules and importlib.util.find_spec("six") is None:
+        moves = types.ModuleType("six.moves")
+        moves.__dict__.update(range=range, xrange=range, zip=zip, map=map, filter=filter, input=input, reduce=reduce)
+        sys.modules["six"] = types.ModuleType("six")
+        sys.modules["six.moves"] = sys.modules["six"].moves = moves  # type: ignore[attr-defined]
 
 
 def uninstall() -> None:

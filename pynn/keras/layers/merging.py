@@ -14,6 +14,12 @@ __all__ = ["Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multip
            "concatenate", "dot", "maximum", "merge", "minimum", "multiply", "subtract"]  # fmt: skip
 
 
+def _of_one_rank(xs: list[Any]) -> list[Any]:
+    """Return inputs with as many axes as the one that has most: [N, C] beside [N, T, C] stands for every step."""
+    most = max(x.ndim for x in xs)
+    return [x if x.ndim == most else x.reshape((x.shape[0], *(1,) * (most - x.ndim), *x.shape[1:])) for x in xs]
+
+
 class Merge(Layer):
     """What merging layers share: a list of inputs."""
 
@@ -37,7 +43,7 @@ class Add(Merge):
         super().__init__(**kwargs)
 
     def merged(self, xs):
-        return reduce(ops.add, xs)
+        return reduce(ops.add, _of_one_rank(xs))
 
 
 class Subtract(Merge):
@@ -49,7 +55,7 @@ class Subtract(Merge):
     def merged(self, xs):
         if len(xs) != 2:
             raise ValueError(f"[{self.name}] expected two inputs. Received: {len(xs)}.")
-        return ops.sub(*xs)
+        return ops.sub(*_of_one_rank(xs))
 
 
 class Multiply(Merge):
@@ -59,7 +65,7 @@ class Multiply(Merge):
         super().__init__(**kwargs)
 
     def merged(self, xs):
-        return reduce(ops.mul, xs)
+        return reduce(ops.mul, _of_one_rank(xs))
 
 
 class Average(Merge):
@@ -69,7 +75,7 @@ class Average(Merge):
         super().__init__(**kwargs)
 
     def merged(self, xs):
-        return reduce(ops.add, xs) * (1.0 / len(xs))
+        return reduce(ops.add, _of_one_rank(xs)) * (1.0 / len(xs))
 
 
 class Maximum(Merge):
@@ -79,7 +85,7 @@ class Maximum(Merge):
         super().__init__(**kwargs)
 
     def merged(self, xs):
-        return reduce(ops.maximum, xs)
+        return reduce(ops.maximum, _of_one_rank(xs))
 
 
 class Minimum(Merge):
@@ -89,7 +95,7 @@ class Minimum(Merge):
         super().__init__(**kwargs)
 
     def merged(self, xs):
-        return reduce(ops.minimum, xs)
+        return reduce(ops.minimum, _of_one_rank(xs))
 
 
 class Concatenate(Merge):
