@@ -207,3 +207,12 @@ def test_merges_put_axes_where_there_are_fewer(rng):
     a, b = rng.random((4, 5)).astype("f"), rng.random((4, 3, 5)).astype("f")
     same(keras.layers.multiply([a, b]), a[:, None] * b)
     assert keras.layers.Add()([keras.Input((5,)), keras.Input((1, 5))]).shape == (None, 1, 5)
+
+
+def test_rows_of_zeros_are_padding_to_a_cross_entropy(rng):
+    x, y = rng.random((8, 3, 4)).astype("f"), np.zeros((8, 3, 5), "f")
+    y[:, :2, 1] = 1
+    model = keras.Sequential([keras.Input((3, 4)), keras.layers.Dense(5, activation="softmax")])
+    model.compile("sgd", "categorical_crossentropy")
+    loss = model.evaluate(x, y, verbose=0)
+    same(loss, -np.log(model.predict(x, verbose=0)[:, :2, 1]).sum() / 24)

@@ -321,8 +321,18 @@ def _loss_class(name: str, function: Any, made: Any = None, **defaults: Any) -> 
                                 "__module__": __name__})  # fmt: skip
 
 
+class _Rows(own.CrossEntropy):
+    """Cross-entropy whose rows of targets may sum to anything, as in Keras: a row of zeros is padding."""
+
+    name = "cross_entropy"
+
+    def check_targets(self, y: Any, shape: tuple[int, ...]) -> np.ndarray:
+        y = np.asarray(y)
+        return y.astype("float32") if y.shape == shape and y.dtype.kind in "fiub" else super().check_targets(y, shape)
+
+
 def _cross(from_logits: bool, label_smoothing: float, axis: int) -> Any:
-    return own.CrossEntropy(from_logits=from_logits, label_smoothing=label_smoothing) if axis == -1 else None
+    return _Rows(from_logits=from_logits, label_smoothing=label_smoothing) if axis == -1 else None
 
 
 def _sparse(ignore_class: Any, from_logits: bool, axis: int) -> Any:
