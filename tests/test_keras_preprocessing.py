@@ -291,3 +291,33 @@ def test_a_bar_of_progress(capsys):
     for i in range(3):
         bar.add(1, [("loss", float(i)), ("last", i)])
     assert "3/3 [====================] - 0s - loss: 1.0000 - last: 2.0000" in capsys.readouterr().out
+
+
+def test_models_are_estimators_of_scikit_learn(rng):
+    selection = pytest.importorskip("sklearn.model_selection")
+    from pynn import keras
+    from pynn.keras.wrappers.scikit_learn import KerasClassifier, KerasRegressor
+
+    x = rng.normal(size=(90, 3)).astype("float32")
+    y = np.where(x[:, 0] > 0, "up", "down")
+
+    def make(units=4, end=1):
+        model = keras.Sequential(
+            [keras.Input((3,)), keras.layers.Dense(units, "tanh"), keras.layers.Dense(end, "sigmoid")]
+        )
+        model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+        return model
+
+    search = selection.GridSearchCV(
+        KerasClassifier(make, epochs=3, verbose=0), {"units": [4, 20], "epochs": [1, 80]}, cv=2, scoring="accuracy"
+    )
+    search.fit(x, y)
+    assert search.best_params_["epochs"] == 80
+    assert search.best_estimator_.score(x, y) > 0.9
+    assert set(search.predict(x)) <= {"up", "down"}
+    np.testing.assert_allclose(search.best_estimator_.predict_proba(x).sum(1), 1, rtol=1e-5)
+    regressor = KerasRegressor(make, epochs=1, verbose=0)
+    regressor.fit(x, x[:, 0] > 0)
+    assert regressor.predict(x).shape == (90,)
+    with pytest.raises(TypeError, match="did you mean units="):
+        KerasClassifier(make, unit=3)

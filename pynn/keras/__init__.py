@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _MODULES = (
     "activations", "backend", "callbacks", "config", "constraints", "datasets", "initializers", "layers", "losses",
     "metrics", "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving", "utils",
+    "wrappers",
 )  # fmt: skip
 _HOMES = {"Input": "layer", "KerasTensor": "layer", "Layer": "layer", "Model": "model", "Sequential": "sequential"}
 _BASES = {
@@ -35,7 +36,6 @@ _NOT_HERE = {
     "applications": "pretrained networks are not distributed with pynn; build the network, or load a file of weights",
     "estimator": "TensorFlow's estimators are not there",
     "mixed_precision": "pynn.set_precision() chooses the precision of products",
-    "wrappers": "pynn.estimators has classifiers and regressors for scikit-learn",
 }
 # The library's own files, which refer to each other by name: layers tell their configs, and configs make layers.
 _INSIDE = ("records", "serial")
