@@ -32,7 +32,7 @@ GatherND GatherElements ScatterElements ScatterND Scatter ReduceProd ReduceMin R
 ReduceLogSum ReduceLogSumExp DepthToSpace SpaceToDepth RandomNormalLike RandomUniformLike Cast CastLike Where Equal Less
 LessOrEqual Greater GreaterOrEqual Expand Shape Size Range OneHot Trilu EyeLike CumSum NonZero Compress Mean Celu Shrink
 ThresholdedRelu Swish Mish Softsign Sin Cos Tan Sinh Cosh Log Reciprocal Erf ReverseSequence Binarizer
-ArrayFeatureExtractor LabelEncoder
+ArrayFeatureExtractor LabelEncoder Einsum
 """
 PROMISED = set(OPERATOR_NAMES.split())
 

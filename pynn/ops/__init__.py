@@ -87,6 +87,7 @@ if TYPE_CHECKING:  # editors and type checkers see what is loaded when first use
     from pynn.ops import rnn_norm as rnn_norm
     from pynn.ops import segments as segments
     from pynn.ops import word2vec as word2vec
+    from pynn.ops.contraction import einsum as einsum
     from pynn.ops.conv import conv2d as conv2d
     from pynn.ops.conv import conv2d_transpose as conv2d_transpose
     from pynn.ops.conv import patches2d as patches2d
@@ -117,6 +118,7 @@ _LAZY = {
     "augment": (),
     "byte_products": (),
     "conv": ("conv2d", "conv2d_transpose", "patches2d"),
+    "contraction": ("einsum",),
     "filters": ("convolve2d", "correlate2d", "image_filter"),
     "image": ("crop2d", "pad2d", "upsample2d"),
     "local": ("locally_connected2d",),

@@ -6,9 +6,10 @@ import numpy as np
 
 from pynn import ops
 from pynn.core.tensor import Tensor
-from pynn.errors import ShapeError
+from pynn.errors import DataError, ShapeError
 from pynn.onnx.operators.registry import Node, floating, operator
 from pynn.onnx.value import Value
+from pynn.ops.contraction import largest
 from pynn.ops.elementwise import activated
 
 
@@ -65,6 +66,20 @@ def matmul(node: Node, a: Value, b: Value) -> Value:
     z = ops.matmul(left, right)
     shape = (*z.shape[:-2], *(z.shape[-2:-1] if x.ndim > 1 else ()), *(z.shape[-1:] if y.ndim > 1 else ()))
     return Value.of(z if z.shape == shape else ops.reshape(z, shape))
+
+
+@operator("Einsum", inputs=(1, 64))
+def einsum(node: Node, *given: Value) -> Value:
+    """Return the sum of products that the equation says, letter by letter."""
+    equation = node.text("equation", "")
+    tensors = [floating(x.plain) for x in given]
+    try:
+        node.room((largest(equation, tensors),), tensors[0].dtype)
+        return Value.of(ops.einsum(equation, *tensors))
+    except ShapeError:
+        raise
+    except ValueError as error:
+        raise DataError(f"equation={equation!r}: {error}") from error
 
 
 def _stacked(x: Tensor, stack: tuple[int, ...]) -> Tensor:
