@@ -272,3 +272,33 @@ def test_summary_counts(capsys):
     told = capsys.readouterr().out
     assert "Total params: 27" in told
     assert "Non-trainable params: 6" in told
+
+
+def test_images_are_changed_while_training_alone():
+    layers = keras.layers
+    images = RNG.integers(0, 256, (8, 10, 10, 3)).astype("uint8")
+    before = keras.Sequential([
+        keras.Input((10, 10, 3)), layers.Rescaling(1 / 255), layers.RandomFlip("horizontal"),
+        layers.RandomRotation(0.1), layers.RandomZoom(0.2), layers.RandomTranslation(0.1, 0.1),
+        layers.RandomContrast(0.2, value_range=(0, 1)), layers.RandomBrightness(0.1, value_range=(0, 1)),
+    ])  # fmt: skip
+    np.testing.assert_allclose(before.predict(images), images / 255, atol=1e-6)
+    moved = before(images, training=True).numpy()
+    assert moved.shape == images.shape
+    assert np.abs(moved - images / 255).mean() > 0.05
+    flips = layers.RandomFlip("horizontal")(images[:1].repeat(64, 0)).numpy()
+    kinds = {row.tobytes() for row in flips}
+    assert kinds == {a.astype("float32").tobytes() for a in (images[0], images[0][:, ::-1])}
+
+
+def test_volumes():
+    model = keras.Sequential([
+        keras.layers.ConvLSTM2D(3, 3, padding="same", return_sequences=True, input_shape=(None, 6, 6, 1)),
+        keras.layers.BatchNormalization(),
+        keras.layers.Conv3D(1, 3, padding="same", activation="sigmoid"),
+    ])  # fmt: skip
+    model.compile("adadelta", "binary_crossentropy")
+    x = RNG.random((4, 5, 6, 6, 1))
+    losses = model.fit(x, x, epochs=2, verbose=0).history["loss"]
+    assert losses[1] < losses[0]
+    assert model.predict(x[:2, :3]).shape == (2, 3, 6, 6, 1)

@@ -6,10 +6,10 @@ import importlib
 from typing import Any
 
 from pynn.keras.layer import Input, InputLayer, Layer
-from pynn.keras.layers import attention, core, merging, normalizing, recurrent, spatial, text
+from pynn.keras.layers import attention, core, merging, normalizing, pictures, recurrent, spatial, text, volumes
 
 CLASSES: dict[str, Any] = {"Layer": Layer, "InputLayer": InputLayer}
-for _module in (attention, core, merging, normalizing, recurrent, spatial, text):
+for _module in (attention, core, merging, normalizing, pictures, recurrent, spatial, text, volumes):
     for _name in _module.__all__:
         globals()[_name] = _thing = getattr(_module, _name)
         if isinstance(_thing, type):
@@ -19,6 +19,7 @@ _SAME = {
     "MaxPool1D": "MaxPooling1D", "MaxPool2D": "MaxPooling2D", "AvgPool1D": "AveragePooling1D",
     "AvgPool2D": "AveragePooling2D", "GlobalMaxPool1D": "GlobalMaxPooling1D", "GlobalMaxPool2D": "GlobalMaxPooling2D",
     "GlobalAvgPool1D": "GlobalAveragePooling1D", "GlobalAvgPool2D": "GlobalAveragePooling2D",
+    "MaxPool3D": "MaxPooling3D", "AvgPool3D": "AveragePooling3D", "Convolution3D": "Conv3D",
     "SeparableConvolution2D": "SeparableConv2D", "SeparableConvolution1D": "SeparableConv1D",
     "Convolution2DTranspose": "Conv2DTranspose", "Deconvolution2D": "Conv2DTranspose", "Deconv2D": "Conv2DTranspose",
     "BatchNormalizationV1": "BatchNormalization", "BatchNormalizationV2": "BatchNormalization",
