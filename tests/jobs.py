@@ -63,6 +63,11 @@ def bits():
         history = fit(model, x, y, validation_data=(np.tile(x, (6, *[1] * (x.ndim - 1))), np.tile(y, 6)))
         predicted = model.predict(np.concatenate([x] * 5))
         found[name] = [digest(model.get_weights()), history.history, digest([predicted])]
+    model = nn.Sequential([nn.Input((9,)), nn.Embedding(50, 8), nn.GRU(6, stateful=True), nn.Dense(3)])
+    model.compile("adam", "cross_entropy", seed=1)
+    fit(model, WORDS[:100], FEW[:100], shuffle=False)
+    kept = [t.numpy() for m in model.modules() for t in getattr(m, "_kept", None) or ()]
+    found["stateful"] = [digest(model.get_weights()), digest(kept)]
     model = mlp()
     model.train_on_batch(X[:40], Y[:40])
     loss = model.train_on_batch(X[:5], Y[:5])["loss"]

@@ -1,6 +1,7 @@
 """Batches in segments: the numbers of the whole batch, added up in one fixed order."""
 
 import itertools
+import types
 
 import numpy as np
 import pytest
@@ -123,6 +124,22 @@ def test_running_statistics_are_the_mean_of_the_segments():
     assert not np.allclose(var, 0.9 + 0.1 * X[:8].var(0, ddof=1), rtol=1e-4)
 
 
+@pytest.mark.parametrize("layer", [nn.SimpleRNN, nn.LSTM, nn.GRU])
+def test_stateful_layers_keep_the_states_of_their_rows(layer):
+    x = R.standard_normal((32, 5, 2)).astype("float32")
+    found = []
+    for accumulate in (None, 1, 2, 3):
+        model = compiled([nn.Input((5, 2)), layer(4, stateful=True), nn.Dense(3)], optimizer=optim.SGD(0.01))
+        model.fit(x, np.arange(32) % 3, batch_size=8, epochs=2, verbose=0, shuffle=False, accumulate=accumulate)
+        kept = [t.numpy() for m in model.modules() for t in getattr(m, "_kept", None) or ()]
+        assert kept[0].shape == (8, 4)
+        found.append([*model.get_weights(), *kept])
+    assert same(found[0], found[1])
+    for other in found[2:]:
+        for a, b in zip(found[0], other, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
 def test_segments_draw_other_numbers():
     seen = []
 
@@ -181,14 +198,11 @@ def test_a_loss_that_is_not_finite_names_segment_and_layer():
 def test_what_segments_cannot_do_is_refused():
     with pytest.raises(ValueError, match=r"accumulate.*0"):
         mlp().fit(X, Y, accumulate=0)
-    stateful = compiled([nn.Input((7, 2)), nn.SimpleRNN(4, stateful=True), nn.Dense(3)])
-    with pytest.raises(ShapeError, match="carries a state"):
-        stateful.fit(np.zeros((8, 7, 2), "float32"), Y[:8], batch_size=8, verbose=0, shuffle=False, accumulate=2)
     sparse = compiled([nn.Input((7,)), nn.Embedding(30, 5, sparse=True), nn.LSTM(6), nn.Dense(3)])
     with pytest.raises(ShapeError, match="sparse=True"):
         sparse.fit(WORDS, FEW, batch_size=8, verbose=0, accumulate=2)
     with pytest.raises(ValueError, match="3 processes can share equally"):
-        Segments(8, ranks=3)
+        Segments(8, types.SimpleNamespace(ranks=3, rank=0))
 
 
 def test_every_row_is_in_one_segment():

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pynn import init, ops, regularizers
+from pynn._blocks import Held
 from pynn.checks import of_kind, positive, rate
 from pynn.core.graph import execute
 from pynn.core.state import state
@@ -178,7 +179,14 @@ class _Recurrent(Module):
         return [ops.copy(t) for t in self._states_of(n)]
 
     def _states_of(self, n: int) -> list[Tensor]:
-        """Return the states for n sequences; a prediction of another number than the training's has its own."""
+        """Return the states for n sequences; a prediction of another number than the training's has its own.
+
+        A segment of a batch has a window on those of its rows.
+        """
+        if state.training and state.rows is not None and n == state.rows[1] - state.rows[0]:
+            first, _, whole = state.rows
+            with Held(state, rows=None):
+                return [_window(t, first, n) for t in self._states_of(whole)]
         kept = self._kept
         if kept is not None and kept[0].shape[0] != n:
             if not state.training:
@@ -210,6 +218,11 @@ class _Recurrent(Module):
     def extra_repr(self) -> str:
         flags = ("return_sequences", "return_state", "go_backwards", "stateful")
         return ", ".join([str(self.units), *(f"{flag}=True" for flag in flags if getattr(self, flag))])
+
+
+def _window(t: Tensor, first: int, n: int) -> Tensor:
+    row = t.nbytes // t.shape[0]
+    return Tensor(t.buffer.view(first * row, n * row), (n, *t.shape[1:]), t.dtype)
 
 
 def reset_states(model: Module) -> None:

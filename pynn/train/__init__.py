@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from pynn.train.minimizing import Minimum, minimize
     from pynn.train.profile import Profile
+    from pynn.train.pruning import OptunaPruning
     from pynn.train.results import Results
     from pynn.train.stepper import steps
     from pynn.train.views import evaluate_views, predict_views
@@ -37,6 +38,7 @@ __all__ = [
     "LearningRateScheduler",
     "Minimum",
     "ModelCheckpoint",
+    "OptunaPruning",
     "Profile",
     "ProgressBar",
     "ReduceLROnPlateau",
@@ -61,6 +63,7 @@ _HOMES = {
     "minimize": "minimizing",
     "Minimum": "minimizing",
     "ModelCheckpoint": "callbacks",
+    "OptunaPruning": "pruning",
     "predict_views": "views",
     "Profile": "profile",
     "ProgressBar": "callbacks",

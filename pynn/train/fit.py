@@ -23,7 +23,7 @@ from pynn.train.results import Results
 from pynn.train.resume import Position, Run, read, said_rate
 from pynn.train.segments import segments_of
 from pynn.train.short import fitted, may_be_short
-from pynn.train.together import agree, agree_to_stop, fill, need_same
+from pynn.train.together import agree, agree_to_stop, fill, fill_states, need_same
 from pynn.train.train_fn import TrainFunction
 from pynn.train.trainer import Trainer
 from pynn.train.turns import exclusive
@@ -292,11 +292,13 @@ def _epoch(
             if run is not None and available:
                 rows = (whole - available) * n
                 if trainer.shared_points:
+                    fill_states(trainer)
                     fill(trainer, mapped(lambda room: room[:rows], data.predictions), n)  # noqa: B023
                 run.point(epoch, done, mapped(lambda room: room[:rows], data.predictions))  # noqa: B023  (called at once)
             if interrupts is not None and gang is None:
                 interrupts.check()
         agree_to_stop(trainer, model, interrupts)
+        fill_states(trainer)
         done_rows = (whole - available) * n
         fill(trainer, mapped(lambda room: room[:done_rows], data.predictions), n)  # noqa: B023
         source.finish(data, perm[: (whole - available) * n])

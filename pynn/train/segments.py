@@ -219,7 +219,8 @@ def segmented_step(trainer: Trainer, n: int, check: bool, compute: Forward, writ
             for t, old in zip(frozen, before, strict=True):
                 if any(t is c for c in changed):
                     steps.assign(old, t)
-            loss = compute(plan.inner, rows, plan, s)
+            with Held(state, rows=(first, first + rows, n)):
+                loss = compute(plan.inner, rows, plan, s)
             changed = _changed(trainer, frozen, changed)
             here = plan.node(node)
             write(loss, plan.flat, plan.inner, here.into, rows / n)
@@ -238,7 +239,7 @@ def segmented_step(trainer: Trainer, n: int, check: bool, compute: Forward, writ
         held.append((level, chain[0] if chain else -1))
     if segments.gang is not None:
         if not changed and not len(segments.rows(n)) and frozen:
-            changed = _changed_without_rows(trainer, frozen, plan, compute, segments.mine.start)
+            changed = _changed_without_rows(trainer, frozen, plan, compute, segments.mine.start, n)
         plan.states = changed
     for t, old in zip(frozen, before, strict=True):
         if any(t is c for c in changed):
@@ -264,12 +265,12 @@ def _join(plan: Plan, chain: list[int], changed: list[Tensor]) -> None:
 
 
 def _changed_without_rows(
-    trainer: Trainer, frozen: list[Tensor], plan: Plan, compute: Forward, segment: int
+    trainer: Trainer, frozen: list[Tensor], plan: Plan, compute: Forward, segment: int, n: int
 ) -> list[Tensor]:
     """Return which states a forward pass writes to, where this process has no row of the batch: from another row."""
     if not plan.states:
         values = [t.view().copy() for t in frozen]
-        with Held(state, recorder=Recorder()):  # it is no part of the program
+        with Held(state, recorder=Recorder(), rows=(0, 1, n)):  # it is no part of the program
             steps.assign(trainer.slots.offset, plan.inner.offset)
             compute(plan.inner, 1, plan, segment)
         for t, value in zip(frozen, values, strict=True):
@@ -317,11 +318,6 @@ def _forget_rows(node: Node) -> None:
 
 def _refuse_state(trainer: Trainer) -> None:
     for module in trainer.model.modules():
-        if getattr(module, "stateful", False):
-            raise ShapeError(
-                f"[fit] layer {module.name!r} carries a state for each row from batch to batch, which segments of a "
-                "batch do not. help: stateful=False, or train in one process without accumulate."
-            )
         if getattr(module, "sparse", False) is True and trainer.segments.count > 1:
             raise ShapeError(
                 f"[fit] layer {module.name!r} has sparse=True, which is not known for batches in segments. "

@@ -12,7 +12,7 @@ from pynn.train.data import mapped
 from pynn.train.network import Network
 from pynn.train.resume import fingerprint
 
-__all__ = ["agree", "agree_to_stop", "fill", "need_same", "shared_rows"]
+__all__ = ["agree", "agree_to_stop", "fill", "fill_states", "gathered", "need_same", "shared_rows"]
 
 BEGINNING = 300.0  # seconds that processes may come apart to a fit(): one may read its data more slowly
 
@@ -68,6 +68,17 @@ def fill(trainer: Any, predictions: Any, n: int) -> None:
     gang = trainer.segments.gang
     if gang is not None and n:
         mapped(lambda room: gang.fill(room, n, trainer.segments), predictions)
+
+
+def fill_states(trainer: Any) -> None:
+    """Give all processes the states of stateful layers, of which each has those of its rows."""
+    gang = trainer.segments.gang
+    if gang is None:
+        return
+    for module in trainer.model.modules():
+        if getattr(module, "stateful", False):
+            for kept in getattr(module, "_kept", None) or ():
+                gang.fill(kept.view(), len(kept.view()), trainer.segments)
 
 
 def shared_rows(gang: Any, starts: list[int]) -> list[range]:
