@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -77,6 +78,12 @@ def loaded(line):
     return {"4s": 16, "2s": 8, "s": 4}[lanes[1]] if name in ("ld1", "ld1r") and lanes else 0
 
 
+def newest_mca():
+    """Return the name of the newest llvm-mca; that without a version where there is none."""
+    found = [name for n in range(30, 13, -1) if shutil.which(name := f"llvm-mca-{n}")]
+    return found[0] if found else "llvm-mca"
+
+
 def cycles(mca, model, body):
     """Return the cycles that one round of a loop takes, by llvm-mca."""
     rounds = 200
@@ -91,9 +98,11 @@ def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--compiler", default=f"{sys.executable} -m ziglang cc -target aarch64-linux-gnu.2.28")
-    parser.add_argument("--mca", default="llvm-mca-19")
+    parser.add_argument("--mca", default=newest_mca(), help="default: the newest llvm-mca that is installed")
     parser.add_argument("--show", metavar="KERNEL", help="print the loop of one kernel instead")
     args = parser.parse_args()
+    if not args.show and shutil.which(args.mca) is None:
+        parser.error(f"expected llvm-mca, of Debian's package llvm. Received: no program {args.mca!r}.")
     with tempfile.TemporaryDirectory() as folder:
         assembly = Path(folder, "neon.s")
         source = [f"-I{ROOT / 'csrc'}", str(ROOT / "csrc" / "isa_neon.c"), "-o", str(assembly)]
