@@ -17,7 +17,7 @@ from pynn.core.frozen import no_foreign_random
 from pynn.core.state import no_grad, scope, shapes_alone, state
 from pynn.core.tensor import Tensor, as_dtype, tensor
 from pynn.errors import ShapeError
-from pynn.keras import constraints, initializers, regularizers
+from pynn.keras import constraints, dialect, initializers, regularizers
 from pynn.keras.missing import refused
 from pynn.keras.spelling import known_to, modern, refuse
 from pynn.keras.symbols import Call, KerasTensor, Nodes, symbols_in
@@ -49,6 +49,9 @@ class Spelling(type):
         known = known_to(cls.__init__)
         if not kwargs.keys() <= known.keys():
             kwargs = modern(known, kwargs)
+        if old := dialect.defaults(cls.__name__):
+            placed = [*known][1 : len(args) + 1]  # the first is self
+            kwargs = {**{key: value for key, value in old.items() if key not in placed}, **kwargs}
         return super().__call__(*args, **kwargs)
 
     @property

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 import pynn
-from pynn.keras import hook
+from pynn.keras import dialect, hook
 from pynn.keras.missing import NotInPynn
 
 __all__ = ["Limits", "main", "run_script"]
@@ -113,7 +113,12 @@ def compiled(source: bytes, path: str, epochs: int | None) -> types.CodeType:
 
 
 def run_script(
-    path: str, argv: Sequence[str] = (), *, epochs: int | None = None, rows: int | None = None
+    path: str,
+    argv: Sequence[str] = (),
+    *,
+    epochs: int | None = None,
+    rows: int | None = None,
+    version: str | None = None,
 ) -> dict[str, Any]:
     """Run a file as ``__main__``; its imports of Keras and TensorFlow are pynn's.
 
@@ -126,6 +131,8 @@ def run_script(
         At most so many passes.
     rows : int, optional
         At most so many rows of data sets.
+    version : {"2.2", "2.3", "3"}, optional
+        The Keras whose defaults the script counts on; by default 2.3 if it is spelled as scripts were then, else 3.
 
     Returns
     -------
@@ -133,7 +140,13 @@ def run_script(
         The script's names.
     """
     with open(path, "rb") as file:
-        code = compiled(file.read(), path, epochs)
+        source = file.read()
+    code = compiled(source, path, epochs)
+    spelled = dialect.guess(ast.parse(source, path))
+    if version is None and spelled != "3":
+        print(f"pynn.keras: the defaults are those of Keras {spelled}, as the spelling is; --keras 3 for today's",
+              file=sys.stderr)  # fmt: skip
+    older = dialect.use(version or spelled)
     limits.epochs, limits.rows = epochs, rows
     hook.install()
     longer = [] if epochs is None else _shorten()
@@ -149,6 +162,7 @@ def run_script(
         if before[2] is not None:
             sys.modules["__main__"] = before[2]
         limits.epochs = limits.rows = None
+        dialect.use(older)
         for owner, name, method in longer:
             setattr(owner, name, method)
     return module.__dict__
@@ -177,6 +191,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--epochs", metavar="N", type=_count, help="at most N epochs, whatever the script says")
     parser.add_argument("--rows", metavar="N", type=_count, help="at most N rows of each part of Keras's data sets")
+    parser.add_argument(
+        "--keras", metavar="VERSION", choices=dialect.VERSIONS,
+        help="whose defaults hold: 2.2, 2.3 or 3 (default: by the spelling of the script)",
+    )  # fmt: skip
     parser.add_argument("--threads", metavar="N", type=_count, help="threads to use (default: the machine's cores)")
     parser.add_argument("script", metavar="SCRIPT", help="file to run; options stand before it")
     parser.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER, help="the script's own arguments")
@@ -186,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not os.path.isfile(given.script):
         parser.error(f"there is no file {given.script!r}")
     try:
-        run_script(given.script, given.arguments, epochs=given.epochs, rows=given.rows)
+        run_script(given.script, given.arguments, epochs=given.epochs, rows=given.rows, version=given.keras)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:
