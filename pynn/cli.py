@@ -166,6 +166,16 @@ def _parser() -> argparse.ArgumentParser:
         help="sizes of a sample, of each input, such as none,4: none is left open in an ONNX file",
     )  # fmt: skip
 
+    playground = commands.add_parser(
+        "playground",
+        help="open a page in which small networks learn",
+        description="Write a page in which small networks learn, run by pynn's own kernels, and open it.",
+    )
+    playground.set_defaults(act=_playground)
+    playground.add_argument("--data", metavar="FILE", type=Path, help="CSV of points: two columns and a target")
+    playground.add_argument("--lang", choices=("en", "es"), default="en", help="language to begin in (default: en)")
+    playground.add_argument("--out", metavar="FILE", type=Path, help="write the page there (.html) and open nothing")
+
     commands.add_parser("list", help="list the recipes").set_defaults(act=_list)
     commands.add_parser("info", help="versions, vector units, threads, BLAS").set_defaults(act=_info)
     return parser
@@ -254,6 +264,12 @@ def _export(arguments: argparse.Namespace) -> None:
 
     a = arguments
     run(a.file, a.to, a.out, a.main, a.input_shape, a.step, a.train, a.batch_size)
+
+
+def _playground(arguments: argparse.Namespace) -> None:
+    from pynn.commands.playground import run
+
+    run(arguments.data, arguments.lang, arguments.out)
 
 
 def _list(arguments: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ from pynn.viz.frontier import plot_frontier
 from pynn.viz.graph import GraphDrawing, draw_graph
 from pynn.viz.layers import plot_layers
 from pynn.viz.paths import animate_optimizer_paths, plot_optimizer_paths
+from pynn.viz.playground import Playground, playground
 from pynn.viz.rows import plot_rows
 from pynn.viz.sound import plot_sound, plot_sounds
 from pynn.viz.stimulus import best_stimulus
@@ -25,6 +26,7 @@ from pynn.viz.weights import plot_weights
 
 __all__ = [
     "GraphDrawing",
+    "Playground",
     "Trace",
     "animate_optimizer_paths",
     "attribution",
@@ -32,6 +34,7 @@ __all__ = [
     "draw_graph",
     "feature_maps",
     "jacobian",
+    "playground",
     "plot_attribution",
     "plot_augmented",
     "plot_confusion",

@@ -96,7 +96,7 @@ export class Program {
     this.engine = engine;
     this.data = data;
     this.slots = data.slots;
-    this.arena = engine.alloc(data.arena);
+    this.arena = data.arena ? engine.alloc(data.arena) : 0; // without one, all places are addresses
     const { at } = engine;
     this.code = engine.alloc(at.size * data.instrs.length);
     this.where = engine.alloc(8);

@@ -1,0 +1,75 @@
+"""``pynn playground``: a page in which small networks learn, in the browser."""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+from pynn.errors import DataError
+
+__all__ = ["run"]
+
+
+def run(data: Path | None = None, lang: str = "en", out: Path | None = None) -> None:
+    """Write the page and print its name; open it unless it was said where it goes.
+
+    Parameters
+    ----------
+    data : Path, optional
+        CSV of points: two columns, and a target that is one of two classes or a number.
+    lang : {"en", "es"}, default "en"
+    out : Path, optional
+
+    Raises
+    ------
+    DataError
+        If a line has not two numbers and a target; it is named.
+    FileNotFoundError
+        If this pynn was built without the kernels for pages.
+    OSError
+        If a file cannot be read or written.
+    """
+    from pynn.viz.playground import MOST_POINTS, playground
+
+    x, y = (None, None) if data is None else _points(data)
+    page = playground(x, y, lang)
+    where = out or Path(tempfile.mkdtemp(prefix="pynn-"), "playground.html")
+    page.save(where)
+    if x is not None and len(x) > MOST_POINTS:
+        print(f"{data}: {MOST_POINTS:,} of {len(x):,} points, drawn at random")
+    print(where)
+    if out is None:
+        webbrowser.open(where.resolve().as_uri())
+
+
+def _points(file: Path) -> tuple[list[list[float]], list[Any]]:
+    """Return the points and targets of a CSV file, whose first line may hold names."""
+    x: list[list[float]] = []
+    y: list[Any] = []
+    with open(file, newline="", encoding="utf-8-sig") as lines:
+        for number, row in enumerate(csv.reader(lines), 1):
+            if not any(cell.strip() for cell in row):
+                continue
+            try:
+                point = [float(cell) for cell in row[:2]]
+                target = row[2].strip()
+            except (ValueError, IndexError):
+                if not x and number == 1:
+                    continue
+                raise DataError(
+                    f"[playground] {file}, line {number}: expected two numbers and a target. Received: "
+                    f"{','.join(row)[:60]!r}. help: keep two columns and the target, in this order."
+                ) from None
+            x.append(point)
+            y.append(target)
+    try:
+        return x, [float(one) for one in y]
+    except ValueError:
+        if len(set(y)) != 2:
+            raise DataError(
+                f"[playground] {file}: expected numbers or two classes as targets. Received: {len(set(y))} classes."
+            ) from None
+        return x, [sorted(set(y)).index(one) for one in y]
