@@ -151,6 +151,21 @@ def different(what):
     fit(model, x, Y, batch_size=25 + (what == "batch size") * rank)
 
 
+class Stream:
+    """Batches that do not say how many they are: fewer on rank 1."""
+
+    def __iter__(self):
+        for i in range(8 - pynn.distributed.info().rank):
+            yield X[25 * i : 25 * i + 25], Y[25 * i : 25 * i + 25]
+
+
+def early():
+    """What gives batches ends early on one rank."""
+    model = mlp()
+    model.build((None, 20))
+    fit(model, Stream())
+
+
 def nonfinite():
     """A loss that one rank alone meets: of row 20 of the second batch."""
     x = X.copy()

@@ -13,7 +13,20 @@ if not (ROOT / "bench").is_dir():
     pytest.skip("the measurements are not part of an installation", allow_module_level=True)
 sys.path.append(str(ROOT))
 
-from bench import compare, gemm, large, measure, memory, peers, predictions, report, roofline, shares, workloads  # noqa: E402
+from bench import (  # noqa: E402
+    compare,
+    gemm,
+    large,
+    measure,
+    memory,
+    peers,
+    predictions,
+    report,
+    roofline,
+    scaling,
+    shares,
+    workloads,
+)
 from bench.side import Side  # noqa: E402
 
 
@@ -115,6 +128,14 @@ def test_compare_refuses_what_cannot_be_compared(tmp_path, capsys):
 
 def point(seconds, flops, nbytes, peak=200.0, bandwidth=10.0):
     return roofline.Point("kernel", seconds, flops, nbytes, peak, bandwidth)
+
+
+def test_cost_of_an_exchange():
+    """Two ranks send all their gradients once; more send, in two rounds, as much as a ring does."""
+    assert scaling.cost(1, 10**6, 1.0, 1.0) == 0.0
+    assert scaling.cost(2, 10**6, 1e-6, 1e9, 1e-5) == pytest.approx(1e-3 + 1e-6 + 1e-5)
+    assert scaling.cost(4, 10**6, 1e-6, 1e9, 1e-5) == pytest.approx(1.5e-3 + 2 * (3e-6 + 1e-5))
+    assert scaling.cost(4, 1000, 1e-6, 1e9, 1e-5) == pytest.approx(3e-6 + 3e-6 + 1e-5)
 
 
 def test_roofline():

@@ -156,6 +156,13 @@ def test_a_rank_that_runs_something_else_is_named(what, said):
 
 
 @needs_mpi
+def test_batches_that_end_early_on_one_rank_are_named():
+    errors = failed(2, "early")
+    assert "is at the end of an epoch, after step 7" in errors
+    assert "Received: rank 1 (host" in errors
+
+
+@needs_mpi
 def test_a_loss_that_is_not_finite_stops_all_and_names_the_rank():
     errors = failed(4, "nonfinite")
     assert "batch 1, segment 6 (rank 3)" in errors

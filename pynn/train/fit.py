@@ -23,7 +23,7 @@ from pynn.train.results import Results
 from pynn.train.resume import Position, Run, read, said_rate
 from pynn.train.segments import segments_of
 from pynn.train.short import fitted, may_be_short
-from pynn.train.together import agree, agree_to_stop, fill, fill_states, need_same
+from pynn.train.together import EPOCH, PIECE, agree, fill, fill_states, need_same
 from pynn.train.train_fn import TrainFunction
 from pynn.train.trainer import Trainer
 from pynn.train.turns import exclusive
@@ -177,7 +177,7 @@ def fit(
                         logs.update({f"val_{key}": value for key, value in measured.items()})
                         hooks.on_test_end()
                     hooks.on_epoch_end(epoch, logs)
-                agree_to_stop(trainer, model, interrupts)
+                agree(trainer, model, interrupts, 0, EPOCH)
                 run.point(epoch + 1, 0, logs=logs, last=model.stop_training or epoch + 1 == epochs)
                 if trainer.segments.gang is None:
                     interrupts.check()
@@ -297,7 +297,7 @@ def _epoch(
                 run.point(epoch, done, mapped(lambda room: room[:rows], data.predictions))  # noqa: B023  (called at once)
             if interrupts is not None and gang is None:
                 interrupts.check()
-        agree_to_stop(trainer, model, interrupts)
+        agree(trainer, model, interrupts, 0, PIECE)
         fill_states(trainer)
         done_rows = (whole - available) * n
         fill(trainer, mapped(lambda room: room[:done_rows], data.predictions), n)  # noqa: B023

@@ -8,7 +8,7 @@ from pynn.checks import of_kind
 from pynn.core.flat import STEPS_PER_CALL
 from pynn.train.batches import permutation
 from pynn.train.network import Network
-from pynn.train.segments import Segments
+from pynn.train.segments import segments_of
 
 __all__ = ["Stepper", "steps"]
 
@@ -22,13 +22,13 @@ class Stepper:
         Compiled.
     x, y : array_like
     batch_size : int
-    accumulate : int
+    accumulate : int, optional
     """
 
-    def __init__(self, model: Network, x: Any, y: Any, batch_size: int = 32, accumulate: int = 1):
+    def __init__(self, model: Network, x: Any, y: Any, batch_size: int = 32, accumulate: int | None = None):
         of_kind("steps", "model", model, "a compiled model", "_need_trainer")
         self.model, self.trainer = model, model._need_trainer("steps")  # a trainer does not keep its model
-        self.trainer.segments = Segments(accumulate)
+        self.trainer.segments = segments_of(accumulate)
         self.data = self.trainer.data(x, y)
         self.n = min(batch_size, len(self.data))
         self.whole = len(self.data) // self.n
@@ -51,7 +51,7 @@ class Stepper:
             k -= count
 
 
-def steps(model: Network, x: Any, y: Any, batch_size: int = 32, accumulate: int = 1) -> Stepper:
+def steps(model: Network, x: Any, y: Any, batch_size: int = 32, accumulate: int | None = None) -> Stepper:
     """Return an object whose run(k) makes k compiled training steps in as few native calls as possible.
 
     Parameters
@@ -61,7 +61,7 @@ def steps(model: Network, x: Any, y: Any, batch_size: int = 32, accumulate: int 
     x : array_like [N, ...]
     y : array_like [N, ...]
     batch_size : int, default 32
-    accumulate : int, default 1
+    accumulate : int, optional
         In how many segments a batch is computed; see :meth:`pynn.nn.Module.fit`.
     """
     return Stepper(model, x, y, batch_size, accumulate)

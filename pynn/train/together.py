@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from pynn.errors import DataError
 from pynn.train.data import mapped
 from pynn.train.network import Network
 from pynn.train.resume import fingerprint
 
-__all__ = ["agree", "agree_to_stop", "fill", "fill_states", "gathered", "need_same", "shared_rows"]
+__all__ = ["EPOCH", "PIECE", "agree", "fill", "fill_states", "gathered", "need_same", "shared_rows"]
 
 BEGINNING = 300.0  # seconds that processes may come apart to a fit(): one may read its data more slowly
 
@@ -38,11 +39,17 @@ def need_same(trainer: Any, source: Any, hooks: Any, **settings: Any) -> None:
     trainer.shared_points = any(gang.tell(hooks.takes_safe_points, "the callbacks"))
 
 
-def agree(trainer: Any, model: Network, interrupts: Any, count: int) -> int:
+PLACES = "before a step", "at the end of a batch or piece of data", "at the end of an epoch"
+STEP, PIECE, EPOCH = range(3)
+
+
+def agree(trainer: Any, model: Network, interrupts: Any, count: int, place: int = STEP) -> int:
     """Return how many steps all make next; sets `stop_training` everywhere if it is set anywhere.
 
     Raises
     ------
+    DataError
+        On all processes, if one is elsewhere: what gives its batches ended early, for instance.
     KeyboardInterrupt
         On all processes, if Ctrl-C was noted on one.
     """
@@ -50,17 +57,21 @@ def agree(trainer: Any, model: Network, interrupts: Any, count: int) -> int:
     if gang is None:
         return count
     noted = interrupts is not None and interrupts.noted
-    table = gang.agree([count, int(model.stop_training), int(noted)], "the next steps")
+    step = trainer.slots.get("step")
+    table = gang.agree([count, int(model.stop_training), int(noted), place, step], "the next steps")
+    odd = next((r for r in range(gang.ranks) if (table[r, 3:] != table[0, 3:]).any()), None)
+    if odd is not None:
+        at = [f"{PLACES[table[r, 3]]}, after step {table[r, 4]}" for r in (0, odd)]
+        raise DataError(
+            f"[fit] expected all ranks to make the same steps. Received: {gang.name(odd)} is {at[1]}, and "
+            f"{gang.name(0)} {at[0]}. help: give the same batches on every rank, each takes its rows of them; one that "
+            "ends early cannot be waited for."
+        )
     if table[:, 2].any():
         raise KeyboardInterrupt
     if table[:, 1].any():
         model.stop_training = True
     return int(table[:, 0].min())
-
-
-def agree_to_stop(trainer: Any, model: Network, interrupts: Any = None) -> None:
-    """Let all stop if one does."""
-    agree(trainer, model, interrupts, 0)
 
 
 def fill(trainer: Any, predictions: Any, n: int) -> None:
