@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import functools
 import gzip
+import html
 import json
 import lzma
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 from pynn._version import __version__
 
@@ -78,7 +80,8 @@ def bundled(name: str, model: str) -> tuple[str, str, str]:
         'if (typeof module === "object" && module.exports) module.exports = root.pynn;\n'
         "})(globalThis);\n"
     )
-    page = (HERE / "js" / "model.html").read_text(encoding="utf-8").replace("MODEL.js", name)
+    page = (HERE / "js" / "model.html").read_text(encoding="utf-8").replace("MODEL.js", html.escape(quote(name)))
+    page = page.replace("/*SCRIPT*/", joined(("model_page.js",)))
     return script, (HERE / "js" / "pynn.d.ts").read_text(encoding="utf-8"), page
 
 
