@@ -216,3 +216,11 @@ def test_rows_of_zeros_are_padding_to_a_cross_entropy(rng):
     model.compile("sgd", "categorical_crossentropy")
     loss = model.evaluate(x, y, verbose=0)
     same(loss, -np.log(model.predict(x, verbose=0)[:, :2, 1]).sum() / 24)
+
+
+def test_labels_of_a_binary_cross_entropy_may_be_noisy(rng):
+    x, y = rng.random((8, 4)).astype("f"), np.linspace(-0.05, 1.1, 8).astype("f")[:, None]
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation="sigmoid")])
+    model.compile("sgd", "binary_crossentropy")
+    p = model.predict(x, verbose=0)
+    same(model.evaluate(x, y, verbose=0), np.mean(-(y * np.log(p) + (1 - y) * np.log(1 - p))))

@@ -137,6 +137,24 @@ def test_a_generator_changes_images_and_scales_them(rng):
     assert [held.flow(x, subset=part).n for part in ("validation", "training")] == [5, 15]
 
 
+def test_fit_reads_as_many_batches_of_a_generator_as_one_pass_has(rng):
+    from pynn import keras
+
+    x, y = rng.random((20, 4, 4, 1)).astype("float32"), np.eye(2)[np.arange(20) % 2]
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")])
+    model.compile("sgd", "categorical_crossentropy")
+    generator = image.ImageDataGenerator(horizontal_flip=True)
+    flow = generator.flow(x, y, batch_size=6)
+    seen = []
+    flow._made = lambda rows: (seen.extend(rows), (x[rows], y[rows]))[1]
+    history = model.fit(flow, epochs=3, verbose=0, validation_data=generator.flow(x, y))
+    assert len(history.history["val_loss"]) == 3
+    assert len(seen) == 60
+    np.testing.assert_array_equal(np.sort(seen[:20]), np.arange(20))
+    assert seen[:20] != seen[20:40], "another order in each pass"
+    model.fit_generator(generator.flow(x, y, batch_size=4), steps_per_epoch=2, epochs=2, verbose=0)
+
+
 def test_a_shift_is_one_of_pixels(rng):
     x = rng.random((7, 7, 1))
     np.testing.assert_allclose(image.apply_affine_transform(x, tx=2, fill_mode="constant")[:5], x[2:], atol=1e-12)

@@ -247,6 +247,12 @@ def test_epochs_and_rows_are_cut_from_outside(run):
     assert run(text).endswith("99 0 1 2 12 7 3 1300 250\n")
 
 
+def test_names_that_numpy_dropped_are_there_while_a_script_runs(run):
+    text = "import numpy as np; print(np.zeros(2, dtype=np.float).dtype, np.Inf, np.product([2, 3]))"
+    assert run(text) == "float64 inf 6\n"
+    assert "Inf" not in vars(np)
+
+
 def test_a_script_is_main_and_has_its_arguments(run):
     text = "import sys\nif __name__ == '__main__': print(sys.argv[1:], __file__ == sys.argv[0])"
     assert run(text, "--epochs", "3") == "['--epochs', '3'] True\n"

@@ -339,8 +339,20 @@ def _sparse(ignore_class: Any, from_logits: bool, axis: int) -> Any:
     return own.CrossEntropy(from_logits=from_logits) if ignore_class is None and axis == -1 else None
 
 
+class _Labels(own.BinaryCrossEntropy):
+    """Binary cross-entropy whose labels may lie beyond 0 and 1, as in Keras: those of some GANs are noisy."""
+
+    name = "binary_cross_entropy"
+
+    def check_targets(self, y: Any, shape: tuple[int, ...]) -> np.ndarray:
+        y = np.asarray(y)
+        if y.dtype.kind == "f" and y.shape == shape and np.isfinite(y).all():
+            return y.astype("float32")
+        return super().check_targets(y, shape)
+
+
 def _binary_cross(from_logits: bool, label_smoothing: float, axis: int) -> Any:
-    return own.BinaryCrossEntropy(from_logits=from_logits, label_smoothing=label_smoothing)
+    return _Labels(from_logits=from_logits, label_smoothing=label_smoothing)
 
 
 MeanSquaredError = _loss_class("MeanSquaredError", mean_squared_error, own.MSE)

@@ -14,6 +14,8 @@ import types
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
+import numpy as np
+
 import pynn
 from pynn.keras import dialect, hook
 from pynn.keras.missing import NotInPynn
@@ -22,6 +24,12 @@ __all__ = ["Limits", "main", "run_script"]
 
 EPOCHS = frozenset({"epochs", "nb_epoch", "nb_epochs", "n_epochs", "num_epochs", "epoch_count", "training_epochs"})
 TURNS = frozenset({"epoch", "iteration", "ep"})
+# Names that NumPy dropped in 1.24 and 2.0, and scripts of the time use.
+NUMPY = {
+    "float": float, "int": int, "object": object, "str": str, "complex": complex, "long": int, "unicode": str,
+    "Inf": np.inf, "Infinity": np.inf, "PINF": np.inf, "NINF": -np.inf, "NaN": np.nan, "float_": np.float64,
+    "product": np.prod, "cumproduct": np.cumprod, "alltrue": np.all, "sometrue": np.any,
+}  # fmt: skip
 _PACKAGE = os.path.dirname(pynn.__file__) + os.sep
 
 
@@ -150,6 +158,8 @@ def run_script(
     limits.epochs, limits.rows = epochs, rows
     hook.install()
     longer = [] if epochs is None else _shorten()
+    dropped = [name for name in NUMPY if name not in vars(np)]
+    vars(np).update({name: NUMPY[name] for name in dropped})
     module = types.ModuleType("__main__")
     module.__dict__.update(__file__=path, __pynn_cut__=_cut, __builtins__=builtins)
     before = sys.argv, sys.path[0], sys.modules.get("__main__")
@@ -163,6 +173,8 @@ def run_script(
             sys.modules["__main__"] = before[2]
         limits.epochs = limits.rows = None
         dialect.use(older)
+        for name in dropped:
+            vars(np).pop(name, None)
         for owner, name, method in longer:
             setattr(owner, name, method)
     return module.__dict__

@@ -77,6 +77,8 @@ class Training(Module, base=True):
         _refuse_old("fit", kwargs)
         x, y = self._data(x, y)
         weight = self._weights_of(sample_weight)
+        if hasattr(validation_data, "as_keras_batches"):
+            validation_data = validation_data.as_keras_batches()
         if validation_split and validation_data is None:
             (x, y, weight), validation_data = _split(x, y, weight, validation_split)
         elif validation_data is not None and not gives_batches(validation_data):

@@ -79,6 +79,32 @@ class Iterator:
 
     next = __next__
 
+    def as_keras_batches(self) -> Any:
+        """Return what fit reads: passes that end."""
+        return _Passes(self)
+
+
+class _Passes:
+    """What fit reads: the batches of an iterator by number, in another order after each pass.
+
+    Parameters
+    ----------
+    batches : Iterator
+    """
+
+    def __init__(self, batches: Iterator):
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.batches[index]
+
+    def on_epoch_end(self) -> None:
+        """Give the next pass an order of its own."""
+        self.batches.on_epoch_end()
+
 
 class NumpyArrayIterator(Iterator):
     """Batches of arrays.
