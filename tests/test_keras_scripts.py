@@ -302,3 +302,46 @@ def test_volumes():
     losses = model.fit(x, x, epochs=2, verbose=0).history["loss"]
     assert losses[1] < losses[0]
     assert model.predict(x[:2, :3]).shape == (2, 3, 6, 6, 1)
+
+
+def test_a_training_step_of_one_s_own():
+    class Twice(keras.Model):
+        def train_step(self, data):
+            x, y = data
+            loss = self.compute_loss(y=y, y_pred=self(x, training=True))
+            loss.backward()
+            self.optimizer.apply_gradients([(w.grad * 2.0, w) for w in self.trainable_weights])
+            return {"loss": loss, "twice": loss * 2.0}
+
+    x = RNG.random((40, 3)).astype("float32")
+    y = x.sum(1, keepdims=True)
+    inputs = keras.Input((3,))
+    model = Twice(inputs, keras.layers.Dense(1)(inputs))
+    model.compile(keras.optimizers.SGD(0.05), "mse")
+    history = model.fit(x, y, epochs=4, batch_size=8, verbose=0, validation_data=(x, y)).history
+    assert list(history) == ["loss", "twice", "val_loss"]
+    assert history["val_loss"][-1] < history["val_loss"][0]
+    assert history["twice"][0] == pytest.approx(2 * history["loss"][0])
+
+
+def test_variables_are_assigned_to():
+    class Total(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.total = self.add_weight(shape=(2,), initializer="zeros", trainable=False)
+            self.calls = keras.Variable(0.0, trainable=False)
+
+        def call(self, x):
+            self.total.assign_add(x.sum(0))
+            self.calls.assign_add(1.0)
+            return x * 1.0
+
+    layer = Total()
+    layer(np.ones((3, 2), "float32"))
+    assert layer.total.numpy().tolist() == [3.0, 3.0]
+    assert len(layer.non_trainable_weights) == 2
+    model = keras.Sequential([keras.Input((2,)), layer, keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(np.ones((8, 2)), np.ones(8), batch_size=4, epochs=2, verbose=0)
+    assert layer.total.numpy().tolist() == [3.0 + 16.0] * 2
+    assert float(layer.calls) == 1 + 4

@@ -22,6 +22,7 @@ from pynn.keras.missing import refused
 from pynn.keras.spelling import known_to, modern, refuse
 from pynn.keras.symbols import Call, KerasTensor, Nodes, symbols_in
 from pynn.keras.tree import flat, mapped, snake_case, unique_name
+from pynn.keras.variable import Variable
 from pynn.nn.module import Module
 from pynn.train.building import unbuilt_if_it_fails
 
@@ -200,7 +201,18 @@ class Layer(Module, metaclass=Spelling):
 
     def add_loss(self, loss, inputs=None):
         """Add a term, computed in call(), to what is minimized."""
-        super().add_loss(loss)
+        if state.recorder is None and not state.shapes and not state.trial:
+            self.__dict__["_losses"] = loss if isinstance(loss, (list, tuple)) else [loss]
+        for term in loss if isinstance(loss, (list, tuple)) else [loss]:
+            super().add_loss(term)
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        if isinstance(value, Variable) and all(value is not w for w in self._weights.values()):
+            self._weights[key] = value
+            if not value.requires_grad:
+                self._frozen.add(key)
+            return
+        super().__setattr__(key, value)
 
     def get_config(self):
         """Return what makes a layer like this one, as plain data."""
@@ -405,9 +417,10 @@ class Layer(Module, metaclass=Spelling):
 
     @property
     def losses(self):
-        """Penalties of the weights."""
+        """Penalties of the weights, and what the last call added."""
         found = []
         for module in self.modules():
+            found += module.__dict__.get("_losses", ())
             found += [penalty(module._weights[key]) for key, penalty in module._regularizers.items()]
         return found
 
@@ -514,7 +527,7 @@ def added_weight(layer: Layer, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     trainable = given.get("trainable")
     given["trainable"] = True if trainable is None else bool(trainable)
     refuse("add_weight", given, ("initializer", "trainable", "regularizer", "constraint"))
-    return Module.add_weight(layer, name, tuple(int(d) for d in shape), **given)
+    return Variable.of(Module.add_weight(layer, name, tuple(int(d) for d in shape), **given))
 
 
 class InputLayer(Layer):

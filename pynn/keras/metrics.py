@@ -90,7 +90,9 @@ class Metric(own.Metric):
 
     def __init__(self, dtype=None, name=None, **kwargs):
         self._values: list[Value] = []
+        self._made = False  # a class of one's own has no variables yet
         super().__init__(name or snake_case(type(self).__name__))
+        self._made = True
 
     def add_weight(self, *args, shape=(), initializer="zeros", dtype=None, name=None, **kwargs):
         """Return a variable to gather in; it is 0, or what the initializer says, after reset_state()."""
@@ -132,7 +134,8 @@ class Metric(own.Metric):
     def reset(self) -> None:
         """Forget all batches."""
         super().reset()
-        self.reset_state()
+        if self._made:
+            self.reset_state()
 
     def add(self, y_true: Any, y_pred: Any, weight: Any) -> None:
         """Take in a batch of arrays."""

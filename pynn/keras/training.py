@@ -10,7 +10,7 @@ import numpy as np
 
 from pynn.errors import DataError
 from pynn.keras import callbacks as calls
-from pynn.keras import losses, metrics, optimizers
+from pynn.keras import losses, metrics, optimizers, steps
 from pynn.keras.missing import refused
 from pynn.keras.spelling import refuse, spelled_as_ever
 from pynn.nn.module import Module
@@ -86,6 +86,11 @@ class Training(Module, base=True):
         history = calls.History()
         listed = calls.listed(callbacks, verbose, history, validation_data, validation_freq)
         size = 32 if batch_size is None else int(batch_size)
+        if hasattr(type(self), "train_step"):
+            steps.run(self, (x, y, weight), size, int(epochs), listed, validation_data, bool(shuffle), initial_epoch,
+                      steps_per_epoch)  # fmt: skip
+            self.__dict__["history"] = history
+            return history
         with self._as_compiled():
             Module.fit(
                 self, x, y, batch_size=size, epochs=int(epochs), verbose=0, callbacks=listed,
@@ -144,6 +149,13 @@ class Training(Module, base=True):
     def predict_on_batch(self, x):
         """Return the outputs of a batch."""
         return self.predict(x, verbose=0)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Return the loss that compile() was given, with the penalties of weights and what layers added."""
+        loss = self._need_trainer("compute_loss").loss(y_pred, y, sample_weight)
+        for term in self.losses:
+            loss = loss + term
+        return loss
 
     # Spellings of the past
 
