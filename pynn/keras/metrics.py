@@ -11,150 +11,21 @@ import pynn.metrics as own
 from pynn.core.state import no_grad
 from pynn.core.tensor import Tensor, tensor
 from pynn.keras import losses
+from pynn.keras.metric import Metric, as_array
 from pynn.keras.named import Named
 from pynn.keras.tree import snake_case
 
 __all__ = [
     "AUC", "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "CategoricalAccuracy", "CategoricalCrossentropy",
-    "CategoricalHinge", "CosineSimilarity", "FalseNegatives", "FalsePositives", "Hinge", "KLDivergence", "LogCoshError",
-    "Mean", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanMetricWrapper", "MeanSquaredError",
+    "CategoricalHinge", "CosineSimilarity", "F1Score", "FalseNegatives", "FalsePositives", "Hinge", "KLDivergence",
+    "LogCoshError",
+    "Mean", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanIoU", "MeanMetricWrapper", "MeanSquaredError",
     "MeanSquaredLogarithmicError", "Metric", "Poisson", "Precision", "R2Score", "Recall", "RootMeanSquaredError",
     "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy", "SparseTopKCategoricalAccuracy", "SquaredHinge",
     "Sum", "TopKCategoricalAccuracy", "TrueNegatives", "TruePositives", "binary_accuracy", "categorical_accuracy",
     "deserialize", "get", "serialize", "sparse_categorical_accuracy", "sparse_top_k_categorical_accuracy",
     "top_k_categorical_accuracy",
 ]  # fmt: skip
-
-
-def _array(x: Any) -> Any:
-    return x.numpy() if isinstance(x, Tensor) else np.asarray(x)
-
-
-class Value:
-    """A number, or an array of them, that a metric gathers in."""
-
-    def __init__(self, shape: Any = (), first: Any = 0.0, dtype: Any = None):
-        self.first = np.broadcast_to(np.asarray(first, "float64"), shape).copy()
-        self.now = self.first.copy()
-
-    def assign(self, value):
-        """Set it."""
-        self.now = np.broadcast_to(np.asarray(_array(value), "float64"), self.now.shape).copy()
-        return self
-
-    def assign_add(self, value):
-        """Add to it."""
-        return self.assign(self.now + _array(value))
-
-    def assign_sub(self, value):
-        """Subtract from it."""
-        return self.assign(self.now - _array(value))
-
-    def numpy(self):
-        """Return the value."""
-        return self.now.astype("float32")
-
-    @property
-    def value(self):
-        """The value."""
-        return self.now
-
-    @property
-    def shape(self):
-        """Its shape."""
-        return self.now.shape
-
-    def __array__(self, dtype=None, copy=None):
-        return self.now.astype(dtype or "float64")
-
-    def __float__(self):
-        return float(self.now)
-
-    def __add__(self, other):
-        return self.now + _array(other)
-
-    def __sub__(self, other):
-        return self.now - _array(other)
-
-    def __mul__(self, other):
-        return self.now * _array(other)
-
-    def __truediv__(self, other):
-        return self.now / _array(other)
-
-    __radd__, __rmul__ = __add__, __mul__
-
-
-class Metric(own.Metric):
-    """The base of metrics: write ``update_state(y_true, y_pred, sample_weight=None)`` and ``result()``."""
-
-    def __init__(self, dtype=None, name=None, **kwargs):
-        self._values: list[Value] = []
-        self._made = False  # a class of one's own has no variables yet
-        super().__init__(name or snake_case(type(self).__name__))
-        self._made = True
-
-    def add_weight(self, *args, shape=(), initializer="zeros", dtype=None, name=None, **kwargs):
-        """Return a variable to gather in; it is 0, or what the initializer says, after reset_state()."""
-        if args and not isinstance(args[0], str):
-            shape = args[0]
-        kind = initializer if isinstance(initializer, str) else type(initializer).__name__.lower()
-        self._values.append(Value(shape, 1.0 if kind in ("ones", "one") else 0.0))
-        return self._values[-1]
-
-    add_variable = add_weight
-
-    @property
-    def variables(self):
-        """The variables."""
-        return self._values
-
-    def update_state(self, y_true, y_pred=None, sample_weight=None):
-        """Take in a batch."""
-        raise NotImplementedError(f"[{self.name}] a metric must define update_state(y_true, y_pred, sample_weight).")
-
-    def reset_state(self):
-        """Forget all batches."""
-        for value in self._values:
-            value.assign(value.first)
-
-    reset_states = reset_state
-
-    def result(self):
-        """Return the result of all batches."""
-        raise NotImplementedError(f"[{self.name}] a metric must define result().")
-
-    def __call__(self, *args, **kwargs):
-        """Take in a batch, and return the result."""
-        self.update_state(*args, **kwargs)
-        return self.result()
-
-    # What training calls
-
-    def reset(self) -> None:
-        """Forget all batches."""
-        super().reset()
-        if self._made:
-            self.reset_state()
-
-    def add(self, y_true: Any, y_pred: Any, weight: Any) -> None:
-        """Take in a batch of arrays."""
-        with no_grad():
-            given = {} if weight is None else {"sample_weight": tensor(weight)}
-            self.update_state(tensor(y_true), tensor(y_pred), **given)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} name={self.name}>"
-
-    def get_config(self):
-        """Return the settings."""
-        names = inspect.signature(type(self).__init__).parameters
-        return {key: getattr(self, key, None) for key in list(names)[1:] if key not in ("kwargs", "dtype", "fn")}
-
-    @classmethod
-    def from_config(cls, config):
-        """Return the metric of these settings."""
-        return cls(**config)
 
 
 class Mean(Metric):
@@ -165,10 +36,10 @@ class Mean(Metric):
         self.total, self.count = self.add_weight(), self.add_weight()
 
     def update_state(self, values, sample_weight=None):
-        values = np.asarray(_array(values), "float64")
+        values = np.asarray(as_array(values), "float64")
         w = np.ones(values.shape)
         if sample_weight is not None:
-            given = np.asarray(_array(sample_weight), "float64")
+            given = np.asarray(as_array(sample_weight), "float64")
             while given.ndim > values.ndim and given.shape[-1] == 1:
                 given = given[..., 0]
             w = np.broadcast_to(given.reshape(given.shape + (1,) * (values.ndim - given.ndim)), values.shape)
@@ -187,8 +58,8 @@ class Sum(Metric):
         self.total = self.add_weight()
 
     def update_state(self, values, sample_weight=None):
-        values = np.asarray(_array(values), "float64")
-        self.total.assign_add((values if sample_weight is None else values * _array(sample_weight)).sum())
+        values = np.asarray(as_array(values), "float64")
+        self.total.assign_add((values if sample_weight is None else values * as_array(sample_weight)).sum())
 
     def result(self):
         return float(self.total.now)
@@ -208,7 +79,7 @@ class MeanMetricWrapper(Mean):
 
 
 def _squeezed(a: Any, b: Any) -> tuple[Any, Any]:
-    a, b = _array(a), _array(b)
+    a, b = as_array(a), as_array(b)
     if a.ndim == b.ndim + 1 and a.shape[-1] == 1:
         a = a[..., 0]
     if b.ndim == a.ndim + 1 and b.shape[-1] == 1:
@@ -231,24 +102,24 @@ def binary_accuracy(y_true, y_pred, threshold=0.5):
 
 def categorical_accuracy(y_true, y_pred):
     """Return where the largest of the last axis is that of the one-hot target."""
-    return (_array(y_true).argmax(-1) == _array(y_pred).argmax(-1)).astype("float32")
+    return (as_array(y_true).argmax(-1) == as_array(y_pred).argmax(-1)).astype("float32")
 
 
 def sparse_categorical_accuracy(y_true, y_pred):
     """Return where the largest of the last axis is the number of the class."""
-    y, p = _array(y_true), _array(y_pred)
+    y, p = as_array(y_true), as_array(y_pred)
     y = y[..., 0] if y.ndim == p.ndim and y.shape[-1] == 1 else y
     return (y == p.argmax(-1)).astype("float32")
 
 
 def top_k_categorical_accuracy(y_true, y_pred, k=5):
     """Return where the right class is among the k largest, of one-hot targets."""
-    return sparse_top_k_categorical_accuracy(_array(y_true).argmax(-1), y_pred, k)
+    return sparse_top_k_categorical_accuracy(as_array(y_true).argmax(-1), y_pred, k)
 
 
 def sparse_top_k_categorical_accuracy(y_true, y_pred, k=5, from_sorted_ids=False):
     """Return where the right class is among the k largest, of numbers of classes."""
-    y, p = _array(y_true).astype("int64"), _array(y_pred)
+    y, p = as_array(y_true).astype("int64"), as_array(y_pred)
     y = y[..., 0] if y.ndim == p.ndim else y
     score = np.take_along_axis(p, y[..., None], -1)
     return ((p > score).sum(-1) < k).astype("float32")
@@ -315,6 +186,66 @@ class RootMeanSquaredError(MeanMetricWrapper):
         return float(np.sqrt(super().result()))
 
 
+class F1Score(Metric):
+    """2 precision recall / (precision + recall), of each class or of their mean."""
+
+    def __init__(self, average=None, threshold=None, name="f1_score", dtype=None):
+        super().__init__(dtype, name)
+        self.average, self.threshold = average, threshold
+        self._sums: Any = np.zeros((4, 1))
+
+    def reset_state(self):
+        self._sums = np.zeros((4, 1))
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        y, p = as_array(y_true).astype("float64"), as_array(y_pred).astype("float64")
+        p = (p == p.max(-1, keepdims=True)) * 1.0 if self.threshold is None else (p > self.threshold) * 1.0
+        w = np.ones((len(y), 1)) if sample_weight is None else as_array(sample_weight).reshape(-1, 1)
+        found = [(w * a).sum(0) for a in (y * p, (1 - y) * p, y * (1 - p), y)]
+        self._sums = self._sums + np.stack(found)
+
+    def result(self):
+        tp, fp, fn, count = self._sums
+        if self.average == "micro":
+            tp, fp, fn = tp.sum(), fp.sum(), fn.sum()
+        f1 = 2 * tp / np.maximum(2 * tp + fp + fn, 1e-7)
+        if self.average == "macro":
+            f1 = f1.mean()
+        if self.average == "weighted":
+            f1 = (f1 * count).sum() / max(count.sum(), 1e-7)
+        return float(f1) if np.ndim(f1) == 0 else f1.astype("float32")
+
+
+class MeanIoU(Metric):
+    """The mean over classes of what targets and predictions share, by what they have together."""
+
+    def __init__(self, num_classes, name=None, dtype=None, ignore_class=None, sparse_y_true=True, sparse_y_pred=True,
+                 axis=-1):  # fmt: skip
+        super().__init__(dtype, name or "mean_io_u")
+        self.num_classes, self.ignore_class, self.axis = num_classes, ignore_class, axis
+        self.sparse_y_true, self.sparse_y_pred = sparse_y_true, sparse_y_pred
+        self.total_cm = self.add_weight((num_classes, num_classes))
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        y, p = as_array(y_true), as_array(y_pred)
+        y = y if self.sparse_y_true else y.argmax(self.axis)
+        p = p if self.sparse_y_pred else p.argmax(self.axis)
+        y, p = y.reshape(-1).astype("int64"), p.reshape(-1).astype("int64")
+        w = np.ones(len(y)) if sample_weight is None else as_array(sample_weight).reshape(-1)
+        if self.ignore_class is not None:
+            w = w * (y != self.ignore_class)
+            y = np.where(y == self.ignore_class, 0, y)
+        table = np.zeros((self.num_classes, self.num_classes))
+        np.add.at(table, (y, p), w)
+        self.total_cm.assign_add(table)
+
+    def result(self):
+        table = self.total_cm.now
+        both, whole = np.diag(table), table.sum(0) + table.sum(1) - np.diag(table)
+        there = whole > 0
+        return float((both[there] / whole[there]).mean()) if there.any() else 0.0
+
+
 class R2Score(own.R2):
     """The coefficient of determination."""
 
@@ -353,7 +284,7 @@ class _Counts(Metric):
         y, p = _squeezed(y_true, y_pred)
         y, p = y.astype("float64"), p.astype("float64")
         w = np.ones(y.shape) if sample_weight is None else np.broadcast_to(
-            _array(sample_weight).reshape((-1,) + (1,) * (y.ndim - 1)), y.shape)  # fmt: skip
+            as_array(sample_weight).reshape((-1,) + (1,) * (y.ndim - 1)), y.shape)  # fmt: skip
         if self.top_k is not None:
             p = (p >= np.sort(p, -1)[..., -self.top_k][..., None]).astype("float64")
         if self.class_id is not None:

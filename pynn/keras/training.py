@@ -11,6 +11,7 @@ import numpy as np
 from pynn.errors import DataError
 from pynn.keras import callbacks as calls
 from pynn.keras import losses, metrics, optimizers, steps
+from pynn.keras.history import told
 from pynn.keras.missing import refused
 from pynn.keras.spelling import refuse, spelled_as_ever
 from pynn.nn.module import Module
@@ -114,7 +115,7 @@ class Training(Module, base=True):
                                 callbacks=callbacks)  # fmt: skip
         logs = dict(found.items())
         if verbose not in (0, False):
-            calls.told(logs, self)
+            told(logs, self)
         return logs if return_dict else _as_list(logs)
 
     @spelled_as_ever

@@ -14,7 +14,8 @@ from pynn.keras.layers.core import Activated
 __all__ = [
     "AveragePooling1D", "AveragePooling2D", "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Convolution1D",
     "Convolution2D", "Cropping1D", "Cropping2D", "DepthwiseConv2D", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
-    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "MaxPooling1D", "MaxPooling2D", "SeparableConv1D", "SeparableConv2D",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "LocallyConnected2D", "MaxPooling1D", "MaxPooling2D",
+    "SeparableConv1D", "SeparableConv2D",
     "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D",
 ]  # fmt: skip
 
@@ -232,6 +233,21 @@ class SeparableConv1D(_Line, SeparableConv2D):
                          pointwise_initializer, bias_initializer, depthwise_regularizer, pointwise_regularizer,
                          bias_regularizer, activity_regularizer, depthwise_constraint, pointwise_constraint,
                          bias_constraint, **kwargs)  # fmt: skip
+
+
+class LocallyConnected2D(_Conv, nn.LocallyConnected2D):
+    """A convolution of images with weights of its own at every place, as Keras 2 had it."""
+
+    _base, _aliases = nn.LocallyConnected2D, {"kernel": "w", "bias": "b"}
+
+    def __init__(self, filters, kernel_size, strides=(1, 1), padding="valid", data_format=None, activation=None,
+                 use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros",
+                 kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,
+                 bias_constraint=None, **kwargs):  # fmt: skip
+        kwargs["activity_regularizer"] = activity_regularizer
+        self._conv(kwargs, data_format, activation, filters, kernel_size, strides, padding=padding, use_bias=use_bias,
+                   kernel_initializer=for_layer(kernel_initializer),
+                   bias_initializer=for_layer(bias_initializer))  # fmt: skip
 
 
 class _Pool(Placed):
