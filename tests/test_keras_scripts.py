@@ -345,3 +345,73 @@ def test_variables_are_assigned_to():
     model.fit(np.ones((8, 2)), np.ones(8), batch_size=4, epochs=2, verbose=0)
     assert layer.total.numpy().tolist() == [3.0 + 16.0] * 2
     assert float(layer.calls) == 1 + 4
+
+
+def small(seed=0):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, activation="tanh"), keras.layers.Dense(1)])
+    rng = np.random.default_rng(seed)
+    model.set_weights([rng.standard_normal(w.shape) for w in model.get_weights()])
+    model.compile(keras.optimizers.Adam(0.05), "mse")
+    return model
+
+
+def test_a_backup_goes_on_where_it_stopped(tmp_path):
+    x, y = RNG.random((20, 3)), RNG.random((20, 1))
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise RuntimeError("power is gone")
+
+    whole = small()
+    whole.fit(x, y, epochs=5, verbose=0, shuffle=False)
+    part = small()
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    with pytest.raises(RuntimeError, match="power"):
+        part.fit(x, y, epochs=5, verbose=0, shuffle=False, callbacks=[backup, Stop()])
+    again = small(1)
+    history = again.fit(x, y, epochs=5, verbose=0, shuffle=False,
+                        callbacks=[keras.callbacks.BackupAndRestore(tmp_path / "backup")])  # fmt: skip
+    assert history.epoch == [2, 3, 4]
+    for a, b in zip(whole.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+    assert not list((tmp_path / "backup").iterdir())
+
+
+def test_callbacks_write_files(tmp_path, capsys):
+    from pynn.keras.events import _checksum
+
+    x, y = RNG.random((20, 3)), RNG.random((20, 1))
+    model = small()
+    calls = keras.callbacks
+    model.fit(x, y, epochs=2, verbose=0, validation_data=(x, y), callbacks=[
+        calls.ModelCheckpoint(str(tmp_path / "w{epoch:02d}-{val_loss:.1f}.weights.h5"), save_weights_only=True),
+        calls.TensorBoard(tmp_path / "logs"),
+        calls.LearningRateScheduler(lambda epoch: 0.1 / (epoch + 1), verbose=1),
+    ])  # fmt: skip
+    names = sorted(p.name[:4] for p in tmp_path.glob("*.h5"))
+    assert names == ["w01-", "w02-"]
+    assert "setting learning rate to 0.05" in capsys.readouterr().out
+    assert float(model.optimizer.learning_rate) == 0.05
+    crc = 0xE3069283  # of the nine digits, as the standard says
+    assert _checksum(b"123456789") == ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    assert {p.parent.name for p in (tmp_path / "logs").glob("*/events*")} == {"train", "validation"}
+    model.optimizer.lr.assign(0.25)
+    assert float(model.optimizer.lr) == 0.25
+
+
+def test_weights_of_layers_by_keras_s_names():
+    model = keras.Sequential([
+        keras.layers.Embedding(9, 4, input_length=5, weights=[np.full((9, 4), 0.5)], trainable=False),
+        keras.layers.LSTM(3, kernel_constraint="max_norm", recurrent_regularizer="l2"),
+        keras.layers.Dense(2, kernel_constraint="non_neg", bias_regularizer=keras.regularizers.l1(0.1)),
+    ])  # fmt: skip
+    assert (model.layers[0].embeddings.numpy() == 0.5).all()
+    assert model.layers[1].recurrent_kernel.shape == (3, 12)
+    assert model.layers[1].bias.numpy().tolist() == [0.0] * 3 + [1.0] * 3 + [0.0] * 6
+    assert len(model.trainable_weights) == 5
+    assert len(model.losses) == 2
+    model.compile("sgd", "mse")
+    model.fit(RNG.integers(0, 9, (30, 5)), -RNG.random((30, 2)), epochs=3, verbose=0)
+    assert (model.layers[2].kernel.numpy() >= 0).all()
+    assert (model.layers[0].embeddings.numpy() == 0.5).all()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import inspect
+import io
 import math
 import os
-import sys
 from typing import Any
 
 import numpy as np
 
 from pynn import train
 from pynn.errors import warn
+from pynn.files import write_whole
 from pynn.keras.history import History, Logs, ProgbarLogger
 from pynn.keras.layer import Spelling
 from pynn.keras.missing import refused
@@ -336,18 +337,39 @@ class BackupAndRestore(Callback):
         self.backup_dir, self.save_freq, self.delete_checkpoint = os.fspath(backup_dir), save_freq, delete_checkpoint
         if save_freq != "epoch":
             refused("BackupAndRestore(save_freq=)", "it writes after every epoch")
-        self.path = os.path.join(self.backup_dir, "latest.pynn")
-        self.first = 0
+        self.path = os.path.join(self.backup_dir, "latest.npz")
 
-    def on_safe_point(self, point):
-        """Write a checkpoint of everything, at the end of an epoch."""
-        if point.batch == 0:
-            os.makedirs(self.backup_dir, exist_ok=True)
-            point.write(self.path)
+    def restored(self, model):
+        """Give a model the weights of the last backup, and its optimizer what it kept; returns the epochs made."""
+        if not os.path.exists(self.path) or not model.built:
+            return 0
+        with np.load(self.path, allow_pickle=False) as file:
+            model.set_weights([file[f"weight_{i}"] for i in range(int(file["weights"]))])
+            slots = {key[5:]: file[key] for key in file.files if key.startswith("slot_")}
+            epochs = int(file["epochs"])
+        trainer = model._need_trainer("fit")
+        trainer.flatten()
+        trainer.optimizer.load_state(slots)
+        trainer.slots.set(step=int(slots["step"].max()))
+        trainer.epochs = epochs
+        return epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write weights and the optimizer's state."""
+        weights = self.model.get_weights()
+        held = {f"weight_{i}": w for i, w in enumerate(weights)}
+        held |= {f"slot_{key}": value for key, value in self.model.optimizer.state().items()}
+        raw = io.BytesIO()
+        np.savez(raw, weights=len(weights), epochs=epoch + 1, **held)
+        os.makedirs(self.backup_dir, exist_ok=True)
+        write_whole(self.path, raw.getvalue())
+        self.done = epoch + 1 == self.params.get("epochs") or self.model.stop_training
+
+    done = False
 
     def on_train_end(self, logs=None):
-        """Take the file away: training is done."""
-        if self.delete_checkpoint and os.path.exists(self.path) and sys.exc_info()[0] is None:
+        """Take the file away if training is done."""
+        if self.delete_checkpoint and self.done and os.path.exists(self.path):
             os.remove(self.path)
 
 

@@ -23,8 +23,9 @@ from pynn.keras.named import custom
 from pynn.keras.serial import deserialized, serialized
 from pynn.keras.tree import snake_case
 
-__all__ = ["CustomObjectScope", "custom_object_scope", "get_custom_objects", "load_model",
-           "register_keras_serializable", "save_model"]  # fmt: skip
+__all__ = ["CustomObjectScope", "custom_object_scope", "deserialize_keras_object", "get_custom_objects",
+           "get_registered_name", "get_registered_object", "load_model", "register_keras_serializable", "save_model",
+           "serialize_keras_object"]  # fmt: skip
 
 INSIDE = "model.weights.h5"
 LIMIT = 1 << 32
@@ -411,7 +412,14 @@ def register_keras_serializable(package="Custom", name=None):
     return registered
 
 
-register_serializable = register_keras_serializable
+def get_registered_name(obj):
+    """Return the name under which a class or function was registered, or its own."""
+    return next((name for name, thing in custom.items() if thing is obj and ">" in name), obj.__name__)
+
+
+def get_registered_object(name, custom_objects=None, module_objects=None):
+    """Return the class or function that was registered under a name; None if there is none."""
+    return {**custom, **(custom_objects or {}), **(module_objects or {})}.get(name)
 
 
 def serialize_keras_object(obj):

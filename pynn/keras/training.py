@@ -87,6 +87,9 @@ class Training(Module, base=True):
         history = calls.History()
         listed = calls.listed(callbacks, verbose, history, validation_data, validation_freq)
         size = 32 if batch_size is None else int(batch_size)
+        for backup in listed:
+            if isinstance(backup, calls.BackupAndRestore):
+                initial_epoch = max(initial_epoch, backup.restored(self))
         if hasattr(type(self), "train_step"):
             steps.run(self, (x, y, weight), size, int(epochs), listed, validation_data, bool(shuffle), initial_epoch,
                       steps_per_epoch)  # fmt: skip
