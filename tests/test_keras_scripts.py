@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 
 import numpy as np
 import pytest
+from building import ROOT
 
 from pynn import keras
 
@@ -415,3 +418,16 @@ def test_weights_of_layers_by_keras_s_names():
     model.fit(RNG.integers(0, 9, (30, 5)), -RNG.random((30, 2)), epochs=3, verbose=0)
     assert (model.layers[2].kernel.numpy() >= 0).all()
     assert (model.layers[0].embeddings.numpy() == 0.5).all()
+
+
+def test_the_page_lists_every_name():
+    page = ROOT / "docs/reference/keras.md"
+    if not page.exists():
+        pytest.skip("the documentation is not here")
+    text = page.read_text(encoding="utf-8")
+    for module in ("activations", "callbacks", "constraints", "initializers", "layers", "losses", "metrics", "models",
+                   "optimizers", "regularizers", "saving"):  # fmt: skip
+        section = text.partition(f"### keras.{module} ")[2].partition("\n## ")[0].partition("\n### ")[0]
+        there = getattr(keras, module)
+        wanted = {name for name in there.__all__ if not inspect.ismodule(getattr(there, name))}
+        assert wanted == set(re.findall(r"`(\w+)`", section)), module
