@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
+import pickle
 import re
 
 import numpy as np
@@ -267,6 +269,15 @@ def test_chains_grow_and_shrink():
     assert part.predict(np.ones((2, 3))).shape == (2, 4)
     twin = keras.models.clone_model(model)
     assert twin.get_weights()[0].shape == (3, 4)
+
+
+def test_models_are_copied():
+    model = small()
+    model.fit(RNG.random((10, 3)), RNG.random(10), verbose=0)
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(twin.predict(np.ones((2, 3))), model.predict(np.ones((2, 3))))
+        twin.fit(RNG.random((10, 3)), RNG.random(10), verbose=0)
+    assert (twin.get_weights()[0] != model.get_weights()[0]).any()
 
 
 def test_summary_counts(capsys):

@@ -258,8 +258,24 @@ class Model(Training, Layer):
             return keras.records.graph_of(cls, config, custom_objects)
         return cls(**{key: value for key, value in config.items() if key not in ("dtype",)})
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._graph is None and not hasattr(self, "_chain"):
+            return super().__reduce__()
+        config, weights = self.get_config(), self.get_weights() if self.built else None
+        return rebuilt, (type(self), config, weights, self._compiled_with)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def rebuilt(cls: Any, config: Any, weights: Any, told: Any) -> Any:
+    """Return a copy of a model, of its architecture and weights; its training begins anew."""
+    model = cls.from_config(config)
+    if weights is not None:
+        model.set_weights(weights)
+    if told is not None:
+        model.compile(**told)
+    return model
 
 
 def _is_plain(cls: type) -> bool:
