@@ -140,15 +140,20 @@ def endless(how="none"):
     fit(mlp(), X, Y, epochs=100_000, callbacks=[Trouble(how)])
 
 
-def different(what):
-    """Ranks that do not run the same."""
-    rank = pynn.distributed.info().rank
-    x = X + (what == "data") * rank
-    model = mlp(seed=1 + (what == "seed") * rank)
-    if what == "weights":
-        model.build((None, 20))
-        model.set_weights([w + rank for w in model.get_weights()])
-    fit(model, x, Y, batch_size=25 + (what == "batch size") * rank)
+def different():
+    """Ranks that do not run the same, in one way after the other; what each of them is told."""
+    rank, told = pynn.distributed.info().rank, {}
+    for what in ("data", "seed", "weights", "batch size"):
+        x = X + (what == "data") * rank
+        model = mlp(seed=1 + (what == "seed") * rank)
+        if what == "weights":
+            model.build((None, 20))
+            model.set_weights([w + rank for w in model.get_weights()])
+        try:
+            fit(model, x, Y, batch_size=25 + (what == "batch size") * rank)
+        except pynn.errors.DataError as error:
+            told[what] = str(error)
+    tell(told)
 
 
 class Stream:

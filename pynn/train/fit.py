@@ -138,7 +138,7 @@ def fit(
     if position is not None:
         position.take(hooks, model)
     run = Run(model, trainer, source, hooks)
-    if trainer.segments.gang is not None and model.built:
+    if trainer.segments.gang is not None:
         settings = {"epochs": epochs, "initial_epoch": initial_epoch, "shuffle": shuffle, "check_finite": check_finite}
         need_same(trainer, source, hooks, validates=validation is not None, **settings)
     if position is not None and hooks.verbose:
