@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import quantiles
 
 import numpy as np
@@ -22,14 +22,17 @@ class Disagreement(RuntimeError):
     """Two sides do not compute the same."""
 
 
-def steps_per_block(side: Side) -> int:
+Clock = Callable[[], float]
+
+
+def steps_per_block(side: Side, clock: Clock = time.perf_counter) -> int:
     """Warm the side up, then choose a number of steps that takes about BLOCK_SECONDS."""
     side.run(side.quantum)
     steps = side.quantum
     while True:
-        started = time.perf_counter()
+        started = clock()
         side.run(steps)
-        if (elapsed := time.perf_counter() - started) > BLOCK_SECONDS / 4:
+        if (elapsed := clock() - started) > BLOCK_SECONDS / 4:
             break
         steps *= 4
     return side.quantum * max(1, round(steps * BLOCK_SECONDS / elapsed / side.quantum))
@@ -44,10 +47,12 @@ def settle() -> None:
             return
 
 
-def measure(sides: Sequence[Side], rounds: int, threads: int) -> dict[str, list[float]]:
+def measure(
+    sides: Sequence[Side], rounds: int, threads: int, clock: Clock = time.perf_counter
+) -> dict[str, list[float]]:
     """Microseconds of one step, per side and round; fewer rounds where ROW_SECONDS do not suffice."""
     sides = list(sides)
-    steps = {side.name: steps_per_block(side) for side in sides}
+    steps = {side.name: steps_per_block(side, clock) for side in sides}
     times: dict[str, list[float]] = {side.name: [] for side in sides}
     gc.collect()
     gc.disable()
@@ -61,9 +66,9 @@ def measure(sides: Sequence[Side], rounds: int, threads: int) -> dict[str, list[
                 settle()
             if not side.whole_pass:  # which is long enough to warm itself
                 side.run(side.quantum)
-            started = time.perf_counter()
+            started = clock()
             side.run(steps[side.name])
-            times[side.name].append((time.perf_counter() - started) / steps[side.name] * 1e6)
+            times[side.name].append((clock() - started) / steps[side.name] * 1e6)
     gc.enable()
     return times
 

@@ -17,7 +17,7 @@ import torch
 from torch.nn import functional
 
 from .side import Side, Unavailable
-from .workloads import EPSILON, LSTM, Conv, Dense, Embedding, Flatten, Pool, Workload
+from .workloads import EPSILON, LSTM, Conv, Dense, Embedding, Flatten, LayerNorm, Pool, Workload
 
 
 class Recurrent(torch.nn.Module):
@@ -33,17 +33,30 @@ class Recurrent(torch.nn.Module):
         return y if self.every_step else h[0]
 
 
+class Conv1d(torch.nn.Conv1d):
+    """One of sequences [N, T, C], as the other sides have them."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
 def build(workload: Workload, layout: torch.memory_format) -> torch.nn.Module:
-    activation = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU, "linear": torch.nn.Identity}[workload.activation]
+    activation = {
+        "tanh": torch.nn.Tanh, "relu": torch.nn.ReLU, "linear": torch.nn.Identity, "gelu": torch.nn.GELU
+    }[workload.activation]  # fmt: skip
     layers: list[torch.nn.Module] = []
     for i, (layer, shape, _) in enumerate(workload.shaped_layers()):
         match layer:
-            case Embedding(words, size):
-                layers.append(torch.nn.Embedding(words, size))
+            case Embedding(words, size, sparse):
+                layers.append(torch.nn.Embedding(words, size, sparse=sparse))
             case LSTM(units, every_step):
                 layers.append(Recurrent(shape[-1], units, every_step))
-            case Conv(filters, size, padding):
-                layers += [torch.nn.Conv2d(shape[2], filters, size, padding=padding), activation()]
+            case Conv(filters, size, padding, stride, groups):
+                kind = Conv1d if len(shape) == 2 else torch.nn.Conv2d
+                pad = size // 2 if padding == "same" else 0
+                layers += [kind(shape[-1], filters, size, stride, pad, groups=groups), activation()]
+            case LayerNorm():
+                layers.append(torch.nn.LayerNorm(shape[-1]))
             case Pool(size, stride):
                 layers.append(torch.nn.MaxPool2d(size, stride))
             case Flatten():
@@ -61,7 +74,7 @@ def load(model: torch.nn.Sequential, workload: Workload) -> None:
     before: tuple[int, ...] | None = None  # the shape of what was flattened last
     with torch.no_grad():
         for (layer, shape, _), weights in zip(workload.shaped_layers(), workload.weights(), strict=True):
-            if isinstance(layer, Flatten):
+            if isinstance(layer, Flatten) and len(shape) == 3:
                 before = shape
             if not weights:
                 continue
@@ -76,7 +89,10 @@ def load(model: torch.nn.Sequential, workload: Workload) -> None:
                     inner.bias_ih_l0.copy_(values[2])
                     inner.bias_hh_l0.zero_().requires_grad_(False)  # the other sides have one bias
                 case Conv():
-                    module.weight.copy_(values[0].permute(3, 2, 0, 1))
+                    module.weight.copy_(values[0].movedim((-1, -2), (0, 1)))
+                    module.bias.copy_(values[1])
+                case LayerNorm():
+                    module.weight.copy_(values[0])
                     module.bias.copy_(values[1])
                 case Dense(units):
                     w = values[0]
@@ -99,7 +115,8 @@ def side(name: str, workload: Workload, layout: torch.memory_format, wrap: Calla
     optimizers = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
     options = {"eps": EPSILON} if workload.optimizer == "adam" else {}
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = optimizers[workload.optimizer](trained, lr=workload.learning_rate, fused=True, **options)
+    sparse = any(isinstance(layer, Embedding) and layer.sparse for layer in workload.layers)
+    optimizer = optimizers[workload.optimizer](trained, lr=workload.learning_rate, fused=not sparse, **options)
     batches = [(arranged(x, layout), torch.from_numpy(y)) for x, y in workload.batches()]
 
     mixed = workload.precision == "medium"
@@ -120,6 +137,19 @@ def side(name: str, workload: Workload, layout: torch.memory_format, wrap: Calla
             optimizer.step()
             taken += 1
 
+    def run_calls(steps: int) -> None:
+        nonlocal taken
+        for _ in range(steps):
+            x, y = (torch.from_numpy(a) for a in arrays[taken % len(arrays)])
+            optimizer.zero_grad(set_to_none=True)
+            loss = loss_of(x, y)
+            loss.backward()
+            optimizer.step()
+            loss.item()
+            taken += 1
+
+    arrays = workload.batches() if workload.a_call else []
+
     def loss() -> float:
         with torch.no_grad():
             return float(cross_entropy(*batches[0]))
@@ -130,7 +160,7 @@ def side(name: str, workload: Workload, layout: torch.memory_format, wrap: Calla
         load(model, workload)
         optimizer.state.clear()
 
-    return Side(name, run, loss, reset)
+    return Side(name, run_calls if workload.a_call else run, loss, reset)
 
 
 def faster(sides: dict[torch.memory_format, Side]) -> torch.memory_format:

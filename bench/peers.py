@@ -1,7 +1,7 @@
 """Train the same networks with pynn and with its peers, interleaved in one run.
 
-    python -m bench.peers [--threads N] [--rows PATTERN] [--precision P] [--algorithm A] [--out FILE] [--rounds N]
-                          [--check] [--strict]
+    python -m bench.peers [--threads N] [--set SET] [--rows PATTERN] [--precision P] [--algorithm A] [--out FILE]
+                          [--json FILE] [--rounds N] [--clock CLOCK] [--check] [--strict]
 
 Every side runs in short blocks that alternate, so a change of the machine's speed meets all of them. The figure of a
 side is the median over the rounds; the ratio is that of the best peer to pynn. Before it is timed, all sides of a row
@@ -9,7 +9,9 @@ start from the same weights and must agree on the loss, then and after a pass ov
 installed is skipped.
 
 At the precision "high", pynn is compared with its peers in float32; at "medium", with PyTorch's bfloat16 autocast.
-With the algorithm "direct" or "winograd" the convolutional networks are compared, pynn's layers with that option.
+The set "calls" compares steps that are called one by one, with arrays, for a loss; the set "wide" what else people
+train and run. With the algorithm "direct" or "winograd" the convolutional networks are compared, pynn's layers with
+that option.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import importlib
+import json
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,11 +54,11 @@ def skipped(name: str, error: Exception) -> None:
 
 def available_sides(what: Workload | Prediction, threads: int) -> Iterator[Side]:
     """Every side that can run here; a word on stderr about the others."""
-    from . import predictions
     from .side import Unavailable
+    from .workloads import Workload
 
-    if isinstance(what, predictions.Prediction):
-        yield from predictions.sides(what, threads, skipped)
+    if not isinstance(what, Workload):
+        yield from what.sides(threads, skipped)
         return
     for name in SIDES:
         try:
@@ -65,7 +69,9 @@ def available_sides(what: Workload | Prediction, threads: int) -> Iterator[Side]
             skipped(name.split("_")[1], error)
 
 
-def compare(what: Workload | Prediction, rounds: int, threads: int) -> dict[str, Any]:
+def compare(
+    what: Workload | Prediction, rounds: int, threads: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, Any]:
     """One row of the result."""
     from .machine import OthersBusy
     from .measure import measure, spread, verify
@@ -74,10 +80,10 @@ def compare(what: Workload | Prediction, rounds: int, threads: int) -> dict[str,
     steps = getattr(what, "steps", 0)
     verified = verify(sides, steps, learns=steps > 0, precision=precision_of(what))
     with OthersBusy() as others:
-        times = {name: spread(values) for name, values in measure(sides, rounds, threads).items()}
-    tokens = getattr(what, "tokens", 0)
+        times = {name: spread(values) for name, values in measure(sides, rounds, threads, clock).items()}
+    tokens, kind = getattr(what, "tokens", 0), getattr(what, "kind", "training step" if steps else "prediction")
     return {**summary(times, {side.name for side in sides if side.whole_pass}),
-            "workload": what.name, "kind": "training step" if steps else "prediction", "threads": threads,
+            "workload": what.name, "kind": kind, "threads": threads,
             "target": what.target, "tokens": tokens, "verified": verified, "others_busy": others.cores,
             "flops": getattr(what, "flops", int)()}  # fmt: skip
 
@@ -112,7 +118,13 @@ def check(what: Workload | Prediction, threads: int) -> None:
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of every side (default 1)")
-    parser.add_argument("--rows", default="*", metavar="PATTERN", help="rows whose name contains this (a glob)")
+    parser.add_argument(
+        "--rows", "--only", default="*", metavar="PATTERN", help="rows whose name contains this (a glob)"
+    )
+    parser.add_argument(
+        "--set", choices=("steps", "calls", "wide"), default="steps", help="which rows there are (default: steps)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write FILE, JSON alone")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="write FILE with .json and with .md in place of its end"
     )
@@ -131,20 +143,32 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         default="auto",
         help="of pynn's convolutions (default: auto)",
     )
+    parser.add_argument(
+        "--clock",
+        choices=("wall", "processor"),
+        default="wall",
+        help="whose time is measured; the processor's, with one thread, where neighbours are busy (default: wall)",
+    )
     parser.add_argument("--check", action="store_true", help="time nothing; check that all sides compute the same")
     parser.add_argument("--strict", action="store_true", help="refuse to measure while other processes are busy")
     found = parser.parse_args(argv)
     if found.threads < 1 or found.rounds < 1:
         parser.error("--threads and --rounds must be at least 1")
+    if found.clock == "processor" and found.threads > 1:
+        parser.error("--clock processor adds up the time of all threads: it is for --threads 1")
     if found.precision != "highest" and found.algorithm != "auto":
         parser.error(f"--algorithm {found.algorithm} is for float32: it cannot be joined with --precision")
+    plain = found.precision == "highest" and found.algorithm == "auto"
+    if found.set != "steps" and not plain:
+        parser.error(f"--set {found.set} is of plain float32: it cannot be joined with --precision or --algorithm")
     limit_threads(found.threads)
     from .predictions import PREDICTIONS
-    from .workloads import at_precision, by_algorithm
+    from .wide import WIDE
+    from .workloads import at_precision, by_algorithm, one_a_call
 
-    plain = found.precision == "highest" and found.algorithm == "auto"
     steps = at_precision(found.precision) if found.algorithm == "auto" else by_algorithm(found.algorithm)
-    rows = (*steps, *(PREDICTIONS if plain else ()))
+    sets = {"steps": (*steps, *(PREDICTIONS if plain else ())), "calls": one_a_call(), "wide": WIDE}
+    rows = sets[found.set]
     found.chosen = [w for w in rows if fnmatch.fnmatch(w.name.lower(), f"*{found.rows.lower()}*")]
     if not found.chosen:
         parser.error(f"no row matches {found.rows!r}; there are: {'; '.join(w.name for w in rows)}")
@@ -153,6 +177,8 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     options = arguments(argv)
+    from pynn.files import write_whole
+
     from .machine import BUSY_LIMIT, header
     from .report import markdown, save
 
@@ -164,12 +190,16 @@ def main(argv: list[str] | None = None) -> None:
     if options.strict and (machine["busy_cores"] or 0) > BUSY_LIMIT:
         sys.exit(2)
     rows = []
+    clock = time.process_time if options.clock == "processor" else time.perf_counter
+    machine["clock"] = options.clock
     for what in options.chosen:
         print(f"{what.name} ...", file=sys.stderr, flush=True)
-        rows.append(compare(what, options.rounds, options.threads))
+        rows.append(compare(what, options.rounds, options.threads, clock))
     text = markdown(machine, rows)
     print(text)
     save(options.out, {"machine": machine, "rows": rows}, text)
+    if options.json:
+        write_whole(options.json, (json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

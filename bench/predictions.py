@@ -22,6 +22,15 @@ class Prediction:
     def weights(self) -> list[tuple[np.ndarray, ...]]:
         return perceptron(self.name, self.sizes, "relu", 1, "sgd", self.target).weights()
 
+    def sides(self, threads: int, skipped: Callable[[str, Exception], None]) -> Iterator[Side]:
+        """pynn, and every peer that can run here."""
+        yield from pynn_sides(self, threads)
+        for source in PEERS:
+            try:
+                yield from source(self, threads)
+            except (ImportError, Unavailable) as error:
+                skipped(source.__name__.removesuffix("_sides"), error)
+
     def row(self) -> np.ndarray:
         return np.random.default_rng(2).standard_normal((1, self.sizes[0]), np.float32)
 
@@ -115,13 +124,3 @@ def onnxruntime_sides(prediction: Prediction, threads: int) -> Iterator[Side]:
 
 
 PEERS = (numpy_sides, torch_sides, onnxruntime_sides)
-
-
-def sides(prediction: Prediction, threads: int, skipped: Callable[[str, Exception], None]) -> Iterator[Side]:
-    """pynn, and every peer that can run here."""
-    yield from pynn_sides(prediction, threads)
-    for source in PEERS:
-        try:
-            yield from source(prediction, threads)
-        except (ImportError, Unavailable) as error:
-            skipped(source.__name__.removesuffix("_sides"), error)

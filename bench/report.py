@@ -101,6 +101,15 @@ def predictions(rows: Sequence[dict[str, Any]]) -> str:
     return lines(head, body)
 
 
+def passes(rows: Sequence[dict[str, Any]]) -> str:
+    body = [
+        [named(row), number(row["pynn_us"]), width(row, "pynn"), number(row["peers"].get("gensim")),
+         number(row["ratio"], ".2f")]
+        for row in rows
+    ]  # fmt: skip
+    return lines(["text", "pynn", "+- %", "gensim", "best / pynn"], body)
+
+
 def markdown(machine: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
     """All tables, with what they were measured on."""
     packages = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
@@ -113,11 +122,15 @@ def markdown(machine: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
         unit = machine["matrix_unit"] or "no unit for it here, so float32"
         against = "bfloat16 autocast" if machine["precision"] == "medium" else "float32"
         parts.append(f"pynn at precision {machine['precision']} ({unit}), the peers with {against}.")
-    kinds = {kind: [row for row in rows if row["kind"] == kind] for kind in ("training step", "prediction")}
+    known = "training step", "prediction", "pass over a text"
+    if machine.get("clock") == "processor":
+        parts.append("Times are of the processor, not of the clock on the wall.")
+    kinds = {kind: [row for row in rows if row["kind"] == kind] for kind in known}
     for title, table, chosen in (
         (STEPS_TITLE, partial(steps, machine=machine), kinds["training step"]),
         ("Tokens per second.", tokens, [row for row in rows if row["tokens"]]),
         ("Microseconds of one prediction, including the call.", predictions, kinds["prediction"]),
+        ("Microseconds of one pass over a text.", passes, kinds["pass over a text"]),
     ):
         if chosen:
             parts += [title, table(chosen)]

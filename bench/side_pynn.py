@@ -10,7 +10,7 @@ import pynn
 from pynn import nn
 
 from .side import Side
-from .workloads import EPSILON, LSTM, Conv, Dense, Embedding, Flatten, Pool, Workload
+from .workloads import EPSILON, LSTM, Conv, Dense, Embedding, Flatten, LayerNorm, Pool, Workload
 
 
 def build(workload: Workload) -> nn.Sequential:
@@ -19,14 +19,18 @@ def build(workload: Workload) -> nn.Sequential:
     for layer in workload.layers:
         activation = None if len(layers) == len(workload.layers) - 1 else workload.activation
         match layer:
-            case Embedding(words, size):
-                layers.append(nn.Embedding(words, size))
+            case Embedding(words, size, sparse):
+                layers.append(nn.Embedding(words, size, sparse=sparse))
             case LSTM(units, every_step):
                 layers.append(nn.LSTM(units, return_sequences=every_step))
-            case Conv(filters, size, padding):
-                layers.append(
-                    nn.Conv2D(filters, size, padding=padding, activation=activation, algorithm=workload.algorithm)
-                )
+            case Conv(filters, size, padding, stride, groups) if len(workload.shape) == 2:
+                options = {"strides": stride, "padding": padding, "groups": groups, "activation": activation}
+                layers.append(nn.Conv1D(filters, size, **options))
+            case Conv(filters, size, padding, stride, groups):
+                options = {"strides": stride, "padding": padding, "groups": groups, "activation": activation}
+                layers.append(nn.Conv2D(filters, size, algorithm=workload.algorithm, **options))
+            case LayerNorm():
+                layers.append(nn.LayerNormalization(epsilon=1e-5))
             case Pool(size, stride):
                 layers.append(nn.MaxPool2D(size, stride))
             case Flatten():
@@ -57,5 +61,13 @@ def sides(workload: Workload, threads: int) -> Iterator[Side]:
         slots.set(step=0)
         stepper.at = 0
 
+    def run_calls(steps: int) -> None:
+        for _ in range(steps):
+            step(*batches[stepper.at % len(batches)])
+            stepper.at += 1
+
+    run = stepper.run
+    if workload.a_call:
+        batches, step, run = workload.batches(), model.train_fn(), run_calls
     reset()
-    yield Side("pynn", stepper.run, lambda: float(model.evaluate(*first, verbose=0)["loss"]), reset)
+    yield Side("pynn", run, lambda: float(model.evaluate(*first, verbose=0)["loss"]), reset)

@@ -14,10 +14,11 @@ ELEMENTS = 1 << 23  # of x, at most
 
 
 class Embedding(NamedTuple):
-    """A row of a table of `words` for each number of a sequence."""
+    """A row of a table of `words` for each number; of a sparse one, only rows that were looked up are moved."""
 
     words: int
     size: int
+    sparse: bool = False
 
 
 class LSTM(NamedTuple):
@@ -28,11 +29,17 @@ class LSTM(NamedTuple):
 
 
 class Conv(NamedTuple):
-    """`filters` square filters with stride 1, then the workload's activation."""
+    """`filters` square filters, then the workload's activation; of sequences, filters of `size` steps."""
 
     filters: int
     size: int
     padding: str = "valid"
+    stride: int = 1
+    groups: int = 1
+
+
+class LayerNorm(NamedTuple):
+    """Each sample with mean 0 and variance 1, over its last axis, times a weight, plus another."""
 
 
 class Pool(NamedTuple):
@@ -52,7 +59,7 @@ class Dense(NamedTuple):
     units: int
 
 
-Layer = Embedding | LSTM | Conv | Pool | Flatten | Dense
+Layer = Embedding | LSTM | Conv | LayerNorm | Pool | Flatten | Dense
 Shape = tuple[int, ...]
 
 
@@ -67,6 +74,7 @@ class Workload:
 
     `precision` is that of pynn.set_precision; with "medium" PyTorch runs under bfloat16 autocast, and the other peers,
     which have nothing like it, are left out. `algorithm` is that of pynn's convolutions; the peers choose their own.
+    With `a_call` each step is a call with arrays that returns the loss as a number.
     """
 
     name: str
@@ -79,6 +87,7 @@ class Workload:
     most_steps: int = 128
     precision: str = "highest"
     algorithm: str = "auto"
+    a_call: bool = False
 
     @property
     def learning_rate(self) -> float:
@@ -118,11 +127,13 @@ class Workload:
                     out: Shape = (*shape, size)
                 case LSTM(units, every_step):
                     out = (shape[0], units) if every_step else (units,)
-                case Conv(filters, size, padding):
+                case Conv(filters, size, padding, stride):
                     lost = size - 1 if padding == "valid" else 0
-                    out = (shape[0] - lost, shape[1] - lost, filters)
+                    out = (*((n - lost - 1) // stride + 1 for n in shape[:-1]), filters)
                 case Pool(size, stride):
                     out = ((shape[0] - size) // stride + 1, (shape[1] - size) // stride + 1, shape[2])
+                case LayerNorm():
+                    out = shape
                 case Flatten():
                     out = (math.prod(shape),)
                 case Dense(units):
@@ -136,8 +147,8 @@ class Workload:
         forward = []
         for layer, shape, out in self.shaped_layers():
             match layer:
-                case Conv(_, size, _):
-                    forward.append(2 * self.batch * math.prod(out) * size**2 * shape[2])
+                case Conv(_, size, _, _, groups):
+                    forward.append(2 * self.batch * math.prod(out) * size ** (len(shape) - 1) * shape[-1] // groups)
                 case Dense(units):
                     forward.append(2 * self.batch * math.prod(shape) * units)
                 case LSTM(units, _):
@@ -166,8 +177,11 @@ class Workload:
                 case LSTM(units, _):
                     bias = np.repeat(np.float32([0, 1, 0, 0]), units)
                     found.append((glorot(shape[-1], 4 * units), glorot(units, 4 * units), bias))
-                case Conv(filters, size, _):
-                    found.append((glorot(size, size, shape[2], filters), np.zeros(filters, np.float32)))
+                case Conv(filters, size, _, _, groups):
+                    window = (size,) * (len(shape) - 1)
+                    found.append((glorot(*window, shape[-1] // groups, filters), np.zeros(filters, np.float32)))
+                case LayerNorm():
+                    found.append((np.ones(shape[-1], np.float32), np.zeros(shape[-1], np.float32)))
                 case Dense(units):
                     found.append((glorot(shape[-1], units), np.zeros(units, np.float32)))
                 case _:
@@ -265,6 +279,12 @@ LOW_PRECISION = {
         "Embedding 1000x650": 1.5,
     },
 }  # fmt: skip
+
+
+def one_a_call() -> tuple[Workload, ...]:
+    """The small networks, whose steps are called one by one, as people do who learn on line or by reinforcement."""
+    small = [w for w in WORKLOADS if w.name.startswith(("MLP 4-", "MLP 64-", "MLP 784-128", "Embedding 100x8"))]
+    return tuple(replace(w, name=f"{w.name}, one step a call", a_call=True, target=3.0) for w in small)
 
 
 def at_precision(precision: str) -> tuple[Workload, ...]:

@@ -16,6 +16,7 @@ sys.path.append(str(ROOT))
 from bench import (  # noqa: E402
     compare,
     gemm,
+    growth,
     large,
     measure,
     memory,
@@ -25,6 +26,7 @@ from bench import (  # noqa: E402
     roofline,
     scaling,
     shares,
+    wide,
     workloads,
 )
 from bench.side import Side  # noqa: E402
@@ -187,6 +189,81 @@ def test_every_row_has_data_of_its_shapes():
         assert all(w.dtype == np.float32 for layer in small.weights() for w in layer)
 
 
+def test_the_wide_set_has_data_of_its_shapes():
+    rows = [w for w in wide.WIDE if isinstance(w, workloads.Workload)]
+    assert len({w.name for w in wide.WIDE}) == len(wide.WIDE)
+    for workload in rows:
+        shapes = workload.shaped_layers()
+        assert all(n > 0 for _, _, out in shapes for n in out)
+        assert workload.steps >= 1
+        assert workload.flops() > 0
+    assert {row.network for row in wide.WIDE if isinstance(row, wide.Imported)} <= set(wide.imported.NETWORKS)
+
+
+TINY = {
+    "strided groups": (
+        (9, 9, 4),
+        (workloads.Conv(8, 3, "valid", 2, 2), workloads.Flatten(), workloads.Dense(3)),
+        "relu",
+    ),
+    "conv1d": ((12, 4), (workloads.Conv(6, 5, "same"), workloads.Flatten(), workloads.Dense(3)), "relu"),
+    "layer norm": (
+        (6,),
+        (workloads.LayerNorm(), workloads.Dense(8), workloads.LayerNorm(), workloads.Dense(3)),
+        "gelu",
+    ),
+    "sparse": ((4,), (workloads.Embedding(30, 5, True), workloads.Flatten(), workloads.Dense(3)), "linear"),
+}
+
+
+@pytest.mark.parametrize("name", list(TINY))
+def test_pynn_runs_every_kind_of_layer(name):
+    from bench import side_pynn
+
+    shape, layers, activation = TINY[name]
+    workload = workloads.Workload(name, shape, layers, activation, 4, "sgd", 1.0, 2)
+    [one] = side_pynn.sides(workload, 1)
+    assert [w.shape for layer in workload.weights() for w in layer] == [
+        w.shape for w in side_pynn.build(workload).get_weights()
+    ]
+    start = one.result()
+    one.run(2)
+    assert one.result() != start
+
+
+def test_steps_that_are_called_one_by_one():
+    from bench import side_pynn
+
+    rows = workloads.one_a_call()
+    assert len(rows) == 4
+    plain, called = (memory.small(w) for w in (workloads.WORKLOADS[1], rows[1]))
+    assert (called.a_call, plain.a_call) == (True, False)
+    found = []
+    for workload in (plain, called):
+        [one] = side_pynn.sides(workload, 1)
+        one.run(3)
+        found.append(one.result())
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    "options", [["--only", "LSTM 128"], ["--rows", "LSTM 128"], ["--set", "calls", "--only", "8, LSTM"]]
+)
+def test_rows_are_chosen_by_either_name(options):
+    found = peers.arguments([*options, "--json", "found.json"])
+    assert [w.name for w in found.chosen if "LSTM" in w.name] == [w.name for w in found.chosen]
+    assert len(found.chosen) == 1
+    assert found.json == Path("found.json")
+    for bad in (
+        ["--clock", "processor", "--threads", "2"],
+        ["--set", "calls", "--precision", "medium"],
+        ["--only", "nothing like it"],
+        ["--set", "all"],
+    ):
+        with pytest.raises(SystemExit):
+            peers.arguments(bad)
+
+
 def test_multiplications_of_a_recurrent_workload():
     tiny = workloads.Workload("w", (5,), (workloads.Embedding(9, 3), workloads.LSTM(4, True), workloads.Dense(7)),
                               "linear", 2, "sgd", 1.0)  # fmt: skip
@@ -233,6 +310,8 @@ def test_tables():
     assert "| row | 2.00 | 1.0 | 3.00 | - | - | 8.00 | 3.00 | 2.00 |" in text
     assert "not to be trusted" in text
     assert "not to be trusted" not in report.markdown(found["machine"], [row])
+    words = row | {"workload": "words", "kind": "pass over a text", "peers": {"gensim": 6.0}}
+    assert "| words | 2.0 | 1.0 | 6.0 | 3.00 |" in report.markdown(found["machine"], [words])
     lines = memory.markdown([{"workload": "one", "bytes": {"pynn": 1500000, "torch eager": 3000000, "jax jit": None}}])
     assert "| one | 1.5 | 3.0 | - | 0.50 |" in lines
     assert "more than a peer in: none." in lines
@@ -266,6 +345,24 @@ def test_results_are_saved_as_json_and_as_text(tmp_path):
     assert (tmp_path / "found.md").read_text() == "| a |\n"
     report.save(None, {}, "")
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_curves_are_tables_and_pictures(tmp_path):
+    rows = [
+        {"sweep": "batch", "value": n, "found": {"pynn": [2.0 * n, 1_000_000], "torch eager": [8.0 * n, 2_000_000]}}
+        for n in (1, 4)
+    ] + [{"sweep": "threads", "value": 1, "found": {"pynn": [5.0, 0], "torch eager": None}}]  # fmt: skip
+    text = growth.markdown(rows)
+    assert "| batch 4 | 8.0 | 32.0 | 4.00 | 1.0 | 2.0 |" in text
+    assert "| threads 1 | 5.0 | - | - | 0.0 | - |" in text
+    pytest.importorskip("matplotlib")
+    growth.draw(rows, tmp_path / "found.svg")
+    assert (tmp_path / "found.svg").read_text().count("microseconds") >= 1
+    for name, values in growth.SWEEPS.items():
+        for value in values:
+            what = growth.workload(name, value)
+            assert what.shaped_layers()[-1][2][-1] in (2, 10)
+            assert (what.batch if name == "batch" else value) == value
 
 
 def test_large_networks_as_a_table():
