@@ -272,6 +272,20 @@ def test_tables_are_read_sampled_and_refused(page):
             browser.run(read, bad)
 
 
+def test_browsers_without_relaxed_simd_train_too_and_those_without_any_are_told(page):
+    browser = opened(page)
+    browser.run("globalThis.validate = WebAssembly.validate.bind(WebAssembly)")
+    browser.run("let n = 0; WebAssembly.validate = (bytes) => n++ > 0 && validate(bytes)")
+    run = "const p = pynn_playground; return p.make().then(() => { p.net.run(100);"
+    run += "return [p.net.engine.fused, p.net.measure('train')] })"
+    fused, measured = browser.run(run)
+    assert not fused
+    assert measured["accuracy"] > 0.95
+    browser.run("WebAssembly.validate = () => false")
+    assert "has no SIMD" in browser.run("return pynn_playground.make().catch((error) => error.message)")
+    quiet(browser)
+
+
 @pytest.mark.parametrize("width", [400, 800, 1300])
 def test_nothing_is_wider_than_the_page(page, width):
     browser = opened(page)

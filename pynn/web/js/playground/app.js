@@ -222,6 +222,7 @@ class App {
 
   draw() {
     this.stale = false;
+    lookAtTheme();
     const { net, facts } = this, { sizes } = net.spec, last = sizes.length - 1, out = net.pass("grid");
     const sigmoid = facts.losses[net.spec.loss].output === "sigmoid";
     const outcome = (i) => (sigmoid ? 2 / (1 + Math.exp(-out[i])) - 1 : net.spec.regression ? out[i] : 2 * out[i] - 1);
@@ -231,7 +232,7 @@ class App {
       const a = net.values(`grid.${plain ? "z" : "a"}${l}`);
       paintGrid(canvas, centred ? (k) => 2 * a[k * n + i] - 1 : (k) => a[k * n + i]);
     }
-    $("surface").width = $("surface").height = GRID;
+    if ($("surface").width !== GRID) $("surface").width = $("surface").height = GRID;
     paintGrid($("surface"), outcome);
     paintPoints($("points"), this.span, net.train, net.test, net.spec.regression);
     if (!net.spec.regression) paintFrontier($("points"), GRID, outcome);

@@ -2,9 +2,17 @@
 
 const COLD = [33, 102, 172], WARM = [224, 130, 20];
 
-/** Whether the page is dark now. */
-export const isDark = () =>
-  (document.documentElement.style.colorScheme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+let dark = false, colours32 = null; // as of the last look
+
+/** Look whether the page is dark; to be called before a picture is drawn. */
+export function lookAtTheme() {
+  const scheme = document.documentElement.style.colorScheme;
+  const now = scheme ? scheme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  if (now !== dark || !colours32) [dark, colours32] = [now, palette(now)];
+}
+
+/** Whether the page was dark at the last look. */
+export const isDark = () => dark;
 
 /** Return the colour of a number in [-1, 1]: orange below 0, blue above. */
 export function colour(value, alpha = 1) {
@@ -12,14 +20,15 @@ export function colour(value, alpha = 1) {
   return `rgb(${end.map((c) => Math.round(middle + (c - middle) * t)).join(" ")} / ${alpha})`;
 }
 
-/** Return a table of colours, for pictures of many points. */
-function palette() {
-  const middle = isDark() ? 28 : 247, table = new Uint8Array(256 * 3);
+/** Return a table of 256 colours as pixels, for pictures of many points. */
+function palette(isDark) {
+  const middle = isDark ? 28 : 247, table = new Uint8ClampedArray(256 * 4);
   for (let i = 0; i < 256; i++) {
     const value = i / 127.5 - 1, end = value < 0 ? WARM : COLD;
-    for (let c = 0; c < 3; c++) table[3 * i + c] = middle + (end[c] - middle) * Math.abs(value);
+    for (let c = 0; c < 3; c++) table[4 * i + c] = middle + (end[c] - middle) * Math.abs(value);
+    table[4 * i + 3] = 255;
   }
-  return table;
+  return new Uint32Array(table.buffer);
 }
 
 /**
@@ -28,13 +37,11 @@ function palette() {
  * @param {(i: number) => number} value of point i, in [-1, 1]
  */
 export function paintGrid(canvas, value) {
-  const context = canvas.getContext("2d"), n = canvas.width * canvas.height, table = palette();
-  const image = context.createImageData(canvas.width, canvas.height);
-  for (let i = 0; i < n; i++) {
-    const at = 3 * Math.max(0, Math.min(255, Math.round((value(i) + 1) * 127.5)));
-    image.data.set([table[at], table[at + 1], table[at + 2], 255], 4 * i);
-  }
-  context.putImageData(image, 0, 0);
+  const context = canvas.getContext("2d"), n = canvas.width * canvas.height;
+  canvas.image ??= context.createImageData(canvas.width, canvas.height);
+  const pixels = new Uint32Array(canvas.image.data.buffer);
+  for (let i = 0; i < n; i++) pixels[i] = colours32[Math.max(0, Math.min(255, Math.round((value(i) + 1) * 127.5)))];
+  context.putImageData(canvas.image, 0, 0);
 }
 
 /** Draw points over a frontier: class 1 round, class 0 square; those of the test set smaller. */
