@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 from pynn._version import __version__
 from pynn.errors import printable
+from pynn.language import LANGUAGES, language
 
 if TYPE_CHECKING:
     from pynn.recipes import Recipe
@@ -101,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--full", action="store_true", help="the larger size of a recipe that has one")
     run.add_argument("--quiet", action="store_true", help="print the result alone")
+    run.add_argument("--lang", choices=LANGUAGES, help="language of output and pictures (default: PYNN_LANG, or en)")
 
     generate = commands.add_parser(
         "generate",
@@ -119,6 +121,20 @@ def _parser() -> argparse.ArgumentParser:
     summary = commands.add_parser("summary", help="show what a model file holds")
     summary.set_defaults(act=_summary)
     summary.add_argument("file", metavar="FILE", type=Path, help="model file")
+
+    card = commands.add_parser("card", help="show the card of a model file, in Markdown")
+    card.set_defaults(act=_card)
+    card.add_argument("file", metavar="FILE", type=Path, help="model file")
+    card.add_argument("--out", metavar="FILE", type=Path, help="file to write (default: print)")
+
+    new = commands.add_parser("new", help="write a small program to begin with")
+    new.set_defaults(act=_new)
+    new.add_argument("folder", metavar="FOLDER", type=Path, help="made if it is not there; else it has to be empty")
+    new.add_argument(
+        "--template", choices=("classify", "regress", "images", "text", "sound"), default="classify",
+        help="what is to be learnt (default: classify)",
+    )  # fmt: skip
+    new.add_argument("--lang", choices=LANGUAGES, help="language of the comments (default: PYNN_LANG, or en)")
 
     predict = commands.add_parser("predict", help="run a saved model on a file of samples")
     predict.set_defaults(act=_predict)
@@ -209,7 +225,8 @@ def _sizes(text: str) -> tuple[int | None, ...]:
 def _run(arguments: argparse.Namespace) -> None:
     from pynn import recipes
 
-    left_out = ("act", "recipe", "argv", "ranks", "hostfile", "segments")
+    language(arguments.lang)
+    left_out = ("act", "recipe", "argv", "ranks", "hostfile", "segments", "lang")
     wanted = {name: value for name, value in vars(arguments).items() if name not in left_out}
     recipe = recipes.find(arguments.recipe)
     if arguments.ranks is None and not os.environ.get("PYNN_DISTRIBUTED"):
@@ -243,6 +260,19 @@ def _generate(arguments: argparse.Namespace) -> None:
     from pynn.commands.generate import run
 
     run(arguments)
+
+
+def _card(arguments: argparse.Namespace) -> None:
+    from pynn.commands.card import run
+
+    run(arguments.file, arguments.out)
+
+
+def _new(arguments: argparse.Namespace) -> None:
+    from pynn.commands.new import run
+
+    language(arguments.lang)
+    run(arguments.folder, arguments.template)
 
 
 def _summary(arguments: argparse.Namespace) -> None:

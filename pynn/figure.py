@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pynn.files import write_whole
+from pynn.language import language, said
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,13 +63,31 @@ def tidy(ax: Axes) -> None:
 
 
 def finish(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
-    """Write the figure to `path`, if there is one, whole or not at all, and return it; with no ending it is a PNG."""
+    """Write the figure to `path`, if there is one, whole or not at all, and return it; with no ending it is a PNG.
+
+    Its texts are put into the language that is set (:func:`pynn.viz.language`).
+    """
+    if language() != "en":
+        _translate(figure)
     if path is not None:
         target = Path(path) if Path(path).suffix else Path(f"{os.fspath(path)}.png")
         drawn = io.BytesIO()
         figure.savefig(drawn, format=target.suffix[1:], dpi=DPI)
         write_whole(target, drawn.getvalue())
     return figure
+
+
+def _translate(figure: Figure) -> None:
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter
+
+    for text in figure.findobj(Text):
+        text.set_text("\n".join(said(line) for line in text.get_text().split("\n")))
+    for ax in figure.axes:  # what ticks say is written anew whenever they are drawn
+        for axis in (ax.xaxis, ax.yaxis):
+            found: Any = axis.get_major_formatter()
+            if isinstance(found, FixedFormatter):
+                axis.set_major_formatter(FixedFormatter([said(word) for word in found.seq]))
 
 
 def label_texts(labels: Sequence[Any] | None, classes: int) -> list[str]:

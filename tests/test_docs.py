@@ -35,6 +35,8 @@ FORMULAS = re.compile(r"\$\$(.*?)\$\$", re.DOTALL)
 def _course_code():
     """Return docs/hooks/course_code.py, which is no package of its own."""
     path = DOCS / "hooks" / "course_code.py"
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # for what lies beside it
     spec = importlib.util.spec_from_file_location("course_code", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules["course_code"] = module
@@ -43,6 +45,34 @@ def _course_code():
 
 
 course_code = _course_code()
+
+
+COLUMN = 88  # letters of code that a page shows beside its navigation on 1,300 pixels
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(DOCS / "code").with_suffix("")))
+def test_code_fits_the_column(path):
+    assert [line for line in path.read_text(encoding="utf-8").splitlines() if len(line) > COLUMN] == []
+
+
+# Comments that are the same in both languages.
+SAME = {"# AND", "# OR", "# [N, 8, 8, 1]: NHWC"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in PAGES if (DOCS / "es" / path.relative_to(DOCS / "code").with_suffix(".md")).exists()],
+    ids=lambda path: str(path.relative_to(DOCS / "code").with_suffix("")),
+)
+def test_the_code_of_the_course_speaks_spanish_too(path):
+    """The build of the site runs it; here: whatever is to be exchanged is there, and no comment stays in English."""
+    spanish = sys.modules["spanish"]
+    said = course_code.source(path, "es")
+    assert list(course_code.cells(said)) == list(course_code.cells(path.read_text(encoding="utf-8")))
+    compile(said, str(path), "exec")
+    english = set(spanish.comments(path.read_text(encoding="utf-8")))
+    assert english & set(spanish.comments(said)) <= SAME
+    assert [line for line in said.splitlines() if len(line) > COLUMN + 12] == []
 
 
 def lines(path):
@@ -144,7 +174,8 @@ def test_recorded_results_are_as_good_as_expected(path):
 
 def test_nothing_else_is_translated_than_what_recipes_say():
     """What is missing is shown in English; the building of the site lists it."""
-    translated = json.loads((DOCS / "hooks" / "recipes_es.json").read_text(encoding="utf-8"))
+    from pynn.recipes.spanish import TRANSLATED as translated
+
     own = [recipe for recipe in recipes.known() if recipe.play.__module__.startswith("pynn.recipes.")]
     assert translated["shows"].keys() <= {recipe.name for recipe in own}
     assert translated["measure"].keys() <= {recipe.measure.name for recipe in own}
@@ -178,7 +209,16 @@ def test_further_figures_are_found_in_the_results():
 
 def test_every_line_in_braces_is_understood():
     for page in markdown():
-        assert {word for word, _ in lines(page)} <= {"run", "recipe", "sides", "gallery", "ops", "api", "command"}, page
+        assert {word for word, _ in lines(page)} <= {
+            "run",
+            "recipe",
+            "sides",
+            "gallery",
+            "figures",
+            "ops",
+            "api",
+            "command",
+        }, page
         loose = [line for line in page.read_text(encoding="utf-8").splitlines() if line.strip().startswith("{{")]
         assert len(loose) == len(lines(page)), f"{page}: a line in braces that is not read"
 

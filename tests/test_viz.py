@@ -197,7 +197,7 @@ def test_weights_are_drawn_as_maps_and_histograms(tmp_path):
     assert (tmp_path / "weights.png").read_bytes().startswith(PNG)
     maps = [ax.get_images()[0].get_array().shape for ax in figure.axes if ax.get_images()]
     assert maps == [(234, 3), (1, 3), (3, 2), (1, 2)]
-    assert len(viz.plot_weights({"w": np.ones((2, 2))}).axes) == 2
+    assert len(viz.plot_weights({"w": np.ones((2, 2))}).axes) == 3  # its bar too
     with pytest.raises(ValueError, match="expected a built model with weights"):
         viz.plot_weights({})
 

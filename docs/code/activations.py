@@ -22,4 +22,8 @@ for name in ("sigmoid", "tanh", "relu"):
 from pynn import nn
 
 layer = nn.Maxout(3, pieces=2, seed=0)
-print(layer(np.ones((1, 4), "float32")).numpy(), "weights", [w.shape for w in layer.parameters()])
+print(
+    layer(np.ones((1, 4), "float32")).numpy(),
+    "weights",
+    [w.shape for w in layer.parameters()],
+)

@@ -29,7 +29,13 @@ predicted = [share / (2 - share) for share in shares]
 for row in zip(shares, measured, predicted, strict=True):
     print("alpha {:4}: excess error measured {:7.2%}, predicted {:7.2%}".format(*row))
 curves = {"measured": (shares, measured), "predicted": (shares, predicted)}
-pynn.viz.plot_curves({"Letters of 4 x 4 points": curves}, "misadjustment.svg", x="alpha", y="excess error", dots=True)
+pynn.viz.plot_curves(
+    {"Letters of 4 x 4 points": curves},
+    "misadjustment.svg",
+    x="alpha",
+    y="excess error",
+    dots=True,
+)
 
 # %% capacity
 from pynn.recipes.neuron import separable
@@ -37,7 +43,15 @@ from pynn.recipes.neuron import separable
 counts = range(8, 49, 5)
 share = []
 for count in counts:
-    tries = [separable(rng.choice([-1.0, 1.0], (count, 16)), rng.choice([-1, 1], count)) for _ in range(15)]
+    tries = [
+        separable(rng.choice([-1.0, 1.0], (count, 16)), rng.choice([-1, 1], count))
+        for _ in range(15)
+    ]
     share.append(np.mean(tries))
     print(f"{count:2} patterns: {share[-1]:.0%} of the labellings can be separated")
-pynn.viz.plot_curves({"16 inputs and a bias": {"separable": (counts, share)}}, "capacity.svg", x="patterns", y="share")
+pynn.viz.plot_curves(
+    {"16 inputs and a bias": {"separable": (counts, share)}},
+    "capacity.svg",
+    x="patterns",
+    y="share",
+)

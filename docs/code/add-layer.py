@@ -45,7 +45,9 @@ from pynn import testing
 
 layer = Gated(3, seed=0).astype("float64")
 layer(np.zeros((1, 4)))
-testing.gradcheck(lambda x: layer(x).sum(), [np.random.default_rng(0).normal(size=(2, 4))])
+testing.gradcheck(
+    lambda x: layer(x).sum(), [np.random.default_rng(0).normal(size=(2, 4))]
+)
 
 # %% saved
 model.save("model.pynn")

@@ -28,7 +28,11 @@ x, y = pynn.datasets.moons(200, seed=0)
 
 
 def trained(optimizer, **options):
-    model = nn.Sequential([nn.Input((2,)), nn.Dense(16, activation="relu"), nn.Dense(1, activation="sigmoid")])
+    model = nn.Sequential([
+        nn.Input((2,)),
+        nn.Dense(16, activation="relu"),
+        nn.Dense(1, activation="sigmoid"),
+    ])
     model.compile(optimizer, "binary_cross_entropy", ["accuracy"], seed=0, **options)
     model.fit(x, y, batch_size=32, epochs=60, verbose=0)
     return model
@@ -42,7 +46,12 @@ print("accuracy", model.evaluate(x, y)["accuracy"])
 import numpy as np
 
 by_hand = trained(Lion(0.01, weight_decay=0.01, clip_norm=1.0), run_eagerly=True)
-print(all(np.array_equal(a, b) for a, b in zip(model.get_weights(), by_hand.get_weights(), strict=True)))
+print(
+    all(
+        np.array_equal(a, b)
+        for a, b in zip(model.get_weights(), by_hand.get_weights(), strict=True)
+    )
+)
 
 w = pynn.tensor([4.0, -2.0, 0.0], requires_grad=True)
 optimizer = Lion(0.5).bind([w])
@@ -55,4 +64,9 @@ model.save("model.pynn")
 again = pynn.load("model.pynn")
 for one in (model, again):
     one.fit(x, y, batch_size=32, epochs=2, verbose=0)
-print(all(np.array_equal(a, b) for a, b in zip(model.get_weights(), again.get_weights(), strict=True)))
+print(
+    all(
+        np.array_equal(a, b)
+        for a, b in zip(model.get_weights(), again.get_weights(), strict=True)
+    )
+)

@@ -10,8 +10,15 @@ x, xt = x / scale, xt / scale
 
 
 def autoencoder(size):
-    encoder = nn.Sequential([nn.Input((64,)), nn.Dense(64, activation="relu"), nn.Dense(size)])
-    decoder = nn.Sequential([nn.Dense(64, activation="relu"), nn.Dense(64, activation="sigmoid")])
+    encoder = nn.Sequential([
+        nn.Input((64,)),
+        nn.Dense(64, activation="relu"),
+        nn.Dense(size),
+    ])
+    decoder = nn.Sequential([
+        nn.Dense(64, activation="relu"),
+        nn.Dense(64, activation="sigmoid"),
+    ])
     model = nn.Sequential([nn.Input((64,)), encoder, decoder])
     model.compile(pynn.optim.Adam(3e-3), "mse", seed=0)
     return model, encoder
@@ -29,12 +36,18 @@ for size in (2, 8):
     models[size], encoder = autoencoder(size)
     models[size].fit(x, x, batch_size=32, epochs=40, verbose=0)
     error = models[size].evaluate(xt, xt)["loss"]
-    print(f"bottleneck {size}: error {error:.4f}; principal components {linear(size):.4f}")
+    print(
+        f"bottleneck {size}: error {error:.4f}; principal components {linear(size):.4f}"
+    )
     encoders[size] = encoder
 
 # %% pictures
 rows: dict[str, np.ndarray] = {}
-for name, images in {"x": xt, "2": models[2].predict(xt), "8": models[8].predict(xt)}.items():
+for name, images in {
+    "x": xt,
+    "2": models[2].predict(xt),
+    "8": models[8].predict(xt),
+}.items():
     rows |= {f"{name}, {i + 1}": images[i].reshape(8, 8) for i in range(6)}
 pynn.viz.plot_images(rows, "reconstructions.png", columns=6, size=1.1)
 
@@ -53,4 +66,7 @@ model, _ = autoencoder(16)
 model.fit(noisy(x), x, batch_size=32, epochs=40, verbose=0)
 given = noisy(xt)
 print("error of the noisy pictures:", round(float(np.mean((given - xt) ** 2)), 4))
-print("error of the cleaned ones:  ", round(float(np.mean((model.predict(given) - xt) ** 2)), 4))
+print(
+    "error of the cleaned ones:  ",
+    round(float(np.mean((model.predict(given) - xt) ** 2)), 4),
+)

@@ -2,7 +2,11 @@
 import numpy as np
 from pynn import nn, viz
 
-model = nn.Sequential([nn.Input((2,)), nn.Dense(2, activation="tanh"), nn.Dense(1, activation="sigmoid")])
+model = nn.Sequential([
+    nn.Input((2,)),
+    nn.Dense(2, activation="tanh"),
+    nn.Dense(1, activation="sigmoid"),
+])
 model.set_weights([[[0.4, -0.3], [-0.7, 0.2]], [0.05, 0.0], [[1.3], [-0.5]], [-0.2]])
 x, y = [[0.6, -1.1], [0.2, 0.9]], [[1.0], [0.0]]
 found = viz.trace(model, x, y, loss="mse")
@@ -37,12 +41,19 @@ def cost(w):
 
 
 w, step = 0.4, 1e-5
-print("(C(w + h) - C(w - h)) / 2h =", round((cost(w + step) - cost(w - step)) / (2 * step), 6))
+print(
+    "(C(w + h) - C(w - h)) / 2h =",
+    round((cost(w + step) - cost(w - step)) / (2 * step), 6),
+)
 print("backpropagation            =", round(float(one.gradients["w"][0, 0]), 6))
 
 # %% step
 rate = 0.5
 before = found.loss
-moved = [layer.weights[name] - rate * layer.gradients[name] for layer in found.layers for name in ("w", "b")]
+moved = [
+    layer.weights[name] - rate * layer.gradients[name]
+    for layer in found.layers
+    for name in ("w", "b")
+]
 model.set_weights(moved)
 print("cost", before, "->", viz.trace(model, x, y, loss=losses.MSE()).loss)

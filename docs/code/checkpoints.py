@@ -15,7 +15,9 @@ def network(learning_rate=0.001):
         nn.Dropout(0.2),
         nn.Dense(10, activation="softmax"),
     ])
-    model.compile(pynn.optim.Adam(learning_rate), "cross_entropy", metrics=["accuracy"], seed=0)
+    model.compile(
+        pynn.optim.Adam(learning_rate), "cross_entropy", metrics=["accuracy"], seed=0
+    )
     return model
 
 
@@ -31,8 +33,12 @@ print(f"test accuracy {best.evaluate(x_test, y_test)['accuracy']:.3f}")
 model = network(0.01)
 stop = EarlyStopping(patience=3)
 history = model.fit(x, y, epochs=200, validation_split=0.2, callbacks=[stop], verbose=0)
-print(len(history.epoch), "epochs;", f"val_loss {history.history['val_loss'][-1]:.3f} at the end,"
-      f" {min(history.history['val_loss']):.3f} in the model")
+print(
+    len(history.epoch),
+    "epochs;",
+    f"val_loss {history.history['val_loss'][-1]:.3f} at the end,"
+    f" {min(history.history['val_loss']):.3f} in the model",
+)
 
 # %% killed
 import subprocess
@@ -43,7 +49,12 @@ import os, pynn
 from pynn import nn
 
 x, y = pynn.datasets.moons(1000, seed=0)
-model = nn.Sequential([nn.Input((2,)), nn.Dense(32, "relu"), nn.Dropout(0.2), nn.Dense(1, "sigmoid")])
+model = nn.Sequential([
+    nn.Input((2,)),
+    nn.Dense(32, "relu"),
+    nn.Dropout(0.2),
+    nn.Dense(1, "sigmoid"),
+])
 model.compile("adam", "binary_cross_entropy", metrics=["accuracy"], seed=0)
 
 class PowerCut(pynn.train.Callback):
@@ -64,16 +75,34 @@ x, y = pynn.datasets.moons(1000, seed=0)
 
 
 def small():
-    model = nn.Sequential([nn.Input((2,)), nn.Dense(32, "relu"), nn.Dropout(0.2), nn.Dense(1, "sigmoid")])
+    model = nn.Sequential([
+        nn.Input((2,)),
+        nn.Dense(32, "relu"),
+        nn.Dropout(0.2),
+        nn.Dense(1, "sigmoid"),
+    ])
     model.compile("adam", "binary_cross_entropy", metrics=["accuracy"], seed=0)
     return model
 
 
 model, whole = small(), small()
-history = model.fit(x, y, epochs=6, resume="run", callbacks=[ModelCheckpoint("run", every_batches=50)], verbose=0)
+history = model.fit(
+    x,
+    y,
+    epochs=6,
+    resume="run",
+    callbacks=[ModelCheckpoint("run", every_batches=50)],
+    verbose=0,
+)
 whole.fit(x, y, epochs=6, verbose=0)
 print(len(history.epoch), "epochs in the history")
-print("same bits:", all(np.array_equal(a, b) for a, b in zip(model.get_weights(), whole.get_weights(), strict=True)))
+print(
+    "same bits:",
+    all(
+        np.array_equal(a, b)
+        for a, b in zip(model.get_weights(), whole.get_weights(), strict=True)
+    ),
+)
 
 # %% again
 try:

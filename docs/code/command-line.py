@@ -3,7 +3,12 @@ import pynn
 from pynn import nn
 
 (x, y), (x_test, y_test) = pynn.datasets.digits()
-model = nn.Sequential([nn.Input((8, 8)), nn.Flatten(), nn.Dense(32, "relu"), nn.Dense(10, "softmax")])
+model = nn.Sequential([
+    nn.Input((8, 8)),
+    nn.Flatten(),
+    nn.Dense(32, "relu"),
+    nn.Dense(10, "softmax"),
+])
 model.compile("adam", "cross_entropy", metrics=["accuracy"], seed=0)
 model.fit(x, y, epochs=20, verbose=0)
 model.save("digits.pynn", metadata={"classes": [f"digit {i}" for i in range(10)]})
@@ -33,7 +38,12 @@ print(Path("guess.csv").read_text())
 # %% table
 table = [";".join(["name", *(f"p{i}" for i in range(64))])]
 for i, image in enumerate(x_test[:3]):
-    table.append(";".join([f"scan {i}", *(f"{value:.4f}".replace(".", ",") for value in image.ravel())]))
+    table.append(
+        ";".join([
+            f"scan {i}",
+            *(f"{value:.4f}".replace(".", ",") for value in image.ravel()),
+        ])
+    )
 Path("new.csv").write_text("\n".join(table))
 print(table[1][:40], "...")
 sh("pynn predict digits.pynn --input new.csv --columns 2-65 --output guess.npy")

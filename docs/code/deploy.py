@@ -5,7 +5,10 @@ from pynn import nn
 
 (x, y), (x_test, y_test) = pynn.datasets.digits()
 model = nn.Sequential([
-    nn.Input((8, 8, 1)), nn.Conv2D(8, 3, activation="relu"), nn.Flatten(), nn.Dense(10, activation="softmax"),
+    nn.Input((8, 8, 1)),
+    nn.Conv2D(8, 3, activation="relu"),
+    nn.Flatten(),
+    nn.Dense(10, activation="softmax"),
 ])
 model.compile("adam", "cross_entropy", metrics=["accuracy"], seed=0)
 model.fit(x[..., None], y, epochs=10, verbose=0)
@@ -14,7 +17,10 @@ print(model.evaluate(x_test[..., None], y_test))
 
 # %% function
 digit = model.predict_fn()
-print(digit(x_test[:1, :, :, None]).argmax(), np.array_equal(digit(x_test[..., None]), expected))
+print(
+    digit(x_test[:1, :, :, None]).argmax(),
+    np.array_equal(digit(x_test[..., None]), expected),
+)
 
 # %% c
 from pathlib import Path
@@ -44,7 +50,9 @@ import subprocess
 
 subprocess.run(["cc", "-O2", "main.c", "digit.c", "-lm", "-o", "digit"], check=True)
 numbers = " ".join(map(str, x_test.ravel()))
-said = subprocess.run(["./digit"], input=numbers, capture_output=True, text=True, check=True).stdout
+said = subprocess.run(
+    ["./digit"], input=numbers, capture_output=True, text=True, check=True
+).stdout
 found = np.array(said.split(), "float32").reshape(expected.shape)
 print(f"{len(found)} samples, largest difference {np.abs(found - expected).max():.1e}")
 
@@ -52,17 +60,32 @@ print(f"{len(found)} samples, largest difference {np.abs(found - expected).max()
 rng = np.random.default_rng(0)
 steps = rng.normal(size=(200, 20, 3)).astype("float32")
 level = np.cumsum(steps[:, :, :1], axis=1)
-recurrent = nn.Sequential([nn.Input((20, 3)), nn.GRU(8, return_sequences=True), nn.Dense(1)])
+recurrent = nn.Sequential([
+    nn.Input((20, 3)),
+    nn.GRU(8, return_sequences=True),
+    nn.Dense(1),
+])
 recurrent.compile(pynn.optim.Adam(0.01), "mse", seed=0)
 recurrent.fit(steps, level, epochs=5, verbose=0)
 to_c(recurrent, "sensor.c", step=True, main=True)  # main() reads a step from each line
-print(next(line for line in Path("sensor.h").read_text().splitlines() if line.startswith("int")))
+print(
+    next(
+        line
+        for line in Path("sensor.h").read_text().splitlines()
+        if line.startswith("int")
+    )
+)
 
 subprocess.run(["cc", "-O2", "sensor.c", "-lm", "-o", "sensor"], check=True)
 rows = "\n".join(",".join(map(str, row)) for row in steps[0])
-said = subprocess.run(["./sensor"], input=rows, capture_output=True, text=True, check=True).stdout
+said = subprocess.run(
+    ["./sensor"], input=rows, capture_output=True, text=True, check=True
+).stdout
 found = np.array(said.split(), "float32")
-print(f"{len(found)} steps, largest difference {np.abs(found - recurrent.predict(steps[:1]).ravel()).max():.1e}")
+print(
+    f"{len(found)} steps, largest difference "
+    f"{np.abs(found - recurrent.predict(steps[:1]).ravel()).max():.1e}"
+)
 
 # %% onnx
 import onnxruntime
@@ -71,13 +94,19 @@ pynn.onnx.export(model, "digit.onnx")
 session = onnxruntime.InferenceSession("digit.onnx")
 (name,) = (i.name for i in session.get_inputs())
 (found,) = session.run(None, {name: x_test[..., None]})
-print(session.get_inputs()[0].shape, f"largest difference {np.abs(found - expected).max():.1e}")
+print(
+    session.get_inputs()[0].shape,
+    f"largest difference {np.abs(found - expected).max():.1e}",
+)
 
 # %% open
 pynn.onnx.export(recurrent, "sensor.onnx", input_shape=(None, 3))
 session = onnxruntime.InferenceSession("sensor.onnx")
 (taken,) = session.get_inputs()
-print(taken.shape, [session.run(None, {taken.name: steps[:2, :t]})[0].shape for t in (1, 7, 20)])
+print(
+    taken.shape,
+    [session.run(None, {taken.name: steps[:2, :t]})[0].shape for t in (1, 7, 20)],
+)
 
 # %% numpy
 import runpy
@@ -85,7 +114,11 @@ from pynn.export import to_numpy
 
 to_numpy(model, "digit.py")
 names = runpy.run_path("digit.py")  # elsewhere: import digit
-print(f"largest difference {np.abs(names['predict'](x_test[..., None]) - expected).max():.1e}")
+print(
+    "largest difference "
+    f"{np.abs(names['predict'](x_test[..., None]) - expected).max():.1e}"
+)
+
 
 # %% wrong
 class Centered(nn.Module):

@@ -7,7 +7,12 @@ x, y = pynn.datasets.moons(500, seed=0)
 weights = []
 for eager, threads in ((True, 1), (False, 1), (False, 2)):
     pynn.set_num_threads(threads)
-    model = nn.Sequential([nn.Input((2,)), nn.Dense(32, "relu"), nn.Dropout(0.2), nn.Dense(1, "sigmoid")])
+    model = nn.Sequential([
+        nn.Input((2,)),
+        nn.Dense(32, "relu"),
+        nn.Dropout(0.2),
+        nn.Dense(1, "sigmoid"),
+    ])
     model.compile("adam", "binary_cross_entropy", seed=0, run_eagerly=eager)
     model.fit(x, y, batch_size=32, epochs=2, verbose=0)
     weights.append(np.concatenate([w.ravel() for w in model.get_weights()]))

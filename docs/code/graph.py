@@ -12,7 +12,9 @@ print("f'(x) =", x.grad.item())
 print("by hand", math.exp(math.sin(0.49)) * math.cos(0.49) * 2 * 0.7)
 
 # %% composed_graph
-pynn.viz.draw_graph(f, "composed.svg", names={"x": x, "h": h, "g": g, "f": f}, local=True)
+pynn.viz.draw_graph(
+    f, "composed.svg", names={"x": x, "h": h, "g": g, "f": f}, local=True
+)
 
 # %% several
 a = pynn.tensor(0.5, dtype="float64", requires_grad=True)
@@ -23,7 +25,10 @@ print(a.grad.item(), "=", 3 + math.exp(0.5) * 0.5 + math.exp(0.5))
 # %% two_layers
 x1, x2, target = 0.6, -1.1, 1.0
 weights = {"w1(1)": 0.4, "w2(1)": -0.7, "b(1)": 0.05, "w(2)": 1.3, "b(2)": -0.2}
-t = {name: pynn.tensor(value, dtype="float64", requires_grad=True) for name, value in weights.items()}
+t = {
+    name: pynn.tensor(value, dtype="float64", requires_grad=True)
+    for name, value in weights.items()
+}
 
 a1 = (t["w1(1)"] * x1 + t["w2(1)"] * x2 + t["b(1)"]).tanh()
 a2 = (t["w(2)"] * a1 + t["b(2)"]).sigmoid()
@@ -39,10 +44,12 @@ by_hand = {
     "b(2)": a2.item() - target,
 }
 for name, tensor in t.items():
-    print(f"dL/d{name:6}= {tensor.grad.item():+.10f}   by hand {by_hand[name]:+.10f}")
+    print(f"dC/d{name:6}= {tensor.grad.item():+.10f}   by hand {by_hand[name]:+.10f}")
 
 # %% two_layers_graph
-pynn.viz.draw_graph(loss, "two_layers.svg", names=t | {"a(1)": a1, "a(2)": a2, "L": loss})
+pynn.viz.draw_graph(
+    loss, "two_layers.svg", names=t | {"a(1)": a1, "a(2)": a2, "C": loss}
+)
 
 # %% jacobian
 import numpy as np

@@ -17,6 +17,7 @@ print("test accuracy:", round(model.evaluate(xt, yt)["accuracy"], 4))
 # %% picture
 found = history.history
 panels = {
-    name: {"training": found[name], "held out": found[f"val_{name}"]} for name in ("loss", "accuracy")
+    name: {"training": found[name], "held out": found[f"val_{name}"]}
+    for name in ("loss", "accuracy")
 }
 pynn.viz.plot_curves(panels, "learning.png")

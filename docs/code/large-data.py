@@ -13,8 +13,14 @@ def measurements(seed, batches=50, rows=64):
 
 
 def network():
-    model = nn.Sequential([nn.Input((20,)), nn.Dense(32, activation="relu"), nn.Dense(1, activation="sigmoid")])
-    model.compile(pynn.optim.Adam(0.01), "binary_cross_entropy", metrics=["accuracy"], seed=0)
+    model = nn.Sequential([
+        nn.Input((20,)),
+        nn.Dense(32, activation="relu"),
+        nn.Dense(1, activation="sigmoid"),
+    ])
+    model.compile(
+        pynn.optim.Adam(0.01), "binary_cross_entropy", metrics=["accuracy"], seed=0
+    )
     return model
 
 
@@ -28,6 +34,7 @@ try:
 except pynn.errors.DataError as error:
     print(error)
 
+
 # %% again
 class Measurements:
     """Something that can be gone through again: a new generator for each epoch."""
@@ -36,14 +43,22 @@ class Measurements:
         return measurements(seed=0)
 
 
-history = network().fit(Measurements(), epochs=8, validation_data=measurements(1, 10), validation_steps=1, verbose=0)
+history = network().fit(
+    Measurements(),
+    epochs=8,
+    validation_data=measurements(1, 10),
+    validation_steps=1,
+    verbose=0,
+)
 print([round(value, 3) for value in history.history["val_accuracy"]])
 
 # %% mapped
 rows = 50_000
 big = np.lib.format.open_memmap("x.npy", "w+", "float32", (rows, 20))
 target = np.lib.format.open_memmap("y.npy", "w+", "float32", (rows, 1))
-for start, (x, y) in zip(range(0, rows, 500), measurements(2, rows // 500, 500), strict=True):
+for start, (x, y) in zip(
+    range(0, rows, 500), measurements(2, rows // 500, 500), strict=True
+):
     big[start : start + 500], target[start : start + 500] = x, y
 big.flush()
 target.flush()
@@ -57,7 +72,11 @@ class Files:
     """Batches by index: `fit` asks for them in another order in every epoch."""
 
     def __init__(self, x, y, batch_size=256):
-        self.x, self.y, self.batch_size = np.load(x, mmap_mode="r"), np.load(y, mmap_mode="r"), batch_size
+        self.x, self.y, self.batch_size = (
+            np.load(x, mmap_mode="r"),
+            np.load(y, mmap_mode="r"),
+            batch_size,
+        )
 
     def __len__(self):
         return math.ceil(len(self.x) / self.batch_size)
@@ -70,7 +89,9 @@ class Files:
 files = Files("x.npy", "y.npy")
 model = network()
 model.fit(files, epochs=4, verbose=0)
-print(len(files), f"batches, accuracy {model.evaluate(measurements(1))['accuracy']:.3f}")
+print(
+    len(files), f"batches, accuracy {model.evaluate(measurements(1))['accuracy']:.3f}"
+)
 print(model.predict(files).shape)
 
 # %% tables

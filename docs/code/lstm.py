@@ -31,16 +31,31 @@ for kind in (nn.SimpleRNN, nn.GRU, nn.LSTM):
 # %% memory
 from pynn.recipes.memory import adding_problem
 
-train, test, others = (adding_problem(n, 20, seed) for seed, n in enumerate((2000, 500, 500)))
+train, test, others = (
+    adding_problem(n, 20, seed) for seed, n in enumerate((2000, 500, 500))
+)
 curves = {}
 for kind in (nn.SimpleRNN, nn.LSTM, nn.GRU):
     model = nn.Sequential([nn.Input((20, 2)), kind(32), nn.Dense(1)])
     model.compile(optim.Adam(5e-3, clip_norm=1.0), "mse", seed=0)
-    history = model.fit(*train, batch_size=50, epochs=12, validation_data=others, verbose=0).history
+    history = model.fit(
+        *train, batch_size=50, epochs=12, validation_data=others, verbose=0
+    ).history
     curves[kind.__name__] = history["val_loss"]
-    print(f"{kind.__name__:10} test error {model.evaluate(*test)['loss']:.4f} (answering 1 always: 0.1667)")
-pynn.viz.plot_curves({"adding two of 20 numbers": curves}, "memory.svg", y="error on other sequences", log_y=True)
+    print(
+        f"{kind.__name__:10} test error "
+        f"{model.evaluate(*test)['loss']:.4f} (answering 1 always: 0.1667)"
+    )
+pynn.viz.plot_curves(
+    {"adding two of 20 numbers": curves},
+    "memory.svg",
+    y="error on other sequences",
+    log_y=True,
+)
 
 # %% both
 both = nn.Bidirectional(nn.LSTM(8))
-print("forward and backward states side by side:", both(np.zeros((4, 10, 3), "float32")).shape)
+print(
+    "forward and backward states side by side:",
+    both(np.zeros((4, 10, 3), "float32")).shape,
+)

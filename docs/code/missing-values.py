@@ -10,7 +10,11 @@ homes = pd.DataFrame({
     "heating": rng.choice(["gas", "oil", "pump"], n),
     "garden": rng.random(n) < 0.3,
 })
-price = 2.5 * homes["area"] - 0.8 * homes["age"] + homes["heating"].map({"gas": 0, "oil": -15, "pump": 25})
+price = (
+    2.5 * homes["area"]
+    - 0.8 * homes["age"]
+    + homes["heating"].map({"gas": 0, "oil": -15, "pump": 25})
+)
 price = price + 20 * homes["garden"] + rng.normal(0, 8, n)
 unknown = rng.random(n) < 0.4 * (homes["age"] > 50)
 homes.loc[unknown, "age"] = np.nan
@@ -21,7 +25,11 @@ from pynn import nn
 
 
 def network(features):
-    model = nn.Sequential([nn.Input((features,)), nn.Dense(32, activation="relu"), nn.Dense(1)])
+    model = nn.Sequential([
+        nn.Input((features,)),
+        nn.Dense(32, activation="relu"),
+        nn.Dense(1),
+    ])
     model.compile("adam", "mse", metrics=["mae"], seed=0)
     return model
 
@@ -39,7 +47,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 prepare = make_column_transformer(
-    (make_pipeline(SimpleImputer(strategy="mean", add_indicator=True), StandardScaler()), ["area", "age"]),
+    (
+        make_pipeline(
+            SimpleImputer(strategy="mean", add_indicator=True), StandardScaler()
+        ),
+        ["area", "age"],
+    ),
     (OneHotEncoder(handle_unknown="ignore", sparse_output=False), ["heating"]),
     ("passthrough", ["garden"]),
 )
@@ -54,14 +67,19 @@ scale = y.mean(), y.std()
 model = network(x.shape[1])
 model.fit(x, (y - scale[0]) / scale[1], epochs=40, verbose=0)
 off = np.abs(model.predict(x_test)[:, 0] * scale[1] + scale[0] - y_test).mean()
-print(f"mean error {off:.1f}; of always saying the mean {np.abs(y.mean() - y_test).mean():.1f}")
+print(
+    f"mean error {off:.1f}; "
+    f"of always saying the mean {np.abs(y.mean() - y_test).mean():.1f}"
+)
 
 # %% indicator
 names = prepare.get_feature_names_out().tolist()
 keep = [i for i, name in enumerate(names) if "missingindicator" not in name]
 plain = network(len(keep))
 plain.fit(x[:, keep], (y - scale[0]) / scale[1], epochs=40, verbose=0)
-without = np.abs(plain.predict(x_test[:, keep])[:, 0] * scale[1] + scale[0] - y_test).mean()
+without = np.abs(
+    plain.predict(x_test[:, keep])[:, 0] * scale[1] + scale[0] - y_test
+).mean()
 print(f"without the column that says what was missing: {without:.1f}")
 
 # %% many

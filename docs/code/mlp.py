@@ -3,7 +3,11 @@ import numpy as np
 import pynn
 from pynn import nn, optim
 
-model = nn.Sequential([nn.Input((2,)), nn.Dense(3, activation="tanh"), nn.Dense(1, activation="sigmoid")])
+model = nn.Sequential([
+    nn.Input((2,)),
+    nn.Dense(3, activation="tanh"),
+    nn.Dense(1, activation="sigmoid"),
+])
 model.build((1, 2))
 x = np.array([[0.5, -1.0]], "float32")
 (w1, b1), (w2, b2) = ((layer.w.numpy(), layer.b.numpy()) for layer in model.layers)
@@ -15,7 +19,11 @@ model.summary()
 # %% xnor
 corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], "float32")
 xnor = np.array([1, 0, 0, 1])
-model = nn.Sequential([nn.Input((2,)), nn.Dense(4, activation="tanh"), nn.Dense(1, activation="sigmoid")])
+model = nn.Sequential([
+    nn.Input((2,)),
+    nn.Dense(4, activation="tanh"),
+    nn.Dense(1, activation="sigmoid"),
+])
 model.compile(optim.Adam(0.1), "binary_cross_entropy", ["accuracy"], seed=0)
 model.fit(corners, xnor, batch_size=4, epochs=200, verbose=0)
 print("P(1 | x) =", model.predict(corners).ravel().round(3))
@@ -27,7 +35,11 @@ pynn.viz.plot_frontier(model, corners, xnor, "xnor.svg")
 x, y = pynn.datasets.spirals(seed=1)
 models = {}
 for width in (1, 4, 16):
-    model = nn.Sequential([nn.Input((2,)), nn.Dense(width, activation="tanh"), nn.Dense(3, activation="softmax")])
+    model = nn.Sequential([
+        nn.Input((2,)),
+        nn.Dense(width, activation="tanh"),
+        nn.Dense(3, activation="softmax"),
+    ])
     model.compile(optim.Adam(0.03), "cross_entropy", ["accuracy"], seed=0)
     model.fit(x, y, batch_size=32, epochs=150, verbose=0)
     print(f"{width:2} hidden units: accuracy {model.evaluate(x, y)['accuracy']:.3f}")

@@ -17,7 +17,10 @@ from pynn.estimators import Perceptron
 corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 unit = Perceptron(shuffle=False).fit(corners, [0, 0, 0, 1])  # AND
 for update in unit.trace_:
-    print(f"epoch {update.epoch}, x = {corners[update.sample]}, error {update.error:+d}: theta = {update.theta}")
+    print(
+        f"epoch {update.epoch}, x = {corners[update.sample]}, "
+        f"error {update.error:+d}: theta = {update.theta}"
+    )
 print("answers", unit.predict(corners), "converged", unit.converged_)
 
 # %% xnor
@@ -39,6 +42,7 @@ def network(x):
 
 print("XNOR by three:     ", network(corners))
 
+
 # %% frontiers
 def column(predict):
     return lambda points: predict(points).reshape(-1, 1).astype(float)
@@ -51,7 +55,9 @@ pynn.viz.plot_frontier(models, corners, np.array([1, 0, 0, 1]), "frontiers.svg")
 from pynn.recipes.rosenblatt import SHAPES, association, shapes
 
 (x, y), (xt, yt) = shapes(600, seed=1), shapes(300, seed=2)  # 20 x 20 cells, lit or not
-pynn.viz.plot_images({SHAPES[k]: x[y == k][0].reshape(20, 20) for k in range(4)}, "shapes.png", size=1.4)
+pynn.viz.plot_images(
+    {SHAPES[k]: x[y == k][0].reshape(20, 20) for k in range(4)}, "shapes.png", size=1.4
+)
 
 # %% association
 for units in (0, 100, 1000):
@@ -60,4 +66,7 @@ for units in (0, 100, 1000):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         unit = Perceptron(max_iter=20).fit(seen, y)
-    print(f"{units or 400:4} {'units' if units else 'cells'}: {unit.score(asked, yt):.2f} of new shapes right")
+    print(
+        f"{units or 400:4} {'units' if units else 'cells'}: "
+        f"{unit.score(asked, yt):.2f} of new shapes right"
+    )

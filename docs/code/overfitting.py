@@ -15,9 +15,17 @@ def wide(units=256, l2=0.0, dropout=0.0):
     hidden = [
         layer
         for _ in range(2)
-        for layer in (nn.Dense(units, activation="relu", kernel_regularizer=penalty), nn.Dropout(dropout))
+        for layer in (
+            nn.Dense(units, activation="relu", kernel_regularizer=penalty),
+            nn.Dropout(dropout),
+        )
     ]
-    model = nn.Sequential([nn.Input((8, 8)), nn.Flatten(), *hidden, nn.Dense(10, activation="softmax")])
+    model = nn.Sequential([
+        nn.Input((8, 8)),
+        nn.Flatten(),
+        *hidden,
+        nn.Dense(10, activation="softmax"),
+    ])
     model.compile(optim.Adam(1e-3), "cross_entropy", ["accuracy"], seed=0)
     return model
 
@@ -38,10 +46,22 @@ remedies: dict[str, dict[str, Any]] = {
 for name, settings in remedies.items():
     model = wide(**settings)
     stop = [EarlyStopping("val_loss", patience=8)] if name == "early stopping" else []
-    history = model.fit(x, y, batch_size=16, epochs=60, validation_data=(xv, yv), callbacks=stop, verbose=0).history
-    curves["training"][name], curves["validation"][name] = history["accuracy"], history["val_accuracy"]
+    history = model.fit(
+        x,
+        y,
+        batch_size=16,
+        epochs=60,
+        validation_data=(xv, yv),
+        callbacks=stop,
+        verbose=0,
+    ).history
+    curves["training"][name], curves["validation"][name] = (
+        history["accuracy"],
+        history["val_accuracy"],
+    )
     print(
-        f"{name:15}{len(history['loss']):3} epochs: {history['accuracy'][-1]:.2f} right on what it learnt, "
+        f"{name:15}{len(history['loss']):3} epochs: "
+        f"{history['accuracy'][-1]:.2f} right on what it learnt, "
         f"{model.evaluate(xt, yt)['accuracy']:.3f} on the test part"
     )
 pynn.viz.plot_curves(curves, "remedies.svg", y="accuracy")

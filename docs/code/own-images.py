@@ -12,9 +12,15 @@ def drawing(shape):
     draw = {"circle": "ellipse", "square": "rectangle"}.get(shape)
     color = tuple(rng.integers(0, 120, 3).tolist())
     if draw:
-        getattr(ImageDraw.Draw(picture), draw)((left, top, left + size, top + size), fill=color)
+        getattr(ImageDraw.Draw(picture), draw)(
+            (left, top, left + size, top + size), fill=color
+        )
     else:
-        corners = [(left, top + size), (left + size, top + size), (left + size // 2, top)]
+        corners = [
+            (left, top + size),
+            (left + size, top + size),
+            (left + size // 2, top),
+        ]
         ImageDraw.Draw(picture).polygon(corners, fill=color)
     return picture
 
@@ -23,6 +29,7 @@ for shape in ("circle", "square", "triangle"):
     Path("photos", shape).mkdir(parents=True)
     for i in range(120):
         drawing(shape).save(f"photos/{shape}/{i}.png")
+
 
 # %% read
 def read_image(path, size=(32, 32)):
@@ -67,7 +74,10 @@ print(pynn.metrics.confusion_matrix(y_test, guess))
 # %% scale
 floats = x_test.astype("float32")
 for name, given in (("floats up to 1", floats / 255), ("floats up to 255", floats)):
-    print(f"{name}: as the bytes, {np.allclose(model.predict(given), model.predict(x_test), atol=1e-5)}")
+    print(
+        f"{name}: as the bytes, "
+        f"{np.allclose(model.predict(given), model.predict(x_test), atol=1e-5)}"
+    )
 try:
     model.predict(np.moveaxis(x_test, 3, 1))
 except ValueError as error:
@@ -80,4 +90,10 @@ from pynn.cli import main
 
 model.save("shapes.pynn", metadata={"classes": classes})
 with contextlib.redirect_stderr(sys.stdout):
-    main(["predict", "shapes.pynn", "--input", "photos/circle/0.png", "photos/triangle/0.png"])
+    main([
+        "predict",
+        "shapes.pynn",
+        "--input",
+        "photos/circle/0.png",
+        "photos/triangle/0.png",
+    ])

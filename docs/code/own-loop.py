@@ -4,7 +4,11 @@ import pynn
 from pynn import nn
 
 x, y = pynn.datasets.moons(1000, seed=0)
-model = nn.Sequential([nn.Input((2,)), nn.Dense(32, activation="relu"), nn.Dense(1, activation="sigmoid")])
+model = nn.Sequential([
+    nn.Input((2,)),
+    nn.Dense(32, activation="relu"),
+    nn.Dense(1, activation="sigmoid"),
+])
 model.compile("adam", "binary_cross_entropy", metrics=["accuracy"], seed=0)
 
 rng = np.random.default_rng(0)
@@ -28,6 +32,7 @@ for epoch in range(10):
         total += loss.item()
     if epoch % 3 == 0:
         print(f"epoch {epoch + 1}: {total / 32:.3f}")
+
 
 # %% inputs
 def worst(rows, size=0.1):

@@ -32,7 +32,7 @@ class Residual(nn.Module):
 
 # %% loss
 def quantile(y_true, y_pred):
-    """Too low costs nine times as much as too high: the answer is the value that 90 % stay below."""
+    """Too low costs nine times as much as too high: 90 % stay below the answer."""
     error = y_true - y_pred
     return ops.maximum(0.9 * error, -0.1 * error)
 
@@ -59,7 +59,10 @@ class Covered(pynn.metrics.Metric):
 class Tell(pynn.train.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % 10 == 0:
-            print(f"epoch {epoch + 1}: loss {logs['loss']:.3f}, covered {logs['covered']:.1%}")
+            print(
+                f"epoch {epoch + 1}: loss {logs['loss']:.3f}, "
+                f"covered {logs['covered']:.1%}"
+            )
         if logs["loss"] < 0.01:
             self.model.stop_training = True
 
@@ -69,7 +72,13 @@ rng = np.random.default_rng(0)
 x = rng.uniform(-2, 2, (2000, 1)).astype("float32")
 y = (np.sin(2 * x) + rng.normal(0, 0.3, x.shape)).astype("float32")
 
-model = nn.Sequential([nn.Input((1,)), Scaled(), nn.Dense(16), Residual(16), nn.Dense(1)])
+model = nn.Sequential([
+    nn.Input((1,)),
+    Scaled(),
+    nn.Dense(16),
+    Residual(16),
+    nn.Dense(1),
+])
 model.compile(pynn.optim.Adam(0.01), loss=quantile, metrics=[Covered()], seed=0)
 history = model.fit(x, y, epochs=30, callbacks=[Tell()], verbose=0)
 
@@ -78,7 +87,9 @@ from pynn import testing
 
 layer = Residual(3).astype("float64")
 layer(np.zeros((1, 3)))
-testing.gradcheck(lambda x: layer(x).sum(), [np.random.default_rng(0).normal(size=(4, 3))])
+testing.gradcheck(
+    lambda x: layer(x).sum(), [np.random.default_rng(0).normal(size=(4, 3))]
+)
 print("derivatives agree with differences")
 
 # %% save
@@ -87,6 +98,7 @@ pynn.register(Covered)
 model.save("upper.pynn")
 again = pynn.load("upper.pynn")
 print(again.evaluate(x, y) == model.evaluate(x, y))
+
 
 # %% wrong
 class Prints(nn.Module):

@@ -27,7 +27,10 @@ model = nn.Sequential([
 ])
 model.compile(optim.Adam(1e-2), "binary_cross_entropy", ["accuracy"], seed=0)
 model.fit(*binary_addition(2000, 16, seed=0), batch_size=32, epochs=12, verbose=0)
-print("numbers of 64 bits added:", model.evaluate(*binary_addition(200, 64, seed=1))["accuracy"])
+print(
+    "numbers of 64 bits added:",
+    model.evaluate(*binary_addition(200, 64, seed=1))["accuracy"],
+)
 
 # %% output_graph
 plot_unrolled("output", "output.svg")
@@ -44,7 +47,13 @@ plot_unrolled("last", "last.svg")
 # %% last
 from pynn.recipes.topologies import symbol_order
 
-model = nn.Sequential([nn.Input((16, 8)), nn.SimpleRNN(32), nn.Dense(1, activation="sigmoid")])
+model = nn.Sequential([
+    nn.Input((16, 8)),
+    nn.SimpleRNN(32),
+    nn.Dense(1, activation="sigmoid"),
+])
 model.compile(optim.Adam(3e-3), "binary_cross_entropy", ["accuracy"], seed=0)
 model.fit(*symbol_order(2000, 16, seed=0), batch_size=32, epochs=12, verbose=0)
-print("which mark came first:", model.evaluate(*symbol_order(500, 16, seed=1))["accuracy"])
+print(
+    "which mark came first:", model.evaluate(*symbol_order(500, 16, seed=1))["accuracy"]
+)

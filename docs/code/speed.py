@@ -10,7 +10,11 @@ y = (x[:, 0] * x[:, 1] > 0).astype("float32")
 
 
 def network():
-    model = nn.Sequential([nn.Input((64,)), nn.Dense(64, activation="relu"), nn.Dense(1, activation="sigmoid")])
+    model = nn.Sequential([
+        nn.Input((64,)),
+        nn.Dense(64, activation="relu"),
+        nn.Dense(1, activation="sigmoid"),
+    ])
     model.compile("adam", "binary_cross_entropy", seed=0)
     return model
 
@@ -25,10 +29,16 @@ def timed(what, call):
 # %% batch
 model = network()
 for batch_size in (16, 64, 256):
-    timed(f"an epoch in batches of {batch_size}", lambda size=batch_size: model.fit(x, y, batch_size=size, verbose=0))
+    timed(
+        f"an epoch in batches of {batch_size}",
+        lambda size=batch_size: model.fit(x, y, batch_size=size, verbose=0),
+    )
 
 # %% eager
-timed("an epoch with run_eagerly", lambda: model.fit(x[:2000], y[:2000], verbose=0, run_eagerly=True))
+timed(
+    "an epoch with run_eagerly",
+    lambda: model.fit(x[:2000], y[:2000], verbose=0, run_eagerly=True),
+)
 timed("the same rows, recorded", lambda: model.fit(x[:2000], y[:2000], verbose=0))
 
 
@@ -37,7 +47,10 @@ class Watch(pynn.train.Callback):
         pass
 
 
-timed("with a hook for each batch", lambda: model.fit(x[:2000], y[:2000], verbose=0, callbacks=[Watch()]))
+timed(
+    "with a hook for each batch",
+    lambda: model.fit(x[:2000], y[:2000], verbose=0, callbacks=[Watch()]),
+)
 
 # %% profile
 print(model.profile(x, y, batch_size=64))
@@ -45,7 +58,11 @@ print(model.profile(x, y, batch_size=64))
 # %% one
 predict = model.predict_fn()
 row = x[:1]
-for what, call in (("model(row)", model), ("predict", model.predict), ("predict_fn", predict)):
+for what, call in (
+    ("model(row)", model),
+    ("predict", model.predict),
+    ("predict_fn", predict),
+):
     call(row)
     start = time.perf_counter()
     for _ in range(200):

@@ -3,7 +3,9 @@ import pandas as pd
 from sklearn.datasets import load_wine
 
 bunch = load_wine(as_frame=True)
-bunch.data.assign(grower=[f"grower {'ABC'[i]}" for i in bunch.target]).to_csv("wines.csv", index=False)
+bunch.data.assign(grower=[f"grower {'ABC'[i]}" for i in bunch.target]).to_csv(
+    "wines.csv", index=False
+)
 
 table = pd.read_csv("wines.csv")
 print(table.shape, table["grower"].value_counts().to_dict())
@@ -13,7 +15,9 @@ from sklearn.model_selection import train_test_split
 
 classes = sorted(table["grower"].unique())
 x, y = table.drop(columns="grower"), table["grower"].map(classes.index)
-x, x_test, y, y_test = train_test_split(x, y, test_size=0.25, stratify=y, random_state=0)
+x, x_test, y, y_test = train_test_split(
+    x, y, test_size=0.25, stratify=y, random_state=0
+)
 print(len(x), "rows to learn from,", len(x_test), "to judge by")
 
 # %% network
@@ -23,7 +27,10 @@ from pynn import nn
 
 def network(*first):
     model = nn.Sequential([
-        nn.Input((x.shape[1],)), *first, nn.Dense(32, activation="relu"), nn.Dense(len(classes), activation="softmax"),
+        nn.Input((x.shape[1],)),
+        *first,
+        nn.Dense(32, activation="relu"),
+        nn.Dense(len(classes), activation="softmax"),
     ])
     model.compile("adam", "cross_entropy", metrics=["accuracy"], seed=0)
     return model
@@ -34,7 +41,10 @@ scaled.adapt(x)
 model = network(scaled)
 stop = pynn.train.EarlyStopping(patience=5)
 history = model.fit(x, y, epochs=200, validation_split=0.2, callbacks=[stop], verbose=0)
-print(f"{len(history.epoch)} epochs, test accuracy {model.evaluate(x_test, y_test)['accuracy']:.1%}")
+print(
+    f"{len(history.epoch)} epochs, "
+    f"test accuracy {model.evaluate(x_test, y_test)['accuracy']:.1%}"
+)
 
 # %% without
 raw = network()
@@ -47,9 +57,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from pynn.estimators import MLPClassifier
 
-pipeline = make_pipeline(StandardScaler(), MLPClassifier((32,), learning_rate_init=0.01, random_state=0))
+pipeline = make_pipeline(
+    StandardScaler(), MLPClassifier((32,), learning_rate_init=0.01, random_state=0)
+)
 scores = cross_val_score(pipeline, x, y, cv=5)
-print(f"five folds: mean {scores.mean():.1%}, from {scores.min():.1%} to {scores.max():.1%}")
+print(
+    f"five folds: mean {scores.mean():.1%}, "
+    f"from {scores.min():.1%} to {scores.max():.1%}"
+)
 
 # %% save
 model.save("wine.pynn", metadata={"classes": classes, "columns": x.columns.tolist()})

@@ -2,7 +2,14 @@
 import numpy as np
 
 rng = np.random.default_rng(0)
-subjects = ["the film", "the plot", "the cast", "the music", "this sequel", "the ending"]
+subjects = [
+    "the film",
+    "the plot",
+    "the cast",
+    "the music",
+    "this sequel",
+    "the ending",
+]
 good = ["a joy", "great fun", "moving", "well made", "brilliant"]
 bad = ["a bore", "a waste of time", "dull", "badly made", "painful"]
 
@@ -13,7 +20,11 @@ def review():
     first = rng.choice(good + bad)
     turned = rng.random() < 0.3
     second = rng.choice(good if label != turned else bad)
-    return f"{rng.choice(subjects)} is {first}, but {rng.choice(subjects)} is {'not ' * turned}{second}.", label
+    return (
+        f"{rng.choice(subjects)} is {first}, "
+        f"but {rng.choice(subjects)} is {'not ' * turned}{second}.",
+        label,
+    )
 
 
 texts, answers = zip(*(review() for _ in range(1500)), strict=True)
@@ -33,7 +44,12 @@ def rows(texts):
     return pad_sequences([tokenizer.encode(text) for text in texts], maxlen=length)
 
 
-x, x_test, y, y_test = rows(texts[:1000]), rows(texts[1000:]), labels[:1000], labels[1000:]
+x, x_test, y, y_test = (
+    rows(texts[:1000]),
+    rows(texts[1000:]),
+    labels[:1000],
+    labels[1000:],
+)
 print(x.shape, x[0])
 
 # %% network
@@ -54,10 +70,15 @@ def network(*middle):
 
 words, order = network(nn.GlobalAvgPool()), network(nn.LSTM(24))
 print(f"mean of the words' vectors: {words.evaluate(x_test, y_test)['accuracy']:.1%}")
-print(f"LSTM, which reads them in order: {order.evaluate(x_test, y_test)['accuracy']:.1%}")
+print(
+    f"LSTM, which reads them in order: {order.evaluate(x_test, y_test)['accuracy']:.1%}"
+)
 
 # %% new
-for text in ("the plot is dull, but the cast is moving", "the plot is moving, but the cast is not moving"):
+for text in (
+    "the plot is dull, but the cast is moving",
+    "the plot is moving, but the cast is not moving",
+):
     print(f"{order.predict(rows([text]))[0, 0]:.2f}", text)
 
 # %% wrong
@@ -70,9 +91,14 @@ for wrong in (lambda: order.predict(x + 30), lambda: network(nn.Dense(8))):
 # %% save
 import pynn
 
-order.save("reviews.pynn", metadata={"tokenizer": tokenizer.to_config(), "length": length})
+order.save(
+    "reviews.pynn", metadata={"tokenizer": tokenizer.to_config(), "length": length}
+)
 again = pynn.load("reviews.pynn")
 saved = pynn.io.read_metadata("reviews.pynn")
 reader = Tokenizer.from_config(saved["tokenizer"])
-ids = pad_sequences([reader.encode("the film is a joy, but this sequel is a bore")], maxlen=saved["length"])
+ids = pad_sequences(
+    [reader.encode("the film is a joy, but this sequel is a bore")],
+    maxlen=saved["length"],
+)
 print(again.predict(ids))

@@ -4,7 +4,12 @@ import pynn
 from pynn import nn
 
 (x, y), (x_test, y_test) = pynn.datasets.digits()
-model = nn.Sequential([nn.Input((8, 8)), nn.Flatten(), nn.Dense(32, "relu"), nn.Dense(10, "softmax")])
+model = nn.Sequential([
+    nn.Input((8, 8)),
+    nn.Flatten(),
+    nn.Dense(32, "relu"),
+    nn.Dense(10, "softmax"),
+])
 model.compile("adam", "cross_entropy", seed=0)
 model.fit(x, y, epochs=20, verbose=0)
 model.save("digits.pynn", include_optimizer=False)
@@ -50,7 +55,9 @@ import urllib.request
 
 
 def ask(content):
-    request = urllib.request.Request(url, json.dumps(content).encode(), {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        url, json.dumps(content).encode(), {"Content-Type": "application/json"}
+    )
     try:
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
@@ -70,7 +77,12 @@ print(ask({"image": []}))
 from concurrent.futures import ThreadPoolExecutor
 
 with ThreadPoolExecutor(8) as pool:
-    answers = list(pool.map(lambda i: ask({"x": x_test[i : i + 1].tolist()})["probabilities"][0], range(64)))
+    answers = list(
+        pool.map(
+            lambda i: ask({"x": x_test[i : i + 1].tolist()})["probabilities"][0],
+            range(64),
+        )
+    )
 print(np.allclose(answers, model.predict(x_test[:64]), atol=1e-6))
 
 # %% stop

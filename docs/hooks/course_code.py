@@ -1,7 +1,8 @@
 """The code of the course pages: one file a page in docs/code, cut into cells, run as it stands.
 
 A cell begins with a line ``# %% name`` and goes on in the names of the cells above it. What it prints is its output,
-the pictures that it writes into the working directory are its figures. Both languages show the same cells.
+the pictures that it writes into the working directory are its figures. Both languages show the same cells, in Spanish
+with the comments and strings of docs/code/es (see spanish.py).
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import tempfile
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Cell", "cells", "run"]
+import pynn
+import spanish
+
+__all__ = ["Cell", "cells", "run", "source"]
 
 HEAD = re.compile(r"^# %% (\w+)$", re.MULTILINE)
 PICTURES = {".svg", ".png", ".gif"}
@@ -69,15 +74,23 @@ def cells(text: str) -> dict[str, Cell]:
     return found
 
 
-def run(path: Path, folder: Path) -> dict[str, Cell]:
+def source(path: Path, language: str = "en") -> str:
+    """Return the code of a page in a language."""
+    text = path.read_text(encoding="utf-8")
+    exchanges = spanish.table(path) if language == "es" else None
+    return text if exchanges is None else spanish.translated(text, exchanges)
+
+
+def run(path: Path, folder: Path | None = None, language: str = "en") -> dict[str, Cell]:
     """Run all cells of a file, with `folder`, which is empty, as working directory; warnings are errors.
 
     Parameters
     ----------
     path : Path
         The file.
-    folder : Path
-        Where the cells write their pictures.
+    folder : Path, optional
+        Where the cells write their pictures. Default: one that is removed afterwards.
+    language : {"en", "es"}
 
     Returns
     -------
@@ -89,7 +102,14 @@ def run(path: Path, folder: Path) -> dict[str, Cell]:
     RuntimeError
         If a cell raises; the place in the file is named.
     """
-    found = cells(path.read_text(encoding="utf-8"))
+    if folder is None:
+        with tempfile.TemporaryDirectory() as made:
+            return run(path, Path(made), language)
+    try:
+        found = cells(source(path, language))
+    except ValueError as error:
+        raise RuntimeError(f"{path} ({language}): {error}") from error
+    pynn.viz.language(language)
     names: dict[str, Any] = {"__name__": "__main__"}
     seen: set[Path] = set()
     for cell in found.values():

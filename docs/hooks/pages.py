@@ -5,6 +5,7 @@
 ``{{ recipe: NAME }}``      how a recipe is run, what it should reach, and what it reached (docs/results/NAME.json)
 ``{{ sides: NAME | A }}``   docs/scripts/original/NAME.py, headed A, beside docs/scripts/NAME.py
 ``{{ gallery }}``           a table of all recipes; ``{{ gallery: FOLDER }}`` of those that the pages of a folder name
+``{{ figures }}``           the figures of the course, each with the page that it is on
 ``{{ ops }}``               a table of all op cards
 ``{{ api: MODULE }}``       the documentation of everything in a module's ``__all__``
 ``{{ command }}``           the help of the command ``pynn`` and of all of its parts
@@ -15,12 +16,15 @@ A page of docs/en and its namesake in docs/es show the same cells; each links to
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import multiprocessing
+import os
 import re
 import sys
-import tempfile
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +32,26 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
 import api
+import beside
 import course_code
+import navigation
+import notebooks
+import spanish
 from pynn import recipes
 from pynn.recipes import Measure
+from pynn.recipes.spanish import TRANSLATED as recipes_in_spanish
 
 DOCS = Path(__file__).resolve().parents[1]
 LINE = re.compile(r"^\{\{ (\w+)(?:: (.*?))? \}\}$", re.MULTILINE)
 API = re.compile(r"\{\{ api: (\S+) \}\}")
 LANGUAGES = {"en": "English", "es": "Español"}
+COLUMN = 88  # letters of code that fit beside the navigation on 1,300 pixels
 TEXTS = {
     "en": {
         "expected": "expected", "reached": "reached", "training": "training", "data": "data", "time": "time",
         "code": "The code of this page", "recipe": "recipe", "shows": "what it shows",
-        "made": "{epochs} epochs, seed {seed}, {parameters:,} numbers learnt",
+        "made": "{epochs} {passes}, seed {seed}, {parameters:,} numbers learnt",
+        "passes": ("epoch", "epochs"),
         "mean": "mean of {count} seeds, {low} to {high}",
         "took": "{seconds} s, threads: {threads}",
         "other": "Esta página en español", "measure": "measure",
@@ -48,27 +59,50 @@ TEXTS = {
     "es": {
         "expected": "esperado", "reached": "alcanzado", "training": "entrenamiento", "data": "datos", "time": "tiempo",
         "code": "El código de esta página", "recipe": "receta", "shows": "qué muestra",
-        "made": "{epochs} épocas, semilla {seed}, {parameters:,} números aprendidos",
+        "made": "{epochs} {passes}, semilla {seed}, {parameters:,} números aprendidos",
+        "passes": ("época", "épocas"),
         "mean": "media de {count} semillas, de {low} a {high}",
         "took": "{seconds} s, hilos: {threads}",
         "other": "This page in English", "measure": "medida",
     },
 }  # fmt: skip
 # What recipes say of themselves, in the languages other than theirs: by kind of text and then by name or text.
-TRANSLATED = {"es": json.loads((Path(__file__).parent / "recipes_es.json").read_text(encoding="utf-8"))}
+TRANSLATED = {"es": recipes_in_spanish}
 # Figures of a result that stand below the one by which the recipe is judged, with their place in its file.
 MORE = json.loads((Path(__file__).parent / "figures.json").read_text(encoding="utf-8"))
 _KNOWN = recipes.known()  # before a page of the guide adds one
-_runs: dict[Path, tuple[str, dict[str, course_code.Cell]]] = {}
+_runs: dict[tuple[Path, str], tuple[str, dict[str, course_code.Cell]]] = {}
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Run the code of every page and add its figures to the site."""
-    for path in sorted((DOCS / "code").rglob("*.py")):
+    """Run the code of every page, add its figures to the site, in Spanish too where that differs, and MathJax."""
+    paths = sorted((DOCS / "code").rglob("*.py"))
+    _run_all([(path, language) for path in paths for language in _spoken(path)])
+    for path in paths:
         stem = path.relative_to(DOCS / "code").with_suffix("").as_posix()
-        for name, content in _figures(path).items():
-            files.append(File.generated(config, f"figures/{stem}/{name}", content=content))
+        for language in _spoken(path):
+            for name, content in _figures(path, language).items():
+                files.append(File.generated(config, f"{_drawn(language)}/{stem}/{name}", content=content))
+            if language != "en":
+                text = course_code.source(path, language)
+                files.append(File.generated(config, f"code/{language}/{stem}.py", content=text))
+    for stem in notebooks.stems(DOCS):
+        for language in LANGUAGES:
+            content = notebooks.notebook(DOCS, stem, language)
+            files.append(File.generated(config, f"notebooks/{language}/{stem}.ipynb", content=content))
+    for name, place in {"tex-svg.js": "static/mathjax/es5/tex-svg.js", "MathJax.txt": "static/mathjax/LICENSE"}.items():
+        files.append(File.generated(config, f"assets/{name}", content=(_mathjax() / place).read_bytes()))
+    _keep({file.src_uri: file.content_bytes for file in files if not file.src_uri.endswith(".md")})
     return files
+
+
+def _keep(contents: dict[str, bytes]) -> None:
+    """Write files below the folder that PYNN_PAGES names: the site as plain Markdown, for any other generator."""
+    if folder := os.environ.get("PYNN_PAGES"):
+        for uri, content in contents.items():
+            path = Path(folder) / uri
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
@@ -92,26 +126,35 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         title, _, rest = markdown.partition("\n")
         up = "../" * uri.count("/")
         markdown = f"{title}\n\n[{texts['other']}]({up}{other}/{stem}.md){{ .other lang={other} }}\n{rest}"
-        if (DOCS / "code" / f"{stem}.py").exists():
-            name = stem.rpartition("/")[2]
-            markdown += f"\n\n---\n\n{texts['code']}: [{name}.py]({up}code/{stem}.py)\n"
+        path = DOCS / "code" / f"{stem}.py"
+        if path.exists():
+            name, spoken = stem.rpartition("/")[2], "" if language not in _spoken(path) or language == "en" else "es/"
+            markdown += f"\n\n---\n\n{texts['code']}: [{name}.py]({up}code/{spoken}{stem}.py)"
+            markdown += f", [{name}.ipynb]({up}notebooks/{language}/{stem}.ipynb)\n" if stem != "index" else "\n"
+    _keep({page.file.src_uri: markdown.encode()})
     return markdown
 
 
 def on_page_context(context: Any, page: Any, config: Any, nav: Any) -> Any:
-    """Let the theme speak the page's language, and its language button lead to the same page in the other one."""
+    """Let theme and navigation speak the page's language; the way on never leads into the other one."""
     language, stem = _place(page.file.src_uri.removesuffix(".md"))
-    config.theme["language"] = language if language in LANGUAGES else "en"
-    end = stem.removesuffix("index") if language in LANGUAGES else ""
-    end += "/" if end and not end.endswith("/") else ""
+    config.theme["language"] = navigation.spoken_on(page)
+    end = stem if language in LANGUAGES else "index"
     config.extra["alternate"] = [
-        {"name": name, "link": f"{code}/{end}", "lang": code} for code, name in LANGUAGES.items()
+        {"name": name, "link": f"{code}/{end}.html", "lang": code} for code, name in LANGUAGES.items()
     ]
+    context["nav"] = navigation.in_language(nav, navigation.spoken_on(page))
+    navigation.keep_apart(page)
     return context
 
 
 def on_post_build(config: Any) -> None:
-    """Refuse a site that lacks a public name: what mkdocstrings has documented is in the inventory."""
+    """Write the index of the search for pages that come from a folder; refuse a site that lacks a public name.
+
+    What mkdocstrings has documented is in the inventory.
+    """
+    index = Path(config.site_dir) / "search" / "search_index.json"
+    index.with_suffix(".js").write_text(f"var __index = {index.read_text(encoding='utf-8')}", encoding="utf-8")
     lines = (Path(config.site_dir) / "objects.inv").read_bytes().split(b"\n", 4)
     known = {line.split()[0].decode() for line in zlib.decompress(lines[4]).splitlines()}
     modules = [match for page in (DOCS / "reference").glob("*.md") for match in API.findall(page.read_text("utf-8"))]
@@ -132,40 +175,82 @@ def _place(uri: str) -> tuple[str, str]:
     return language, stem
 
 
-def _cells(path: Path) -> dict[str, course_code.Cell]:
-    text = path.read_text(encoding="utf-8")
-    if path not in _runs or _runs[path][0] != text:  # `mkdocs serve` builds again and again
-        with tempfile.TemporaryDirectory() as folder:
+def _spoken(path: Path) -> list[str]:
+    """Return the languages that the code of a page is run in."""
+    return ["en"] if spanish.table(path) is None else list(LANGUAGES)
+
+
+def _drawn(language: str) -> str:
+    return "figures" if language == "en" else f"figures/{language}"
+
+
+def _run_all(jobs: list[tuple[Path, str]]) -> None:
+    """Run the code of pages, two at a time; `mkdocs serve`, which builds again and again, runs what has changed."""
+    texts = {}
+    for path, language in jobs:
+        try:
+            texts[path, language] = course_code.source(path, language)
+        except ValueError as error:
+            raise PluginError(f"{path} ({language}): {error}") from error
+    left = [job for job in jobs if job not in _runs or _runs[job][0] != texts[job]]
+    if not left:
+        return
+    if str(Path(__file__).parent) not in sys.path:
+        sys.path.append(str(Path(__file__).parent))  # where the processes find course_code
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        waiting = {job: pool.submit(course_code.run, job[0], None, job[1]) for job in left}
+        for job, result in waiting.items():
             try:
-                _runs[path] = text, course_code.run(path, Path(folder))
-            except (RuntimeError, SyntaxError, ValueError) as error:
+                _runs[job] = texts[job], result.result()
+            except (RuntimeError, SyntaxError) as error:
                 raise PluginError(str(error)) from error
-    return _runs[path][1]
 
 
-def _figures(path: Path) -> dict[str, bytes]:
-    return {name: content for cell in _cells(path).values() for name, content in cell.figures.items()}
+def _mathjax() -> Path:
+    found = importlib.util.find_spec("mathjax")
+    if found is None or found.origin is None:
+        raise PluginError('formulas need the package django-static-mathjax. help: pip install "pynn-dl[docs]"')
+    return Path(found.origin).parent
+
+
+def _cells(path: Path, language: str = "en") -> dict[str, course_code.Cell]:
+    job = path, language if language in _spoken(path) else "en"
+    _run_all([job])
+    return _runs[job][1]
+
+
+def _figures(path: Path, language: str) -> dict[str, bytes]:
+    return {name: content for cell in _cells(path, language).values() for name, content in cell.figures.items()}
 
 
 def _fence(text: str, language: str) -> str:
     return f"````{language}\n{text}\n````"
 
 
-def _run(argument: str, uri: str, texts: dict[str, str]) -> str:
+def _run(argument: str, uri: str, texts: dict[str, Any]) -> str:
     name, _, alt = (part.strip() for part in argument.partition("|"))
-    stem = _place(uri)[1]
-    cell = _cells(DOCS / "code" / f"{stem}.py")[name]
+    stem, language = _place(uri)[1], _language(texts)
+    path = DOCS / "code" / f"{stem}.py"
+    cell = _cells(path, language)[name]
     parts = [_fence(cell.source, "python")]
     if cell.output:
-        parts.append(f'<div class="output" markdown>\n\n{_fence(cell.output, "text")}\n\n</div>')
+        parts.append(f"<div {_style(cell.output)} markdown>\n\n{_fence(cell.output, 'text')}\n\n</div>")
     if cell.figures and not alt:
         raise ValueError("expected a description of the figure after '|'")
-    where = "../" * uri.count("/") + f"figures/{stem}"
+    where = "../" * uri.count("/") + f"{_drawn(language if language in _spoken(path) else 'en')}/{stem}"
     parts += [f"[![{alt}]({where}/{figure})]({where}/{figure})" for figure in cell.figures]  # opens at full size
     return "\n\n".join(parts)
 
 
-def _recipe(argument: str, uri: str, texts: dict[str, str]) -> str:
+def _style(output: str) -> str:
+    """Return how output is set: tables that are wider than the column in smaller letters, sentences on more lines."""
+    wide = [len(line) for line in output.splitlines() if len(line) > COLUMN]
+    if len(wide) < 3 or max(wide) > 2 * COLUMN:
+        return 'class="output"'
+    return f'class="output fit" style="--columns: {max(wide)}"'
+
+
+def _recipe(argument: str, uri: str, texts: dict[str, Any]) -> str:
     recipe = recipes.find(argument)
     rows = [
         (texts["measure"], _said(texts, "measure", recipe.measure.name)),
@@ -180,7 +265,7 @@ def _recipe(argument: str, uri: str, texts: dict[str, str]) -> str:
                 f"**{recipe.measure.text(result['test'][recipe.measure.key])}**{_range(recipe, result, texts)}",
             ),
             *((figure[_language(texts)], _figure(result, figure)) for figure in MORE.get(recipe.name, ())),
-            (texts["training"], texts["made"].format(**result)),
+            (texts["training"], texts["made"].format(passes=texts["passes"][result["epochs"] != 1], **result)),
             (texts["time"], texts["took"].format(seconds=_seconds(result), **result)),
         ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
@@ -189,7 +274,7 @@ def _recipe(argument: str, uri: str, texts: dict[str, str]) -> str:
     return f"{shows[:1].upper()}{shows[1:]}.\n\n{_fence(f'pynn run {recipe.name}', 'sh')}\n\n{head}\n{table}"
 
 
-def _range(recipe: Any, result: dict[str, Any], texts: dict[str, str]) -> str:
+def _range(recipe: Any, result: dict[str, Any], texts: dict[str, Any]) -> str:
     """Return how far the seeds of a result lie apart; nothing for a single one."""
     if "seeds" not in result["details"]:
         return ""
@@ -198,7 +283,7 @@ def _range(recipe: Any, result: dict[str, Any], texts: dict[str, str]) -> str:
     return f" ({texts['mean'].format(count=len(values), low=low, high=high)})"
 
 
-def _gallery(argument: str, uri: str, texts: dict[str, str]) -> str:
+def _gallery(argument: str, uri: str, texts: dict[str, Any]) -> str:
     names = [texts[name] for name in ("recipe", "shows", "data", "measure", "expected", "reached", "time")]
     lines = [f"| {' | '.join(names)} |", "|---|---|---|---|---:|---:|---:|"]
     shown = _named(f"{uri.split('/', maxsplit=1)[0]}/{argument}") if argument else [recipe.name for recipe in _KNOWN]
@@ -215,6 +300,19 @@ def _gallery(argument: str, uri: str, texts: dict[str, str]) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _figures_of_all(argument: str, uri: str, texts: dict[str, Any]) -> str:
+    language, parts = _language(texts), []
+    for page in sorted((DOCS / language).rglob("*.md")):
+        stem = page.relative_to(DOCS / language).with_suffix("").as_posix()
+        path = DOCS / "code" / f"{stem}.py"
+        for word, argument in LINE.findall(page.read_text(encoding="utf-8")) if path.exists() else ():
+            name, _, alt = (part.strip() for part in argument.partition("|"))
+            where = f"../{_drawn(language if language in _spoken(path) else 'en')}/{stem}"
+            figures = _cells(path, language)[name].figures if word == "run" and alt else ()
+            parts += [f"[![{alt}]({where}/{figure})]({stem}.md)\n{alt}\n{{ .figure }}" for figure in figures]
+    return '<div class="figures" markdown>\n\n' + "\n\n".join(parts) + "\n\n</div>"
 
 
 def _named(folder: str) -> list[str]:
@@ -234,7 +332,7 @@ def _seconds(result: dict[str, Any]) -> str:
     return f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.1f}" if seconds >= 0.1 else "< 0.1"
 
 
-def _said(texts: dict[str, str], kind: str, text: str, key: str = "") -> str:
+def _said(texts: dict[str, Any], kind: str, text: str, key: str = "") -> str:
     """Return what a recipe says in the language of a page; English, and a line on stderr, where that is missing."""
     language = _language(texts)
     if language not in TRANSLATED:
@@ -245,7 +343,7 @@ def _said(texts: dict[str, str], kind: str, text: str, key: str = "") -> str:
     return found or text
 
 
-def _language(texts: dict[str, str]) -> str:
+def _language(texts: dict[str, Any]) -> str:
     return next(name for name, own in TEXTS.items() if own is texts)
 
 
@@ -256,20 +354,7 @@ def _figure(result: dict[str, Any], figure: dict[str, Any]) -> str:
     return f"{value:,}" if figure["unit"] == "count" else Measure("", "", figure["unit"]).text(value)
 
 
-def _sides(argument: str, uri: str, texts: dict[str, str]) -> str:
-    name, _, heading = (part.strip() for part in argument.partition("|"))
-    columns = {heading: DOCS / "scripts" / "original" / f"{name}.py", "pynn": DOCS / "scripts" / f"{name}.py"}
-    parts = [
-        f"<div markdown>\n\n**{title}**\n\n{_fence(_code(path), 'python')}\n\n</div>" for title, path in columns.items()
-    ]
-    return '<div class="sides" markdown>\n\n' + "\n\n".join(parts) + "\n\n</div>"
-
-
-def _code(path: Path) -> str:
-    return path.read_text(encoding="utf-8").strip()
-
-
-def _ops(argument: str, uri: str, texts: dict[str, str]) -> str:
+def _ops(argument: str, uri: str, texts: dict[str, Any]) -> str:
     from pynn import ops
 
     ops.load_all()
@@ -285,7 +370,7 @@ def _op_row(name: str, card: Any) -> tuple[str, ...]:
     return f"`{name}`", family, f"`{first}`" if first else "", "yes" if card.has_gradient else ""
 
 
-def _api(argument: str, uri: str, texts: dict[str, str]) -> str:
+def _api(argument: str, uri: str, texts: dict[str, Any]) -> str:
     parts = []
     for name, thing in api.listed(argument):
         path = api.identifier(name, thing)
@@ -298,11 +383,11 @@ def _api(argument: str, uri: str, texts: dict[str, str]) -> str:
     return "\n\n".join(parts)
 
 
-def _command(argument: str, uri: str, texts: dict[str, str]) -> str:
+def _command(argument: str, uri: str, texts: dict[str, Any]) -> str:
     return api.command()
 
 
-WORDS: dict[str, Callable[[str, str, dict[str, str]], str]] = {
-    "run": _run, "recipe": _recipe, "sides": _sides, "gallery": _gallery, "ops": _ops, "api": _api,
-    "command": _command,
+WORDS: dict[str, Callable[[str, str, dict[str, Any]], str]] = {
+    "run": _run, "recipe": _recipe, "sides": beside.sides, "gallery": _gallery, "figures": _figures_of_all,
+    "ops": _ops, "api": _api, "command": _command,
 }  # fmt: skip

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # editors and type checkers see what is loaded when first use
     from pynn.convert.keras_weights import load_keras_weights
     from pynn.convert.torch_weights import load_torch_weights
     from pynn.files import write_whole
+    from pynn.io.card import fingerprint, model_card
     from pynn.io.model_file import dumps, read_info, read_metadata, read_preprocessing, save
     from pynn.io.preprocessing import Preprocessing
     from pynn.io.registry import register, registered
@@ -27,10 +28,12 @@ _HOMES = {
     "register": "io.registry",
     "registered": "io.registry",
     "dumps": "io.model_file",
+    "fingerprint": "io.card",
     "load": "models",
     "load_keras_weights": "convert.keras_weights",
     "load_torch_weights": "convert.torch_weights",
     "loads": "models",
+    "model_card": "io.card",
     "read_info": "io.model_file",
     "read_metadata": "io.model_file",
     "save": "io.model_file",
@@ -39,10 +42,12 @@ _HOMES = {
 __all__ = [
     "Preprocessing",
     "dumps",
+    "fingerprint",
     "load",
     "load_keras_weights",
     "load_torch_weights",
     "loads",
+    "model_card",
     "read_info",
     "read_metadata",
     "read_preprocessing",

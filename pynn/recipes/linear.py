@@ -252,7 +252,9 @@ def _drawings(name: str, models: dict[str, Any], x: np.ndarray, y: np.ndarray) -
     units = _units(models[f"{name}, 4 units"])
     return {
         f"{name}.png": lambda path: viz.plot_frontier(models, x, y, path),
-        f"{name}-units.png": lambda path: viz.plot_frontier(units, x, y, path, threshold=0.0, mistakes=False),
+        f"{name}-units.png": lambda path: viz.plot_frontier(
+            units, x, y, path, threshold=0.0, mistakes=False, values=True
+        ),
     }
 
 

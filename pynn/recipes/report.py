@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pynn import viz
+from pynn.language import said
 from pynn.recipes.records import Options
 
 __all__ = ["check_drawing", "write", "write_pictures"]
@@ -43,7 +44,8 @@ def write(
             viz.plot_frontier(model, x, y, path, title="mistakes are ringed")
             return
         wrong = np.flatnonzero(predicted != y)
-        worst = wrong[np.argsort(probability[wrong, y[wrong]], kind="stable")][:WORST]
+        # the surest of what is wrong first, which is the order that the captions show
+        worst = wrong[np.argsort(-probability[wrong, predicted[wrong]], kind="stable")][:WORST]
         viz.plot_mistakes(x[worst], y[worst], predicted[worst], probability[worst, predicted[worst]], path)
 
     model.save(folder / "model.pynn", include_optimizer=False, metadata={"recipe": recipe})
@@ -68,7 +70,7 @@ def write_pictures(options: Options, pictures: Mapping[str, Callable[[Path], Any
     for name, draw in pictures.items():
         draw(options.out / name)
     if not options.quiet:
-        print(f"wrote to {options.out}: {', '.join(pictures)}")
+        print(said(f"wrote to {options.out}: {', '.join(pictures)}"))
 
 
 def _probabilities(model: Any, x: np.ndarray) -> np.ndarray:

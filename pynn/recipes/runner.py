@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import pynn
+from pynn.language import said
 from pynn.recipes import report
 from pynn.recipes.files import check_file, check_folder, write_json
 from pynn.recipes.records import Options, Result, spread
+from pynn.recipes.spanish import told
 
 if TYPE_CHECKING:
     from pynn.recipes.registry import Recipe
@@ -57,7 +59,7 @@ def run(recipe: Recipe, options: Options) -> Result:
         if options.threads is not None:
             pynn.set_num_threads(options.threads)
         if not options.quiet:
-            print(f"{recipe.name}: {recipe.shows}\n")
+            print(f"{recipe.name}: {told('shows', recipe.shows, recipe.name)}\n")
         result = _seeds(recipe, options) if options.seeds > 1 else recipe.play(recipe, options)
     finally:
         pynn.set_num_threads(before[0])
@@ -155,7 +157,7 @@ def train_classifier(
     if not options.quiet:
         model.summary()
         sizes = f"{len(train[0]):,} items to learn from, {len(validation[0]):,} to watch meanwhile"
-        print(f"\n{sizes}, {len(test[0]):,} to be tested on at the end")
+        print("\n" + said(f"{sizes}, {len(test[0]):,} to be tested on at the end"))
     history, seconds = timed_fit(options, model, *train, validation_data=validation)
     scores = model.evaluate(*test)
     result = conclude(
@@ -170,7 +172,7 @@ def train_classifier(
     if options.out is not None:
         written = report.write(options.out, recipe.name, model, history, *test, pictures or {})
         if not options.quiet:
-            print(f"wrote to {options.out}: {', '.join(written)}")
+            print(said(f"wrote to {options.out}: {', '.join(written)}"))
     if history.interrupted:  # what was learnt until then is told and written all the same
         raise KeyboardInterrupt
     return result
@@ -270,21 +272,23 @@ def _sentence(recipe: Recipe, result: Result, short: bool) -> str:
     measure = recipe.measure
     expected = f"expected {measure.text(recipe.expected)}"
     if result.epochs != recipe.epochs:
-        expected += f" after {recipe.epochs} epochs"
-    figures = {measure.name: measure.text(result.test[measure.key])}
+        expected += f" after {recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''}"
+    expected = said(expected)
+    figures = {told("measure", measure.name): measure.text(result.test[measure.key])}
     if "loss" in result.test and measure.key != "loss":
-        figures["test loss"] = f"{result.test['loss']:.4f}"
+        figures[said("test loss")] = f"{result.test['loss']:.4f}"
     plural = "s" if result.epochs > 1 else ""
-    work = f"{result.epochs} epoch{plural} in {result.train_seconds:.2f} s"
+    work = said(f"{result.epochs} epoch{plural} in {result.train_seconds:.2f} s")
     if short:
         shown = [f"{name} {value}" for name, value in figures.items()]
         shown[0] += f" ({expected})"
         return f"{recipe.name}: {', '.join(shown)}, {work}"
-    width = max(len("training"), *map(len, figures)) + 2
+    training = said("training")
+    width = max(len(training), *map(len, figures)) + 2
     lines = [f"{name:{width}}{value}" for name, value in figures.items()]
     lines[0] += f"   {expected}"
-    made = f", {result.parameters:,} parameters" if result.parameters else ""
+    made = said(f", {result.parameters:,} parameters") if result.parameters else ""
     if result.precision != "highest":
         made += f", precision {result.precision} ({pynn.config.matrix_unit() or 'float32: no unit for it here'})"
-    lines.append(f"{'training':{width}}{work}, threads {result.threads}, seed {result.seed}{made}")
+    lines.append(f"{training:{width}}{work}, {said(f'threads {result.threads}, seed {result.seed}')}{made}")
     return "\n" + "\n".join(lines)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ReduceLROnPlateau,
         TerminateOnNaN,
     )
+    from pynn.train.loggers import JSONLogger, LiveCurve, TensorBoard
     from pynn.train.minimizing import Minimum, minimize
     from pynn.train.profile import Profile
     from pynn.train.pruning import OptunaPruning
@@ -34,8 +35,10 @@ __all__ = [
     "CallbackList",
     "EarlyStopping",
     "History",
+    "JSONLogger",
     "LambdaCallback",
     "LearningRateScheduler",
+    "LiveCurve",
     "Minimum",
     "ModelCheckpoint",
     "OptunaPruning",
@@ -43,6 +46,7 @@ __all__ = [
     "ProgressBar",
     "ReduceLROnPlateau",
     "Results",
+    "TensorBoard",
     "TerminateOnNaN",
     "evaluate_views",
     "minimize",
@@ -58,8 +62,10 @@ _HOMES = {
     "EarlyStopping": "callbacks",
     "evaluate_views": "views",
     "History": "callbacks",
+    "JSONLogger": "loggers",
     "LambdaCallback": "callbacks",
     "LearningRateScheduler": "callbacks",
+    "LiveCurve": "loggers",
     "minimize": "minimizing",
     "Minimum": "minimizing",
     "ModelCheckpoint": "callbacks",
@@ -70,6 +76,7 @@ _HOMES = {
     "ReduceLROnPlateau": "callbacks",
     "Results": "results",
     "steps": "stepper",
+    "TensorBoard": "loggers",
     "TerminateOnNaN": "callbacks",
 }
 

@@ -102,4 +102,4 @@ def _panel(
     ax.set_xlabel("epoch")
     ax.set_ylabel(title)
     tidy(ax)
-    ax.legend(frameon=False, fontsize=9, labelcolor=INK)
+    ax.legend(loc="best", frameon=False, fontsize=9, labelcolor=INK)  # said, it is not warned of

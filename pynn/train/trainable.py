@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from os import PathLike
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import numpy as np
@@ -413,6 +413,7 @@ class Trainable(Base):
         include_optimizer: bool = True,
         metadata: Mapping[str, Any] | None = None,
         preprocessing: Any = None,
+        card: bool = False,
     ) -> None:
         """Write the model into one file, which :func:`pynn.load` reads.
 
@@ -432,6 +433,9 @@ class Trainable(Base):
             SimpleImputer, ColumnTransformer or Pipeline of these: what it learned is kept as tensors and texts, and
             ``pynn predict`` applies it to tables. :func:`pynn.io.read_preprocessing` returns it. Default: what the
             model was loaded with.
+        card : bool, default False
+            Also write a model card, Markdown, into a file of the same name with ``.md`` behind it: layers, counts,
+            seed, a hash of the weights, the metadata, the machine. ``pynn card FILE`` prints one.
 
         Raises
         ------
@@ -455,6 +459,11 @@ class Trainable(Base):
         from pynn.io.model_file import save
 
         save(self, path, include_optimizer, metadata, preprocessing)
+        if card:
+            from pynn.files import write_whole
+            from pynn.io.card import model_card
+
+            write_whole(f"{fspath(path)}.md", model_card(path, self).encode())
 
     @spelled
     def profile(self: Network, x: Any, y: Any, batch_size: int = 32, steps: int = 50) -> Profile:

@@ -7,6 +7,7 @@ in a script without a screen, in a notebook and in a server. Give ``path`` to wr
 from __future__ import annotations
 
 from pynn.core.gradients import jacobian
+from pynn.language import language
 from pynn.train.plot import plot_history
 from pynn.viz.attribution import attribution, plot_attribution
 from pynn.viz.classes import plot_confusion, plot_mistakes
@@ -16,6 +17,7 @@ from pynn.viz.filters import feature_maps, plot_augmented, plot_feature_maps, pl
 from pynn.viz.frontier import plot_frontier
 from pynn.viz.graph import GraphDrawing, draw_graph
 from pynn.viz.layers import plot_layers
+from pynn.viz.moving import Frames, animate
 from pynn.viz.paths import animate_optimizer_paths, plot_optimizer_paths
 from pynn.viz.playground import Playground, playground
 from pynn.viz.rows import plot_rows
@@ -25,15 +27,18 @@ from pynn.viz.trace import Trace, trace
 from pynn.viz.weights import plot_weights
 
 __all__ = [
+    "Frames",
     "GraphDrawing",
     "Playground",
     "Trace",
+    "animate",
     "animate_optimizer_paths",
     "attribution",
     "best_stimulus",
     "draw_graph",
     "feature_maps",
     "jacobian",
+    "language",
     "playground",
     "plot_attribution",
     "plot_augmented",

@@ -73,6 +73,8 @@ def plot_attribution(
 ) -> Figure:
     """Draw images and, below each, the gradient of its class to the pixels: red raises, blue lowers the output.
 
+    One scale serves all, and a bar tells it.
+
     Parameters
     ----------
     model : Module
@@ -103,18 +105,21 @@ def plot_attribution(
     if slopes.ndim == 4:
         slopes = slopes.sum(axis=-1)
     chosen = model.predict(x).argmax(axis=1) if classes is None else np.asarray(classes)[:12]
-    figure = new_figure(1.5 * len(x) + 0.2, 3.4)
+    figure = new_figure(max(1.5 * len(x), 3.0) + 0.9, 3.4)
+    top = float(np.abs(slopes).max()) or 1.0
+    below = []
     for i, (image, slope) in enumerate(zip(x, slopes, strict=True)):
-        top = max(float(np.abs(slope).max()), 1e-12)
         picture = image.squeeze()
         for row in range(2):
             ax = figure.add_subplot(2, len(x), row * len(x) + i + 1)
             if row:
-                ax.imshow(slope, cmap="RdBu_r", vmin=-top, vmax=top)
+                drawn = ax.imshow(slope, cmap="RdBu_r", vmin=-top, vmax=top)
+                below.append(ax)
             else:
                 ax.imshow(picture, cmap="gray_r" if picture.ndim == 2 else None)
             ax.set_xticks([])
             ax.set_yticks([])
             if not row:
                 ax.set_title(f"class {chosen[i]}", fontsize=9, color=INK)
+    figure.colorbar(drawn, ax=below, label="gradient of the output", fraction=0.1).ax.tick_params(labelsize=8)
     return finish(figure, path)

@@ -11,6 +11,7 @@ import numpy as np
 
 from pynn.figure import COLORS, GREY, INK, finish, label_texts, new_figure
 from pynn.keywords import spelled
+from pynn.language import said
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,7 +71,7 @@ def plot_confusion(
     figure = new_figure(max(4.6, 0.62 * classes + 1.9), max(3.9, 0.55 * classes + 1.6))
     ax = figure.add_subplot()
     ax.imshow(_cell_colors(share, right), aspect="auto")
-    size = 9 if counts.max() < 10_000 and classes <= 12 else 7
+    size = 9 if counts.max() < 10_000 and classes <= 12 else 8
     for i, j in np.ndindex(classes, classes):
         if counts[i, j]:
             white = right[i, j] and share[i, j] > 0.55
@@ -113,6 +114,7 @@ def plot_mistakes(
     probability: Any,
     path: str | os.PathLike[str] | None = None,
     labels: Sequence[Any] | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw a page of images with what they are, what they were taken for, and how sure the model was.
 
@@ -124,13 +126,14 @@ def plot_mistakes(
         True classes.
     predicted : array_like of int [n]
         Predicted classes.
-        True and predicted class [n].
     probability : array_like of float
         Probability [n] that the model gave to its prediction.
     path : path-like, optional
         File to write.
     labels : sequence of str, optional
         Names of the classes. Default: their numbers.
+    title : str, optional
+        Heading. Default: how many they are, and that the surest stands first where that is so.
 
     Returns
     -------
@@ -162,7 +165,9 @@ def plot_mistakes(
     columns = min(COLUMNS, len(images))
     rows = math.ceil(len(images) / columns)
     figure = new_figure(max(1.55 * columns, 5.0), 1.95 * rows + 0.5)
-    figure.suptitle(f"The {len(images)} worst mistakes, worst first", fontweight="bold", fontsize=12, color=INK)
+    ordered = len(images) > 1 and bool(np.all(np.diff(probability) <= 0))
+    heading = f"The {len(images)} worst mistakes, the surest first" if ordered else f"{len(images)} mistakes"
+    figure.suptitle(title or said(heading), fontweight="bold", fontsize=12, color=INK)
     for i, image in enumerate(images):
         ax = figure.add_subplot(rows, columns, i + 1)
         ax.imshow(image, cmap="gray_r")

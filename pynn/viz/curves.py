@@ -96,9 +96,9 @@ def plot_curves(
             xs, ys = points if isinstance(points, tuple) else (range(1, len(points) + 1), points)
             color, style = COLORS[at % len(COLORS)], styles[at // len(COLORS) % len(styles)]
             values = reals("plot_curves", f"the curve {label}", ys)
-            said = label if np.isfinite(values).any() else f"{label}: not finite"  # a line that cannot be seen
+            told = label if np.isfinite(values).any() else f"{label}: not finite"  # a line that cannot be seen
             marker = "o" if dots else ""
-            ax.plot(np.asarray(xs), values, style, color=color, linewidth=1.7, label=said, marker=marker, markersize=3)
+            ax.plot(np.asarray(xs), values, style, color=color, linewidth=1.7, label=told, marker=marker, markersize=3)
         ax.set_xscale("log" if log_x else "linear")
         if not log_x and all((np.asarray(line.get_xdata()) % 1 == 0).all() for line in ax.get_lines()):
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no epoch 1.5
@@ -108,7 +108,7 @@ def plot_curves(
         ax.set_title(textwrap.fill(name, TITLE), loc="left", fontweight="bold", fontsize=11)
         tidy(ax)
         if len(curves) > 1 or len(panels) == 1:
-            ax.legend(frameon=False, fontsize=8, labelcolor=INK)
+            ax.legend(loc="best", frameon=False, fontsize=8, labelcolor=INK)  # said, it is not warned of
     if title:
         figure.suptitle(title, fontweight="bold", color=INK)
     return finish(figure, path)

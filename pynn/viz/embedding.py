@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_embedding", "principal_components"]
 
 # Of a word, in printer's points: its size, the width of a letter, what stays free beside it, and its height.
-FONT, LETTER, GAP, LINE = 7, 4.1, 4, 8.5
+FONT, LETTER, GAP, LINE = 8, 4.7, 4, 9.7
 ROUNDS = 800
 CROWD = 200  # words: more are not moved, since each is compared with each
 FEW = 300

@@ -68,7 +68,7 @@ def shown(array: Any, shape: bool = True) -> str:
     """
     a = np.asarray(array)
     if a.ndim == 0:
-        return f"{a.item():.4g}"
+        return f"{a.item() or 0:.4g}"  # a zero without its sign
     if a.ndim == 1 and a.size <= FEW:
         return "[" + ", ".join(f"{v:.3g}" for v in a.tolist()) + "]"
     sizes = "×".join(map(str, a.shape))

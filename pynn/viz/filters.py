@@ -93,7 +93,8 @@ def plot_feature_maps(
 ) -> Figure:
     """Draw what the layers of a model make of one image: a row of feature maps for each layer.
 
-    Each map is drawn from its least (black) to its largest value (white); the first 16 of a layer are shown.
+    The maps of a layer share one scale, which the bar at the end of its row tells: from the least value (black) to the
+    largest (white). The first 16 are shown.
 
     Parameters
     ----------
@@ -121,14 +122,18 @@ def plot_feature_maps(
     maps = feature_maps(model, image, layers)
     shown = {name: y[:, :, :MOST_MAPS] for name, y in maps.items()}
     columns = max(y.shape[2] for y in shown.values()) + 1
-    figure = new_figure(0.72 * columns + 0.4, 0.98 * len(shown) + 0.5)
+    figure = new_figure(0.72 * columns + 1.2, 1.02 * len(shown) + 0.5)
+    grid = figure.add_gridspec(len(shown), columns + 1, width_ratios=[1.0] * columns + [0.12])
     for r, (name, y) in enumerate(shown.items()):
+        low, high = float(y.min()), float(y.max())
         for c in range(y.shape[2]):
-            ax = figure.add_subplot(len(shown), columns, r * columns + c + 2)
-            _picture(ax, y[:, :, c], cmap="gray")
+            ax = figure.add_subplot(grid[r, c + 1])
+            drawn = _picture(ax, y[:, :, c], cmap="gray", vmin=low, vmax=high if high > low else low + 1.0)
             if c == 0:
-                ax.set_title(f"{name}, {' x '.join(map(str, maps[name].shape))}", fontsize=8, color=INK, loc="left")
-    ax = figure.add_subplot(len(shown), columns, 1)
+                sizes = " x ".join(map(str, maps[name].shape))
+                ax.set_title(f"{name}, {sizes}", fontsize=8, color=INK, loc="left", in_layout=False)
+        figure.colorbar(drawn, cax=figure.add_subplot(grid[r, columns])).ax.tick_params(labelsize=8)
+    ax = figure.add_subplot(grid[0, 0])
     _picture(ax, np.asarray(image).squeeze(), cmap="gray_r" if np.asarray(image).squeeze().ndim == 2 else None)
     return finish(figure, path)
 
@@ -267,9 +272,10 @@ def _page(
     return finish(figure, path)
 
 
-def _picture(ax: Axes, image: np.ndarray, **style: Any) -> None:
-    ax.imshow(image, interpolation="nearest", **style)
+def _picture(ax: Axes, image: np.ndarray, **style: Any) -> Any:
+    drawn = ax.imshow(image, interpolation="nearest", **style)
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_color(GREY)
     ax.spines[:].set_linewidth(0.5)
+    return drawn

@@ -114,8 +114,8 @@ def plot_layers(
         if i and i % columns:
             ax.annotate("", (x - 0.33, y), (x - 0.66, y), arrowprops={"arrowstyle": "->", "color": GREY, "lw": 0.9})
         label = " x ".join(map(str, shape))
-        ax.text(x, y - 0.72, label, ha="center", va="top", fontsize=7.5, color=INK)
-        ax.text(x, y + 0.74, told, ha="center", va="bottom", fontsize=7.5, color=INK)
+        ax.text(x, y - 0.72, label, ha="center", va="top", fontsize=8, color=INK)
+        ax.text(x, y + 0.74, told, ha="center", va="bottom", fontsize=8, color=INK)
     ax.set_xlim(-0.65, (across - 1) * 1.25 + 0.65)
     ax.set_ylim(-(rows - 1) * 2.2 - 1.0, 1.15)
     ax.set_aspect("equal")

@@ -145,7 +145,7 @@ def plot_sounds(
             _spectrogram(ax, spectrogram(samples, rate), seconds, rate)
         ax.set_xlim(0, longest)
         ax.set_title(name, fontsize=9, color=INK, pad=3)
-        ax.tick_params(labelsize=7, colors=INK, width=0.6)
+        ax.tick_params(labelsize=8, colors=INK, width=0.6)
         ax.spines[["top", "right"]].set_visible(False)
         ax.spines[["left", "bottom"]].set_color(GREY)
         if i % across:

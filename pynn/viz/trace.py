@@ -15,6 +15,7 @@ from pynn.core.graph import reachable
 from pynn.core.tape import taped
 from pynn.core.tensor import Tensor, tensor
 from pynn.keywords import spelled
+from pynn.language import said
 from pynn.losses.logits import scores_of
 from pynn.nn.layers import Activated
 from pynn.nn.module import Module
@@ -80,26 +81,27 @@ class Trace:
 
     def _sections(self) -> list[tuple[str, list[tuple[str, np.ndarray | float]]]]:
         sections: list[tuple[str, list[tuple[str, np.ndarray | float]]]] = [
-            ("input", [("x", self.x), ("y", self.y)]),
+            (said("input"), [("x", self.x), ("y", self.y)]),
         ]
         for layer in self.layers:
             rows: list[tuple[str, np.ndarray | float]] = list(layer.weights.items())
             rows += [(MEANING["z"] if layer.weights else "z", layer.z), (MEANING["a"], layer.a)]
-            sections.append((f"forward: {layer.name} ({layer.activation})", rows))
-        sections.append(("cost", [(f"C, {self.loss_name}", self.loss)]))
+            sections.append((f"{said('forward')}: {layer.name} ({layer.activation})", rows))
+        sections.append((said("cost"), [(f"C, {self.loss_name}", self.loss)]))
         for layer in reversed(self.layers):
             rows = [(MEANING["delta"], layer.delta)]
             rows += [(f"∂C/∂{name}", gradient) for name, gradient in layer.gradients.items()]
-            sections.append((f"backward: {layer.name}", rows))
+            sections.append((f"{said('backward')}: {layer.name}", rows))
         if self.steps:
-            sections.append(("one operation at a time", list(self.steps)))
+            sections.append((said("one operation at a time"), list(self.steps)))
         return sections
 
     def text(self) -> str:
         """Return the trace as plain text."""
-        parts = ["the four equations of backpropagation"]
+        parts = [said("the four equations of backpropagation")]
         width = max(len(formula) for _, formula, _ in EQUATIONS)
-        parts += [f"  {formula:{width}}  {name}; {note}" for name, formula, note in EQUATIONS]
+        for name, formula, note in EQUATIONS:
+            parts += [f"  {formula:{width}}  {said(name)}:", f"  {'':{width}}  {said(note)}"]
         for title, rows in self._sections():
             parts += ["", title]
             for name, value in rows:
@@ -109,8 +111,8 @@ class Trace:
 
     def markdown(self) -> str:
         """Return the trace as Markdown."""
-        parts = ["| equation | | |", "|---|---|---|"]
-        parts += [f"| {name} | {formula} | {note} |" for name, formula, note in EQUATIONS]
+        parts = [f"| {said('equation')} | | |", "|---|---|---|"]
+        parts += [f"| {said(name)} | {formula} | {said(note)} |" for name, formula, note in EQUATIONS]
         for title, rows in self._sections():
             parts += ["", f"**{title}**", ""]
             for name, value in rows:
@@ -121,8 +123,8 @@ class Trace:
         """Return the trace as HTML, without style sheets or scripts from elsewhere."""
         cell = "padding:2px 10px;text-align:left;vertical-align:top"
         head = "".join(
-            f'<tr><td style="{cell}">{escape(name)}</td><td style="{cell}"><b>{escape(formula)}</b></td>'
-            f'<td style="{cell}">{escape(note)}</td></tr>'
+            f'<tr><td style="{cell}">{escape(said(name))}</td><td style="{cell}"><b>{escape(formula)}</b></td>'
+            f'<td style="{cell}">{escape(said(note))}</td></tr>'
             for name, formula, note in EQUATIONS
         )
         parts = [f"<table>{head}</table>"]
@@ -270,4 +272,4 @@ def _name(t: Tensor, node: Any, names: dict[int, str], x: Tensor) -> str:
 
 
 def _numbers(value: Any) -> str:
-    return np.array2string(np.asarray(value), precision=5, suppress_small=True, max_line_width=100, threshold=200)
+    return np.array2string(np.asarray(value), precision=5, suppress_small=True, max_line_width=74, threshold=200)

@@ -14,5 +14,6 @@ import pynn
 from pynn.recipes.big_mlp import deforming
 
 (x, _), _ = pynn.datasets.digits()
-digits = np.kron(x[:6], np.ones((3, 3), "float32"))[..., None]  # 8 x 8 points as 24 x 24
+# 8 x 8 points as 24 x 24
+digits = np.kron(x[:6], np.ones((3, 3), "float32"))[..., None]
 viz.plot_augmented(digits, deforming(), "deformed.png")

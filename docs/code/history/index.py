@@ -24,5 +24,11 @@ draw_growth(found, "units", "neurons.png")
 
 # %% alexnet
 alexnet = found["AlexNet"]
-print(f"connections by units: {alexnet.connections:,} / {alexnet.units:,} = {alexnet.per_unit:,.0f}")
-print(f"parameters by units:  {alexnet.parameters:,} / {alexnet.units:,} = {alexnet.parameters / alexnet.units:,.0f}")
+print(
+    "connections by units: "
+    f"{alexnet.connections:,} / {alexnet.units:,} = {alexnet.per_unit:,.0f}"
+)
+print(
+    f"parameters by units:  {alexnet.parameters:,} / "
+    f"{alexnet.units:,} = {alexnet.parameters / alexnet.units:,.0f}"
+)

@@ -17,8 +17,13 @@ stimuli = np.concatenate([five_digits()[order.permutation(5)] for _ in range(20)
 nn.self_organize(network, stimuli, rates=(1.0, 16.0, 16.0), columns=(5, 5, 2))
 cells, share = recognized(network)
 print("cells of 0, 1, 2, 3 and 4 in the last layer:", cells)
-print(f"alone, and for its digit alone, at places within 3 pixels of the middle: {share:.1%}")
-print(f"at all places at which the digits fit: {recognized(network, reach=None)[1]:.1%}")
+print(
+    "alone, and for its digit alone, "
+    f"at places within 3 pixels of the middle: {share:.1%}"
+)
+print(
+    f"at all places at which the digits fit: {recognized(network, reach=None)[1]:.1%}"
+)
 
 # %% planes
 digits = {str(k): image[:, :, 0] for k, image in enumerate(five_digits())}

@@ -15,9 +15,17 @@ from pynn import ops
 r = np.random.default_rng(0)
 x, w = r.normal(size=(8, 13, 13, 5)), r.normal(size=(5, 5, 5, 50))
 rows = ops.patches2d(x, 5, strides=2)  # a row of 125 numbers for every place
-product = ops.matmul(rows.reshape((-1, 125)), w.reshape((125, 50))).reshape((8, 5, 5, 50))
+product = ops.matmul(rows.reshape((-1, 125)), w.reshape((125, 50))).reshape((
+    8,
+    5,
+    5,
+    50,
+))
 print(rows.shape, "times", (125, 50))
-print("largest difference from conv2d:", np.abs(product.numpy() - ops.conv2d(x, w, strides=2).numpy()).max().round(12))
+print(
+    "largest difference from conv2d:",
+    np.abs(product.numpy() - ops.conv2d(x, w, strides=2).numpy()).max().round(12),
+)
 print("numbers copied for one that is read:", rows.size / x.size)
 
 # %% direct
