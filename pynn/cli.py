@@ -190,6 +190,9 @@ def _parser() -> argparse.ArgumentParser:
     playground.set_defaults(act=_playground)
     playground.add_argument("--data", metavar="FILE", type=Path, help="CSV of points: two columns and a target")
     playground.add_argument("--lang", choices=("en", "es"), default="en", help="language to begin in (default: en)")
+    playground.add_argument(
+        "--page", choices=("network", "convolution"), default="network", help="which page (default: network)"
+    )
     playground.add_argument("--out", metavar="FILE", type=Path, help="write the page there (.html) and open nothing")
 
     commands.add_parser("list", help="list the recipes").set_defaults(act=_list)
@@ -299,7 +302,7 @@ def _export(arguments: argparse.Namespace) -> None:
 def _playground(arguments: argparse.Namespace) -> None:
     from pynn.commands.playground import run
 
-    run(arguments.data, arguments.lang, arguments.out)
+    run(arguments.data, arguments.lang, arguments.out, arguments.page)
 
 
 def _list(arguments: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ from pynn.errors import DataError
 __all__ = ["run"]
 
 
-def run(data: Path | None = None, lang: str = "en", out: Path | None = None) -> None:
+def run(data: Path | None = None, lang: str = "en", out: Path | None = None, page: str = "network") -> None:
     """Write the page and print its name; open it unless it was said where it goes.
 
     Parameters
@@ -22,6 +22,7 @@ def run(data: Path | None = None, lang: str = "en", out: Path | None = None) -> 
         CSV of points: two columns, and a target that is one of two classes or a number.
     lang : {"en", "es"}, default "en"
     out : Path, optional
+    page : {"network", "convolution"}, default "network"
 
     Raises
     ------
@@ -32,12 +33,14 @@ def run(data: Path | None = None, lang: str = "en", out: Path | None = None) -> 
     OSError
         If a file cannot be read or written.
     """
-    from pynn.viz.playground import MOST_POINTS, playground
+    from pynn.viz.playground import MOST_POINTS, convolution, playground
 
+    if page != "network" and data is not None:
+        raise DataError(f"[playground] expected --data with --page network alone. Received: --page {page}.")
     x, y = (None, None) if data is None else _points(data)
-    page = playground(x, y, lang)
+    made = playground(x, y, lang) if page == "network" else convolution(lang)
     where = out or Path(tempfile.mkdtemp(prefix="pynn-"), "playground.html")
-    page.save(where)
+    made.save(where)
     if x is not None and len(x) > MOST_POINTS:
         print(f"{data}: {MOST_POINTS:,} of {len(x):,} points, drawn at random")
     print(where)

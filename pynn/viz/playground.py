@@ -18,9 +18,9 @@ from pynn.core.tensor import to_array
 from pynn.errors import DataError
 from pynn.export.web import web_data
 from pynn.files import write_whole
-from pynn.web import playground_page
+from pynn.web import convolution_page, playground_page
 
-__all__ = ["LANGUAGES", "Playground", "facts", "playground", "recorded"]
+__all__ = ["LANGUAGES", "Playground", "convolution", "facts", "playground", "recorded"]
 
 LANGUAGES = ("en", "es")
 MOST_POINTS = 2000
@@ -200,3 +200,27 @@ def playground(X: Any = None, y: Any = None, lang: str = "en") -> Playground:
         own = {"points": rows, "regression": regression}
     bundle = {"version": __version__, "facts": facts(), "own": own, "lang": lang}
     return Playground(playground_page(json.dumps(bundle, ensure_ascii=False, separators=(",", ":"))))
+
+
+def convolution(lang: str = "en") -> Playground:
+    """Return the page of convolution by hand: an image, a kernel, stride and padding, and every sum spelled out.
+
+    Parameters
+    ----------
+    lang : {"en", "es"}, default "en"
+
+    Raises
+    ------
+    ValueError
+        If the language is not known.
+    FileNotFoundError
+        If this pynn was built without the kernels for pages.
+    """
+    choice("convolution", "lang", lang, LANGUAGES)
+    models = {}
+    for size in (2, 3, 5):
+        for stride in (1, 2):
+            for padding in ("valid", "same"):
+                layer = nn.Conv2D(1, size, strides=stride, padding=padding, use_bias=False)
+                models[f"{size} {stride} {padding}"] = web_data(nn.Sequential([nn.Input((8, 8, 1)), layer]))
+    return Playground(convolution_page(json.dumps({"models": models, "lang": lang}, separators=(",", ":"))))

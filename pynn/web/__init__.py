@@ -91,8 +91,17 @@ PLAYGROUND = ("data.js", "step.js", "net.js", "state.js", "draw.js", "code.js", 
 def playground_page(bundle: str) -> str:
     """Return the page of the playground, with its data in JSON: version, facts, own, lang."""
     folder = HERE / "js" / "playground"
-    scripts = joined(("engine.js", "seeds.js")), joined(PLAYGROUND, folder)
+    page = _filled(folder, bundle, joined(("engine.js", "seeds.js")), joined(PLAYGROUND, folder))
+    return page.replace("/*STYLE*/", (folder / "style.css").read_text(encoding="utf-8"))
+
+
+def convolution_page(bundle: str) -> str:
+    """Return the page of convolution by hand, with its data in JSON: models by size, stride and padding, and lang."""
+    folder = HERE / "js" / "convolution"
+    return _filled(folder, bundle, joined(LOADER), joined(("app.js",), folder))
+
+
+def _filled(folder: Path, bundle: str, *scripts: str) -> str:
     script = f"const BUNDLE = {in_script(bundle)};\nBUNDLE.engine = {json.dumps(engine())};\n" + "\n".join(scripts)
     page = (folder / "page.html").read_text(encoding="utf-8")
-    style = (folder / "style.css").read_text(encoding="utf-8")
-    return page.replace("/*STYLE*/", style).replace("/*SCRIPT*/", f'"use strict";\n(() => {{\n{script}\n}})();')
+    return page.replace("/*SCRIPT*/", f'"use strict";\n(() => {{\n{script}\n}})();')
