@@ -280,6 +280,29 @@ def test_models_are_copied():
     assert (twin.get_weights()[0] != model.get_weights()[0]).any()
 
 
+def test_estimators_of_keras_2():
+    pytest.importorskip("sklearn")
+    from sklearn.model_selection import GridSearchCV
+
+    from pynn.keras.wrappers.scikit_learn import KerasClassifier
+
+    def make(units=4, loss="categorical_crossentropy"):
+        model = keras.Sequential(
+            [keras.Input((2,)), keras.layers.Dense(units, "tanh"), keras.layers.Dense(2, "softmax")]
+        )
+        model.compile(keras.optimizers.Adam(0.1), loss, metrics=["accuracy"])
+        return model
+
+    x = RNG.standard_normal((60, 2))
+    y = np.where(x[:, 0] > 0, "yes", "no")
+    search = GridSearchCV(KerasClassifier(make, batch_size=10, verbose=0), {"units": [1, 5], "epochs": [1, 12]}, cv=2)
+    search.fit(x, y)
+    assert search.best_params_["epochs"] == 12
+    assert search.best_estimator_.score(x, y) > 0.9
+    with pytest.raises(ValueError, match="'unit' is no argument"):
+        KerasClassifier(make, unit=3)
+
+
 def test_summary_counts(capsys):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.BatchNormalization()])
     model.summary()

@@ -38,7 +38,7 @@ _NOT_HERE = {
     "mixed_precision": "pynn.set_precision() chooses the precision of products",
 }
 # The library's own files, which refer to each other by name: layers tell their configs, and configs make layers.
-_INSIDE = ("records", "serial")
+_INSIDE = ("records", "serial", "wrappers")
 _OLD = {"legacy": "layers", "engine": "layers", "objectives": "losses"}
 
 __version__ = "3.12.0"  # what scripts that ask are answered: the Keras whose names these are
