@@ -339,3 +339,19 @@ def test_models_are_estimators_of_scikit_learn(rng):
     assert regressor.predict(x).shape == (90,)
     with pytest.raises(TypeError, match="did you mean units="):
         KerasClassifier(make, unit=3)
+
+
+def test_images_and_texts_of_tensorflow(rng, folder):
+    x = rng.random((6, 8, 3)).astype("float32")
+    assert tf.image.resize(x, (3, 4)).shape == (3, 4, 3)
+    np.testing.assert_allclose(tf.image.resize(x, (12, 16), method="nearest")[::2, ::2], x)
+    np.testing.assert_array_equal(tf.image.flip_left_right(x), x[:, ::-1])
+    assert tf.image.central_crop(x, 0.5).shape == (4, 4, 3)
+    assert tf.image.convert_image_dtype(np.array([255], np.uint8), tf.float32) == 1
+    read = tf.io.decode_png(tf.io.read_file(str(folder / "light" / "2.png")), channels=3)
+    assert (read.shape, read.dtype, read.max()) == ((10, 12, 3), np.uint8, 202)
+    texts = tf.strings.regex_replace(tf.strings.lower(np.array(["A<br />B", "C"])), "<br />", " ")
+    assert texts.tolist() == ["a b", "c"]
+    np.testing.assert_allclose(tf.einsum("ij,kj->ik", x[0], x[1]).numpy(), x[0] @ x[1].T, rtol=1e-5)
+    with pytest.raises(AttributeError, match=r"not in pynn: tensorflow\.image\.rezise; nearest: resize"):
+        tf.image.rezise(x, (2, 2))

@@ -187,6 +187,12 @@ def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Tensor:
     return flat.reshape((*(a.shape[i] for i in kept_a), *(b.shape[i] for i in kept_b)))
 
 
+@op
+def einsum(subscripts: str, *operands: Any) -> Tensor:
+    """Return the sums of products that letters tell: "ij,jk->ik" is a product of matrices."""
+    return of.einsum(subscripts, *(_real(x) for x in operands))
+
+
 def _reduction(name: str, function: Callable[..., Any], real: bool = False) -> Any:
     def call(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
         return function(_real(x) if real else tensor_of(x), tuple(axis) if isinstance(axis, list) else axis, keepdims)

@@ -17,7 +17,7 @@ from pynn.core.tensor import Tensor
 from pynn.keras import ops
 from pynn.keras.missing import missing, refused
 from pynn.keras.ops.arrays import convert_to_numpy
-from pynn.keras.tensorflow import data, functions, graph, nn, session, training
+from pynn.keras.tensorflow import data, functions, graph, image, nn, session, strings, training
 from pynn.keras.tensorflow.graph import Operation, Variable
 
 __version__ = "2.16.0"  # what scripts that ask are answered
@@ -40,7 +40,6 @@ _REFUSED = {
     "numpy_function": "Dataset.map() calls functions of NumPy as they are",
     "TFRecordReader": "data are read by NumPy",
     "summary": "keras.callbacks.TensorBoard and CSVLogger write histories",
-    "strings": "TextVectorization and Tokenizer work on texts",
     "lookup": "StringLookup and IntegerLookup look words up",
 }
 _DTYPES = ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -203,7 +202,7 @@ _names: dict[str, Any] = {
     "random_uniform_initializer": _initializer(functions.random_uniform),
     "truncated_normal_initializer": _initializer(functions.truncated_normal),
     "constant_initializer": lambda value=0, **_: (lambda shape, **__: functions.fill(shape, float(value))),
-    "AUTOTUNE": data.AUTOTUNE,
+    "AUTOTUNE": data.AUTOTUNE, "image": image, "strings": strings, "io": image, "einsum": ops.einsum,
 }  # fmt: skip
 _names.pop("range_"), _names.pop("dtype_name")
 __all__ = sorted([*_names, "keras", "compat", "examples"])
