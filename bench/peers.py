@@ -78,7 +78,7 @@ def compare(
 
     sides = list(available_sides(what, threads))
     steps = getattr(what, "steps", 0)
-    verified = verify(sides, steps, learns=steps > 0, precision=precision_of(what))
+    verified = verify(sides, steps, learns=steps > 0 and getattr(what, "learns", True), precision=precision_of(what))
     with OthersBusy() as others:
         times = {name: spread(values) for name, values in measure(sides, rounds, threads, clock).items()}
     tokens, kind = getattr(what, "tokens", 0), getattr(what, "kind", "training step" if steps else "prediction")
@@ -110,7 +110,7 @@ def check(what: Workload | Prediction, threads: int) -> None:
 
     sides = list(available_sides(what, threads))
     steps = getattr(what, "steps", 0)
-    worst = verify(sides, steps, learns=steps > 0, precision=precision_of(what))
+    worst = verify(sides, steps, learns=steps > 0 and getattr(what, "learns", True), precision=precision_of(what))
     text = ", ".join(f"{when} {value:.1e}" for when, value in worst.items())
     print(f"{what.name}: {', '.join(side.name for side in sides)} agree: {text}", flush=True)
 

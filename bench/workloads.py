@@ -74,7 +74,8 @@ class Workload:
 
     `precision` is that of pynn.set_precision; with "medium" PyTorch runs under bfloat16 autocast, and the other peers,
     which have nothing like it, are left out. `algorithm` is that of pynn's convolutions; the peers choose their own.
-    With `a_call` each step is a call with arrays that returns the loss as a number.
+    With `a_call` each step is a call with arrays that returns the loss as a number. `learns` says whether one pass over
+    the data makes the loss of the first batch less; a few steps on large images of noise need not.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Workload:
     precision: str = "highest"
     algorithm: str = "auto"
     a_call: bool = False
+    learns: bool = True
 
     @property
     def learning_rate(self) -> float:
