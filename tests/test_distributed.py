@@ -191,6 +191,19 @@ def test_without_mpi4py_one_line_names_the_extra(tmp_path):
     assert 'pip install "pynn-dl[mpi]"' in done.stderr.splitlines()[-1]
 
 
+def test_rank_0_alone_calls_what_writes():
+    written = {pynn.train.ModelCheckpoint, pynn.train.CSVLogger, pynn.train.ProgressBar}
+    written |= {pynn.train.JSONLogger, pynn.train.TensorBoard, pynn.train.LiveCurve}
+    assert all(kind.writes for kind in written)
+    callbacks = [pynn.train.CSVLogger("nowhere.csv"), pynn.train.EarlyStopping()]
+    try:
+        pynn.files.set_writing(False)
+        called = pynn.train.CallbackList(callbacks, model=None, verbose=1).callbacks
+    finally:
+        pynn.files.set_writing(True)
+    assert [type(c).__name__ for c in called] == ["EarlyStopping", "History"]
+
+
 def test_alone_there_is_one_rank():
     info = pynn.distributed.info()
     assert (info.rank, info.ranks, info.segments) == (0, 1, 1)

@@ -298,6 +298,7 @@ class TerminateOnNaN(train.TerminateOnNaN, Callback):
 class CSVLogger(Callback):
     """Write one row per epoch to a file; epochs are counted from 0."""
 
+    writes = True
     may_end_twice = True
 
     def __init__(self, filename, separator=",", append=False):
@@ -390,6 +391,8 @@ class SwapEMAWeights(Callback):
 
 class TensorBoard(Callback):
     """Write the logged values of every epoch as TensorBoard reads them."""
+
+    writes = True
 
     def __init__(self, log_dir="logs", histogram_freq=0, write_graph=True, write_images=False,
                  write_steps_per_second=False, update_freq="epoch", profile_batch=0, embeddings_freq=0,

@@ -44,6 +44,8 @@ class JSONLogger(Callback):
     >>> logger = JSONLogger("training.jsonl")
     """
 
+    writes = True
+
     def __init__(self, path: str | PathLike[str], append: bool = False) -> None:
         self.path = path
         self.append = append
@@ -105,6 +107,8 @@ class TensorBoard(Callback):
     --------
     >>> callback = TensorBoard("logs/first", histogram_freq=1)
     """
+
+    writes = True
 
     def __init__(
         self,
@@ -175,6 +179,8 @@ class LiveCurve(Callback):
     --------
     >>> callback = LiveCurve(every=5)
     """
+
+    writes = True
 
     def __init__(self, every: int = 1) -> None:
         self.every = integer("LiveCurve", "every", every, 1)
