@@ -22,6 +22,8 @@ const KERNELS = { // of row a and column b of k by k, with the middle m
   sharpen: (a, b, k, m) => (a === m && b === m ? k * k : -1),
 };
 const $ = (id) => document.getElementById(id);
+/** Return the background of a number: orange below 0, blue above. */
+const tinted = (v) => `color-mix(in srgb, ${v < 0 ? "#e08214" : "#2166ac"} ${Math.min(60, 60 * Math.abs(v))}%, transparent)`;
 const short = (v) => String(Number(v.toFixed(3)));
 
 class Convolution {
@@ -85,9 +87,15 @@ class Convolution {
         if (r < 0 || c < 0 || r >= rows || c >= columns) { cell.className = "pad"; cell.textContent = "0"; continue; }
         const input = Object.assign(document.createElement("input"), { type: "number", step: "any", value: short(values[r * columns + c]) });
         input.setAttribute("aria-label", `${id}[${r + 1}, ${c + 1}]`);
-        input.oninput = () => { if (input.value.trim() !== "" && isFinite(input.value)) { values[r * columns + c] = Number(input.value); this.compute(); } };
+        const tint = () => { cell.style.background = tinted(values[r * columns + c]); };
+        input.oninput = () => {
+          if (input.value.trim() === "" || !isFinite(input.value)) return;
+          values[r * columns + c] = Number(input.value);
+          tint();
+          this.compute();
+        };
         cell.append(input);
-        if (id === "x") cell.style.background = `color-mix(in srgb, #2166ac ${Math.min(60, 60 * Math.abs(values[r * columns + c]))}%, transparent)`;
+        tint();
       }
     }
     $(`h-${id}`).textContent = `${this.texts[id === "x" ? "image" : "kernel"]}: ${rows} × ${columns}${around ? ` (${this.texts.outside})` : ""}`;
@@ -102,7 +110,7 @@ class Convolution {
       const row = $("y").insertRow();
       for (let j = 0; j < this.columns; j++) {
         const v = this.map[i * this.columns + j], cell = row.insertCell(), button = Object.assign(document.createElement("button"), { textContent: short(v) });
-        cell.style.background = `color-mix(in srgb, ${v < 0 ? "#e08214" : "#2166ac"} ${Math.min(60, 20 * Math.abs(v))}%, transparent)`;
+        cell.style.background = tinted(v / 3);
         button.onfocus = button.onmouseenter = button.onclick = () => this.look(i, j);
         cell.append(button);
       }
