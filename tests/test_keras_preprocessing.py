@@ -337,7 +337,7 @@ def test_models_are_estimators_of_scikit_learn(rng):
     regressor = KerasRegressor(make, epochs=1, verbose=0)
     regressor.fit(x, x[:, 0] > 0)
     assert regressor.predict(x).shape == (90,)
-    with pytest.raises(TypeError, match="did you mean units="):
+    with pytest.raises(ValueError, match=r"did you mean units="):
         KerasClassifier(make, unit=3)
 
 

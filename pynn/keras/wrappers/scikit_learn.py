@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn.errors import nearest
 from pynn.keras.spelling import modern
 
 try:
@@ -29,7 +30,9 @@ class _Wrapper(BaseEstimator):
         known = {*inspect.signature(self._maker()).parameters, *_FIT}
         for name in self.sk_params:
             if name not in known:
-                raise ValueError(f"[{type(self).__name__}] {name!r} is no argument of build_fn or fit. "
+                near = nearest(name, known)
+                hint = f"help: did you mean {near}=? " if near else ""
+                raise ValueError(f"[{type(self).__name__}] {name!r} is no argument of build_fn or fit. {hint}"
                                  f"Known: {', '.join(sorted(known))}.")  # fmt: skip
 
     def _maker(self) -> Any:
