@@ -114,27 +114,29 @@ corners = [([0, 0], 1), ([0, 1], -1), ([1, 0], -1), ([1, 1], 1)]  # XNOR
 # %% learn
 for step in range(301):
     cost = Value(0.0)
-    for x, y in corners:
-        error = answer(x) - y
+    for corner, target in corners:
+        error = answer(corner) - target
         cost += error * error * 0.25
     cost.backward()
     for number in layers[0].numbers() + layers[1].numbers():
         number.data -= 0.3 * number.grad
     if step % 100 == 0:
         print(f"step {step:3}: cost {cost.data:.4f}")
-print("answers", [round(answer(x).data, 2) for x, _ in corners])
+print("answers", [round(answer(corner).data, 2) for corner, _ in corners])
 
 # %% arrays
 import numpy as np
 
 
-def forward(x, y, w1, b1, w2, b2):
+def forward(x, y, weights):
+    w1, b1, w2, b2 = weights
     h = np.tanh(x @ w1 + b1)
     a = np.tanh(h @ w2 + b2)
     return h, a, np.mean((a - y) ** 2)
 
 
-def backward(x, y, w1, b1, w2, b2, h, a):
+def backward(x, y, weights, h, a):
+    w2 = weights[2]
     delta2 = 2 * (a - y) / len(x) * (1 - a * a)
     delta1 = delta2 @ w2.T * (1 - h * h)
     return x.T @ delta1, delta1.sum(axis=0), h.T @ delta2, delta2.sum(axis=0)
@@ -148,13 +150,13 @@ weights = [
     np.array([[value.data for value in row] for row in layers[1].w]).T,
     np.array([value.data for value in layers[1].b]),
 ]
-h, a, cost_of_arrays = forward(x, y, *weights)
+h, a, cost_of_arrays = forward(x, y, weights)
 total = Value(0.0)
 for corner, target in corners:
     error = answer(corner) - target
     total += error * error * 0.25
 total.backward()
-gradient = backward(x, y, *weights, h, a)[0]
+gradient = backward(x, y, weights, h, a)[0]
 print("cost    ", cost_of_arrays, total.data)
 print("dC/dw11 ", gradient[0, 0], layers[0].w[0][0].grad)
 
@@ -181,17 +183,17 @@ def by_values():
 
 
 def by_arrays():
-    h, a, _ = forward(x, y, *weights)
-    backward(x, y, *weights, h, a)
+    h, a, _ = forward(x, y, weights)
+    backward(x, y, weights, h, a)
 
 
 model = nn.Sequential([nn.Input((2,)), nn.Dense(4, "tanh"), nn.Dense(1, "tanh")])
 model.compile("sgd", "mse", seed=0)
 update = model.train_fn()
 xs, ys = x.astype("float32"), y.astype("float32")
-for name, step, times in (
+for name, one_step, times in (
     ("one number at a time", by_values, 20),
     ("arrays of NumPy", by_arrays, 500),
     ("a recorded program of pynn, with the update", lambda: update(xs, ys), 2000),
 ):
-    print(f"{microseconds(step, times):8.1f} µs a step: {name}")
+    print(f"{microseconds(one_step, times):8.1f} µs a step: {name}")
