@@ -117,5 +117,6 @@ PLACES: dict[str, str] = {
     "text.word2vec_file:load": "Word2Vec",
     "train.callbacks:CSVLogger._rows": "CSVLogger",
     "train.callbacks:CSVLogger.on_train_begin": "own: it writes",
+    "train.loggers:JSONLogger.on_train_begin": "own: it writes",
     "train.resume:read": "checkpoint",
 }
