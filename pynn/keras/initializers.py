@@ -42,8 +42,8 @@ class Initializer:
 
     @classmethod
     def from_config(cls, config):
-        """Return the initializer of these settings."""
-        return cls(**config)
+        """Return the initializer of these settings; those of which the newest Keras alone speaks are left out."""
+        return cls(**{key: value for key, value in config.items() if key not in ("input_axes", "output_axes")})
 
     def clone(self):
         """Return another one of the same settings."""

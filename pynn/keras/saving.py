@@ -130,6 +130,8 @@ def _compiled(model: Any, told: Any) -> dict[str, Any]:
             return {k: plain(v, kind) for k, v in value.items()}
         if isinstance(value, (list, tuple)):
             return [plain(v, kind) for v in value]
+        if isinstance(value, str) and value in losses._NAMES.table:  # "mse" of an .h5 is not found by all of Keras 3
+            return getattr(losses.get(value), "__name__", value)
         return kind(value)
 
     from pynn.keras import metrics

@@ -115,7 +115,7 @@ def deserialized(record: Any, custom_objects: Mapping[str, Any] | None = None) -
         If its class is not known.
     """
     name = record["class_name"]
-    if ".ops." in (record.get("module") or ""):
+    if ".ops." in (record.get("module") or "") or (name in RECORDED and _of_operator(record)):
         if name not in RECORDED:
             refused(f"the operation {name!r} of a file", "write it as a Layer with call()")
         return Operation(RECORDED[name], **(record.get("config") or {}))
@@ -123,6 +123,13 @@ def deserialized(record: Any, custom_objects: Mapping[str, Any] | None = None) -
     config = dict(record.get("config") or {})
     takes = "custom_objects" in inspect.signature(cls.from_config).parameters
     return cls.from_config(config, custom_objects=custom_objects) if takes else cls.from_config(config)
+
+
+def _of_operator(record: Mapping[str, Any]) -> bool:
+    """Tell whether a record without a module is of arithmetic with symbols: a layer of that name takes a list."""
+    nodes = record.get("inbound_nodes") or [{}]
+    args = nodes[0].get("args") if isinstance(nodes[0], dict) else None
+    return bool(args) and not isinstance(args[0], list)
 
 
 def from_config(cls: Any, config: Mapping[str, Any]) -> Any:
