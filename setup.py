@@ -34,12 +34,24 @@ MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
 # Threads are pynn's own (csrc/pool.c); OpenMP's part is to say how many, and Windows has it in a DLL that users lack.
 # Plain C beside vectors is there to compare with and for old processors, and float64 is the smaller part of the work: a
 # third less code where loops stay as they are written, for 2 to 5 % of float64's time (at -Os plain C takes 3 times as
-# long). Locks and looks, once a call, have no loops; at -Os a look at a model would take half as long again.
+# long). Locks and looks, once a call, have no loops; at -Os a look at a model would take half as long again. What is
+# only there to compare with, on processors that have better, is as small as it gets.
+# Kernels spell out their vectors; what else the compiler would make of loops is a tenth more code and no faster.
+PLAIN_LOOPS = (
+    "-fvect-cost-model=very-cheap",
+    "-fno-unswitch-loops",
+    "-fno-ipa-cp-clone",
+    "-fno-split-loops",
+    "-fno-tree-loop-distribution",
+)
 SMALL = {
-    **dict.fromkeys(("isa_generic", "isa_generic_fused", "isa_f64"), ("-O2", "-fno-unroll-loops")),
-    **dict.fromkeys(("isa_avx2_f64", "isa_avx512_f64", "isa_neon_f64"), ("-O2", "-fno-unroll-loops")),
-    **dict.fromkeys(("_core", "_kept", "_linear", "_watch"), ("-O2",)),
-    "_blocks": ("-Os",),
+    **dict.fromkeys(("isa_generic", "isa_f64"), ("-O2", "-fno-unroll-loops")),
+    **dict.fromkeys(("isa_avx2_f64", "isa_avx512_f64", "isa_neon_f64", "isa_bf16"), ("-O2", "-fno-unroll-loops")),
+    **dict.fromkeys(("isa_avx2", "isa_avx512"), PLAIN_LOOPS),
+    **dict.fromkeys(("_core", "_kept", "_linear", "_predict", "_watch", "dense", "rnn"), ("-O2",)),
+    **dict.fromkeys(("any", "int32", "int64", "isa_amx"), ("-O2",)),
+    **dict.fromkeys(("_blas", "_blocks", "conv2d", "hook", "jordan", "lengths"), ("-Os",)),
+    **dict.fromkeys(("isa_amx_emulated", "isa_generic_fused"), ("-Os",)),
 }
 # Kernels neither throw nor are thrown through; tables for that would be a twentieth of the wheel.
 NO_UNWINDING = ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"]
