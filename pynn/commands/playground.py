@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import tempfile
 import webbrowser
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,19 @@ def run(data: Path | None = None, lang: str = "en", out: Path | None = None, pag
         webbrowser.open(where.resolve().as_uri())
 
 
+def _rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    try:
+        yield from enumerate(csv.reader(lines), 1)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"[playground] {file}: expected a table in UTF-8, with commas. Received: {error}.") from error
+
+
 def _points(file: Path) -> tuple[list[list[float]], list[Any]]:
     """Return the points and targets of a CSV file, whose first line may hold names."""
     x: list[list[float]] = []
     y: list[Any] = []
     with open(file, newline="", encoding="utf-8-sig") as lines:
-        for number, row in enumerate(csv.reader(lines), 1):
+        for number, row in _rows(file, lines):
             if not any(cell.strip() for cell in row):
                 continue
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import io
 import json
 import os
@@ -205,6 +206,28 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
 # Reading
 
 
+def _told_as_damage(function: Any) -> Any:
+    """Return a reader whose errors about a file are DataErrors; what pynn says, and what the system says, stays."""
+
+    @functools.wraps(function)
+    def read(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except (FileNotFoundError, IsADirectoryError, PermissionError, ImportError, MemoryError):
+            raise
+        except Exception as error:
+            if type(error).__module__.startswith("pynn."):
+                raise
+            place = function.__name__
+            path = next((str(a) for a in (*args, *kwargs.values()) if isinstance(a, (str, os.PathLike))), "")
+            raise DataError(
+                f"[{place}] {path!r} is damaged, or was not written by Keras: {type(error).__name__}: "
+                f"{str(error)[:300]}{used_by()}."
+            ) from error
+
+    return read
+
+
 def _opened(path: str, place: str) -> tuple[Any, Any]:
     """Return the record of the architecture (None of weights alone), and the open HDF5 file."""
     h5py = _h5py()
@@ -241,6 +264,7 @@ def _opened(path: str, place: str) -> tuple[Any, Any]:
     return record, file
 
 
+@_told_as_damage
 def load_model(filepath, custom_objects=None, compile=True, safe_mode=True, **kwargs):
     """Return the model in a .keras or .h5 file."""
     path = os.fspath(filepath)
@@ -304,6 +328,7 @@ def _compile(model: Any, settings: Any) -> None:
     )
 
 
+@_told_as_damage
 def load_weights(model: Any, filepath: Any, by_name: bool = False, skip_mismatch: bool = False) -> None:
     """Read weights of a file into a model, all or none."""
     path = os.fspath(filepath)

@@ -42,8 +42,8 @@ from .datasets import (
     sounds,
     spoken,
 )
-from .foreign import foreign, hdf5, keras, networks, run_network, torch, weights
-from .inputs import arrays, asked, go_on_logging, logs, pictures, read_input, seeing, tables
+from .foreign import foreign, hdf5, keras, keras_models, networks, read_keras_model, run_network, torch, weights
+from .inputs import arrays, asked, go_on_logging, logs, pictures, read_input, read_points, seeing, tables
 from .models import checkpoints, fit_on, language, models, resumed, same_model, state
 from .packing import Files, zipped
 from .words import PAIRS, QUESTIONS, corpora, encoded, same_words, texts, tokenizers, vectors, word2vec, word_vectors
@@ -89,6 +89,8 @@ READERS = [
     Reader("Keras, HDF5", hdf5, lambda p: pynn.io.load_keras_weights(foreign(), p, verbose=False), "hdf5",
            held=weights),
     Reader("Keras, zip", keras, lambda p: pynn.io.load_keras_weights(foreign(), p, verbose=False), "zip", held=weights),
+    Reader("Keras, model", keras_models, read_keras_model, "zip"),
+    Reader("playground's points", lambda: {"a.csv": b"x,y,class\n0.5,1,0\n-1,2.5,1\n"}, read_points, "table"),
     Reader("PyTorch", torch, lambda p: pynn.io.load_torch_weights(foreign(), p, verbose=False), "safetensors",
            held=weights),
     Reader("ONNX", networks, run_network, "protobuf", (DataError, DTypeError, ShapeError)),

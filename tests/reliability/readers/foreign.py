@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,28 @@ def hdf5() -> Files:
             file.create_group("optimizer/vars").create_dataset("0", data=np.int64(3))
         files[f"{kind}.weights.h5"] = content.getvalue()
     return files
+
+
+@functools.cache
+def keras_models() -> Files:
+    """Return a small model as Keras's files have it, of today and of before."""
+    import pynn.keras as k
+
+    model = k.Sequential([k.Input((4,)), k.layers.Dense(3, activation="relu"), k.layers.Dense(2)])
+    model.compile("adam", "mse")
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("a.keras", "a.h5"):
+            model.save(f"{folder}/{name}")
+            found[name] = Path(folder, name).read_bytes()
+    return found
+
+
+def read_keras_model(path: Path) -> Any:
+    """Return the weights of a model."""
+    import pynn.keras as k
+
+    return k.models.load_model(str(path)).get_weights()
 
 
 def keras() -> Files:

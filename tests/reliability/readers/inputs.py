@@ -84,3 +84,10 @@ def go_on_logging(path: Path) -> Any:
 def logs() -> Files:
     """Return the table of a training."""
     return {"log.csv": b"epoch,loss\n0,1.5\n1,1.25\n"}
+
+
+def read_points(path: Path) -> Any:
+    """Return the points of a playground's table."""
+    from pynn.commands.playground import _points
+
+    return _points(path)
