@@ -38,7 +38,8 @@ from pynn.train import EarlyStopping, ModelCheckpoint
 
 _one_at_a_time = threading.Lock()
 LEFT_OUT = {
-    "add_weight": "for a layer's own build()", "assign_seeds": "part of build()", "check_inputs": "part of a call",
+    "add_loss": "for a layer's own forward()", "add_weight": "for a layer's own build()",
+    "assign_seeds": "part of build()", "check_inputs": "part of a call",
     "children": "part of named_modules()", "example": "part of build()", "extra_repr": "part of repr()",
     "forward": "is the call", "modules": "named_modules() without names", "takes_bytes": "part of a call",
 }  # fmt: skip
