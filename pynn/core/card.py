@@ -231,6 +231,11 @@ class Composite(NamedTuple):
     operands: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]] | None = None
     fan: Callable[..., Fan] | None = None
 
+    @property
+    def mutates(self) -> bool:
+        """Whether it writes to its operands; the ops that it is made of say so for themselves."""
+        return False
+
     def called(self, *args: Any, **options: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the operands and the attributes of a call."""
         given = inspect.signature(self.function).bind(*args, **options)

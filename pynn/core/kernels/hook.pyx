@@ -9,6 +9,9 @@ from pynn.core import _core
 cdef enum:
     PN_HOOK_FAILED = 3
 
+cdef enum:  # dims
+    FUNCTION
+
 cdef dict hooks = {}
 cdef object failed = None
 cdef object numbers = iter(range(1 << 62))
@@ -34,10 +37,10 @@ def hook_failure():
 
 
 cdef int call_hook(const pn_instr *I) noexcept with gil:
-    """hooks[dim[0]]()   dim: the number of the function. MUTATES what the function writes to."""
+    """hooks[dim]()   dim: the number of the function. MUTATES what the function writes to."""
     global failed
     try:
-        hooks[I.dim[0]]()
+        hooks[I.dim[FUNCTION]]()
     except BaseException as error:
         failed = error
         return PN_HOOK_FAILED
