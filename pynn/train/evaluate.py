@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn.checks import integer
+from pynn.checks import integer, is_integer
 from pynn.core.foreign import is_array
 from pynn.core.state import state
 from pynn.errors import DataError
@@ -101,7 +101,7 @@ def evaluate(
     """Return loss and metrics; see Module.evaluate."""
     trainer = model._need_trainer("evaluate")
     plain = sample_weight is None and not verbose and callbacks is None and steps is None
-    plain = plain and (batch_size is None or (type(y) is np.ndarray and len(y) <= batch_size))
+    plain = plain and (batch_size is None or (type(y) is np.ndarray and is_integer(batch_size, max(len(y), 1))))
     found = evaluated(trainer, x, y) if plain else None
     if found is not None:
         return Results(found)
