@@ -184,11 +184,8 @@ def test_beginnings_that_are_refused(ranks, job, said):
 def test_without_mpi4py_one_line_names_the_extra(tmp_path):
     (tmp_path / "mpi4py.py").write_text("raise ImportError('none here')")
     code = "import pynn, sys; assert 'mpi4py' not in sys.modules; pynn.distributed.start()"
-    path = [str(tmp_path), os.environ.get("PYTHONPATH", "")]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, path)),
-    }  # an empty part is the folder we are in
+    path = filter(None, [str(tmp_path), os.environ.get("PYTHONPATH", "")])  # an empty part is the folder we are in
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 1
     assert "ImportError: [distributed]" in done.stderr
