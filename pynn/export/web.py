@@ -176,9 +176,9 @@ def to_web(
 
     Examples
     --------
-    >>> import pynn
+    >>> from pynn import nn
     >>> from pynn.export import to_web
-    >>> model = pynn.Sequential([pynn.nn.Input((4,)), pynn.nn.Dense(3, activation="softmax")])
+    >>> model = nn.Sequential([nn.Input((4,)), nn.Dense(3, activation="softmax")])
     >>> to_web(model, "iris.js")                                                                    # doctest: +SKIP
     ['iris.js', 'iris.d.ts', 'iris.html']
     """
