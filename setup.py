@@ -111,6 +111,8 @@ class Build(build):
 
 def page_engine(tell):
     """Compile the kernels for pages (csrc/web/build.py) where the package ziglang is; else old ones serve."""
+    if not os.path.exists("csrc/web/build.py"):
+        return
     script = runpy.run_path("csrc/web/build.py")
     folder = Path("pynn", "web")
     if script["is_newer"](folder):
