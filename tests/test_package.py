@@ -70,7 +70,10 @@ def test_wheel_holds_no_sources_and_is_small(distribution):
     files = distribution.files
     suffixes = {PurePath(file).suffix for file in files}
     assert not suffixes & {".c", ".h", ".def", ".pyx", ".pxd"}
-    assert "pynn/py.typed" in {file.as_posix() for file in files}
+    names = {file.as_posix() for file in files}
+    assert "pynn/py.typed" in names
+    pages = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("pynn/web/js/**/*.*")}
+    assert pages <= names
     installed = sum(file.locate().stat().st_size for file in files if file.locate().exists())
     # The aim is 12. Python's compiled files are half of it, and pynn.keras with them 1.9.
     assert installed <= 14 * MEGABYTE

@@ -87,6 +87,8 @@ def test_every_kernel_is_one_of_a_page_or_composed_or_left_out():
     rows = set(re.findall(r"^ +X\((\w+)\)", text, re.MULTILINE)) - host
     functions = {f"{name}_{way}" for name in _core.functions() for way in ("fwd", "bwd")}
     for name in _core.kernel_names():
+        if name.startswith("mock_"):  # of another test
+            continue
         assert (name in rows | functions) != (name in composed.LEFT_OUT or name in composed.COMPOSED), name
 
 
