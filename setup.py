@@ -75,6 +75,7 @@ DIRECTIVES = {
     "initializedcheck": DEBUG,
     "wraparound": False,
     "cdivision": True,
+    "auto_pickle": False,  # nobody pickles them; each class would bring three functions that refuse
 }
 
 
