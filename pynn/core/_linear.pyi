@@ -4,6 +4,8 @@ import numpy as np
 
 RULES: dict[str, int]
 
+def shuffled(n: int, state: int) -> np.ndarray: ...
+
 @final
 class Rows:
     n: int

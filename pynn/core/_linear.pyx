@@ -6,7 +6,7 @@ weights of a penalty shrink with every sample; a factor in common stands for tha
 
 from pynn.core._core cimport Buffer
 
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
 
 cimport cython
 
@@ -139,6 +139,26 @@ cdef class Rows:
             for i in range(self.n):
                 z[i] = w[0] + self.dot(i, w + 1)
         return found
+
+
+def shuffled(Py_ssize_t n, uint32_t state):
+    """Return 0 ... n - 1 in an order by chance: place i is exchanged with one of those from i on.
+
+    Which one, says the low 31 bits of a xorshift generator (Marsaglia 2003, 13, 17, 5); that is the order of
+    scikit-learn's stochastic gradient descent too, so that the same seed gives the same steps.
+    """
+    order = np.arange(n)
+    cdef Buffer places = Buffer.of(order)
+    cdef int64_t *at = <int64_t *>places.ptr
+    cdef Py_ssize_t i, j
+    state = state or 1  # 0 would stay 0
+    for i in range(n - 1):
+        state ^= state << 13
+        state ^= state >> 17
+        state ^= state << 5
+        j = i + <Py_ssize_t>((state & 0x7FFFFFFF) % <uint32_t>(n - i))
+        at[i], at[j] = at[j], at[i]
+    return order
 
 
 cdef void clipped(double *w, double scale, double due, double *paid) noexcept nogil:

@@ -69,8 +69,8 @@ class Adaline(LinearUnits):
 
     Attributes
     ----------
-    coef_ : ndarray of float64 [units, features]
-    intercept_ : ndarray of float64 [units]
+    coef_ : ndarray of float64 [units, features], or of float32 for data of float32
+    intercept_ : ndarray [units]
     classes_ : ndarray
     n_iter_ : int
         Epochs.

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from itertools import count, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 from pynn.checks import integer, number
-from pynn.core._linear import Unit
+from pynn.core._linear import Unit, shuffled
 from pynn.estimators.parameters import keep
 from pynn.estimators.units import LinearUnits, Task, wrong_share
 
 __all__ = ["Perceptron", "Update"]
 
 SMALL = 1 << 10  # numbers in data on which the errors of all weights are counted, which costs little there
+MOST = 2**31 - 1  # above the seeds of orders
 TOL = 1e-3  # where "auto" is that of the loss
 
 
@@ -53,7 +56,8 @@ class Perceptron(LinearUnits):
     longer in a row than any before.) More than two classes have a unit each, trained against the rest.
 
     With a penalty, with early stopping, or if `tol` is None or a number, training ends as in scikit-learn: by the loss
-    max(0, -yz), y of 1 and -1, with the last weights; then a sample with z = 0 is wrong whichever its class.
+    max(0, -yz), y of 1 and -1, with the last weights; then a sample with z = 0 is wrong whichever its class, and the
+    same `random_state` gives the samples the same order.
 
     Parameters
     ----------
@@ -96,9 +100,9 @@ class Perceptron(LinearUnits):
 
     Attributes
     ----------
-    coef_ : ndarray of float64 [units, features]
+    coef_ : ndarray of float64 [units, features], or of float32 for data of float32
         theta_1 ... of each unit; one unit for two classes, else one for each class.
-    intercept_ : ndarray of float64 [units]
+    intercept_ : ndarray [units]
         theta_0 of each unit.
     classes_ : ndarray
     n_iter_ : int
@@ -172,13 +176,13 @@ class Perceptron(LinearUnits):
         held = None
         if self.early_stopping:
             order, held = self._split(task)
-        rng = check_random_state(self.random_state)
+        orders = self._orders(task, order, by_errors)
         self.trace_: list[Update] = []
         self.errors_: list[list[int]] = []
         left, self.converged_ = 0, True
-        for number_of_unit in range(len(task.thetas)):
+        for number_of_unit, of_unit in enumerate(orders):
             learner = _Learner(self, task, number_of_unit, by_errors)
-            rested, wrong = self._epochs(learner, most, order, held, rng)
+            rested, wrong = self._epochs(learner, most, of_unit, len(order), held)
             self.converged_ &= rested
             left += wrong
         self.n_iter_ = max(map(len, self.errors_))
@@ -197,8 +201,28 @@ class Perceptron(LinearUnits):
             "help: the data may not be linearly separable; a hidden layer (MLPClassifier) can separate them."
         )
 
+    def _orders(self, task: Task, order: np.ndarray, by_errors: bool) -> list[Iterator[np.ndarray]]:
+        """Return for each unit the orders of its epochs, without end."""
+        units = range(len(task.thetas))
+        if not self.shuffle:
+            return [repeat(order) for _ in units]
+        rng = check_random_state(self.random_state)
+        if by_errors:
+            return [(rng.permutation(order) for _ in count()) for _ in units]
+        # As in scikit-learn, where each unit exchanges samples, those held out among them, by the second number of its
+        # own generator.
+        trained = np.isin(np.arange(task.rows.n), order)
+        if len(units) == 1:
+            generators = [rng]
+        else:
+            generators = [np.random.RandomState(seed) for seed in rng.randint(MOST, size=len(units))]
+        return [
+            _exchanged(shuffled(task.rows.n, (one.randint(1, MOST), one.randint(MOST))[1]), trained)
+            for one in generators
+        ]
+
     def _epochs(
-        self, learner: _Learner, most: int, order: np.ndarray, held: np.ndarray | None, rng: Any
+        self, learner: _Learner, most: int, orders: Iterator[np.ndarray], n: int, held: np.ndarray | None
     ) -> tuple[bool, int]:
         """Let a unit learn; returns whether it came to rest, and how often its weights are wrong."""
         tol = self._tolerance()
@@ -208,15 +232,15 @@ class Perceptron(LinearUnits):
         best, stale = math.inf, 0
         rested = False
         while len(errors) < most and not rested:
-            wrong, loss = learner.epoch(rng.permutation(order) if self.shuffle else order, len(errors))
+            wrong, loss = learner.epoch(next(orders), len(errors))
             errors.append(wrong)
             if self.verbose:
-                print(f"unit {learner.name}, epoch {len(errors)}: {wrong} errors, loss {loss / len(order):.6g}")
+                print(f"unit {learner.name}, epoch {len(errors)}: {wrong} errors, loss {loss / n:.6g}")
             if learner.by_errors:
                 rested = not wrong
                 continue
             # What should fall: the loss, or the share of wrong samples among those held out.
-            value, step = (loss, len(order)) if held is None else (learner.wrong_share(held), 1)
+            value, step = (loss, n) if held is None else (learner.wrong_share(held), 1)
             if tol is not None:
                 stale = stale + 1 if value > best - tol * step else 0
                 rested = stale >= patience
@@ -225,11 +249,8 @@ class Perceptron(LinearUnits):
 
     def _learn_once(self, task: Task) -> None:
         self._room = 0
-        rng = check_random_state(self.random_state)
-        order = np.arange(task.rows.n)
-        for number_of_unit in range(len(task.thetas)):
-            learner = _Learner(self, task, number_of_unit, by_errors=False)
-            learner.epoch(rng.permutation(order) if self.shuffle else order, 0)
+        for number_of_unit, orders in enumerate(self._orders(task, np.arange(task.rows.n), by_errors=False)):
+            _Learner(self, task, number_of_unit, by_errors=False).epoch(next(orders), 0)
         self.n_iter_ = 1
         self.t_ += task.rows.n
 
@@ -247,6 +268,14 @@ class Perceptron(LinearUnits):
                 )
             return TOL
         return None if self.tol is None else number("Perceptron", "tol", self.tol)
+
+
+def _exchanged(places: np.ndarray, trained: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield an order, exchanged once more for every epoch, of those samples alone that are trained on."""
+    order = places
+    while True:
+        yield order[trained[order]]
+        order = order[places]
 
 
 class _Learner:

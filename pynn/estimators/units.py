@@ -241,9 +241,10 @@ class LinearUnits(Spelled, ClassifierMixin, BaseEstimator):
         return np.sort(train), np.sort(held)
 
     def _rows_and_targets(self, X: Any, y: Any, reset: bool) -> tuple[Rows, np.ndarray]:
-        X, y = validated(self, X, y, dtype=np.float64, order="C", accept_sparse="csr", reset=reset)
+        X, y = validated(self, X, y, dtype=[np.float64, np.float32], order="C", accept_sparse="csr", reset=reset)
         check_classification_targets(y)
-        return self._rows(X), y
+        self._dtype = X.dtype
+        return self._rows(X.astype(np.float64, copy=False)), y
 
     @staticmethod
     def _rows(X: Any) -> Rows:
@@ -274,13 +275,15 @@ class LinearUnits(Spelled, ClassifierMixin, BaseEstimator):
     def _finish(self, task: Task, learn: Any) -> Any:
         """Run a rule, and take over what it learned."""
         found = learn(task)
-        if not np.isfinite(task.thetas).all():
+        with np.errstate(over="ignore"):  # rules count in float64; what they learned is kept in the data's precision
+            thetas = task.thetas.astype(self._dtype)
+        if not np.isfinite(thetas).all():
             from pynn.errors import NonFiniteError
 
             raise NonFiniteError(
                 f"[{type(self).__name__}] weights became infinite or NaN. help: scale the data, or take a smaller eta0."
             )
-        self.coef_, self.intercept_ = task.thetas[:, 1:].copy(), task.thetas[:, 0].copy()
+        self.coef_, self.intercept_ = thetas[:, 1:].copy(), thetas[:, 0].copy()
         return found
 
     def _thetas(self) -> np.ndarray:
