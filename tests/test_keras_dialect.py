@@ -5,7 +5,8 @@ import ast
 import pytest
 
 from pynn import keras
-from pynn.keras import dialect, runner
+from pynn.keras import names as dialect
+from pynn.keras import runner
 
 
 @pytest.fixture

@@ -314,7 +314,7 @@ def test_a_bar_of_progress(capsys):
 def test_models_are_estimators_of_scikit_learn(rng):
     selection = pytest.importorskip("sklearn.model_selection")
     from pynn import keras
-    from pynn.keras.wrappers.scikit_learn import KerasClassifier, KerasRegressor
+    from pynn.keras.wrappers import KerasClassifier, KerasRegressor
 
     x = rng.normal(size=(90, 3)).astype("float32")
     y = np.where(x[:, 0] > 0, "up", "down")

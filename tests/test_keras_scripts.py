@@ -290,7 +290,7 @@ def test_estimators_of_keras_2():
     pytest.importorskip("sklearn")
     from sklearn.model_selection import GridSearchCV
 
-    from pynn.keras.wrappers.scikit_learn import KerasClassifier
+    from pynn.keras.wrappers import KerasClassifier
 
     def make(units=4, loss="categorical_crossentropy"):
         model = keras.Sequential(
@@ -423,7 +423,7 @@ def test_a_backup_goes_on_where_it_stopped(tmp_path):
 
 
 def test_callbacks_write_files(tmp_path, capsys):
-    from pynn.keras.events import _checksum
+    from pynn.keras.callbacks import _checksum
 
     x, y = RNG.random((20, 3)), RNG.random((20, 1))
     model = small()

@@ -75,7 +75,7 @@ def test_wheel_holds_no_sources_and_is_small(distribution):
     pages = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("pynn/web/js/**/*.*")}
     assert pages <= names
     installed = sum(file.locate().stat().st_size for file in files if file.locate().exists())
-    # The aim is 12. Python's compiled files are half of it, and pynn.keras with them 1.9.
+    # The aim is 12. Python's compiled files are half of it, and pynn.keras with them 1.8.
     assert installed <= 14 * MEGABYTE
 
 

@@ -11,25 +11,24 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from pynn.keras.missing import missing
+from pynn.keras.names import missing
 
 if TYPE_CHECKING:
     from pynn.keras.layer import Input as Input
     from pynn.keras.layer import KerasTensor as KerasTensor
     from pynn.keras.layer import Layer as Layer
-    from pynn.keras.model import Model as Model
-    from pynn.keras.sequential import Sequential as Sequential
+    from pynn.keras.models import Model as Model
+    from pynn.keras.models import Sequential as Sequential
 
 # Modules, loaded when first used.
 _MODULES = (
     "activations", "backend", "callbacks", "config", "constraints", "datasets", "initializers", "layers", "losses",
-    "metrics", "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving", "utils",
-    "wrappers",
+    "metrics", "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving", "utils", "wrappers",
 )  # fmt: skip
-_HOMES = {"Input": "layer", "KerasTensor": "layer", "Layer": "layer", "Model": "model", "Sequential": "sequential"}
+_HOMES = {"Input": "layer", "KerasTensor": "layer", "Layer": "layer", "Model": "models", "Sequential": "models"}
 _BASES = {
     "Loss": "losses", "Metric": "metrics", "Optimizer": "optimizers", "Initializer": "initializers",
-    "Regularizer": "regularizers", "Variable": "variable",
+    "Regularizer": "regularizers", "Variable": "making",
 }  # fmt: skip
 # Modules that Keras has and pynn does not, and why.
 _NOT_HERE = {
@@ -38,7 +37,7 @@ _NOT_HERE = {
     "mixed_precision": "pynn.set_precision() chooses the precision of products",
 }
 # The library's own files, which refer to each other by name: layers tell their configs, and configs make layers.
-_INSIDE = ("records", "serial", "wrappers")
+_INSIDE = ("serial", "wrappers")
 _OLD = {"legacy": "layers", "engine": "layers", "objectives": "losses"}
 
 __version__ = "3.12.0"  # what scripts that ask are answered: the Keras whose names these are
@@ -46,7 +45,7 @@ __version__ = "3.12.0"  # what scripts that ask are answered: the Keras whose na
 __all__ = sorted({*_MODULES, *_HOMES})
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name):
     if name in _HOMES or name in _BASES:
         return getattr(importlib.import_module(f"pynn.keras.{(_HOMES | _BASES)[name]}"), name)
     if name in _MODULES or name in _OLD or name in _INSIDE:
@@ -57,7 +56,7 @@ def __getattr__(name: str) -> Any:
             if error.name != where:
                 raise
     if name in _NOT_HERE:
-        from pynn.keras.missing import refused
+        from pynn.keras.names import refused
 
         refused(f"keras.{name}", _NOT_HERE[name])
     missing("pynn.keras", name, __all__)
@@ -68,10 +67,10 @@ def version() -> str:
     return __version__
 
 
-def __dir__() -> list[str]:
+def __dir__():
     return __all__
 
 
-def load_ipython_extension(shell: Any) -> None:
+def load_ipython_extension(shell):
     """Do what ``%load_ext pynn.keras`` asks for."""
     importlib.import_module("pynn.keras.__main__").load_ipython_extension(shell)

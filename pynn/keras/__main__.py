@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from pynn.keras.runner import main
 
 __all__ = ["load_ipython_extension"]
 
 
-def load_ipython_extension(shell: Any) -> None:
+def load_ipython_extension(shell):
     """Do what ``%load_ext pynn.keras`` asks for."""
     from pynn.keras.runner import load_ipython_extension as load
 

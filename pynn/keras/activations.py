@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from pynn import keras, ops
 from pynn.keras.layer import lifted
-from pynn.keras.named import Named
+from pynn.keras.names import Named, absent
 from pynn.ops import activation as own
 
 __all__ = [
@@ -19,15 +17,15 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _tensor(x: Any) -> Any:
+def _tensor(x):
     return ops.copy(x) if not hasattr(x, "shape") else np.asarray(x, "float32") if isinstance(x, np.ndarray) else x
 
 
-def _lifts(function: Any) -> Any:
+def _lifts(function):
     import functools
 
     @functools.wraps(function)
-    def wrapped(x: Any, *args: Any, **kwargs: Any) -> Any:
+    def wrapped(x, *args, **kwargs):
         return lifted(function, _tensor(x), *args, **kwargs)
 
     return wrapped
@@ -84,7 +82,7 @@ def log_softmax(x, axis=-1):
     return _over(ops.log_softmax, x, axis)
 
 
-def _over(function: Any, x: Any, axis: Any) -> Any:
+def _over(function, x, axis):
     if isinstance(axis, (list, tuple)) and len(axis) == 1:
         [axis] = axis
     if axis in (-1, x.ndim - 1):
@@ -102,8 +100,8 @@ def glu(x, axis=-1):
     return a * ops.sigmoid(b)
 
 
-def _plain(name: str, function: Any, text: str) -> Any:
-    def plain(x: Any) -> Any:
+def _plain(name, function, text):
+    def plain(x):
         return function(x)
 
     plain.__name__ = plain.__qualname__ = name
@@ -112,7 +110,7 @@ def _plain(name: str, function: Any, text: str) -> Any:
     return made
 
 
-def _clipped(low: float, high: float) -> Any:
+def _clipped(low, high):
     return lambda x: ops.clip(x, low, high)
 
 
@@ -168,8 +166,8 @@ def threshold(x, threshold, default_value):
 
 _FUNCTIONS = [
     relu, leaky_relu, elu, celu, gelu, softmax, log_softmax, glu, tanh, sigmoid, linear, selu, softplus, softsign, silu,
-    relu6, mish, exponential, hard_sigmoid, hard_silu, hard_tanh, log_sigmoid, tanh_shrink, sparse_plus,
-    sparse_sigmoid, hard_sigmoid_2, squareplus, hard_shrink, soft_shrink,
+    relu6, mish, exponential, hard_sigmoid, hard_silu, hard_tanh, log_sigmoid, tanh_shrink, sparse_plus, sparse_sigmoid,
+    hard_sigmoid_2, squareplus, hard_shrink, soft_shrink,
 ]  # fmt: skip
 _NAMES = Named("activation", None, _FUNCTIONS, {"swish": silu, "hard_swish": hard_silu})
 # What pynn's layers compute together with their products.
@@ -199,13 +197,13 @@ def deserialize(config, custom_objects=None):
     return _NAMES.deserialize(config, custom_objects)
 
 
-def for_layer(identifier: Any) -> Any:
+def for_layer(identifier):
     """Return what pynn's layers take of an activation: a name where they have it, else a function."""
     found = get(identifier)
     return _FUSED.get(found, found)
 
 
-def kind_of(function: Any) -> Any:
+def kind_of(function):
     """Return the activation of Keras that a function of pynn's stands for."""
     for mine, name in _FUSED.items():
         if own.get(name) is function:
@@ -213,7 +211,4 @@ def kind_of(function: Any) -> Any:
     return function
 
 
-def __getattr__(name: str) -> Any:
-    from pynn.keras.missing import missing
-
-    missing(__name__, name, __all__)
+__getattr__ = absent(__name__, __all__)

@@ -12,7 +12,7 @@ import pynn
 from pynn import ops as of
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
-from pynn.keras import config, ops, tree
+from pynn.keras import config, ops
 from pynn.keras.config import backend as backend
 from pynn.keras.config import epsilon as epsilon
 from pynn.keras.config import floatx as floatx
@@ -20,10 +20,10 @@ from pynn.keras.config import image_data_format as image_data_format
 from pynn.keras.config import set_epsilon as set_epsilon
 from pynn.keras.config import set_floatx as set_floatx
 from pynn.keras.config import set_image_data_format as set_image_data_format
-from pynn.keras.missing import missing, refused
-from pynn.keras.ops import arrays, networks
-from pynn.keras.ops.arrays import convert_to_numpy, sizes
-from pynn.keras.ops.calls import op, tensor_of, value
+from pynn.keras.names import absent, refused
+from pynn.keras.names import reset_uids as reset_names
+from pynn.keras.ops import arithmetic, arrays
+from pynn.keras.ops.arrays import convert_to_numpy, op, sizes, tensor_of, value
 from pynn.keras.symbols import KerasTensor
 
 _SAME = (
@@ -35,15 +35,15 @@ _SAME = (
 )
 globals().update({name: getattr(ops, name) for name in _SAME.split()})
 pow = ops.power
-random_normal = networks.random_normal
-random_uniform = networks.random_uniform
-random_binomial = random_bernoulli = networks.random_binomial
-truncated_normal = networks.truncated_normal
+random_normal = arithmetic.random_normal
+random_uniform = arithmetic.random_uniform
+random_binomial = random_bernoulli = arithmetic.random_binomial
+truncated_normal = arithmetic.truncated_normal
 is_tensor = arrays.is_tensor
-learning_phases: list[int | None] = [None]
+learning_phases = [None]
 
 
-def cast_to_floatx(x: Any) -> Any:
+def cast_to_floatx(x):
     """Return an array, or a tensor, of floatx()."""
     return ops.cast(x, floatx()) if is_tensor(x) else np.asarray(x, floatx())
 
@@ -53,27 +53,25 @@ def image_dim_ordering() -> str:
     return "tf" if image_data_format() == "channels_last" else "th"
 
 
-def set_image_dim_ordering(dim_ordering: str) -> None:
+def set_image_dim_ordering(dim_ordering: str):
     """Set "tf" or "th", as Keras 1 has it."""
     config.set_image_data_format({"tf": "channels_last", "th": "channels_first"}.get(dim_ordering, dim_ordering))
 
 
-def variable(value: Any, dtype: Any = None, name: str | None = None, constraint: Any = None) -> Any:
+def variable(value, dtype=None, name: str | None = None, constraint=None):
     """Return a tensor whose values set_value() and update() change."""
     made = Tensor.state(convert_to_numpy(tensor_of(value, dtype or (None if is_tensor(value) else floatx()))))
     made.requires_grad, made.name = True, name or "variable"
     return made
 
 
-def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Tensor:
+def constant(value, dtype=None, shape=None, name: str | None = None) -> Tensor:
     """Return a tensor of these values."""
     x = tensor_of(value, dtype or floatx())
     return x if shape is None else of.expand(x, sizes(shape)) if x.size == 1 else x.reshape(sizes(shape))
 
 
-def placeholder(
-    shape: Any = None, ndim: int | None = None, dtype: Any = None, sparse: bool = False, name: str | None = None
-) -> Any:
+def placeholder(shape=None, ndim: int | None = None, dtype=None, sparse: bool = False, name: str | None = None):
     """Return a symbol whose values function() is given."""
     from pynn.keras import Input
 
@@ -83,31 +81,27 @@ def placeholder(
     return Input(batch_shape=dims, dtype=dtype, name=name)
 
 
-def zeros(shape: Any, dtype: Any = None, name: str | None = None) -> Any:
+def zeros(shape, dtype=None, name: str | None = None):
     """Return a variable of zeros."""
     return variable(np.zeros(sizes(shape)), dtype, name)
 
 
-def ones(shape: Any, dtype: Any = None, name: str | None = None) -> Any:
+def ones(shape, dtype=None, name: str | None = None):
     """Return a variable of ones."""
     return variable(np.ones(sizes(shape)), dtype, name)
 
 
-def random_normal_variable(
-    shape: Any, mean: float, scale: float, dtype: Any = None, name: str | None = None, seed: Any = None
-) -> Any:
+def random_normal_variable(shape, mean: float, scale: float, dtype=None, name: str | None = None, seed=None):
     """Return a variable of normal random numbers."""
     return variable(random_normal(shape, mean, scale), dtype, name)
 
 
-def random_uniform_variable(
-    shape: Any, low: float, high: float, dtype: Any = None, name: str | None = None, seed: Any = None
-) -> Any:
+def random_uniform_variable(shape, low: float, high: float, dtype=None, name: str | None = None, seed=None):
     """Return a variable of random numbers that are equally likely between two."""
     return variable(random_uniform(shape, low, high), dtype, name)
 
 
-def eval(x: Any) -> Any:
+def eval(x):
     """Return the values as an array."""
     return convert_to_numpy(x)
 
@@ -115,7 +109,7 @@ def eval(x: Any) -> Any:
 get_value = eval
 
 
-def set_value(x: Any, value: Any) -> None:
+def set_value(x, value):
     """Write values into a variable."""
     held = _held(x)
     held.view()[...] = np.asarray(value)
@@ -126,69 +120,69 @@ def batch_get_value(tensors: Sequence[Any]) -> list[Any]:
     return [get_value(x) for x in tensors]
 
 
-def batch_set_value(tuples: Sequence[tuple[Any, Any]]) -> None:
+def batch_set_value(tuples: Sequence[tuple[Any, Any]]):
     """Write the values of several."""
     for x, new in tuples:
         set_value(x, new)
 
 
-def update(x: Any, new_x: Any) -> Any:
+def update(x, new_x):
     """Write values into a variable, now."""
     set_value(x, convert_to_numpy(new_x))
     return x
 
 
-def update_add(x: Any, increment: Any) -> Any:
+def update_add(x, increment):
     """Add to a variable, now."""
     return update(x, ops.add(x, increment))
 
 
-def update_sub(x: Any, decrement: Any) -> Any:
+def update_sub(x, decrement):
     """Subtract from a variable, now."""
     return update(x, ops.subtract(x, decrement))
 
 
-def _held(x: Any) -> Tensor:
+def _held(x):
     held = value(x)
     if not isinstance(held, Tensor):
         raise TypeError(f"[backend] expected a variable. Received: {type(x).__name__}.")
     return held
 
 
-def int_shape(x: Any) -> Any:
+def int_shape(x):
     """Return the sizes of the axes; None where a symbol leaves one open."""
     return tuple(x.shape) if hasattr(x, "shape") else ops.shape(x)
 
 
-def dtype(x: Any) -> str:
+def dtype(x) -> str:
     """Return the name of a tensor's dtype."""
     return str(getattr(value(x), "dtype", floatx()))
 
 
-def count_params(x: Any) -> int:
+def count_params(x) -> int:
     """Return the number of elements."""
     return int(np.prod(int_shape(x)))
 
 
-def permute_dimensions(x: Any, pattern: Sequence[int]) -> Any:
+def permute_dimensions(x, pattern: Sequence[int]):
     """Return x with its axes in another order."""
     return ops.transpose(x, tuple(pattern))
 
 
-def flatten(x: Any) -> Any:
+def flatten(x):
     """Return all values in one axis."""
     return ops.ravel(x)
 
 
 @op
-def batch_flatten(x: Any) -> Tensor:
+def batch_flatten(x) -> Tensor:
     """Return each sample as one row."""
     x = tensor_of(x)
     return x.reshape((x.shape[0], -1))
 
 
 @op
-def batch_dot(x: Any, y: Any, axes: Any = None) -> Tensor:
+def batch_dot(x, y, axes=None) -> Tensor:
     """Return the product of each sample of x with that of y, summed over an axis of each."""
     x, y = tensor_of(x), tensor_of(y)
     if axes is None:
@@ -203,38 +197,38 @@ def batch_dot(x: Any, y: Any, axes: Any = None) -> Tensor:
 
 
 @op
-def repeat_elements(x: Any, rep: int, axis: int) -> Tensor:
+def repeat_elements(x, rep: int, axis: int) -> Tensor:
     """Return x with each slice along an axis so many times."""
     return ops.repeat(x, rep, axis)
 
 
 @op
-def repeat(x: Any, n: int) -> Tensor:
+def repeat(x, n: int) -> Tensor:
     """Return rows [N, F] n times each, [N, n, F]."""
     x = tensor_of(x)
     return of.expand(x.reshape((x.shape[0], 1, x.shape[1])), (x.shape[0], n, x.shape[1]))
 
 
 @op
-def reverse(x: Any, axes: Any) -> Tensor:
+def reverse(x, axes) -> Tensor:
     """Return x with the order along axes turned round."""
     return ops.flip(x, axes)
 
 
 @op
-def gather(reference: Any, indices: Any) -> Tensor:
+def gather(reference, indices) -> Tensor:
     """Return the slices along the first axis that the indices name."""
     return ops.take(reference, indices, 0)
 
 
 @op
-def hard_sigmoid(x: Any) -> Tensor:
+def hard_sigmoid(x) -> Tensor:
     """Return 0.2 x + 0.5 within 0 and 1, as Keras 2 has it."""
     return of.clip(tensor_of(x, floatx()) * 0.2 + 0.5, 0.0, 1.0)
 
 
 @op
-def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Tensor:
+def bias_add(x, bias, data_format: str | None = None) -> Tensor:
     """Return x with a number for each channel added."""
     b = tensor_of(bias)
     first = (data_format or image_data_format()) == "channels_first"
@@ -243,77 +237,72 @@ def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Tensor:
 
 
 @op
-def conv1d(x: Any, kernel: Any, strides: int = 1, padding: str = "valid", data_format: str | None = None) -> Tensor:
+def conv1d(x, kernel, strides: int = 1, padding: str = "valid", data_format: str | None = None) -> Tensor:
     """Return the convolution of sequences."""
-    return networks.conv(x, kernel, strides, padding, data_format)
+    return arithmetic.conv(x, kernel, strides, padding, data_format)
 
 
 @op
-def conv2d(
-    x: Any, kernel: Any, strides: Any = (1, 1), padding: str = "valid", data_format: str | None = None
-) -> Tensor:
+def conv2d(x, kernel, strides=(1, 1), padding: str = "valid", data_format: str | None = None) -> Tensor:
     """Return the convolution of images."""
-    return networks.conv(x, kernel, strides, padding, data_format)
+    return arithmetic.conv(x, kernel, strides, padding, data_format)
 
 
 @op
-def pool2d(
-    x: Any, pool_size: Any, strides: Any = (1, 1), padding: str = "valid", data_format: str | None = None,
-    pool_mode: str = "max",
-) -> Tensor:  # fmt: skip
+def pool2d(x, pool_size, strides=(1, 1), padding: str = "valid", data_format: str | None = None,
+           pool_mode: str = "max") -> Tensor:  # fmt: skip
     """Return the largest value, or the mean, of each window."""
-    pool = networks.max_pool if pool_mode == "max" else networks.average_pool
+    pool = arithmetic.max_pool if pool_mode == "max" else arithmetic.average_pool
     return pool(x, pool_size, strides, padding, data_format)
 
 
 @op
-def resize_images(
-    x: Any, height_factor: int, width_factor: int, data_format: str | None = None, interpolation: str = "nearest"
-) -> Tensor:
+def resize_images(x, height_factor: int, width_factor: int, data_format: str | None = None,
+                  interpolation: str = "nearest") -> Tensor:  # fmt: skip
     """Return images enlarged by whole factors."""
-    images, first = networks._images(x, data_format)
-    return networks._back(of.upsample2d(images, (height_factor, width_factor), interpolation), first)
+    images, first = arithmetic._images(x, data_format)
+    return arithmetic._back(of.upsample2d(images, (height_factor, width_factor), interpolation), first)
 
 
 @op
-def spatial_2d_padding(x: Any, padding: Any = ((1, 1), (1, 1)), data_format: str | None = None) -> Tensor:
+def spatial_2d_padding(x, padding=((1, 1), (1, 1)), data_format: str | None = None) -> Tensor:
     """Return images with zeros round them."""
-    images, first = networks._images(x, data_format)
-    return networks._back(of.pad2d(images, (*padding[0], *padding[1])), first)
+    images, first = arithmetic._images(x, data_format)
+    return arithmetic._back(of.pad2d(images, (*padding[0], *padding[1])), first)
 
 
 @op
-def temporal_padding(x: Any, padding: tuple[int, int] = (1, 1)) -> Tensor:
+def temporal_padding(x, padding: tuple[int, int] = (1, 1)) -> Tensor:
     """Return sequences with zeros before and after."""
     return ops.pad(x, [(0, 0), padding, (0, 0)])
 
 
 @op
-def dropout(x: Any, level: float, noise_shape: Any = None, seed: Any = None) -> Tensor:
+def dropout(x, level: float, noise_shape=None, seed=None) -> Tensor:
     """Return x with a part of it 0 and the others larger in turn."""
-    return networks.dropout(x, level, noise_shape, seed)
+    return arithmetic.dropout(x, level, noise_shape, seed)
 
 
 @op
-def in_train_phase(x: Any, alt: Any, training: Any = None) -> Any:
+def in_train_phase(x, alt, training=None):
     """Return x while a model trains, else the alternative; both may be functions."""
     chosen = x if (state.training if training is None else training) else alt
     return chosen() if callable(chosen) and not isinstance(chosen, Tensor) else chosen
 
 
-def in_test_phase(x: Any, alt: Any, training: Any = None) -> Any:
+def in_test_phase(x, alt, training=None):
     """Return x unless a model trains."""
     return in_train_phase(alt, x, training)
 
 
 @op
-def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
+def switch(condition, then_expression, else_expression):
     """Return one of two, element by element where the condition is a tensor of more than one."""
     a, b = (e() if callable(e) and not isinstance(e, Tensor) else e for e in (then_expression, else_expression))
     return ops.where(condition, a, b)
 
 
-def map_fn(fn: Callable[..., Any], elems: Any, name: str | None = None, dtype: Any = None) -> Any:
+def map_fn(fn: Callable[..., Any], elems, name: str | None = None, dtype=None):
     """Return fn of each slice along the first axis, stacked."""
     return ops.stack([fn(x) for x in ops.unstack(elems)])
 
@@ -323,7 +312,7 @@ def learning_phase() -> int:
     return int(state.training) if learning_phases[0] is None else learning_phases[0]
 
 
-def set_learning_phase(value: int) -> None:
+def set_learning_phase(value: int):
     """Take note: functions of models that are called by hand run as in this phase."""
     learning_phases[0] = int(value)
 
@@ -331,7 +320,7 @@ def set_learning_phase(value: int) -> None:
 class _Function:
     """What function() returns: values of symbols for values of others."""
 
-    def __init__(self, inputs: Sequence[Any], outputs: Any):
+    def __init__(self, inputs, outputs):
         from pynn.keras import Model
 
         self.single = not isinstance(outputs, (list, tuple))
@@ -341,7 +330,7 @@ class _Function:
         given = [x for x, is_phase in zip(inputs, phase, strict=True) if not is_phase]
         self.model = Model(given, [x for x in self.wanted if isinstance(x, KerasTensor)])
 
-    def __call__(self, inputs: Any) -> Any:
+    def __call__(self, inputs):
         xs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
         training = bool(learning_phases[0])
         if self.phase is not None:
@@ -352,7 +341,7 @@ class _Function:
         return out[0] if self.single else out
 
 
-def function(inputs: Sequence[Any], outputs: Any, updates: Any = None, name: str | None = None) -> Callable[..., Any]:
+def function(inputs: Sequence[Any], outputs, updates=None, name: str | None = None) -> Callable[..., Any]:
     """Return a function from values of the inputs to values of the outputs, as arrays.
 
     Parameters
@@ -369,7 +358,7 @@ def function(inputs: Sequence[Any], outputs: Any, updates: Any = None, name: str
     return _Function(inputs, outputs)
 
 
-def gradients(loss: Any, variables: Any) -> list[Any]:
+def gradients(loss, variables) -> list[Any]:
     """Return the derivatives of a sum by tensors that it was computed from; not by symbols."""
     wanted = list(variables) if isinstance(variables, (list, tuple)) else [variables]
     if [x for x in (loss, *wanted) if not isinstance(value(x), Tensor)]:
@@ -378,19 +367,19 @@ def gradients(loss: Any, variables: Any) -> list[Any]:
     return list(pynn.grad(y if y.shape == () else y.sum(), [tensor_of(x) for x in wanted]))
 
 
-def print_tensor(x: Any, message: str = "") -> Any:
+def print_tensor(x, message: str = ""):
     """Print a value where there is one, and return it."""
     if state.recorder is None and not isinstance(x, KerasTensor):
         print(message, x)
     return x
 
 
-def is_keras_tensor(x: Any) -> bool:
+def is_keras_tensor(x) -> bool:
     """Tell whether x is a symbol of a functional model."""
     return isinstance(x, KerasTensor)
 
 
-def clear_session() -> None:
+def clear_session():
     """Forget how many layers were named; nothing else is kept between models."""
     learning_phases[0] = None
     reset_uids()
@@ -402,59 +391,34 @@ def get_uid(prefix: str = "") -> int:
     return _uids[prefix]
 
 
-_uids: dict[str, int] = {}
+_uids = {}
 
 
-def reset_uids() -> None:
+def reset_uids():
     """Count from 1 again."""
     _uids.clear()
-    tree.reset_uids()
+    reset_names()
 
 
-def set_session(session: Any) -> None:
+def set_session(session):
     """Do nothing: there is no session that could be set up otherwise."""
 
 
-def manual_variable_initialization(value: bool) -> None:
+def manual_variable_initialization(value: bool):
     """Do nothing: variables have values from the start."""
 
 
 @contextlib.contextmanager
-def name_scope(name: str, values: Any = None) -> Any:
+def name_scope(name: str, values=None):
     """Do nothing inside a ``with`` block."""
     yield name
 
 
 _HIDDEN = [
-    "Any",
-    "Callable",
-    "KerasTensor",
-    "Sequence",
-    "Tensor",
-    "annotations",
-    "arrays",
-    "config",
-    "contextlib",
-    "convert_to_numpy",
-    "dtype_of",
-    "learning_phases",
-    "missing",
-    "networks",
-    "np",
-    "of",
-    "op",
-    "ops",
-    "pynn",
-    "refused",
-    "replaced",
-    "sizes",
-    "state",
-    "tensor_of",
-    "tree",
-    "value",
-]
+    "Any", "Callable", "KerasTensor", "Sequence", "Tensor", "annotations", "arithmetic", "arrays", "config",
+    "contextlib", "convert_to_numpy", "dtype_of", "learning_phases", "missing", "np", "of", "op", "ops", "pynn",
+    "refused", "replaced", "reset_names", "sizes", "state", "tensor_of", "value",
+]  # fmt: skip
 __all__ = sorted(name for name in globals() if not name.startswith("_") and name not in _HIDDEN)
 
-
-def __getattr__(name: str) -> Any:
-    missing(__name__, name, __all__)
+__getattr__ = absent(__name__, __all__)

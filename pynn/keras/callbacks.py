@@ -7,6 +7,8 @@ import inspect
 import io
 import math
 import os
+import struct
+import time
 from typing import Any
 
 import numpy as np
@@ -16,27 +18,85 @@ from pynn.errors import warn
 from pynn.files import write_whole
 from pynn.keras.history import History, Logs, ProgbarLogger
 from pynn.keras.layer import Spelling
-from pynn.keras.missing import refused
+from pynn.keras.names import absent, refused
 from pynn.train.progress import ProgressBar
 
 __all__ = [
     "BackupAndRestore", "CSVLogger", "Callback", "CallbackList", "EarlyStopping", "History", "LambdaCallback",
-    "LearningRateScheduler", "ModelCheckpoint", "ProgbarLogger", "ReduceLROnPlateau", "RemoteMonitor",
-    "SwapEMAWeights", "TensorBoard", "TerminateOnNaN",
+    "LearningRateScheduler", "ModelCheckpoint", "ProgbarLogger", "ReduceLROnPlateau", "RemoteMonitor", "SwapEMAWeights",
+    "TensorBoard", "TerminateOnNaN",
 ]  # fmt: skip
+
+_TABLE = []
+for _n in range(256):
+    for _ in range(8):
+        _n = (_n >> 1) ^ (0x82F63B78 if _n & 1 else 0)
+    _TABLE.append(_n)
+
+
+def _checksum(data):
+    """Return the masked CRC-32C of bytes."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _size(n):
+    out = b""
+    while True:
+        out += bytes([n & 0x7F | (0x80 if n > 0x7F else 0)])
+        n >>= 7
+        if not n:
+            return out
+
+
+def _field(number, data):
+    return _size(number << 3 | 2) + _size(len(data)) + data
+
+
+class Writer:
+    """A file of events in a folder.
+
+    Parameters
+    ----------
+    folder : str
+    """
+
+    def __init__(self, folder):
+        os.makedirs(folder, exist_ok=True)
+        name = f"events.out.tfevents.{time.time():.0f}.pynn.{os.getpid()}.{id(self)}.v2"
+        self.file = open(os.path.join(folder, name), "ab")  # noqa: SIM115
+        self._write(_field(3, b"brain.Event:2"))
+
+    def _write(self, rest):
+        event = b"\x09" + struct.pack("<d", time.time()) + rest
+        head = struct.pack("<Q", len(event))
+        self.file.write(head + struct.pack("<I", _checksum(head)) + event + struct.pack("<I", _checksum(event)))
+        self.file.flush()
+
+    def scalar(self, tag: str, value: float, step: int):
+        """Write a number."""
+        found = _field(1, tag.encode()) + b"\x15" + struct.pack("<f", value)
+        self._write(b"\x10" + _size(step) + _field(5, _field(1, found)))
+
+    def close(self):
+        """Close the file."""
+        self.file.close()
 
 
 class Callback(train.Callback, metaclass=Spelling):
     """The base of callbacks: override the hooks you need."""
 
-    validation_data: Any = None
+    validation_data = None
 
     def set_params(self, params):
         """Take the settings of the training."""
         self.params = {**params, "nb_epoch": params.get("epochs")}
 
 
-def listed(given: Any, verbose: Any, history: Any, validation: Any, freq: Any) -> list[Any]:
+def listed(given, verbose, history, validation, freq) -> list[Any]:
     """Return the callbacks of a training: the user's, the progress, and the history."""
     found = list(given.callbacks if isinstance(given, CallbackList) else [given] if isinstance(given, train.Callback)
                  else given or ())  # fmt: skip
@@ -90,7 +150,7 @@ class LambdaCallback(Callback):
 class _Watching(Callback):
     """A callback that watches a logged value."""
 
-    def _watch(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
+    def _watch(self, monitor, mode, min_delta=0.0):
         self.monitor, self.mode = monitor, mode
         name = monitor.removeprefix("val_")
         more = mode == "max" or (
@@ -109,10 +169,10 @@ class _Watching(Callback):
         """Return whether a value is better than another."""
         return self.sign * (a - b) > 0
 
-    def _better(self, value: float, than: float) -> bool:
+    def _better(self, value, than):
         return bool(self.sign * (value - than) > self.min_delta)
 
-    def _read(self, logs: Any) -> Any:
+    def _read(self, logs):
         found = Logs(logs or {}).get(self.monitor)
         if found is None:
             warn(f"[{type(self).__name__}] {self.monitor!r} is not logged; there are: {', '.join(logs or {})}.")
@@ -128,7 +188,7 @@ class EarlyStopping(_Watching):
         self.patience, self.verbose, self.baseline = patience, verbose, baseline
         self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
         self.wait = self.stopped_epoch = self.best_epoch = 0
-        self.best_weights: Any = None
+        self.best_weights = None
 
     def on_train_begin(self, logs=None):
         """Begin anew."""
@@ -179,7 +239,7 @@ class ModelCheckpoint(_Watching):
         if save_freq != "epoch":
             self.on_train_batch_end = self._after_batch
 
-    def _after_batch(self, batch: int, logs: Any = None) -> None:
+    def _after_batch(self, batch, logs=None):
         self._steps += 1
         if self._steps % int(self.save_freq) == 0:
             self._save(self.epoch, batch, logs)
@@ -195,7 +255,7 @@ class ModelCheckpoint(_Watching):
         if self.save_freq == "epoch" and (epoch + 1) % self.period == 0:
             self._save(epoch, None, logs)
 
-    def _save(self, epoch: int, batch: Any, logs: Any) -> None:
+    def _save(self, epoch, batch, logs):
         if self.save_best_only:
             current = self._read(logs)
             if current is None or not self._better(current, self.best):
@@ -211,11 +271,11 @@ class ModelCheckpoint(_Watching):
 
 
 class _Formats(dict):
-    def __init__(self, logs: Any, more: Any):
+    def __init__(self, logs, more):
         super().__init__(more)
         self.logs = logs
 
-    def __missing__(self, key: str) -> Any:
+    def __missing__(self, key):
         return self.logs[key]
 
 
@@ -303,8 +363,8 @@ class CSVLogger(Callback):
 
     def __init__(self, filename, separator=",", append=False):
         self.filename, self.sep, self.append = os.fspath(filename), separator, append
-        self.file: Any = None
-        self.keys: Any = None
+        self.file = None
+        self.keys = None
 
     def on_train_begin(self, logs=None):
         """Open the file."""
@@ -398,11 +458,11 @@ class TensorBoard(Callback):
                  write_steps_per_second=False, update_freq="epoch", profile_batch=0, embeddings_freq=0,
                  embeddings_metadata=None, **kwargs):  # fmt: skip
         self.log_dir = os.fspath(log_dir)
-        self.writers: dict[str, Any] = {}
+        self.writers = {}
 
     def on_epoch_end(self, epoch, logs=None):
         """Write the values of an epoch."""
-        from pynn.keras.events import Writer
+        from pynn.keras.callbacks import Writer
 
         for name, value in (logs or {}).items():
             kind, tag = ("validation", name[4:]) if name.startswith("val_") else ("train", name)
@@ -418,7 +478,4 @@ class TensorBoard(Callback):
         self.writers = {}
 
 
-def __getattr__(name: str) -> Any:
-    from pynn.keras.missing import missing
-
-    missing(__name__, name, __all__)
+__getattr__ = absent(__name__, __all__)

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pynn.checks import choice, number
 
 __all__ = [
-    "backend",
-    "disable_interactive_logging",
-    "enable_interactive_logging",
-    "epsilon",
-    "floatx",
-    "image_data_format",
-    "is_interactive_logging_enabled",
-    "set_epsilon",
-    "set_floatx",
-    "set_image_data_format",
-]
+    "backend", "disable_interactive_logging", "enable_interactive_logging", "epsilon", "floatx", "image_data_format",
+    "is_interactive_logging_enabled", "set_epsilon", "set_floatx", "set_image_data_format",
+]  # fmt: skip
 
-_held: dict[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "format": "channels_last", "interactive": True}
+_held = {"floatx": "float32", "epsilon": 1e-7, "format": "channels_last", "interactive": True}
 
 
 def floatx() -> str:
@@ -27,7 +17,7 @@ def floatx() -> str:
     return _held["floatx"]
 
 
-def set_floatx(value: str) -> None:
+def set_floatx(value: str):
     """Set the dtype of real numbers.
 
     Parameters
@@ -43,7 +33,7 @@ def epsilon() -> float:
     return _held["epsilon"]
 
 
-def set_epsilon(value: float) -> None:
+def set_epsilon(value: float):
     """Set the small number.
 
     Parameters
@@ -59,7 +49,7 @@ def image_data_format() -> str:
     return _held["format"]
 
 
-def set_image_data_format(data_format: str) -> None:
+def set_image_data_format(data_format: str):
     """Set the order of the axes of images.
 
     Parameters
@@ -75,12 +65,12 @@ def backend() -> str:
     return "pynn"
 
 
-def enable_interactive_logging() -> None:
+def enable_interactive_logging():
     """Let bars of progress move, as in a terminal."""
     _held["interactive"] = True
 
 
-def disable_interactive_logging() -> None:
+def disable_interactive_logging():
     """Print a line at the end of each epoch instead of bars that move."""
     _held["interactive"] = False
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pynn import ops
 from pynn.core.state import no_grad
-from pynn.keras.named import Named
+from pynn.keras.names import Configured, Named, absent
 from pynn.ops.steps import assign
 
 __all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "deserialize", "get", "serialize"]
 
 
-class Constraint:
+class Constraint(Configured):
     """The base of constraints: ``__call__(w)`` returns what a weight is to be."""
 
     def __call__(self, w):
@@ -24,15 +22,6 @@ class Constraint:
         with no_grad():
             assign(self(w.detach()), w)
 
-    def get_config(self):
-        """Return the settings."""
-        return {key: value for key, value in vars(self).items() if not key.startswith("_")}
-
-    @classmethod
-    def from_config(cls, config):
-        """Return the constraint of these settings."""
-        return cls(**config)
-
 
 class _Function(Constraint):
     def __init__(self, function):
@@ -42,7 +31,7 @@ class _Function(Constraint):
         return self.function(w)
 
 
-def _norms(w: Any, axis: Any) -> Any:
+def _norms(w, axis):
     return ops.sqrt(ops.sum(ops.square(w), axis=tuple(axis) if isinstance(axis, list) else axis, keepdims=True))
 
 
@@ -108,7 +97,4 @@ def deserialize(config, custom_objects=None):
     return _NAMES.deserialize(config, custom_objects)
 
 
-def __getattr__(name: str) -> Any:
-    from pynn.keras.missing import missing
-
-    missing(__name__, name, __all__)
+__getattr__ = absent(__name__, __all__)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pynn import init
-from pynn.keras.named import Named
+from pynn.keras.names import Configured, Named, absent
 
 __all__ = [
     "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "Initializer", "LecunNormal",
@@ -19,7 +19,7 @@ __all__ = [
 _drawn = iter(range(1 << 62))  # numbers calls that nobody seeds, so that no two draw the same
 
 
-class Initializer:
+class Initializer(Configured):
     """The base of initializers: ``__call__(shape, dtype=None)`` returns an array."""
 
     def __call__(self, shape, dtype=None, **kwargs):
@@ -35,10 +35,6 @@ class Initializer:
     def draw(self, shape, dtype, seed):
         """Draw with a seed; what classes here define."""
         raise NotImplementedError(f"[{type(self).__name__}] an initializer must define __call__(shape, dtype).")
-
-    def get_config(self):
-        """Return the settings."""
-        return {key: value for key, value in vars(self).items() if not key.startswith("_")}
 
     @classmethod
     def from_config(cls, config):
@@ -117,7 +113,7 @@ class VarianceScaling(Initializer):
 
 
 class _Preset(VarianceScaling):
-    preset: tuple[float, str, str] = (1.0, "fan_in", "uniform")
+    preset = (1.0, "fan_in", "uniform")
 
     def __init__(self, seed=None):
         super().__init__(*self.preset, seed=seed)
@@ -216,10 +212,10 @@ def deserialize(config, custom_objects=None):
 class _Drawn:
     """An initializer as pynn's layers take it: (shape, dtype, seed) -> array."""
 
-    def __init__(self, made: Any):
+    def __init__(self, made):
         self.made = made
 
-    def __call__(self, shape: Any, dtype: Any, seed: Any = None) -> Any:
+    def __call__(self, shape, dtype, seed=None):
         made, kind = self.made, np.dtype(dtype)
         if isinstance(made, Initializer) and type(made).__call__ is Initializer.__call__:
             own = getattr(made, "seed", None)
@@ -231,14 +227,11 @@ class _Drawn:
         return np.asarray(values, kind)
 
 
-def for_layer(identifier: Any) -> Callable[..., Any]:
+def for_layer(identifier) -> Callable[..., Any]:
     """Return what pynn's layers take, (shape, dtype, seed) -> array, of an initializer or a function (shape, dtype)."""
     if isinstance(identifier, (_Drawn, init.Initializer)):
         return identifier
     return _Drawn(get(identifier))
 
 
-def __getattr__(name: str) -> Any:
-    from pynn.keras.missing import missing
-
-    missing(__name__, name, __all__)
+__getattr__ = absent(__name__, __all__)

@@ -20,6 +20,7 @@ from pynn.errors import ShapeError
 from pynn.keras import constraints, initializers, regularizers
 from pynn.keras.making import (
     Spelling,
+    Variable,
     as_lengths,
     known_shape,
     mapped_shapes,
@@ -29,21 +30,19 @@ from pynn.keras.making import (
     shape_for_build,
     stand_in,
 )
-from pynn.keras.missing import refused
-from pynn.keras.spelling import known_to, refuse
-from pynn.keras.symbols import Call, KerasTensor, Nodes, symbols_in
-from pynn.keras.tree import flat, mapped, snake_case, unique_name
-from pynn.keras.variable import Variable
+from pynn.keras.names import known_to, refuse, refused, snake_case, unique_name
+from pynn.keras.symbols import Call, KerasTensor, Nodes, flat, mapped, symbols_in
 from pynn.nn.module import Module
 from pynn.train.building import unbuilt_if_it_fails
 
 __all__ = ["Input", "InputLayer", "KerasTensor", "Layer", "lifted", "seeding"]
 
 SIZES = ((2, 256), (3, 384))  # (rows, steps) in the place of sizes that are not known: what differs is not known either
-_OLD_OPTIONS = ("input_shape", "batch_input_shape", "batch_shape", "input_dim", "input_length", "weights", "dynamic",
-                "batch_size", "input_dtype", "implementation", "unroll", "consume_less", "time_major", "sparse",
-                "ragged", "use_cudnn", "zero_output_for_mask", "lora_rank", "lora_alpha",
-                "quantization_config")  # fmt: skip
+_OLD_OPTIONS = (
+    "input_shape", "batch_input_shape", "batch_shape", "input_dim", "input_length", "weights", "dynamic", "batch_size",
+    "input_dtype", "implementation", "unroll", "consume_less", "time_major", "sparse", "ragged", "use_cudnn",
+    "zero_output_for_mask", "lora_rank", "lora_alpha", "quantization_config",
+)  # fmt: skip
 _NO_SUCH_DTYPE = ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16", "half", "int8", "float8")
 
 
@@ -78,14 +77,14 @@ class Layer(Module, metaclass=Spelling):
     """
 
     _unwatched = frozenset({"_given", "_nodes", "_losses", "_first_weights", "_known_shape", "history"})
-    _aliases: dict[str, str] = {}  # Keras's names of weights: pynn's
+    _aliases = {}  # Keras's names of weights: pynn's
     _reads_lengths = False  # whether call() finds masks on its inputs, as layers of the library do
     structural = False
     supports_masking = False
-    input_spec: Any = None
-    activity_regularizer: Any = None
+    input_spec = None
+    activity_regularizer = None
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, **options):
         if cls.__module__.startswith("pynn.keras.") and "__init__" in cls.__dict__:
             cls.__init__ = noted(cls.__init__)
         super().__init_subclass__(base=True, **options)
@@ -94,7 +93,7 @@ class Layer(Module, metaclass=Spelling):
         Module.__init__(self, name or unique_name(snake_case(type(self).__name__)))
         self._begin({"trainable": trainable, "dtype": dtype, "activity_regularizer": activity_regularizer, **kwargs})
 
-    def _make(self, base: Any, given: dict[str, Any], *args: Any, **settings: Any) -> None:
+    def _make(self, base, given, *args, **settings):
         """Begin a layer that is one of pynn's too: its constructor, then what every layer here has."""
         given.setdefault("name", None)
         name = given.pop("name") or unique_name(snake_case(type(self).__name__))
@@ -102,7 +101,19 @@ class Layer(Module, metaclass=Spelling):
         object.__setattr__(self, "name", name)
         self._begin(given)
 
-    def _begin(self, given: dict[str, Any]) -> None:
+    def _make_of(self, base, given, **changed):
+        """Begin a layer that is one of pynn's too, of the names that its constructor was given here (locals())."""
+        given = {k: v for k, v in given.items() if k not in ("self", "__class__")} | changed
+        options = given.pop("kwargs", {})
+        options.update((k, given.pop(k)) for k in ("activity_regularizer", "name") if k in given)
+        known = known_to(base.__init__)
+        apart = ("activation", "data_format", "recurrent_activation")  # set afterwards, or penalties: at build
+        self._make(base, options, **{
+            k: initializers.for_layer(v) if k.endswith("_initializer") else v for k, v in given.items()
+            if k in known and k not in apart and not k.endswith(("_regularizer", "_constraint"))
+        })  # fmt: skip
+
+    def _begin(self, given):
         given.pop("autocast", None)
         trainable, dtype = given.pop("trainable", True), given.pop("dtype", None)
         penalty = given.pop("activity_regularizer", None)
@@ -123,7 +134,7 @@ class Layer(Module, metaclass=Spelling):
         if trainable is False:
             self._trainable = False
 
-    def _set_dtype(self, dtype: Any) -> None:
+    def _set_dtype(self, dtype):
         name = getattr(dtype, "name", dtype)
         if name in _NO_SUCH_DTYPE:
             refused(f"dtype {name!r}", "there are float32 and float64; pynn.set_precision() is for speed")
@@ -162,7 +173,7 @@ class Layer(Module, metaclass=Spelling):
         for term in loss if isinstance(loss, (list, tuple)) else [loss]:
             super().add_loss(term)
 
-    def __setattr__(self, key: str, value: Any) -> None:
+    def __setattr__(self, key, value):
         if isinstance(value, Variable) and all(value is not w for w in self._weights.values()):
             self._weights[key] = value
             if not value.requires_grad:
@@ -181,10 +192,10 @@ class Layer(Module, metaclass=Spelling):
 
     # Calls
 
-    def forward(self, *inputs: Any, **options: Any) -> Any:
+    def forward(self, *inputs, **options):
         return self.call(*inputs, **options)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args, **kwargs):
         """Compute the output, or return a symbol of it for symbols."""
         if any(True for _ in symbols_in((args, kwargs))):
             return self._symbolic(args, kwargs)
@@ -198,7 +209,7 @@ class Layer(Module, metaclass=Spelling):
                 self._own_slots().step.view()[0] += 1  # the next call draws other numbers
             return out
 
-    def _as_tensor(self, value: Any) -> Any:
+    def _as_tensor(self, value):
         if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
             if value.dtype.kind == "f" and value.dtype != self.dtype:
                 value = value.astype(self.dtype)
@@ -207,7 +218,7 @@ class Layer(Module, metaclass=Spelling):
             return tensor(value)
         return value
 
-    def _computed_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _computed_of(self, args, kwargs):
         takes = call_takes(type(self))
         args, kwargs = self._with_options(takes, args, dict(kwargs))
         outer = state.recorder is not None and state.module is None
@@ -231,7 +242,7 @@ class Layer(Module, metaclass=Spelling):
             state.observer(self, out)
         return out
 
-    def _with_options(self, takes: frozenset[str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _with_options(self, takes, args, kwargs):
         """Give call() the training flag and the mask if it asks for them."""
         if "training" in takes and kwargs.get("training") is None:
             kwargs["training"] = state.training
@@ -245,12 +256,12 @@ class Layer(Module, metaclass=Spelling):
             kwargs.pop("mask", None)
         return args, kwargs
 
-    def _mask(self, out: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _mask(self, out, args, kwargs):
         if isinstance(out, Tensor) and args:
             mask = self.compute_mask(args[0], kwargs.get("mask", mapped(mask_of, args[0])))
             out.lengths = None if mask is None else as_lengths(mask)
 
-    def _build_now(self, xs: tuple[Any, ...]) -> None:
+    def _build_now(self, xs):
         shape = mapped(shape_for_build, xs[0]) if xs else (None,)
         first = next((tuple(x.shape) for x in flat(xs) if isinstance(x, Tensor)), ())
         object.__setattr__(self, "_built_for", first)
@@ -259,7 +270,7 @@ class Layer(Module, metaclass=Spelling):
             object.__setattr__(self, "built", True)
             self._after_build()
 
-    def _after_build(self) -> None:
+    def _after_build(self):
         given = self.__dict__.get("_given")
         of = {alias: key for alias, key in type(self)._aliases.items() if key in self._weights}
         for name, value in {} if given is None else given.values.items():
@@ -280,7 +291,7 @@ class Layer(Module, metaclass=Spelling):
             object.__setattr__(self, "_first_weights", None)
             self.set_weights(given)
 
-    def _symbolic(self, args: tuple[Any, ...], kwargs: dict[str, Any], note: bool = True) -> Any:
+    def _symbolic(self, args, kwargs, note=True):
         found = []
         training = kwargs.get("training")
         for rows, steps in SIZES:
@@ -303,7 +314,7 @@ class Layer(Module, metaclass=Spelling):
 
     # What people ask of a layer
 
-    def __getattr__(self, key: str) -> Any:
+    def __getattr__(self, key):
         weights = self.__dict__.get("_weights", {})
         other = type(self)._aliases.get(key)
         if other in weights:
@@ -514,7 +525,7 @@ class Operation(Layer):
         return {"name": self.name}
 
 
-def lifted(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def lifted(function: Callable[..., Any], *args, **kwargs):
     """Return function(...), or a symbol of it where symbols are among the arguments."""
     if any(True for _ in symbols_in((args, kwargs))):
         return Operation(function)._symbolic(args, kwargs)

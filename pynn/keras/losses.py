@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
 
 import pynn.losses as own
 from pynn import ops
 from pynn.core.tensor import Tensor
-from pynn.keras.missing import refused
-from pynn.keras.named import Named
+from pynn.keras.names import Configured, Named, absent, constructor, refused
 from pynn.keras.symbols import KerasTensor
 from pynn.losses.base import like
 from pynn.ops.common import as_tensor
@@ -29,21 +27,21 @@ __all__ = [
 EPSILON = 1e-7
 
 
-def lifting(function: Any) -> Any:
+def lifting(function):
     """Return a function that takes symbols, too: losses are terms of add_loss() in functional models."""
 
     @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args, **kwargs):
         return KerasTensor.lifted(function, *args, **kwargs)
 
     return call
 
 
-def _last(x: Any) -> Any:
+def _last(x):
     return ops.mean(x, axis=-1) if x.ndim else x
 
 
-def _pair(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+def _pair(y_true, y_pred):
     y_pred = as_tensor(y_pred if isinstance(y_pred, Tensor) else np.asarray(y_pred, "float32"))
     y_true = as_tensor(y_true if isinstance(y_true, Tensor) else np.asarray(y_true))
     return like(y_true, y_pred), y_pred
@@ -109,7 +107,7 @@ def kl_divergence(y_true, y_pred):
     return ops.sum(a * (ops.log(a) - ops.log(b)), axis=-1)
 
 
-def _signs(y_true: Any) -> Any:
+def _signs(y_true):
     if not np.isin(y_true.view() if not isinstance(y_true, np.ndarray) else y_true, (0, 1)).all():
         return y_true
     return y_true * 2.0 - 1.0
@@ -138,7 +136,7 @@ def categorical_hinge(y_true, y_pred):
     return ops.relu(wrong - right + 1.0)
 
 
-def _unit(x: Any, axis: Any) -> Any:
+def _unit(x, axis):
     return x / ops.sqrt(ops.maximum(ops.sum(ops.square(x), axis=axis, keepdims=True), 1e-12))
 
 
@@ -149,11 +147,11 @@ def cosine_similarity(y_true, y_pred, axis=-1):
     return ops.sum(_unit(y_true, axis) * _unit(y_pred, axis), axis=axis)
 
 
-def _smoothed(y_true: Any, smoothing: float, classes: int) -> Any:
+def _smoothed(y_true, smoothing, classes):
     return y_true * (1.0 - smoothing) + smoothing / classes if smoothing else y_true
 
 
-def _log_softmax(y_pred: Any, from_logits: bool, axis: int = -1) -> Any:
+def _log_softmax(y_pred, from_logits, axis=-1):
     if axis not in (-1, y_pred.ndim - 1):
         refused("a cross-entropy along another axis than the last", "transpose the outputs")
     if from_logits:
@@ -190,7 +188,7 @@ def binary_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0.0, 
     return _last(_binary(_smoothed(y_true, label_smoothing, 2), y_pred, from_logits))
 
 
-def _binary(y_true: Any, y_pred: Any, from_logits: bool) -> Any:
+def _binary(y_true, y_pred, from_logits):
     if from_logits:
         return ops.softplus(y_pred) - y_true * y_pred
     p = ops.clip(y_pred, EPSILON, 1.0 - EPSILON)
@@ -222,7 +220,7 @@ def categorical_focal_crossentropy(y_true, y_pred, alpha=0.25, gamma=2.0, from_l
     return -ops.sum(ops.pow(ops.clip(1.0 - p, EPSILON, 1.0), gamma) * y_true * log_p * alpha, axis=-1)
 
 
-class Loss:
+class Loss(Configured):
     """The base of losses: write ``call(y_true, y_pred)``."""
 
     def __init__(self, name=None, reduction="sum_over_batch_size", dtype=None):
@@ -247,16 +245,7 @@ class Loss:
             return each
         return ops.sum(each) if self.reduction == "sum" else ops.mean(each)
 
-    def get_config(self):
-        """Return the settings."""
-        return {key: value for key, value in vars(self).items() if not key.startswith("_")}
-
-    @classmethod
-    def from_config(cls, config):
-        """Return the loss of these settings."""
-        return cls(**config)
-
-    def for_training(self) -> Any:
+    def for_training(self):
         """Return the loss as pynn's training takes it."""
         made = own.FunctionLoss(lambda y_true, y_pred: self.call(y_true, y_pred), self.name)
         return _Summed(made) if self.reduction == "sum" else made
@@ -265,21 +254,21 @@ class Loss:
 class _Summed(own.Loss):
     """The sum of the losses of a batch in the place of their mean."""
 
-    def __init__(self, inner: Any):
+    def __init__(self, inner):
         self.inner, self.name = inner, inner.name
         self.task, self.activation, self.from_logits = inner.task, inner.activation, inner.from_logits
 
-    def each(self, y_pred: Any, y_true: Any) -> Any:
+    def each(self, y_pred, y_true):
         return self.inner.each(y_pred, y_true) * float(y_pred.shape[0])
 
-    def check_targets(self, y: Any, shape: tuple[int, ...]) -> Any:
+    def check_targets(self, y, shape):
         return self.inner.check_targets(y, shape)
 
-    def of_logits(self) -> Any:
+    def of_logits(self):
         return _Summed(self.inner.of_logits())
 
 
-def _loss_class(name: str, function: Any, made: Any = None, **defaults: Any) -> Any:
+def _loss_class(name, function, made=None, **defaults):
     """Return the class of a loss that is a function, with its options."""
     label = "huber_loss" if name == "Huber" else function.__name__
     all_defaults = {**defaults, "reduction": "sum_over_batch_size", "name": label, "dtype": None}
@@ -287,29 +276,14 @@ def _loss_class(name: str, function: Any, made: Any = None, **defaults: Any) -> 
         all_defaults = {key: all_defaults[key] for key in ("from_logits", "ignore_class", "reduction", "axis", "name",
                                                            "dtype")}  # fmt: skip
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        given = dict(all_defaults)
-        if len(args) > len(given):
-            raise TypeError(f"[{name}] expected at most {len(given)} arguments. Received: {len(args)}.")
-        given.update(zip(given, args, strict=False))
-        from pynn.keras.spelling import refuse
-
-        refuse(name, kwargs, given)
-        given.update(kwargs)
-        Loss.__init__(self, given.pop("name"), given.pop("reduction"), given.pop("dtype"))
+    def make(self, given):
+        Loss.__init__(self, *(given.pop(key) for key in ("name", "reduction", "dtype")))
         vars(self).update(given)
 
-    import inspect
-
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    parameters = [inspect.Parameter("self", kind)]
-    parameters += [inspect.Parameter(k, kind, default=v) for k, v in all_defaults.items()]
-    __init__.__signature__ = inspect.Signature(parameters)
-
-    def call(self: Any, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true, y_pred):
         return function(y_true, y_pred, **{key: getattr(self, key) for key in defaults})
 
-    def for_training(self: Any) -> Any:
+    def for_training(self):
         settings = {key: getattr(self, key) for key in defaults}
         found = None if made is None else made(**settings)
         if found is None:
@@ -317,8 +291,10 @@ def _loss_class(name: str, function: Any, made: Any = None, **defaults: Any) -> 
         return _Summed(found) if self.reduction == "sum" else found
 
     doc = f"{(function.__doc__ or '').removeprefix('Return ').splitlines()[0].capitalize()}"
-    return type(name, (Loss,), {"__init__": __init__, "call": call, "for_training": for_training, "__doc__": doc,
-                                "__module__": __name__})  # fmt: skip
+    return type(name, (Loss,), {
+        "__init__": constructor(all_defaults, make, name), "call": call, "for_training": for_training, "__doc__": doc,
+        "__module__": __name__,
+    })  # fmt: skip
 
 
 class _Rows(own.CrossEntropy):
@@ -326,16 +302,16 @@ class _Rows(own.CrossEntropy):
 
     name = "cross_entropy"
 
-    def check_targets(self, y: Any, shape: tuple[int, ...]) -> np.ndarray:
+    def check_targets(self, y, shape):
         y = np.asarray(y)
         return y.astype("float32") if y.shape == shape and y.dtype.kind in "fiub" else super().check_targets(y, shape)
 
 
-def _cross(from_logits: bool, label_smoothing: float, axis: int) -> Any:
+def _cross(from_logits, label_smoothing, axis):
     return _Rows(from_logits=from_logits, label_smoothing=label_smoothing) if axis == -1 else None
 
 
-def _sparse(ignore_class: Any, from_logits: bool, axis: int) -> Any:
+def _sparse(ignore_class, from_logits, axis):
     return own.CrossEntropy(from_logits=from_logits) if ignore_class is None and axis == -1 else None
 
 
@@ -344,14 +320,14 @@ class _Labels(own.BinaryCrossEntropy):
 
     name = "binary_cross_entropy"
 
-    def check_targets(self, y: Any, shape: tuple[int, ...]) -> np.ndarray:
+    def check_targets(self, y, shape):
         y = np.asarray(y)
         if y.dtype.kind == "f" and y.shape == shape and np.isfinite(y).all():
             return y.astype("float32")
         return super().check_targets(y, shape)
 
 
-def _binary_cross(from_logits: bool, label_smoothing: float, axis: int) -> Any:
+def _binary_cross(from_logits, label_smoothing, axis):
     return _Labels(from_logits=from_logits, label_smoothing=label_smoothing)
 
 
@@ -386,7 +362,7 @@ CategoricalFocalCrossentropy = _loss_class(
 )  # fmt: skip
 
 
-def _negative_cosine(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
+def _negative_cosine(y_true, y_pred, axis=-1):
     return -cosine_similarity(y_true, y_pred, axis)
 
 
@@ -401,10 +377,12 @@ kld = KLD = kullback_leibler_divergence = kl_divergence
 logcosh, bce, BCE, cosine, cosine_proximity = log_cosh, binary_crossentropy, binary_crossentropy, None, None
 cosine_proximity = cosine = _negative_cosine
 
-_CLASSES = [MeanSquaredError, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredLogarithmicError, Huber,
-            LogCosh, Poisson, KLDivergence, Hinge, SquaredHinge, CategoricalHinge, CategoricalCrossentropy,
-            SparseCategoricalCrossentropy, BinaryCrossentropy, BinaryFocalCrossentropy, CategoricalFocalCrossentropy,
-            CosineSimilarity]  # fmt: skip
+_CLASSES = [
+    MeanSquaredError, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredLogarithmicError, Huber, LogCosh,
+    Poisson, KLDivergence, Hinge, SquaredHinge, CategoricalHinge, CategoricalCrossentropy,
+    SparseCategoricalCrossentropy, BinaryCrossentropy, BinaryFocalCrossentropy, CategoricalFocalCrossentropy,
+    CosineSimilarity,
+]  # fmt: skip
 _ALIASES = {"mse": MeanSquaredError, "mae": MeanAbsoluteError, "mape": MeanAbsolutePercentageError,
             "msle": MeanSquaredLogarithmicError, "kld": KLDivergence, "kullback_leibler_divergence": KLDivergence,
             "logcosh": LogCosh, "bce": BinaryCrossentropy, "cosine_proximity": CosineSimilarity,
@@ -437,14 +415,14 @@ class Nothing(own.Loss):
 
     name = "none"
 
-    def each(self, y_pred: Any, y_true: Any) -> Any:
+    def each(self, y_pred, y_true):
         return ops.zeros((y_pred.shape[0],), "float32")
 
-    def check_targets(self, y: Any, shape: tuple[int, ...]) -> Any:
+    def check_targets(self, y, shape: tuple[int, ...]):
         return np.zeros((shape[0],), "float32")
 
 
-def for_training(identifier: Any) -> Any:
+def for_training(identifier):
     """Return the loss as pynn's training takes it, of whatever compile() takes."""
     if identifier is None or isinstance(identifier, own.Loss):
         return identifier
@@ -462,7 +440,4 @@ def for_training(identifier: Any) -> Any:
     return own.FunctionLoss(lambda y_true, y_pred: identifier(y_true, y_pred), getattr(identifier, "__name__", "loss"))
 
 
-def __getattr__(name: str) -> Any:
-    from pynn.keras.missing import missing
-
-    missing(__name__, name, __all__)
+__getattr__ = absent(__name__, __all__)

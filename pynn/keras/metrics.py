@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
 
 import numpy as np
 
@@ -11,21 +10,140 @@ import pynn.metrics as own
 from pynn.core.state import no_grad
 from pynn.core.tensor import Tensor, tensor
 from pynn.keras import losses
-from pynn.keras.metric import Metric, as_array
-from pynn.keras.named import Named
-from pynn.keras.tree import snake_case
+from pynn.keras.names import Named, absent, constructor, snake_case
 
 __all__ = [
     "AUC", "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "CategoricalAccuracy", "CategoricalCrossentropy",
     "CategoricalHinge", "CosineSimilarity", "F1Score", "FalseNegatives", "FalsePositives", "Hinge", "KLDivergence",
-    "LogCoshError",
-    "Mean", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanIoU", "MeanMetricWrapper", "MeanSquaredError",
-    "MeanSquaredLogarithmicError", "Metric", "Poisson", "Precision", "R2Score", "Recall", "RootMeanSquaredError",
-    "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy", "SparseTopKCategoricalAccuracy", "SquaredHinge",
-    "Sum", "TopKCategoricalAccuracy", "TrueNegatives", "TruePositives", "binary_accuracy", "categorical_accuracy",
-    "deserialize", "get", "serialize", "sparse_categorical_accuracy", "sparse_top_k_categorical_accuracy",
-    "top_k_categorical_accuracy",
+    "LogCoshError", "Mean", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanIoU", "MeanMetricWrapper",
+    "MeanSquaredError", "MeanSquaredLogarithmicError", "Metric", "Poisson", "Precision", "R2Score", "Recall",
+    "RootMeanSquaredError", "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy",
+    "SparseTopKCategoricalAccuracy", "SquaredHinge", "Sum", "TopKCategoricalAccuracy", "TrueNegatives", "TruePositives",
+    "binary_accuracy", "categorical_accuracy", "deserialize", "get", "serialize", "sparse_categorical_accuracy",
+    "sparse_top_k_categorical_accuracy", "top_k_categorical_accuracy",
 ]  # fmt: skip
+
+
+def as_array(x):
+    """Return a tensor, or what is like an array, as an array."""
+    return x.numpy() if isinstance(x, Tensor) else np.asarray(x)
+
+
+class Value:
+    """A number, or an array of them, that a metric gathers in."""
+
+    def __init__(self, shape=(), first=0.0, dtype=None):
+        self.first = np.broadcast_to(np.asarray(first, "float64"), shape).copy()
+        self.now = self.first.copy()
+
+    def assign(self, value):
+        """Set it."""
+        self.now = np.broadcast_to(np.asarray(as_array(value), "float64"), self.now.shape).copy()
+        return self
+
+    def assign_add(self, value):
+        """Add to it."""
+        return self.assign(self.now + as_array(value))
+
+    def assign_sub(self, value):
+        """Subtract from it."""
+        return self.assign(self.now - as_array(value))
+
+    def numpy(self):
+        """Return the value."""
+        return self.now.astype("float32")
+
+    @property
+    def value(self):
+        """The value."""
+        return self.now
+
+    @property
+    def shape(self):
+        """Its shape."""
+        return self.now.shape
+
+    def __array__(self, dtype=None, copy=None):
+        return self.now.astype(dtype or "float64")
+
+    def __float__(self):
+        return float(self.now)
+
+
+for _name in ("add", "sub", "mul", "truediv", "radd", "rmul"):
+    setattr(Value, f"__{_name}__", lambda self, other, f=f"__{_name}__": getattr(self.now, f)(as_array(other)))
+
+
+class Metric(own.Metric):
+    """The base of metrics: write ``update_state(y_true, y_pred, sample_weight=None)`` and ``result()``."""
+
+    def __init__(self, dtype=None, name=None, **kwargs):
+        self._values = []
+        self._made = False  # a class of one's own has no variables yet
+        super().__init__(name or snake_case(type(self).__name__))
+        self._made = True
+
+    def add_weight(self, *args, shape=(), initializer="zeros", dtype=None, name=None, **kwargs):
+        """Return a variable to gather in; it is 0, or what the initializer says, after reset_state()."""
+        if args and not isinstance(args[0], str):
+            shape = args[0]
+        kind = initializer if isinstance(initializer, str) else type(initializer).__name__.lower()
+        self._values.append(Value(shape, 1.0 if kind in ("ones", "one") else 0.0))
+        return self._values[-1]
+
+    add_variable = add_weight
+
+    @property
+    def variables(self):
+        """The variables."""
+        return self._values
+
+    def update_state(self, y_true, y_pred=None, sample_weight=None):
+        """Take in a batch."""
+        raise NotImplementedError(f"[{self.name}] a metric must define update_state(y_true, y_pred, sample_weight).")
+
+    def reset_state(self):
+        """Forget all batches."""
+        for value in self._values:
+            value.assign(value.first)
+
+    reset_states = reset_state
+
+    def result(self):
+        """Return the result of all batches."""
+        raise NotImplementedError(f"[{self.name}] a metric must define result().")
+
+    def __call__(self, *args, **kwargs):
+        """Take in a batch, and return the result."""
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    # What training calls
+
+    def reset(self):
+        """Forget all batches."""
+        super().reset()
+        if self._made:
+            self.reset_state()
+
+    def add(self, y_true, y_pred, weight):
+        """Take in a batch of arrays."""
+        with no_grad():
+            given = {} if weight is None else {"sample_weight": tensor(weight)}
+            self.update_state(tensor(y_true), tensor(y_pred), **given)
+
+    def __repr__(self):
+        return f"<{type(self).__name__} name={self.name}>"
+
+    def get_config(self):
+        """Return the settings."""
+        names = inspect.signature(type(self).__init__).parameters
+        return {key: getattr(self, key, None) for key in list(names)[1:] if key not in ("kwargs", "dtype", "fn")}
+
+    @classmethod
+    def from_config(cls, config):
+        """Return the metric of these settings."""
+        return cls(**config)
 
 
 class Mean(Metric):
@@ -78,7 +196,7 @@ class MeanMetricWrapper(Mean):
             super().update_state(self._fn(y_true, y_pred, **self._options), sample_weight)
 
 
-def _squeezed(a: Any, b: Any) -> tuple[Any, Any]:
+def _squeezed(a, b):
     a, b = as_array(a), as_array(b)
     if a.ndim == b.ndim + 1 and a.shape[-1] == 1:
         a = a[..., 0]
@@ -125,23 +243,17 @@ def sparse_top_k_categorical_accuracy(y_true, y_pred, k=5, from_sorted_ids=False
     return ((p > score).sum(-1) < k).astype("float32")
 
 
-def _mean_of(name: str, function: Any, label: str | None = None, **defaults: Any) -> Any:
+def _mean_of(name, function, label=None, **defaults):
     """Return the class of a metric that is the mean of a function, with its options."""
     label = label or snake_case(name)
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        given = {**first, **dict(zip(first, args, strict=False)), **kwargs}
+    def make(self, given):
         MeanMetricWrapper.__init__(self, function, given["name"], None, **{k: given[k] for k in defaults})
         vars(self).update({k: given[k] for k in defaults})
 
     lead = {"k": defaults["k"]} if "k" in defaults else {}
     first = {**lead, "name": label, "dtype": None, **{k: v for k, v in defaults.items() if k not in lead}}
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    own_parameters = [inspect.Parameter("self", kind)] + [
-        inspect.Parameter(k, kind, default=v) for k, v in first.items()
-    ]
-    __init__.__signature__ = inspect.Signature(own_parameters)
-    return type(name, (MeanMetricWrapper,), {"__init__": __init__, "__module__": __name__,
+    return type(name, (MeanMetricWrapper,), {"__init__": constructor(first, make, name), "__module__": __name__,
                                              "__doc__": f"The mean of {function.__name__}."})  # fmt: skip
 
 
@@ -192,7 +304,7 @@ class F1Score(Metric):
     def __init__(self, average=None, threshold=None, name="f1_score", dtype=None):
         super().__init__(dtype, name)
         self.average, self.threshold = average, threshold
-        self._sums: Any = np.zeros((4, 1))
+        self._sums = np.zeros((4, 1))
 
     def reset_state(self):
         self._sums = np.zeros((4, 1))
@@ -262,7 +374,7 @@ class AUC(own.AUC):
                  thresholds=None, multi_label=False, num_labels=None, label_weights=None,
                  from_logits=False):  # fmt: skip
         if curve != "ROC":
-            from pynn.keras.missing import refused
+            from pynn.keras.names import refused
 
             refused(f"AUC(curve={curve!r})", "there is 'ROC'")
         super().__init__(name=name or "auc")
@@ -294,7 +406,7 @@ class _Counts(Metric):
         for count, of in zip(self._counts, (yes & true, yes & ~true, ~yes & true, ~yes & ~true), strict=True):
             count.assign_add((of * weight).sum(1))
 
-    def _told(self, value: Any) -> Any:
+    def _told(self, value):
         return float(value[0]) if len(value) == 1 else value.astype("float32")
 
 
@@ -375,7 +487,7 @@ def deserialize(config, custom_objects=None):
     return _NAMES.deserialize(config, custom_objects)
 
 
-def for_training(identifier: Any, loss: Any) -> Any:
+def for_training(identifier, loss):
     """Return the metric as pynn's training takes it; "accuracy" is that of the loss and its targets."""
     if isinstance(identifier, dict):
         identifier = deserialize(identifier)
@@ -395,7 +507,4 @@ def for_training(identifier: Any, loss: Any) -> Any:
     return MeanMetricWrapper(identifier)
 
 
-def __getattr__(name: str) -> Any:
-    from pynn.keras.missing import missing
-
-    missing(__name__, name, __all__)
+__getattr__ = absent(__name__, __all__)

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from pynn import random as draws
-from pynn.keras.missing import missing
-from pynn.keras.ops import networks
-from pynn.keras.ops.arrays import sizes, take
-from pynn.keras.ops.calls import tensor_of
+from pynn.keras.names import absent
+from pynn.keras.ops import arithmetic
+from pynn.keras.ops.arrays import sizes, take, tensor_of
 
 __all__ = [
-    "SeedGenerator",
-    "binomial",
-    "dropout",
-    "normal",
-    "randint",
-    "shuffle",
-    "truncated_normal",
-    "uniform",
-]
+    "SeedGenerator", "binomial", "dropout", "normal", "randint", "shuffle", "truncated_normal", "uniform",
+]  # fmt: skip
 
-normal, uniform, dropout = networks.random_normal, networks.random_uniform, networks.dropout
-truncated_normal = networks.truncated_normal
+normal, uniform, dropout = arithmetic.random_normal, arithmetic.random_uniform, arithmetic.dropout
+truncated_normal = arithmetic.truncated_normal
 
 
 class SeedGenerator:
@@ -35,7 +25,7 @@ class SeedGenerator:
     seed : int, optional
     """
 
-    def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any):
+    def __init__(self, seed=None, name=None, **kwargs):
         self.seed, self.name = seed, name
 
     def next(self, ordered: bool = True) -> int | None:
@@ -43,25 +33,24 @@ class SeedGenerator:
         return self.seed
 
 
-def randint(shape: Any, minval: int, maxval: int, dtype: Any = "int32", seed: Any = None) -> Any:
+def randint(shape, minval: int, maxval: int, dtype="int32", seed=None):
     """Return whole numbers from minval to maxval - 1."""
     return draws.integers(sizes(shape), minval, maxval, dtype)
 
 
-def binomial(shape: Any, counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None) -> Any:
+def binomial(shape, counts, probabilities, dtype=None, seed=None):
     """Return how often something of a chance happens in so many trials."""
-    y = networks.random_binomial(shape, probabilities, dtype)
+    y = arithmetic.random_binomial(shape, probabilities, dtype)
     for _ in range(int(counts) - 1):
-        y = y + networks.random_binomial(shape, probabilities, dtype)
+        y = y + arithmetic.random_binomial(shape, probabilities, dtype)
     return y
 
 
-def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
+def shuffle(x, axis: int = 0, seed=None):
     """Return the slices along an axis in another order."""
     x = tensor_of(x)
     order = np.random.default_rng(seed if isinstance(seed, int) else None).permutation(x.shape[axis])
     return take(x, order, axis)
 
 
-def __getattr__(name: str) -> Any:
-    missing("pynn.keras.random", name, __all__)
+__getattr__ = absent("pynn.keras.random", __all__)

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pynn.regularizers as own
 from pynn import ops
-from pynn.keras.named import Named
+from pynn.keras.names import Configured, Named, absent
 
 __all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "deserialize", "get", "serialize"]
 
 
-class Regularizer:
+class Regularizer(Configured):
     """The base of regularizers: ``__call__(x)`` returns the penalty."""
 
     def __call__(self, x):
         """Return the penalty of a tensor."""
         return 0.0
-
-    def get_config(self):
-        """Return the settings."""
-        return {key: value for key, value in vars(self).items() if not key.startswith("_")}
-
-    @classmethod
-    def from_config(cls, config):
-        """Return the regularizer of these settings."""
-        return cls(**config)
 
 
 class L1L2(Regularizer):
@@ -112,7 +101,4 @@ def deserialize(config, custom_objects=None):
     return _NAMES.deserialize(config, custom_objects)
 
 
-def __getattr__(name: str) -> Any:
-    from pynn.keras.missing import missing
-
-    missing(__name__, name, __all__)
+__getattr__ = absent(__name__, __all__)

@@ -11,14 +11,15 @@ import os
 import sys
 import traceback
 import types
-from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 import pynn
-from pynn.keras import dialect, hook
-from pynn.keras.missing import NotInPynn
+from pynn.keras import hook
+from pynn.keras import names as dialect
+from pynn.keras.names import NotInPynn
 
 __all__ = ["Limits", "main", "run_script"]
 
@@ -44,8 +45,8 @@ class Limits:
         At most so many rows of the data sets that Keras brings.
     """
 
-    epochs: int | None = None
-    rows: int | None = None
+    epochs = None
+    rows = None
 
 
 limits = Limits()
@@ -54,10 +55,10 @@ limits = Limits()
 class _Shorter(ast.NodeTransformer):
     """Sets numbers of epochs where a script names them: ``epochs = 12``, ``for epoch in range(...)``."""
 
-    def __init__(self, epochs: int):
+    def __init__(self, epochs):
         self.epochs = epochs
 
-    def visit_Assign(self, node: ast.Assign) -> Any:
+    def visit_Assign(self, node):
         """Cut ``epochs = 12``."""
         self.generic_visit(node)
         names = [t.id for t in node.targets if isinstance(t, ast.Name)]
@@ -67,7 +68,7 @@ class _Shorter(ast.NodeTransformer):
             constant.value = min(constant.value, self.epochs)  # type: ignore[attr-defined]
         return node
 
-    def visit_For(self, node: ast.For) -> Any:
+    def visit_For(self, node):
         """Cut ``for epoch in range(...)``."""
         self.generic_visit(node)
         target = node.target.id.lower() if isinstance(node.target, ast.Name) else ""
@@ -80,15 +81,15 @@ class _Shorter(ast.NodeTransformer):
         return node
 
 
-def _cut(turns: Iterable[Any]) -> Iterable[Any]:
+def _cut(turns):
     return turns if limits.epochs is None else itertools.islice(turns, limits.epochs)
 
 
-def _short(function: Any, place: int) -> Any:
+def _short(function, place):
     """Return a method of a model with at most as many epochs as the runner was told; `place` is their position."""
 
     @functools.wraps(function)
-    def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def fit(self, *args, **kwargs):
         if limits.epochs is not None:
             most = limits.epochs + int(kwargs.get("initial_epoch", 0) or 0)
             if len(args) > place:
@@ -101,11 +102,11 @@ def _short(function: Any, place: int) -> Any:
     return fit
 
 
-def _shorten() -> list[tuple[Any, str, Any]]:
+def _shorten():
     """Let models make fewer epochs; returns what was there before."""
     from pynn.keras.training import Training
 
-    before: list[tuple[Any, str, Any]] = []
+    before = []
     for name, place in (("fit", 3), ("fit_generator", 2)):
         before.append((Training, name, vars(Training)[name]))
         setattr(Training, name, _short(vars(Training)[name], place))
@@ -120,14 +121,8 @@ def compiled(source: bytes, path: str, epochs: int | None) -> types.CodeType:
     return compile(tree, path, "exec", dont_inherit=True)
 
 
-def run_script(
-    path: str,
-    argv: Sequence[str] = (),
-    *,
-    epochs: int | None = None,
-    rows: int | None = None,
-    version: str | None = None,
-) -> dict[str, Any]:
+def run_script(path: str, argv: Sequence[str] = (), *, epochs: int | None = None, rows: int | None = None,
+               version: str | None = None) -> dict[str, Any]:  # fmt: skip
     """Run a file as ``__main__``; its imports of Keras and TensorFlow are pynn's.
 
     Parameters
@@ -181,11 +176,11 @@ def run_script(
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
+    def error(self, message):
         self.exit(2, f"{self.prog}: error: {message}\nhelp: {self.prog} --help\n")
 
 
-def _count(text: str) -> int:
+def _count(text):
     try:
         value = int(text)
     except ValueError:
@@ -227,7 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _tell(error: BaseException, script: str) -> None:
+def _tell(error, script):
     """Print where the script went wrong: its own lines, and the error; not the lines of pynn."""
     if isinstance(error, NotInPynn) or str(error).startswith("not in pynn: "):
         print(error, file=sys.stderr)
@@ -242,11 +237,11 @@ def _tell(error: BaseException, script: str) -> None:
     sys.stderr.writelines(traceback.format_exception_only(error))
 
 
-def load_ipython_extension(shell: Any) -> None:
+def load_ipython_extension(shell):
     """Let the cells of a notebook import Keras from pynn: ``%load_ext pynn.keras``."""
     hook.install()
 
 
-def unload_ipython_extension(shell: Any) -> None:
+def unload_ipython_extension(shell):
     """Let the cells of a notebook import what is installed."""
     hook.uninstall()

@@ -19,10 +19,8 @@ from pynn.errors import DataError
 from pynn.files import write_whole
 from pynn.keras import losses, optimizers
 from pynn.keras.layer import Layer
-from pynn.keras.missing import missing, used_by
-from pynn.keras.named import custom
+from pynn.keras.names import absent, custom, snake_case, used_by
 from pynn.keras.serial import deserialized, serialized
-from pynn.keras.tree import snake_case
 
 __all__ = ["CustomObjectScope", "custom_object_scope", "deserialize_keras_object", "get_custom_objects",
            "get_registered_name", "get_registered_object", "load_model", "register_keras_serializable", "save_model",
@@ -32,7 +30,7 @@ INSIDE = "model.weights.h5"
 LIMIT = 1 << 32
 
 
-def _h5py() -> Any:
+def _h5py():
     try:
         import h5py
     except ImportError:
@@ -43,13 +41,13 @@ def _h5py() -> Any:
 # Where Keras 3 puts weights
 
 
-def stores(layer: Any, path: str = "") -> Iterator[tuple[str, Any, list[Any]]]:
+def stores(layer, path: str = "") -> Iterator[tuple[str, Any, list[Any]]]:
     """Yield (group of the file, layer, weights) of a layer and of all that it holds."""
-    seen: set[int] = set()
+    seen = set()
     yield from _stores(layer, path, seen)
 
 
-def _stores(layer: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any, list[Any]]]:
+def _stores(layer, path, seen):
     if id(layer) in seen:
         return
     seen.add(id(layer))
@@ -69,8 +67,8 @@ def _stores(layer: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any, l
             yield from _contained(value, f"{path}{key}/", seen)
 
 
-def _contained(layers: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any, list[Any]]]:
-    counts: Counter[str] = Counter()
+def _contained(layers, path, seen):
+    counts = Counter()
     for layer in layers:
         if isinstance(layer, Layer):
             name = snake_case(class_name(layer))
@@ -79,13 +77,13 @@ def _contained(layers: Any, path: str, seen: set[int]) -> Iterator[tuple[str, An
             yield from _stores(layer, f"{path}{name}{tail}/", seen)
 
 
-def class_name(layer: Any) -> str:
+def class_name(layer) -> str:
     """Return the name of a layer's class in files."""
     name = type(layer).__name__
     return "Functional" if name == "Model" and getattr(layer, "_graph", None) is not None else name
 
 
-def _weights_bytes(model: Any) -> bytes:
+def _weights_bytes(model):
     h5py = _h5py()
     raw = io.BytesIO()
     with h5py.File(raw, "w") as file:
@@ -97,7 +95,7 @@ def _weights_bytes(model: Any) -> bytes:
     return raw.getvalue()
 
 
-def save(model: Any, filepath: Any, overwrite: bool, include_optimizer: bool, save_format: Any = None) -> None:
+def save(model, filepath, overwrite: bool, include_optimizer: bool, save_format=None):
     """Write a model into a .keras or .h5 file."""
     path = os.fspath(filepath)
     if os.path.exists(path) and not overwrite:
@@ -125,8 +123,8 @@ def save(model: Any, filepath: Any, overwrite: bool, include_optimizer: bool, sa
     write_whole(path, raw.getvalue())
 
 
-def _compiled(model: Any, told: Any) -> dict[str, Any]:
-    def plain(value: Any, kind: Any) -> Any:
+def _compiled(model, told):
+    def plain(value, kind):
         if isinstance(value, dict):
             return {k: plain(v, kind) for k, v in value.items()}
         if isinstance(value, (list, tuple)):
@@ -149,12 +147,12 @@ def _compiled(model: Any, told: Any) -> dict[str, Any]:
 # The older format
 
 
-def legacy_weights(layer: Any) -> list[Any]:
+def legacy_weights(layer) -> list[Any]:
     """Return a layer's weights in the order of .h5 files: those that are trained, then the others."""
     return [*layer.trainable_weights, *layer.non_trainable_weights]
 
 
-def _legacy_group(group: Any, model: Any) -> None:
+def _legacy_group(group, model):
     layers = [layer for layer in model.layers if layer is not model]
     group.attrs["layer_names"] = [layer.name.encode() for layer in layers]
     group.attrs["backend"], group.attrs["keras_version"] = b"tensorflow", b"3.12.0"
@@ -170,7 +168,7 @@ def _legacy_group(group: Any, model: Any) -> None:
         inner.attrs["weight_names"] = names if names else np.zeros((0,), "S1")
 
 
-def _legacy_bytes(model: Any, include_optimizer: bool) -> bytes:
+def _legacy_bytes(model, include_optimizer):
     h5py = _h5py()
     raw = io.BytesIO()
     with h5py.File(raw, "w") as file:
@@ -186,7 +184,7 @@ def _legacy_bytes(model: Any, include_optimizer: bool) -> bytes:
     return raw.getvalue()
 
 
-def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
+def save_weights(model, filepath, overwrite: bool = True):
     """Write weights into a .weights.h5 file, or in the older format into another .h5."""
     path = os.fspath(filepath)
     if os.path.exists(path) and not overwrite:
@@ -206,11 +204,11 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
 # Reading
 
 
-def _told_as_damage(function: Any) -> Any:
+def _told_as_damage(function):
     """Return a reader whose errors about a file are DataErrors; what pynn says, and what the system says, stays."""
 
     @functools.wraps(function)
-    def read(*args: Any, **kwargs: Any) -> Any:
+    def read(*args, **kwargs):
         try:
             return function(*args, **kwargs)
         except (FileNotFoundError, IsADirectoryError, PermissionError, ImportError, MemoryError):
@@ -228,12 +226,12 @@ def _told_as_damage(function: Any) -> Any:
     return read
 
 
-def _opened(path: str, place: str) -> tuple[Any, Any]:
+def _opened(path, place):
     """Return the record of the architecture (None of weights alone), and the open HDF5 file."""
     h5py = _h5py()
     with open(path, "rb") as raw:
         data = raw.read()
-    record: Any = None
+    record = None
     try:
         if data[:2] == b"PK":
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -286,7 +284,7 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True, **kw
     return model
 
 
-def _refuse_code(record: Any) -> None:
+def _refuse_code(record):
     """Refuse an architecture with a Lambda: its code would have to be run."""
     if isinstance(record, dict):
         if record.get("class_name") == "Lambda":
@@ -302,7 +300,7 @@ def _refuse_code(record: Any) -> None:
             _refuse_code(value)
 
 
-def _of_keras_2(record: Any) -> Any:
+def _of_keras_2(record):
     """Return a record of Keras 2 with today's meanings: its hard sigmoid has another slope."""
     if isinstance(record, dict):
         return {
@@ -312,10 +310,10 @@ def _of_keras_2(record: Any) -> Any:
     return [_of_keras_2(value) for value in record] if isinstance(record, list) else record
 
 
-def _compile(model: Any, settings: Any) -> None:
+def _compile(model, settings):
     from pynn.keras import metrics
 
-    def made(value: Any, kind: Any) -> Any:
+    def made(value, kind):
         if isinstance(value, dict) and "class_name" not in value:
             return {k: made(v, kind) for k, v in value.items()}
         return [made(v, kind) for v in value] if isinstance(value, list) else kind(value)
@@ -329,7 +327,7 @@ def _compile(model: Any, settings: Any) -> None:
 
 
 @_told_as_damage
-def load_weights(model: Any, filepath: Any, by_name: bool = False, skip_mismatch: bool = False) -> None:
+def load_weights(model, filepath, by_name: bool = False, skip_mismatch: bool = False):
     """Read weights of a file into a model, all or none."""
     path = os.fspath(filepath)
     _, file = _opened(path, "load_weights")
@@ -339,7 +337,7 @@ def load_weights(model: Any, filepath: Any, by_name: bool = False, skip_mismatch
         _fill(model, file, path, "load_weights", by_name, skip_mismatch)
 
 
-def _fill(model: Any, file: Any, path: str, place: str, by_name: bool = False, skip: bool = False) -> None:
+def _fill(model, file, path, place, by_name=False, skip=False):
     arrays = Arrays(file, path)
     legacy = "layer_names" in file.attrs or "model_weights" in file
     pairs = list(_of_legacy(model, file, by_name) if legacy else _of_stores(model, arrays))
@@ -360,13 +358,13 @@ def _fill(model: Any, file: Any, path: str, place: str, by_name: bool = False, s
         weight.view()[...] = value
 
 
-def _of_stores(model: Any, arrays: Any) -> Iterator[tuple[Any, str, str]]:
+def _of_stores(model, arrays):
     for group, layer, weights in stores(model):
         for i, weight in enumerate(weights):
             yield weight, f"{group}vars/{i}", f"{layer.name}.{weight.name}"
 
 
-def _of_legacy(model: Any, file: Any, by_name: bool) -> Iterator[tuple[Any, str, str]]:
+def _of_legacy(model, file, by_name):
     base = "model_weights/" if "model_weights" in file else ""
     root = file["model_weights"] if base else file
     names = [_text(n) for n in root.attrs["layer_names"]]
@@ -390,7 +388,7 @@ def _of_legacy(model: Any, file: Any, by_name: bool) -> Iterator[tuple[Any, str,
             yield weight, f"{base}{name}/{source}", f"{layer.name}.{weight.name}"
 
 
-def _text(value: Any) -> str:
+def _text(value):
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
@@ -429,7 +427,7 @@ def get_custom_objects():
 def register_keras_serializable(package="Custom", name=None):
     """Let files name a class or function: a decorator."""
 
-    def registered(thing: Any) -> Any:
+    def registered(thing):
         key = f"{package}>{name or thing.__name__}"
         custom[key] = custom[name or thing.__name__] = thing
         if isinstance(thing, type):
@@ -460,5 +458,4 @@ def deserialize_keras_object(config, custom_objects=None, safe_mode=True, **kwar
     return deserialized(config, custom_objects)
 
 
-def __getattr__(name: str) -> Any:
-    missing(__name__, name, __all__)
+__getattr__ = absent(__name__, __all__)

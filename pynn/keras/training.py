@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from pynn.core.tensor import Tensor, tensor
 from pynn.errors import DataError
 from pynn.keras import callbacks as calls
-from pynn.keras import losses, metrics, optimizers, steps
+from pynn.keras import losses, metrics, optimizers
 from pynn.keras.history import told
-from pynn.keras.missing import refused
-from pynn.keras.spelling import refuse, spelled_as_ever
+from pynn.keras.names import refuse, refused, spelled_as_ever
+from pynn.keras.symbols import flat, mapped
 from pynn.nn.module import Module
+from pynn.train.batches import permutation
+from pynn.train.callbacks import CallbackList
 from pynn.train.feed import gives_batches
-
-__all__ = ["Training"]
 
 _OLD_FIT = ("workers", "use_multiprocessing", "max_queue_size", "pickle_safe", "show_accuracy")
 
@@ -25,8 +26,8 @@ _OLD_FIT = ("workers", "use_multiprocessing", "max_queue_size", "pickle_safe", "
 class Training(Module, base=True):
     """The methods of a model that train and run it."""
 
-    _compiled_with: Any = None
-    history: Any = None
+    _compiled_with = None
+    history = None
 
     @spelled_as_ever
     def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, weighted_metrics=None,
@@ -57,7 +58,7 @@ class Training(Module, base=True):
         self.__dict__["_flags"] = {id(m): m._trainable for m in self.modules()}
 
     @contextlib.contextmanager
-    def _as_compiled(self) -> Iterator[None]:
+    def _as_compiled(self):
         """Let what is trained be what was so when the model was compiled: Keras looks at the flags then."""
         flags = self.__dict__.get("_flags") or {}
         changed = [(m, m._trainable) for m in self.modules() if flags.get(id(m), m._trainable) != m._trainable]
@@ -91,7 +92,7 @@ class Training(Module, base=True):
             if isinstance(backup, calls.BackupAndRestore):
                 initial_epoch = max(initial_epoch, backup.restored(self))
         if hasattr(type(self), "train_step"):
-            steps.run(self, (x, y, weight), size, int(epochs), listed, validation_data, bool(shuffle), initial_epoch,
+            run_steps(self, (x, y, weight), size, int(epochs), listed, validation_data, bool(shuffle), initial_epoch,
                       steps_per_epoch)  # fmt: skip
             self.__dict__["history"] = history
             return history
@@ -130,7 +131,7 @@ class Training(Module, base=True):
             self._first_call(x)
         return Module.predict(self, x, batch_size, callbacks=callbacks, steps=steps)
 
-    def _first_call(self, x: Any) -> None:
+    def _first_call(self, x):
         first = [a[:1] for a in x] if isinstance(x, tuple) else x[:1] if hasattr(x, "__getitem__") else None
         if first is not None and not isinstance(x, Mapping):
             self(first)
@@ -201,7 +202,7 @@ class Training(Module, base=True):
 
     # Data
 
-    def _data(self, x: Any, y: Any) -> tuple[Any, Any]:
+    def _data(self, x, y):
         """Return inputs and targets as pynn takes them: tuples of inputs in their order, lists or dicts of targets."""
         if hasattr(x, "as_keras_batches"):
             x = x.as_keras_batches()
@@ -232,10 +233,10 @@ class Training(Module, base=True):
             y = y[0]
         return x, y
 
-    def _weights_of(self, weight: Any) -> Any:
+    def _weights_of(self, weight):
         return np.asarray(weight) if isinstance(weight, (list, tuple)) and np.ndim(weight[0]) == 0 else weight
 
-    def _held(self, given: Any) -> Any:
+    def _held(self, given):
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
             raise DataError(
                 "[fit] expected validation_data to be (x, y) or (x, y, sample_weight). "
@@ -245,14 +246,14 @@ class Training(Module, base=True):
         return (x, y, *given[2:])
 
 
-def _are_metrics(given: Any) -> bool:
+def _are_metrics(given):
     """Tell whether what stands in the place of the weights of losses is metrics."""
     if isinstance(given, Mapping):
         given = list(given.values())
     return isinstance(given, (list, tuple)) and any(not isinstance(v, (int, float, np.number)) for v in given)
 
 
-def _each(function: Any, given: Any) -> Any:
+def _each(function, given):
     if isinstance(given, Mapping) and "class_name" not in given:
         return {key: function(value) for key, value in given.items()}
     if isinstance(given, (list, tuple)):
@@ -260,7 +261,7 @@ def _each(function: Any, given: Any) -> Any:
     return function(given)
 
 
-def _metrics(given: Any, loss: Any, names: Any) -> Any:
+def _metrics(given, loss, names):
     """Return metrics as pynn's training takes them, for one output or for each of several."""
     if given is None:
         return []
@@ -274,7 +275,7 @@ def _metrics(given: Any, loss: Any, names: Any) -> Any:
         else {}
     )
 
-    def made(value: Any, key: Any = None) -> Any:
+    def made(value, key=None):
         mine = of.get(key, loss if not isinstance(loss, (list, dict)) else None)
         if isinstance(value, (list, tuple)):
             return [metrics.for_training(m, mine) for m in value]
@@ -294,18 +295,18 @@ def _metrics(given: Any, loss: Any, names: Any) -> Any:
     return [metrics.for_training(m, first) for m in given]
 
 
-def _as_list(logs: dict[str, Any]) -> Any:
+def _as_list(logs):
     values = list(logs.values())
     return values[0] if len(values) == 1 else values
 
 
-def _class_weight(given: Any) -> Any:
+def _class_weight(given):
     if given == "auto":
         refused("class_weight='auto'", "pass 'balanced', or a dict of class to weight")
     return {int(k): float(v) for k, v in given.items()} if isinstance(given, Mapping) else given
 
 
-def _refuse_old(place: str, kwargs: dict[str, Any]) -> None:
+def _refuse_old(place, kwargs):
     for old in _OLD_FIT:
         kwargs.pop(old, None)
     refuse(place, kwargs, ("x", "y", "batch_size", "epochs", "verbose", "callbacks", "validation_split",
@@ -313,7 +314,7 @@ def _refuse_old(place: str, kwargs: dict[str, Any]) -> None:
                            "steps_per_epoch", "validation_steps", "steps", "return_dict"))  # fmt: skip
 
 
-def _split(x: Any, y: Any, weight: Any, share: float) -> tuple[Any, Any]:
+def _split(x, y, weight, share):
     """Return the first rows and the last share of them, rounded as Keras does."""
     if gives_batches(x):
         raise ValueError("[fit] validation_split needs arrays. Received: batches. help: pass validation_data.")
@@ -324,7 +325,7 @@ def _split(x: Any, y: Any, weight: Any, share: float) -> tuple[Any, Any]:
     if at in (0, n):
         raise ValueError(f"[fit] validation_split={share} of {n} samples leaves one part empty.")
 
-    def cut(value: Any, rows: slice) -> Any:
+    def cut(value, rows):
         if value is None:
             return None
         if isinstance(value, Mapping):
@@ -336,3 +337,79 @@ def _split(x: Any, y: Any, weight: Any, share: float) -> tuple[Any, Any]:
     first = tuple(cut(v, slice(None, at)) for v in (x, y, weight))
     held = tuple(cut(v, slice(at, None)) for v in (x, y, weight))
     return first, held if held[2] is not None else held[:2]
+
+
+def _tensor(model, value):
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
+        return value
+    return tensor(value.astype(model.dtype)) if value.dtype.kind == "f" else tensor(value)
+
+
+def batches_of(model, data, size: int, order, steps) -> Iterator[Any]:
+    """Yield batches of arrays (x, y, weights), of which None are left out, or those that something gives."""
+    if gives_batches(data[0]):
+        for i, batch in enumerate(data[0]):
+            if steps is not None and i == steps:
+                return
+            yield mapped(lambda v: _tensor(model, np.asarray(v)), batch)
+        return
+    parts = [mapped(np.asarray, part) for part in data if part is not None]
+    n = len(next(flat(parts)))
+    order = np.arange(n) if order is None else order
+    for i in range(0, n, size):
+        rows = order[i : i + size]
+        batch = [mapped(lambda v, rows=rows: _tensor(model, v[rows]), part) for part in parts]
+        yield tuple(batch) if len(batch) > 1 else batch[0]
+
+
+def run_steps(model, data, size: int, epochs: int, callbacks, validation, shuffle: bool, first: int, steps):
+    """Train by model.train_step(batch), which returns what is logged; returns the History.
+
+    A step computes with tensors: ``loss.backward()`` writes gradients, ``optimizer.apply_gradients`` makes the update.
+    """
+    names = []
+    hooks = CallbackList(callbacks, model=model, params={"epochs": epochs, "steps": steps, "verbose": 0}, verbose=0)
+    model.stop_training = False
+    hooks.on_train_begin()
+    try:
+        for epoch in range(first, epochs):
+            hooks.on_epoch_begin(epoch)
+            for metric in model.metrics:
+                metric.reset()
+            order = permutation(model._seed[-1], epoch, _rows(data), True) if shuffle and _rows(data) else None
+            logs = {}
+            for i, batch in enumerate(batches_of(model, data, size, order, steps)):
+                if hooks.needs_batches:
+                    hooks.on_train_batch_begin(i)
+                logs = {key: _number(value) for key, value in dict(model.train_step(batch)).items()}
+                if hooks.needs_batches:
+                    hooks.on_train_batch_end(i, logs)
+                if hooks.takes_progress:
+                    hooks.on_progress(i + 1, steps, logs)
+            if validation is not None:
+                logs |= {f"val_{key}": value for key, value in _validated(model, validation, size).items()}
+            names = list(logs)
+            hooks.on_epoch_end(epoch, logs)
+            if model.stop_training:
+                break
+    finally:
+        hooks.on_train_end(dict.fromkeys(names, 0.0))
+    return hooks.history
+
+
+def _rows(data):
+    return 0 if gives_batches(data[0]) else len(next(flat(data[0])))
+
+
+def _number(value):
+    return float(np.asarray(value.numpy() if isinstance(value, Tensor) else value).mean())
+
+
+def _validated(model, data, size):
+    step = getattr(type(model), "test_step", None)
+    if step is None:
+        return model.evaluate(*data, verbose=0, return_dict=True)
+    logs = {}
+    for batch in batches_of(model, data, size, None, None):
+        logs = {key: _number(value) for key, value in dict(model.test_step(batch)).items()}
+    return logs

@@ -9,10 +9,9 @@ import importlib.util
 import sys
 import types
 from functools import reduce
-from typing import Any
 
 import pynn.keras
-from pynn.keras.missing import missing, told
+from pynn.keras.names import missing, told
 
 __all__ = ["ROOTS", "install", "real_name", "uninstall"]
 
@@ -33,33 +32,25 @@ TENSORFLOW = {
     "tensorflow.contrib.learn.python.learn.datasets.mnist": "mnist.input_data",
 }  # fmt: skip
 # Where old or inner modules went.
-MOVED = {
-    "layers.core": "layers", "layers.convolutional": "layers", "layers.convolutional_recurrent": "layers",
-    "layers.recurrent": "layers", "layers.recurrent_v2": "layers", "layers.rnn": "layers", "layers.pooling": "layers",
-    "layers.normalization": "layers", "layers.embeddings": "layers", "layers.merge": "layers",
-    "layers.merging": "layers", "layers.noise": "layers", "layers.advanced_activations": "layers",
-    "layers.wrappers": "layers", "layers.local": "layers", "layers.cudnn_recurrent": "layers",
-    "layers.experimental": "layers", "layers.experimental.preprocessing": "layers",
-    "layers.preprocessing": "layers", "layers.reshaping": "layers",
-    "layers.attention": "layers", "layers.regularization": "layers", "layers.activation": "layers",
-    "layers.layer": "layers", "layers.containers": "models", "engine": "layers", "engine.topology": "layers",
-    "engine.training": "models", "engine.sequential": "models", "engine.functional": "models",
-    "engine.input_layer": "layers", "engine.base_layer": "layers", "legacy": "layers", "objectives": "losses",
-    "legacy.layers": "layers", "utils.np_utils": "utils", "utils.generic_utils": "utils", "utils.data_utils": "utils",
-    "utils.vis_utils": "utils", "utils.visualize_util": "utils", "utils.layer_utils": "utils",
-    "utils.io_utils": "utils", "utils.conv_utils": "utils", "utils.test_utils": "utils", "utils.all_utils": "utils",
-    "utils.model_visualization": "utils", "utils.numerical_utils": "utils", "utils.file_utils": "utils",
-    "utils.multi_gpu_utils": "utils", "utils.image_utils": "preprocessing.image", "utils.sequence_utils": "utils",
-    "optimizers.legacy": "optimizers", "optimizers.experimental": "optimizers", "optimizers.adam": "optimizers",
-    "optimizers.sgd": "optimizers", "optimizers.rmsprop": "optimizers", "optimizer_v2": "optimizers",
-    "optimizers.optimizer_v2": "optimizers", "callbacks.callbacks": "callbacks", "losses.losses": "losses",
-    "preprocessing.image_dataset": "utils", "preprocessing.text_dataset": "utils", "models.model": "models",
-    "models.sequential": "models", "models.functional": "models", "backend.common": "backend",
-    "backend.tensorflow_backend": "backend", "backend.theano_backend": "backend", "saving.save": "models",
-    "saving.saved_model": "models", "initializers.initializers": "initializers", "regularizers.regularizers":
-    "regularizers", "constraints.constraints": "constraints", "activations.activations": "activations",
-    "metrics.metrics": "metrics", "premade_models": "models", "optimizers.learning_rate_schedule":
-    "optimizers.schedules", "optimizers.schedules.learning_rate_schedule": "optimizers.schedules",
+_OLD = {
+    "layers": "core convolutional convolutional_recurrent recurrent recurrent_v2 rnn pooling normalization embeddings "
+    "merge merging noise advanced_activations wrappers local cudnn_recurrent experimental experimental.preprocessing "
+    "preprocessing reshaping attention regularization activation layer",
+    "utils": "np_utils generic_utils data_utils vis_utils visualize_util layer_utils io_utils conv_utils test_utils "
+    "all_utils model_visualization numerical_utils file_utils multi_gpu_utils sequence_utils",
+    "optimizers": "legacy experimental adam sgd rmsprop optimizer_v2", "callbacks": "callbacks", "losses": "losses",
+    "models": "model sequential functional", "backend": "common tensorflow_backend theano_backend",
+    "initializers": "initializers", "regularizers": "regularizers", "constraints": "constraints",
+    "activations": "activations", "metrics": "metrics",
+}  # fmt: skip
+MOVED = {f"{home}.{name}": home for home, names in _OLD.items() for name in names.split()} | {
+    "layers.containers": "models", "engine": "layers", "engine.topology": "layers", "engine.training": "models",
+    "engine.sequential": "models", "engine.functional": "models", "engine.input_layer": "layers",
+    "engine.base_layer": "layers", "legacy": "layers", "legacy.layers": "layers", "objectives": "losses",
+    "utils.image_utils": "preprocessing.image", "optimizer_v2": "optimizers", "preprocessing.image_dataset": "utils",
+    "preprocessing.text_dataset": "utils", "saving.save": "models", "saving.saved_model": "models",
+    "premade_models": "models", "optimizers.learning_rate_schedule": "optimizers.schedules",
+    "optimizers.schedules.learning_rate_schedule": "optimizers.schedules",
 }  # fmt: skip
 
 
@@ -83,7 +74,7 @@ def real_name(name: str) -> str | None:
     return f"pynn.keras.{inner}" if _is_module(f"pynn.keras.{inner}") else None
 
 
-def _is_module(name: str) -> bool:
+def _is_module(name):
     """Tell whether pynn.keras offers a module under this name; files of its own making are none of Keras's."""
     home, _, last = name.rpartition(".")
     if home == "pynn.keras" and last not in pynn.keras._MODULES:
@@ -100,11 +91,11 @@ def _is_module(name: str) -> bool:
 class _Facade(types.ModuleType):
     """A module under the name that a script imports it by; what is in it is the real one's."""
 
-    def __init__(self, name: str, real: str):
+    def __init__(self, name, real):
         super().__init__(name)
         self.__dict__["_real"] = real
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name):
         if name in ("__path__", "__file__", "__wrapped__", "__warningregistry__"):
             raise AttributeError(name)
         real = _module(self.__dict__["_real"])
@@ -112,11 +103,11 @@ class _Facade(types.ModuleType):
             return getattr(real, name)
         missing(self.__name__, name, getattr(real, "__all__", dir(real)))
 
-    def __dir__(self) -> list[str]:
+    def __dir__(self):
         return dir(_module(self.__dict__["_real"]))
 
 
-def _module(name: str) -> Any:
+def _module(name):
     found = sys.modules.get(name)
     if found is not None:
         return found
@@ -130,14 +121,14 @@ def _module(name: str) -> Any:
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds what ``real_name`` knows, and refuses what else begins with ``keras`` or ``tensorflow``."""
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+    def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] not in ("keras", "tensorflow", "tf_keras"):
             return None
         if real_name(name) is None:
             self._refuse(name)
         return importlib.machinery.ModuleSpec(name, self, is_package=True)
 
-    def _refuse(self, name: str) -> None:
+    def _refuse(self, name):
         """Raise for a module that is not there; ``from keras import NAME`` swallows that and asks the module itself."""
         for root in ROOTS:
             first = name[len(root) + 1 :].partition(".")[0] if name.startswith(root + ".") else ""
@@ -147,17 +138,17 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         known = dir(sys.modules[home]) if home in sys.modules else ()
         raise ModuleNotFoundError(told(name, known), name=name)
 
-    def create_module(self, spec: Any) -> types.ModuleType:
+    def create_module(self, spec):
         return _Facade(spec.name, real_name(spec.name) or "")
 
-    def exec_module(self, module: types.ModuleType) -> None:
+    def exec_module(self, module):
         pass
 
 
 _finder = _Finder()
 
 
-def install() -> None:
+def install():
     """Let imports of Keras and TensorFlow mean pynn, in this process, whatever else is installed."""
     if _finder in sys.meta_path:
         return
@@ -171,13 +162,13 @@ def install() -> None:
         sys.modules["six.moves"] = sys.modules["six"].moves = moves  # type: ignore[attr-defined]
 
 
-def uninstall() -> None:
+def uninstall():
     """Let imports of Keras and TensorFlow mean what is installed, again."""
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
     _forget()
 
 
-def _forget() -> None:
+def _forget():
     for name in [n for n in sys.modules if n.partition(".")[0] in ("keras", "tensorflow", "tf_keras")]:
         del sys.modules[name]

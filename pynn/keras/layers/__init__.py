@@ -6,10 +6,11 @@ import importlib
 from typing import Any
 
 from pynn.keras.layer import Input, InputLayer, Layer
-from pynn.keras.layers import attention, core, merging, normalizing, pictures, recurrent, spatial, text, volumes
+from pynn.keras.layers import core, merging, pictures, recurrent, spatial, text, volumes
+from pynn.keras.names import absent
 
-CLASSES: dict[str, Any] = {"Layer": Layer, "InputLayer": InputLayer}
-for _module in (attention, core, merging, normalizing, pictures, recurrent, spatial, text, volumes):
+CLASSES = {"Layer": Layer, "InputLayer": InputLayer}
+for _module in (core, merging, pictures, recurrent, spatial, text, volumes):
     for _name in _module.__all__:
         globals()[_name] = _thing = getattr(_module, _name)
         if isinstance(_thing, type):
@@ -36,8 +37,4 @@ _OLD = ("advanced_activations", "convolutional", "convolutional_recurrent", "emb
 __all__ = sorted({*CLASSES, *merging.__all__, *spatial.__all__, "Input"})
 experimental = importlib.import_module(__name__)
 
-
-def __getattr__(name: str) -> Any:
-    from pynn.keras.missing import missing
-
-    missing(__name__, name, __all__)
+__getattr__ = absent(__name__, __all__)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from pynn import nn, ops, random
 from pynn.core.context import training as training_mode
 from pynn.core.tensor import Tensor
 from pynn.keras.layer import Layer
-from pynn.keras.missing import refused
+from pynn.keras.names import refused
 from pynn.ops import augment
 
 __all__ = [
@@ -22,10 +20,10 @@ __all__ = [
 class _Prepares(Layer):
     """A layer that is also called with single images, and with numbers that are no batch."""
 
-    def _real(self, x: Any) -> Any:
+    def _real(self, x):
         return x if x.dtype.kind == "f" else x.astype("float32")
 
-    def _batch(self, function: Any, x: Any) -> Any:
+    def _batch(self, function, x):
         """Return function(x) of a batch of images, or of one image."""
         x = self._real(x)
         return function(x) if x.ndim == 4 else function(ops.reshape(x, (1, *x.shape)))[0]
@@ -60,7 +58,7 @@ class Normalization(Layer, nn.Normalization):
             data = data[:, None]
         nn.Normalization.adapt(self, data, batch_size, steps)
 
-    def _kept_axes(self, rank: int, came: str) -> Any:
+    def _kept_axes(self, rank, came):
         return nn.Normalization._kept_axes(self, rank, came)
 
 
@@ -81,7 +79,7 @@ class Resizing(_Prepares):
         """Resize."""
         return self._batch(self._resized, inputs)
 
-    def _resized(self, x: Any) -> Any:
+    def _resized(self, x):
         if self.crop_to_aspect_ratio:
             rows = min(x.shape[1], int(x.shape[2] * self.height / self.width))
             columns = min(x.shape[2], int(x.shape[1] * self.width / self.height))
@@ -93,7 +91,7 @@ class Resizing(_Prepares):
         return x
 
 
-def _weights(old: int, new: int, interpolation: str) -> np.ndarray:
+def _weights(old, new, interpolation):
     """Return [old, new]: how much of each place each new place takes."""
     at = (np.arange(new) + 0.5) * old / new
     found = np.zeros((old, new), "float32")
@@ -108,7 +106,7 @@ def _weights(old: int, new: int, interpolation: str) -> np.ndarray:
     return found
 
 
-def _middle(x: Any, rows: int, columns: int) -> Any:
+def _middle(x, rows, columns):
     top, left = (x.shape[1] - rows) // 2, (x.shape[2] - columns) // 2
     return x[:, top : top + rows, left : left + columns]
 
@@ -162,7 +160,7 @@ class RandomFlip(_Random):
         return x
 
 
-def _span(factor: Any) -> tuple[float, float]:
+def _span(factor):
     low, high = (-factor, factor) if np.ndim(factor) == 0 else factor
     return float(low), float(high)
 
@@ -170,13 +168,13 @@ def _span(factor: Any) -> tuple[float, float]:
 class _Warped(_Random):
     fill_mode = "reflect"
 
-    def _fill(self, fill_mode: str, fill_value: Any = 0.0) -> None:
+    def _fill(self, fill_mode, fill_value=0.0):
         if fill_mode not in ("reflect", "wrap", "constant", "nearest"):
             raise ValueError(f"[{self.name}] expected fill_mode 'reflect', 'wrap', 'constant' or 'nearest'. "
                              f"Received: {fill_mode!r}.")  # fmt: skip
         self.fill_mode, self.fill_value = fill_mode, fill_value
 
-    def _warp(self, x: Any, a: Any, b: Any, c: Any, d: Any, rows: Any, columns: Any) -> Any:
+    def _warp(self, x, a, b, c, d, rows, columns):
         """Return images resampled at (row, column) @ [[a, b], [c, d]] about the middle, plus a shift."""
         n, h, w = x.shape[:3]
         mid_y, mid_x = (h - 1) / 2, (w - 1) / 2
@@ -188,7 +186,7 @@ class _Warped(_Random):
         return augment.warp(x.detach(), matrices, fill="constant" if self.fill_mode == "constant" else "nearest")
 
 
-def _drawn(x: Any, low: float, high: float) -> Any:
+def _drawn(x, low, high):
     return random.uniform((x.shape[0],), low, high)
 
 
@@ -286,14 +284,14 @@ class RandomCrop(_Random):
     def call(self, inputs, training=True):
         """Cut."""
 
-        def cut(x: Any) -> Any:
+        def cut(x):
             with training_mode(bool(training)) if not training else _as_it_is():
                 return self._crop(x.detach())
 
         return self._batch(cut, inputs)
 
 
-def _as_it_is() -> Any:
+def _as_it_is():
     import contextlib
 
     return contextlib.nullcontext()

@@ -10,9 +10,8 @@ from pynn import nn, ops
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.keras import activations
-from pynn.keras.initializers import for_layer
 from pynn.keras.layer import Layer, mask_of
-from pynn.keras.missing import refused
+from pynn.keras.names import refused
 from pynn.nn.rnn import mask_to_lengths
 from pynn.ops.rnn import RNN_ACTIVATIONS
 
@@ -22,13 +21,13 @@ __all__ = ["GRU", "LSTM", "RNN", "Bidirectional", "CuDNNGRU", "CuDNNLSTM", "GRUC
 NAMES = {"kernel": "w", "recurrent_kernel": "u", "bias": "b"}
 
 
-def simple_step(cell: Any, x: Any, states: Any) -> Any:
+def simple_step(cell, x, states):
     """Return the new states of a simple unit, for its input."""
     z = ops.dense(x, cell.w, cell.b if cell.use_bias else None) + ops.matmul(states[0], cell.u)
     return [cell.activation(z)]
 
 
-def lstm_step(cell: Any, x: Any, states: Any) -> Any:
+def lstm_step(cell, x, states):
     """Return the new h and c of an LSTM."""
     z = ops.dense(x, cell.w, cell.b if cell.use_bias else None) + ops.matmul(states[0], cell.u)
     n = cell.units
@@ -38,7 +37,7 @@ def lstm_step(cell: Any, x: Any, states: Any) -> Any:
     return [gate(o) * cell.activation(c), c]
 
 
-def gru_step(cell: Any, x: Any, states: Any) -> Any:
+def gru_step(cell, x, states):
     """Return the new state of a GRU."""
     n, [h], gate = cell.units, states, cell.recurrent_activation
     b = cell.b if cell.use_bias else None
@@ -56,9 +55,9 @@ def gru_step(cell: Any, x: Any, states: Any) -> Any:
     return [z * h + (1.0 - z) * g]
 
 
-def walked(step: Any, x: Any, states: Any, mask: Any, backwards: bool) -> tuple[list[Any], list[Any]]:
+def walked(step, x, states, mask, backwards: bool) -> tuple[list[Any], list[Any]]:
     """Return (outputs of every step, last states) of a cell along time; over steps that are not real states stay."""
-    found: list[Any] = []
+    found = []
     times = range(x.shape[1])
     for t in reversed(times) if backwards else times:
         new = step(x[:, t], states)
@@ -70,7 +69,7 @@ def walked(step: Any, x: Any, states: Any, mask: Any, backwards: bool) -> tuple[
     return found, states
 
 
-def stacked(steps: list[Any]) -> Any:
+def stacked(steps: list[Any]):
     """Return [N, T, ...] of the steps."""
     return ops.concat([ops.reshape(y, (y.shape[0], 1, *y.shape[1:])) for y in steps], 1)
 
@@ -78,18 +77,18 @@ def stacked(steps: list[Any]) -> Any:
 class _Recurrent(Layer):
     """What SimpleRNN, LSTM and GRU share: pynn's fused steps, or others where activations ask for them."""
 
-    _base: Any = None
+    _base = None
     _aliases = NAMES
     _cell_path = "cell/"
     _reads_lengths = supports_masking = True
-    _step: Any = None
+    _step = None
 
-    def _recur(self, kwargs: dict[str, Any], units: Any, activation: Any, gate: Any, **settings: Any) -> None:
+    def _recur(self, given):
+        kwargs = given["kwargs"]
         for old in ("unroll", "use_cudnn", "implementation", "time_major", "zero_output_for_mask", "consume_less"):
             kwargs.pop(old, None)
-        for key in ("kernel_initializer", "recurrent_initializer", "bias_initializer"):
-            settings[key] = for_layer(settings[key])
-        self._make(self._base, kwargs, units, **settings)
+        activation, gate = given["activation"], given.get("recurrent_activation")
+        self._make_of(self._base, given)
         self.activation = activations.get(activation)
         self.recurrent_activation = activations.get(gate)
         mine = activations.for_layer(activation)
@@ -143,7 +142,7 @@ class _Recurrent(Layer):
             y.lengths = lengths
         return (y, *last) if self.return_state else y
 
-    def _run(self, x: Any, states: Any, **options: Any) -> Any:
+    def _run(self, x, states, **options):
         if self._base is nn.SimpleRNN:
             b = self.b if self.use_bias else None
             return ops.simple_rnn(x, self.w, self.u, b, h0=states[0], activation=self._name, **options)
@@ -165,7 +164,7 @@ class _Recurrent(Layer):
 
 
 class _Rate:
-    def __init__(self, rate: float):
+    def __init__(self, rate):
         self.rate = rate
 
 
@@ -180,11 +179,7 @@ class SimpleRNN(_Recurrent, nn.SimpleRNN):
                  recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0,
                  return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False,
                  seed=None, **kwargs):  # fmt: skip
-        kwargs["activity_regularizer"] = activity_regularizer
-        self._recur(kwargs, units, activation, None, use_bias=use_bias, kernel_initializer=kernel_initializer,
-                    recurrent_initializer=recurrent_initializer, bias_initializer=bias_initializer, dropout=dropout,
-                    recurrent_dropout=recurrent_dropout, return_sequences=return_sequences, return_state=return_state,
-                    go_backwards=go_backwards, stateful=stateful, seed=seed)  # fmt: skip
+        self._recur(locals())
 
 
 class LSTM(_Recurrent, nn.LSTM):
@@ -198,12 +193,7 @@ class LSTM(_Recurrent, nn.LSTM):
                  activity_regularizer=None, kernel_constraint=None, recurrent_constraint=None, bias_constraint=None,
                  dropout=0.0, recurrent_dropout=0.0, seed=None, return_sequences=False, return_state=False,
                  go_backwards=False, stateful=False, unroll=False, use_cudnn="auto", **kwargs):  # fmt: skip
-        kwargs["activity_regularizer"] = activity_regularizer
-        self._recur(kwargs, units, activation, recurrent_activation, use_bias=use_bias,
-                    kernel_initializer=kernel_initializer, recurrent_initializer=recurrent_initializer,
-                    bias_initializer=bias_initializer, unit_forget_bias=unit_forget_bias, dropout=dropout,
-                    recurrent_dropout=recurrent_dropout, return_sequences=return_sequences, return_state=return_state,
-                    go_backwards=go_backwards, stateful=stateful, seed=seed)  # fmt: skip
+        self._recur(locals())
 
 
 class GRU(_Recurrent, nn.GRU):
@@ -217,12 +207,7 @@ class GRU(_Recurrent, nn.GRU):
                  kernel_constraint=None, recurrent_constraint=None, bias_constraint=None, dropout=0.0,
                  recurrent_dropout=0.0, seed=None, return_sequences=False, return_state=False, go_backwards=False,
                  stateful=False, unroll=False, reset_after=True, use_cudnn="auto", **kwargs):  # fmt: skip
-        kwargs["activity_regularizer"] = activity_regularizer
-        self._recur(kwargs, units, activation, recurrent_activation, use_bias=use_bias,
-                    kernel_initializer=kernel_initializer, recurrent_initializer=recurrent_initializer,
-                    bias_initializer=bias_initializer, reset_after=reset_after, dropout=dropout,
-                    recurrent_dropout=recurrent_dropout, return_sequences=return_sequences, return_state=return_state,
-                    go_backwards=go_backwards, stateful=stateful, seed=seed)  # fmt: skip
+        self._recur(locals())
 
 
 class CuDNNLSTM(LSTM):
@@ -240,12 +225,12 @@ class _Cell(Layer):
     blocks, states, _step = 1, 1, staticmethod(simple_step)
     reset_after = True
 
-    def _cell(self, kwargs: dict[str, Any], units: Any, **settings: Any) -> None:
-        seed = settings.pop("seed", None)
-        Layer.__init__(self, **kwargs)
-        vars(self).update(settings, units=int(units), seed=seed)
-        self.activation = activations.get(settings["activation"])
-        self.recurrent_activation = activations.get(settings.get("recurrent_activation"))
+    def _cell(self, given):
+        Layer.__init__(self, **given.pop("kwargs"))
+        vars(self).update((k, v) for k, v in given.items() if not k.endswith(("self", "_regularizer", "_constraint")))
+        self.units = int(self.units)
+        self.activation = activations.get(given["activation"])
+        self.recurrent_activation = activations.get(given.get("recurrent_activation"))
 
     @property
     def state_size(self):
@@ -288,9 +273,7 @@ class SimpleRNNCell(_Cell):
                  recurrent_initializer="orthogonal", bias_initializer="zeros", kernel_regularizer=None,
                  recurrent_regularizer=None, bias_regularizer=None, kernel_constraint=None, recurrent_constraint=None,
                  bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, seed=None, **kwargs):  # fmt: skip
-        self._cell(kwargs, units, activation=activation, use_bias=use_bias, kernel_initializer=kernel_initializer,
-                   recurrent_initializer=recurrent_initializer, bias_initializer=bias_initializer, dropout=dropout,
-                   recurrent_dropout=recurrent_dropout, seed=seed)  # fmt: skip
+        self._cell(locals())
 
 
 class LSTMCell(_Cell):
@@ -303,10 +286,7 @@ class LSTMCell(_Cell):
                  unit_forget_bias=True, kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None,
                  kernel_constraint=None, recurrent_constraint=None, bias_constraint=None, dropout=0.0,
                  recurrent_dropout=0.0, seed=None, **kwargs):  # fmt: skip
-        self._cell(kwargs, units, activation=activation, recurrent_activation=recurrent_activation, use_bias=use_bias,
-                   kernel_initializer=kernel_initializer, recurrent_initializer=recurrent_initializer,
-                   bias_initializer=bias_initializer, unit_forget_bias=unit_forget_bias, dropout=dropout,
-                   recurrent_dropout=recurrent_dropout, seed=seed)  # fmt: skip
+        self._cell(locals())
 
 
 class GRUCell(_Cell):
@@ -319,10 +299,7 @@ class GRUCell(_Cell):
                  kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None, kernel_constraint=None,
                  recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, reset_after=True,
                  seed=None, **kwargs):  # fmt: skip
-        self._cell(kwargs, units, activation=activation, recurrent_activation=recurrent_activation, use_bias=use_bias,
-                   kernel_initializer=kernel_initializer, recurrent_initializer=recurrent_initializer,
-                   bias_initializer=bias_initializer, dropout=dropout, recurrent_dropout=recurrent_dropout,
-                   reset_after=reset_after, seed=seed)  # fmt: skip
+        self._cell(locals())
 
 
 class StackedRNNCells(Layer):
@@ -348,7 +325,7 @@ class StackedRNNCells(Layer):
         return inputs, new
 
 
-def _sizes(cell: Any) -> list[int]:
+def _sizes(cell):
     size = cell.state_size
     return list(size) if isinstance(size, (list, tuple)) else [size]
 
@@ -376,7 +353,7 @@ class RNN(Layer):
             initial_state = [ops.zeros((x.shape[0], n), x.dtype) for n in _sizes(self.cell)]
         outs = []
 
-        def step(a: Any, states: Any) -> Any:
+        def step(a, states):
             y, new = self.cell(a, states)
             outs.append(y)
             return list(new) if isinstance(new, (list, tuple)) else [new]
@@ -457,7 +434,7 @@ class Bidirectional(Layer):
         half = len(initial_state) // 2 if initial_state is not None else 0
         starts = (None, None) if not half else (initial_state[:half], initial_state[half:])
         outs = [layer(sequences, initial_state=s, mask=mask) for layer, s in zip(layers, starts, strict=True)]
-        states: list[Any] = []
+        states = []
         if self.forward_layer.return_state:
             states = [t for out in outs for t in out[1:]]
             outs = [out[0] for out in outs]

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pynn import nn, ops
 from pynn.errors import ShapeError
 from pynn.keras import config
-from pynn.keras.initializers import for_layer
 from pynn.keras.layer import Layer
 from pynn.keras.layers.core import Activated
 
 __all__ = [
     "AveragePooling1D", "AveragePooling2D", "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Convolution1D",
     "Convolution2D", "Cropping1D", "Cropping2D", "DepthwiseConv2D", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
-    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "LocallyConnected2D", "MaxPooling1D", "MaxPooling2D",
-    "SeparableConv1D", "SeparableConv2D",
-    "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "LocallyConnected2D", "MaxPooling1D", "MaxPooling2D", "SeparableConv1D",
+    "SeparableConv2D", "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D",
 ]  # fmt: skip
 
 
-def one(value: Any) -> Any:
+def one(value):
     """Return the number in a tuple of one."""
     return value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value
 
 
-def sides(value: Any) -> Any:
+def sides(value):
     """Return a padding as pynn takes it: a number, (rows, columns) or ((top, bottom), (left, right))."""
     return tuple(tuple(v) if isinstance(v, (list, tuple)) else (v, v) for v in value) if isinstance(
         value, (list, tuple)) else value  # fmt: skip
@@ -34,10 +30,10 @@ def sides(value: Any) -> Any:
 class Placed(Layer):
     """A layer for images or sequences whose channels stand last or first."""
 
-    _base: Any = None
+    _base = None
     _reads_lengths = True
 
-    def _set_format(self, data_format: Any) -> None:
+    def _set_format(self, data_format):
         self.data_format = config.image_data_format() if data_format in (None, "default") else data_format
         if self.data_format not in ("channels_last", "channels_first"):
             raise ValueError(f"[{self.name}] expected data_format 'channels_last' or 'channels_first'. "
@@ -55,7 +51,7 @@ class Placed(Layer):
         """Compute the output."""
         return self._placed(lambda x: self._base.forward(self, x), inputs)
 
-    def _placed(self, function: Any, x: Any) -> Any:
+    def _placed(self, function, x):
         if self.data_format != "channels_first" or x.ndim < 3:
             return function(x)
         y = function(ops.transpose(x, (0, *range(2, x.ndim), 1)))
@@ -65,13 +61,12 @@ class Placed(Layer):
 class _Conv(Activated, Placed):
     build, call = Placed.build, Placed.call
 
-    def _conv(self, kwargs: dict[str, Any], data_format: Any, activation: Any, *args: Any, **settings: Any) -> None:
-        padding = settings.get("padding")
-        if isinstance(padding, str):
-            settings["padding"] = padding.lower()
-        self._make(self._base, kwargs, *args, **settings)
-        self._set_format(data_format)
-        self.activation = activation
+    def _conv(self, given, **changed):
+        if isinstance(given["padding"], str):
+            changed["padding"] = given["padding"].lower()
+        self._make_of(self._base, given, **changed)
+        self._set_format(given["data_format"])
+        self.activation = given["activation"]
 
 
 class Conv2D(_Conv, nn.Conv2D):
@@ -83,11 +78,7 @@ class Conv2D(_Conv, nn.Conv2D):
                  groups=1, activation=None, use_bias=True, kernel_initializer="glorot_uniform",
                  bias_initializer="zeros", kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None,
                  kernel_constraint=None, bias_constraint=None, **kwargs):  # fmt: skip
-        kwargs["activity_regularizer"] = activity_regularizer
-        self._conv(kwargs, data_format, activation, filters, kernel_size, strides, padding=padding,
-                   dilation_rate=dilation_rate, groups=groups, use_bias=use_bias,
-                   kernel_initializer=for_layer(kernel_initializer),
-                   bias_initializer=for_layer(bias_initializer))  # fmt: skip
+        self._conv(locals())
 
 
 def Convolution2D(filters=None, *args, **kwargs):
@@ -113,11 +104,8 @@ class Conv1D(_Conv, nn.Conv1D):
                  activation=None, use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros",
                  kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,
                  bias_constraint=None, **kwargs):  # fmt: skip
-        kwargs["activity_regularizer"] = activity_regularizer
-        self._conv(kwargs, data_format, activation, filters, one(kernel_size), one(strides), padding=padding,
-                   dilation_rate=one(dilation_rate), groups=groups, use_bias=use_bias,
-                   kernel_initializer=for_layer(kernel_initializer),
-                   bias_initializer=for_layer(bias_initializer))  # fmt: skip
+        sizes = {"kernel_size": one(kernel_size), "strides": one(strides), "dilation_rate": one(dilation_rate)}
+        self._conv(locals(), **sizes)
 
 
 Convolution1D = Conv1D
@@ -132,11 +120,7 @@ class Conv2DTranspose(_Conv, nn.Conv2DTranspose):
                  dilation_rate=(1, 1), activation=None, use_bias=True, kernel_initializer="glorot_uniform",
                  bias_initializer="zeros", kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None,
                  kernel_constraint=None, bias_constraint=None, **kwargs):  # fmt: skip
-        kwargs["activity_regularizer"] = activity_regularizer
-        self._conv(kwargs, data_format, activation, filters, kernel_size, strides, padding=padding,
-                   output_padding=output_padding, dilation_rate=dilation_rate, use_bias=use_bias,
-                   kernel_initializer=for_layer(kernel_initializer),
-                   bias_initializer=for_layer(bias_initializer))  # fmt: skip
+        self._conv(locals())
 
 
 class DepthwiseConv2D(_Conv, nn.DepthwiseConv2D):
@@ -146,13 +130,9 @@ class DepthwiseConv2D(_Conv, nn.DepthwiseConv2D):
 
     def __init__(self, kernel_size, strides=(1, 1), padding="valid", depth_multiplier=1, data_format=None,
                  dilation_rate=(1, 1), activation=None, use_bias=True, depthwise_initializer="glorot_uniform",
-                 bias_initializer="zeros", depthwise_regularizer=None, bias_regularizer=None,
-                 activity_regularizer=None, depthwise_constraint=None, bias_constraint=None, **kwargs):  # fmt: skip
-        kwargs["activity_regularizer"] = activity_regularizer
-        self._conv(kwargs, data_format, activation, kernel_size, strides, padding=padding,
-                   depth_multiplier=depth_multiplier, dilation_rate=dilation_rate, use_bias=use_bias,
-                   depthwise_initializer=for_layer(depthwise_initializer),
-                   bias_initializer=for_layer(bias_initializer))  # fmt: skip
+                 bias_initializer="zeros", depthwise_regularizer=None, bias_regularizer=None, activity_regularizer=None,
+                 depthwise_constraint=None, bias_constraint=None, **kwargs):  # fmt: skip
+        self._conv(locals())
 
 
 class SeparableConv2D(_Conv, nn.SeparableConv2D):
@@ -167,12 +147,7 @@ class SeparableConv2D(_Conv, nn.SeparableConv2D):
                  pointwise_initializer="glorot_uniform", bias_initializer="zeros", depthwise_regularizer=None,
                  pointwise_regularizer=None, bias_regularizer=None, activity_regularizer=None,
                  depthwise_constraint=None, pointwise_constraint=None, bias_constraint=None, **kwargs):  # fmt: skip
-        kwargs["activity_regularizer"] = activity_regularizer
-        self._conv(kwargs, data_format, activation, filters, kernel_size, strides, padding=padding,
-                   depth_multiplier=depth_multiplier, dilation_rate=dilation_rate, use_bias=use_bias,
-                   depthwise_initializer=for_layer(depthwise_initializer),
-                   pointwise_initializer=for_layer(pointwise_initializer),
-                   bias_initializer=for_layer(bias_initializer))  # fmt: skip
+        self._conv(locals())
 
 
 class _Line:
@@ -184,7 +159,7 @@ class _Line:
         self._base.build(self, (input_shape[0], 1, *input_shape[1:]))
 
     def call(self, inputs):
-        def row(x: Any) -> Any:
+        def row(x):
             y = self._base.forward(self, ops.reshape(x, (x.shape[0], 1, *x.shape[1:])))
             return ops.reshape(y, (y.shape[0], *y.shape[2:]))
 
@@ -241,19 +216,16 @@ class LocallyConnected2D(_Conv, nn.LocallyConnected2D):
     _base, _aliases = nn.LocallyConnected2D, {"kernel": "w", "bias": "b"}
 
     def __init__(self, filters, kernel_size, strides=(1, 1), padding="valid", data_format=None, activation=None,
-                 use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros",
-                 kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,
-                 bias_constraint=None, **kwargs):  # fmt: skip
-        kwargs["activity_regularizer"] = activity_regularizer
-        self._conv(kwargs, data_format, activation, filters, kernel_size, strides, padding=padding, use_bias=use_bias,
-                   kernel_initializer=for_layer(kernel_initializer),
-                   bias_initializer=for_layer(bias_initializer))  # fmt: skip
+                 use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros", kernel_regularizer=None,
+                 bias_regularizer=None, activity_regularizer=None, kernel_constraint=None, bias_constraint=None,
+                 **kwargs):  # fmt: skip
+        self._conv(locals())
 
 
 class _Pool(Placed):
     build = Layer.build
 
-    def _pool(self, kwargs: dict[str, Any], data_format: Any, *args: Any) -> None:
+    def _pool(self, kwargs, data_format, *args):
         size, strides, padding = args
         self._make(self._base, kwargs, size, strides, padding.lower())
         self._set_format(data_format)
@@ -363,7 +335,7 @@ class UpSampling2D(_Pool, nn.UpSampling2D):
         self._set_format(data_format)
 
 
-def _rows(x: Any, function: Any) -> Any:
+def _rows(x, function):
     y = function(ops.reshape(x, (x.shape[0], 1, *x.shape[1:])))
     return ops.reshape(y, (y.shape[0], *y.shape[2:]))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from pynn.checks import choice, positive
 from pynn.errors import DataError, DTypeError
-from pynn.keras.missing import refused
+from pynn.keras.names import refused
 from pynn.keras.symbols import KerasTensor
 from pynn.keywords import Spelled
 
@@ -24,7 +23,7 @@ MODES = ("int", "multi_hot", "count", "tf_idf", "one_hot", "binary", "tf-idf")
 UNKNOWN = "[UNK]"
 
 
-def _texts(x: Any, place: str) -> np.ndarray:
+def _texts(x, place):
     if isinstance(x, KerasTensor):
         refused(
             f"{place} inside a model", "pynn's models take numbers: call the layer on the texts, and fit on the ids"
@@ -41,12 +40,12 @@ def _texts(x: Any, place: str) -> np.ndarray:
     return array
 
 
-def _elements(data: Any) -> Iterable[Any]:
+def _elements(data):
     """Return the parts of what adapt() is given: an array, a list, or batches of a data set."""
     return data._walk() if hasattr(data, "_walk") else [data]
 
 
-def _ranked(counts: Counter[Any], most: int | None) -> list[Any]:
+def _ranked(counts, most):
     """Return what was counted, the most frequent first; of equally frequent ones the last by their order first."""
     order = sorted(counts, reverse=True)
     return sorted(order, key=lambda token: -counts[token])[:most]
@@ -57,19 +56,19 @@ class _Vocabulary(Spelled):
 
     special: list[Any]
 
-    def __init__(self, place: str, most: int | None, special: list[Any], name: str | None):
+    def __init__(self, place, most, special, name):
         self.name = name or place.lower()
         self._place, self._most, self.special = place, most, special
-        self._tokens: list[Any] = []
-        self._index: dict[Any, int] = {}
+        self._tokens = []
+        self._index = {}
         self._documents = 0
-        self._in_documents: Counter[Any] = Counter()
+        self._in_documents = Counter()
 
-    def _learn(self, tokens: Sequence[Any]) -> None:
+    def _learn(self, tokens):
         self._tokens = list(tokens)
         self._index = {token: i for i, token in enumerate(self._tokens, len(self.special))}
 
-    def get_vocabulary(self, include_special_tokens: bool = True) -> list[Any]:
+    def get_vocabulary(self, include_special_tokens=True):
         """Return the token of each id.
 
         Parameters
@@ -78,11 +77,11 @@ class _Vocabulary(Spelled):
         """
         return [*(self.special if include_special_tokens else []), *self._tokens]
 
-    def vocabulary_size(self) -> int:
+    def vocabulary_size(self):
         """Return the number of ids."""
         return len(self.special) + len(self._tokens)
 
-    def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
+    def set_vocabulary(self, vocabulary, idf_weights=None):
         """Take a list of tokens, or a file with one in each line.
 
         Parameters
@@ -100,17 +99,17 @@ class _Vocabulary(Spelled):
         self._learn(given)
         self._weights = None if idf_weights is None else np.asarray(idf_weights, np.float32)
 
-    _weights: Any = None
+    _weights = None
 
-    def reset_state(self) -> None:
+    def reset_state(self):
         """Forget the tokens."""
         self._learn([])
 
-    def _need(self) -> None:
+    def _need(self):
         if not self._tokens:
             raise RuntimeError(f"[{self._place}] the vocabulary is empty. help: call adapt(data) first.")
 
-    def _coded(self, rows: list[list[int]], mode: str, width: int) -> np.ndarray:
+    def _coded(self, rows, mode, width):
         """Return rows of ids as columns: there or not, how often, or weighed by rarity."""
         out = np.zeros((len(rows), width), np.float32)
         for row, ids in zip(out, rows, strict=True):
@@ -120,7 +119,7 @@ class _Vocabulary(Spelled):
             out *= self._rarity(width)
         return out
 
-    def _rarity(self, width: int) -> np.ndarray:
+    def _rarity(self, width):
         if self._weights is not None:
             known = self._weights
         else:
@@ -166,13 +165,9 @@ class TextVectorization(_Vocabulary):
     (array([[2, 1, 3]]), ['', '[UNK]', 'the', 'sat', 'dog', 'cat'])
     """
 
-    def __init__(
-        self, max_tokens: int | None = None, standardize: Any = STANDARDS[0], split: Any = "whitespace",
-        ngrams: Any = None, output_mode: str = "int", output_sequence_length: int | None = None,
-        pad_to_max_tokens: bool = False, vocabulary: Any = None, idf_weights: Any = None, sparse: bool = False,
-        ragged: bool = False, encoding: str = "utf-8", name: str | None = None,
-        dtype: Any = None, trainable: bool = True,
-    ):  # fmt: skip
+    def __init__(self, max_tokens=None, standardize=STANDARDS[0], split="whitespace", ngrams=None, output_mode="int",
+                 output_sequence_length=None, pad_to_max_tokens=False, vocabulary=None, idf_weights=None, sparse=False,
+                 ragged=False, encoding="utf-8", name=None, dtype=None, trainable=True):  # fmt: skip
         if sparse or ragged:
             raise TypeError("[TextVectorization] expected dense rows. Received: sparse or ragged.")
         self.output_mode = choice("TextVectorization", "output_mode", output_mode, MODES)
@@ -188,7 +183,7 @@ class TextVectorization(_Vocabulary):
         if vocabulary is not None:
             self.set_vocabulary(vocabulary, idf_weights)
 
-    def _words(self, texts: np.ndarray) -> list[list[str]]:
+    def _words(self, texts):
         how = self.standardize
         if callable(how):
             texts = _texts(how(texts), self._place)
@@ -204,7 +199,7 @@ class TextVectorization(_Vocabulary):
             words.append(_with_runs(found, self.ngrams))
         return words
 
-    def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
+    def adapt(self, data, batch_size: int | None = None, steps: int | None = None):
         """Learn the words of texts, in place of those learnt before.
 
         Parameters
@@ -215,7 +210,7 @@ class TextVectorization(_Vocabulary):
         steps : int, optional
             Batches of a data set.
         """
-        counts: Counter[str] = Counter()
+        counts = Counter()
         self._documents, self._in_documents = 0, Counter()
         for k, part in enumerate(_elements(data)):
             if steps is not None and k >= steps:
@@ -229,7 +224,7 @@ class TextVectorization(_Vocabulary):
         counts.pop("", None)
         self._learn(_ranked(counts, None if self._most is None else self._most - len(self.special)))
 
-    def __call__(self, inputs: Any) -> np.ndarray:
+    def __call__(self, inputs):
         """Return the ids, or the columns, of texts.
 
         Parameters
@@ -261,7 +256,7 @@ class TextVectorization(_Vocabulary):
         }  # fmt: skip
 
 
-def _with_runs(words: list[str], ngrams: Any) -> list[str]:
+def _with_runs(words, ngrams):
     if ngrams is None:
         return words
     sizes = range(1, ngrams + 1) if isinstance(ngrams, int) else ngrams
@@ -271,12 +266,10 @@ def _with_runs(words: list[str], ngrams: Any) -> list[str]:
 class _Lookup(_Vocabulary):
     """Tokens to ids, or back."""
 
-    kind: Callable[[Any], Any] = str
+    kind = str
 
-    def __init__(
-        self, place: str, max_tokens: int | None, num_oov_indices: int, mask_token: Any, oov_token: Any,
-        vocabulary: Any, invert: bool, output_mode: str, name: str | None,
-    ):  # fmt: skip
+    def __init__(self, place, max_tokens, num_oov_indices, mask_token, oov_token, vocabulary, invert, output_mode,
+                 name):  # fmt: skip
         if num_oov_indices not in (0, 1):
             refused(f"{place}(num_oov_indices={num_oov_indices})", "0 and 1 are there")
         self.mask_token, self.oov_token, self.invert = mask_token, oov_token, invert
@@ -287,10 +280,10 @@ class _Lookup(_Vocabulary):
         if vocabulary is not None:
             self.set_vocabulary(vocabulary)
 
-    def _keys(self, x: Any) -> np.ndarray:
+    def _keys(self, x):
         return _texts(x, self._place)
 
-    def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
+    def adapt(self, data, batch_size=None, steps=None):
         """Learn the tokens of data, in place of those learnt before.
 
         Parameters
@@ -299,14 +292,14 @@ class _Lookup(_Vocabulary):
         batch_size, steps : int, optional
             Taken; they change nothing.
         """
-        counts: Counter[Any] = Counter()
+        counts = Counter()
         for part in _elements(data):
             counts.update(self._keys(part).reshape(-1).tolist())
         for token in (self.mask_token, self.oov_token):
             counts.pop(token, None)
         self._learn(_ranked(counts, None if self._most is None else self._most - len(self.special)))
 
-    def __call__(self, inputs: Any) -> np.ndarray:
+    def __call__(self, inputs):
         """Return ids of tokens; with ``invert``, tokens of ids.
 
         Parameters
@@ -320,7 +313,7 @@ class _Lookup(_Vocabulary):
             return np.where((at >= 0) & (at < len(names)), names[np.clip(at, 0, len(names) - 1)], self.oov_token)
         keys = self._keys(inputs)
         unknown = len(self.special) - 1 if self.num_oov_indices else None
-        ids: list[int] = []
+        ids = []
         for key in keys.reshape(-1).tolist():
             i = 0 if key == self.mask_token and self.mask_token is not None else self._index.get(key, unknown)
             if i is None:
@@ -331,7 +324,7 @@ class _Lookup(_Vocabulary):
             return found
         if self.output_mode == "one_hot":
             return np.eye(self.vocabulary_size(), dtype=np.float32)[found]
-        rows: Any = (found.reshape(1, -1) if found.ndim < 2 else found).tolist()
+        rows = (found.reshape(1, -1) if found.ndim < 2 else found).tolist()
         out = self._coded(rows, self.output_mode, self.vocabulary_size())
         return out[0] if found.ndim < 2 else out
 
@@ -366,11 +359,9 @@ class StringLookup(_Lookup):
     array([2, 0])
     """
 
-    def __init__(
-        self, max_tokens: int | None = None, num_oov_indices: int = 1, mask_token: Any = None, oov_token: str = UNKNOWN,
-        vocabulary: Any = None, idf_weights: Any = None, invert: bool = False, output_mode: str = "int",
-        name: str | None = None, dtype: Any = None, trainable: bool = True,
-    ):  # fmt: skip
+    def __init__(self, max_tokens=None, num_oov_indices=1, mask_token=None, oov_token=UNKNOWN, vocabulary=None,
+                 idf_weights=None, invert=False, output_mode="int", name=None, dtype=None,
+                 trainable=True):  # fmt: skip
         super().__init__(
             "StringLookup", max_tokens, num_oov_indices, mask_token, oov_token, vocabulary, invert, output_mode, name
         )
@@ -399,16 +390,14 @@ class IntegerLookup(_Lookup):
         Both are taken and change nothing.
     """
 
-    def __init__(
-        self, max_tokens: int | None = None, num_oov_indices: int = 1, mask_token: Any = None, oov_token: int = -1,
-        vocabulary: Any = None, vocabulary_dtype: str = "int64", idf_weights: Any = None, invert: bool = False,
-        output_mode: str = "int", name: str | None = None, dtype: Any = None, trainable: bool = True,
-    ):  # fmt: skip
+    def __init__(self, max_tokens=None, num_oov_indices=1, mask_token=None, oov_token=-1, vocabulary=None,
+                 vocabulary_dtype="int64", idf_weights=None, invert=False, output_mode="int", name=None, dtype=None,
+                 trainable=True):  # fmt: skip
         super().__init__(
             "IntegerLookup", max_tokens, num_oov_indices, mask_token, oov_token, vocabulary, invert, output_mode, name
         )
 
-    def _keys(self, x: Any) -> np.ndarray:
+    def _keys(self, x):
         if isinstance(x, KerasTensor):
             refused("IntegerLookup inside a model", "call the layer on the data, and fit on the ids")
         array = np.asarray(x)

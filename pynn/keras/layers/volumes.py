@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pynn import ops
 from pynn.errors import ShapeError
 from pynn.keras import activations
 from pynn.keras.layer import Layer
 from pynn.keras.layers.recurrent import stacked
-from pynn.keras.missing import refused
+from pynn.keras.names import refused
 
 __all__ = ["AveragePooling3D", "Conv3D", "ConvLSTM2D", "GlobalAveragePooling3D", "GlobalMaxPooling3D", "MaxPooling3D",
            "UpSampling3D"]  # fmt: skip
 
 
-def three(value: Any) -> tuple[int, int, int]:
+def three(value) -> tuple[int, int, int]:
     """Return a size for each of three axes."""
     return (value,) * 3 if isinstance(value, int) else tuple(value)
 
 
-def _refuse_first(data_format: Any) -> None:
+def _refuse_first(data_format):
     if data_format == "channels_first":
         refused("volumes with channels_first", "put channels last")
 
@@ -31,10 +29,9 @@ class Conv3D(Layer):
     _aliases = {"kernel": "kernel", "bias": "bias"}
 
     def __init__(self, filters, kernel_size, strides=(1, 1, 1), padding="valid", data_format=None,
-                 dilation_rate=(1, 1, 1), groups=1, activation=None, use_bias=True,
-                 kernel_initializer="glorot_uniform", bias_initializer="zeros", kernel_regularizer=None,
-                 bias_regularizer=None, activity_regularizer=None, kernel_constraint=None, bias_constraint=None,
-                 **kwargs):  # fmt: skip
+                 dilation_rate=(1, 1, 1), groups=1, activation=None, use_bias=True, kernel_initializer="glorot_uniform",
+                 bias_initializer="zeros", kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None,
+                 kernel_constraint=None, bias_constraint=None, **kwargs):  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         _refuse_first(data_format)
         self.filters, self.kernel_size, self.strides = filters, three(kernel_size), three(strides)
@@ -60,7 +57,7 @@ class Conv3D(Layer):
             more = max(0, (count - 1) * step + reach - x.shape[1])
             x = padded(x, more // 2, more - more // 2)
         count = (x.shape[1] - reach) // step + 1
-        total: Any = None
+        total = None
         for k in range(depth):
             part = x[:, k * apart : k * apart + (count - 1) * step + 1 : step]
             flat = ops.reshape(part, (-1, *part.shape[2:]))
@@ -71,15 +68,15 @@ class Conv3D(Layer):
         return self.activation(ops.reshape(total, (inputs.shape[0], count, *total.shape[1:])))
 
 
-def padded(x: Any, before: int, after: int) -> Any:
+def padded(x, before: int, after: int):
     """Return volumes with zeros before and after along their first axis."""
     parts = [ops.zeros((x.shape[0], n, *x.shape[2:]), x.dtype) for n in (before, after)]
     return ops.concat([p for p in (parts[0], x, parts[1]) if p.shape[1]], 1)
 
 
 class _Pool3D(Layer):
-    pool: Any = None
-    along: Any = None
+    pool = None
+    along = None
 
     def __init__(self, pool_size=(2, 2, 2), strides=None, padding="valid", data_format=None, name=None, **kwargs):
         super().__init__(name=name, **kwargs)

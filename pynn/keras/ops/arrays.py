@@ -1,22 +1,130 @@
-"""Shapes, dtypes, and the moving of values about, in Keras's names."""
+"""How functions of ``keras.ops`` are called; shapes, dtypes, and the moving of values about."""
 
 from __future__ import annotations
 
 import builtins
+import functools
 import itertools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from pynn import ops as of
-from pynn.core.tensor import FLOATS, Tensor
+from pynn.core.tensor import FLOATS, Tensor, as_dtype
+from pynn.errors import DTypeError
 from pynn.keras.config import floatx
-from pynn.keras.ops.calls import both, dtype_of, op, tensor_of, value
 from pynn.keras.symbols import KerasTensor
+from pynn.keywords import spelled
+from pynn.ops import cast as cast_to
+from pynn.ops import concat as join
+
+__all__ = ["FUNCTIONS", "both", "dtype_of", "op", "replaced", "tensor_of", "value"]
+
+FUNCTIONS = {}
+F = TypeVar("F", bound=Callable[..., Any])
+BEYOND = {"float": "float32", "int": "int32", "float16": "float32", "bfloat16": "float32", "half": "float32",
+          "int8": "int32", "int16": "int32",
+          "uint16": "int32", "uint32": "int64", "uint64": "int64", "string": None, "complex64": None}  # fmt: skip
 
 
-def sizes(shape: Any) -> tuple[int, ...]:
+def op(function: F) -> F:
+    """Return a function that takes symbols, too, and whose error for an unknown argument has the nearest name."""
+    told = spelled(function)
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        for x in _flat((*args, *kwargs.values())):
+            later = getattr(type(x), "_deferred", None)
+            if later is not None:
+                return later(x, call, args, kwargs)
+            if isinstance(x, KerasTensor):
+                return KerasTensor.lifted(call, *args, **kwargs)
+        return told(*args, **kwargs)
+
+    FUNCTIONS[function.__name__] = call
+    return call  # type: ignore[return-value]
+
+
+def _flat(values):
+    for x in values:
+        if isinstance(x, (list, tuple)):
+            yield from _flat(x)
+        elif isinstance(x, dict):
+            yield from _flat(x.values())
+        else:
+            yield x
+
+
+def replaced(value, wanted: Callable[[Any], Any]):
+    """Return a structure of lists, tuples and dicts with each leaf as wanted(leaf)."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(replaced(x, wanted) for x in value)
+    if isinstance(value, dict):
+        return {key: replaced(x, wanted) for key, x in value.items()}
+    return wanted(value)
+
+
+def value(x):
+    """Return what a variable holds, and anything else as it is."""
+    held = getattr(x, "_tensor", None)
+    return held if isinstance(held, Tensor) else x
+
+
+def dtype_of(dtype) -> np.dtype:
+    """Return the dtype of pynn for a name of Keras's or TensorFlow's; the narrower ones widen."""
+    name = getattr(dtype, "name", dtype)
+    if isinstance(name, str) and name in BEYOND:
+        if BEYOND[name] is None:
+            raise DTypeError(f"[cast] expected a dtype of numbers. Received: {name}.")
+        name = BEYOND[name]
+    return as_dtype(name if isinstance(name, str) else dtype)
+
+
+def tensor_of(x, dtype=None) -> Tensor:
+    """Return a tensor; arrays of double precision become those of floatx(), as Keras's layers would have it."""
+    x = value(x)
+    if not isinstance(x, Tensor):
+        for kind in ("RaggedTensor", "SparseTensor"):
+            if type(x).__name__ == kind:
+                raise DTypeError(
+                    f"[ops] expected a dense tensor. Received: a {kind}. help: pad it to one length first."
+                )
+        if isinstance(x, (list, tuple)) and any(isinstance(value(part), Tensor) for part in _flat(x)):
+            parts = [tensor_of(part) for part in x]
+            return tensor_of(join([part.reshape((1, *part.shape)) for part in parts], 0), dtype)
+        array = np.asarray(x)
+        if array.dtype.kind not in "fiub":
+            raise DTypeError(f"[ops] expected numbers. Received: {array.dtype} {str(x)[:40]!r}.")
+        wanted = floatx() if array.dtype.kind == "f" else None
+        narrow = array.dtype.kind in "iu" and array.dtype.itemsize < 4 and array.dtype != np.uint8
+        x = Tensor.state(array.astype(wanted or ("int32" if narrow else array.dtype)))
+    return x if dtype is None or x.dtype == dtype_of(dtype) else cast_to(x, dtype_of(dtype))
+
+
+def both(a, b) -> tuple[Any, Any]:
+    """Return two operands of one dtype: whole numbers become real beside real ones."""
+    a, b = value(a), value(b)
+    plain = isinstance(a, (bool, int, float)), isinstance(b, (bool, int, float))
+    if plain == (True, True):
+        return tensor_of(a), tensor_of(b)
+    if plain[0] or plain[1]:
+        x = tensor_of(b if plain[0] else a)
+        number = a if plain[0] else b
+        if isinstance(number, float) and x.dtype not in FLOATS:
+            x = cast_to(x, floatx())
+        return (number, x) if plain[0] else (x, number)
+    x, y = tensor_of(a), tensor_of(b)
+    if x.dtype != y.dtype:
+        wide = np.result_type(x.dtype, y.dtype)
+        if wide.kind == "f":
+            reals = [t.dtype for t in (x, y) if t.dtype in FLOATS]
+            wide = max(reals, key=lambda d: d.itemsize)
+        x, y = tensor_of(x, wide), tensor_of(y, wide)
+    return x, y
+
+
+def sizes(shape) -> tuple[int, ...]:
     """Return a shape as integers; what it is made of may be tensors."""
     if isinstance(shape, (int, np.integer)):
         return (int(shape),)
@@ -25,56 +133,56 @@ def sizes(shape: Any) -> tuple[int, ...]:
     return tuple(int(n) for n in shape)
 
 
-def shape(x: Any) -> tuple[int | None, ...]:
+def shape(x) -> tuple[int | None, ...]:
     """Return the sizes of the axes; None where a symbol leaves one open."""
     later = getattr(type(x), "_deferred", None)
     return later(x, shape, (x,), {}) if later is not None else tuple(x.shape if hasattr(x, "shape") else np.shape(x))
 
 
-def ndim(x: Any) -> int:
+def ndim(x) -> int:
     """Return the number of axes."""
     return len(x.shape) if hasattr(x, "shape") else np.ndim(x)
 
 
 @op
-def size(x: Any) -> int:
+def size(x) -> int:
     """Return the number of elements."""
     return tensor_of(x).size
 
 
 @op
-def cast(x: Any, dtype: Any) -> Tensor:
+def cast(x, dtype) -> Tensor:
     """Return x in another dtype; half precision is float32 here."""
     return tensor_of(x, dtype)
 
 
 @op
-def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None) -> Tensor:
+def convert_to_tensor(x, dtype=None, sparse: bool | None = None, ragged: bool | None = None) -> Tensor:
     """Return a tensor of what can be one."""
     if sparse or ragged:
         raise TypeError("[convert_to_tensor] expected dense data. Received: sparse or ragged. help: pad to one length.")
     return tensor_of(x, dtype)
 
 
-def convert_to_numpy(x: Any) -> np.ndarray:
+def convert_to_numpy(x) -> np.ndarray:
     """Return a copy of the values as an array."""
     x = value(x)
     return x.numpy() if isinstance(x, Tensor) else np.array(x)
 
 
-def is_tensor(x: Any) -> bool:
+def is_tensor(x) -> bool:
     """Tell whether x is a tensor or a symbol of one."""
     return isinstance(value(x), (Tensor, KerasTensor))
 
 
 @op
-def reshape(x: Any, newshape: Any) -> Tensor:
+def reshape(x, newshape) -> Tensor:
     """Return the same values in another shape; one size may be -1."""
     return tensor_of(x).reshape(sizes(newshape))
 
 
 @op
-def expand_dims(x: Any, axis: Any) -> Tensor:
+def expand_dims(x, axis) -> Tensor:
     """Return x with an axis of size 1 more."""
     x = tensor_of(x)
     for a in sorted([axis] if isinstance(axis, int) else axis):
@@ -84,7 +192,7 @@ def expand_dims(x: Any, axis: Any) -> Tensor:
 
 
 @op
-def squeeze(x: Any, axis: Any = None) -> Tensor:
+def squeeze(x, axis=None) -> Tensor:
     """Return x without axes of size 1, all of them by default."""
     x = tensor_of(x)
     gone = {i for i, d in enumerate(x.shape) if d == 1} if axis is None else {
@@ -96,19 +204,19 @@ def squeeze(x: Any, axis: Any = None) -> Tensor:
 
 
 @op
-def ravel(x: Any) -> Tensor:
+def ravel(x) -> Tensor:
     """Return all values in one axis."""
     return tensor_of(x).reshape((-1,))
 
 
 @op
-def transpose(x: Any, axes: Any = None) -> Tensor:
+def transpose(x, axes=None) -> Tensor:
     """Return x with its axes in another order, reversed by default."""
     return of.transpose(tensor_of(x), None if axes is None else tuple(axes))
 
 
 @op
-def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
+def swapaxes(x, axis1: int, axis2: int) -> Tensor:
     """Return x with two axes exchanged."""
     x = tensor_of(x)
     order = list(range(x.ndim))
@@ -117,7 +225,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
 
 
 @op
-def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
+def moveaxis(x, source, destination) -> Tensor:
     """Return x with axes moved to other places."""
     x = tensor_of(x)
     places = np.moveaxis(np.empty(tuple(range(1, x.ndim + 1)), np.bool_), source, destination).shape
@@ -143,7 +251,7 @@ def stack(x: Sequence[Any], axis: int = 0) -> Tensor:
 
 
 @op
-def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Tensor]:
+def unstack(x, num: int | None = None, axis: int = 0) -> list[Tensor]:
     """Return the slices along an axis."""
     x = tensor_of(x)
     a = axis % x.ndim
@@ -151,7 +259,7 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Tensor]:
 
 
 @op
-def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
+def split(x, indices_or_sections, axis: int = 0) -> list[Tensor]:
     """Return the parts of x along an axis: so many equal ones, or those that begin at the indices."""
     x = tensor_of(x)
     a = axis % x.ndim
@@ -169,7 +277,7 @@ slice_ = builtins.slice
 
 
 @op
-def slice(inputs: Any, start_indices: Any, shape: Any) -> Tensor:
+def slice(inputs, start_indices, shape) -> Tensor:
     """Return the block of a shape that begins at the indices; a size of -1 goes to the end."""
     x = tensor_of(inputs)
     ends = [slice_(i, None if n == -1 else i + n) for i, n in zip(sizes(start_indices), sizes(shape), strict=True)]
@@ -177,7 +285,7 @@ def slice(inputs: Any, start_indices: Any, shape: Any) -> Tensor:
 
 
 @op
-def flip(x: Any, axis: Any = None) -> Tensor:
+def flip(x, axis=None) -> Tensor:
     """Return x with the order along axes (all by default) turned round."""
     x = tensor_of(x)
     axes = range(x.ndim) if axis is None else [axis] if isinstance(axis, int) else axis
@@ -186,7 +294,7 @@ def flip(x: Any, axis: Any = None) -> Tensor:
 
 
 @op
-def tile(x: Any, repeats: Any) -> Tensor:
+def tile(x, repeats) -> Tensor:
     """Return copies of x side by side, so many along each axis."""
     x, times = tensor_of(x), sizes(repeats)
     rank = builtins.max(x.ndim, len(times))
@@ -197,7 +305,7 @@ def tile(x: Any, repeats: Any) -> Tensor:
 
 
 @op
-def repeat(x: Any, repeats: int, axis: int | None = None) -> Tensor:
+def repeat(x, repeats: int, axis: int | None = None) -> Tensor:
     """Return x with each slice along an axis so many times."""
     x = tensor_of(x) if axis is not None else tensor_of(x).reshape((-1,))
     a = 0 if axis is None else axis % x.ndim
@@ -206,13 +314,13 @@ def repeat(x: Any, repeats: int, axis: int | None = None) -> Tensor:
 
 
 @op
-def broadcast_to(x: Any, shape: Any) -> Tensor:
+def broadcast_to(x, shape) -> Tensor:
     """Return x repeated so that it has a shape."""
     return of.expand(tensor_of(x), sizes(shape))
 
 
 @op
-def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Tensor:
+def pad(x, pad_width, mode: str = "constant", constant_values=None) -> Tensor:
     """Return x with a border, (before, after) of each axis."""
     if mode.lower() != "constant":
         raise ValueError(f"[pad] expected mode 'constant'. Received: mode={mode!r}.")
@@ -225,7 +333,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
 
 
 @op
-def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
+def take(x, indices, axis: int | None = None) -> Tensor:
     """Return the slices of x along an axis that the indices name; of all values without an axis."""
     x, index = tensor_of(x), tensor_of(indices)
     index = index if index.dtype.kind == "i" else tensor_of(index, "int32")
@@ -233,7 +341,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
 
 
 @op
-def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Tensor:
+def take_along_axis(x, indices, axis: int = -1) -> Tensor:
     """Return for each place the value of x at the index that stands there."""
     x, index = tensor_of(x), tensor_of(indices, "int64")
     a = axis % x.ndim
@@ -248,7 +356,7 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Tensor:
 
 
 @op
-def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Tensor:
+def one_hot(x, num_classes: int, axis: int = -1, dtype=None, sparse: bool = False) -> Tensor:
     """Return a vector for each class: 1 at its place, 0 elsewhere."""
     x = tensor_of(x)
     x = x if x.dtype.kind == "i" else tensor_of(x, "int32")
@@ -257,7 +365,7 @@ def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse:
 
 
 @op
-def cumsum(x: Any, axis: int = -1) -> Tensor:
+def cumsum(x, axis: int = -1) -> Tensor:
     """Return the sums of all values up to each place along an axis."""
     x = tensor_of(x)
     a = axis % x.ndim
@@ -266,90 +374,90 @@ def cumsum(x: Any, axis: int = -1) -> Tensor:
 
 
 @op
-def argsort(x: Any, axis: int = -1) -> Tensor:
+def argsort(x, axis: int = -1) -> Tensor:
     """Return the indices that sort along an axis. It reads values, so it stands outside of recorded steps."""
     return tensor_of(np.argsort(tensor_of(x).numpy(), axis=axis, kind="stable"))
 
 
 @op
-def sort(x: Any, axis: int = -1) -> Tensor:
+def sort(x, axis: int = -1) -> Tensor:
     """Return the values in order along an axis."""
     return take_along_axis(x, argsort(x, axis), axis)
 
 
 @op
-def top_k(x: Any, k: int = 1, sorted: bool = True) -> tuple[Tensor, Tensor]:
+def top_k(x, k: int = 1, sorted: bool = True) -> tuple[Tensor, Tensor]:
     """Return the k largest values of the last axis, and where they are."""
     index = tensor_of(np.argsort(-tensor_of(x).numpy(), axis=-1, kind="stable")[..., :k])
     return take_along_axis(x, index, -1), tensor_of(index, "int32")
 
 
-def zeros(shape: Any, dtype: Any = None) -> Tensor:
+def zeros(shape, dtype=None) -> Tensor:
     """Return zeros."""
     return full(shape, 0, dtype)
 
 
-def ones(shape: Any, dtype: Any = None) -> Tensor:
+def ones(shape, dtype=None) -> Tensor:
     """Return ones."""
     return full(shape, 1, dtype)
 
 
-def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+def full(shape, fill_value, dtype=None) -> Tensor:
     """Return one value all over."""
     return Tensor.state(np.full(sizes(shape), fill_value, dtype_of(dtype or floatx())))
 
 
 @op
-def zeros_like(x: Any, dtype: Any = None) -> Tensor:
+def zeros_like(x, dtype=None) -> Tensor:
     """Return zeros in the shape of x."""
     return full(tensor_of(x).shape, 0, dtype or tensor_of(x).dtype)
 
 
 @op
-def ones_like(x: Any, dtype: Any = None) -> Tensor:
+def ones_like(x, dtype=None) -> Tensor:
     """Return ones in the shape of x."""
     return full(tensor_of(x).shape, 1, dtype or tensor_of(x).dtype)
 
 
 @op
-def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+def full_like(x, fill_value, dtype=None) -> Tensor:
     """Return one value all over, in the shape of x."""
     return full(tensor_of(x).shape, fill_value, dtype or tensor_of(x).dtype)
 
 
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
+def eye(N: int, M: int | None = None, k: int = 0, dtype=None) -> Tensor:
     """Return ones on a diagonal."""
     return tensor_of(np.eye(N, M, k), dtype or floatx())
 
 
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
+def arange(start, stop=None, step=1, dtype=None) -> Tensor:
     """Return the numbers from start to before stop; int32 if all are whole."""
     start, stop, step = (x.item() if isinstance(x, Tensor) else x for x in (start, stop, step))
     numbers = np.arange(start, step=step) if stop is None else np.arange(start, stop, step)
     return tensor_of(numbers, dtype or ("int32" if numbers.dtype.kind == "i" else floatx()))
 
 
-def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Tensor:
+def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype=None) -> Tensor:
     """Return numbers at equal distances."""
     return tensor_of(np.linspace(start, stop, num, endpoint), dtype or floatx())
 
 
 @op
-def tril(x: Any, k: int = 0) -> Tensor:
+def tril(x, k: int = 0) -> Tensor:
     """Return x with zeros above a diagonal."""
     x = tensor_of(x)
     return of.mul(x, tensor_of(np.tril(np.ones(x.shape[-2:]), k), x.dtype))
 
 
 @op
-def triu(x: Any, k: int = 0) -> Tensor:
+def triu(x, k: int = 0) -> Tensor:
     """Return x with zeros below a diagonal."""
     x = tensor_of(x)
     return of.mul(x, tensor_of(np.triu(np.ones(x.shape[-2:]), k), x.dtype))
 
 
 @op
-def diag(x: Any, k: int = 0) -> Tensor:
+def diag(x, k: int = 0) -> Tensor:
     """Return the matrix with these values on a diagonal, or the diagonal of a matrix."""
     x = tensor_of(x)
     if x.ndim == 1:
@@ -360,19 +468,19 @@ def diag(x: Any, k: int = 0) -> Tensor:
 
 
 @op
-def stop_gradient(variable: Any) -> Tensor:
+def stop_gradient(variable) -> Tensor:
     """Return the values, through which no gradient flows."""
     return tensor_of(variable).detach()
 
 
 @op
-def copy(x: Any) -> Tensor:
+def copy(x) -> Tensor:
     """Return the values in memory of their own."""
     return of.add(tensor_of(x), 0)
 
 
 @op
-def isclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Tensor:
+def isclose(x1, x2, rtol: float = 1e-5, atol: float = 1e-8) -> Tensor:
     """Tell where |x1 - x2| <= atol + rtol |x2|."""
     a, b = both(x1, x2)
     return of.less_equal(of.abs(of.sub(a, b)), of.add(of.mul(of.abs(tensor_of(b)), rtol), atol))

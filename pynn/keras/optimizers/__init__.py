@@ -9,10 +9,8 @@ import numpy as np
 
 from pynn import ops, optim
 from pynn.keras.layer import Spelling
-from pynn.keras.missing import refused
-from pynn.keras.named import Named
+from pynn.keras.names import Named, constructor, refuse, refused
 from pynn.keras.optimizers import schedules
-from pynn.keras.spelling import refuse
 from pynn.schedules import Schedule
 
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "Nadam", "Optimizer", "RMSprop",
@@ -45,7 +43,7 @@ class Rate(float):
 class Optimizer(metaclass=Spelling):
     """What all optimizers here share."""
 
-    def _common(self, given: dict[str, Any]) -> dict[str, Any]:
+    def _common(self, given):
         """Take what all optimizers take; returns it in pynn's names."""
         refuse(type(self).__name__, given, [*COMMON, *inspect.signature(type(self).__init__).parameters])
         if given.get("gradient_accumulation_steps") not in (None, 1) or given.get("loss_scale_factor") is not None:
@@ -62,7 +60,7 @@ class Optimizer(metaclass=Spelling):
                 found[key] = given[key]
         return found
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name, value):
         if name == "lr":
             name = "learning_rate"
         object.__setattr__(self, name, value)
@@ -90,7 +88,7 @@ class Optimizer(metaclass=Spelling):
         """The learning rate, as it was called."""
         return self.learning_rate
 
-    def apply(self, flat: Any, slots: Any) -> None:
+    def apply(self, flat, slots):
         """Clip gradients, each by its own norm if clipnorm says so, and update."""
         if self.clipnorm is not None:
             for t in flat.tensors:
@@ -136,7 +134,7 @@ class Optimizer(metaclass=Spelling):
         return cls(**config)
 
 
-def _rate(rate: Any, decay: Any = None) -> Any:
+def _rate(rate, decay=None):
     if callable(rate) and not isinstance(rate, Schedule):
         rate = rate()
     if isinstance(rate, Schedule):
@@ -145,15 +143,14 @@ def _rate(rate: Any, decay: Any = None) -> Any:
     return schedules.Decayed(rate, decay) if decay else rate
 
 
-def _optimizer(cls_name: str, base: Any, doc: str, settings: dict[str, Any], translate: Any, **common: Any) -> Any:
+def _optimizer(cls_name, base, doc, settings, translate, **common):
     """Return the class of an optimizer of pynn's with Keras's arguments and defaults."""
     tail = {"weight_decay": common.get("weight_decay"), "clipnorm": None, "clipvalue": None, "global_clipnorm": None,
             "use_ema": False, "ema_momentum": 0.99, "ema_overwrite_frequency": None, "loss_scale_factor": None,
             "gradient_accumulation_steps": None, "name": None}  # fmt: skip
     known = {**settings, **{key: value for key, value in tail.items() if key not in settings}}
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        given = {**known, **dict(zip(known, args, strict=False)), **kwargs}
+    def make(self, given):
         rest = {k: v for k, v in given.items() if k not in settings or k == "weight_decay"}
         for key in settings:
             object.__setattr__(self, key, given[key]) if key != "learning_rate" else None
@@ -162,14 +159,11 @@ def _optimizer(cls_name: str, base: Any, doc: str, settings: dict[str, Any], tra
         rate = _rate(given["learning_rate"], rest.get("decay"))
         base.__init__(self, rate, **translate(given), **taken)
 
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    parameters = [inspect.Parameter("self", kind), *(inspect.Parameter(k, kind, default=v) for k, v in known.items())]
-    parameters.append(inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD))
-    __init__.__signature__ = inspect.Signature(parameters)
+    __init__ = constructor(known, make, cls_name, more=True)
     return Spelling(cls_name, (Optimizer, base), {"__init__": __init__, "__doc__": doc, "__module__": __name__})
 
 
-def _moments(given: Any) -> Any:
+def _moments(given):
     return {"beta_1": given["beta_1"], "beta_2": given["beta_2"], "eps": given["epsilon"]}
 
 
@@ -270,13 +264,13 @@ def deserialize(config, custom_objects=None):
     return _NAMES.deserialize(config, custom_objects)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name):
     if name in ("legacy", "experimental"):
         import sys
 
         return sys.modules[__name__]
     if name == "LossScaleOptimizer":
         refused("LossScaleOptimizer", "gradients are of float32; none is needed")
-    from pynn.keras.missing import missing
+    from pynn.keras.names import missing
 
     missing(__name__, name, __all__)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
+from pynn.keras.names import Configured, Named
 from pynn.schedules import Schedule
 
 __all__ = [
@@ -15,28 +15,19 @@ __all__ = [
 ]  # fmt: skip
 
 
-class LearningRateSchedule(Schedule):
+class LearningRateSchedule(Configured, Schedule):
     """The base of schedules: write ``__call__(step)``."""
 
     def __call__(self, step):
         """Return the learning rate of a step."""
         raise NotImplementedError(f"[{type(self).__name__}] a schedule must define __call__(step).")
 
-    def rates(self, steps: Any) -> Any:
+    def rates(self, steps):
         """Return the learning rate of every step."""
         return np.array([_number(self(_number(step))) for step in np.asarray(steps, "float64")], "float64")
 
-    def get_config(self):
-        """Return the settings."""
-        return {key: value for key, value in vars(self).items() if not key.startswith("_")}
 
-    @classmethod
-    def from_config(cls, config):
-        """Return the schedule of these settings."""
-        return cls(**config)
-
-
-def _number(value: Any) -> float:
+def _number(value):
     return float(np.asarray(value.numpy() if hasattr(value, "numpy") else value))
 
 
@@ -136,18 +127,16 @@ class CosineDecayRestarts(LearningRateSchedule):
 class Decayed(Schedule):
     """rate / (1 + decay * step): what ``decay=`` of the optimizers of Keras 2 means."""
 
-    def __init__(self, rate: float, decay: float):
+    def __init__(self, rate, decay):
         self.rate, self.decay = float(rate), float(decay)
 
-    def rates(self, steps: Any) -> Any:
+    def rates(self, steps):
         """Return the learning rate of every step."""
         return self.rate / (1.0 + self.decay * steps)
 
 
 def deserialize(config, custom_objects=None):
     """Return the schedule of a config."""
-    from pynn.keras.named import Named
-
     return Named("schedule", LearningRateSchedule, [globals()[name] for name in __all__]).deserialize(
         config, custom_objects
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from pynn.keras.missing import missing
+from pynn.keras.names import missing
 
 _MODULES = ("image", "sequence", "text")
 _HOMES = {
@@ -15,7 +15,7 @@ _HOMES = {
 __all__ = [*_MODULES, *_HOMES]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name):
     if name in _MODULES:
         return importlib.import_module(f"pynn.keras.preprocessing.{name}")
     if name in _HOMES:

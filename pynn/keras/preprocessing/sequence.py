@@ -11,15 +11,13 @@ import numpy as np
 
 from pynn.checks import choice, positive
 from pynn.errors import DTypeError
-from pynn.keras.missing import missing
+from pynn.keras.names import absent
 
 __all__ = ["TimeseriesGenerator", "make_sampling_table", "pad_sequences", "skipgrams"]
 
 
-def pad_sequences(
-    sequences: Iterable[Any], maxlen: int | None = None, dtype: Any = "int32", padding: str = "pre",
-    truncating: str = "pre", value: Any = 0.0,
-) -> np.ndarray:  # fmt: skip
+def pad_sequences(sequences: Iterable[Any], maxlen: int | None = None, dtype="int32", padding: str = "pre",
+                  truncating: str = "pre", value=0.0) -> np.ndarray:  # fmt: skip
     """Return sequences as the rows of one array.
 
     Parameters
@@ -76,10 +74,9 @@ def make_sampling_table(size: int, sampling_factor: float = 1e-5) -> np.ndarray:
     return np.minimum(1.0, f / np.sqrt(f))
 
 
-def skipgrams(
-    sequence: Sequence[int], vocabulary_size: int, window_size: int = 4, negative_samples: float = 1.0,
-    shuffle: bool = True, categorical: bool = False, sampling_table: Any = None, seed: int | None = None,
-) -> tuple[list[list[int]], list[Any]]:  # fmt: skip
+def skipgrams(sequence: Sequence[int], vocabulary_size: int, window_size: int = 4, negative_samples: float = 1.0,
+              shuffle: bool = True, categorical: bool = False, sampling_table=None,
+              seed: int | None = None) -> tuple[list[list[int]], list[Any]]:  # fmt: skip
     """Return pairs of words that stand near each other, pairs that do not, and which is which.
 
     Parameters
@@ -99,7 +96,7 @@ def skipgrams(
     seed : int, optional
     """
     rng = random.Random(seed)
-    couples: list[list[int]] = []
+    couples = []
     for i, word in enumerate(sequence):
         if not word or (sampling_table is not None and sampling_table[word] < rng.random()):
             continue
@@ -107,7 +104,7 @@ def skipgrams(
             if k != i and sequence[k]:
                 couples.append([int(word), int(sequence[k])])
     yes, no = ([0, 1], [1, 0]) if categorical else (1, 0)
-    labels: list[Any] = [yes] * len(couples)
+    labels = [yes] * len(couples)
     words = [c[0] for c in couples]
     rng.shuffle(words)
     for i in range(int(len(couples) * negative_samples)):
@@ -133,10 +130,8 @@ class TimeseriesGenerator:
         As in Keras.
     """
 
-    def __init__(
-        self, data: Any, targets: Any, length: int, sampling_rate: int = 1, stride: int = 1, start_index: int = 0,
-        end_index: int | None = None, shuffle: bool = False, reverse: bool = False, batch_size: int = 128,
-    ):  # fmt: skip
+    def __init__(self, data, targets, length, sampling_rate=1, stride=1, start_index=0, end_index=None, shuffle=False,
+                 reverse=False, batch_size=128):  # fmt: skip
         self.data, self.targets = np.asarray(data), np.asarray(targets)
         if len(self.data) != len(self.targets):
             raise ValueError(
@@ -149,10 +144,10 @@ class TimeseriesGenerator:
         if self.start_index > self.end_index:
             raise ValueError(f"[TimeseriesGenerator] expected a series longer than length={length}.")
 
-    def __len__(self) -> int:
+    def __len__(self):
         return math.ceil((self.end_index - self.start_index + 1) / (self.batch_size * self.stride))
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index):
         if not 0 <= index < len(self):
             raise IndexError(index)
         if self.shuffle:
@@ -164,5 +159,4 @@ class TimeseriesGenerator:
         return (x[:, ::-1] if self.reverse else x), self.targets[rows]
 
 
-def __getattr__(name: str) -> Any:
-    missing("pynn.keras.preprocessing.sequence", name, __all__)
+__getattr__ = absent("pynn.keras.preprocessing.sequence", __all__)

@@ -12,7 +12,7 @@ import numpy as np
 
 from pynn.checks import choice
 from pynn.errors import DataError
-from pynn.keras.missing import missing
+from pynn.keras.names import absent
 from pynn.keywords import Spelled
 
 __all__ = ["FILTERS", "Tokenizer", "hashing_trick", "one_hot", "text_to_word_sequence", "tokenizer_from_json"]
@@ -42,10 +42,8 @@ def text_to_word_sequence(text: str, filters: str = FILTERS, lower: bool = True,
     return [word for word in text.translate({ord(c): split for c in filters}).split(split) if word]
 
 
-def hashing_trick(
-    text: str, n: int, hash_function: Any = None, filters: str = FILTERS, lower: bool = True, split: str = " ",
-    analyzer: Callable[[str], list[str]] | None = None,
-) -> list[int]:  # fmt: skip
+def hashing_trick(text: str, n: int, hash_function=None, filters: str = FILTERS, lower: bool = True, split: str = " ",
+                  analyzer: Callable[[str], list[str]] | None = None) -> list[int]:  # fmt: skip
     """Return a number from 1 to n - 1 for each word; different words may have the same.
 
     Parameters
@@ -60,7 +58,7 @@ def hashing_trick(
         Returns the words of a text.
     """
 
-    def md5(word: str) -> int:
+    def md5(word):
         return int(hashlib.md5(word.encode(), usedforsecurity=False).hexdigest(), 16)
 
     function = md5 if hash_function == "md5" else hash_function or hash
@@ -68,9 +66,8 @@ def hashing_trick(
     return [int(function(word)) % (n - 1) + 1 for word in words]
 
 
-def one_hot(
-    input_text: str, n: int, filters: str = FILTERS, lower: bool = True, split: str = " ", analyzer: Any = None
-) -> list[int]:
+def one_hot(input_text: str, n: int, filters: str = FILTERS, lower: bool = True, split: str = " ",
+            analyzer=None) -> list[int]:  # fmt: skip
     """Return hashing_trick(text, n): Keras's name for it.
 
     Parameters
@@ -110,21 +107,18 @@ class Tokenizer(Spelled):
     ([[1, 3]], {'the': 1, 'cat': 2, 'dog': 3})
     """
 
-    def __init__(
-        self, num_words: int | None = None, filters: str = FILTERS, lower: bool = True, split: str = " ",
-        char_level: bool = False, oov_token: str | None = None, analyzer: Any = None, document_count: int = 0,
-        nb_words: int | None = None,
-    ):  # fmt: skip
+    def __init__(self, num_words=None, filters=FILTERS, lower=True, split=" ", char_level=False, oov_token=None,
+                 analyzer=None, document_count=0, nb_words=None):  # fmt: skip
         self.num_words = nb_words if num_words is None else num_words
         self.filters, self.lower, self.split, self.char_level = filters, lower, split, char_level
         self.oov_token, self.analyzer, self.document_count = oov_token, analyzer, document_count
-        self.word_counts: OrderedDict[str, int] = OrderedDict()
-        self.word_docs: Counter[str] = Counter()
-        self.index_docs: Counter[int] = Counter()
-        self.word_index: dict[str, int] = {}
-        self.index_word: dict[int, str] = {}
+        self.word_counts = OrderedDict()
+        self.word_docs = Counter()
+        self.index_docs = Counter()
+        self.word_index = {}
+        self.index_word = {}
 
-    def _words(self, text: Any) -> list[str]:
+    def _words(self, text):
         if self.char_level or isinstance(text, list):
             words = list(text)
             return [w.lower() for w in words] if self.lower else words
@@ -132,7 +126,7 @@ class Tokenizer(Spelled):
             return self.analyzer(text)
         return text_to_word_sequence(text, self.filters, self.lower, self.split)
 
-    def fit_on_texts(self, texts: Iterable[Any]) -> None:
+    def fit_on_texts(self, texts: Iterable[Any]):
         """Count the words of texts, and give out ids.
 
         Parameters
@@ -152,7 +146,7 @@ class Tokenizer(Spelled):
         self.index_word = {i: word for word, i in self.word_index.items()}
         self.index_docs = Counter({self.word_index[w]: n for w, n in self.word_docs.items()})
 
-    def fit_on_sequences(self, sequences: Iterable[Iterable[int]]) -> None:
+    def fit_on_sequences(self, sequences: Iterable[Iterable[int]]):
         """Count the ids of sequences, for sequences_to_matrix().
 
         Parameters
@@ -209,7 +203,7 @@ class Tokenizer(Spelled):
         """
         return self.sequences_to_matrix(self.texts_to_sequences(texts), mode)
 
-    def sequences_to_matrix(self, sequences: Any, mode: str = "binary") -> np.ndarray:
+    def sequences_to_matrix(self, sequences, mode: str = "binary") -> np.ndarray:
         """Return a row for each sequence and a column for each id.
 
         Parameters
@@ -244,7 +238,7 @@ class Tokenizer(Spelled):
             "word_index": json.dumps(self.word_index),
         }  # fmt: skip
 
-    def to_json(self, **kwargs: Any) -> str:
+    def to_json(self, **kwargs) -> str:
         """Return settings and counts as JSON.
 
         Parameters
@@ -272,5 +266,4 @@ def tokenizer_from_json(json_string: str) -> Tokenizer:
     return made
 
 
-def __getattr__(name: str) -> Any:
-    missing("pynn.keras.preprocessing.text", name, __all__)
+__getattr__ = absent("pynn.keras.preprocessing.text", __all__)

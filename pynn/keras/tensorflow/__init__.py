@@ -15,7 +15,7 @@ import numpy as np
 from pynn.core.state import no_grad
 from pynn.core.tensor import Tensor
 from pynn.keras import ops
-from pynn.keras.missing import missing, refused
+from pynn.keras.names import missing, refused
 from pynn.keras.ops.arrays import convert_to_numpy
 from pynn.keras.tensorflow import data, functions, graph, image, nn, session, strings, training
 from pynn.keras.tensorflow.graph import Operation, Variable
@@ -82,19 +82,19 @@ _FUNCTIONS = {name: getattr(ops, name) for name in _SAME.split()} | {
 }
 
 
-def _module(name: str, **names: Any) -> types.ModuleType:
+def _module(name, **names):
     """Return a small module of these names."""
     made = types.ModuleType(f"tensorflow.{name}")
     made.__dict__.update(names)
 
-    def absent(asked: str) -> Any:
+    def absent(asked):
         missing(f"tensorflow.{name}", asked, sorted(names))
 
     made.__dict__["__getattr__"] = absent
     return made
 
 
-def function(func: Any = None, **options: Any) -> Any:
+def function(func=None, **options):
     """Return a function as it is: what it computes is recorded where a model trains."""
     return (lambda f: f) if func is None else func
 
@@ -104,30 +104,30 @@ def executing_eagerly() -> bool:
     return not graph.graph_mode[0]
 
 
-def disable_eager_execution() -> None:
+def disable_eager_execution():
     """Build graphs for sessions, as TensorFlow 1 does."""
     graph.graph_mode[0] = True
 
 
-def enable_eager_execution(*_: Any, **__: Any) -> None:
+def enable_eager_execution(*_, **__):
     """Compute at once."""
     graph.graph_mode[0] = False
 
 
-def numpy_of(x: Any) -> Any:
+def numpy_of(x):
     """Return the values as an array."""
     return convert_to_numpy(x)
 
 
-def _print(*inputs: Any, output_stream: Any = None, **options: Any) -> None:
+def _print(*inputs, output_stream=None, **options):
     print(*(convert_to_numpy(x) if isinstance(x, Tensor) else x for x in inputs), file=output_stream or sys.stdout)
 
 
-def _nothing(*_: Any, **__: Any) -> None:
+def _nothing(*_, **__):
     """Do nothing: a setting that has no meaning here."""
 
 
-def _no_devices(*_: Any, **__: Any) -> list[Any]:
+def _no_devices(*_, **__):
     return []
 
 
@@ -135,8 +135,8 @@ class TensorShape(graph.Shape):
     """Sizes of axes."""
 
 
-def _initializer(function: Any) -> Any:
-    def make(*args: Any, **kwargs: Any) -> Any:
+def _initializer(function):
+    def make(*args, **kwargs):
         options = {k: v for k, v in kwargs.items() if k not in ("seed", "dtype")}
         return lambda shape, dtype="float32", **_: function(shape, *args, **options)
 
@@ -172,7 +172,7 @@ _dtypes = {
     "bool": np.dtype(bool), "double": np.dtype("float64"), "bfloat16": "bfloat16", "string": "string",
 }  # fmt: skip
 
-_names: dict[str, Any] = {
+_names = {
     **{n: f for n, f in vars(functions).items() if getattr(f, "__module__", "") == functions.__name__ and n[0] != "_"},
     **_FUNCTIONS,
     **_dtypes,
@@ -208,7 +208,7 @@ _names.pop("range_"), _names.pop("dtype_name")
 __all__ = sorted([*_names, "keras", "compat", "examples"])
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name):
     if name in _names:
         return _names[name]
     if name == "keras":
@@ -222,5 +222,5 @@ def __getattr__(name: str) -> Any:
     missing("tensorflow", name, __all__)
 
 
-def __dir__() -> list[str]:
+def __dir__():
     return __all__

@@ -10,9 +10,8 @@ import numpy as np
 
 from pynn.checks import positive
 from pynn.errors import DataError, ShapeError
-from pynn.keras.missing import missing, refused
-from pynn.keras.ops.arrays import convert_to_numpy
-from pynn.keras.ops.calls import replaced
+from pynn.keras.names import absent, missing, refused
+from pynn.keras.ops.arrays import convert_to_numpy, replaced
 
 __all__ = ["AUTOTUNE", "Dataset", "Options", "TensorSpec", "experimental"]
 
@@ -23,10 +22,10 @@ INFINITE, UNKNOWN = -1, -2
 class Value(np.ndarray):
     """An array that also answers to numpy(), as TensorFlow's eager tensors do."""
 
-    def numpy(self) -> Any:
+    def numpy(self):
         """Return the array; a number or text where it has no axes."""
         array = self.view(np.ndarray)
-        found: Any = array[()] if array.ndim == 0 else array
+        found = array[()] if array.ndim == 0 else array
         return found.encode() if isinstance(found, str) else found
 
     def get_shape(self) -> tuple[int, ...]:
@@ -45,29 +44,29 @@ class TensorSpec(NamedTuple):
 class Options:
     """Settings of a data set that mean nothing here."""
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
         return self.__dict__.setdefault(name, Options())
 
 
-def _told(x: Any) -> Any:
+def _told(x):
     return np.asarray(x).view(Value)
 
 
-def _array(x: Any) -> np.ndarray:
+def _array(x):
     if type(x).__name__ in ("RaggedTensor", "SparseTensor"):
         raise ShapeError(f"[Dataset] expected dense data. Received: a {type(x).__name__}. help: pad to one length.")
     return np.asarray(convert_to_numpy(x)).view(np.ndarray)
 
 
-def _leaves(x: Any) -> list[Any]:
-    found: list[Any] = []
+def _leaves(x):
+    found = []
     replaced(x, found.append)
     return found
 
 
-def _nested(x: Any) -> Any:
+def _nested(x):
     """Return a structure of arrays; a list is an array, a tuple or dict is a structure."""
     if isinstance(x, tuple):
         return tuple(_nested(part) for part in x)
@@ -82,11 +81,11 @@ def _nested(x: Any) -> Any:
         ) from None
 
 
-def _rows_of(table: Any, rows: Any) -> Any:
+def _rows_of(table, rows):
     return replaced(table, lambda a: a[rows])
 
 
-def _stacked(elements: list[Any]) -> Any:
+def _stacked(elements):
     first = elements[0]
     if isinstance(first, tuple):
         return tuple(_stacked([e[i] for e in elements]) for i in range(len(first)))
@@ -107,18 +106,18 @@ class Dataset:
     Made by the functions ``from_tensor_slices``, ``from_tensors``, ``from_generator``, ``range`` and ``zip``.
     """
 
-    def __init__(self, walk: Callable[[], Iterator[Any]], size: int = UNKNOWN, table: Any = None):
+    def __init__(self, walk, size=UNKNOWN, table=None):
         self._walk, self._size = walk, size
         self._table = table  # arrays whose rows are the elements, where that is all there is to it
         self._mixed = False  # whether the rows come in another order each time
-        self._order: Callable[[], np.ndarray] = lambda: np.arange(size)
-        self.class_names: list[str] = []
-        self.file_paths: list[str] = []
-        self.batch_size: int | None = None
-        self.rows: Any = None  # of what was put into batches: a data set whose rows are a table
+        self._order = lambda: np.arange(size)
+        self.class_names = []
+        self.file_paths = []
+        self.batch_size = None
+        self.rows = None  # of what was put into batches: a data set whose rows are a table
 
     @staticmethod
-    def from_tensor_slices(tensors: Any, name: str | None = None) -> Dataset:
+    def from_tensor_slices(tensors, name: str | None = None) -> Dataset:
         """Return the rows of arrays as elements."""
         table = _nested(tensors)
         sizes = {len(a) if a.ndim else -1 for a in _leaves(table)}
@@ -129,27 +128,25 @@ class Dataset:
         return Dataset(lambda: (_rows_of(table, i) for i in range(n)), n, table)
 
     @staticmethod
-    def from_tensors(tensors: Any, name: str | None = None) -> Dataset:
+    def from_tensors(tensors, name: str | None = None) -> Dataset:
         """Return a data set with one element."""
         element = _nested(tensors)
         return Dataset(lambda: iter([element]), 1)
 
     @staticmethod
-    def from_generator(
-        generator: Callable[..., Any], output_types: Any = None, output_shapes: Any = None, args: Any = (),
-        output_signature: Any = None, name: str | None = None,
-    ) -> Dataset:  # fmt: skip
+    def from_generator(generator: Callable[..., Any], output_types=None, output_shapes=None, args=(),
+                       output_signature=None, name: str | None = None) -> Dataset:  # fmt: skip
         """Return what a generator yields."""
         return Dataset(lambda: (_nested(x) for x in generator(*(args or ()))))
 
     @staticmethod
-    def range(*args: int, **options: Any) -> Dataset:
+    def range(*args: int, **options) -> Dataset:
         """Return whole numbers as elements."""
         numbers = range(*args)
         return Dataset(lambda: (np.int64(i) for i in numbers), len(numbers), np.array(numbers, np.int64))
 
     @staticmethod
-    def zip(*datasets: Any, name: str | None = None) -> Dataset:
+    def zip(*datasets, name: str | None = None) -> Dataset:
         """Return tuples of the elements of several data sets."""
         several = datasets[0] if len(datasets) == 1 and isinstance(datasets[0], (tuple, list)) else datasets
         known = [d._size for d in several if d._size != INFINITE]
@@ -157,7 +154,7 @@ class Dataset:
         return Dataset(lambda: zip(*(d._walk() for d in several), strict=False), size)
 
     @staticmethod
-    def list_files(file_pattern: Any, shuffle: bool = True, seed: Any = None, name: str | None = None) -> Dataset:
+    def list_files(file_pattern, shuffle: bool = True, seed=None, name: str | None = None) -> Dataset:
         """Return paths that fit patterns as elements."""
         import glob
 
@@ -165,17 +162,15 @@ class Dataset:
         found = Dataset.from_tensor_slices(np.array(sorted(p for pattern in patterns for p in glob.glob(pattern))))
         return found.shuffle(len(found) or 1, seed) if shuffle else found
 
-    def shuffle(
-        self, buffer_size: int, seed: int | None = None, reshuffle_each_iteration: bool | None = None,
-        name: str | None = None,
-    ) -> Dataset:  # fmt: skip
+    def shuffle(self, buffer_size: int, seed: int | None = None, reshuffle_each_iteration: bool | None = None,
+                name: str | None = None) -> Dataset:  # fmt: skip
         """Return the elements in another order, each time anew: drawn out of the next `buffer_size` of them."""
         buffer_size = positive("shuffle", "buffer_size", int(buffer_size))
         anew = reshuffle_each_iteration is not False
         rng = [_generator(seed)]
         first = rng[0].bit_generator.state
 
-        def begun() -> np.random.Generator:
+        def begun():
             if not anew:
                 rng[0].bit_generator.state = first
             return rng[0]
@@ -187,7 +182,7 @@ class Dataset:
             out._order = lambda: begun().permutation(n)
             return out
 
-        def walk() -> Iterator[Any]:
+        def walk():
             source, generator = self._walk(), begun()
             held = list(itertools.islice(source, buffer_size))
             for element in source:
@@ -199,15 +194,13 @@ class Dataset:
 
         return Dataset(walk, self._size)
 
-    def batch(
-        self, batch_size: int, drop_remainder: bool = False, num_parallel_calls: Any = None, deterministic: Any = None,
-        name: str | None = None,
-    ) -> Dataset:  # fmt: skip
+    def batch(self, batch_size: int, drop_remainder: bool = False, num_parallel_calls=None, deterministic=None,
+              name: str | None = None) -> Dataset:  # fmt: skip
         """Return batches of elements as elements."""
         n = positive("batch", "batch_size", int(batch_size))
         size = self._size if self._size < 0 else self._size // n if drop_remainder else -(-self._size // n)
 
-        def walk() -> Iterator[Any]:
+        def walk():
             if self._table is not None:
                 order = self._order() if self._mixed else np.arange(self._size)
                 for i in range(0, size * n, n):
@@ -224,13 +217,11 @@ class Dataset:
             made.rows = self
         return made
 
-    def padded_batch(
-        self, batch_size: int, padded_shapes: Any = None, padding_values: Any = None, drop_remainder: bool = False,
-        name: str | None = None,
-    ) -> Dataset:  # fmt: skip
+    def padded_batch(self, batch_size: int, padded_shapes=None, padding_values=None, drop_remainder: bool = False,
+                     name: str | None = None) -> Dataset:  # fmt: skip
         """Return batches of elements that are filled up to the largest size of each batch with zeros."""
 
-        def walk() -> Iterator[Any]:
+        def walk():
             source = self._walk()
             while elements := list(itertools.islice(source, batch_size)):
                 if len(elements) == batch_size or not drop_remainder:
@@ -243,17 +234,15 @@ class Dataset:
         if self.rows is not None:
             return self.rows
 
-        def walk() -> Iterator[Any]:
+        def walk():
             for element in self._walk():
                 for i in range(len(_leaves(element)[0])):
                     yield _rows_of(element, i)
 
         return Dataset(walk)
 
-    def map(
-        self, map_func: Callable[..., Any], num_parallel_calls: Any = None, deterministic: Any = None,
-        name: str | None = None,
-    ) -> Dataset:  # fmt: skip
+    def map(self, map_func: Callable[..., Any], num_parallel_calls=None, deterministic=None,
+            name: str | None = None) -> Dataset:  # fmt: skip
         """Return function(element); of a tuple, its parts are the arguments."""
         return Dataset(lambda: (_mapped(map_func, element) for element in self._walk()), self._size)
 
@@ -265,22 +254,22 @@ class Dataset:
         """Return the elements of the data sets that a function returns."""
         return Dataset(lambda: (x for e in self._walk() for x in _given(map_func, e)._walk()))
 
-    def interleave(self, map_func: Callable[..., Any], *args: Any, **options: Any) -> Dataset:
+    def interleave(self, map_func: Callable[..., Any], *args, **options) -> Dataset:
         """Return the elements of the data sets that a function returns, one after the other."""
         return self.flat_map(map_func)
 
-    def prefetch(self, buffer_size: Any = None, name: str | None = None) -> Dataset:
+    def prefetch(self, buffer_size=None, name: str | None = None) -> Dataset:
         """Return itself: arrays need no fetching."""
         return self
 
-    def cache(self, filename: Any = "", name: str | None = None) -> Dataset:
+    def cache(self, filename="", name: str | None = None) -> Dataset:
         """Return the same elements, kept in memory once they were made."""
         if self._table is not None and not self._mixed:
             return self
-        kept: list[Any] = []
+        kept = []
         whole = [False]
 
-        def walk() -> Iterator[Any]:
+        def walk():
             if whole[0]:
                 yield from kept
                 return
@@ -299,7 +288,7 @@ class Dataset:
         endless = count is None or count < 0
         size = INFINITE if endless else self._size if self._size < 0 else self._size * int(count or 0)
 
-        def walk() -> Iterator[Any]:
+        def walk():
             for _ in itertools.count() if endless else range(int(count or 0)):
                 empty = True
                 for element in self._walk():
@@ -337,31 +326,31 @@ class Dataset:
         """Return (number, element)."""
         return Dataset(lambda: ((np.int64(i), e) for i, e in enumerate(self._walk(), start)), self._size)
 
-    def window(self, *_: Any, **__: Any) -> Any:
+    def window(self, *_, **__):
         """Refuse."""
         refused("tensorflow.data.Dataset.window", "keras.utils.timeseries_dataset_from_array, or slices of an array")
 
-    def reduce(self, initial_state: Any, reduce_func: Callable[..., Any], name: str | None = None) -> Any:
+    def reduce(self, initial_state, reduce_func: Callable[..., Any], name: str | None = None):
         """Return what is left when a function has taken element after element."""
         kept = initial_state
         for element in self._walk():
             kept = reduce_func(kept, replaced(element, _told))
         return kept
 
-    def apply(self, transformation_func: Callable[..., Any]) -> Any:
+    def apply(self, transformation_func: Callable[..., Any]):
         """Return function(this data set)."""
         return transformation_func(self)
 
-    def with_options(self, options: Any, name: str | None = None) -> Dataset:
+    def with_options(self, options, name: str | None = None) -> Dataset:
         """Return itself."""
         return self
 
-    def cardinality(self, name: str | None = None) -> Any:
+    def cardinality(self, name: str | None = None):
         """Return the number of elements; -1 without end, -2 if it is not known."""
         return _told(np.int64(self._size))
 
     @property
-    def element_spec(self) -> Any:
+    def element_spec(self):
         """Shape and dtype of the first element; None for the batch."""
         first = next(iter(self._walk()))
         batch = self.batch_size is not None
@@ -373,7 +362,7 @@ class Dataset:
         """Walk through the elements as arrays."""
         return (replaced(e, lambda a: _told(a).numpy()) for e in self._walk())
 
-    def get_single_element(self, name: str | None = None) -> Any:
+    def get_single_element(self, name: str | None = None):
         """Return the one element."""
         found = list(itertools.islice(self._walk(), 2))
         if len(found) != 1:
@@ -386,50 +375,50 @@ class Dataset:
             return None
         return self.rows._table, self.batch_size, self.rows._mixed
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self):
         return (replaced(e, _told) for e in self._walk())
 
-    def __len__(self) -> int:
+    def __len__(self):
         if self._size < 0:
             raise TypeError(
                 f"[Dataset] the number of elements is {'infinite' if self._size == INFINITE else 'unknown'}."
             )
         return self._size
 
-    def __bool__(self) -> bool:
+    def __bool__(self):
         return True
 
-    def __repr__(self) -> str:
+    def __repr__(self):
         return f"<Dataset of {self._size if self._size >= 0 else 'some'} elements>"
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name):
         missing("tensorflow.data.Dataset", name, [n for n in dir(Dataset) if n[0] != "_"])
 
 
-def _generator(seed: Any) -> np.random.Generator:
+def _generator(seed):
     """Return a source of orders: of a seed, else of the one that set_random_seed() set, if it did."""
-    from pynn.keras.utils.seeds import next_seed
+    from pynn.keras.making import next_seed
 
     return np.random.default_rng(seed if seed is not None else next_seed())
 
 
-def _given(function: Callable[..., Any], element: Any) -> Any:
+def _given(function, element):
     values = replaced(element, _told)
     return function(*values) if isinstance(values, tuple) else function(values)
 
 
-def _mapped(function: Callable[..., Any], element: Any) -> Any:
+def _mapped(function, element):
     out = _given(function, element)
     return _nested(tuple(out) if isinstance(out, list) and not np.isscalar(out[0]) else out)
 
 
-def _filled(elements: list[Any]) -> list[Any]:
-    sizes: list[Any] = []
+def _filled(elements):
+    sizes = []
     for k, leaf in enumerate(_leaves(elements[0])):
         shapes = [np.shape(_leaves(e)[k]) for e in elements]
         sizes.append(tuple(max(s[i] for s in shapes) for i in range(np.ndim(leaf))))
 
-    def filled(element: Any) -> Any:
+    def filled(element):
         left = iter(sizes)
         return replaced(element, lambda a: np.pad(a, [(0, n - d) for n, d in zip(next(left), a.shape, strict=True)]))
 
@@ -442,10 +431,9 @@ class experimental:
     AUTOTUNE = AUTOTUNE
 
     @staticmethod
-    def cardinality(dataset: Dataset) -> Any:
+    def cardinality(dataset: Dataset):
         """Return the number of elements."""
         return dataset.cardinality()
 
 
-def __getattr__(name: str) -> Any:
-    missing("tensorflow.data", name, __all__)
+__getattr__ = absent("tensorflow.data", __all__)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 import numpy as np
 
 import pynn
@@ -12,12 +9,11 @@ from pynn.core.state import no_grad
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError, ShapeError
 from pynn.keras import ops
-from pynn.keras.ops.arrays import convert_to_numpy, sizes
-from pynn.keras.ops.calls import dtype_of, replaced, tensor_of
+from pynn.keras.ops.arrays import convert_to_numpy, dtype_of, replaced, sizes, tensor_of
 
 __all__ = ["Gradient", "Node", "Operation", "Placeholder", "Run", "Shape", "Variable", "variables"]
 
-variables: list[Variable] = []  # of the default graph, in the order of their creation
+variables = []  # of the default graph, in the order of their creation
 
 
 class Shape(tuple):
@@ -45,40 +41,40 @@ class Node:
 
     __array_priority__ = 1000  # array + node is a node
     __array_ufunc__ = None
-    graph: Any = None
+    graph = None
 
-    def __init__(self, function: Callable[..., Any], args: Any = (), kwargs: Mapping[str, Any] | None = None):
+    def __init__(self, function, args=(), kwargs=None):
         self.function, self.args, self.kwargs = function, tuple(args), dict(kwargs or {})
         self.name = f"{getattr(function, '__name__', 'op')}:0"
 
-    def _deferred(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Node:
+    def _deferred(self, function, args, kwargs):
         return Node(function, args, kwargs)
 
-    def compute(self, run: Run) -> Any:
+    def compute(self, run: Run):
         """Return the value."""
         return self.function(*replaced(self.args, run.value), **replaced(self.kwargs, run.value))
 
-    def eval(self, feed_dict: Any = None, session: Any = None) -> Any:
+    def eval(self, feed_dict=None, session=None):
         """Return the value as an array, for these values of placeholders."""
         return Run(feed_dict).fetch(self)
 
-    def numpy(self) -> Any:
+    def numpy(self):
         """Return the value as an array; for nodes that need no placeholder."""
         return self.eval()
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+    def __array__(self, dtype=None, copy=None):
         return np.asarray(self.eval(), dtype)
 
-    def __float__(self) -> float:
+    def __float__(self):
         return float(self.eval())
 
-    def __int__(self) -> int:
+    def __int__(self):
         return int(self.eval())
 
-    def __iter__(self) -> Any:
+    def __iter__(self):
         raise TypeError(f"[graph] {self!r} has no value before a session runs it: it cannot be walked through.")
 
-    def __bool__(self) -> bool:
+    def __bool__(self):
         raise TypeError(f"[graph] {self!r} has no value before a session runs it. help: tf.cond, or session.run().")
 
     __hash__ = object.__hash__
@@ -94,74 +90,40 @@ class Node:
         return self.shape
 
     @property
-    def dtype(self) -> Any:
+    def dtype(self):
         """The dtype of the value."""
         return np.asarray(Run({}, trial=2).fetch(self)).dtype
 
-    def __repr__(self) -> str:
+    def __repr__(self):
         return f"<tf.Tensor '{self.name}'>"
 
-    def __getitem__(self, key: Any) -> Node:
+    def __getitem__(self, key):
         return Node(_item, (self, key))
 
-    def __add__(self, other: Any) -> Any:
-        return ops.add(self, other)
 
-    def __radd__(self, other: Any) -> Any:
-        return ops.add(other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return ops.subtract(self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return ops.subtract(other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return ops.multiply(self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return ops.multiply(other, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return ops.divide(self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return ops.divide(other, self)
-
-    def __pow__(self, other: Any) -> Any:
-        return ops.power(self, other)
-
-    def __matmul__(self, other: Any) -> Any:
-        return ops.matmul(self, other)
-
-    def __neg__(self) -> Any:
-        return ops.negative(self)
-
-    def __lt__(self, other: Any) -> Any:
-        return ops.less(self, other)
-
-    def __le__(self, other: Any) -> Any:
-        return ops.less_equal(self, other)
-
-    def __gt__(self, other: Any) -> Any:
-        return ops.greater(self, other)
-
-    def __ge__(self, other: Any) -> Any:
-        return ops.greater_equal(self, other)
+_OPERATORS = {
+    "add": ops.add, "sub": ops.subtract, "mul": ops.multiply, "truediv": ops.divide, "pow": ops.power,
+    "matmul": ops.matmul, "lt": ops.less, "le": ops.less_equal, "gt": ops.greater, "ge": ops.greater_equal,
+}  # fmt: skip
+for _name, _function in _OPERATORS.items():
+    setattr(Node, f"__{_name}__", lambda self, other, f=_function: f(self, other))
+    if _name in ("add", "sub", "mul", "truediv"):
+        setattr(Node, f"__r{_name}__", lambda self, other, f=_function: f(other, self))
+Node.__neg__ = ops.negative
 
 
-def _item(x: Any, key: Any) -> Any:
+def _item(x, key):
     return x[key]
 
 
 class Operation(Node):
     """A node that does something and has no value: session.run gives None for it."""
 
-    def run(self, feed_dict: Any = None, session: Any = None) -> None:
+    def run(self, feed_dict=None, session=None):
         """Do it, for these values of placeholders."""
         self.eval(feed_dict)
 
-    def __repr__(self) -> str:
+    def __repr__(self):
         return f"<tf.Operation '{self.name.removesuffix(':0')}'>"
 
 
@@ -177,30 +139,30 @@ class Placeholder(Node):
     name : str, optional
     """
 
-    def __init__(self, dtype: Any, shape: Any = None, default: Any = None, name: str | None = None):
+    def __init__(self, dtype, shape=None, default=None, name=None):
         super().__init__(lambda: None)
         self._dtype = dtype_of(dtype)
         self._shape = None if shape is None else Shape(None if n in (None, -1) else int(n) for n in shape)
         self.default, self.name, self.followed = default, f"{name or 'Placeholder'}:0", False
 
     @property
-    def shape(self) -> Any:
+    def shape(self):
         """The sizes that were declared."""
         return self._shape
 
-    def get_shape(self) -> Any:
+    def get_shape(self):
         """Return the sizes that were declared."""
         return self._shape
 
     @property
-    def dtype(self) -> Any:
+    def dtype(self):
         """The dtype that was declared."""
         return self._dtype
 
-    def compute(self, run: Run) -> Any:
+    def compute(self, run: Run):
         """Return what was fed."""
         if run.trial:
-            fed: Any = np.ones([run.trial if n is None else n for n in self._shape or ()], self._dtype)
+            fed = np.ones([run.trial if n is None else n for n in self._shape or ()], self._dtype)
         elif self in run.feeds:
             given = run.feeds[self]
             fed = given if isinstance(given, np.ndarray) else convert_to_numpy(given)
@@ -237,10 +199,8 @@ class Variable(Node):
         Of the initial value by default.
     """
 
-    def __init__(
-        self, initial_value: Any = None, trainable: bool = True, name: str | None = None, dtype: Any = None,
-        validate_shape: bool = True, collections: Any = None, shape: Any = None, caching_device: Any = None,
-    ):  # fmt: skip
+    def __init__(self, initial_value=None, trainable=True, name=None, dtype=None, validate_shape=True, collections=None,
+                 shape=None, caching_device=None):  # fmt: skip
         super().__init__(lambda: None)
         given = initial_value() if callable(initial_value) and not isinstance(initial_value, Node) else initial_value
         if isinstance(given, Node):
@@ -252,21 +212,21 @@ class Variable(Node):
         self._tensor.name = self.name
         variables.append(self)
 
-    def compute(self, run: Run) -> Any:
+    def compute(self, run: Run):
         """Return the tensor itself, so that derivatives by it can be had."""
         return self._tensor
 
     @property
-    def shape(self) -> Any:
+    def shape(self):
         """The sizes of the axes."""
         return Shape(self._tensor.shape)
 
-    def get_shape(self) -> Any:
+    def get_shape(self):
         """Return the sizes of the axes."""
         return self.shape
 
     @property
-    def dtype(self) -> Any:
+    def dtype(self):
         """The dtype of the value."""
         return self._tensor.dtype
 
@@ -275,7 +235,7 @@ class Variable(Node):
         """What gives the variable its first value again."""
         return Operation(self.load, (self.first,))
 
-    def initialized_value(self) -> Any:
+    def initialized_value(self):
         """Return the first value."""
         return tensor_of(self.first)
 
@@ -285,7 +245,7 @@ class Variable(Node):
 
     read_value = value
 
-    def load(self, value: Any, session: Any = None) -> None:
+    def load(self, value, session=None):
         """Write a value, now."""
         new = convert_to_numpy(value)
         if np.shape(new) != self._tensor.shape:
@@ -295,30 +255,30 @@ class Variable(Node):
             )
         self._tensor.view()[...] = new
 
-    def assign(self, value: Any, use_locking: bool = False, name: str | None = None) -> Node:
+    def assign(self, value, use_locking: bool = False, name: str | None = None) -> Node:
         """Return the node that writes a value and has it as its own. Without placeholders it is written now, too."""
         return _written(self, Node(_stored, (_Held(self), value)), value)
 
-    def assign_add(self, delta: Any, use_locking: bool = False, name: str | None = None) -> Node:
+    def assign_add(self, delta, use_locking: bool = False, name: str | None = None) -> Node:
         """Return the node that adds to the value."""
         return _written(self, Node(_stored, (_Held(self), ops.add(self, delta))), delta)
 
-    def assign_sub(self, delta: Any, use_locking: bool = False, name: str | None = None) -> Node:
+    def assign_sub(self, delta, use_locking: bool = False, name: str | None = None) -> Node:
         """Return the node that subtracts from the value."""
         return _written(self, Node(_stored, (_Held(self), ops.subtract(self, delta))), delta)
 
-    def __repr__(self) -> str:
+    def __repr__(self):
         return f"<tf.Variable '{self.name}' shape={tuple(self.shape)} dtype={self.dtype}>"
 
 
 class _Held:
     """A variable that is an argument as itself, not as its value."""
 
-    def __init__(self, variable: Variable):
+    def __init__(self, variable):
         self.variable = variable
 
 
-def _stored(held: _Held, value: Any) -> Any:
+def _stored(held, value):
     held.variable.load(value)
     return held.variable._tensor.detach()
 
@@ -326,7 +286,7 @@ def _stored(held: _Held, value: Any) -> Any:
 graph_mode = [False]  # whether a placeholder or a session was asked for: then assign() waits for one
 
 
-def _written(variable: Variable, node: Node, value: Any) -> Node:
+def _written(variable, node, value):
     if not graph_mode[0]:
         node.eval()
         return variable
@@ -336,13 +296,13 @@ def _written(variable: Variable, node: Node, value: Any) -> Node:
 class Gradient(Node):
     """The derivative of the sum of a node by another one."""
 
-    def __init__(self, of: Any, by: Node):
+    def __init__(self, of, by):
         super().__init__(lambda: None)
         self.of, self.by, self.name = of, by, "gradients:0"
         if isinstance(by, Placeholder):
             by.followed = True
 
-    def compute(self, run: Run) -> Any:
+    def compute(self, run: Run):
         """Return the derivative."""
         by = run.value(self.by)
         y = run.value(self.of)
@@ -352,13 +312,13 @@ class Gradient(Node):
 class Run:
     """One run of a session: what is fed, and each value that was computed, once."""
 
-    def __init__(self, feeds: Any = None, trial: int = 0):
+    def __init__(self, feeds=None, trial=0):
         self.feeds = dict(feeds or {})
         self.trial = trial
-        self.values: dict[int, Any] = {}
-        self.kept: list[Any] = []  # so that no id is used twice
+        self.values = {}
+        self.kept = []  # so that no id is used twice
 
-    def value(self, x: Any) -> Any:
+    def value(self, x):
         """Return the value of a node, and anything else as it is."""
         if not isinstance(x, Node):
             return x
@@ -368,9 +328,9 @@ class Run:
             self.kept.append(x)
         return self.values[id(x)]
 
-    def fetch(self, fetches: Any) -> Any:
+    def fetch(self, fetches):
         """Return the values of nodes as arrays, in the structure in which they are asked for."""
-        found: list[Node] = []
+        found = []
         replaced(fetches, lambda x: found.append(x) if isinstance(x, Node) else None)
         if any(_needs_gradients(x, set()) for x in found):
             for x in sorted(found, key=lambda x: isinstance(x, Operation)):  # values before what changes them
@@ -381,7 +341,7 @@ class Run:
                     self.value(x)
         return replaced(fetches, self._told)
 
-    def _told(self, x: Any) -> Any:
+    def _told(self, x):
         if isinstance(x, str):
             raise TypeError(f"[session] expected nodes. Received: the name {x!r}. help: give run() the node itself.")
         if not isinstance(x, Node):
@@ -392,21 +352,21 @@ class Run:
         return replaced(value, lambda part: _plain(convert_to_numpy(part)) if isinstance(part, Tensor) else part)
 
 
-def _plain(array: np.ndarray) -> Any:
+def _plain(array):
     return array[()] if array.ndim == 0 else array
 
 
-def _needs_gradients(x: Any, seen: set[int]) -> bool:
+def _needs_gradients(x, seen):
     if not isinstance(x, Node) or id(x) in seen:
         return False
     seen.add(id(x))
     if isinstance(x, Gradient) or getattr(x, "descends", False):
         return True
-    found: list[Any] = []
+    found = []
     replaced((x.args, x.kwargs), found.append)
     return any(_needs_gradients(part, seen) for part in found)
 
 
-def shape_of(shape: Any) -> tuple[int, ...]:
+def shape_of(shape) -> tuple[int, ...]:
     """Return sizes as integers."""
     return sizes(shape)

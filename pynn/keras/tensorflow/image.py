@@ -4,36 +4,24 @@ from __future__ import annotations
 
 import io as of_python
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from pynn.keras.missing import missing
+from pynn.keras.names import absent
 from pynn.keras.ops.arrays import convert_to_numpy
-from pynn.keras.preprocessing.moves import resized
-from pynn.keras.preprocessing.pictures import img_to_array, load_img
+from pynn.keras.preprocessing.pictures import img_to_array, load_img, resized
 
 __all__ = [
-    "central_crop",
-    "convert_image_dtype",
-    "crop_to_bounding_box",
-    "decode_image",
-    "flip_left_right",
-    "flip_up_down",
-    "random_crop",
-    "random_flip_left_right",
-    "random_flip_up_down",
-    "read_file",
-    "resize",
-    "rgb_to_grayscale",
-]
+    "central_crop", "convert_image_dtype", "crop_to_bounding_box", "decode_image", "flip_left_right", "flip_up_down",
+    "random_crop", "random_flip_left_right", "random_flip_up_down", "read_file", "resize", "rgb_to_grayscale",
+]  # fmt: skip
 
 
-def _array(x: Any) -> np.ndarray:
+def _array(x):
     return np.asarray(convert_to_numpy(x))
 
 
-def resize(images: Any, size: Any, method: str = "bilinear", **options: Any) -> np.ndarray:
+def resize(images, size, method: str = "bilinear", **options) -> np.ndarray:
     """Return images [..., rows, columns, channels] in another size, real numbers.
 
     Parameters
@@ -50,7 +38,7 @@ def resize(images: Any, size: Any, method: str = "bilinear", **options: Any) -> 
     return resized(_array(images).astype(np.float32), tuple(int(n) for n in size), method)
 
 
-def convert_image_dtype(image: Any, dtype: Any, saturate: bool = False, name: str | None = None) -> np.ndarray:
+def convert_image_dtype(image, dtype, saturate: bool = False, name: str | None = None) -> np.ndarray:
     """Return an image in another dtype, with its range: bytes from 0 to 255 are real numbers from 0 to 1."""
     x, kind = _array(image), np.dtype(dtype)
     if x.dtype.kind in "iu" and kind.kind == "f":
@@ -60,29 +48,28 @@ def convert_image_dtype(image: Any, dtype: Any, saturate: bool = False, name: st
     return x.astype(kind)
 
 
-def flip_left_right(image: Any) -> np.ndarray:
+def flip_left_right(image) -> np.ndarray:
     """Return images with their columns turned round."""
     return _array(image)[..., :, ::-1, :]
 
 
-def flip_up_down(image: Any) -> np.ndarray:
+def flip_up_down(image) -> np.ndarray:
     """Return images with their rows turned round."""
     return _array(image)[..., ::-1, :, :]
 
 
-def random_flip_left_right(image: Any, seed: Any = None) -> np.ndarray:
+def random_flip_left_right(image, seed=None) -> np.ndarray:
     """Return an image with its columns turned round, or as it is."""
     return flip_left_right(image) if np.random.random() < 0.5 else _array(image)
 
 
-def random_flip_up_down(image: Any, seed: Any = None) -> np.ndarray:
+def random_flip_up_down(image, seed=None) -> np.ndarray:
     """Return an image with its rows turned round, or as it is."""
     return flip_up_down(image) if np.random.random() < 0.5 else _array(image)
 
 
-def crop_to_bounding_box(
-    image: Any, offset_height: int, offset_width: int, target_height: int, target_width: int
-) -> np.ndarray:
+def crop_to_bounding_box(image, offset_height: int, offset_width: int, target_height: int,
+                         target_width: int) -> np.ndarray:  # fmt: skip
     """Return a part of images."""
     rows, columns = (
         slice(offset_height, offset_height + target_height),
@@ -91,7 +78,7 @@ def crop_to_bounding_box(
     return _array(image)[..., rows, columns, :]
 
 
-def central_crop(image: Any, central_fraction: float) -> np.ndarray:
+def central_crop(image, central_fraction: float) -> np.ndarray:
     """Return the middle of images: so much of each side."""
     x = _array(image)
     h, w = x.shape[-3:-1]
@@ -99,26 +86,26 @@ def central_crop(image: Any, central_fraction: float) -> np.ndarray:
     return crop_to_bounding_box(x, top, left, h - 2 * top, w - 2 * left)
 
 
-def random_crop(value: Any, size: Any, seed: Any = None, name: str | None = None) -> np.ndarray:
+def random_crop(value, size, seed=None, name: str | None = None) -> np.ndarray:
     """Return a part of an array by chance."""
     x = _array(value)
     begins = [np.random.randint(0, d - n + 1) for d, n in zip(x.shape, size, strict=True)]
     return x[tuple(slice(b, b + n) for b, n in zip(begins, size, strict=True))]
 
 
-def rgb_to_grayscale(images: Any, name: str | None = None) -> np.ndarray:
+def rgb_to_grayscale(images, name: str | None = None) -> np.ndarray:
     """Return images of one channel, as bright as those of three look."""
     x = _array(images)
     return (x @ np.array([[0.2989], [0.587], [0.114]])).astype(x.dtype)
 
 
-def read_file(filename: Any, name: str | None = None) -> bytes:
+def read_file(filename, name: str | None = None) -> bytes:
     """Return what a file holds."""
     path = filename.numpy() if hasattr(filename, "numpy") else filename
     return Path(path.decode() if isinstance(path, bytes) else str(path)).read_bytes()
 
 
-def decode_image(contents: Any, channels: int | None = 3, dtype: Any = None, **options: Any) -> np.ndarray:
+def decode_image(contents, channels: int | None = 3, dtype=None, **options) -> np.ndarray:
     """Return the image of a file's content, as bytes."""
     mode = {1: "grayscale", 4: "rgba"}.get(channels or 3, "rgb")
     data = contents if isinstance(contents, bytes) else bytes(np.asarray(contents).item())
@@ -127,6 +114,4 @@ def decode_image(contents: Any, channels: int | None = 3, dtype: Any = None, **o
 
 decode_png = decode_jpeg = decode_gif = decode_bmp = decode_image
 
-
-def __getattr__(name: str) -> Any:
-    missing("tensorflow.image", name, __all__)
+__getattr__ = absent("tensorflow.image", __all__)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,14 @@ from pynn import optim
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError, no_such_name
 from pynn.files import write_whole
+from pynn.keras.names import constructor
 from pynn.keras.tensorflow import graph
-from pynn.keras.tensorflow.graph import Gradient, Node, Operation, Run, Variable
+from pynn.keras.tensorflow.graph import Gradient, Node, Operation, Variable
 
 __all__ = [
-    "AdadeltaOptimizer",
-    "AdagradOptimizer",
-    "AdamOptimizer",
-    "GradientDescentOptimizer",
-    "MomentumOptimizer",
-    "Optimizer",
-    "RMSPropOptimizer",
-    "Saver",
-    "exponential_decay",
-]
+    "AdadeltaOptimizer", "AdagradOptimizer", "AdamOptimizer", "GradientDescentOptimizer", "MomentumOptimizer",
+    "Optimizer", "RMSPropOptimizer", "Saver", "exponential_decay",
+]  # fmt: skip
 
 
 class _Step(Operation):
@@ -35,12 +29,12 @@ class _Step(Operation):
 
     descends = True
 
-    def __init__(self, rule: Optimizer, pairs: Sequence[tuple[Any, Variable]], loss: Any, count: Variable | None):
+    def __init__(self, rule, pairs, loss, count):
         super().__init__(lambda: None)
         self.rule, self.pairs, self.loss, self.count = rule, pairs, loss, count
         self.name = type(rule).__name__
 
-    def compute(self, run: Run) -> None:
+    def compute(self, run):
         """Make the update."""
         if run.trial:
             return
@@ -68,15 +62,15 @@ class Optimizer:
         A node is computed anew in each step.
     """
 
-    def __init__(self, learning_rate: Any = 0.001, name: str | None = None, use_locking: bool = False):
+    def __init__(self, learning_rate=0.001, name=None, use_locking=False):
         self.learning_rate = learning_rate
-        self._optimizer: Any = None
-        self._variables: list[int] = []
+        self._optimizer = None
+        self._variables = []
 
-    def _made(self, rate: float) -> Any:
+    def _made(self, rate):
         return optim.SGD(rate)
 
-    def _bound(self, variables: list[Variable], run: Run) -> None:
+    def _bound(self, variables, run):
         """Take the variables, when the first step is made, and set the rate."""
         rate = run.value(self.learning_rate)
         rate = float(rate.item() if isinstance(rate, Tensor) else rate)
@@ -88,14 +82,8 @@ class Optimizer:
             raise ValueError("[minimize] expected the same variables in each step of one optimizer. help: make two.")
         self._optimizer.learning_rate = rate
 
-    def minimize(
-        self,
-        loss: Any,
-        global_step: Variable | None = None,
-        var_list: Any = None,
-        name: str | None = None,
-        **options: Any,
-    ) -> Operation:
+    def minimize(self, loss, global_step: Variable | None = None, var_list=None, name: str | None = None,
+                 **options) -> Operation:  # fmt: skip
         """Return the node that makes one step downhill.
 
         Parameters
@@ -116,22 +104,21 @@ class Optimizer:
             raise ValueError("[minimize] expected a loss that depends on a trainable variable. Received: none.")
         return _Step(self, [(None, v) for v in wanted], loss, global_step)
 
-    def compute_gradients(self, loss: Any, var_list: Any = None, **options: Any) -> list[tuple[Any, Variable]]:
+    def compute_gradients(self, loss, var_list=None, **options) -> list[tuple[Any, Variable]]:
         """Return the derivatives of a loss, each with its variable."""
         return [(Gradient(loss, v), v) for v in (_below(loss) if var_list is None else var_list)]
 
-    def apply_gradients(
-        self, grads_and_vars: Any, global_step: Variable | None = None, name: str | None = None
-    ) -> Operation:
+    def apply_gradients(self, grads_and_vars, global_step: Variable | None = None,
+                        name: str | None = None) -> Operation:  # fmt: skip
         """Return the node that makes one step with these derivatives."""
         return _Step(self, [(g, v) for g, v in grads_and_vars if g is not None], None, global_step)
 
 
-def _below(node: Any) -> list[Variable]:
+def _below(node):
     """Return the trainable variables that a node depends on, in the order of their creation."""
-    found: set[int] = set()
-    seen: set[int] = set()
-    stack: list[Any] = [node]
+    found = set()
+    seen = set()
+    stack = [node]
     while stack:
         x = stack.pop()
         if isinstance(x, (list, tuple)):
@@ -146,87 +133,54 @@ def _below(node: Any) -> list[Variable]:
     return [v for v in graph.variables if id(v) in found]
 
 
-class GradientDescentOptimizer(Optimizer):
-    """w <- w - rate g."""
-
-    def __init__(self, learning_rate: Any, use_locking: bool = False, name: str | None = None):
-        super().__init__(learning_rate)
+_MUST = inspect.Parameter.empty
+_TAIL = {"use_locking": False, "name": None}
 
 
-class MomentumOptimizer(Optimizer):
-    """Gradient descent that keeps a part of its last step."""
+def _rule(title, base, doc, names, known):
+    """Return the class of a rule of pynn's with TensorFlow's arguments and defaults."""
 
-    def __init__(
-        self, learning_rate: Any, momentum: float, use_locking: bool = False, name: str | None = None,
-        use_nesterov: bool = False,
-    ):  # fmt: skip
-        super().__init__(learning_rate)
-        self.momentum, self.nesterov = momentum, use_nesterov
+    def make(self, given):
+        Optimizer.__init__(self, given["learning_rate"])
+        self.settings = {mine: given[theirs] for theirs, mine in names.items()}
 
-    def _made(self, rate: float) -> Any:
-        return optim.SGD(rate, momentum=self.momentum, nesterov=self.nesterov)
-
-
-class AdamOptimizer(Optimizer):
-    """Adam, with TensorFlow's epsilon."""
-
-    def __init__(
-        self, learning_rate: Any = 0.001, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8,
-        use_locking: bool = False, name: str | None = None,
-    ):  # fmt: skip
-        super().__init__(learning_rate)
-        self.betas, self.epsilon = (beta1, beta2), epsilon
-
-    def _made(self, rate: float) -> Any:
-        return optim.Adam(rate, beta_1=self.betas[0], beta_2=self.betas[1], eps=self.epsilon)
+    return type(title, (Optimizer,), {
+        "__init__": constructor(known, make, title), "__doc__": doc, "__module__": __name__,
+        "_made": lambda self, rate: base(rate, **self.settings),
+    })  # fmt: skip
 
 
-class RMSPropOptimizer(Optimizer):
-    """RMSProp."""
-
-    def __init__(
-        self, learning_rate: Any, decay: float = 0.9, momentum: float = 0.0, epsilon: float = 1e-10,
-        use_locking: bool = False, centered: bool = False, name: str | None = None,
-    ):  # fmt: skip
-        super().__init__(learning_rate)
-        self.settings: dict[str, Any] = {"rho": decay, "momentum": momentum, "eps": epsilon, "centered": centered}
-
-    def _made(self, rate: float) -> Any:
-        return optim.RMSprop(rate, **self.settings)
-
-
-class AdagradOptimizer(Optimizer):
-    """Adagrad."""
-
-    def __init__(
-        self, learning_rate: Any, initial_accumulator_value: float = 0.1, use_locking: bool = False,
-        name: str | None = None,
-    ):  # fmt: skip
-        super().__init__(learning_rate)
-        self.first = initial_accumulator_value
-
-    def _made(self, rate: float) -> Any:
-        return optim.Adagrad(rate, initial_accumulator=self.first)
-
-
-class AdadeltaOptimizer(Optimizer):
-    """Adadelta."""
-
-    def __init__(
-        self, learning_rate: Any = 0.001, rho: float = 0.95, epsilon: float = 1e-8, use_locking: bool = False,
-        name: str | None = None,
-    ):  # fmt: skip
-        super().__init__(learning_rate)
-        self.settings: dict[str, Any] = {"rho": rho, "eps": epsilon}
-
-    def _made(self, rate: float) -> Any:
-        return optim.Adadelta(rate, **self.settings)
+GradientDescentOptimizer = _rule(
+    "GradientDescentOptimizer", optim.SGD, "w <- w - rate g.", {}, {"learning_rate": _MUST, **_TAIL}
+)
+MomentumOptimizer = _rule(
+    "MomentumOptimizer", optim.SGD, "Gradient descent that keeps a part of its last step.",
+    {"momentum": "momentum", "use_nesterov": "nesterov"},
+    {"learning_rate": _MUST, "momentum": _MUST, **_TAIL, "use_nesterov": False},
+)  # fmt: skip
+AdamOptimizer = _rule(
+    "AdamOptimizer", optim.Adam, "Adam, with TensorFlow's epsilon.",
+    {"beta1": "beta_1", "beta2": "beta_2", "epsilon": "eps"},
+    {"learning_rate": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, **_TAIL},
+)  # fmt: skip
+RMSPropOptimizer = _rule(
+    "RMSPropOptimizer", optim.RMSprop, "RMSProp.",
+    {"decay": "rho", "momentum": "momentum", "epsilon": "eps", "centered": "centered"},
+    {"learning_rate": _MUST, "decay": 0.9, "momentum": 0.0, "epsilon": 1e-10, "use_locking": False, "centered": False,
+     "name": None},
+)  # fmt: skip
+AdagradOptimizer = _rule(
+    "AdagradOptimizer", optim.Adagrad, "Adagrad.", {"initial_accumulator_value": "initial_accumulator"},
+    {"learning_rate": _MUST, "initial_accumulator_value": 0.1, **_TAIL},
+)  # fmt: skip
+AdadeltaOptimizer = _rule(
+    "AdadeltaOptimizer", optim.Adadelta, "Adadelta.", {"rho": "rho", "epsilon": "eps"},
+    {"learning_rate": 0.001, "rho": 0.95, "epsilon": 1e-8, **_TAIL},
+)  # fmt: skip
 
 
-def exponential_decay(
-    learning_rate: float, global_step: Any, decay_steps: int, decay_rate: float, staircase: bool = False,
-    name: str | None = None,
-) -> Any:  # fmt: skip
+def exponential_decay(learning_rate: float, global_step, decay_steps: int, decay_rate: float, staircase: bool = False,
+                      name: str | None = None):  # fmt: skip
     """Return the node of rate * decay_rate ** (step / decay_steps)."""
     from pynn.keras import ops
 
@@ -245,14 +199,14 @@ class Saver:
         What TensorFlow takes besides and has no effect here.
     """
 
-    def __init__(self, var_list: Any = None, **options: Any):
+    def __init__(self, var_list=None, **options):
         self.var_list = var_list
 
-    def _named(self) -> dict[str, Variable]:
+    def _named(self):
         found = list(graph.variables if self.var_list is None else self.var_list)
         return {f"{i}/{v.name}": v for i, v in enumerate(found)}
 
-    def save(self, session: Any, save_path: str, global_step: Any = None, **options: Any) -> str:
+    def save(self, session, save_path: str, global_step=None, **options) -> str:
         """Write all values; returns the path, without its ending."""
         import io
 
@@ -264,7 +218,7 @@ class Saver:
         write_whole(Path(path).parent / "checkpoint", json.dumps(os.path.basename(path)).encode())
         return path
 
-    def restore(self, session: Any, save_path: str) -> None:
+    def restore(self, session, save_path: str):
         """Read all values; nothing changes if a name or shape differs."""
         named = self._named()
         with np.load(f"{save_path}.npz", allow_pickle=False) as file:
@@ -281,5 +235,5 @@ def latest_checkpoint(checkpoint_dir: str, latest_filename: str | None = None) -
     return str(note.parent / json.loads(note.read_text())) if note.is_file() else None
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name):
     raise no_such_name("tf.train", name, __all__)

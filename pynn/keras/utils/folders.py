@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,16 +15,7 @@ __all__ = ["image_dataset_from_directory", "text_dataset_from_directory", "times
 LABEL_MODES = ("int", "binary", "categorical")
 
 
-def _indexed(
-    directory: Any,
-    suffixes: tuple[str, ...],
-    labels: Any,
-    names: Any,
-    shuffle: bool,
-    seed: Any,
-    split: Any,
-    subset: Any,
-) -> tuple[list[Path], np.ndarray, list[str]]:
+def _indexed(directory, suffixes, labels, names, shuffle, seed, split, subset):
     """Return paths, classes, and the names of the classes, of the part that is asked for."""
     folder = Path(directory)
     if not folder.is_dir():
@@ -37,8 +27,8 @@ def _indexed(
             "[dataset_from_directory] expected a seed: without one the parts of two calls overlap. help: seed=0, or "
             "shuffle=False."
         )
-    paths: list[Path] = []
-    classes: list[int] = []
+    paths = []
+    classes = []
     if labels == "inferred":
         known = list(names) if names else sorted(p.name for p in folder.iterdir() if p.is_dir())
         for i, name in enumerate(known):
@@ -68,20 +58,18 @@ def _indexed(
     return [paths[i] for i in rows], np.array(classes, np.int32)[rows], known
 
 
-def _dataset(
-    read: Any, paths: list[Path], y: np.ndarray, mode: Any, names: list[str], batch: Any, shuffle: bool, seed: Any
-) -> Any:
+def _dataset(read, paths, y, mode, names, batch, shuffle, seed):
     from pynn.keras.tensorflow.data import Dataset, _generator
 
     count = len(names) or (int(y.max()) + 1 if len(y) else 0)
     if mode == "binary":
         if count != 2:
             raise ValueError(f"[dataset_from_directory] label_mode='binary' expects two classes. Received: {count}.")
-        targets: Any = y.astype(np.float32)[:, None]
+        targets = y.astype(np.float32)[:, None]
     else:
         targets = np.eye(count, dtype=np.float32)[y] if mode == "categorical" else y
 
-    def walk() -> Any:
+    def walk():
         order = _generator(seed).permutation(len(paths)) if shuffle else np.arange(len(paths))
         for i in order:
             yield read(paths[i]) if mode is None else (read(paths[i]), targets[i])
@@ -92,13 +80,12 @@ def _dataset(
     return made
 
 
-def image_dataset_from_directory(
-    directory: Any, labels: Any = "inferred", label_mode: str | None = "int", class_names: Any = None,
-    color_mode: str = "rgb", batch_size: int | None = 32, image_size: Any = (256, 256), shuffle: bool = True,
-    seed: int | None = None, validation_split: float | None = None, subset: str | None = None,
-    interpolation: str = "bilinear", follow_links: bool = False, crop_to_aspect_ratio: bool = False,
-    pad_to_aspect_ratio: bool = False, data_format: str | None = None, verbose: bool = True,
-) -> Any:  # fmt: skip
+def image_dataset_from_directory(directory, labels="inferred", label_mode: str | None = "int", class_names=None,
+                                 color_mode: str = "rgb", batch_size: int | None = 32, image_size=(256, 256),
+                                 shuffle: bool = True, seed: int | None = None, validation_split: float | None = None,
+                                 subset: str | None = None, interpolation: str = "bilinear", follow_links: bool = False,
+                                 crop_to_aspect_ratio: bool = False, pad_to_aspect_ratio: bool = False,
+                                 data_format: str | None = None, verbose: bool = True):  # fmt: skip
     """Return a data set of (images, labels); needs Pillow.
 
     Parameters
@@ -130,7 +117,7 @@ def image_dataset_from_directory(
         given = {k: v for k, v in locals().items() if k not in ("mode", "subset")}
         return tuple(image_dataset_from_directory(subset=part, **given) for part in ("training", "validation"))
 
-    def read(path: Path) -> np.ndarray:
+    def read(path):
         img = load_img(path, False, color_mode, image_size, interpolation, crop_to_aspect_ratio)
         return img_to_array(img, "channels_last", "float32")
 
@@ -138,11 +125,11 @@ def image_dataset_from_directory(
     return _dataset(read, paths, y, mode, names, batch_size, shuffle and subset != "validation", seed)
 
 
-def text_dataset_from_directory(
-    directory: Any, labels: Any = "inferred", label_mode: str | None = "int", class_names: Any = None,
-    batch_size: int | None = 32, max_length: int | None = None, shuffle: bool = True, seed: int | None = None,
-    validation_split: float | None = None, subset: str | None = None, follow_links: bool = False, verbose: bool = True,
-) -> Any:  # fmt: skip
+def text_dataset_from_directory(directory, labels="inferred", label_mode: str | None = "int", class_names=None,
+                                batch_size: int | None = 32, max_length: int | None = None, shuffle: bool = True,
+                                seed: int | None = None, validation_split: float | None = None,
+                                subset: str | None = None, follow_links: bool = False,
+                                verbose: bool = True):  # fmt: skip
     """Return a data set of (texts, labels), of files that end with .txt.
 
     Parameters
@@ -168,18 +155,16 @@ def text_dataset_from_directory(
         given = {k: v for k, v in locals().items() if k not in ("mode", "subset")}
         return tuple(text_dataset_from_directory(subset=part, **given) for part in ("training", "validation"))
 
-    def read(path: Path) -> Any:
+    def read(path):
         return np.array(path.read_text(encoding="utf-8")[:max_length])
 
     paths, y, names = _indexed(directory, (".txt",), labels, class_names, shuffle, seed, validation_split, subset)
     return _dataset(read, paths, y, mode, names, batch_size, shuffle and subset != "validation", seed)
 
 
-def timeseries_dataset_from_array(
-    data: Any, targets: Any, sequence_length: int, sequence_stride: int = 1, sampling_rate: int = 1,
-    batch_size: int | None = 128, shuffle: bool = False, seed: int | None = None, start_index: int | None = None,
-    end_index: int | None = None,
-) -> Any:  # fmt: skip
+def timeseries_dataset_from_array(data, targets, sequence_length: int, sequence_stride: int = 1, sampling_rate: int = 1,
+                                  batch_size: int | None = 128, shuffle: bool = False, seed: int | None = None,
+                                  start_index: int | None = None, end_index: int | None = None):  # fmt: skip
     """Return a data set of windows of a series, with the targets that stand at their beginnings.
 
     Parameters
@@ -212,7 +197,7 @@ def timeseries_dataset_from_array(
         raise DataError(f"[timeseries_dataset_from_array] expected a series of more than {sequence_length} rows.")
     inside = np.arange(sequence_length) * sampling_rate
 
-    def walk() -> Any:
+    def walk():
         for i in begins[_generator(seed).permutation(len(begins))] if shuffle else begins:
             window = series[i + inside]
             yield window if targets is None else (window, targets[i - (start if start_index else 0)])

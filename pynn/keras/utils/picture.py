@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from pynn.errors import printable
 from pynn.files import write_whole
@@ -25,26 +24,24 @@ class ModelDrawing:
         Where it was written.
     """
 
-    def __init__(self, svg: str, path: str | None = None):
+    def __init__(self, svg, path=None):
         self.svg, self.path = svg, path
 
-    def _repr_svg_(self) -> str:
+    def _repr_svg_(self):
         return self.svg
 
-    def __str__(self) -> str:
+    def __str__(self):
         return self.svg
 
-    def create(self, prog: Any = None, format: str = "svg") -> bytes:
+    def create(self, prog=None, format: str = "svg") -> bytes:
         """Return the SVG text as bytes, as what model_to_dot() returns is asked for."""
         return self.svg.encode()
 
 
-def plot_model(
-    model: Any, to_file: Any = "model.svg", show_shapes: bool = False, show_dtype: bool = False,
-    show_layer_names: bool = True, rankdir: str = "TB", expand_nested: bool = False, dpi: int | None = 200,
-    show_layer_activations: bool = False, show_trainable: bool = False, layer_range: Any = None, subgraph: bool = False,
-    **kwargs: Any,
-) -> ModelDrawing:  # fmt: skip
+def plot_model(model, to_file="model.svg", show_shapes: bool = False, show_dtype: bool = False,
+               show_layer_names: bool = True, rankdir: str = "TB", expand_nested: bool = False, dpi: int | None = 200,
+               show_layer_activations: bool = False, show_trainable: bool = False, layer_range=None,
+               subgraph: bool = False, **kwargs) -> ModelDrawing:  # fmt: skip
     """Draw the layers of a model and how they are joined; the file is SVG, whatever its ending.
 
     Parameters
@@ -85,18 +82,18 @@ def plot_model(
     return ModelDrawing(svg, str(path))
 
 
-def model_to_dot(model: Any, *args: Any, **kwargs: Any) -> ModelDrawing:
+def model_to_dot(model, *args, **kwargs) -> ModelDrawing:
     """Return the picture of plot_model() without writing it; ``create(format="svg")`` gives its text."""
     for name in ("to_file", "prog"):
         kwargs.pop(name, None)
     return plot_model(model, None, *args, **kwargs)
 
 
-def _joined(model: Any) -> tuple[list[Any], list[tuple[int, int]]]:
+def _joined(model):
     """Return the layers, and from which to which values go."""
     layers = list(model.layers)
     places = {id(layer): i for i, layer in enumerate(layers)}
-    edges: list[tuple[int, int]] = []
+    edges = []
     for i, layer in enumerate(layers):
         calls = getattr(getattr(layer, "_nodes", None), "calls", ())
         for call in calls:
@@ -109,9 +106,7 @@ def _joined(model: Any) -> tuple[list[Any], list[tuple[int, int]]]:
     return layers, edges
 
 
-def _lines(
-    layer: Any, shapes: bool, dtype: bool, names: bool, activations: bool, trainable: bool
-) -> list[tuple[str, bool]]:
+def _lines(layer, shapes, dtype, names, activations, trainable):
     kind = type(layer).__name__
     lines = [(f"{layer.name} ({kind})" if names else kind, True)]
     if activations and getattr(layer, "activation", None) is not None:
@@ -130,7 +125,7 @@ def _lines(
     return [(printable(text), bold) for text, bold in lines]
 
 
-def _drawn(boxes: list[list[tuple[str, bool]]], edges: list[tuple[int, int]], across: bool) -> str:
+def _drawn(boxes, edges, across):
     wide = [max(len(text) for text, _ in box) * LETTER + 2 * PAD for box in boxes]
     high = [float(len(box) * LINE + 2 * PAD) for box in boxes]
     ranks, places, bends = layered(high if across else wide, edges, GAP)
@@ -141,7 +136,7 @@ def _drawn(boxes: list[list[tuple[str, bool]]], edges: list[tuple[int, int]], ac
     ]
     along = [PAD + sum(room[:k]) + STEP * k + room[k] / 2 for k in range(len(room))]
 
-    def at(rank: int, place: float) -> tuple[float, float]:
+    def at(rank, place):
         return (along[rank], place) if across else (place, along[rank])
 
     middles = [at(r, p) for r, p in zip(ranks, places, strict=True)]

@@ -1,21 +1,22 @@
-"""KerasClassifier and KerasRegressor: a function that makes a model, as an estimator of scikit-learn."""
+"""``keras.wrappers.scikit_learn``: a function that makes a model, as an estimator of scikit-learn."""
 
 from __future__ import annotations
 
 import inspect
-from typing import Any
+import sys
 
 import numpy as np
 
 from pynn.errors import nearest
-from pynn.keras.spelling import modern
+from pynn.keras.names import modern
+
+__all__ = ["KerasClassifier", "KerasRegressor"]
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 except ImportError:  # they work without it, by themselves
     BaseEstimator = ClassifierMixin = RegressorMixin = object  # type: ignore[assignment,misc]
 
-__all__ = ["KerasClassifier", "KerasRegressor"]
 
 _FIT = ("batch_size", "callbacks", "class_weight", "epochs", "initial_epoch", "sample_weight", "shuffle",
         "steps_per_epoch", "validation_data", "validation_split", "validation_steps", "verbose")  # fmt: skip
@@ -35,7 +36,7 @@ class _Wrapper(BaseEstimator):
                 raise ValueError(f"[{type(self).__name__}] {name!r} is no argument of build_fn or fit. {hint}"
                                  f"Known: {', '.join(sorted(known))}.")  # fmt: skip
 
-    def _maker(self) -> Any:
+    def _maker(self):
         return self.build_fn if self.build_fn is not None else self.__call__
 
     def __call__(self):
@@ -55,7 +56,7 @@ class _Wrapper(BaseEstimator):
     def __sklearn_clone__(self):
         return type(self)(self.build_fn, **self.sk_params)
 
-    def _given(self, names: Any, more: Any = None) -> dict[str, Any]:
+    def _given(self, names, more=None):
         return {**{k: v for k, v in self.sk_params.items() if k in names}, **(more or {})}
 
     def fit(self, x, y, **kwargs):
@@ -68,10 +69,10 @@ class _Wrapper(BaseEstimator):
         self.history = self.model.fit(x, y, **self._given(_FIT, kwargs))
         return self.history
 
-    def _one_hot(self) -> bool:
+    def _one_hot(self):
         return self.model._compiled_with["loss"] == "categorical_crossentropy"
 
-    def _options(self, kwargs: Any) -> dict[str, Any]:
+    def _options(self, kwargs):
         return self._given(("batch_size", "verbose"), kwargs)
 
 
@@ -115,3 +116,7 @@ class KerasRegressor(RegressorMixin, _Wrapper):
         """Return minus the loss."""
         loss = self.model.evaluate(x, y, verbose=0)
         return -float(loss[0] if isinstance(loss, list) else loss)
+
+
+# It is its own module of this name.
+scikit_learn = sys.modules[f"{__name__}.scikit_learn"] = sys.modules[__name__]

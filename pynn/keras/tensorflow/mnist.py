@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import namedtuple
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -28,16 +28,15 @@ class DataSet:
         Of the orders.
     """
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, seed: int | None = None):
+    def __init__(self, images, labels, seed=None):
         self.images, self.labels = images, labels
         self.num_examples, self.epochs_completed = len(images), 0
         self._at = 0
         self._random = np.random.default_rng(seed)
-        self._order: np.ndarray | None = None
+        self._order = None
 
-    def next_batch(
-        self, batch_size: int, fake_data: bool = False, shuffle: bool = True
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def next_batch(self, batch_size: int, fake_data: bool = False, shuffle: bool = True) -> tuple[np.ndarray,
+                   np.ndarray]:  # fmt: skip
         """Return the next images and labels; at the end of a pass the next one begins.
 
         Parameters
@@ -61,14 +60,13 @@ class DataSet:
             rows = np.concatenate([rows, self._order[: self._at]])
         return self.images[rows], self.labels[rows]
 
-    def _ordered(self, shuffle: bool) -> np.ndarray:
+    def _ordered(self, shuffle):
         return self._random.permutation(self.num_examples) if shuffle else np.arange(self.num_examples)
 
 
-def read_data_sets(
-    train_dir: str | os.PathLike[str], fake_data: bool = False, one_hot: bool = False, dtype: Any = "float32",
-    reshape: bool = True, validation_size: int = VALIDATION, seed: int | None = None, source_url: str = "",
-) -> Any:  # fmt: skip
+def read_data_sets(train_dir: str | os.PathLike[str], fake_data: bool = False, one_hot: bool = False, dtype="float32",
+                   reshape: bool = True, validation_size: int = VALIDATION, seed: int | None = None,
+                   source_url: str = ""):  # fmt: skip
     """Return MNIST as three sets: 55,000 images for training, 5,000 for validation, 10,000 for the test.
 
     Parameters
@@ -97,7 +95,7 @@ def read_data_sets(
     (x, y), (xt, yt) = datasets.mnist(given)
     whole = getattr(dtype, "name", dtype) == "uint8" or dtype is np.uint8
 
-    def made(images: np.ndarray, labels: np.ndarray) -> DataSet:
+    def made(images, labels):
         pixels = images.reshape(len(images), 784) if reshape else images[..., None]
         if not whole:
             pixels = pixels.astype(np.float32) / np.float32(255)
@@ -105,3 +103,7 @@ def read_data_sets(
 
     n = validation_size
     return Datasets(made(x[n:], y[n:]), made(x[:n], y[:n]), made(xt, yt))
+
+
+# It is its own module of this name.
+input_data = sys.modules[f"{__name__}.input_data"] = sys.modules[__name__]

@@ -1,1 +1,0 @@
-"""``tensorflow.examples.tutorials.mnist``."""
