@@ -9,8 +9,27 @@
 #include <arm_neon.h>
 #endif
 
+void pn_byte_row_sums(int32_t *to, const uint8_t *a, i64 lda, i64 rows, i64 k, int32_t zero) {
+    for (i64 r = 0; r < rows; r++) {
+        uint32_t s = 0; /* which wraps */
+        for (i64 i = 0; i < k; i++) s += a[r * lda + i];
+        to[r] = (int32_t)(s - (uint32_t)k * (uint32_t)zero);
+    }
+}
+
+GEMM_INLINE void ended(int32_t *acc, i64 ldacc, i64 rows, const pn_byte_ends *e) {
+    for (i64 r = 0; r < rows; r++) {
+        uint32_t *t = (uint32_t *)acc + r * ldacc;
+        const uint32_t zero = (uint32_t)e->zero, sum = e->shift ? (uint32_t)e->row_sums[r] : 0;
+        if (zero)
+            for (i64 j = 0; j < e->cols; j++) t[j] -= zero * (uint32_t)e->sums[j];
+        if (sum)
+            for (i64 j = 0; j < e->cols; j++) t[j] += sum * (uint32_t)e->shift[j];
+    }
+}
+
 static void dots_plain(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, i64 rows, const int8_t *w, i64 k,
-                       i64 panels) {
+                       i64 panels, const pn_byte_ends *ends) {
     const i64 groups = pn_byte_groups(k);
     for (i64 r = 0; r < rows; r++)
         for (i64 p = 0; p < panels; p++) {
@@ -21,6 +40,7 @@ static void dots_plain(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, i64 r
                     s[j] += (uint32_t)(a[r * lda + i] * v[i / 4 * 4 * PN_BYTE_COLS + 4 * j + i % 4]);
             memcpy(acc + r * ldacc + p * PN_BYTE_COLS, s, sizeof s);
         }
+    ended(acc, ldacc, rows, ends);
 }
 
 /* Four terms of a row, of which the last group may have fewer. */
@@ -35,7 +55,7 @@ static inline int32_t four(const uint8_t *a, i64 n) {
     for (; i + R <= rows; i += R) TILE(acc + i * ldacc + q, ldacc, a + i * lda, lda, v, k, R, P);
 #define DOTS_ALL(NAME, TILE, TALL, WIDE)                                                                             \
     static void NAME(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, i64 rows, const int8_t *w, i64 k,            \
-                     i64 panels) {                                                                                   \
+                     i64 panels, const pn_byte_ends *ends) {                                                         \
         i64 p = 0;                                                                                                   \
         for (; p + WIDE <= panels; p += WIDE) {                                                                      \
             const int8_t *v = w + p * pn_byte_groups(k) * 4 * PN_BYTE_COLS;                                           \
@@ -50,6 +70,7 @@ static inline int32_t four(const uint8_t *a, i64 n) {
             DOTS_ROWS(TILE, TALL, 1)                                                                                 \
             DOTS_ROWS(TILE, 1, 1)                                                                                    \
         }                                                                                                            \
+        ended(acc, ldacc, rows, ends);                                                                               \
     }
 
 #if defined(PN_X86) && defined(PN_PAIRS_BUILT)
@@ -76,29 +97,68 @@ static inline int32_t four(const uint8_t *a, i64 n) {
 #define STORE256(p, v) _mm256_storeu_si256((__m256i *)(p), v)
 #define LOAD256(p) _mm256_loadu_si256((const __m256i *)(p))
 
+#ifdef __GNUC__
+#define IN_REGISTER(v) __asm__("" : "+x"(v)) /* else sums are put off until there are more than registers */
+#else
+#define IN_REGISTER(v) (void)0
+#endif
+
 PN_TARGET_PUSH_AVX2
-/* Without dot products of bytes: terms become 16 bits wide, and sums of two neighbours 32. Four columns are a vector. */
-GEMM_INLINE void tile_avx2(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, const int8_t *w, i64 k, const int R,
-                           const int P) {
-    const i64 groups = k / 4, rest = k % 4;
+enum { WIDE_TERMS = 1024 };
+
+/* Without dot products of bytes: terms are 16 bits wide, and sums of two neighbours 32. Four columns are a vector. */
+GEMM_INLINE void tile_avx2(int32_t *acc, i64 ldacc, const int16_t *a, const int8_t *w, i64 groups, int more, const int R,
+                           const int C) {
     __m256i s[PN_BYTE_ROWS][4];
-    (void)P; /* one panel */
-    GEMM_UNROLL for (int r = 0; r < R; r++) GEMM_UNROLL for (int c = 0; c < 4; c++) s[r][c] = _mm256_setzero_si256();
-    for (i64 g = 0; g < groups + (rest > 0); g++) {
-        __m256i x[PN_BYTE_ROWS];
-        GEMM_UNROLL for (int r = 0; r < R; r++) x[r] = _mm256_broadcastq_epi64(_mm_cvtepu8_epi16(
-            _mm_cvtsi32_si128(g < groups ? four(a + r * lda + 4 * g, 4) : four(a + r * lda + 4 * g, rest))));
-        GEMM_UNROLL for (int c = 0; c < 4; c++) {
-            const __m256i v = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(w + 64 * g + 16 * c)));
-            GEMM_UNROLL for (int r = 0; r < R; r++) s[r][c] = _mm256_add_epi32(s[r][c], _mm256_madd_epi16(x[r], v));
+    GEMM_UNROLL for (int r = 0; r < R; r++) GEMM_UNROLL for (int c = 0; c < C; c++) s[r][c] = _mm256_setzero_si256();
+    for (i64 g = 0; g < groups; g++) {
+        __m256i v[4];
+        GEMM_UNROLL for (int c = 0; c < C; c++)
+            v[c] = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(w + 64 * g + 16 * c)));
+        GEMM_UNROLL for (int r = 0; r < R; r++) {
+            const __m256i x = _mm256_broadcastq_epi64(_mm_loadl_epi64((const __m128i *)(a + r * WIDE_TERMS + 4 * g)));
+            GEMM_UNROLL for (int c = 0; c < C; c++) {
+                s[r][c] = _mm256_add_epi32(s[r][c], _mm256_madd_epi16(x, v[c]));
+                IN_REGISTER(s[r][c]);
+            }
         }
     }
-    GEMM_UNROLL for (int r = 0; r < R; r++) GEMM_UNROLL for (int c = 0; c < 4; c += 2) {
-        const __m256i pairs = _mm256_hadd_epi32(s[r][c], s[r][c + 1]);
-        STORE256(acc + r * ldacc + 4 * c, _mm256_permute4x64_epi64(pairs, 0xD8));
+    GEMM_UNROLL for (int r = 0; r < R; r++) GEMM_UNROLL for (int c = 0; c < C; c += 2) {
+        int32_t *to = acc + r * ldacc + 4 * c;
+        const __m256i sum = _mm256_permute4x64_epi64(_mm256_hadd_epi32(s[r][c], s[r][c + 1]), 0xD8);
+        STORE256(to, more ? _mm256_add_epi32(LOAD256(to), sum) : sum);
     }
 }
-DOTS_ALL(dots_avx2, tile_avx2, 2, 1)
+
+/* Some rows at a time, of so many terms, with all panels: both then lie near. */
+static void dots_avx2(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, i64 rows, const int8_t *w, i64 k, i64 panels,
+                      const pn_byte_ends *ends) {
+    int16_t terms[PN_BYTE_ROWS * WIDE_TERMS];
+    for (i64 at = 0; at == 0 || at < k; at += WIDE_TERMS) {
+        const i64 n = k - at < WIDE_TERMS ? k - at : WIDE_TERMS, groups = pn_byte_groups(n);
+        for (i64 i = 0, some; i < rows; i += some) {
+            some = rows - i >= PN_BYTE_ROWS ? PN_BYTE_ROWS : rows - i < 3 ? rows - i : 3;
+            for (i64 r = 0; r < some; r++) {
+                const uint8_t *from = a + (i + r) * lda + at;
+                int16_t *to = terms + r * WIDE_TERMS;
+                for (i64 j = 0; j < n; j++) to[j] = from[j];
+                for (i64 j = n; j < 4 * groups; j++) to[j] = 0;
+            }
+            for (i64 p = 0; p < panels; p++) {
+                const int8_t *v = w + (p * pn_byte_groups(k) + at / 4) * 4 * PN_BYTE_COLS;
+                int32_t *to = acc + i * ldacc + p * PN_BYTE_COLS;
+                if (some == 1) tile_avx2(to, ldacc, terms, v, groups, at > 0, 1, 4);
+                else if (some == 2) tile_avx2(to, ldacc, terms, v, groups, at > 0, 2, 4);
+                else
+                    for (int half = 0; half < 2; half++) {
+                        if (some == 3) tile_avx2(to + 8 * half, ldacc, terms, v + 32 * half, groups, at > 0, 3, 2);
+                        else tile_avx2(to + 8 * half, ldacc, terms, v + 32 * half, groups, at > 0, PN_BYTE_ROWS, 2);
+                    }
+            }
+        }
+    }
+    ended(acc, ldacc, rows, ends);
+}
 PN_TARGET_POP
 
 PN_TARGET_PUSH_AVX_VNNI

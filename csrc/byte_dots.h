@@ -1,4 +1,4 @@
-/* Products of bytes: acc[r, j] = sum over k of a[r, k] w[k, j], exact, with unsigned a and signed w.
+/* Products of bytes: acc[r, j] = sum over k of (a[r, k] - zero) (w[k, j] + shift[j]), exact, with unsigned a and signed w.
  *
  * w lies in panels of PN_BYTE_COLS columns and groups of four terms, [panel, ceil(k / 4), PN_BYTE_COLS, 4], with zeros
  * where k ends in between: one vector of 64 bytes is what a processor's dot products of bytes take.
@@ -10,9 +10,21 @@
 
 enum { PN_BYTE_COLS = 16, PN_BYTE_ROWS = 6, PN_BYTE_PANELS = 4 };
 
+/* What makes dot products of bytes the sums above, for the first `cols` columns; those of the last panel may be fewer. */
+typedef struct pn_byte_ends {
+    const int32_t *sums;     /* of the columns of w + shift, which may be those of anything: numbers wrap */
+    const int32_t *shift;    /* or NULL, which is 0 */
+    const int32_t *row_sums; /* of a - zero */
+    int32_t zero;
+    i64 cols;
+} pn_byte_ends;
+
 /* Rows of a are lda bytes apart, those of acc ldacc elements. */
 typedef void (*pn_byte_dots_fn)(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, i64 rows, const int8_t *w, i64 k,
-                                i64 panels);
+                                i64 panels, const pn_byte_ends *ends);
+
+/* Sums of a - zero of each row. */
+void pn_byte_row_sums(int32_t *to, const uint8_t *a, i64 lda, i64 rows, i64 k, int32_t zero);
 
 /* The fastest that the processor has among those for vectors of so many lanes: 1 is plain C. */
 pn_byte_dots_fn pn_byte_dots(int lanes);

@@ -51,7 +51,7 @@ static byte_steps byte_steps_of(real low, real high) {
     return s;
 }
 
-static void byte_make(uint8_t *y, const real *x, i64 n, byte_steps s) {
+static void byte_make(uint8_t *restrict y, const real *x, i64 n, byte_steps s) {
     const vec scale = vset(s.scale), zero = vset(s.zero);
     real t[64];
     for (i64 i = 0; i < n; i += 64) {
@@ -61,7 +61,10 @@ static void byte_make(uint8_t *y, const real *x, i64 n, byte_steps s) {
             const vec q = vadd(vround(vdiv(v, scale)), zero);
             vstore(t + j, vmin(vmax(vsel(visnan(q), zero, q), vset(0)), vset(255)));
         }
-        for (i64 j = 0; j < m; j++) y[i + j] = (uint8_t)(int32_t)t[j];
+        if (m == 64)
+            for (int j = 0; j < 64; j++) y[i + j] = (uint8_t)(int32_t)t[j];
+        else
+            for (i64 j = 0; j < m; j++) y[i + j] = (uint8_t)(int32_t)t[j];
     }
 }
 
@@ -111,50 +114,35 @@ typedef struct byte_product {
     const int32_t *sums;
     i64 k, n;
     int32_t zero;
-    int shifted; /* the second row of sums is not 0 */
+    const uint8_t *at; /* the rows whose sums these are */
+    int32_t row_sums[BYTE_ROWS];
 } byte_product;
 
-static byte_product byte_product_of(const void *w, const void *sums, i64 k, i64 n, int32_t zero) {
-    byte_product p;
-    int32_t any = 0;
-    p.dots = pn_byte_dots(VW);
-    p.w = (const int8_t *)w;
-    p.sums = (const int32_t *)sums;
-    p.k = k;
-    p.n = n;
-    for (i64 j = 0; j < n; j++) any |= p.sums[n + j];
-    p.shifted = any != 0;
-    p.zero = zero;
-    return p;
+static void byte_product_of(byte_product *p, const void *w, const void *sums, i64 k, i64 n, int32_t zero) {
+    p->dots = pn_byte_dots(VW);
+    p->w = (const int8_t *)w;
+    p->sums = (const int32_t *)sums;
+    p->k = k;
+    p->n = n;
+    p->zero = zero;
+    p->at = NULL;
 }
 
-/* c + a b, wrapping: sums that packed() did not make may be anything. */
-static inline int32_t byte_add(int32_t c, int32_t a, int32_t b) {
-    return (int32_t)((uint32_t)c + (uint32_t)a * (uint32_t)b);
-}
-
-/* What is subtracted from the dot products of a row for its weights' shift. */
-static int32_t byte_row_sum(const byte_product *p, const uint8_t *a) {
-    uint32_t s = 0;
-    for (i64 i = 0; i < p->k; i++) s += a[i];
-    return (int32_t)(s - (uint32_t)p->k * (uint32_t)p->zero);
-}
-
-/* t[r, j] for at most BYTE_ROWS rows and one tile of panels from column `col` on; returns the columns that there are. */
-static i64 byte_tile(const byte_product *p, int32_t *t, const uint8_t *a, i64 lda, i64 rows, i64 col) {
+/* t[r, j] for at most BYTE_ROWS rows and one tile of panels from column `col` on; returns the columns that there are.
+ * The rows' sums are found once for all their tiles, and if there is a shift at all. */
+static i64 byte_tile(byte_product *p, int32_t *t, const uint8_t *a, i64 lda, i64 rows, i64 col) {
     const i64 left = (p->n - col + PN_BYTE_COLS - 1) / PN_BYTE_COLS, panels = left < PN_BYTE_PANELS ? left : PN_BYTE_PANELS;
     const i64 wide = PN_BYTE_PANELS * PN_BYTE_COLS, cols = p->n - col < wide ? p->n - col : wide;
-    p->dots(t, wide, a, lda, rows, p->w + col * pn_byte_groups(p->k) * 4, p->k, panels);
-    for (i64 r = 0; r < rows; r++) {
-        int32_t *row = t + r * wide;
-        const int32_t *sums = p->sums + col;
-        for (i64 j = 0; j < cols; j++) row[j] = byte_add(row[j], -p->zero, sums[j]);
-        if (p->shifted) {
-            const int32_t sum = byte_row_sum(p, a + r * lda);
-            sums += p->n;
-            for (i64 j = 0; j < cols; j++) row[j] = byte_add(row[j], sum, sums[j]);
-        }
+    const int32_t *shift = p->sums + p->n + col;
+    pn_byte_ends ends = {p->sums + col, NULL, p->row_sums, p->zero, cols};
+    int32_t any = 0;
+    for (i64 j = 0; j < cols; j++) any |= shift[j];
+    if (any) {
+        ends.shift = shift;
+        if (p->at != a) pn_byte_row_sums(p->row_sums, a, lda, rows, p->k, p->zero);
+        p->at = a;
     }
+    p->dots(t, wide, a, lda, rows, p->w + col * pn_byte_groups(p->k) * 4, p->k, panels, &ends);
     return cols;
 }
 
@@ -167,9 +155,10 @@ static void byte_matmul_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     const i64 M = I->dim[BMM_M], N = I->dim[BMM_N], K = I->dim[BMM_K], wide = PN_BYTE_PANELS * PN_BYTE_COLS;
     const i64 blocks = (M + BYTE_ROWS - 1) / BYTE_ROWS;
-    const byte_product p = byte_product_of(I->arg[BMM_W], I->arg[BMM_SUMS], K, N, byte_zero(I->arg[BMM_ZERO]));
+    byte_product p;
     int32_t t[BYTE_ROWS * PN_BYTE_PANELS * PN_BYTE_COLS];
     (void)ith;
+    byte_product_of(&p, I->arg[BMM_W], I->arg[BMM_SUMS], K, N, byte_zero(I->arg[BMM_ZERO]));
     for (i64 at = lo; at < hi; at++) {
         const i64 row = at % blocks * BYTE_ROWS, col = at / blocks * wide, rows = M - row < BYTE_ROWS ? M - row : BYTE_ROWS;
         const i64 cols = byte_tile(&p, t, (const uint8_t *)I->arg[BMM_A] + row * K, K, rows, col);
@@ -213,12 +202,14 @@ static void byte_conv_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     const i64 O = I->dim[BCV_O], K = I->dim[BCV_KH] * I->dim[BCV_KW] * I->dim[BCV_C];
     const i64 wide = PN_BYTE_PANELS * PN_BYTE_COLS;
-    const byte_product p = byte_product_of(I->arg[BCV_W], I->arg[BCV_SUMS], K, O, byte_zero(I->arg[BCV_ZERO]));
     uint8_t *patches = (uint8_t *)I->scratch + ith * BYTE_ROWS * K;
     int32_t t[BYTE_ROWS * PN_BYTE_PANELS * PN_BYTE_COLS];
+    byte_product p;
+    byte_product_of(&p, I->arg[BCV_W], I->arg[BCV_SUMS], K, O, byte_zero(I->arg[BCV_ZERO]));
     for (i64 at = lo; at < hi; at += BYTE_ROWS) {
         const i64 rows = hi - at < BYTE_ROWS ? hi - at : BYTE_ROWS;
         for (i64 r = 0; r < rows; r++) byte_patch(I, patches + r * K, at + r, p.zero);
+        p.at = NULL;
         for (i64 col = 0; col < O; col += wide) {
             const i64 cols = byte_tile(&p, t, patches, K, rows, col);
             for (i64 r = 0; r < rows; r++)

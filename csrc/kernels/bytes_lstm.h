@@ -22,22 +22,33 @@ typedef struct byte_gates { /* z[r, j] = scale scales[j] (product)[r, j] (+ what
     int add;
 } byte_gates;
 
+/* A fixed number of columns is what becomes vectors. */
+static inline void byte_gates_add(real *restrict z, const int32_t *restrict t, const byte_gates *g, const real *restrict scales,
+                                  const real *restrict b, const i64 cols) {
+    if (g->add)
+        for (i64 j = 0; j < cols; j++) z[j] += (real)t[j] * (g->scale * scales[j]);
+    else if (b)
+        for (i64 j = 0; j < cols; j++) z[j] = (real)t[j] * (g->scale * scales[j]) + b[j];
+    else
+        for (i64 j = 0; j < cols; j++) z[j] = (real)t[j] * (g->scale * scales[j]);
+}
+
 static void byte_gates_range(void *ctx, i64 lo, i64 hi, int ith) {
     const byte_gates *g = (const byte_gates *)ctx;
     const i64 wide = PN_BYTE_PANELS * PN_BYTE_COLS, blocks = (g->rows + BYTE_ROWS - 1) / BYTE_ROWS;
     int32_t t[BYTE_ROWS * PN_BYTE_PANELS * PN_BYTE_COLS];
+    byte_product p = g->p;
     (void)ith;
     for (i64 at = lo; at < hi; at++) {
         const i64 row = at % blocks * BYTE_ROWS, col = at / blocks * wide;
         const i64 rows = g->rows - row < BYTE_ROWS ? g->rows - row : BYTE_ROWS;
-        const i64 cols = byte_tile(&g->p, t, g->a + row * g->lda, g->lda, rows, col);
+        const i64 cols = byte_tile(&p, t, g->a + row * g->lda, g->lda, rows, col);
         for (i64 r = 0; r < rows; r++) {
             real *z = g->z + (row + r) * g->p.n + col;
             const real *scales = g->scales + col, *b = g->b ? g->b + col : NULL;
-            for (i64 j = 0; j < cols; j++) {
-                const real product = (real)t[r * wide + j] * (g->scale * scales[j]);
-                z[j] = g->add ? z[j] + product : b ? product + b[j] : product;
-            }
+            i64 j = 0;
+            for (; j + PN_BYTE_COLS <= cols; j += PN_BYTE_COLS) byte_gates_add(z + j, t + r * wide + j, g, scales + j, b ? b + j : b, PN_BYTE_COLS);
+            byte_gates_add(z + j, t + r * wide + j, g, scales + j, b ? b + j : b, cols - j);
         }
     }
 }
@@ -87,13 +98,14 @@ static int byte_lstm(const pn_instr *I) {
     if (I->arg[BLS_C0]) memcpy(c, I->arg[BLS_C0], (size_t)(N * H) * sizeof(real));
     else memset(c, 0, (size_t)(N * H) * sizeof(real));
     memset(&from_x, 0, sizeof from_x);
-    from_x.p = byte_product_of(I->arg[BLS_W], I->arg[BLS_WSUMS], D, 4 * H, (int32_t)in.zero);
+    byte_product_of(&from_x.p, I->arg[BLS_W], I->arg[BLS_WSUMS], D, 4 * H, (int32_t)in.zero);
     from_x.lda = D;
     from_x.scale = in.scale;
     from_x.scales = (const real *)I->arg[BLS_WSCALE];
     from_x.b = (const real *)I->arg[BLS_B];
     from_x.z = gates;
     memset(&from_h, 0, sizeof from_h);
+    byte_product_of(&from_h.p, I->arg[BLS_U], I->arg[BLS_USUMS], H, 4 * H, 0);
     from_h.a = state;
     from_h.rows = N;
     from_h.lda = H;
@@ -117,7 +129,7 @@ static int byte_lstm(const pn_instr *I) {
             const i64 t = I->dim[BLS_REVERSED] ? first + steps - 1 - j : first + j;
             const byte_steps s = byte_of_all(h, N * H);
             byte_make(state, h, N * H, s);
-            from_h.p = byte_product_of(I->arg[BLS_U], I->arg[BLS_USUMS], H, 4 * H, (int32_t)s.zero);
+            from_h.p.zero = (int32_t)s.zero;
             from_h.scale = s.scale;
             from_h.z = gates + (t - first) * N * 4 * H;
             byte_gates_run(&from_h, I->nth);

@@ -189,6 +189,14 @@ enum { CAST_N, CAST_FROM, CAST_TO };
         for (i64 i = lo; i < hi; i++) y[i] = EXPR;                        \
         break;                                                            \
     }
+/* Floats of whole numbers, which images and quantized networks are made of; a fixed count is what becomes vectors. */
+#define MV_CAST_BLOCKS(FROM)                                                                           \
+    {                                                                                                  \
+        const FROM *restrict x = (const FROM *)I->arg[MV_X];                                           \
+        float *restrict y = (float *)I->arg[MV_Y];                                                     \
+        for (; lo + 16 <= hi; lo += 16)                                                                \
+            for (int j = 0; j < 16; j++) y[lo + j] = (float)x[lo + j];                                 \
+    }
 #define MV_CAST_FROM(FROM)                                                \
     switch (I->dim[CAST_TO]) {                                                  \
     case PN_F32: MV_CAST_TO(FROM, float, (float)x[i])                     \
@@ -203,6 +211,10 @@ enum { CAST_N, CAST_FROM, CAST_TO };
 static void cast_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     (void)ith;
+    if (I->dim[CAST_TO] == PN_F32) {
+        if (I->dim[CAST_FROM] == PN_I32) MV_CAST_BLOCKS(int32_t)
+        else if (I->dim[CAST_FROM] == PN_U8) MV_CAST_BLOCKS(uint8_t)
+    }
     switch (I->dim[CAST_FROM]) {
     case PN_F32: MV_CAST_FROM(float)
     case PN_F64: MV_CAST_FROM(double)

@@ -49,6 +49,10 @@ static inline vec pool_load(const void *index, i64 at, i64 bytes, i64 n) {
         return vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(four)))));
     }
 #endif
+#if defined(PN_AVX2) && defined(PN_REAL_F32)
+    if (n == VW && bytes == 1)
+        return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)((const uint8_t *)index + at))));
+#endif
     real t[VW] = {0};
     for (i64 i = 0; i < n; i++)
         t[i] = bytes == 1 ? (real)((const uint8_t *)index)[at + i] : (real)((const int32_t *)index)[at + i];
@@ -66,6 +70,15 @@ static inline void pool_store(void *index, i64 at, i64 bytes, vec v, i64 n) {
         const uint32_t four = vget_lane_u32(vreinterpret_u32_u8(vmovn_u16(vcombine_u16(half, half))), 0);
         if (bytes == 1) memcpy((uint8_t *)index + at, &four, sizeof four);
         else vst1q_s32((int32_t *)index + at, vtoint(v));
+        return;
+    }
+#endif
+#if defined(PN_AVX2) && defined(PN_REAL_F32)
+    if (n == VW) {
+        const __m256i wide = _mm256_cvtps_epi32(v);
+        const __m128i half = _mm_packus_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+        if (bytes == 1) _mm_storel_epi64((__m128i *)((uint8_t *)index + at), _mm_packus_epi16(half, half));
+        else _mm256_storeu_si256((__m256i *)((int32_t *)index + at), wide);
         return;
     }
 #endif
@@ -183,11 +196,15 @@ static void max_pool_fwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
 #endif
             for (i64 c = 0; c < d.c; c += VW) {
                 const i64 lanes = d.c - c < VW ? d.c - c : VW;
-                vec best = vloadn(x + (r0 * d.w + s0) * d.c + c, lanes), where = vset((real)(r0 * d.kw + s0));
+                const real *from = x + (r0 * d.w + s0) * d.c + c;
+                vec best = lanes < VW ? vloadn(from, lanes) : vload(from), where = vset((real)(r0 * d.kw + s0));
                 for (i64 r = r0; r < r1; r++)
-                    for (i64 s = s0; s < s1; s++)
-                        pool_max(&best, &where, vloadn(x + (r * d.w + s) * d.c + c, lanes), r * d.kw + s);
-                vstoren((real *)I->arg[MAXP_Y] + at + c, best, lanes);
+                    for (i64 s = s0; s < s1; s++) {
+                        from = x + (r * d.w + s) * d.c + c;
+                        pool_max(&best, &where, lanes < VW ? vloadn(from, lanes) : vload(from), r * d.kw + s);
+                    }
+                if (lanes < VW) vstoren((real *)I->arg[MAXP_Y] + at + c, best, lanes);
+                else vstore((real *)I->arg[MAXP_Y] + at + c, best);
                 pool_store(I->arg[MAXP_INDEX], at + c, d.bytes, where, lanes);
             }
         }
