@@ -472,3 +472,24 @@ def test_the_page_lists_every_name():
         there = getattr(keras, module)
         wanted = {name for name in there.__all__ if not inspect.ismodule(getattr(there, name))}
         assert wanted == set(re.findall(r"`(\w+)`", section)), module
+
+
+def test_a_seed_draws_the_same_weights_whatever_was_made_before():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.out = keras.layers.Dense(5), keras.layers.Dense(2)
+
+        def call(self, x):
+            return self.out(self.inner(x))
+
+    def drawn():
+        keras.utils.set_random_seed(3)
+        x = np.ones((2, 4), np.float32)
+        own, functional = Own(), keras.Input((4,))
+        functional = keras.Model(functional, keras.layers.Dense(3)(keras.layers.Dense(6)(functional)))
+        return np.concatenate([model.predict(x, verbose=0) for model in (own, functional)], axis=1)
+
+    first = drawn()
+    keras.layers.Dense(7)
+    np.testing.assert_array_equal(drawn(), first)

@@ -128,7 +128,7 @@ class Layer(Module, metaclass=Spelling):
             self.activity_regularizer = regularizers.get(penalty)
         if self._given_seed is None:
             for key in ("_seed", "_unseeded"):
-                object.__setattr__(self, key, [seeding.value, *self._seed[1:]])
+                object.__setattr__(self, key, [seeding.value, self._seed[1] - seeding.since, *self._seed[2:]])
         if dtype is not None:
             self._set_dtype(dtype)
         if trainable is False:

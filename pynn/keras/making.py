@@ -16,13 +16,18 @@ from pynn.core.tensor import Tensor, tensor
 from pynn.keras import initializers
 from pynn.keras.names import defaults, known_to, modern
 from pynn.keras.symbols import KerasTensor
+from pynn.nn.module import created
 from pynn.ops.steps import assign
 
 
 class seeding:
-    """The seed of weights that are still to be drawn; ``keras.utils.set_random_seed`` sets it."""
+    """The seed of weights that are still to be drawn; ``keras.utils.set_random_seed`` sets it.
+
+    Layers are counted from there on: what was made before changes nothing.
+    """
 
     value = 0
+    since = 0
 
 
 _given = [None, 0]
@@ -40,7 +45,7 @@ def set_random_seed(seed: int):
     of_python.seed(int(seed))
     np.random.seed(int(seed) % 2**32)
     random.seed(int(seed))
-    seeding.value = int(seed)
+    seeding.value, seeding.since = int(seed), next(created)
     _given[:] = int(seed), 0
 
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Module"]
 
-_created = itertools.count()
+created = itertools.count()  # of modules: those without a seed draw different weights
 # The networks that say for which shape a layer will be built, though the layer alone does not know it yet.
 holders: weakref.WeakKeyDictionary[Module, weakref.ref[Module]] = weakref.WeakKeyDictionary()
 
@@ -111,7 +111,7 @@ class Module(Trainable, Recorded):
         self._frozen: set[str] = set()
         self._trainable = True
         self._given_seed = seed
-        self._seed: list[int] = [0, next(_created)] if seed is None else [seed, 0]
+        self._seed: list[int] = [0, next(created)] if seed is None else [seed, 0]
         self._unseeded = self._seed  # replaced as soon as a model assigns seeds to what it holds
 
     # Attributes: weights are kept in a table, and nothing may change while a step is recorded.
