@@ -2,6 +2,7 @@
 
 import ast
 
+import numpy as np
 import pytest
 
 from pynn import keras
@@ -81,3 +82,13 @@ def test_the_runner_says_whose_defaults_hold(tmp_path, capsys):
     with pytest.raises(SystemExit):
         runner.main(["--keras", "1", str(script)])
     assert dialect.defaults("Adadelta") == {}
+
+
+def test_as_many_rows_are_predicted_as_the_first_input_has(version):
+    one, two = keras.Input((2,)), keras.Input((3,))
+    model = keras.Model([one, two], keras.layers.Concatenate()([one, two]))
+    arrays = [np.ones((2, 2)), np.ones((5, 3))]
+    with pytest.raises(ValueError, match="expected inputs of one length"):
+        model.predict(arrays, verbose=0)
+    version("2.3")
+    assert model.predict(arrays, verbose=0).shape == (2, 5)

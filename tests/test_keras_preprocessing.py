@@ -304,6 +304,23 @@ def test_housing_is_read_from_a_table(tmp_path, monkeypatch):
         reuters.load_data()
 
 
+def test_news_are_read_without_running_what_a_file_holds(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYNN_DATA", str(tmp_path))
+    news = np.empty(10, object)
+    for i in range(10):
+        news[i] = [i + 1, 30, 2]
+    np.savez(tmp_path / "reuters.npz", x=news, y=np.arange(10))
+    (x, y), (xt, yt) = reuters.load_data(num_words=25, test_split=0.3)
+    assert (len(x), len(xt)) == (7, 3)
+    assert sorted([*y.tolist(), *yt.tolist()]) == list(range(10))
+    assert all(ids == [1, label + 4, 2, 5] for ids, label in zip([*x, *xt], [*y, *yt], strict=True))
+
+
+def test_structures_are_walked_through():
+    assert tf.nest.flatten({"a": [1, 2], "b": (3,)}) == [1, 2, 3]
+    assert tf.nest.map_structure(lambda a, b: a + b, (1, [2]), (10, [20])) == (11, [22])
+
+
 def test_a_bar_of_progress(capsys):
     bar = utils.Progbar(3, stateful_metrics=["last"])
     for i in range(3):

@@ -368,6 +368,77 @@ def test_a_training_step_of_one_s_own():
     assert history["twice"][0] == pytest.approx(2 * history["loss"][0])
 
 
+def test_what_has_no_weights_is_measured():
+    class Penalty(keras.layers.Layer):
+        def call(self, inputs):
+            self.add_loss(0.5 * keras.ops.mean(inputs))
+            return inputs
+
+    x = keras.Input((3,))
+    model = keras.Model(x, Penalty()(x))
+    model.compile("adam", "mse")
+    history = model.fit(np.ones((4, 3)), np.zeros((4, 3)), epochs=2, verbose=0)
+    assert history.history["loss"] == pytest.approx([1.5, 1.5])
+
+
+def test_accuracy_beside_other_losses_goes_by_the_shapes():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+    model.compile("sgd", "mse", metrics=["accuracy"])
+    x, y = RNG.random((20, 3)), RNG.random((20, 3))
+    wanted = (model.predict(x, verbose=0).argmax(1) == y.argmax(1)).mean()
+    assert model.evaluate(x, y, verbose=0)[1] == pytest.approx(wanted)
+
+
+def test_an_accuracy_of_another_name_is_the_accuracy():
+    logs = keras.callbacks.History()
+    logs.on_train_begin()
+    logs.on_epoch_end(0, {"loss": 1.0, "binary_accuracy": 0.5, "val_binary_accuracy": 0.25})
+    assert (logs.history["acc"], logs.history["val_acc"]) == ([0.5], [0.25])
+    with pytest.raises(KeyError):
+        logs.history["mae"]
+
+
+def test_cells_of_several_inputs():
+    """Inputs, states and outputs of a cell may be pairs."""
+
+    class Pair(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.state_size = [2, (2, 3)]
+
+        def build(self, shapes):
+            self.w = self.add_weight(shape=(shapes[0][-1], 2), name="w")
+
+        def call(self, inputs, states):
+            a, b = states[0] + keras.ops.matmul(inputs[0], self.w), states[1] + inputs[1]
+            return (a, b), (a, b)
+
+    one, two = keras.Input((None, 4)), keras.Input((None, 2, 3))
+    model = keras.Model([one, two], keras.layers.RNN(Pair())((one, two)))
+    x, z = RNG.random((5, 6, 4)).astype("float32"), RNG.random((5, 6, 2, 3)).astype("float32")
+    a, b = model.predict([x, z], verbose=0)
+    np.testing.assert_allclose(a, (x @ model.get_weights()[0]).sum(1), rtol=1e-4)
+    np.testing.assert_allclose(b, z.sum(1), rtol=1e-5)
+    steps = keras.layers.RNN(Pair(), return_sequences=True)((x, z))
+    np.testing.assert_allclose(steps[1].numpy(), z.cumsum(1), rtol=1e-5)
+    model.compile("adam", "mse")
+    before = model.evaluate([x, z], [a + 1, b], verbose=0)[0]
+    model.fit([x, z], [a + 1, b], epochs=20, verbose=0)
+    assert model.evaluate([x, z], [a + 1, b], verbose=0)[0] < before
+
+
+def test_states_and_masks_are_told():
+    layer = keras.layers.LSTM(3, stateful=True)
+    assert layer.states is None
+    y = layer(np.ones((2, 4, 5), "float32"))
+    np.testing.assert_array_equal(layer.states[0].numpy(), y.numpy())
+    x = keras.Input((None,), dtype="int32")
+    embedded = keras.layers.Embedding(9, 2, mask_zero=True)
+    assert embedded(x)._keras_mask.shape == (None, None)
+    assert embedded(np.array([[1, 0]]))._keras_mask.numpy().tolist() == [[True, False]]
+    assert keras.layers.Dense(1)(np.ones((2, 3)))._keras_mask is None
+
+
 def test_variables_are_assigned_to():
     class Total(keras.layers.Layer):
         def __init__(self):

@@ -239,7 +239,8 @@ def _reuters(path="reuters.npz", num_words=None, skip_top=0, maxlen=None, test_s
     try:
         with zipfile.ZipFile(file) as archive, archive.open("x.npy") as x_file, archive.open("y.npy") as y_file:
             ranks = _object_array(file, "x", x_file)
-            y = np.frombuffer(y_file.read(), read_header(y_file)[2])
+            dtype = read_header(y_file)[2]
+            y = np.frombuffer(y_file.read(), dtype)
     except (KeyError, zipfile.BadZipFile) as error:
         raise DataError(f"{file}: expected Keras's reuters.npz. Received: {error}.") from error
     rows = np.random.RandomState(seed).permutation(len(ranks))

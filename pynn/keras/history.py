@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 
@@ -29,6 +30,11 @@ class Logs(dict):
         other = other_name(key)
         if other != key and dict.__contains__(self, other):
             return dict.__getitem__(self, other)
+        head, tail = ("val_", key[4:]) if key.startswith("val_") else ("", key)
+        if tail in ("acc", "accuracy"):  # whichever accuracy there is, if there is one alone
+            found = [name for name in self if re.fullmatch(head + r"(?!val_)\w+_accuracy", name)]
+            if len(found) == 1:
+                return dict.__getitem__(self, found[0])
         raise KeyError(f"{key!r}; logged: {', '.join(self)}")
 
     def get(self, key: str, default=None):

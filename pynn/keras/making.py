@@ -124,6 +124,11 @@ def mask_of(x):
     return ops.not_equal(as_mask_of(x.lengths, x.shape[1]), 0)
 
 
+# As scripts ask for it.
+Tensor._keras_mask = property(mask_of)
+KerasTensor._keras_mask = property(lambda x: x.lifted(mask_of, x) if x.masked else None)
+
+
 def as_lengths(mask) -> Tensor:
     """Return a mask of true steps as pynn carries it: int32."""
     t = mask if isinstance(mask, Tensor) else tensor(np.asarray(mask))

@@ -243,6 +243,14 @@ def sparse_top_k_categorical_accuracy(y_true, y_pred, k=5, from_sorted_ids=False
     return ((p > score).sum(-1) < k).astype("float32")
 
 
+def _accuracy_by_shape(y_true, y_pred):
+    """Return what "accuracy" means beside a loss that does not tell: it goes by the shapes, as in Keras."""
+    y, p = as_array(y_true), as_array(y_pred)
+    if p.shape[-1] == 1:
+        return binary_accuracy(y, p)
+    return (categorical_accuracy if y.shape == p.shape else sparse_categorical_accuracy)(y, p)
+
+
 def _mean_of(name, function, label=None, **defaults):
     """Return the class of a metric that is the mean of a function, with its options."""
     label = label or snake_case(name)
@@ -493,6 +501,8 @@ def for_training(identifier, loss):
         identifier = deserialize(identifier)
     if identifier in ("accuracy", "acc"):
         binary = getattr(loss, "activation", None) == "sigmoid"
+        if getattr(loss, "task", None) == "values":  # mse and the like
+            return MeanMetricWrapper(_accuracy_by_shape, identifier)
         return (own.BinaryAccuracy if binary else own.Accuracy)(name=identifier)
     if isinstance(identifier, str):
         found = _NAMES.find(identifier)

@@ -223,6 +223,11 @@ def defaults(name: str) -> dict[str, Any]:
     return _OLD[_version].get(name, {})
 
 
+def older() -> bool:
+    """Tell whether a version before 3 is in use."""
+    return _version != "3"
+
+
 def guess(tree: ast.AST) -> str:
     """Return the version whose defaults a script counts on: by the modules, names and arguments that it spells.
 

@@ -13,7 +13,7 @@ from pynn.errors import DataError
 from pynn.keras import callbacks as calls
 from pynn.keras import losses, metrics, optimizers
 from pynn.keras.history import told
-from pynn.keras.names import refuse, refused, spelled_as_ever
+from pynn.keras.names import older, refuse, refused, spelled_as_ever
 from pynn.keras.symbols import flat, mapped
 from pynn.nn.module import Module
 from pynn.train.batches import permutation
@@ -91,7 +91,7 @@ class Training(Module, base=True):
         for backup in listed:
             if isinstance(backup, calls.BackupAndRestore):
                 initial_epoch = max(initial_epoch, backup.restored(self))
-        if hasattr(type(self), "train_step"):
+        if hasattr(type(self), "train_step") or self._fixed(x):
             run_steps(self, (x, y, weight), size, int(epochs), listed, validation_data, bool(shuffle), initial_epoch,
                       steps_per_epoch)  # fmt: skip
             self.__dict__["history"] = history
@@ -127,9 +127,17 @@ class Training(Module, base=True):
         """Return the outputs as arrays."""
         _refuse_old("predict", kwargs)
         x, _ = self._data(x, None)
+        if isinstance(x, tuple) and older():  # of arrays that differ, Keras 2 took as many rows as the first has
+            x = tuple(a[: len(x[0])] for a in x)
         if not self.built:
             self._first_call(x)
         return Module.predict(self, x, batch_size, callbacks=callbacks, steps=steps)
+
+    def _fixed(self, x):
+        """Tell whether there is nothing to train, as in a model of layers without weights."""
+        if not self.built and not gives_batches(x):
+            self._first_call(x)
+        return self.built and not self.parameters()
 
     def _first_call(self, x):
         first = [a[:1] for a in x] if isinstance(x, tuple) else x[:1] if hasattr(x, "__getitem__") else None
@@ -367,6 +375,7 @@ def run_steps(model, data, size: int, epochs: int, callbacks, validation, shuffl
 
     A step computes with tensors: ``loss.backward()`` writes gradients, ``optimizer.apply_gradients`` makes the update.
     """
+    step = getattr(type(model), "train_step", _measured)
     names = []
     hooks = CallbackList(callbacks, model=model, params={"epochs": epochs, "steps": steps, "verbose": 0}, verbose=0)
     model.stop_training = False
@@ -381,7 +390,7 @@ def run_steps(model, data, size: int, epochs: int, callbacks, validation, shuffl
             for i, batch in enumerate(batches_of(model, data, size, order, steps)):
                 if hooks.needs_batches:
                     hooks.on_train_batch_begin(i)
-                logs = {key: _number(value) for key, value in dict(model.train_step(batch)).items()}
+                logs = {key: _number(value) for key, value in dict(step(model, batch)).items()}
                 if hooks.needs_batches:
                     hooks.on_train_batch_end(i, logs)
                 if hooks.takes_progress:
@@ -395,6 +404,12 @@ def run_steps(model, data, size: int, epochs: int, callbacks, validation, shuffl
     finally:
         hooks.on_train_end(dict.fromkeys(names, 0.0))
     return hooks.history
+
+
+def _measured(model, batch):
+    """Return the loss and the metrics of a batch, for a model that has nothing to train."""
+    parts = mapped(lambda v: v.numpy(), batch)
+    return model.evaluate(*(parts if isinstance(parts, tuple) else [parts]), verbose=0, return_dict=True)
 
 
 def _rows(data):

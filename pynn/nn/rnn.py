@@ -55,7 +55,7 @@ class _Recurrent(Module):
     place = "rnn"
     recurrent = True
     blocks = 1  # of columns of the weights
-    states = 1  # tensors of state
+    state_count = 1  # tensors of state
     _unwatched = frozenset({"_others", "_trained"})  # what these hold stays where it is
     _trained = False  # whether the kept states are a training's
 
@@ -137,8 +137,8 @@ class _Recurrent(Module):
 
             lengths = checked_lengths(self.place, lengths, x)
         given = (initial_state,) if isinstance(initial_state, (Tensor, np.ndarray)) else tuple(initial_state or ())
-        if given and len(given) != self.states:
-            raise ShapeError(f"[{self.place}] expected {self.states} initial states. Received: {len(given)}.")
+        if given and len(given) != self.state_count:
+            raise ShapeError(f"[{self.place}] expected {self.state_count} initial states. Received: {len(given)}.")
         return super().__call__(x, lengths, *given, training=training)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, *given: Tensor) -> Any:
@@ -148,7 +148,7 @@ class _Recurrent(Module):
             lengths = check_lengths(lengths, x)
         n = x.shape[0]
         stateful = self.stateful and not given and not state.trial
-        states: list[Any] = list(given) or (self._before(n) if stateful else [None] * self.states)
+        states: list[Any] = list(given) or (self._before(n) if stateful else [None] * self.state_count)
         options: dict[str, Any] = {"lengths": lengths, "reverse": self.go_backwards}
         if state.training and self.dropout:
             x = ops.mul(x, ops.reshape(self._random(self.dropout, (n, x.shape[2]))[0], (n, 1, x.shape[2])))
@@ -208,7 +208,7 @@ class _Recurrent(Module):
         return self._kept
 
     def _zeros(self, n: int) -> list[Tensor]:
-        return [Tensor.state(np.zeros((n, self.units), self.dtype)) for _ in range(self.states)]
+        return [Tensor.state(np.zeros((n, self.units), self.dtype)) for _ in range(self.state_count)]
 
     def reset_states(self) -> None:
         """Set the states of a stateful layer back to zero; the batch size may change afterwards."""
@@ -406,7 +406,7 @@ class LSTM(_Recurrent):
 
     p: Tensor
 
-    place, blocks, states = "lstm", 4, 2
+    place, blocks, state_count = "lstm", 4, 2
 
     def __init__(
         self,

@@ -101,7 +101,7 @@ class Bidirectional(Module):
     def forward(self, x: Tensor) -> Any:
         initial, mask, lengths = self._options
         layers = (self.forward_layer, self.backward_layer)
-        half = self.forward_layer.states
+        half = self.forward_layer.state_count
         if initial is not None and len(initial) != 2 * half:
             raise ShapeError(f"[bidirectional] expected {2 * half} initial states. Received: {len(initial)}.")
         starts = (None, None) if initial is None else (initial[:half], initial[half:])

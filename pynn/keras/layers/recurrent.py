@@ -12,6 +12,7 @@ from pynn.errors import ShapeError
 from pynn.keras import activations
 from pynn.keras.layer import Layer, mask_of
 from pynn.keras.names import refused
+from pynn.keras.symbols import flat, mapped
 from pynn.nn.rnn import mask_to_lengths
 from pynn.ops.rnn import RNN_ACTIVATIONS
 
@@ -58,12 +59,12 @@ def gru_step(cell, x, states):
 def walked(step, x, states, mask, backwards: bool) -> tuple[list[Any], list[Any]]:
     """Return (outputs of every step, last states) of a cell along time; over steps that are not real states stay."""
     found = []
-    times = range(x.shape[1])
-    for t in reversed(times) if backwards else times:
-        new = step(x[:, t], states)
+    rows, steps = next(flat(x)).shape[:2]
+    for t in reversed(range(steps)) if backwards else range(steps):
+        new = step(mapped(lambda v, t=t: v[:, t], x), states)
         if mask is not None:
-            on = ops.reshape(mask[:, t], (x.shape[0], 1))
-            new = [ops.where(on, a, b) for a, b in zip(new, states, strict=True)]
+            new = [ops.where(ops.reshape(mask[:, t], (rows, *(1,) * (a.ndim - 1))), a, b)
+                   for a, b in zip(new, states, strict=True)]  # fmt: skip
         states = new
         found.append(states[0])
     return found, states
@@ -99,9 +100,14 @@ class _Recurrent(Layer):
             self._fused = mine == "tanh" and activations.for_layer(gate) == "sigmoid"
 
     @property
+    def states(self):
+        """The states that a stateful layer has kept; None before its first call."""
+        return self._kept
+
+    @property
     def state_size(self):
         """The size of the state, or of each."""
-        return self.units if self.states == 1 else [self.units] * self.states
+        return self.units if self.state_count == 1 else [self.units] * self.state_count
 
     @property
     def output_size(self):
@@ -129,7 +135,7 @@ class _Recurrent(Layer):
         plain = ops.without_lengths(x)
         plain.lengths = None
         if not given:
-            given = [ops.zeros((x.shape[0], self.units), x.dtype) for _ in range(self.states)]
+            given = [ops.zeros((x.shape[0], self.units), x.dtype) for _ in range(self.state_count)]
         if lengths is not None:
             plain = ops.with_lengths(plain, lengths)
             mask = mask_of(plain)
@@ -152,15 +158,15 @@ class _Recurrent(Layer):
         """Set the states of a stateful layer back to zero, or to values."""
         nn.rnn._Recurrent.reset_states(self)
         if states is not None and self._kept is not None:
-            for t, value in zip(self._kept, [states] if self.states == 1 and not isinstance(states, list) else states,
-                                strict=True):  # fmt: skip
+            given = [states] if self.state_count == 1 and not isinstance(states, list) else states
+            for t, value in zip(self._kept, given, strict=True):
                 t.view()[...] = np.asarray(value)
 
     reset_state = reset_states
 
     def get_initial_state(self, batch_size):
         """Return zeros for so many sequences."""
-        return [ops.zeros((batch_size, self.units)) for _ in range(self.states)]
+        return [ops.zeros((batch_size, self.units)) for _ in range(self.state_count)]
 
 
 class _Rate:
@@ -222,7 +228,7 @@ class _Cell(Layer):
     """One step of a recurrent layer."""
 
     _aliases = NAMES
-    blocks, states, _step = 1, 1, staticmethod(simple_step)
+    blocks, state_count, _step = 1, 1, staticmethod(simple_step)
     reset_after = True
 
     def _cell(self, given):
@@ -235,7 +241,7 @@ class _Cell(Layer):
     @property
     def state_size(self):
         """The size of the state, or of each."""
-        return self.units if self.states == 1 else [self.units] * self.states
+        return self.units if self.state_count == 1 else [self.units] * self.state_count
 
     @property
     def output_size(self):
@@ -263,7 +269,7 @@ class _Cell(Layer):
 
     def get_initial_state(self, batch_size=None, **_):
         """Return zeros for so many rows."""
-        return [ops.zeros((batch_size, self.units)) for _ in range(self.states)]
+        return [ops.zeros((batch_size, self.units)) for _ in range(self.state_count)]
 
 
 class SimpleRNNCell(_Cell):
@@ -279,7 +285,7 @@ class SimpleRNNCell(_Cell):
 class LSTMCell(_Cell):
     """One step of LSTM."""
 
-    blocks, states, _step = 4, 2, staticmethod(lstm_step)
+    blocks, state_count, _step = 4, 2, staticmethod(lstm_step)
 
     def __init__(self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True,
                  kernel_initializer="glorot_uniform", recurrent_initializer="orthogonal", bias_initializer="zeros",
@@ -326,8 +332,8 @@ class StackedRNNCells(Layer):
 
 
 def _sizes(cell):
-    size = cell.state_size
-    return list(size) if isinstance(size, (list, tuple)) else [size]
+    size = cell.state_size  # a number or a shape, or a list of them
+    return list(size) if isinstance(size, list) or (isinstance(size, tuple) and not hasattr(size, "ndims")) else [size]
 
 
 class RNN(Layer):
@@ -346,11 +352,12 @@ class RNN(Layer):
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         """Walk along time."""
-        x = sequences
+        x, first = sequences, next(flat(sequences))
         if mask is None:
             mask = mask_of(x)
         if initial_state is None:
-            initial_state = [ops.zeros((x.shape[0], n), x.dtype) for n in _sizes(self.cell)]
+            shapes = [size if isinstance(size, tuple) else (size,) for size in _sizes(self.cell)]
+            initial_state = [ops.zeros((first.shape[0], *shape), first.dtype) for shape in shapes]
         outs = []
 
         def step(a, states):
@@ -359,11 +366,15 @@ class RNN(Layer):
             return list(new) if isinstance(new, (list, tuple)) else [new]
 
         states = [initial_state] if isinstance(initial_state, Tensor) else list(initial_state)
-        _, last = walked(step, ops.without_lengths(x), states, mask, self.go_backwards)
+        _, last = walked(step, mapped(ops.without_lengths, x), states, mask, self.go_backwards)
         y = outs[-1] if mask is None else last[0]
         if self.return_sequences:
-            y = stacked(outs[::-1] if self._aligned and self.go_backwards else outs)
-            y.lengths = x.lengths
+            parts = zip(*(list(flat(out)) for out in (outs[::-1] if self._aligned and self.go_backwards else outs)),
+                        strict=True)  # fmt: skip
+            joined = iter([stacked(list(part)) for part in parts])
+            y = mapped(lambda _: next(joined), outs[0])
+            if isinstance(y, Tensor):
+                y.lengths = first.lengths
         return (y, *last) if self.return_state else y
 
 

@@ -17,6 +17,7 @@ from pynn.core.tensor import Tensor
 from pynn.keras import ops
 from pynn.keras.names import missing, refused
 from pynn.keras.ops.arrays import convert_to_numpy
+from pynn.keras.symbols import flat, mapped
 from pynn.keras.tensorflow import data, functions, graph, image, nn, session, strings, training
 from pynn.keras.tensorflow.graph import Operation, Variable
 
@@ -135,6 +136,12 @@ class TensorShape(graph.Shape):
     """Sizes of axes."""
 
 
+def _map_structure(func, *structures, **_):
+    """Return the first structure with func(item of each) in the place of every item."""
+    items = zip(*map(flat, structures), strict=True)
+    return mapped(lambda _: func(*next(items)), structures[0])
+
+
 def _initializer(function):
     def make(*args, **kwargs):
         options = {k: v for k, v in kwargs.items() if k not in ("seed", "dtype")}
@@ -184,6 +191,8 @@ _names = {
     "nn": nn, "train": training, "random": _random, "math": _math, "linalg": _module(
         "linalg", matmul=functions.matmul, norm=functions.norm, diag=ops.diag, band_part=ops.tril,
         l2_normalize=nn.l2_normalize, matrix_transpose=lambda a, **_: ops.swapaxes(a, -1, -2)),
+    "nest": _module("nest", flatten=lambda structure, **_: list(flat(structure)), map_structure=_map_structure,
+                    is_nested=lambda x: isinstance(x, (list, tuple, dict))),
     "data": data, "config": _config, "logging": _logging, "Variable": Variable, "Tensor": Tensor,
     "Operation": Operation, "TensorShape": TensorShape, "TensorSpec": data.TensorSpec, "Module": object,
     "dtypes": _module("dtypes", **_dtypes, as_dtype=np.dtype), "DType": np.dtype, "as_dtype": np.dtype,
