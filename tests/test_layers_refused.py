@@ -260,6 +260,11 @@ def test_build_builds_a_module_of_ones_own():
     assert Scaled()(np.ones((2, 3), "float32")).shape == (2, 3)
     with pytest.raises(ShapeError):
         Two().build((None,))
+    for unbuilt in (Two(), nn.Sequential([Two()])):
+        with pytest.raises(ShapeError, match=r"\[build\].*batch axis. Received: .*\(3,\). help: build\(\(None, 3\)\)"):
+            unbuilt.build((3,))
+    with pytest.raises(ShapeError, match=r"\[dense\] .*x\.shape=\(3,\)"):
+        Two()(np.ones(3, "float32"))
 
 
 def test_sizes_and_rates_may_be_numpys(tmp_path):

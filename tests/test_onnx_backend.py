@@ -31,7 +31,8 @@ QLinearMatMul QLinearConv ArgMax ArgMin TopK HardSwish HardSigmoid Mod And Or Xo
 GatherND GatherElements ScatterElements ScatterND Scatter ReduceProd ReduceMin ReduceL1 ReduceL2 ReduceSumSquare
 ReduceLogSum ReduceLogSumExp DepthToSpace SpaceToDepth RandomNormalLike RandomUniformLike Cast CastLike Where Equal Less
 LessOrEqual Greater GreaterOrEqual Expand Shape Size Range OneHot Trilu EyeLike CumSum NonZero Compress Mean Celu Shrink
-ThresholdedRelu Swish Mish Softsign Sin Cos Tan Sinh Cosh Log Reciprocal Erf ReverseSequence Binarizer
+ThresholdedRelu Swish Mish Softsign Sin Cos Tan Sinh Cosh Asin Acos Atan Asinh Acosh Atanh GroupNormalization
+RMSNormalization LpNormalization MeanVarianceNormalization Log Reciprocal Erf ReverseSequence Binarizer
 ArrayFeatureExtractor LabelEncoder Einsum
 """
 PROMISED = set(OPERATOR_NAMES.split())

@@ -11,6 +11,8 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
+from pynn.onnx.operators.logic import arctangent  # noqa: E402
+
 IMAGE, KERNEL = (2, 4, 9, 8), (6, 4, 3, 2)
 
 
@@ -157,6 +159,17 @@ CASES = {
     "depth to space": ("DepthToSpace", [numbers(2, 12, 3, 2)], 1, 13, {"blocksize": 2, "mode": "CRD"}),
     "rest": ("Mod", [np.array([5, -5, 7, -2**40]), np.array([3, 3, -4, 1000])], 1, 13, {}),
     "rest of floats": ("Mod", [np.float32([5.3, -5.3, 1e9]), np.float32([2.5, 2.5, 3])], 1, 13, {"fmod": 1}),
+    "arctangent": ("Atan", [np.array([0, 1e-30, -1e-4, 0.3, -1, 9, 1e20, -np.inf, np.nan], "float32")], 1, 13, {}),
+    "arcsine": ("Asin", [np.array([0, 1e-30, -1e-4, 0.3, -0.999, 1, -1, 1.1], "float32")], 1, 13, {}),
+    "arccosine": ("Acos", [np.array([0, 0.3, -0.999, 1, -1], "float32")], 1, 13, {}),
+    "inverse of sinh": ("Asinh", [np.array([0, 1e-20, -1e-4, 0.3, -7, 1e4], "float32")], 1, 13, {}),
+    "inverse of cosh": ("Acosh", [np.array([1, 1.01, 7, 1e4], "float32")], 1, 13, {}),
+    "inverse of tanh": ("Atanh", [np.array([0, 1e-20, -1e-4, 0.3, -0.999, 1], "float32")], 1, 13, {}),
+    "groups": ("GroupNormalization", [numbers(*IMAGE), numbers(2), numbers(2)], 1, 18, {"num_groups": 2}),
+    "groups, by channels": ("GroupNormalization", [numbers(*IMAGE), numbers(4), numbers(4)], 1, 21, {"num_groups": 2}),
+    "size of rows": ("LpNormalization", [numbers(4, 5), ], 1, 13, {"axis": 0}),
+    "sum of rows": ("LpNormalization", [numbers(4, 5), ], 1, 13, {"p": 1}),
+    "mean and variance": ("MeanVarianceNormalization", [numbers(*IMAGE)], 1, 13, {}),
     "RNN without lengths": recurrent("RNN", 1, lengths=False, activations=["Sigmoid"], direction="reverse"),
 }  # fmt: skip
 
@@ -173,6 +186,24 @@ def test_as_in_onnxruntime(name, fixed):
     for found, expected in zip(network.run(*feeds), in_onnxruntime(model, feeds), strict=True):
         assert found.dtype == expected.dtype
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_inverse_functions_in_float64_and_their_slopes():
+    """onnxruntime has them for float32 alone."""
+    x = np.concatenate([np.geomspace(1e-9, 1e9, 41), -np.geomspace(1e-9, 1e9, 41), [0.0]])
+    for op, function, of in [
+        ("Atan", np.arctan, x),
+        ("Asin", np.arcsin, np.linspace(-1, 1, 41)),
+        ("Acos", np.arccos, np.linspace(-1, 1, 41)),
+        ("Asinh", np.arcsinh, x),
+        ("Acosh", np.arccosh, abs(x) + 1),
+        ("Atanh", np.arctanh, np.linspace(-0.99, 0.99, 41)),
+    ]:
+        network = pynn.onnx.loads(build(op, [of], 1, 13, {}).SerializeToString())
+        np.testing.assert_allclose(network.run(of)[0], function(of), rtol=1e-13, atol=1e-15)
+    t = pynn.tensor(np.array([-3.0, -0.2, 0.0, 0.4, 50.0]), requires_grad=True)
+    arctangent(t).sum().backward()
+    np.testing.assert_allclose(t.grad.numpy(), 1 / (1 + t.numpy() ** 2), rtol=1e-12)
 
 
 def test_between_convolutions_nothing_is_transposed(monkeypatch):

@@ -24,7 +24,7 @@ from pynn.nn.copies import reduced, restored
 from pynn.nn.summary import model_html, summary
 from pynn.nn.symbol import Symbol
 from pynn.ops import pixels
-from pynn.train.building import told_of_inputs, unbuilt_if_it_fails
+from pynn.train.building import told_of_inputs, told_of_shape, unbuilt_if_it_fails
 from pynn.train.trainable import Trainable
 
 if TYPE_CHECKING:
@@ -258,7 +258,7 @@ class Module(Trainable, Recorded):
         """
         if self.built or loading.values is not None or type(self).build is not Module.build:
             return  # while a file is read a forward pass follows; else it was called from a build of one's own
-        with unbuilt_if_it_fails(self), no_grad(), training_mode(False), trial():
+        with told_of_shape(input_shape), unbuilt_if_it_fails(self), no_grad(), training_mode(False), trial():
             self(self.example((1, *input_shape[1:])))
 
     def forward(self, *inputs: Any, **options: Any) -> Any:

@@ -18,7 +18,7 @@ from pynn.io.config import encode
 from pynn.io.fields import items, shape, table
 from pynn.nn.layers import Input
 from pynn.nn.module import Module, holders
-from pynn.train.building import unbuilt_if_it_fails
+from pynn.train.building import told_of_shape, unbuilt_if_it_fails
 
 if TYPE_CHECKING:
     from pynn.nn.module import AnyModule
@@ -94,7 +94,7 @@ class Sequential(Module):
         """Build every layer for batches of a shape (the batch axis included; its size does not matter)."""
         if self.built:
             return
-        with unbuilt_if_it_fails(self), no_grad(), training(False), trial():
+        with told_of_shape(input_shape), unbuilt_if_it_fails(self), no_grad(), training(False), trial():
             self.assign_seeds(self._seed[0])
             object.__setattr__(self, "_built_for", (1, *input_shape[1:]))
             object.__setattr__(self, "built", True)

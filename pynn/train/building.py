@@ -10,7 +10,7 @@ from pynn._blocks import Leaving, context
 from pynn.errors import DataError, DTypeError, ShapeError
 from pynn.train.network import Network
 
-__all__ = ["named", "told_of", "told_of_inputs", "unbuilt_if_it_fails"]
+__all__ = ["named", "told_of", "told_of_inputs", "told_of_shape", "unbuilt_if_it_fails"]
 
 _OF_ONE_ROW = re.compile(r"(?<=shape=\()1(?=[,)])")
 
@@ -27,6 +27,20 @@ def unbuilt_if_it_fails(model: Network) -> Leaving:
             calls += [(type(table).clear, table) for table in tables]
             calls.append((object.__setattr__, module, "built", False))
     return Leaving(*calls, failed=True)
+
+
+@context
+def told_of_shape(input_shape: tuple[int, ...]) -> Iterator[None]:
+    """Let errors of a build say that the batch axis is missing, where one size was given."""
+    try:
+        yield
+    except ShapeError as error:
+        if len(input_shape) != 1 or input_shape[0] in (None, 1):
+            raise
+        raise ShapeError(
+            f"[build] expected an input shape that includes the batch axis. Received: input_shape={input_shape}. "
+            f"help: build((None, {input_shape[0]}))."
+        ).with_traceback(error.__traceback__) from None
 
 
 def told_of_inputs(error: ShapeError, built_for: tuple[int, ...], inputs: Sequence[Any]) -> ShapeError:

@@ -62,6 +62,59 @@ def instance_norm(node: Node, x: Value, scale: Value, bias: Value) -> Value:
     return Value.of(y, channels_last(x.ndim))
 
 
+@operator("GroupNormalization", inputs=(3, 3), weights={1: None, 2: None})
+def group_norm(node: Node, x: Value, scale: Value, bias: Value) -> Value:
+    """Return x normalized by the statistics of groups of channels; parameters are of channels, before 21 of groups."""
+    groups, epsilon = node.integer("num_groups", 0), node.number("epsilon", 1e-5)
+    if groups < 1 or x.ndim < 2 or x.shape[1] % groups:
+        raise ShapeError(f"expected a number of groups that parts the channels. Received: {groups} for {x.shape}.")
+    if node.version < 21:
+        each = Tensor.state(np.repeat(np.arange(groups, dtype=np.int64), x.shape[1] // groups))
+        _groups(groups, scale, bias)
+        gamma, beta = (ops.gather(p.plain, each, 0) for p in (scale, bias))
+    else:
+        _channels(x, scale, bias)
+        gamma, beta = scale.plain, bias.plain
+    return Value.of(ops.group_norm(floating(x.last), groups, gamma, beta, epsilon), channels_last(x.ndim))
+
+
+def _groups(groups: int, *parameters: Value) -> None:
+    for p in parameters:
+        if p.shape != (groups,):
+            raise ShapeError(f"expected parameters of shape ({groups},). Received: {p.shape}.")
+
+
+@operator("RMSNormalization", "SimplifiedLayerNormalization", inputs=(2, 2), weights={1: None})
+def rms_norm(node: Node, x: Value, scale: Value) -> Value:
+    """Return x / sqrt(mean(x**2) + epsilon) * scale, the mean over its axes from `axis` on."""
+    axis = axis_of(node, node.integer("axis", -1), x.ndim)
+    inner = x.shape[axis:]
+    t = floating(x.plain)
+    mean = ops.mean(ops.square(t), tuple(range(axis, x.ndim)), True)
+    y = ops.div(t, ops.sqrt(ops.add(mean, node.number("epsilon", 1e-5))))
+    return Value.of(ops.mul(y, ops.reshape(_spread(scale, inner), inner)))
+
+
+@operator("LpNormalization")
+def lp_norm(node: Node, x: Value) -> Value:
+    """Return x / (sum |x|**p along an axis) ** (1 / p), with p of 1 or 2; zeros stay."""
+    p, axis = node.integer("p", 2), axis_of(node, node.integer("axis", -1), x.ndim)
+    if p not in (1, 2):
+        raise DataError(f"expected p of 1 or 2. Received: p={p}.")
+    t = floating(x.plain)
+    size = ops.sum(ops.abs(t), axis, True) if p == 1 else ops.sqrt(ops.sum(ops.square(t), axis, True))
+    return Value.of(ops.div(t, ops.where(ops.equal(size, 0.0), 1.0, size)))
+
+
+@operator("MeanVarianceNormalization")
+def mean_variance_norm(node: Node, x: Value) -> Value:
+    """Return (x - mean) / (deviation + 1e-9), by the statistics over axes, by default all but the channels'."""
+    axes = tuple(axis_of(node, a, x.ndim) for a in node.integers("axes") or [0, 2, 3])
+    t = floating(x.plain)
+    y = ops.sub(t, ops.mean(t, axes, True))
+    return Value.of(ops.div(y, ops.add(ops.sqrt(ops.mean(ops.square(y), axes, True)), 1e-9)))
+
+
 @operator("LayerNormalization", inputs=(2, 3), weights={1: None, 2: None})
 def layer_norm(node: Node, x: Value, scale: Value, bias: Value | None = None) -> Any:
     """Return x normalized by the statistics of its axes from `axis` on; mean and 1 / deviation too, if wanted."""
