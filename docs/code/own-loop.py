@@ -4,11 +4,13 @@ import pynn
 from pynn import nn
 
 x, y = pynn.datasets.moons(1000, seed=0)
-model = nn.Sequential([
-    nn.Input((2,)),
-    nn.Dense(32, activation="relu"),
-    nn.Dense(1, activation="sigmoid"),
-])
+model = nn.Sequential(
+    [
+        nn.Input((2,)),
+        nn.Dense(32, activation="relu"),
+        nn.Dense(1, activation="sigmoid"),
+    ]
+)
 model.compile("adam", "binary_cross_entropy", metrics=["accuracy"], seed=0)
 
 rng = np.random.default_rng(0)
@@ -32,6 +34,35 @@ for epoch in range(10):
         total += loss.item()
     if epoch % 3 == 0:
         print(f"epoch {epoch + 1}: {total / 32:.3f}")
+
+
+# %% step
+class Line(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.out = nn.Dense(32, "relu"), nn.Dense(1)
+
+    def forward(self, x):
+        return self.out(self.hidden(x))
+
+    def error(self, batch, training):
+        x, y = batch
+        return loss_of(self(x, training=training), y)
+
+    def train_step(self, batch):
+        loss = self.error(batch, training=True)
+        weights = self.parameters()
+        self.optimizer.apply_gradients(zip(pynn.grad(loss, weights), weights, strict=True))
+        return {"loss": loss}
+
+    def test_step(self, batch):
+        return {"loss": self.error(batch, training=False)}
+
+
+own = Line()
+own.compile(pynn.optim.Adam(0.01), seed=0)
+history = own.fit(x, y[:, None], epochs=10, validation_split=0.2, verbose=0)
+print({name: round(values[-1], 3) for name, values in history.history.items()})
 
 
 # %% inputs

@@ -20,7 +20,7 @@ from pynn.io.config import decode, encode
 from pynn.io.fields import items, shape, table
 from pynn.io.recorded import Recorded
 
-__all__ = ["Assembler", "describe"]
+__all__ = ["Assembler", "describe", "made_of", "record_of"]
 
 DTYPES = ("float32", "float64")
 
@@ -46,6 +46,22 @@ def describe(model: Any) -> dict[str, Any]:
         "modules": [_state(p, m, id(m) in scribe.numbers) for p, m in model.named_modules()],
         "seed": int(model._seed[0]),
     }
+
+
+def record_of(module: Recorded) -> dict[str, Any]:
+    """Return the record of one module, as JSON: its class, and what makes one like it; no weights."""
+    return _Scribe().record(module, getattr(module, "name", "model"))
+
+
+def made_of(record: Any) -> Any:
+    """Return the module of a record, with weights of its own that are still to be drawn.
+
+    Raises
+    ------
+    DataError
+        If it is no record, or names a class that is not registered.
+    """
+    return Assembler({"root": record, "modules": [], "seed": 0}).model
 
 
 class _Scribe:

@@ -11,28 +11,7 @@ import numpy as np
 from pynn import ops
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError, ShapeError, unknown_name
-
-
-def mapped(function: Callable[[Any], Any], nested):
-    """Return the same structure with function(item) in the place of every item."""
-    if isinstance(nested, dict):
-        return {key: mapped(function, value) for key, value in nested.items()}
-    if isinstance(nested, tuple) and hasattr(nested, "_fields"):
-        return type(nested)(*(mapped(function, value) for value in nested))
-    if isinstance(nested, (list, tuple)):
-        return type(nested)(mapped(function, value) for value in nested)
-    return function(nested)
-
-
-def flat(nested) -> Iterator[Any]:
-    """Yield the items of a structure."""
-    if isinstance(nested, dict):
-        nested = list(nested.values())
-    if isinstance(nested, (list, tuple)):
-        for value in nested:
-            yield from flat(value)
-    else:
-        yield nested
+from pynn.train.own_steps import flat, mapped
 
 
 class Call:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
-from pynn.core.tensor import Tensor, tensor
 from pynn.errors import DataError
 from pynn.keras import callbacks as calls
 from pynn.keras import losses, metrics, optimizers
 from pynn.keras.history import told
 from pynn.keras.names import older, refuse, refused, spelled_as_ever
-from pynn.keras.symbols import flat, mapped
 from pynn.nn.module import Module
-from pynn.train.batches import permutation
-from pynn.train.callbacks import CallbackList
 from pynn.train.feed import gives_batches
+from pynn.train.own_steps import mapped, measured_by_steps, run
 
 _OLD_FIT = ("workers", "use_multiprocessing", "max_queue_size", "pickle_safe", "show_accuracy")
 
@@ -92,8 +88,10 @@ class Training(Module, base=True):
             if isinstance(backup, calls.BackupAndRestore):
                 initial_epoch = max(initial_epoch, backup.restored(self))
         if hasattr(type(self), "train_step") or self._fixed(x):
-            run_steps(self, (x, y, weight), size, int(epochs), listed, validation_data, bool(shuffle), initial_epoch,
-                      steps_per_epoch)  # fmt: skip
+            step = getattr(type(self), "train_step", _measured)
+            measure = None if validation_data is None else lambda: self._validated(validation_data, size)
+            run(self, step, (x, y, weight), size, int(epochs), listed, measure, bool(shuffle), initial_epoch,
+                steps_per_epoch, mean=False)  # fmt: skip
             self.__dict__["history"] = history
             return history
         with self._as_compiled():
@@ -115,6 +113,9 @@ class Training(Module, base=True):
         """Return the loss, or a list of the loss and the metrics."""
         _refuse_old("evaluate", kwargs)
         x, y = self._data(x, y)
+        if hasattr(type(self), "test_step"):
+            logs = self._validated((x, y, self._weights_of(sample_weight)), batch_size or 32)
+            return logs if return_dict else _as_list(logs)
         found = Module.evaluate(self, x, y, batch_size, sample_weight=self._weights_of(sample_weight), steps=steps,
                                 callbacks=callbacks)  # fmt: skip
         logs = dict(found.items())
@@ -138,6 +139,13 @@ class Training(Module, base=True):
         if not self.built and not gives_batches(x):
             self._first_call(x)
         return self.built and not self.parameters()
+
+    def _validated(self, data, size):
+        if not hasattr(type(self), "test_step"):
+            return self.evaluate(*data, verbose=0, return_dict=True)
+        for metric in self.metrics:
+            metric.reset()
+        return measured_by_steps(self, data, size, mean=False)
 
     def _first_call(self, x):
         first = [a[:1] for a in x] if isinstance(x, tuple) else x[:1] if hasattr(x, "__getitem__") else None
@@ -347,84 +355,7 @@ def _split(x, y, weight, share):
     return first, held if held[2] is not None else held[:2]
 
 
-def _tensor(model, value):
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
-        return value
-    return tensor(value.astype(model.dtype)) if value.dtype.kind == "f" else tensor(value)
-
-
-def batches_of(model, data, size: int, order, steps) -> Iterator[Any]:
-    """Yield batches of arrays (x, y, weights), of which None are left out, or those that something gives."""
-    if gives_batches(data[0]):
-        for i, batch in enumerate(data[0]):
-            if steps is not None and i == steps:
-                return
-            yield mapped(lambda v: _tensor(model, np.asarray(v)), batch)
-        return
-    parts = [mapped(np.asarray, part) for part in data if part is not None]
-    n = len(next(flat(parts)))
-    order = np.arange(n) if order is None else order
-    for i in range(0, n, size):
-        rows = order[i : i + size]
-        batch = [mapped(lambda v, rows=rows: _tensor(model, v[rows]), part) for part in parts]
-        yield tuple(batch) if len(batch) > 1 else batch[0]
-
-
-def run_steps(model, data, size: int, epochs: int, callbacks, validation, shuffle: bool, first: int, steps):
-    """Train by model.train_step(batch), which returns what is logged; returns the History.
-
-    A step computes with tensors: ``loss.backward()`` writes gradients, ``optimizer.apply_gradients`` makes the update.
-    """
-    step = getattr(type(model), "train_step", _measured)
-    names = []
-    hooks = CallbackList(callbacks, model=model, params={"epochs": epochs, "steps": steps, "verbose": 0}, verbose=0)
-    model.stop_training = False
-    hooks.on_train_begin()
-    try:
-        for epoch in range(first, epochs):
-            hooks.on_epoch_begin(epoch)
-            for metric in model.metrics:
-                metric.reset()
-            order = permutation(model._seed[-1], epoch, _rows(data), True) if shuffle and _rows(data) else None
-            logs = {}
-            for i, batch in enumerate(batches_of(model, data, size, order, steps)):
-                if hooks.needs_batches:
-                    hooks.on_train_batch_begin(i)
-                logs = {key: _number(value) for key, value in dict(step(model, batch)).items()}
-                if hooks.needs_batches:
-                    hooks.on_train_batch_end(i, logs)
-                if hooks.takes_progress:
-                    hooks.on_progress(i + 1, steps, logs)
-            if validation is not None:
-                logs |= {f"val_{key}": value for key, value in _validated(model, validation, size).items()}
-            names = list(logs)
-            hooks.on_epoch_end(epoch, logs)
-            if model.stop_training:
-                break
-    finally:
-        hooks.on_train_end(dict.fromkeys(names, 0.0))
-    return hooks.history
-
-
 def _measured(model, batch):
     """Return the loss and the metrics of a batch, for a model that has nothing to train."""
     parts = mapped(lambda v: v.numpy(), batch)
     return model.evaluate(*(parts if isinstance(parts, tuple) else [parts]), verbose=0, return_dict=True)
-
-
-def _rows(data):
-    return 0 if gives_batches(data[0]) else len(next(flat(data[0])))
-
-
-def _number(value):
-    return float(np.asarray(value.numpy() if isinstance(value, Tensor) else value).mean())
-
-
-def _validated(model, data, size):
-    step = getattr(type(model), "test_step", None)
-    if step is None:
-        return model.evaluate(*data, verbose=0, return_dict=True)
-    logs = {}
-    for batch in batches_of(model, data, size, None, None):
-        logs = {key: _number(value) for key, value in dict(model.test_step(batch)).items()}
-    return logs

@@ -16,8 +16,9 @@ from pynn.core.context import training as training_mode
 from pynn.core.frozen import no_foreign_random
 from pynn.core.state import no_grad, scope, state, trial
 from pynn.core.tensor import FLOATS, Tensor, as_dtype, tensor
-from pynn.errors import CaptureError, MissingAttributeError, ShapeError, nearest
+from pynn.errors import CaptureError, DataError, MissingAttributeError, ShapeError, nearest
 from pynn.io import registry
+from pynn.io.architecture import made_of, record_of
 from pynn.io.recorded import Recorded
 from pynn.keywords import spelled
 from pynn.nn.copies import reduced, restored
@@ -422,6 +423,44 @@ class Module(Trainable, Recorded):
     def _declare(self, input_shape: tuple[int, ...]) -> None:
         """Build the module for the shape that a file tells; a model of modules has nothing to declare of its own."""
         self.build(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what makes a module like this one, as data that JSON holds: its class and settings, no weights.
+
+        Settings are the constructor's arguments, which are noted by themselves; what was set since counts. Inner
+        modules are told in their places. Classes of the program's own must be registered (:func:`pynn.register`).
+
+        Raises
+        ------
+        DataError
+            If a class or a setting has no name that data can hold.
+
+        Examples
+        --------
+        >>> from pynn import nn
+        >>> nn.Dropout(0.5, name="half").get_config()
+        {'class': 'nn.Dropout', 'id': 0, 'config': {'rate': 0.5, 'name': 'half', 'seed': None}}
+        """
+        return record_of(self)
+
+    @classmethod
+    def from_config(cls, config: Any) -> Self:
+        """Return the module that :meth:`get_config` told of, with weights of its own.
+
+        Parameters
+        ----------
+        config : dict
+            Every field is checked; no other class is made than registered ones.
+
+        Raises
+        ------
+        DataError
+            If it is no such record, or that of another class than this one or one derived from it.
+        """
+        made = made_of(config)
+        if not isinstance(made, cls):
+            raise DataError(f"[from_config] expected a {cls.__name__}. Received: a {type(made).__name__}.")
+        return made
 
     def count_parameters(self) -> int:
         """Return the number of weights, state included."""

@@ -427,6 +427,43 @@ class Optimizer(Averages, Spelled):
         self.apply(self._flat, self._own)
         now += 1
 
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Tensor]]) -> None:
+        """Make one update with gradients that are given, as those of :func:`pynn.grad`.
+
+        Parameters
+        ----------
+        grads_and_vars : iterable of (gradient, parameter)
+            Gradients are tensors or arrays of their parameters' shapes; None stands for 0. The parameters are those of
+            every call; others begin anew, as with :meth:`bind`.
+
+        Raises
+        ------
+        ValueError
+            If there are no pairs.
+        ShapeError
+            If a gradient has another shape than its parameter.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> w = pynn.tensor([1.0, 2.0], requires_grad=True)
+        >>> pynn.optim.SGD(0.5).apply_gradients([(pynn.grad((w * w).sum(), w), w)])
+        >>> w.numpy()
+        array([0., 0.], dtype=float32)
+        """
+        pairs = list(grads_and_vars)
+        if not pairs:
+            raise ValueError(f"[{self.name}] expected pairs of a gradient and a parameter. Received: none.")
+        if self._flat is None or self._own is None or {id(v) for _, v in pairs} != {id(t) for t in self._flat.tensors}:
+            self.bind([v for _, v in pairs])
+        for grad, v in pairs:
+            if grad is not None and not isinstance(grad, Tensor):
+                grad = Tensor.state(np.asarray(grad, v.dtype))
+            if grad is not None and grad.shape != v.shape:
+                raise ShapeError(f"[{self.name}] expected a gradient of shape {v.shape}. Received: {grad.shape}.")
+            v.grad = grad
+        self.step()
+
     def __repr__(self) -> str:
         own = {"learning_rate": self._rate, **self.hyper()}
         named = ("weight_decay", "clip_value", "clip_norm", *(COMMON[4:] if self.use_ema else ()))

@@ -16,6 +16,7 @@ from pynn.train.data import Data, input_count
 from pynn.train.feed import Feed, gives_batches, inputs_of, is_batch, is_packed, joined, parts_of, unpack
 from pynn.train.measuring import measure
 from pynn.train.network import Network
+from pynn.train.own_steps import measured_by_steps
 from pynn.train.predictor import ROWS, Preparing, runner
 from pynn.train.results import Results
 from pynn.train.short import evaluated, prepare_evaluation
@@ -99,6 +100,8 @@ def evaluate(
     steps: int | None = None,
 ) -> Results:
     """Return loss and metrics; see Module.evaluate."""
+    if hasattr(type(model), "test_step"):
+        return Results(measured_by_steps(model, unpack(x, y, sample_weight), batch_size or 256))
     trainer = model._need_trainer("evaluate")
     plain = sample_weight is None and not verbose and callbacks is None and steps is None
     plain = plain and (batch_size is None or (type(y) is np.ndarray and is_integer(batch_size, max(len(y), 1))))

@@ -114,6 +114,11 @@ class Trainable(Base):
     ) -> History:
         """Train the model.
 
+        A class that writes ``train_step(self, batch)`` is trained by it, op by op, without a loss of compile(): the
+        batch is (x, y) or (x, y, weight) of tensors, and what is returned, a dict of numbers, is logged, as means over
+        the rows. ``self.optimizer.apply_gradients(zip(pynn.grad(loss, weights), weights))`` makes the update.
+        ``test_step(self, batch)`` is the same for evaluate() and validation_data.
+
         Parameters
         ----------
         x : array_like [N, ...], tuple (x, y) or (x, y, sample_weight), or what gives such batches
@@ -200,29 +205,20 @@ class Trainable(Base):
         >>> history.history["loss"][-1] < history.history["loss"][0]
         True
         """
+        given: dict[str, Any] = {
+            "batch_size": batch_size, "epochs": epochs, "verbose": verbose, "callbacks": callbacks,
+            "validation_split": validation_split, "validation_data": validation_data, "shuffle": shuffle,
+            "class_weight": class_weight, "sample_weight": sample_weight, "initial_epoch": initial_epoch,
+            "run_eagerly": run_eagerly, "check_finite": check_finite, "resume": resume,
+            "steps_per_epoch": steps_per_epoch, "validation_steps": validation_steps, "accumulate": accumulate,
+        }  # fmt: skip
+        if hasattr(type(self), "train_step"):
+            from pynn.train.own_steps import fit_by_steps
+
+            return fit_by_steps(self, x, y, given)
         from pynn.train.fit import fit
 
-        return fit(
-            self,
-            x,
-            y,
-            batch_size=batch_size,
-            epochs=epochs,
-            verbose=verbose,
-            callbacks=callbacks,
-            validation_split=validation_split,
-            validation_data=validation_data,
-            shuffle=shuffle,
-            class_weight=class_weight,
-            sample_weight=sample_weight,
-            initial_epoch=initial_epoch,
-            run_eagerly=run_eagerly,
-            check_finite=check_finite,
-            resume=resume,
-            steps_per_epoch=steps_per_epoch,
-            validation_steps=validation_steps,
-            accumulate=accumulate,
-        )
+        return fit(self, x, y, **given)
 
     @spelled
     def evaluate(

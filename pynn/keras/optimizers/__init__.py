@@ -95,16 +95,6 @@ class Optimizer(metaclass=Spelling):
                 ops.clip_norm(flat.into[id(t)], float(self.clipnorm))
         super().apply(flat, slots)
 
-    def apply_gradients(self, grads_and_vars):
-        """Make one update of variables with gradients."""
-        pairs = list(grads_and_vars)
-        variables = [v for _, v in pairs]
-        if self._flat is None or {id(v) for v in variables} != {id(t) for t in self._flat.tensors}:
-            self.bind(variables)
-        for grad, variable in pairs:
-            variable.grad = grad
-        self.step()
-
     def get_config(self):
         """Return the settings."""
         found = {"name": self.name}
