@@ -224,3 +224,32 @@ def test_labels_of_a_binary_cross_entropy_may_be_noisy(rng):
     model.compile("sgd", "binary_crossentropy")
     p = model.predict(x, verbose=0)
     same(model.evaluate(x, y, verbose=0), np.mean(-(y * np.log(p) + (1 - y) * np.log(1 - p))))
+
+
+def test_layers_use_symbols_that_stand_around_them():
+    """As layers of losses did in Keras 2: what they compute with is not all given to them."""
+    x = keras.Input((4,))
+    mean, log_var = keras.layers.Dense(2)(x), keras.layers.Dense(2)(x)
+
+    class Loss(keras.layers.Layer):
+        def build(self, shapes):
+            inner = keras.Input((3,))  # one that is made inside stays one
+            self.inner = keras.Model(inner, inner * 2.0)
+            assert self.inner.output_shape == (None, 3)
+
+        def call(self, inputs):
+            spread = K.mean(1.0 + log_var - K.square(mean) - K.exp(log_var), axis=-1)
+            self.add_loss(K.mean(K.mean(K.square(inputs[0] - inputs[1]), -1) - 0.5 * spread))
+            return inputs[0]
+
+    decoded = keras.layers.Dense(4)(mean)
+    model = keras.Model(x, Loss()([x, decoded]))
+    model.compile("sgd", loss=None)
+    rows = np.random.default_rng(0).normal(size=(9, 4)).astype("float32")
+    w1, b1, w2, b2, w3, b3 = (w for layer in (mean, log_var, decoded) for w in layer.call.layer.get_weights())
+    m, v = rows @ w1 + b1, rows @ w2 + b2
+    wanted = ((rows - (m @ w3 + b3)) ** 2).mean(-1) - 0.5 * (1 + v - m**2 - np.exp(v)).mean(-1)
+    assert model.evaluate(rows, verbose=0) == pytest.approx(wanted.mean(), rel=1e-5)
+    before = [w.copy() for w in log_var.call.layer.get_weights()]
+    model.fit(rows, epochs=1, verbose=0)
+    assert not np.array_equal(log_var.call.layer.get_weights()[0], before[0])

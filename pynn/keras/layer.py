@@ -31,7 +31,7 @@ from pynn.keras.making import (
     stand_in,
 )
 from pynn.keras.names import known_to, refuse, refused, snake_case, unique_name
-from pynn.keras.symbols import Call, KerasTensor, Nodes, flat, mapped, symbols_in
+from pynn.keras.symbols import Call, KerasTensor, Nodes, flat, known, mapped, resolved, symbols_in
 from pynn.nn.module import Module
 from pynn.train.building import unbuilt_if_it_fails
 
@@ -197,6 +197,7 @@ class Layer(Module, metaclass=Spelling):
 
     def __call__(self, *args, **kwargs):
         """Compute the output, or return a symbol of it for symbols."""
+        args, kwargs = resolved(args), resolved(kwargs)
         if any(True for _ in symbols_in((args, kwargs))):
             return self._symbolic(args, kwargs)
         args, kwargs = mapped(self._as_tensor, args), mapped(self._as_tensor, kwargs)
@@ -292,17 +293,26 @@ class Layer(Module, metaclass=Spelling):
             self.set_weights(given)
 
     def _symbolic(self, args, kwargs, note=True):
-        found = []
+        found, captured, born = [], {}, KerasTensor(()).number
         training = kwargs.get("training")
+
+        def find(x):  # what stood around the layer before this call; not what it makes in the course of it
+            if x.number > born:
+                return None
+            captured[id(x)] = x
+            return stand(x)
+
         for rows, steps in SIZES:
             with shapes_alone(), no_grad(), training_mode(False):
                 stand = functools.partial(stand_in, rows=rows, steps=steps)
                 given = {k: mapped(stand, v) for k, v in kwargs.items()}
                 if training is not None:
                     given["training"] = False
-                found.append(self._computed_of(mapped(stand, args), given))
+                with known(find):
+                    found.append(self._computed_of(mapped(stand, args), given))
         one, two = (list(flat(out)) for out in found)
         call = Call(self, args, kwargs)
+        call.captured = list(captured.values())
         made = [KerasTensor.of(call, i, a, b, kwargs) for i, (a, b) in enumerate(zip(one, two, strict=True))]
         call.outputs = tuple(made)
         left = iter(made)
@@ -527,6 +537,7 @@ class Operation(Layer):
 
 def lifted(function: Callable[..., Any], *args, **kwargs):
     """Return function(...), or a symbol of it where symbols are among the arguments."""
+    args, kwargs = resolved(args), resolved(kwargs)
     if any(True for _ in symbols_in((args, kwargs))):
         return Operation(function)._symbolic(args, kwargs)
     return function(*args, **kwargs)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import operator
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -14,6 +17,40 @@ from pynn.errors import DataError, ShapeError, unknown_name
 from pynn.train.own_steps import flat, mapped
 
 
+class _Finders(threading.local):
+    """Where calls that are under way find the values of symbols that they were not given, of this thread."""
+
+    all: tuple[Any, ...] = ()
+
+
+_finders = _Finders()
+
+
+@contextlib.contextmanager
+def known(find):
+    """Let calls inside a ``with`` use symbols from outside, as functions use what stands around them."""
+    before = _finders.all
+    _finders.all = (find, *before)
+    try:
+        yield
+    finally:
+        _finders.all = before
+
+
+def resolved(nested):
+    """Return a structure with values in the place of those symbols that have one now."""
+    return mapped(_resolved, nested) if _finders.all else nested
+
+
+def _resolved(x):
+    if isinstance(x, KerasTensor):
+        for find in _finders.all:
+            value = find(x)
+            if value is not None:
+                return value
+    return x
+
+
 class Call:
     """One call of a layer with symbols."""
 
@@ -21,11 +58,12 @@ class Call:
         self.layer, self.args, self.kwargs = layer, args, kwargs
         self.outputs = ()
         self.structure = None
+        self.captured = []  # symbols that the layer took from around it
 
     @property
     def parents(self) -> list[KerasTensor]:
         """The symbols that it was given."""
-        return list(symbols_in((self.args, self.kwargs)))
+        return [*symbols_in((self.args, self.kwargs)), *self.captured]
 
     @property
     def input(self):
@@ -59,6 +97,9 @@ def symbols_in(nested) -> Iterator[KerasTensor]:
     return (x for x in flat(nested) if isinstance(x, KerasTensor))
 
 
+_numbers = itertools.count()
+
+
 class KerasTensor:
     """The output of a layer for an input that has no values yet.
 
@@ -90,6 +131,7 @@ class KerasTensor:
         self.masked = False
         self.call = None
         self.index = 0
+        self.number = next(_numbers)
 
     @classmethod
     def of(cls, call: Call, index: int, one, two, _=None) -> KerasTensor:
@@ -312,7 +354,8 @@ class Graph:
             values[id(x)] = self._fitted(i, x, t)
         for call in self.calls:
             args, kwargs = (mapped(lambda v: values.get(id(v), v), part) for part in (call.args, call.kwargs))
-            out = call.layer(*args, **kwargs)
+            with known(lambda x: values.get(id(x))) if call.captured else contextlib.nullcontext():
+                out = call.layer(*args, **kwargs)
             values.update((id(s), t) for s, t in zip(call.outputs, flat(out), strict=True))
         return mapped(lambda x: values[id(x)], self.structure)
 
