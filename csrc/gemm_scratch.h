@@ -8,9 +8,9 @@ enum {
     PN_GEMM_KC = 320,     /* most terms of one block of k: fixes the rounding, so it is the same for every ISA */
     PN_GEMM_NC = 512,     /* columns of one block of B; KC * NC floats stay in a second-level cache of 1 MB */
     PN_GEMM_MR = 16,      /* no tile is taller */
-    PN_GEMM_WIDE = 256,   /* columns of C from which a strip of A may be packed */
-    PN_GEMM_BIG = 524288, /* elements of a B that may be packed although it is row-major, ... */
-    PN_GEMM_TALL = 64,    /* ... and rows of C that it takes at least */
+    PN_GEMM_WIDE = 256,   /* columns of C from which a strip of A, or B although it is row-major, may be packed, ... */
+    PN_GEMM_BIG = 524288, /* elements of a B of fewer columns that may be packed, ... */
+    PN_GEMM_TALL = 48,    /* ... and rows of C that either takes at least */
     PN_GEMM_HUGE = 3 << 20, /* elements of a B that no cache holds: read in panels as it lies, it would miss pages too, ... */
     PN_GEMM_FEW = 12,     /* ... so that this many rows of C are worth the packing */
 };
@@ -36,7 +36,7 @@ static inline i64 pn_gemm_block(i64 n, i64 k) {
 /* Elements for one thread: a block of B and a strip of A, where they may be packed. */
 static inline i64 pn_gemm_scratch_part(i64 m, i64 n, i64 k, int tb) {
     i64 size = 0;
-    if (tb || (m > PN_GEMM_TALL && n * k > PN_GEMM_BIG) || (m >= PN_GEMM_FEW && n * k >= PN_GEMM_HUGE)) size += pn_gemm_block(n, k);
+    if (tb || (m > PN_GEMM_TALL && (n >= PN_GEMM_WIDE || n * k > PN_GEMM_BIG)) || (m >= PN_GEMM_FEW && n * k >= PN_GEMM_HUGE)) size += pn_gemm_block(n, k);
     if (n >= PN_GEMM_WIDE) size += pn_gemm_kc(k) * PN_GEMM_MR;
     return size;
 }

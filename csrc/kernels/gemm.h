@@ -6,7 +6,8 @@
  *
  * Loops: thread's region of C > NC columns > KC terms > strip of MR rows > panel of NR columns > micro-kernel. A strip
  * of A (MR x KC) stays in L1, the block of B (KC x NC) streams from L2. Both are read as they lie, but B is packed into
- * panels when it is transposed, or big and used by many rows, or larger than caches; a strip of A when its rows would collide in L1.
+ * panels when it is transposed, or its rows lie far apart and are read again and again, or it is larger than caches; a
+ * strip of A when its rows would collide in L1.
  * A B that was packed as a whole is read panel by panel instead, each once for up to GEMM_ROWS rows, with A as it lies.
  * Parallel over a grid of regions of C, each computed by one thread with its own part of the scratch memory.
  * Cost: 2 m n k flops; packing B adds about 10 / m of that.
@@ -54,8 +55,11 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
     const i64 widest = gemm_widest(m), tallest = gemm_tallest(gemm_panel(c1 - c0, widest));
     const i64 strips = (m + tallest - 1) / tallest, low = m / strips, extra = m % strips;
     const int huge = m >= PN_GEMM_FEW && g->n * g->k >= PN_GEMM_HUGE;
-    const int big = m > PN_GEMM_TALL && m > 14 * tallest && (c1 - c0) * g->k > PN_GEMM_BIG;
-    const int pack_b = job->bt || (buf && (big || huge));
+    /* A panel of B as it lies is a line or two from each of many pages, which no prefetching follows; where they lie a
+     * multiple of 2 KB apart they fall into few sets of the first-level cache besides. */
+    const int far = (g->n >= PN_GEMM_WIDE && g->brs >= PN_GEMM_WIDE) || g->n * g->k > PN_GEMM_BIG;
+    const int again = m > PN_GEMM_TALL && m > (g->brs % (i64)(2048 / sizeof(real)) ? 14 : 8) * tallest;
+    const int pack_b = job->bt || (buf && ((far && again) || huge));
     /* Rows a multiple of 4 KB apart fall into one set of the first-level cache and would evict each other. */
     const int pack_a = buf && !job->at && g->ars % (i64)(4096 / sizeof(real)) == 0 && c1 - c0 >= PN_GEMM_WIDE && m > GEMM_MR4;
     real *abuf = pack_b ? buf + pn_gemm_block(c1 - c0, g->k) : buf;
