@@ -31,11 +31,15 @@ PER_INSTRUCTION = 1500  # bytes of Python's objects
 
 
 class Recorder:
-    """The instructions executed so far, and the tensors that are inputs of the program."""
+    """The instructions executed so far, and the tensors that are inputs of the program.
+
+    With `direct`, for slots that nobody reads before the end of a run, what is copied into a slot is made there.
+    """
 
     def __init__(self, inputs: tuple[Any, ...] = ()):
         self.instrs: list[Any] = []
         self.inputs = inputs
+        self.direct = False
 
     def append(self, instr: Any) -> None:
         """Take in an instruction that was just run."""
@@ -96,6 +100,28 @@ def _needed(instrs: list[Any]) -> list[Any]:
             kept.append(instr)
             read.update(id(b.root()) for b in instr.buffers[instr.n_out :] if b is not None)
     return kept[::-1]
+
+
+def _directed(instrs: list[Any], slots: dict[int, int]) -> list[Any]:
+    """Give temporaries that are copied into a slot, whole, that slot; returns the instructions without these copies."""
+    uses: dict[int, int] = {}
+    made: set[int] = set()
+    kept = []
+    for instr in instrs:
+        roots = [b.root() for b in instr.buffers if b is not None]
+        for root in roots:
+            uses[id(root)] = uses.get(id(root), 0) + 1
+        made.update(id(b.root()) for b in instr.buffers[: instr.n_out] if b is not None)
+    for instr in instrs:
+        if instr.card.name == "copy":
+            (to, end), (source, root) = ((b, b.root()) for b in instr.buffers)
+            whole = 0 < source.nbytes == root.nbytes == to.nbytes == end.nbytes
+            temporary = root.kind == _core.TEMP and id(root) in made and id(root) not in slots
+            if whole and temporary and id(end) in slots and uses[id(end)] == 1:
+                slots[id(root)] = slots[id(end)]
+                continue
+        kept.append(instr)
+    return kept
 
 
 def _blocks(instrs: list[Any]) -> dict[int, _Block]:
@@ -161,9 +187,11 @@ def placed(recorder: Recorder) -> Placed:
     time.
     """
     instrs = _needed(recorder.instrs)
-    blocks = _blocks(instrs)
-    _merge_in_place(instrs, blocks)
     slots = {id(t.buffer.root()): s for s, t in enumerate(recorder.inputs)}
+    if recorder.direct:
+        instrs = _directed(instrs, slots)
+    blocks = {root: block for root, block in _blocks(instrs).items() if root not in slots}
+    _merge_in_place(instrs, blocks)
     scratch = {}
     for i, instr in enumerate(instrs):
         if instr.scratch_bytes:

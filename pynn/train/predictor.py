@@ -275,7 +275,7 @@ class Preparing(_predict.Predictor):
             targets = [external(a) for a in found]
             for y, target in zip(ys, targets, strict=True):
                 ops.copy(y, out=target)
-        recorder.inputs = (*tensors, *targets)
+        recorder.inputs, recorder.direct = (*tensors, *targets), True
         if any(instr.card.mutates for instr in recorder.instrs):
             self.keeps_state = True
             self.forget()
