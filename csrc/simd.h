@@ -208,6 +208,7 @@ static inline mask vle(vec a, vec b) { return a <= b; }
 static inline mask veq(vec a, vec b) { return a == b; }
 static inline mask visnan(vec a) { return a != a; }
 static inline vec vsel(mask m, vec a, vec b) { return m ? a : b; }
+static inline vec vkeep(mask m, vec a) { return m ? a : 0; }
 static inline vec vround(vec a) { return PN_M(rint)(a); }
 static inline real vhsum(vec a) { return a; }
 static inline real vhmax(vec a) { return a; }
@@ -236,7 +237,6 @@ static inline vec vscalb(vec a, vec n) { /* in two steps of which only the secon
     const veci k = vtoint(n), h = k >> 1;
     return a * vfrombits(vishl23(h + 127)) * vfrombits(vishl23(k - h + 127));
 }
-static inline vec vkeep(mask m, vec a) { return m ? a : 0; }
 #endif
 #endif
 

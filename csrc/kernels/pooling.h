@@ -90,6 +90,15 @@ static inline void pool_store(void *index, i64 at, i64 bytes, vec v, i64 n) {
 #endif
 }
 
+/* Lanes to work on where `lanes` count and `room` elements lie ahead in the row: all, if what is too much is written
+ * over by the pixels that follow. Masked stores take AVX2 a dozen cycles. */
+#define POOL_OVER(lanes, room) ((room) >= VW ? VW : (lanes))
+static inline vec pool_get(const real *x, i64 n) { return n == VW ? vload(x) : vloadn(x, n); }
+static inline void pool_put(real *y, vec v, i64 n) {
+    if (n == VW) vstore(y, v);
+    else vstoren(y, v, n);
+}
+
 /* Takes in the value v of a tap; of equal values the first stays, and a NaN stays. */
 static inline void pool_max(vec *best, vec *where, vec v, i64 tap) {
     const mask keep = vle(v, *best), stuck = visnan(*best);
@@ -194,21 +203,40 @@ static void max_pool_fwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
                 continue;
             }
 #endif
+            const i64 pixels = d.w - left - s1 < d.ow - j - 1 ? d.w - left - s1 : d.ow - j - 1; /* that follow in both rows */
             for (i64 c = 0; c < d.c; c += VW) {
-                const i64 lanes = d.c - c < VW ? d.c - c : VW;
-                const real *from = x + (r0 * d.w + s0) * d.c + c;
-                vec best = lanes < VW ? vloadn(from, lanes) : vload(from), where = vset((real)(r0 * d.kw + s0));
+                const i64 lanes = POOL_OVER(d.c - c, (pixels + 1) * d.c - c);
+                vec best = pool_get(x + (r0 * d.w + s0) * d.c + c, lanes), where = vset((real)(r0 * d.kw + s0));
                 for (i64 r = r0; r < r1; r++)
-                    for (i64 s = s0; s < s1; s++) {
-                        from = x + (r * d.w + s) * d.c + c;
-                        pool_max(&best, &where, lanes < VW ? vloadn(from, lanes) : vload(from), r * d.kw + s);
-                    }
-                if (lanes < VW) vstoren((real *)I->arg[MAXP_Y] + at + c, best, lanes);
-                else vstore((real *)I->arg[MAXP_Y] + at + c, best);
+                    for (i64 s = s0; s < s1; s++)
+                        pool_max(&best, &where, pool_get(x + (r * d.w + s) * d.c + c, lanes), r * d.kw + s);
+                pool_put((real *)I->arg[MAXP_Y] + at + c, best, lanes);
                 pool_store(I->arg[MAXP_INDEX], at + c, d.bytes, where, lanes);
             }
         }
     }
+}
+
+/* A row of dx from the one row of windows that sees it, if no two share a column: `tap` is its first tap there. */
+static void pool_give(const pool_dims *d, real *dx, const real *dy, const void *index, i64 at, i64 tap) {
+    const i64 size = d->w * d->c;
+    i64 done = 0;
+    for (i64 j = 0; j < d->ow; j++) {
+        const i64 left = j * d->sw - d->pl;
+        POOL_CLIP(s0, s1, left, d->kw, d->w);
+        for (; done < (left + s0) * d->c && done < size; done++) dx[done] = 0; /* between windows */
+        for (i64 s = s0; s < s1; s++, done += d->c) {
+            const vec here = vset((real)(tap + s));
+            for (i64 c = 0; c < d->c; c += VW) {
+                const i64 from = j * d->c + c, ahead = size - done - c < d->ow * d->c - from ? size - done - c : d->ow * d->c - from;
+                const i64 lanes = POOL_OVER(d->c - c, ahead);
+                const mask mine = veq(pool_load(index, at + from, d->bytes, lanes), here);
+                /* + 0: a sum of one term is not -0 either */
+                pool_put(dx + done + c, vadd(vkeep(mine, pool_get(dy + at + from, lanes)), vset(0)), lanes);
+            }
+        }
+    }
+    for (; done < size; done++) dx[done] = 0;
 }
 
 enum { MAXPB_DX, MAXPB_DY, MAXPB_INDEX };
@@ -222,29 +250,34 @@ static void max_pool_bwd_rows(void *ctx, i64 lo, i64 hi, int ith) {
     for (i64 row = lo; row < hi; row++) {
         const i64 n = row / d.h, i = row % d.h;
         POOL_SEEN(r0, r1, i, d.kh, d.sh, d.pt, d.oh);
-        i64 j = 0, s0 = 0, s1 = 0;
+        real *out = (real *)I->arg[MAXPB_DX] + row * d.w * d.c;
+        if (d.kw <= d.sw && r1 == r0 + 1) { /* one window or none sees a pixel */
+            const i64 at = (n * d.oh + r0) * d.ow * d.c, tap = (i + d.pt - r0 * d.sh) * d.kw;
 #ifdef POOL_LANES
-        if (pairs.windows && r1 == r0 + 1) { /* one window or none sees a pixel */
-            pool_spread(&d, &pairs, (real *)I->arg[MAXPB_DX] + row * d.w * d.c, (const real *)I->arg[MAXPB_DY], I->arg[MAXPB_INDEX],
-                        (n * d.oh + r0) * d.ow * d.c, d.ow, (i - r0 * d.sh) * d.kw);
-            j = 2 * d.ow;
-        }
+            if (pairs.windows) {
+                pool_spread(&d, &pairs, out, (const real *)I->arg[MAXPB_DY], I->arg[MAXPB_INDEX], at, d.ow, tap);
+                for (i64 k = 2 * d.ow * d.c; k < d.w * d.c; k++) out[k] = 0;
+                continue;
+            }
 #endif
-        for (; j < d.w; j++) { /* the windows [s0, s1) see column j */
+            pool_give(&d, out, (const real *)I->arg[MAXPB_DY], I->arg[MAXPB_INDEX], at, tap);
+            continue;
+        }
+        for (i64 j = 0, s0 = 0, s1 = 0; j < d.w; j++) { /* the windows [s0, s1) see column j */
             while (s1 < d.ow && s1 * d.sw - d.pl <= j) s1++;
             while (s0 < s1 && s0 * d.sw - d.pl + d.kw <= j) s0++;
-            real *dx = (real *)I->arg[MAXPB_DX] + (row * d.w + j) * d.c;
             for (i64 c = 0; c < d.c; c += VW) {
-                const i64 lanes = d.c - c < VW ? d.c - c : VW;
+                const i64 ahead = d.w - j < d.ow - s1 + 1 ? d.w - j : d.ow - s1 + 1; /* pixels, this one with them */
+                const i64 lanes = POOL_OVER(d.c - c, ahead * d.c - c);
                 vec sum = vset(0);
                 for (i64 r = r0; r < r1; r++)
                     for (i64 s = s0; s < s1; s++) {
                         const i64 at = ((n * d.oh + r) * d.ow + s) * d.c + c;
                         const i64 tap = (i + d.pt - r * d.sh) * d.kw + j + d.pl - s * d.sw;
                         const mask here = veq(pool_load(I->arg[MAXPB_INDEX], at, d.bytes, lanes), vset((real)tap));
-                        sum = vadd(sum, vsel(here, vloadn((const real *)I->arg[MAXPB_DY] + at, lanes), vset(0)));
+                        sum = vadd(sum, vkeep(here, pool_get((const real *)I->arg[MAXPB_DY] + at, lanes)));
                     }
-                vstoren(dx + c, sum, lanes);
+                pool_put(out + j * d.c + c, sum, lanes);
             }
         }
     }
