@@ -153,7 +153,8 @@ typedef struct pool_pairs {
 } pool_pairs;
 
 static pool_pairs pool_pair(const pool_dims *d) {
-    const int fits = d->c <= VW / 2 && d->kw == 2 && d->sw == 2 && d->kh <= d->sh && d->pt == 0 && d->pl == 0;
+    const int fits = d->c <= VW / 2 && d->kw == 2 && d->sw == 2 && d->kh <= d->sh && d->pt == 0 && d->pl == 0 &&
+                     2 * d->ow <= d->w; /* none reaches beyond the image */
     int32_t pick[2 * VW] = {0}; /* a lane of the first tap's vector, or of the second's behind it */
     for (i64 i = 0; i < 2 * VW; i++) {
         const i64 column = i / d->c, lane = column / 2 * d->c + i % d->c;

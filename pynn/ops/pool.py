@@ -69,6 +69,8 @@ def _walks(r: Rng) -> Iterator[Sample]:
     yield Sample((x(2, 7, 13, 6),), {"kernel": (2, 2), "window": Window((2, 2))})
     yield Sample((x(1, 4, 37, 1),), {"kernel": (2, 2), "window": Window((2, 2))})
     yield Sample((x(2, 7, 23, 5),), {"kernel": (3, 3), "window": Window((2, 2), padding=(1, 1, 1, 1))})
+    yield Sample((x(2, 5, 7, 3),), {"kernel": (2, 2), "window": Window((2, 2), padding=(0, 1, 0, 1))})
+    yield Sample((x(1, 8, 21, 10),), {"kernel": (2, 3), "window": Window((3, 4), padding=(1, 0, 2, 2))})
     yield Sample((x(0, 4, 4, 2),), {"kernel": (2, 2), "window": Window((2, 2))})
     yield Sample((x(3, 30, 31, 40),), {"kernel": (3, 3), "window": Window((2, 2))}, smooth=False)
 
