@@ -250,6 +250,8 @@ def test_layers_use_symbols_that_stand_around_them():
     m, v = rows @ w1 + b1, rows @ w2 + b2
     wanted = ((rows - (m @ w3 + b3)) ** 2).mean(-1) - 0.5 * (1 + v - m**2 - np.exp(v)).mean(-1)
     assert model.evaluate(rows, verbose=0) == pytest.approx(wanted.mean(), rel=1e-5)
+    scaled = keras.Model(x, keras.layers.Lambda(lambda t: t * mean)(log_var))
+    np.testing.assert_allclose(scaled.predict(rows, verbose=0), v * m, rtol=1e-5)
     before = [w.copy() for w in log_var.call.layer.get_weights()]
     model.fit(rows, epochs=1, verbose=0)
     assert not np.array_equal(log_var.call.layer.get_weights()[0], before[0])

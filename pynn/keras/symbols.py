@@ -184,6 +184,11 @@ class KerasTensor:
     def __bool__(self):
         raise TypeError(f"{self!r} has no value yet: it cannot decide anything.")
 
+    def stands_for(self):
+        """Return the tensor that has the symbol's place in the call that is under way."""
+        found = resolved(self)
+        return found if isinstance(found, Tensor) else self.__array__()
+
     def __array__(self, *_, **__):
         raise TypeError(f"{self!r} has no values: NumPy cannot compute with it. help: keras.ops, or a Lambda layer.")
 

@@ -44,6 +44,9 @@ def as_tensor(x: Any, like: Tensor | None = None) -> Tensor:
                 f"expected a number that {like.dtype} can hold. Received: {written(x)}. "
                 "help: convert the tensor first, x.astype('float64')."
             ) from None
+    stands_for = getattr(type(x), "stands_for", None)  # as symbols of a façade do, where a value of theirs is at hand
+    if stands_for is not None:
+        return stands_for(x)
     if like is None:
         return tensor(x)
     return tensor(x, dtype=like.dtype) if isinstance(x, (list, tuple)) else tensor(_yielding(x, like))
