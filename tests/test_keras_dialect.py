@@ -5,6 +5,7 @@ import ast
 import numpy as np
 import pytest
 
+import pynn
 from pynn import keras
 from pynn.keras import names as dialect
 from pynn.keras import runner
@@ -82,6 +83,15 @@ def test_the_runner_says_whose_defaults_hold(tmp_path, capsys):
     with pytest.raises(SystemExit):
         runner.main(["--keras", "1", str(script)])
     assert dialect.defaults("Adadelta") == {}
+
+
+@pytest.mark.parametrize(("of", "wanted"), [("3", 1e-4 / np.sqrt(0.1 * 1e-8 + 1e-7)), ("2.3", 1 / np.sqrt(0.1))])
+def test_epsilon_of_rmsprop_stands_inside_the_root_since_keras_3(version, of, wanted):
+    version(of)
+    w = pynn.tensor([0.0], requires_grad=True)
+    keras.optimizers.RMSprop(learning_rate=1.0).apply_gradients([(pynn.tensor([1e-4]), w)])
+    assert -w.item() == pytest.approx(wanted, rel=1e-2)
+    assert keras.optimizers.Nadam().momentum_decay == (1.0 if of == "3" else 0.004)
 
 
 def test_as_many_rows_are_predicted_as_the_first_input_has(version):

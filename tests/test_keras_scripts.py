@@ -398,6 +398,20 @@ def test_an_accuracy_of_another_name_is_the_accuracy():
         logs.history["mae"]
 
 
+def test_weights_of_samples_count_for_the_loss_alone():
+    weights = np.repeat([1.0, 0.0], [5, 15])
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, activation="softmax")])
+    x, y = RNG.random((20, 3)), RNG.integers(0, 3, 20)
+    right = model.predict(x, verbose=0).argmax(1) == y
+    model.compile(keras.optimizers.SGD(0.0), "sparse_categorical_crossentropy", metrics=["accuracy"],
+                  weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="weighed")])  # fmt: skip
+    history = model.fit(x, y, sample_weight=weights, epochs=1, verbose=0).history
+    _, plain, weighed = model.evaluate(x, y, sample_weight=weights, verbose=0)
+    assert (history["accuracy"][0], plain) == pytest.approx((right.mean(), right.mean()))
+    assert (history["weighed"][0], weighed) == pytest.approx((right[:5].mean(), right[:5].mean()))
+    assert model.fit(x, y, class_weight={0: 5.0}, verbose=0).history["accuracy"][0] == pytest.approx(right.mean())
+
+
 def test_cells_of_several_inputs():
     """Inputs, states and outputs of a cell may be pairs."""
 

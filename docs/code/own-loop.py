@@ -52,7 +52,8 @@ class Line(nn.Module):
     def train_step(self, batch):
         loss = self.error(batch, training=True)
         weights = self.parameters()
-        self.optimizer.apply_gradients(zip(pynn.grad(loss, weights), weights, strict=True))
+        pairs = zip(pynn.grad(loss, weights), weights, strict=True)
+        self.optimizer.apply_gradients(pairs)
         return {"loss": loss}
 
     def test_step(self, batch):

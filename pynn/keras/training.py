@@ -14,7 +14,7 @@ from pynn.keras.history import told
 from pynn.keras.names import older, refuse, refused, spelled_as_ever
 from pynn.nn.module import Module
 from pynn.train.feed import gives_batches
-from pynn.train.own_steps import mapped, measured_by_steps, run
+from pynn.train.own_steps import flat, mapped, measured_by_steps, run
 
 _OLD_FIT = ("workers", "use_multiprocessing", "max_queue_size", "pickle_safe", "show_accuracy")
 
@@ -38,6 +38,8 @@ class Training(Module, base=True):
         found = _each(losses.for_training, loss)
         several = isinstance(found, (list, dict))
         wanted = _metrics(metrics, found, getattr(self, "output_names", None))
+        for metric in flat(wanted):  # weights of samples and classes are for losses, and for weighted_metrics
+            metric.weighted = False
         if weighted_metrics:
             more = _metrics(weighted_metrics, found, getattr(self, "output_names", None))
             wanted = [*wanted, *more] if isinstance(wanted, list) and isinstance(more, list) else wanted

@@ -30,6 +30,8 @@ class Metric(Spelled):
     ----------
     from_logits : bool
         Whether a binary score is a logit, for which 0 means even odds. A model sets it for its metrics.
+    weighted : bool
+        Whether the weights of samples, and of classes, count.
     higher_is_better : bool
         Whether training should raise the result; EarlyStopping reads it.
     streams : bool
@@ -58,6 +60,7 @@ class Metric(Spelled):
     higher_is_better = True
     from_logits = False
     streams = True
+    weighted = True  # whether sample weights, and those of classes, count
 
     def __init__(self, name: str | None = None) -> None:
         if name is not None:

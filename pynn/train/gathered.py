@@ -13,6 +13,8 @@ Part = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # targets, predictions,
 
 def take(metric: Any, found: Part) -> None:
     """Hand a metric a part of the rows; one that wants all of them at once holds it, and a checkpoint has it so."""
+    if not metric.weighted:
+        found = (found[0], found[1], None)
     if metric.streams:
         metric.update(*found)
     else:

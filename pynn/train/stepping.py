@@ -107,6 +107,7 @@ def computed(
         steps.log_loss(part, n, slots, sums, logged.spare, False)
     if trainer.counted is not None:
         kind, threshold = trainer.head.counting(scores, y)
+        w = w if trainer.counted.weighted else None
         steps.count_correct(scores.values.detach(), y, w, logged.hits, kind, threshold)
     if data["predictions"] is not None:
         with no_grad():
