@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -613,3 +615,23 @@ def test_what_is_empty_is_told_apart_from_what_was_read_before():
 
     with pytest.raises(DataError, match=r"batches is empty again\. help: .*: give a list of batches, or an object"):
         model.fit(Once(), epochs=2, verbose=0)
+
+
+def test_a_generator_goes_on_after_a_training():
+    """The next model reads on where the one before stopped: nothing closes what the program holds."""
+    read = []
+
+    def endless():
+        while True:
+            read.append(len(read))
+            yield np.ones((4, 3), "float32"), np.ones((4, 1), "float32")
+
+    batches, held = endless(), endless()
+    for _ in range(3):
+        model = nn.Sequential([nn.Input((3,)), nn.Dense(1)])
+        model.compile("sgd", "mse", seed=0)
+        model.fit(batches, epochs=2, steps_per_epoch=2, validation_data=held, validation_steps=1, verbose=0)
+        model.evaluate(held, steps=1)
+        del model
+        gc.collect()
+    assert len(next(batches)) == len(next(held)) == 2

@@ -156,7 +156,9 @@ class Feed:
 
     def _pass(self, number: int, order: Order | None) -> Iterator[Any]:
         if not self.indexed:
-            yield from self.given
+            # "yield from" would close a generator with which the program goes on.
+            for batch in self.given:  # noqa: UP028
+                yield batch
             return
         count = _need_length(self.given, self.place)
         for i in range(count) if order is None else order(number, count):
