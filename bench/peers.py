@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .side import Side
     from .workloads import Workload
 
-SIDES = ("side_pynn", "peer_torch", "peer_jax", "peer_sklearn")
+SIDES = ("side_pynn", "peer_torch", "peer_jax", "peer_mlx", "peer_tinygrad", "peer_sklearn")
 
 
 def limit_threads(threads: int) -> None:

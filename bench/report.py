@@ -12,7 +12,7 @@ from pynn.files import write_whole
 
 from .machine import BUSY_LIMIT
 
-STEP_PEERS = ("torch eager", "torch.compile", "jax jit", "jax scan", "scikit-learn")
+STEP_PEERS = ("torch eager", "torch.compile", "jax jit", "jax scan", "mlx", "tinygrad", "scikit-learn")
 PREDICT_PEERS = ("numpy", "onnxruntime", "torch eager")
 STEPS_TITLE = (
     "Microseconds of one training step: the median of the rounds, half the distance of pynn's quartiles in per cent of "
