@@ -376,7 +376,7 @@ def matched_states(model: Any, tensors: Mapping[str, np.ndarray]) -> list[tuple[
     left = dict(tensors)
     found: list[tuple[Any, list[np.ndarray] | None]] = []
     for path, module in model.named_modules():
-        count = getattr(module, "states", 0) if hasattr(module, "_kept") else 0
+        count = getattr(module, "state_count", 0) if hasattr(module, "_kept") else 0
         names = [f"{path}/{i}" for i in range(count)]
         if not names or names[0] not in left:
             if names:
