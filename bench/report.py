@@ -57,9 +57,15 @@ def bound(row: dict[str, Any], machine: dict[str, Any]) -> float | None:
     return float(flops / (1e3 * peak * machine["threads"]))
 
 
+def present(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The peers that ran in some row."""
+    return [name for name in STEP_PEERS if any(row["peers"].get(name) for row in rows)]
+
+
 def steps(rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> str:
+    peers = present(rows)
     head = [
-        "workload", "pynn", "+- %", *STEP_PEERS, "best step / pynn", "target", "best of all / pynn", "bound",
+        "workload", "pynn", "+- %", *peers, "best step / pynn", "target", "best of all / pynn", "bound",
         "best step / bound",
     ]  # fmt: skip
     body = []
@@ -68,7 +74,7 @@ def steps(rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> str:
         body.append(
             [
                 named(row), number(row["pynn_us"]), width(row, "pynn"),
-                *(number(row["peers"].get(name)) for name in STEP_PEERS), number(ratio, ".2f"),
+                *(number(row["peers"].get(name)) for name in peers), number(ratio, ".2f"),
                 number(row["target"], ".1f"), number(row["ratio_whole_pass"], ".2f"), number(least),
                 number(ratio * row["pynn_us"] / least if ratio and least else None, ".2f"),
             ]
@@ -77,7 +83,7 @@ def steps(rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> str:
 
 
 def tokens(rows: Sequence[dict[str, Any]]) -> str:
-    names = STEP_PEERS[:-1]
+    names = present(rows)
 
     def rate(row: dict[str, Any], microseconds: float | None) -> str:
         return number(microseconds and row["tokens"] / microseconds * 1e6, ",.0f")
