@@ -77,7 +77,7 @@ def turned(y, lengths):
 @pytest.mark.parametrize("lengths", [None, LENGTHS])
 def test_layers_compute_what_numpy_does(kind, reverse, lengths):
     layer = make(kind, return_sequences=True, return_state=True, go_backwards=reverse)
-    x, states = data(N, T, D), [data(N, H, seed=i) for i in range(layer.states)]
+    x, states = data(N, T, D), [data(N, H, seed=i) for i in range(layer.state_count)]
     y, *last = layer(x, states, lengths=lengths)
     expected, *ends = reference(kind, layer, x, *states, lengths=lengths, reverse=reverse)
     np.testing.assert_allclose(y.numpy(), turned(expected, lengths) if reverse else expected, rtol=1e-12, atol=1e-13)
