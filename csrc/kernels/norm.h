@@ -154,12 +154,18 @@ static void norm_scale(void *ctx, i64 lo, i64 hi, int ith) {
         const i64 a = k / j->chunks, r0 = k % j->chunks * j->rows;
         const i64 rows = j->P - r0 < j->rows ? j->P - r0 : j->rows, at = (a * j->P + r0) * j->C;
         const real *line = j->lines + a * 4 * j->C;
-        for (i64 r = 0; r < rows; r++)
-            for (i64 c = 0; c < j->C; c += VW) {
-                const i64 n = norm_lanes(j->C - c), i = at + r * j->C + c;
-                const vec d = vsub(vloadn(j->x + i, n), vloadn(line + c, n));
-                vstoren(j->y + i, vfma(d, vloadn(line + j->C + c, n), vloadn(line + 2 * j->C + c, n)), n);
+        for (i64 r = 0; r < rows; r++) {
+            const real *x = j->x + at + r * j->C, *scale = line + j->C, *shift = scale + j->C;
+            real *y = j->y + at + r * j->C;
+            const i64 n = j->C % VW;
+            i64 c = 0;
+            for (; c + VW <= j->C; c += VW) /* masked stores are slow on some processors */
+                vstore(y + c, vfma(vsub(vload(x + c), vload(line + c)), vload(scale + c), vload(shift + c)));
+            if (n) {
+                const vec d = vsub(vloadn(x + c, n), vloadn(line + c, n));
+                vstoren(y + c, vfma(d, vloadn(scale + c, n), vloadn(shift + c, n)), n);
             }
+        }
     }
 }
 
