@@ -19,30 +19,41 @@ static void conv_unrepeat(real *to, const real *from, i64 n, i64 times) {
     }
 }
 
-/* y[pixel][c] = sum over taps of a[pixel + tap][c] w[tap][c] for one row of pixels, channels as lanes. */
-static void conv_depthwise(real *y, i64 ystep, const real *a, i64 astep, i64 pixels, i64 n1, i64 ast1, i64 n2, i64 ast2,
-                           const real *w, i64 wst1, i64 wst2, i64 channels, const real *bias) {
-    for (i64 c = 0; c < channels; c += VW) {
-        const i64 lanes = pn_conv_min(VW, channels - c);
-        const vec b = bias ? vloadn(bias + c, lanes) : vset(0);
-        for (i64 i = 0; i < pixels; i += 4) {
-            const i64 some = pn_conv_min(4, pixels - i);
-            vec s0 = vset(0), s1 = s0, s2 = s0, s3 = s0;
-            for (i64 r = 0; r < n1; r++)
-                for (i64 s = 0; s < n2; s++) {
-                    const real *p = a + i * astep + r * ast1 + s * ast2 + c;
-                    const vec k = vloadn(w + r * wst1 + s * wst2 + c, lanes);
-                    s0 = vfma(vloadn(p, lanes), k, s0);
-                    if (some > 1) s1 = vfma(vloadn(p + astep, lanes), k, s1);
-                    if (some > 2) s2 = vfma(vloadn(p + 2 * astep, lanes), k, s2);
-                    if (some > 3) s3 = vfma(vloadn(p + 3 * astep, lanes), k, s3);
-                }
-            vstoren(y + i * ystep + c, vadd(s0, b), lanes);
-            if (some > 1) vstoren(y + (i + 1) * ystep + c, vadd(s1, b), lanes);
-            if (some > 2) vstoren(y + (i + 2) * ystep + c, vadd(s2, b), lanes);
-            if (some > 3) vstoren(y + (i + 3) * ystep + c, vadd(s3, b), lanes);
+/* y[pixel][c] = sum over taps of a[pixel + tap][c] w[tap][c] for one row of pixels and one vector of channels. */
+static inline void conv_depthwise_lanes(real *y, i64 ystep, const real *a, i64 astep, i64 pixels, i64 n1, i64 ast1,
+                                        i64 n2, i64 ast2, const real *w, i64 wst1, i64 wst2, vec b, i64 lanes) {
+#define DW_LOAD(p) (lanes == VW ? vload(p) : vloadn(p, lanes))
+    for (i64 i = 0; i < pixels; i += 4, a += 4 * astep) {
+        const i64 some = pn_conv_min(4, pixels - i);
+        const i64 at1 = some > 1 ? astep : 0, at2 = some > 2 ? 2 * astep : 0, at3 = some > 3 ? 3 * astep : 0;
+        vec s[4] = {vset(0), vset(0), vset(0), vset(0)};
+        for (i64 r = 0; r < n1; r++)
+            for (i64 t = 0; t < n2; t++) { /* pixels that there are not are the first one again */
+                const real *p = a + r * ast1 + t * ast2;
+                const vec k = DW_LOAD(w + r * wst1 + t * wst2);
+                s[0] = vfma(DW_LOAD(p), k, s[0]);
+                s[1] = vfma(DW_LOAD(p + at1), k, s[1]);
+                s[2] = vfma(DW_LOAD(p + at2), k, s[2]);
+                s[3] = vfma(DW_LOAD(p + at3), k, s[3]);
+            }
+        for (i64 q = 0; q < some; q++, y += ystep) {
+            if (lanes == VW) vstore(y, vadd(s[q], b)); /* masked stores are slow on some processors */
+            else vstoren(y, vadd(s[q], b), lanes);
         }
     }
+#undef DW_LOAD
+}
+
+/* The same for all channels. */
+static void conv_depthwise(real *y, i64 ystep, const real *a, i64 astep, i64 pixels, i64 n1, i64 ast1, i64 n2, i64 ast2,
+                           const real *w, i64 wst1, i64 wst2, i64 channels, const real *bias) {
+    i64 c = 0;
+    for (; c + VW <= channels; c += VW)
+        conv_depthwise_lanes(y + c, ystep, a + c, astep, pixels, n1, ast1, n2, ast2, w + c, wst1, wst2,
+                             bias ? vload(bias + c) : vset(0), VW);
+    if (c < channels)
+        conv_depthwise_lanes(y + c, ystep, a + c, astep, pixels, n1, ast1, n2, ast2, w + c, wst1, wst2,
+                             bias ? vloadn(bias + c, channels - c) : vset(0), channels - c);
 }
 
 /* Pixels of one block of dw: `images` times `rows` rows of ow pixels. */
