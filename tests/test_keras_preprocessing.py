@@ -336,11 +336,13 @@ def test_models_are_estimators_of_scikit_learn(rng):
     x = rng.normal(size=(90, 3)).astype("float32")
     y = np.where(x[:, 0] > 0, "up", "down")
 
+    keras.utils.set_random_seed(1)
+
     def make(units=4, end=1):
         model = keras.Sequential(
             [keras.Input((3,)), keras.layers.Dense(units, "tanh"), keras.layers.Dense(end, "sigmoid")]
         )
-        model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+        model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy", metrics=["accuracy"])
         return model
 
     search = selection.GridSearchCV(

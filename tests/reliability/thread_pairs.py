@@ -41,7 +41,8 @@ LEFT_OUT = {
     "add_loss": "for a layer's own forward()", "add_weight": "for a layer's own build()",
     "assign_seeds": "part of build()", "check_inputs": "part of a call",
     "children": "part of named_modules()", "example": "part of build()", "extra_repr": "part of repr()",
-    "forward": "is the call", "modules": "named_modules() without names", "takes_bytes": "part of a call",
+    "forward": "is the call", "from_config": "makes a model of its own",
+    "modules": "named_modules() without names", "takes_bytes": "part of a call",
 }  # fmt: skip
 
 
@@ -187,6 +188,7 @@ ACTIONS: dict[str, tuple[Callable[[World], Any], str]] = {
     "dumps": (lambda w: pynn.io.loads(pynn.io.dumps(w.model)).predict(w.x), ""), "summary": (_summary, "p"),
     "trace": (lambda w: pynn.viz.trace(w.model, w.x, w.y), "p"),
     "repr": (lambda w: (repr(w.model), w.model._repr_html_()), "p"),
+    "get_config": (lambda w: str(w.model.get_config()), ""),
     "get_weights": (lambda w: w.model.get_weights(), ""),
     "set_weights": (lambda w: w.model.set_weights(w.weights), "w"),
     "named_parameters": (lambda w: [name for name, _ in w.model.named_parameters()], ""),
