@@ -60,8 +60,10 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
     const int far = (g->n >= PN_GEMM_WIDE && g->brs >= PN_GEMM_WIDE) || g->n * g->k > PN_GEMM_BIG;
     const int again = m > PN_GEMM_TALL && m > (g->brs % (i64)(2048 / sizeof(real)) ? 14 : 8) * tallest;
     const int pack_b = job->bt || (buf && ((far && again) || huge));
-    /* Rows a multiple of 4 KB apart fall into one set of the first-level cache and would evict each other. */
-    const int pack_a = buf && !job->at && g->ars % (i64)(4096 / sizeof(real)) == 0 && c1 - c0 >= PN_GEMM_WIDE && m > GEMM_MR4;
+    /* Rows, a dozen, a multiple of 4 KB apart fall into one set of the first-level cache and would evict each other; so
+     * would terms, hundreds, that are a multiple of 2 KB apart. */
+    const i64 apart = job->at ? g->acs % (i64)(2048 / sizeof(real)) : g->ars % (i64)(4096 / sizeof(real));
+    const int pack_a = buf && apart == 0 && c1 - c0 >= PN_GEMM_WIDE && m > GEMM_MR4;
     real *abuf = pack_b ? buf + pn_gemm_block(c1 - c0, g->k) : buf;
     gemm_tile t;
     t.ldc = g->ldc;
@@ -82,7 +84,9 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
                 if (pack_a) {
                     for (i64 q = 0; q < mr; q += VW) { /* a strip may be taller than a vector is long */
                         const i64 rows = gemm_lanes(mr - q);
-                        gemm_flip(abuf + q, mr, t.a + q * g->ars, g->ars, rows, rows, terms);
+                        if (!job->at) gemm_flip(abuf + q, mr, t.a + q * g->ars, g->ars, rows, rows, terms);
+                        for (i64 p = 0; job->at && p < terms; p++)
+                            vstoren(abuf + p * mr + q, vloadn(t.a + p * g->acs + q, rows), rows);
                     }
                     t.a = abuf;
                     t.step = mr;

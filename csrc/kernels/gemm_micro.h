@@ -234,20 +234,25 @@ static void gemm_flip(real *dst, i64 w, const real *src, i64 ld, i64 n, i64 lane
     }
 }
 
+enum { GEMM_TOGETHER = 4 }; /* rows of B */
 /* Packs B[k,n] into panels of `widest` vectors (the last ones narrower); panel j starts at dst + j * k. */
 static void gemm_pack_b(real *dst, const real *b, i64 brs, i64 bcs, i64 n, i64 k, i64 widest) {
-    if (bcs == 1) { /* a row at a time: long reads */
-        for (i64 p = 0; p < k; p++)
+    if (bcs == 1) { /* some rows at a time: long reads, and lines side by side in each panel */
+        for (i64 p0 = 0; p0 < k; p0 += GEMM_TOGETHER) {
+            const i64 p1 = k - p0 < GEMM_TOGETHER ? k : p0 + GEMM_TOGETHER;
             for (i64 j = 0, nv; j < n; j += nv * VW) {
                 nv = gemm_panel(n - j, widest);
-                real *d = dst + j * k + p * nv * VW;
-                const real *s = b + p * brs + j;
-                for (i64 v = 0; v < nv; v++) {
-                    const i64 left = n - j - v * VW;
-                    if (left >= VW) vstore(d + v * VW, vload(s + v * VW));
-                    else vstore(d + v * VW, vloadn(s + v * VW, left < 0 ? 0 : left));
+                for (i64 p = p0; p < p1; p++) {
+                    real *d = dst + j * k + p * nv * VW;
+                    const real *s = b + p * brs + j;
+                    for (i64 v = 0; v < nv; v++) {
+                        const i64 left = n - j - v * VW;
+                        if (left >= VW) vstore(d + v * VW, vload(s + v * VW));
+                        else vstore(d + v * VW, vloadn(s + v * VW, left < 0 ? 0 : left));
+                    }
                 }
             }
+        }
         return;
     }
     for (i64 j = 0, nv; j < n; j += nv * VW) {
