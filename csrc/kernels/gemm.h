@@ -7,7 +7,7 @@
  * Loops: thread's region of C > NC columns > KC terms > strip of MR rows > panel of NR columns > micro-kernel. A strip
  * of A (MR x KC) stays in L1, the block of B (KC x NC) streams from L2. Both are read as they lie, but B is packed into
  * panels when it is transposed, or its rows lie far apart and are read again and again, or it is larger than caches; a
- * strip of A when its rows would collide in L1.
+ * strip of A when its rows, or the terms of a transposed one, would collide in L1.
  * A B that was packed as a whole is read panel by panel instead, each once for up to GEMM_ROWS rows, with A as it lies.
  * Parallel over a grid of regions of C, each computed by one thread with its own part of the scratch memory.
  * Cost: 2 m n k flops; packing B adds about 10 / m of that.

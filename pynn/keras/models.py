@@ -19,7 +19,7 @@ from pynn.keras.layer import Input, InputLayer, KerasTensor, Layer, Operation, m
 from pynn.keras.names import missing, snake_case, unique_name, used_by
 from pynn.keras.saving import load_model, save_model
 from pynn.keras.serial import deserialized, own_class
-from pynn.keras.symbols import Graph, flat, mapped
+from pynn.keras.symbols import Graph, flat
 from pynn.keras.training import Training
 
 __all__ = ["Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
@@ -181,16 +181,6 @@ class Model(Training, Layer):
         """The symbol of the output, or all of them."""
         structure = self._need_graph("output").structure
         return structure[0] if isinstance(structure, (list, tuple)) and len(structure) == 1 else structure
-
-    @property
-    def input_shape(self):
-        """The shape of the input, or of each."""
-        return mapped(lambda t: t.shape, self.input)
-
-    @property
-    def output_shape(self):
-        """The shape of the output, or of each."""
-        return mapped(lambda t: t.shape, self.output)
 
     def get_layer(self, name=None, index=None):
         """Return a layer by name or by index.
