@@ -129,7 +129,7 @@ static void byte_product_of(byte_product *p, const void *w, const void *sums, i6
 }
 
 /* t[r, j] for at most BYTE_ROWS rows and one tile of panels from column `col` on; returns the columns that there are.
- * The rows' sums are found once for all their tiles, and if there is a shift at all. */
+ * The rows' sums are found if there is a shift at all, and not again for the next tile of the same rows. */
 static i64 byte_tile(byte_product *p, int32_t *t, const uint8_t *a, i64 lda, i64 rows, i64 col) {
     const i64 left = (p->n - col + PN_BYTE_COLS - 1) / PN_BYTE_COLS, panels = left < PN_BYTE_PANELS ? left : PN_BYTE_PANELS;
     const i64 wide = PN_BYTE_PANELS * PN_BYTE_COLS, cols = p->n - col < wide ? p->n - col : wide;
@@ -150,7 +150,7 @@ enum { BMM_Y, BMM_A, BMM_ZERO, BMM_W, BMM_SUMS };
 enum { BMM_M, BMM_N, BMM_K };
 static inline int32_t byte_zero(const void *zero) { return zero ? *(const uint8_t *)zero : 0; }
 
-/* Tasks are blocks of rows by tiles of panels, the panels of a block one after the other. */
+/* Tasks are blocks of rows by tiles of panels, the blocks of a tile one after the other: its weights stay near. */
 static void byte_matmul_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     const i64 M = I->dim[BMM_M], N = I->dim[BMM_N], K = I->dim[BMM_K], wide = PN_BYTE_PANELS * PN_BYTE_COLS;
