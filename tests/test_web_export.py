@@ -46,7 +46,32 @@ def cnn():
     return nn.Sequential(layers), "adam", "sparse_categorical_crossentropy", (12, 12, 1), 3
 
 
-CASES = {"mlp": mlp, "softmax": softmax, "linear": linear, "cnn": cnn}
+def recurrent(*layers, optimizer="adam"):
+    def case():
+        made = [*(layer() for layer in layers), nn.Dense(3, activation="softmax")]
+        return nn.Sequential(made), optimizer, "sparse_categorical_crossentropy", (5, 3), 3
+
+    return case
+
+
+PLAIN = {"mlp": mlp, "softmax": softmax, "linear": linear, "cnn": cnn}
+#: Their compositions have kernels that Python has not: node alone runs them.
+RECURRENT = {
+    "lstm": recurrent(lambda: nn.LSTM(6, return_sequences=True), lambda: nn.LSTM(5, go_backwards=True)),
+    "gru": recurrent(lambda: nn.GRU(6, return_sequences=True), lambda: nn.GRU(5)),
+    "gru before": recurrent(
+        lambda: nn.GRU(6, reset_after=False, return_sequences=True, use_bias=False),
+        lambda: nn.GRU(5, reset_after=False, go_backwards=True),
+    ),
+    "rnn": recurrent(lambda: nn.SimpleRNN(6, return_sequences=True), lambda: nn.SimpleRNN(1, activation="relu")),
+    "both ways": recurrent(lambda: nn.Bidirectional(nn.LSTM(4, return_sequences=True)), lambda: nn.GRU(17)),
+    "one unit": recurrent(lambda: nn.LSTM(1, return_sequences=True), lambda: nn.GRU(1)),
+    # gradients of large weights are products of their own
+    "wide": recurrent(lambda: nn.SimpleRNN(512), optimizer="sgd"),
+}
+CASES = PLAIN | RECURRENT
+#: Case, samples and samples of a batch: sums over many rows go by blocks, and one row has its own products.
+RUNS = [(name, 100, 10) for name in CASES] + [(name, *n) for name in RECURRENT for n in ((140, 70), (12, 1))]
 
 
 def made(name, rows=100):
@@ -60,7 +85,7 @@ def made(name, rows=100):
     return model, x, y if classes == 3 else np.asarray(y, "float32")
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", PLAIN)
 def test_compositions_give_the_bits_of_the_kernels_that_they_stand_for(name):
     ends = []
     for change in (lambda recorder: recorder, composed.in_c):
@@ -111,8 +136,8 @@ def test_data_are_plain_and_the_model_stays_as_it_is():
 @pytest.mark.parametrize(
     ("layers", "dtype", "expected"),
     [
-        ([nn.LSTM(3, name="memory")], "float32", r"kernels in C.*rnn_fwd \(layer '\S*memory'"),
-        ([nn.SimpleRNN(3), nn.Dense(2)], "float32", "rnn_fwd"),
+        ([nn.Masking(), nn.LSTM(3)], "float32", r"kernels in C.*step_order \(layer"),
+        ([nn.LSTM(3, peephole=True, name="memory")], "float32", r"without peepholes.*\(layer '\S*memory'"),
         ([nn.Flatten(), nn.Dense(2)], "float64", "expected a model of float32"),
     ],
 )
@@ -120,6 +145,14 @@ def test_what_no_page_can_run_is_named(layers, dtype, expected):
     model = nn.Sequential([nn.Input((4, 2)), *layers]).astype(dtype)
     with pytest.raises(DataError, match=expected):
         web_data(model)
+
+
+def test_a_step_that_drops_states_is_refused_and_its_prediction_is_not():
+    model = nn.Sequential([nn.Input((4, 2)), nn.GRU(3, recurrent_dropout=0.5, name="memory")])
+    model.compile("adam", "mse")
+    assert web_data(model)["output"]["shape"] == [1, 3]
+    with pytest.raises(DataError, match=r"without recurrent_dropout.*\(layer '\S*memory'"):
+        web_data(model, train=True)
 
 
 def test_a_step_needs_a_compiled_model():
@@ -135,19 +168,19 @@ def test_a_build_without_kernels_for_pages_says_how_they_come(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("flags", [(), ("--experimental-wasm-relaxed-simd",)])
-@pytest.mark.parametrize("name", CASES)
-def test_node_reaches_the_weights_of_python(name, flags, tmp_path):
+@pytest.mark.parametrize(("name", "rows", "batch"), RUNS)
+def test_node_reaches_the_weights_of_python(name, rows, batch, flags, tmp_path):
     if not NODE:
         pytest.skip("node is not installed")
     if not BUILT:
         pytest.skip("this build has no kernels for pages: python csrc/web/build.py")
-    model, x, y = made(name)
-    script, types, page = to_web(model, tmp_path / "model.js", train=True, batch_size=10)
+    model, x, y = made(name, rows)
+    script, types, page = to_web(model, tmp_path / "model.js", train=True, batch_size=batch)
     assert "predict(x" in Path(types).read_text()
     assert 'src="model.js"' in Path(page).read_text()
     case = tmp_path / "case.json"
-    case.write_text(json.dumps({"x": x.ravel().tolist(), "y": y.ravel().tolist(), "epochs": 10}))
-    history = model.fit(x, y, epochs=10, batch_size=10, verbose=0).history
+    case.write_text(json.dumps({"x": x.ravel().tolist(), "y": y.ravel().tolist(), "epochs": 5}))
+    history = model.fit(x, y, epochs=5, batch_size=batch, verbose=0).history
     command = [NODE, *flags, ROOT / "tests" / "web.js", script, case]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert not done.stderr, done.stderr

@@ -2,7 +2,7 @@
 
 ``y = act(x w + b)`` is a product, a sum and a function of one element there, and its gradient is the product with the
 slope, two products and a sum over rows. Each gives the bits of the kernel that it stands for: the same products, and
-additions and functions in the same order.
+additions and functions in the same order. Recurrent layers are :mod:`pynn.export.recurrent`'s.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from pynn.core.card import CARDS, Card
 from pynn.core.program import Recorder
 from pynn.core.tensor import DTYPE_INDEX, Tensor
 from pynn.errors import DataError
+from pynn.export import recurrent
 from pynn.ops.elementwise import ELEMENTWISE, FUSED
 
-__all__ = ["COMPOSED", "LEFT_OUT", "in_c"]
+__all__ = ["COMPOSED", "LEFT_OUT", "in_c", "row_sums"]
 
 CODES = {code: name for name, (code, _, _) in FUSED.items()}
 
@@ -52,6 +53,16 @@ def _settings(instr: Any) -> tuple[tuple[int, ...], str, dict[str, float]]:
     return (m, n, k), name, {} if parameter is None else {parameter: (*pars, 0.0)[0]}
 
 
+def row_sums(out: Any, x: Tensor, like: Any) -> Any:
+    """Return the instruction that writes the sum over the rows of x to a buffer, added in their order."""
+    m, n = x.shape
+    if n > 1:
+        return instruction(CARDS["sum"], (out,), (x,), like, axis=0, stop=1)
+    # the sum of one column goes by lanes there; that of rows with one number is in order
+    rows = (x, Tensor.state(np.zeros(m, np.int32)))
+    return instruction(CARDS["take.grad"], (out,), rows, like, Tensor(out, (1, 1), x.dtype), axis=0)
+
+
 def _dense(instr: Any) -> list[Any]:
     (m, n, k), act, options = _settings(instr)
     y, x, w, b = instr.buffers
@@ -77,12 +88,8 @@ def _dense_grad(instr: Any) -> list[Any]:
         slope = Tensor(dz, (m, n), dtype)
     if dw is not None:
         made.append(instruction(CARDS["matmul"], (dw,), (Tensor(x, (m, k), dtype), slope), instr, ta=True))
-    if db is not None and n > 1:
-        made.append(instruction(CARDS["sum"], (db,), (slope,), instr, axis=0, stop=1))
-    if db is not None and n == 1:  # the sum of one column goes by lanes there; that of rows with one number is in order
-        zeros = Tensor.state(np.zeros(m, np.int32))
-        rows = (slope, zeros, Tensor(db, (1, 1), dtype))
-        made.append(instruction(CARDS["take.grad"], (db,), rows[:2], instr, *rows[2:], axis=0))
+    if db is not None:
+        made.append(row_sums(db, slope, instr))
     if dx is not None:
         made.append(instruction(CARDS["matmul"], (dx,), (slope, Tensor(w, (k, n), dtype)), instr, tb=True))
     return made
@@ -91,14 +98,19 @@ def _dense_grad(instr: Any) -> list[Any]:
 #: Kernels in Cython, and in C that engines for pages leave out (csrc/kernels.def), without a composition.
 LEFT_OUT = frozenset(
     {
-        "rnn_fwd", "rnn_bwd", "jordan_fwd", "jordan_bwd", "word2vec_block", "sequence_lengths", "check_lengths",
+        "jordan_fwd", "jordan_bwd", "word2vec_block", "sequence_lengths", "check_lengths",
         "call_hook", "walked_lengths", "mask_steps", "reverse_steps", "step_order", "permute_steps", "warp_fwd",
         "blur_fwd", "flip_fwd", "crop_fwd", "erase_fwd", "dynamic_bytes", "byte_matmul", "byte_conv", "byte_lstm",
         "affine_draw", "local_fwd", "local_bwd", "local_transpose_fwd", "lrn_fwd", "lrn_bwd",
     }
 )  # fmt: skip
 #: Names of kernels in Cython -> what writes an instruction of one as instructions of kernels in C.
-COMPOSED: dict[str, Callable[[Any], list[Any]]] = {"dense_fwd": _dense, "dense_bwd": _dense_grad}
+COMPOSED: dict[str, Callable[[Any], list[Any]]] = {
+    "dense_fwd": _dense,
+    "dense_bwd": _dense_grad,
+    "rnn_fwd": lambda instr: recurrent.forward(instr, instruction),
+    "rnn_bwd": lambda instr: recurrent.backward(instr, instruction, row_sums),
+}
 
 
 def in_c(recorder: Recorder) -> Recorder:
@@ -120,7 +132,7 @@ def in_c(recorder: Recorder) -> Recorder:
             where = f" (layer {instr.info.scope!r})" if instr.info.scope else ""
             raise DataError(
                 f"[export] expected kernels in C, or made of such, for a target without Python. "
-                f"Received: {name}{where}. help: dense, convolutional, pooling and "
+                f"Received: {name}{where}. help: dense, convolutional, pooling, recurrent and "
                 "normalizing layers, embeddings and dropout have them."
             )
     return made

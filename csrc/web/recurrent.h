@@ -1,0 +1,57 @@
+/* Recurrent steps for pages: pynn.export.recurrent writes the loops over time of pynn/core/kernels/rnn.pyx as products
+ * and cells.
+ *
+ *   rnn_gemm      C[m,n] = op(A)[m,k] op(B)[k,n] (+ bias)    OUT C; IN A, B, bias or NULL
+ *                 dim: m, n, k, then the steps of rows and columns of A and of B, and of rows of C
+ *   rnn_pack      B[k,n] laid out for rnn_product    OUT k times n rounded up to 16; IN B
+ *                 dim: n, k, the steps of rows and columns of B
+ *   rnn_product   C[m,n] (+)= A[m,k] B    OUT C; IN A, B from rnn_pack;  dim: m, n, k, steps of rows of A and of C, adds
+ *   rnn_step      one time step of a cell (kernels/lstm.h); operands as below, those of pn_rnn_step
+ *                 dim: which step, rows, units, act, steps of rows of y or dy, and of prev and next; par: act's
+ */
+
+enum { RG_C, RG_A, RG_B, RG_BIAS };
+enum { RG_M, RG_N, RG_K, RG_ARS, RG_ACS, RG_BRS, RG_BCS, RG_LDC };
+static int rnn_gemm(const pn_instr *I) {
+    pn_gemm_call g;
+    memset(&g, 0, sizeof g);
+    g.m = I->dim[RG_M], g.n = I->dim[RG_N], g.k = I->dim[RG_K];
+    g.a = I->arg[RG_A], g.ars = I->dim[RG_ARS], g.acs = I->dim[RG_ACS];
+    g.b = I->arg[RG_B], g.brs = I->dim[RG_BRS], g.bcs = I->dim[RG_BCS];
+    g.c = I->arg[RG_C], g.ldc = I->dim[RG_LDC];
+    g.bias = I->arg[RG_BIAS];
+    I->ops->gemm(&g, I->scratch, I->scratch_bytes, I->nth);
+    return PN_OK;
+}
+
+static int rnn_pack(const pn_instr *I) {
+    I->ops->pack(I->arg[0], I->arg[1], I->dim[2], I->dim[3], I->dim[0], I->dim[1], 1);
+    return PN_OK;
+}
+
+enum { RP_M, RP_N, RP_K, RP_LDA, RP_LDC, RP_ADD };
+static int rnn_product(const pn_instr *I) {
+    const i64 m = I->dim[RP_M];
+    I->ops->product(m, I->dim[RP_N], I->dim[RP_K], I->arg[1], I->dim[RP_LDA], I->arg[2], I->arg[0], I->dim[RP_LDC],
+                    (int)I->dim[RP_ADD], m);
+    return PN_OK;
+}
+
+/* The first are written to, some of them read before. */
+enum { RS_GATES, RS_CELL, RS_STATE, RS_RESET, RS_Y, RS_DZ, RS_DH, RS_DC, RS_NEXT,
+       RS_BEFORE, RS_BIAS, RS_DY, RS_PREV, RS_H0 };
+enum { RS_WHAT, RS_ROWS, RS_UNITS, RS_ACT, RS_LDY, RS_LDH };
+static int rnn_step(const pn_instr *I) {
+    void *const *arg = I->arg;
+    pn_rnn_step s;
+    memset(&s, 0, sizeof s);
+    s.rows = I->dim[RS_ROWS], s.units = I->dim[RS_UNITS], s.act = (int)I->dim[RS_ACT], s.act_par = I->par[0];
+    s.ldy = I->dim[RS_LDY], s.ldh = I->dim[RS_LDH];
+    s.gates = arg[RS_GATES], s.cell = arg[RS_CELL], s.state = arg[RS_STATE], s.reset = arg[RS_RESET], s.y = arg[RS_Y];
+    s.dz = arg[RS_DZ], s.dh = arg[RS_DH], s.dc = arg[RS_DC], s.next = arg[RS_NEXT];
+    s.cell_prev = arg[RS_BEFORE], s.bias = arg[RS_BIAS], s.dy = arg[RS_DY], s.prev = arg[RS_PREV], s.h0 = arg[RS_H0];
+    block_rnn_step((int)I->dim[RS_WHAT], &s);
+    return PN_OK;
+}
+
+#define PN_RECURRENT_KERNELS(X) X(rnn_gemm) X(rnn_pack) X(rnn_product) X(rnn_step)
