@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import posixpath
 import re
 import sys
 from pathlib import Path
@@ -31,8 +32,10 @@ def test_a_notebook_holds_the_whole_page(stem, language):
     page = (DOCS / language / f"{stem}.md").read_text(encoding="utf-8")
     assert kinds.count("code") == len(re.findall(r"^\{\{ run: ", page, re.MULTILINE))
     text = "\n".join(cell["source"] for cell in made["cells"] if cell["cell_type"] == "markdown")
-    for left in ("{{", "??? ", ".md)", "../assets"):
+    for left in ("{{", "??? ", ".md", "../assets"):
         assert left not in text, left
+    for link in re.findall(r"\]\(([^)]+)\.ipynb", text):  # leads to a notebook that there is
+        assert posixpath.normpath(f"{posixpath.dirname(stem)}/{link}".lstrip("/")) in STEMS, link
     assert len({cell["id"] for cell in made["cells"]}) == len(kinds)
 
 

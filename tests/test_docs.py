@@ -129,12 +129,12 @@ def test_the_code_of_a_page_runs_and_is_shown(path, tmp_path, monkeypatch):
 
 
 def test_every_task_is_a_program_that_runs():
-    folder = DOCS / "guide" / "tasks"
+    folder = DOCS / "en" / "tasks"
     pages = sorted(page for page in folder.glob("*.md") if page.stem != "index")
     assert len(pages) >= 16
     listed = (folder / "index.md").read_text(encoding="utf-8")
     for page in pages:
-        assert DOCS / "code" / f"{page.stem}.py" in PAGES, f"{page}: no docs/code/{page.stem}.py"
+        assert DOCS / "code/tasks" / f"{page.stem}.py" in PAGES, f"{page}: no docs/code/tasks/{page.stem}.py"
         assert names(page, "run"), f"{page} shows no code"
         assert f"({page.name})" in listed, f"{page} is not in tasks/index.md"
 

@@ -32,7 +32,8 @@ def programs(docs=True):
     """Return name -> text of everything that is checked, the programs of docs too or not."""
     found = {path.stem: path.read_text(encoding="utf-8") for path in SNIPPETS}
     if docs and (ROOT / "docs").is_dir():
-        for path in [*(ROOT / "docs/code").glob("*.py"), *(ROOT / "docs/scripts").glob("*.py")]:
+        folders = [ROOT / "docs" / name for name in ("code", "code/tasks", "scripts")]
+        for path in [path for folder in folders for path in folder.glob("*.py")]:
             found[f"docs_{path.parent.name}_{path.stem}"] = path.read_text(encoding="utf-8")
         for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
             name = path.relative_to(ROOT).as_posix()

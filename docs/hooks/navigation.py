@@ -1,4 +1,4 @@
-"""The navigation in the language of a page: one course, tabs named in it, and a way on that stays in it."""
+"""The navigation in the language of a page: its course and tasks, tabs named in it, and a way on that stays in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 __all__ = ["in_language", "keep_apart", "spoken_on"]
 
-TABS = {"Tasks": "Tareas", "Guide": "Guía", "Reference": "Referencia", "pynn": "pynn"}
+OF_THE_OTHER = {"es": {"Course", "Tasks"}, "en": {"Curso", "Tareas"}}  # tabs that a language does not show
+TABS = {"Guide": "Guía", "Reference": "Referencia", "pynn": "pynn"}
 
 
 def spoken_on(page: Any) -> str:
@@ -16,15 +17,15 @@ def spoken_on(page: Any) -> str:
 
 
 def in_language(nav: Any, language: str) -> Any:
-    """Return the navigation without the course in the other language, its tabs named in this one."""
+    """Return the navigation without course and tasks in the other language, its tabs named in this one."""
     own = copy.copy(nav)
-    kept = [item for item in nav.items if item.title != ("Course" if language == "es" else "Curso")]
+    kept = [item for item in nav.items if item.title not in OF_THE_OTHER[language]]
     own.items = [_named(item, language) for item in kept]
     return own
 
 
 def keep_apart(page: Any) -> None:
-    """Take away the ways back and on that lead into the other language; the first page goes on past that course."""
+    """Take away the ways back and on that lead into the other language; the first page goes on past it."""
     here = spoken_on(page)
     for side in ("previous_page", "next_page"):
         near = getattr(page, side)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import posixpath
 import re
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ LINE = re.compile(r"^\{\{ (\w+)(?:: (.*?))? \}\}$", re.MULTILINE)
 FRONT = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 FOLDED = re.compile(r'^( *)\?\?\? \w+ "(.*?)"\n((?:\1    .*\n?|\n)+)', re.MULTILINE)
 ASSET = re.compile(r"!\[(.*?)\]\((?:\.\./)+assets/(.*?\.svg)\)")
-PAGE = re.compile(r"\]\(([\w/.-]+?)\.md(#[\w-]+)?\)")
-INSTALL = {"en": "Needs", "es": "Necesita"}
+PAGE = re.compile(r"\[([^\[\]]+)\]\(([\w/.-]+?)\.md(#[\w-]+)?\)")
+NEEDS = {"en": "Needs", "es": "Necesita"}
+MORE = {"tasks": ("pandas", "onnx", "onnxruntime")}  # what the pages of a folder need besides
 
 
 def stems(docs: Path) -> list[str]:
@@ -32,6 +34,7 @@ def notebook(docs: Path, stem: str, language: str) -> str:
     """Return the notebook of a page, as JSON (nbformat 4.5)."""
     text = FRONT.sub("", (docs / language / f"{stem}.md").read_text(encoding="utf-8"))
     found = course_code.cells(course_code.source(docs / "code" / f"{stem}.py", language))
+    text = PAGE.sub(lambda match: _beside(match, stem, set(stems(docs))), text)
     cells: list[dict[str, Any]] = []
     at, first = 0, True
     for match in LINE.finditer(text):
@@ -43,7 +46,8 @@ def notebook(docs: Path, stem: str, language: str) -> str:
             if first and language != "en":
                 source = f'import pynn\npynn.viz.language("{language}")\n\n{source}'
             if first:
-                _say(cells, f'{INSTALL[language]}: `pip install "pynn-dl[demo,audio]"`', docs)
+                needed = " ".join(['pip install "pynn-dl[demo,audio]"', *MORE.get(stem.partition("/")[0], ())])
+                _say(cells, f"{NEEDS[language]}: `{needed}`", docs)
             first = False
             cells.append(
                 {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": source}
@@ -60,12 +64,17 @@ def notebook(docs: Path, stem: str, language: str) -> str:
 
 def _say(cells: list[dict[str, Any]], text: str, docs: Path) -> None:
     text = FOLDED.sub(_unfolding, text)
-    text = ASSET.sub(lambda match: _inside(match, docs), text)
-    text = PAGE.sub(r"](\1.ipynb)", text).strip()
+    text = ASSET.sub(lambda match: _inside(match, docs), text).strip()
     if text and cells and cells[-1]["cell_type"] == "markdown":
         cells[-1]["source"] += f"\n\n{text}"
     elif text:
         cells.append({"cell_type": "markdown", "metadata": {}, "source": text})
+
+
+def _beside(match: re.Match[str], stem: str, known: set[str]) -> str:
+    """Return a link to the notebook of a page; the words alone where a page has none."""
+    place = posixpath.normpath(posixpath.join(posixpath.dirname(stem), match[2]))
+    return f"[{match[1]}]({match[2]}.ipynb)" if place in known else match[1]
 
 
 def _unfolding(match: re.Match[str]) -> str:

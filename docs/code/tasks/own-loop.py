@@ -89,8 +89,10 @@ for _epoch in range(10):
 print(f"accuracy {accuracy(x):.3f}, moved {accuracy(worst(everything)):.3f}")
 
 # %% wrong
-slope = pynn.grad(lambda points: model(points).sum())
+reader = nn.Sequential([nn.Input((5, 2)), nn.LSTM(8), nn.Dense(1)])
+reader.build((1, 5, 2))
+slope = pynn.grad(lambda points: reader(points).sum())
 try:
-    pynn.grad(lambda points: (slope(points) ** 2).sum())(x[:8])
+    pynn.grad(lambda points: (slope(points) ** 2).sum())(np.ones((1, 5, 2), "float32"))
 except RuntimeError as error:
     print(error)

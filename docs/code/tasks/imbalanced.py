@@ -31,7 +31,7 @@ def trained(**options):
 
 
 plain, balanced = trained(), trained(class_weight="balanced")
-for name, model in (("plain", plain), ("balanced", balanced)):
+for name, model in (("plain", plain), ("weighted", balanced)):
     found = model.evaluate(x_test, y_test)
     print(
         f"{name:9}",
@@ -50,7 +50,7 @@ def best_threshold(model):
     return max(thresholds, key=lambda t: metrics.f1(y_val, scores > t))
 
 
-for name, model in (("plain", plain), ("balanced", balanced)):
+for name, model in (("plain", plain), ("weighted", balanced)):
     threshold = best_threshold(model)
     guess = model.predict(x_test)[:, 0] > threshold
     counts = metrics.confusion_matrix(y_test, guess).tolist()
@@ -59,7 +59,7 @@ for name, model in (("plain", plain), ("balanced", balanced)):
     )
 
 # %% probabilities
-for name, model in (("plain", plain), ("balanced", balanced)):
+for name, model in (("plain", plain), ("weighted", balanced)):
     print(
         f"{name:9} mean probability {model.predict(x_test).mean():.3f}, "
         f"really {y_test.mean():.3f}"
