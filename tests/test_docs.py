@@ -154,6 +154,25 @@ def test_both_languages_have_the_same_pages():
         assert len(FORMULAS.findall(one)) == len(FORMULAS.findall(other)), name
 
 
+CHAPTERS = [
+    path.relative_to(DOCS / "code").with_suffix(".md")
+    for path in PAGES
+    if (DOCS / "en" / path.relative_to(DOCS / "code").with_suffix(".md")).exists() and path.parent.name != "tasks"
+]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("page", [page for page in CHAPTERS if page.as_posix() != "index.md"], ids=str)
+def test_a_chapter_has_exercises_with_folded_answers(page, language):
+    head, answer = {"en": ("Exercises", "Answer"), "es": ("Ejercicios", "Respuesta")}[language]
+    text = (DOCS / language / page).read_text(encoding="utf-8")
+    exercises = text.partition(f"\n## {head}\n")[2].partition("\n## ")[0]
+    numbers = [int(number) for number in re.findall(r"(?m)^(\d+)\. ", exercises)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert 3 <= len(numbers) <= 6
+    assert len(re.findall(rf'(?m)^    \?\?\? note "{answer}"\n        \S', exercises)) == len(numbers)
+
+
 def test_recipes_named_in_the_docs_exist():
     known = {recipe.name for recipe in recipes.known()}
     named = {name for page in markdown() for name in names(page, "recipe")}
