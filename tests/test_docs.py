@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import re
@@ -152,6 +153,26 @@ def test_both_languages_have_the_same_pages():
             assert names(page, word) == names(spanish[name], word), name
         assert len(HEADINGS.findall(one)) == len(HEADINGS.findall(other)), name
         assert len(FORMULAS.findall(one)) == len(FORMULAS.findall(other)), name
+
+
+def _index(language):
+    """Return the rows of the index by concept: (pages that it leads to, what runs or is called)."""
+    text = (DOCS / language / "concepts.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ") and "](" in line]
+    return [(re.findall(r"\]\(([\w/-]+)\.md", row[1]), re.findall(r"`(.*?)`", row[2])) for row in rows]
+
+
+def test_the_index_leads_to_the_same_places_in_both_languages():
+    english, spanish = map(_index, LANGUAGES)
+    assert english == spanish
+    assert len(english) > 90
+    known = {recipe.name for recipe in recipes.known()}
+    named = [name for _, names in english for name in names]
+    assert {name.removeprefix("pynn run ") for name in named if name.startswith("pynn run ")} <= known
+    for name in named:  # nn.Dense, pynn.grad, ops.softmax
+        room, _, last = name.removeprefix("pynn.").rpartition(".")
+        if re.fullmatch(r"(pynn\.)?[a-z_]+\.\w+|pynn\.\w+", name) and room not in ("model", "tensor", "history"):
+            assert hasattr(importlib.import_module(f"pynn.{room}".rstrip(".")), last), name
 
 
 CHAPTERS = [

@@ -58,3 +58,29 @@ point = pynn.tensor([1.0, 2.0, 3.0])
 print(pynn.jacobian(pynn.ops.softmax, point).numpy().round(4))
 p = pynn.ops.softmax(point).numpy()
 print((np.diag(p) - np.outer(p, p)).round(4))
+
+# %% blocks
+from pynn import ops
+
+rng = np.random.default_rng(0)
+x, p, t = rng.normal(size=(3, 4))
+w, answer = rng.normal(size=(4, 3)), np.eye(4)[2]
+s = np.exp(x) / np.exp(x).sum()  # softmax of x
+
+# what a block does, and what it makes of g, the derivative by its output
+blocks = {
+    "linear": (lambda x: x.reshape((1, 4)) @ w, lambda g: g @ w.T),
+    "ReLU": (lambda x: ops.relu(x), lambda g: g * (x > 0)),
+    "softmax": (lambda x: ops.softmax(x), lambda g: s * (g - (s * g).sum())),
+    "Hadamard": (lambda x: x * p, lambda g: g * p),
+    "square": (lambda x: ((x - t) ** 2).sum(), lambda g: g * 2 * (x - t)),
+    "cross entropy": (
+        lambda x: -(ops.log_softmax(x) * answer).sum(),
+        lambda g: g * (s - answer),
+    ),
+}
+for name, (forward, backward) in blocks.items():
+    g = rng.normal(size=forward(pynn.tensor(x)).shape)
+    found = pynn.grad(lambda x, f=forward, g=g: (f(x) * g).sum())(x).numpy()
+    difference = np.abs(found - backward(g)).max()
+    print(f"{name:13} largest difference {difference:.0e}, derivative {found.round(3)}")
