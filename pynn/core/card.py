@@ -164,6 +164,9 @@ class Grad:
     alone: tuple[bool, ...] = ()
 
 
+Call = tuple[Grad, Any]  # a forward call, and what came back to its output
+
+
 @dataclass(eq=False)
 class Card:
     """An operation. See the module's text for the parts."""
@@ -180,6 +183,9 @@ class Card:
     # For leaves alone: its vjp comes after all others, and adds to what they gave. A few samples in large layers
     # with penalties take 5 to 8 % less time by it, and less memory: test_penalty_gradients in bench/test_steps.py.
     late: bool = False
+    # For ops of one input whose dx is zero but for a part: dx of all calls that share the input, formed when all have
+    # come, of [(call, dy), ...] and the memory for it (or None). One by one, T parts take T passes over the whole.
+    together: Callable[[list[Call], Tensor | None], Tensor] | None = None
     inplace: bool | tuple[tuple[int, int], ...] = False  # see `overwrites`; True: the first output, the first input
     mutates: bool = False  # the "outputs" are existing state that the kernel updates
     differentiable: bool = True

@@ -12,13 +12,16 @@ import numpy as np
 
 from pynn._blocks import Held
 from pynn.checks import of_kind, written
-from pynn.core.card import CARDS, Card, Grad
+from pynn.core.card import CARDS, Call, Card, Grad
 from pynn.core.graph import Node, execute, reachable
 from pynn.core.state import state
 from pynn.core.tensor import FLOATS, FUNCTIONS, Tensor, tensor
 from pynn.errors import DTypeError, ShapeError
 
 __all__ = ["backward", "grad", "gradients", "jacobian", "pulled_back"]
+
+
+Waiting = dict[Any, dict[Card, list[Call]]]  # by tensor and card: calls whose gradients are formed together
 
 
 def _key(t: Tensor) -> Any:
@@ -84,15 +87,20 @@ def gradients(
                 if n:
                     coming[_key(x)] = coming.get(_key(x), 0) + 1
     grads: dict[Any, Tensor] = {_key(out): cotangent}
+    waiting: Waiting = {}
     with Held(state, grad_enabled=create_graph, carries=False, scope=state.scope):
         order = [node for node in reversed(nodes) if id(node) in relevant]
         late = set() if create_graph or watch is not None else {id(node) for node in order if _may_wait(node)}
         for node in sorted(order, key=lambda node: id(node) in late):
             state.scope = node.scope
-            _node_backward(node, needs[id(node)], grads, coming, wanted, create_graph, watch, into, id(node) in late)
+            _node_backward(
+                node, needs[id(node)], grads, waiting, coming, wanted, create_graph, watch, into, id(node) in late
+            )
         result = {}
         for key, target in wanted.items():
-            found, place = grads.get(key), into.get(id(target))
+            place = into.get(id(target))
+            _settle(key, grads, waiting, place)
+            found = grads.get(key)
             if found is None:
                 continue
             if place is not None and found.buffer is not place.buffer:
@@ -106,10 +114,19 @@ def _may_wait(node: Node) -> bool:
     return node.card.late and all(x.node is None for x in node.inputs if isinstance(x, Tensor))
 
 
+def _settle(key: Any, grads: dict[Any, Tensor], waiting: Waiting, place: Tensor | None) -> None:
+    """Add to a tensor's gradient what waited until all of its parts had come."""
+    for card, calls in waiting.pop(key, {}).items():
+        assert card.together is not None
+        dx = card.together(calls, None if key in grads else place)
+        grads[key] = execute(CARDS["add"], (grads[key], dx), out=(place,))[0] if key in grads else dx
+
+
 def _node_backward(
     node: Node,
     need: tuple[bool, ...],
     grads: dict[Any, Tensor],
+    waiting: Waiting,
     coming: dict[Any, int],
     wanted: Any,
     create_graph: bool,
@@ -117,6 +134,8 @@ def _node_backward(
     into: Mapping[int, Tensor],
     adds: bool,
 ) -> None:
+    for i in range(len(node.outs)):
+        _settle((id(node), i), grads, waiting, None)
     dys = [grads.get((id(node), i)) for i in range(len(node.outs))]
     if all(dy is None for dy in dys):
         return
@@ -129,7 +148,7 @@ def _node_backward(
             dys[i] = _zeros(node.outs[i])
         if (id(node), i) not in wanted:
             grads.pop((id(node), i), None)
-    last = tuple(n and coming[_key(x)] == 1 for x, n in zip(node.inputs, need, strict=True))
+    last = tuple(n and coming[_key(x)] == 1 and _key(x) not in waiting for x, n in zip(node.inputs, need, strict=True))
     dest = tuple(into.get(id(x)) if end else None for x, end in zip(node.inputs, last, strict=True))
     outs = node.outs
     if create_graph:  # outputs must be part of the graph again for a second derivative
@@ -137,6 +156,11 @@ def _node_backward(
     sofar = tuple(grads.get(_key(x)) if n else None for x, n in zip(node.inputs, need, strict=True))
     alone = tuple(end and before is None for end, before in zip(last, sofar, strict=True))
     grad_call = Grad(node.inputs, outs, node.attrs, need, dest, sofar, adds, alone)
+    if node.card.together is not None and watch is None and not last[0]:
+        key = _key(node.inputs[0])
+        coming[key] -= 1
+        waiting.setdefault(key, {}).setdefault(node.card, []).append((grad_call, dys[0]))
+        return
     given = pulled_back(node.card, grad_call, dys, create_graph)
     for i, (x, n, dx) in enumerate(zip(node.inputs, need, given, strict=True)):
         if not n or dx is None:

@@ -47,6 +47,8 @@ from pynn.ops.optim import clip_norm as clip_norm
 from pynn.ops.optim import clip_value as clip_value
 from pynn.ops.optim import max_norm as max_norm
 from pynn.ops.optim import penalty as penalty
+from pynn.ops.parts import concat as concat
+from pynn.ops.parts import slice as slice
 from pynn.ops.random import bernoulli as bernoulli
 from pynn.ops.random import dropout as dropout
 from pynn.ops.random import normal as normal
@@ -59,13 +61,11 @@ from pynn.ops.reduce import min as min
 from pynn.ops.reduce import sum as sum
 from pynn.ops.reduce import var as var
 from pynn.ops.shape import cast as cast
-from pynn.ops.shape import concat as concat
 from pynn.ops.shape import copy as copy
 from pynn.ops.shape import eye_rows as eye_rows
 from pynn.ops.shape import gather as gather
 from pynn.ops.shape import ones as ones
 from pynn.ops.shape import reshape as reshape
-from pynn.ops.shape import slice as slice
 from pynn.ops.shape import transpose as transpose
 from pynn.ops.shape import zeros as zeros
 from pynn.ops.softmax import log_softmax as log_softmax

@@ -23,7 +23,8 @@ from pynn.ops.lengths import INT32, walk_lengths, without_lengths
 from pynn.ops.masked import as_mask_of
 from pynn.ops.masks import is_mask
 from pynn.ops.math import minimum
-from pynn.ops.shape import concat, gather, slice
+from pynn.ops.parts import concat, slice
+from pynn.ops.shape import gather
 
 __all__ = ["RULES", "carry", "forget"]
 

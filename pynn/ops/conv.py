@@ -13,7 +13,7 @@ from pynn.ops.conv_cards import CONV, TRANSPOSE, check_algorithm, check_conv
 from pynn.ops.dense import dense
 from pynn.ops.elementwise import activated, fuses
 from pynn.ops.image import pad2d
-from pynn.ops.shape import concat
+from pynn.ops.parts import concat
 from pynn.ops.walk import Walk
 from pynn.ops.window import Window, need_images, output_size, resolve_padding
 

@@ -13,8 +13,9 @@ from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.ops.common import Rng, as_tensor, contiguous_strides, need_float
+from pynn.ops.parts import concat
 from pynn.ops.reduce import expand
-from pynn.ops.shape import concat, strided
+from pynn.ops.shape import strided
 from pynn.ops.window import Four, Pair, need_images
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pynn.core.tensor import FUNCTIONS
-from pynn.ops import activation, math, reduce, shape
+from pynn.ops import activation, math, parts, reduce, shape
 
 vars(FUNCTIONS).update(
     abs=activation.abs,
@@ -36,6 +36,6 @@ vars(FUNCTIONS).update(
     var=reduce.var,
     cast=shape.cast,
     reshape=shape.reshape,
-    slice=shape.slice,
+    slice=parts.slice,
     transpose=shape.transpose,
 )

@@ -16,11 +16,12 @@ from pynn.ops.lengths import without_lengths
 from pynn.ops.masks import takes_masks
 from pynn.ops.math import add, less, matmul, mul, where
 from pynn.ops.norm import layer_norm
+from pynn.ops.parts import concat
 from pynn.ops.reduce import expand
 from pynn.ops.rnn import CELLS, as_mask, as_operands, check_operands, checked_lengths, expect, recurrent_fan
 from pynn.ops.rnn_ref import bad, dropped, unrolled, variants
 from pynn.ops.rnn_ref import sigmoid as _sigmoid
-from pynn.ops.shape import concat, reshape
+from pynn.ops.shape import reshape
 
 __all__ = ["layer_norm_lstm"]
 
