@@ -207,6 +207,10 @@ class Accuracy(Classifier):
     def add(self, y_true: Array, y_pred: Array, weight: Array | None) -> None:
         """Count the right predictions of a batch."""
         hits = self.hits(y_true, y_pred)
+        if weight is None:
+            self.right += float(np.count_nonzero(hits))
+            self.count += float(hits.size)
+            return
         weights = spread(weight, hits.shape)
         self.right += float(weights[hits].sum())
         self.count += float(weights.sum())

@@ -6,7 +6,6 @@ is new or must be converted, measured apart or refused.
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from pynn.metrics.regression import Regression
 from pynn.train import columns
 from pynn.train.batches import permutation
 from pynn.train.data import external
-from pynn.train.gathered import cleared, result_of, take
+from pynn.train.gathered import cleared, result_of, take, twin
 from pynn.train.history import History
 from pynn.train.measuring import PART
 from pynn.train.predictor import ROWS, logits
@@ -60,7 +59,7 @@ def evaluated(trainer: Trainer, x: Any, y: Any) -> dict[str, Any] | None:
     logs = {"loss": float(arrays[1])}
     if len(arrays) == 2:
         return logs
-    for metric in copy.deepcopy(trainer.head.metrics):
+    for metric in map(twin, trainer.head.metrics):
         cleared(metric)
         take(metric, (arrays[0], arrays[2], None))
         logs[metric.name] = result_of(metric)
