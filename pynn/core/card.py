@@ -184,8 +184,9 @@ class Card:
     # with penalties take 5 to 8 % less time by it, and less memory: test_penalty_gradients in bench/test_steps.py.
     late: bool = False
     # For ops of one input whose dx is zero but for a part: dx of all calls that share the input, formed when all have
-    # come, of [(call, dy), ...] and the memory for it (or None). One by one, T parts take T passes over the whole.
-    together: Callable[[list[Call], Tensor | None], Tensor] | None = None
+    # come, of [(call, dy), ...], the memory for it (or None), and whether no other op has a share in it. One by one, T
+    # parts take T passes over the whole.
+    together: Callable[[list[Call], Tensor | None, bool], Tensor] | None = None
     inplace: bool | tuple[tuple[int, int], ...] = False  # see `overwrites`; True: the first output, the first input
     mutates: bool = False  # the "outputs" are existing state that the kernel updates
     differentiable: bool = True

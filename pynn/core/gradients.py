@@ -116,9 +116,10 @@ def _may_wait(node: Node) -> bool:
 
 def _settle(key: Any, grads: dict[Any, Tensor], waiting: Waiting, place: Tensor | None) -> None:
     """Add to a tensor's gradient what waited until all of its parts had come."""
-    for card, calls in waiting.pop(key, {}).items():
+    cards = waiting.pop(key, {})
+    for card, calls in cards.items():
         assert card.together is not None
-        dx = card.together(calls, None if key in grads else place)
+        dx = card.together(calls, None if key in grads else place, key not in grads and len(cards) == 1)
         grads[key] = execute(CARDS["add"], (grads[key], dx), out=(place,))[0] if key in grads else dx
 
 

@@ -39,7 +39,7 @@ class Embedding(Module):
         The optimizer updates only the rows that a step looked up: the moments and the weight decay of the others
         stand still (as in PyTorch's SparseAdam). By default every row is updated as by a dense gradient, which for
         rules with momentum differs: there a row moves on after the step that looked it up. With SGD without momentum
-        and weight decay both are the same. A sparse table can be looked up once per step and takes no regularizer.
+        and weight decay both are the same. A sparse table serves lookups alone, and takes no regularizer.
     name : str, optional
     seed : int, optional
 

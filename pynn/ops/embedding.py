@@ -9,13 +9,14 @@ import numpy as np
 
 import pynn.core.kernels.lengths  # noqa: F401  (registers its kernels)
 from pynn.checks import MOST_SIZE, is_integer, written
-from pynn.core.card import Card, Fan, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.card import Call, Card, Fan, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError, DTypeError, ShapeError
 from pynn.ops.common import INT64, INTS, Rng, as_tensor, need_float, need_rank
-from pynn.ops.shape import _TAKE_GRAD
+from pynn.ops.parts import concat
+from pynn.ops.shape import _TAKE_GRAD, cast, reshape
 
 INT32 = np.dtype("int32")
 PAIR = Spec((2,), INT64)  # where a kernel says what it refused
@@ -92,7 +93,39 @@ def _outside(instr: Any) -> str:
     return _range_text(instr.info.inputs[0][0][0], *_found(instr, 1))
 
 
-@op("embedding", "lookup", hidden=(1,), failure=_outside)
+def _pulled_back(g: Grad, dy: Tensor) -> Tensor:
+    """Return the gradient of the table of a lookup, with a list of the rows that are not 0 where that helps."""
+    (table, ids), dest = g.inputs, g.dest[0]
+    sparse = bool(g.attrs.get("sparse")) and table.node is None
+    alone = g.alone and g.alone[0]  # another use of the table has rows of its own
+    if alone and (sparse or (dest is not None and state.rng is not None)):
+        gradient = Tensor.state(np.zeros(table.shape, table.dtype)) if dest is None else dest
+        if gradient.rows is None:
+            gradient.rows = TouchedRows(gradient, sparse)
+        gradient.rows.sparse = sparse
+        gradient.rows.write(dy, ids, gradient)
+        return gradient
+    if sparse and state.rng is not None:
+        raise ValueError(
+            "[embedding] expected a table with sparse=True to be used by lookups alone. Received: another use of it. "
+            "help: leave sparse=False."
+        )
+    return execute(_TAKE_GRAD, (dy, ids, table), {"axis": 0}, out=(dest,))[0]
+
+
+def _together(calls: list[Call], place: Tensor | None, alone: bool) -> Tensor:
+    """Return the gradient of a table that was looked up several times, as if all ids had been looked up at once."""
+    table = calls[0][0].inputs[0]
+    wide = len({g.inputs[1].dtype for g, _ in calls}) > 1
+    ids = [cast(g.inputs[1], "int64") if wide else g.inputs[1] for g, _ in calls]
+    all_ids = concat([reshape(i, (-1,)) for i in ids])
+    dy = concat([reshape(dy, (-1, table.shape[1])) for _, dy in calls])
+    sparse = all(g.attrs.get("sparse") for g, _ in calls)
+    g = Grad((table, all_ids), (), {"sparse": sparse}, (True, False), (place,), alone=(alone, False))
+    return _pulled_back(g, dy)
+
+
+@op("embedding", "lookup", hidden=(1,), failure=_outside, together=_together)
 class _Embedding:
     """y[i, :] = w[ids[i], :]; dw adds up the rows that were looked up more than once, in the order of i."""
 
@@ -111,22 +144,7 @@ class _Embedding:
         return Lowered((Spec(shape, w.dtype), PAIR), dims)
 
     def vjp(g: Grad, dy: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-        (table, ids), dest = g.inputs, g.dest[0]
-        sparse = bool(g.attrs.get("sparse")) and table.node is None
-        alone = g.alone and g.alone[0]  # another use of the table has rows of its own
-        if alone and (sparse or (dest is not None and state.rng is not None)):
-            gradient = Tensor.state(np.zeros(table.shape, table.dtype)) if dest is None else dest
-            if gradient.rows is None:
-                gradient.rows = TouchedRows(gradient, sparse)
-            gradient.rows.sparse = sparse
-            gradient.rows.write(dy, ids, gradient)
-            return gradient, None
-        if sparse and state.rng is not None:
-            raise ValueError(
-                "[embedding] expected a table with sparse=True to be looked up once per step. Received: several "
-                "uses. help: concatenate the ids and look them up together, or leave sparse=False."
-            )
-        return execute(_TAKE_GRAD, (dy, ids, table), {"axis": 0}, out=(dest,))[0], None
+        return _pulled_back(g, dy), None
 
     def ref(w: np.ndarray, ids: np.ndarray, sparse: bool = False) -> tuple[Any, ...]:
         return w[ids], None

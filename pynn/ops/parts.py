@@ -27,7 +27,7 @@ __all__ = ["concat", "slice"]
 Part = tuple[int, int, Tensor]  # start and stop along an axis, and dy
 
 
-def _together(calls: list[Call], place: Tensor | None) -> Tensor:
+def _together(calls: list[Call], place: Tensor | None, alone: bool) -> Tensor:
     """Return dx of all slices of one tensor: neighbours are joined, and what overlaps is added."""
     x = calls[0][0].inputs[0]
     axis = _varying([g.attrs for g, _ in calls])

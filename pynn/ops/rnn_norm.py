@@ -80,14 +80,6 @@ def _errors(r: Rng) -> Iterator[Any]:
     yield (r(2, 3, 4), r(4, 20), r(5, 20), None, None, None, *norms, None, None), {}, ShapeError, r"beta_c .*\(5,\)"
 
 
-def _steps(x: Tensor) -> list[Tensor]:
-    """Return x[:, 0], x[:, 1], ...; halves of halves, so that the gradient does not fill all of x once per step."""
-    n, t = x.shape[:2]
-    if t == 1:
-        return [reshape(x, (n, *x.shape[2:]))]
-    return [*_steps(x[:, : t // 2]), *_steps(x[:, t // 2 :])]
-
-
 def _going(lengths: Tensor, t: int) -> list[Tensor]:
     """Return, for each step, which sequences have not ended: bool [N, 1]."""
     ends = reshape(lengths, (lengths.shape[0], 1))
@@ -165,7 +157,8 @@ def layer_norm_lstm(
     if t < steps:
         x = x[:, :t]
     h, c = (Tensor.state(np.zeros((n, units), x.dtype)) if s is None else s for s in (h0, c0))
-    xs = _steps(layer_norm(matmul(without_lengths(x), w), gamma_x, None, epsilon))
+    wx = layer_norm(matmul(without_lengths(x), w), gamma_x, None, epsilon)
+    xs = [wx[:, t] for t in range(wx.shape[1])]
     kept = None if mask is None else mul(mask.astype(x.dtype), 1 / keep)
     going = None if lengths is None else _going(lengths, t)
     ys: list[Any] = [None] * t
