@@ -188,11 +188,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Write a page in which small networks learn, run by pynn's own kernels, and open it.",
     )
     playground.set_defaults(act=_playground)
-    playground.add_argument("--data", metavar="FILE", type=Path, help="CSV of points: two columns and a target")
+    playground.add_argument(
+        "--data", metavar="FILE", type=Path,
+        help="CSV of points, two columns and a target; with --page letters a text",
+    )  # fmt: skip
     playground.add_argument("--lang", choices=("en", "es"), default="en", help="language to begin in (default: en)")
     playground.add_argument(
-        "--page", choices=("network", "convolution"), default="network", help="which page (default: network)"
-    )
+        "--page", choices=("network", "convolution", "letters", "words", "descent"), default="network",
+        help="which page (default: network)",
+    )  # fmt: skip
     playground.add_argument("--out", metavar="FILE", type=Path, help="write the page there (.html) and open nothing")
 
     commands.add_parser("list", help="list the recipes").set_defaults(act=_list)

@@ -106,5 +106,5 @@ class Browser:
         ]
         urls = [e["params"]["request"]["url"] for e in entries if e["method"] == "Network.requestWillBeSent"]
         return [
-            url for url in urls if not url.startswith(("chrome://", "data:"))
+            url for url in urls if not url.startswith(("chrome://", "chrome-untrusted://", "data:"))
         ]  # the empty tab, and what is no request

@@ -54,7 +54,12 @@ def recurrent(*layers, optimizer="adam"):
     return case
 
 
-PLAIN = {"mlp": mlp, "softmax": softmax, "linear": linear, "cnn": cnn}
+def soft():
+    model = nn.Sequential([nn.Dense(8, activation="tanh"), nn.Dense(3, activation="softmax")])
+    return model, "adam", "categorical_crossentropy", (2,), "shares"
+
+
+PLAIN = {"mlp": mlp, "softmax": softmax, "linear": linear, "cnn": cnn, "soft": soft}
 #: Their compositions have kernels that Python has not: node alone runs them.
 RECURRENT = {
     "lstm": recurrent(lambda: nn.LSTM(6, return_sequences=True), lambda: nn.LSTM(5, go_backwards=True)),
@@ -79,7 +84,10 @@ def made(name, rows=100):
     model, optimizer, loss, shape, classes = CASES[name]()
     rng = np.random.default_rng(0)
     x = rng.normal(size=(rows, *shape)).astype("float32")
-    y = rng.integers(classes, size=rows).astype("int32") if classes else rng.normal(size=rows)
+    if classes == "shares":
+        y = rng.dirichlet(np.ones(3), size=rows)
+    else:
+        y = rng.integers(classes, size=rows).astype("int32") if classes else rng.normal(size=rows)
     model.compile(optimizer, loss, metrics=["accuracy"] if classes else [], seed=3)
     model.build((None, *shape))
     return model, x, y if classes == 3 else np.asarray(y, "float32")

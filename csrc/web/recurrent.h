@@ -24,16 +24,20 @@ static int rnn_gemm(const pn_instr *I) {
     return PN_OK;
 }
 
+enum { PACK_TO, PACK_B };
+enum { PACK_N, PACK_K, PACK_BRS, PACK_BCS };
 static int rnn_pack(const pn_instr *I) {
-    I->ops->pack(I->arg[0], I->arg[1], I->dim[2], I->dim[3], I->dim[0], I->dim[1], 1);
+    const i64 *d = I->dim;
+    I->ops->pack(I->arg[PACK_TO], I->arg[PACK_B], d[PACK_BRS], d[PACK_BCS], d[PACK_N], d[PACK_K], 1);
     return PN_OK;
 }
 
+enum { RP_C, RP_A, RP_B };
 enum { RP_M, RP_N, RP_K, RP_LDA, RP_LDC, RP_ADD };
 static int rnn_product(const pn_instr *I) {
     const i64 m = I->dim[RP_M];
-    I->ops->product(m, I->dim[RP_N], I->dim[RP_K], I->arg[1], I->dim[RP_LDA], I->arg[2], I->arg[0], I->dim[RP_LDC],
-                    (int)I->dim[RP_ADD], m);
+    I->ops->product(m, I->dim[RP_N], I->dim[RP_K], I->arg[RP_A], I->dim[RP_LDA], I->arg[RP_B], I->arg[RP_C],
+                    I->dim[RP_LDC], (int)I->dim[RP_ADD], m);
     return PN_OK;
 }
 

@@ -20,33 +20,54 @@ def run(data: Path | None = None, lang: str = "en", out: Path | None = None, pag
     Parameters
     ----------
     data : Path, optional
-        CSV of points: two columns, and a target that is one of two classes or a number.
+        For the page of networks a CSV of points: two columns, and a target that is one of two classes or a number. For
+        that of letters a text in UTF-8.
     lang : {"en", "es"}, default "en"
     out : Path, optional
-    page : {"network", "convolution"}, default "network"
+    page : {"network", "convolution", "letters", "words", "descent"}, default "network"
 
     Raises
     ------
     DataError
-        If a line has not two numbers and a target; it is named.
+        If a line has not two numbers and a target; it is named. If a text is too short, or its letters are too many.
     FileNotFoundError
         If this pynn was built without the kernels for pages.
     OSError
         If a file cannot be read or written.
     """
-    from pynn.viz.playground import MOST_POINTS, convolution, playground
-
-    if page != "network" and data is not None:
-        raise DataError(f"[playground] expected --data with --page network alone. Received: --page {page}.")
-    x, y = (None, None) if data is None else _points(data)
-    made = playground(x, y, lang) if page == "network" else convolution(lang)
+    if data is not None and page not in ("network", "letters"):
+        raise DataError(f"[playground] expected --data with --page network or letters. Received: --page {page}.")
+    made = _page(page, data, lang)
     where = out or Path(tempfile.mkdtemp(prefix="pynn-"), "playground.html")
     made.save(where)
-    if x is not None and len(x) > MOST_POINTS:
-        print(f"{data}: {MOST_POINTS:,} of {len(x):,} points, drawn at random")
     print(where)
     if out is None:
         webbrowser.open(where.resolve().as_uri())
+
+
+def _page(page: str, data: Path | None, lang: str) -> Any:
+    if page == "letters":
+        from pynn.datasets.text import text
+        from pynn.viz.letters import letters
+
+        return letters(lang, None if data is None else text(data))
+    if page == "words":
+        from pynn.viz.word_map import word_map
+
+        return word_map(lang)
+    if page == "descent":
+        from pynn.commands.descent_page import descent
+
+        return descent(lang)
+    from pynn.viz.playground import MOST_POINTS, convolution, playground
+
+    if page == "convolution":
+        return convolution(lang)
+    x, y = (None, None) if data is None else _points(data)
+    made = playground(x, y, lang)
+    if x is not None and len(x) > MOST_POINTS:
+        print(f"{data}: {MOST_POINTS:,} of {len(x):,} points, drawn at random")
+    return made
 
 
 def _rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:

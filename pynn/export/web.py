@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,13 @@ FORMAT = 1
 LEDGER = ("cursor", "offset", "rate", "sums", "losses", "hits")
 
 
-def web_data(model: Any, train: bool = False, input_shape: Any = None, batch_size: int = 32) -> dict[str, Any]:
+def web_data(
+    model: Any,
+    train: bool = False,
+    input_shape: Any = None,
+    batch_size: int = 32,
+    more: Callable[[Any, State, dict[str, Any]], dict[str, Any]] | None = None,
+) -> dict[str, Any]:
     """Return a model as programs for a page: what :func:`to_web` writes, before it is written.
 
     Parameters
@@ -43,6 +50,9 @@ def web_data(model: Any, train: bool = False, input_shape: Any = None, batch_siz
         Of one sample.
     batch_size : int, default 32
         Samples of one step.
+    more : callable, optional
+        Takes a copy of the model, the state and the programs; adds programs of its own, and returns what else is to be
+        in the result.
 
     Returns
     -------
@@ -75,7 +85,11 @@ def web_data(model: Any, train: bool = False, input_shape: Any = None, batch_siz
     state = State(known)
     made |= _prediction(twin, x, state, made["programs"])
     if train:
-        made |= _training(twin, trainer, x, state, made["programs"], batch_size)
+        head = model._trainer.head  # a copy's head does not know by which of its names the loss was asked for
+        rows = head.kind == "rows" or head.asked_for[0] == "categorical_crossentropy"
+        made |= _training(twin, trainer, x, state, made["programs"], batch_size, rows)
+    if more is not None:
+        made |= more(twin, state, made["programs"])
     made["weights"] = [state.described(path, t) for path, t in twin.named_parameters()]
     made["state_bytes"] = state.nbytes
     made["state"] = base64.b64encode(state.contents()).decode()
@@ -107,12 +121,12 @@ def _prediction(twin: Any, x: Tensor, state: State, programs: dict[str, Any]) ->
 
 
 def _training(
-    twin: Any, trainer: Any, x: Tensor, state: State, programs: dict[str, Any], batch_size: int
+    twin: Any, trainer: Any, x: Tensor, state: State, programs: dict[str, Any], batch_size: int, shares: bool
 ) -> dict[str, Any]:
     rows = np.zeros((batch_size, *x.shape[1:]), x.dtype)
     with no_grad(), training(False), trial():
         one = twin(x)
-    labels = trainer.data(rows, _targets(trainer, one, batch_size), place="export")
+    labels = trainer.data(rows, _targets(trainer, one, batch_size, shares), place="export")
     recorder = record_step(trainer, labels, np.arange(batch_size), batch_size)
     arrays = labels.arrays()
     names = ["x", "y", *(f"more{i}" for i in range(len(arrays) - 2)), "order", *LEDGER]
@@ -126,14 +140,11 @@ def _training(
     }
 
 
-def _targets(trainer: Any, out: Any, n: int) -> np.ndarray:
-    """Return targets of the kind that the loss takes."""
-    rows = trainer.head.kind == "rows" or trainer.head.asked_for[0] == "categorical_crossentropy"
-    if trainer.loss.task == "classes" and not rows:
+def _targets(trainer: Any, out: Any, n: int, shares: bool) -> np.ndarray:
+    """Return targets of the kind that the loss takes; shares: a share of each class instead of a class."""
+    if trainer.loss.task == "classes" and not shares:
         return np.zeros((n, *out.shape[1:-1]), np.int32)
-    made = np.zeros((n, *out.shape[1:]), np.float32)
-    made[..., 0] = 1  # a distribution, where one is asked for
-    return made
+    return np.full((n, *out.shape[1:]), 1 / out.shape[-1], np.float32)  # a distribution, and no row of one class alone
 
 
 def to_web(

@@ -18,7 +18,7 @@ from pynn.core.tensor import to_array
 from pynn.errors import DataError
 from pynn.export.web import web_data
 from pynn.files import write_whole
-from pynn.web import convolution_page, playground_page
+from pynn.web import page, playground_page
 
 __all__ = ["LANGUAGES", "Playground", "convolution", "facts", "playground", "recorded"]
 
@@ -223,4 +223,4 @@ def convolution(lang: str = "en") -> Playground:
             for padding in ("valid", "same"):
                 layer = nn.Conv2D(1, size, strides=stride, padding=padding, use_bias=False)
                 models[f"{size} {stride} {padding}"] = web_data(nn.Sequential([nn.Input((8, 8, 1)), layer]))
-    return Playground(convolution_page(json.dumps({"models": models, "lang": lang}, separators=(",", ":"))))
+    return Playground(page("convolution", json.dumps({"models": models, "lang": lang}, separators=(",", ":"))))

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from pynn._version import __version__
 
-__all__ = ["bundled", "engine", "has_engine", "joined"]
+__all__ = ["bundled", "engine", "has_engine", "joined", "page"]
 
 HERE = Path(__file__).parent
 ENGINES = "engines.xz"  # what csrc/web/build.py makes
@@ -80,9 +80,9 @@ def bundled(name: str, model: str) -> tuple[str, str, str]:
         'if (typeof module === "object" && module.exports) module.exports = root.pynn;\n'
         "})(globalThis);\n"
     )
-    page = (HERE / "js" / "model.html").read_text(encoding="utf-8").replace("MODEL.js", html.escape(quote(name)))
-    page = page.replace("/*SCRIPT*/", joined(("model_page.js",)))
-    return script, (HERE / "js" / "pynn.d.ts").read_text(encoding="utf-8"), page
+    beside = (HERE / "js" / "model.html").read_text(encoding="utf-8").replace("MODEL.js", html.escape(quote(name)))
+    beside = beside.replace("/*SCRIPT*/", joined(("model_page.js",)))
+    return script, (HERE / "js" / "pynn.d.ts").read_text(encoding="utf-8"), beside
 
 
 PLAYGROUND = ("data.js", "step.js", "net.js", "state.js", "draw.js", "code.js", "words.js", "app.js")
@@ -91,17 +91,25 @@ PLAYGROUND = ("data.js", "step.js", "net.js", "state.js", "draw.js", "code.js", 
 def playground_page(bundle: str) -> str:
     """Return the page of the playground, with its data in JSON: version, facts, own, lang."""
     folder = HERE / "js" / "playground"
-    page = _filled(folder, bundle, joined(("engine.js", "seeds.js")), joined(PLAYGROUND, folder))
-    return page.replace("/*STYLE*/", (folder / "style.css").read_text(encoding="utf-8"))
+    made = _filled(folder, bundle, joined(("engine.js", "seeds.js")), joined(PLAYGROUND, folder))
+    return made.replace("/*STYLE*/", (folder / "style.css").read_text(encoding="utf-8"))
 
 
-def convolution_page(bundle: str) -> str:
-    """Return the page of convolution by hand, with its data in JSON: models by size, stride and padding, and lang."""
-    folder = HERE / "js" / "convolution"
+def page(name: str, bundle: str) -> str:
+    """Return a page on models that Python recorded, with its data in JSON.
+
+    Parameters
+    ----------
+    name : str
+        Of its folder under ``js``.
+    bundle : str
+        ``lang``, and what else its script reads.
+    """
+    folder = HERE / "js" / name
     return _filled(folder, bundle, joined(LOADER), joined(("app.js",), folder))
 
 
 def _filled(folder: Path, bundle: str, *scripts: str) -> str:
     script = f"const BUNDLE = {in_script(bundle)};\nBUNDLE.engine = {json.dumps(engine())};\n" + "\n".join(scripts)
-    page = (folder / "page.html").read_text(encoding="utf-8")
-    return page.replace("/*SCRIPT*/", f'"use strict";\n(() => {{\n{script}\n}})();')
+    text = (folder / "page.html").read_text(encoding="utf-8")
+    return text.replace("/*SCRIPT*/", f'"use strict";\n(() => {{\n{script}\n}})();')
