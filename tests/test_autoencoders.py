@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from digits_as_mnist import digits_as_mnist
+from PIL import Image
 
 import pynn
 from pynn import recipes, viz
@@ -51,6 +52,8 @@ def test_the_autoencoder_learns_and_draws(data, tmp_path, capsys):
     assert "as many principal components" in capsys.readouterr().out
     for name in ("reconstructions.png", "map.png", "plane.png", "history.png"):
         assert is_png(tmp_path / name)
+    with Image.open(tmp_path / "map.gif") as gif:
+        assert gif.n_frames == 16  # before, and after each epoch
     model = pynn.load(tmp_path / "model.pynn")
     flat = xt.reshape(-1, 784) / np.float32(255)
     assert np.mean((model.predict(flat) - flat) ** 2) == pytest.approx(result.test["mse"], rel=1e-4)

@@ -18,11 +18,14 @@ PICTURES = {
     "linear-regression": ["history.png", "predicted.png"],
     "logistic-regression": ["confusion.png", "history.csv", "history.png", "model.pynn"],
     "basis-functions": ["frontiers.png", "growth.png"],
+    "decision-frontiers": [
+        f"{name}{end}" for name in ("circles", "moons", "spirals") for end in ("-units.png", ".gif", ".png")
+    ],
     "gradient-descent": ["time.png", "updates.png"],
     "activations": ["activations.png"],
     "initialization": ["loss.png", "spread.png"],
 }
-SHORT = {"initialization": 3}
+SHORT = {"decision-frontiers": 24, "initialization": 3}
 
 
 @pytest.mark.parametrize("name", PICTURES)

@@ -6,12 +6,16 @@ import base64
 import json
 import re
 import shutil
+import time
 
 import numpy as np
 import pytest
 
 import pynn
-from pynn import nn, viz
+from pynn import nn, recipes, viz
+from pynn.recipes import report
+from pynn.recipes.runner import timed_fit
+from pynn.viz.moving import Steady
 
 pytest.importorskip("matplotlib")
 Image = pytest.importorskip("PIL.Image")
@@ -62,6 +66,31 @@ def test_a_film(tmp_path):
     model, x, y = moons()
     viz.animate(model, x, y, tmp_path / "moons.webm", epochs=2)
     assert (tmp_path / "moons.webm").read_bytes().startswith(b"\x1aE\xdf\xa3")
+
+
+def test_maps_of_vectors_turn_as_little_as_they_can(rng):
+    steady, x = Steady(), rng.normal(size=(30, 6)) * [9, 8, 2, 1, 1, 1]
+    first = steady(x)
+    turned = np.linalg.qr(rng.normal(size=(6, 6)))[0]
+    np.testing.assert_allclose(steady(x @ turned + 5), first, atol=1e-9)  # the same points, seen from elsewhere
+    np.testing.assert_allclose(steady(x * [8 / 9, 9 / 8, 1, 1, 1, 1]), first, atol=4)  # the axes change places
+    assert steady(x[:5]).shape == (5, 2)
+
+
+def test_the_time_of_a_training_is_not_that_of_its_pictures(tmp_path):
+    def draw(model):
+        time.sleep(0.3)
+        return viz.plot_images({"w": np.zeros((8, 8))}, size=1.0)
+
+    model, x, y = moons()
+    options = recipes.Options(epochs=2, batch_size=32, quiet=True, out=tmp_path)
+    frames, film = report.moving(options, "w.gif", draw)
+    _, seconds = timed_fit(options, model, x, y, callbacks=frames)
+    assert frames[0].spent >= 0.9
+    assert seconds < 0.9
+    film["w.gif"](tmp_path / "w.gif")
+    assert (tmp_path / "w.gif").read_bytes().startswith(b"GIF89a")
+    assert report.moving(recipes.Options(), "w.gif", draw) == ([], {})
 
 
 def test_bad_words_are_refused_before_anything_is_learnt(tmp_path, monkeypatch):

@@ -138,7 +138,7 @@ def test_char_rnn_learns_saves_reloads_and_writes(play, tmp_path, capsys):
     assert "--- temperature 0.5 ---\nROMEO:\n" in printed
     assert "saved, reloaded: writes the same" in printed
     assert "validation loss  " in printed
-    assert {path.name for path in out.iterdir()} == {"model.pynn", "sample.txt", "history.png"}
+    assert {path.name for path in out.iterdir()} == {"model.pynn", "sample.txt", "history.png", "characters.gif"}
     model, tokenizer = load_language_model(out / "model.pynn")
     assert (out / "sample.txt").read_text() == "ROMEO:\n" + generate(model, tokenizer, "ROMEO:\n", 1000, seed=0)
     assert result.test["nats"] < 2.2  # 28 characters in all: knowing nothing is 3.3

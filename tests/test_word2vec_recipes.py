@@ -43,7 +43,7 @@ def test_word2vec_on_reviews(reviews, tmp_path, capsys):
     assert 0 <= result.test["analogies"] <= 1
     assert -1 <= result.test["wordsim353"] <= 1
     assert len(KeyedVectors.load_word2vec_format(out / "vectors.bin")) == 60
-    assert {path.name for path in out.iterdir()} == {"vectors.bin", "history.csv", "history.png", "map.png"}
+    assert {path.name for path in out.iterdir()} == {"vectors.bin", "history.csv", "history.png", "map.png", "map.gif"}
     assert json.loads((tmp_path / "r.json").read_text())["details"]["words"] == 60
     said = capsys.readouterr().out
     near = [word for word, _ in result.details["king_man_woman"]]

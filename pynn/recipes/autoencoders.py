@@ -20,6 +20,7 @@ __all__ = ["autoencoder", "denoising", "noisy", "principal_error"]
 MNIST = "MNIST (11 MB: --data, PYNN_DATA, or a download)"
 PIXELS = 784
 SHOWN = 10
+MOVED = 1000  # digits in the picture that moves
 GRID = 15  # digits across and down in the picture of the plane
 NOISE = 0.5
 
@@ -39,6 +40,8 @@ def autoencoder(recipe: Recipe, options: Options) -> Result:
     (x, _), (watched, _) = hold_out(_flat(images), digits)
     xt = _flat(tested)
     models, errors, seconds = {}, {}, 0.0
+    frames: list[viz.Frames] = []
+    film: dict[str, Callable[[Path], Any]] = {}
     for code in (32, 2):
         encoder, decoder = _mirrored(code)
         model = nn.Sequential([nn.Input((PIXELS,)), *encoder, *decoder])
@@ -46,7 +49,9 @@ def autoencoder(recipe: Recipe, options: Options) -> Result:
         if not options.quiet:
             print(f"bottleneck of {code} numbers, {model.count_parameters():,} parameters")
         own = _own_checkpoint(options, f"code-{code}")
-        history, took = timed_fit(own, model, x, x, validation_data=(watched, watched))
+        if code == 2:
+            frames, film = report.moving(options, "map.gif", _map_of(encoder, xt[:MOVED], labels[:MOVED]))
+        history, took = timed_fit(own, model, x, x, validation_data=(watched, watched), callbacks=frames)
         seconds += took
         errors[code] = float(model.evaluate(xt, xt)["mse"])
         parts = (nn.Sequential([nn.Input((PIXELS,)), *encoder]), nn.Sequential([nn.Input((code,)), *decoder]))
@@ -56,7 +61,7 @@ def autoencoder(recipe: Recipe, options: Options) -> Result:
     principal = {code: principal_error(x, xt, code) for code in errors}
     for code, error in errors.items():
         print(f"{code:2} numbers: error {error:.4f}; as many principal components: {principal[code]:.4f}")
-    _draw(options, models, errors, xt, labels)
+    _draw(options, models, errors, xt, labels, film)
     wide = models[32]
     if options.out is not None:
         wide[0].save(options.out / "model.pynn", include_optimizer=False, metadata={"recipe": recipe.name})
@@ -215,9 +220,16 @@ def _own_checkpoint(options: Options, name: str) -> Options:
     return dataclasses.replace(options, checkpoint=options.checkpoint and options.checkpoint / name)
 
 
+def _map_of(encoder: list[nn.Module], x: np.ndarray, labels: np.ndarray) -> Callable[[Any], Any]:
+    """Return a drawing of what layers that learn as part of a network make of `x`."""
+    coder = nn.Sequential([nn.Input((PIXELS,)), *encoder])
+    return lambda model: viz.plot_embedding(coder.predict(x), labels, title="The test digits as 2 numbers")
+
+
 def _draw(
-    options: Options, models: dict[int, Any], errors: dict[int, float], xt: np.ndarray, labels: np.ndarray
-) -> None:
+    options: Options, models: dict[int, Any], errors: dict[int, float], xt: np.ndarray, labels: np.ndarray,
+    film: dict[str, Callable[[Path], Any]],
+) -> None:  # fmt: skip
     rows = {"the digits": xt[:SHOWN].reshape(-1, 28, 28)}
     for code, (model, *_) in models.items():
         rows[f"through {code} numbers: mean squared error {errors[code]:.4f}"] = model.predict(xt[:SHOWN]).reshape(
@@ -235,4 +247,4 @@ def _draw(
         "plane.png": lambda path: viz.plot_rows({text: sheet[None]}, path, "What the decoder draws over the map", 6.5),
         "history.png": lambda path: viz.plot_curves({"test error": history}, path, y="mean squared error", log_y=True),
     }
-    report.write_pictures(options, pictures)
+    report.write_pictures(options, pictures | film)

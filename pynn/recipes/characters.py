@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pynn.recipes.registry import Measure, Options, Recipe, Result, recipe
 from pynn.recipes.runner import conclude
 from pynn.text.generation import generate, load_language_model
 from pynn.train import Callback
+from pynn.viz.moving import Steady
 
 __all__ = ["build", "char_rnn"]
 
@@ -86,7 +88,10 @@ def char_rnn(recipe: Recipe, options: Options) -> Result:
         model.summary(input_shape=(STEPS,))
         print(f"\n{x.size:,} characters to learn from, {xv.size:,} to validate on")
     validation = _Validate(xv, yv, batch_size)
-    history, seconds, speed = fit_sequences(options, model, x, y, tokens=x.size, shuffle=False, callbacks=[validation])
+    frames, film = report.moving(options, "characters.gif", _map_of(tokenizer.vocabulary))
+    history, seconds, speed = fit_sequences(
+        options, model, x, y, tokens=x.size, shuffle=False, callbacks=[validation, *frames]
+    )
     prompt = PROMPT if set(PROMPT) <= set(tokenizer.vocabulary) else learnt[: len(PROMPT)]
     samples = {value: generate(model, tokenizer, prompt, LENGTH, temperature=value) for value in TEMPERATURES}
     if not options.quiet:
@@ -108,10 +113,30 @@ def char_rnn(recipe: Recipe, options: Options) -> Result:
         parameters=model.count_parameters(),
         details=details,
     )
-    report.write_pictures(options, {"history.png": lambda path: viz.plot_history(history, path)})
+    report.write_pictures(options, {"history.png": lambda path: viz.plot_history(history, path), **film})
     if history.interrupted:
         raise KeyboardInterrupt
     return result
+
+
+def _map_of(vocabulary: Sequence[str]) -> Callable[[Any], Any]:
+    """Return a drawing of the characters by their vectors, those of the network's embedding."""
+    rows = [i for i, token in enumerate(vocabulary) if len(token) == 1 and not token.isspace()]
+    tokens = [vocabulary[i] for i in rows]
+    kinds = [_kind(token) for token in tokens]
+    steady = Steady()
+
+    def draw(model: Any) -> Any:
+        points = steady(model.layers[0].w.numpy()[rows])
+        return viz.plot_embedding(points, kinds, words=tokens, title="characters by their vectors")
+
+    return draw
+
+
+def _kind(token: str) -> str:
+    if token.isalpha():
+        return "capital" if token.isupper() else "vowel" if token in "aeiou" else "consonant"
+    return "mark"
 
 
 def _saved(model: nn.Sequential, tokenizer: text.Tokenizer, prompt: str, options: Options) -> dict[str, Any]:

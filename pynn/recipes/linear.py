@@ -18,6 +18,8 @@ from pynn.recipes.tables import breast_cancer, diabetes, standardized
 
 __all__ = ["basis_functions", "gaussians", "linear_regression", "logistic_regression", "polynomials"]
 
+FRAMES = 12  # of a picture that moves, or so
+
 
 @recipe(
     "linear-regression",
@@ -226,10 +228,7 @@ def decision_frontiers(recipe: Recipe, options: Options) -> Result:
         classes = int(y.max()) + 1
         models: dict[str, Any] = {}
         for width in widths:
-            out = nn.Dense(1, activation="sigmoid") if classes == 2 else nn.Dense(classes, activation="softmax")
-            model = nn.Sequential([nn.Input((2,)), nn.Dense(width, activation="tanh"), out])
-            loss = "binary_cross_entropy" if classes == 2 else "cross_entropy"
-            model.compile(optim.Adam(0.03), loss, ["accuracy"], seed=options.seed)
+            model = _carver(width, classes, options.seed)
             _, spent = timed_fit(options, model, x, y, verbose=0)
             accuracy = model.evaluate(xt, yt)["accuracy"]
             seconds, parameters = seconds + spent, model.count_parameters()
@@ -240,12 +239,28 @@ def decision_frontiers(recipe: Recipe, options: Options) -> Result:
                 w, b = model.layers[0].w.numpy(), model.layers[0].b.numpy()
                 print(f"         W = {_short(w)}\n         b = {_short(b)}")
         pictures |= _drawings(name, models, xt, yt)
+        pictures[f"{name}.gif"] = _moving(_carver(widths[-1], classes, options.seed), x, y, options)
     report.write_pictures(options, pictures)
     least = min(details[f"{name}, 16"] for name in makers)
     return conclude(
         recipe, options, {"accuracy": least}, epochs=options.epochs or recipe.epochs, seconds=seconds,
         parameters=parameters, details=details,
     )  # fmt: skip
+
+
+def _carver(width: int, classes: int, seed: int) -> nn.Sequential:
+    out = nn.Dense(1, activation="sigmoid") if classes == 2 else nn.Dense(classes, activation="softmax")
+    model = nn.Sequential([nn.Input((2,)), nn.Dense(width, activation="tanh"), out])
+    loss = "binary_cross_entropy" if classes == 2 else "cross_entropy"
+    model.compile(optim.Adam(0.03), loss, ["accuracy"], seed=seed)
+    return model
+
+
+def _moving(model: nn.Sequential, x: np.ndarray, y: np.ndarray, options: Options) -> Callable[[Path], Any]:
+    """Return what trains the model once more, from the same weights, and draws its frontier meanwhile."""
+    epochs, batch_size = options.epochs or 1, options.batch_size or 32
+    every = max(1, epochs // FRAMES)
+    return lambda path: viz.animate(model, x, y, path, every=every, epochs=epochs, batch_size=batch_size)
 
 
 def _drawings(name: str, models: dict[str, Any], x: np.ndarray, y: np.ndarray) -> dict[str, Callable[[Path], Any]]:

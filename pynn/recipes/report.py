@@ -13,7 +13,7 @@ from pynn import viz
 from pynn.language import said
 from pynn.recipes.records import Options
 
-__all__ = ["check_drawing", "write", "write_pictures"]
+__all__ = ["check_drawing", "moving", "write", "write_pictures"]
 
 WORST = 24
 
@@ -61,6 +61,19 @@ def write(
     for name, draw in drawn.items():
         draw(folder / name)
     return ["model.pynn", "history.csv", *drawn]
+
+
+def moving(
+    options: Options, name: str, draw: Callable[[Any], Any], every: int = 1
+) -> tuple[list[viz.Frames], dict[str, Callable[[Path], Any]]]:
+    """Return callbacks that draw a model while it learns, and the picture that they make, by its file name.
+
+    Both are empty if no ``--out`` is wanted.
+    """
+    if options.out is None:
+        return [], {}
+    frames = viz.Frames(draw, every)
+    return [frames], {name: frames.save}
 
 
 def write_pictures(options: Options, pictures: Mapping[str, Callable[[Path], Any]]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import pynn
+from pynn import viz
 from pynn.language import said
 from pynn.recipes import report
 from pynn.recipes.files import check_file, check_folder, write_json
@@ -179,7 +180,7 @@ def train_classifier(
 
 
 def timed_fit(options: Options, model: Any, x: Any, y: Any = None, **fit: Any) -> tuple[Any, float]:
-    """Fit a compiled model as the options say; return its history and the seconds that it took.
+    """Fit a compiled model as the options say; return its history and the seconds that it took, drawing left out.
 
     Parameters
     ----------
@@ -205,7 +206,8 @@ def timed_fit(options: Options, model: Any, x: Any, y: Any = None, **fit: Any) -
         settings |= {"callbacks": [*settings.get("callbacks", ()), saver], "resume": options.checkpoint}
     start = time.perf_counter()
     history = model.fit(x, y, **settings)
-    seconds = time.perf_counter() - start
+    drawing = sum(callback.spent for callback in settings.get("callbacks", ()) if isinstance(callback, viz.Frames))
+    seconds = time.perf_counter() - start - drawing
     if not history.epoch:
         raise KeyboardInterrupt
     return history, seconds

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ import pynn
 from pynn import nn, optim, viz
 from pynn.datasets.fetch import FileSet, locate
 from pynn.errors import DataError
+from pynn.recipes import report
 from pynn.recipes.registry import Measure, Options, Recipe, Result, recipe
-from pynn.recipes.report import write_pictures
 from pynn.recipes.runner import conclude
+from pynn.viz.moving import Steady
 
 __all__ = ["localist_distributed", "polar_words", "word2vec", "words_of"]
 
@@ -83,7 +84,9 @@ def word2vec(recipe: Recipe, options: Options) -> Result:
         source = "text8"
         recipe = dataclasses.replace(recipe, expected=TEXT8_EXPECTED)
         model = pynn.text.Word2Vec(200, window=8, negative=25, sample=1e-4, seed=options.seed)
-    history, seconds = _learn(model, corpus, options)
+    steady = Steady()
+    frames, film = report.moving(options, "map.gif", lambda model: _draw_map(model.wv, steady=steady))
+    history, seconds = _learn(model, corpus, options, frames)
     wv = model.wv
     analogies, sections = wv.evaluate_word_analogies(questions, restrict_vocab=KNOWN_WORDS)
     details: dict[str, Any] = {
@@ -106,9 +109,13 @@ def word2vec(recipe: Recipe, options: Options) -> Result:
     if options.out is not None:
         wv.save_word2vec_format(options.out / "vectors.bin", binary=True)
         history.to_csv(options.out / "history.csv")
-    write_pictures(
+    report.write_pictures(
         options,
-        {"history.png": lambda path: viz.plot_history(history, path), "map.png": lambda path: _draw_map(wv, path)},
+        {
+            "history.png": lambda path: viz.plot_history(history, path),
+            "map.png": lambda path: _draw_map(wv, path),
+            **film,
+        },
     )
     result = conclude(
         recipe,
@@ -171,7 +178,7 @@ def localist_distributed(recipe: Recipe, options: Options) -> Result:
             print(f"  {word:10} {_near(near)}")
     shown = np.concatenate([np.flatnonzero(sides == side)[:60] for side in (0, 1)])
     names = np.array(["against", "for"])[sides[shown]]
-    write_pictures(
+    report.write_pictures(
         options,
         {
             "words.png": lambda path: viz.plot_embedding(
@@ -229,9 +236,12 @@ def _reviews(options: Options) -> tuple[list[str], np.ndarray]:
     return [*texts, *more], np.concatenate([y, yt])
 
 
-def _learn(model: pynn.text.Word2Vec, corpus: Any, options: Options) -> tuple[Any, float]:
-    """Train; return the history and the seconds without reading."""
-    history = model.fit(corpus, epochs=options.epochs or 1, verbose=0 if options.quiet else 1)
+def _learn(
+    model: pynn.text.Word2Vec, corpus: Any, options: Options, callbacks: Sequence[Any] = ()
+) -> tuple[Any, float]:
+    """Train; return the history and the seconds without reading and drawing."""
+    verbose = 0 if options.quiet else 1
+    history = model.fit(corpus, epochs=options.epochs or 1, callbacks=callbacks, verbose=verbose)
     if not history.epoch:
         raise KeyboardInterrupt
     words = float(model.counts.sum())
@@ -276,7 +286,7 @@ def _rank(wv: Any, word: str, positive: list[str], negative: list[str]) -> int:
     return next((i for i, (other, _) in enumerate(near, 1) if other == word), 0)
 
 
-def _draw_map(wv: Any, path: Path) -> Any:
+def _draw_map(wv: Any, path: Path | None = None, steady: Callable[[Any], Any] = np.asarray) -> Any:
     words, labels = [], []
     for family, members in FAMILIES.items():
         known = [word for word in members.split() if word in wv]
@@ -285,4 +295,4 @@ def _draw_map(wv: Any, path: Path) -> Any:
     if len(words) < 2:
         raise DataError(f"[word2vec] expected some of the words to be drawn to be known. Received: {words}.")
     unit = wv.unit_vectors()[[wv.index(word) for word in words]]
-    return viz.plot_embedding(unit, labels, path, words=words, title="words by their vectors")
+    return viz.plot_embedding(steady(unit), labels, path, words=words, title="words by their vectors")

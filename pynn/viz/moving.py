@@ -7,6 +7,7 @@ import io
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from pynn.files import write_whole
 from pynn.keywords import spelled
 from pynn.language import said
 from pynn.train.hooks import Callback, Logs
-from pynn.viz.embedding import plot_embedding
+from pynn.viz.embedding import plot_embedding, principal_components
 from pynn.viz.filters import plot_feature_maps
 from pynn.viz.frontier import plot_frontier
 from pynn.viz.weights import plot_weights
@@ -27,7 +28,7 @@ from pynn.viz.weights import plot_weights
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Frames", "animate"]
+__all__ = ["Frames", "Steady", "animate"]
 
 DPI = 90
 LAST = 6  # so many times as long stands the last picture
@@ -54,6 +55,14 @@ class Frames(Callback):
     every : int, default 1
         How many epochs lie between two pictures.
 
+    Attributes
+    ----------
+    pictures : list of ndarray uint8 [H, W, 3]
+    names : list of str
+        What is written below each: its epoch.
+    spent : float
+        Seconds of the training that went into drawing.
+
     Examples
     --------
     >>> frames = Frames(lambda model: pynn.viz.plot_weights(model), every=5)  # model.fit(..., callbacks=[frames])
@@ -64,10 +73,11 @@ class Frames(Callback):
         self.every = integer("Frames", "every", every, 1)
         self.pictures: list[np.ndarray] = []
         self.names: list[str] = []
+        self.spent = 0.0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Draw the model as it is before its first step."""
-        self.pictures, self.names = [], []
+        self.pictures, self.names, self.spent = [], [], 0.0
         self._take(0)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -78,6 +88,7 @@ class Frames(Callback):
     def _take(self, epoch: int) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+        start = time.perf_counter()
         figure = self.draw(self.model)
         figure.set_dpi(DPI)
         name = f"{said('epoch')} {epoch}"
@@ -86,6 +97,7 @@ class Frames(Callback):
         canvas.draw()
         self.pictures.append(np.array(canvas.buffer_rgba())[..., :3])
         self.names.append(name)
+        self.spent += time.perf_counter() - start
 
     def save(self, path: str | os.PathLike[str], seconds: float = 0.2) -> None:
         """Write the pictures into one file, whole or not at all.
@@ -120,6 +132,33 @@ class Frames(Callback):
         title = said("training")
         values = {"frames": frames, "names": self.names, "last": len(frames) - 1, "wait": wait, "title": title}
         return PAGE.format(**values).encode()
+
+
+class Steady:
+    """Points of a plane for one picture after another, turned so that they move as little as possible.
+
+    The principal components ``P`` of vectors as ``P R``, where the rotation or reflection ``R`` brings them nearest to
+    the points before: ``R = U V^T`` of the singular values ``U S V^T = P^T before`` (orthogonal Procrustes).
+
+    Examples
+    --------
+    >>> steady, x = Steady(), np.eye(4)
+    >>> before = steady(x)
+    >>> bool(np.allclose(steady(x[:, ::-1]), before, atol=1.0)), before.shape
+    (True, (4, 2))
+    """
+
+    def __init__(self) -> None:
+        self._before: np.ndarray | None = None
+
+    def __call__(self, x: Any) -> np.ndarray:
+        """Return points [N, 2] for vectors [N, D]; the rows are those of the call before."""
+        points = principal_components(x)
+        if self._before is not None and points.shape == self._before.shape:
+            u, _, v = np.linalg.svd(points.T @ self._before)
+            points = points @ (u @ v)
+        self._before = points
+        return points
 
 
 def _padded(x: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -219,11 +258,14 @@ def animate(
     if Path(path).suffix.lower() not in ENDINGS:
         raise ValueError(f"[animate] expected a name that ends in {', '.join(ENDINGS)}. Received: {path!r}.")
     if isinstance(draw, str):
+        steady = Steady()
         drawings: dict[str, Callable[[Any], Figure]] = {
             "frontier": lambda model: plot_frontier(model, x, y),
             "weights": plot_weights,
             "maps": lambda model: plot_feature_maps(model, np.asarray(x)[0]),
-            "embedding": lambda model: plot_embedding(_before_last(model, np.asarray(x)[:500]), np.asarray(y)[:500]),
+            "embedding": lambda model: plot_embedding(
+                steady(_before_last(model, np.asarray(x)[:500])), np.asarray(y)[:500]
+            ),
         }
         if draw not in drawings:
             raise ValueError(
