@@ -152,6 +152,7 @@ class BuildExt(build_ext):
             )
         }
         compile_flags, link_flags = self.flags()
+        self.smaller = self.smaller_flags()
         for ext in self.extensions:
             ext.sources = sources[ext.name]
             ext.include_dirs.append(numpy.get_include())
@@ -170,10 +171,9 @@ class BuildExt(build_ext):
 
         def compile_one(source, depends, options):
             [target] = compiler.object_filenames([source], output_dir=options["output_dir"])
-            if Path(source).stem in SMALL and compiler.compiler_type != "msvc" and HAS_VECTORS and not DEBUG:
-                options = {**options, "extra_postargs": [*options["extra_postargs"], *SMALL[Path(source).stem]]}
-            if Path(source).parts[0] == "csrc" and compiler.compiler_type != "msvc" and not (DEBUG or SANITIZE):
-                options = {**options, "extra_postargs": [*options["extra_postargs"], *NO_UNWINDING]}
+            own = [*SMALL.get(Path(source).stem, ()), *(NO_UNWINDING if Path(source).parts[0] == "csrc" else ())]
+            own = [flag for flag in own if flag in self.smaller]
+            options = {**options, "extra_postargs": [*options["extra_postargs"], *own]}
             if not self.force and is_newer(target, [source, *depends]):
                 next(done)
                 return target
@@ -216,6 +216,15 @@ class BuildExt(build_ext):
                 return compile_flags + candidate_compile, link_flags + candidate_link
         self.tell("no OpenMP here: threads are pynn's own, and threadpoolctl does not limit them")
         return compile_flags, link_flags
+
+    def smaller_flags(self):
+        """Return those of the flags for less code that this compiler knows: Clang refuses some of GCC's."""
+        if self.compiler.compiler_type == "msvc" or DEBUG:
+            return set()
+        small = {flag for flags in SMALL.values() for flag in flags} if HAS_VECTORS else set()
+        wanted = small | (set() if SANITIZE else set(NO_UNWINDING))
+        program = "int main(void) { return 0; }\n"
+        return {flag for flag in wanted if self.links(program, ["-Werror", flag], [])}
 
     def links(self, program, compile_flags, link_flags):
         return not self.error_of(program, compile_flags, link_flags)

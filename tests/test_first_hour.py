@@ -564,15 +564,20 @@ def test_what_a_build_lacks_is_named_in_one_line(what, tmp_path):
     assert run.stdout.splitlines() == ["running build_ext"]
 
 
+def small_source(folder, kernels):
+    """Write what setup.py builds, with one file of kernels."""
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder)
+    for name in (kernels, "pynn/core/_core.pyx"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / kernels).write_text("int pn_any(void) { return 1; }\n")
+    (folder / "pynn/core/_core.pyx").write_text("x = 1\n")
+    (folder / "pynn/_version.py").write_text("__version__ = '0'\n")
+
+
 def test_a_build_tells_what_it_is_at(tmp_path):
     needs_a_build()
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tmp_path)
-    for name in ("csrc/any.c", "pynn/core/_core.pyx"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-    (tmp_path / "csrc/any.c").write_text("int pn_any(void) { return 1; }\n")
-    (tmp_path / "pynn/core/_core.pyx").write_text("x = 1\n")
-    (tmp_path / "pynn/_version.py").write_text("__version__ = '0'\n")
+    small_source(tmp_path, "csrc/any.c")
     command = [sys.executable, "setup.py", "build_ext"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[1:3] == [
@@ -583,6 +588,25 @@ def test_a_build_tells_what_it_is_at(tmp_path):
         " compiled 1 of 2 files",
         " compiled 2 of 2 files",
     ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the compiler is a script of the shell")
+def test_a_compiler_that_lacks_some_of_gccs_flags_builds(tmp_path):
+    """Clang calls some of them errors, and warns of others."""
+    needs_a_build()
+    small_source(tmp_path, "csrc/isa_avx2.c")
+    script = tmp_path / "cc"
+    script.write_text(f"""#!/bin/sh
+for arg; do case $arg in
+-fvect-cost-model=*|-fno-tree-loop-distribution) echo "error: unknown: $arg" >&2; exit 1 ;;
+esac; done
+exec {shutil.which(os.environ.get("CC", "cc").split()[0])} "$@"
+""")
+    script.chmod(0o755)
+    command = [sys.executable, "setup.py", "-v", "build_ext"]
+    environment = {**os.environ, "CC": str(script)}
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
+    assert run.returncode == 0, run.stderr[-500:]
 
 
 def test_asking_for_an_attribute_costs_no_search_for_names(monkeypatch):
