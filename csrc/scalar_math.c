@@ -20,7 +20,7 @@ static inline double from_bits(uint64_t u) {
 #define ROUND 0x1.8p52 /* adding and subtracting it rounds to a whole number */
 
 /* x = 2^e m with m in [0.707, 1.415), f = m - 1, s = f / (2 + f): log(1 + f) = 2 s + 2 s^3 / 3 + 2 s^5 / 5 + ... */
-double pn_log(double x) {
+PN_DEVICE double pn_log(double x) {
     static const double L[] = {2.0 / 23, 2.0 / 21, 2.0 / 19, 2.0 / 17, 2.0 / 15, 2.0 / 13, 2.0 / 11, 2.0 / 9, 2.0 / 7, 2.0 / 5, 2.0 / 3};
     const int64_t k = (int64_t)(bits_of(x) - 0x3fe6a09e667f3bcdull) >> 52;
     const double f = from_bits(bits_of(x) - ((uint64_t)k << 52)) - 1.0, e = (double)k;
@@ -32,7 +32,7 @@ double pn_log(double x) {
 }
 
 /* x = n ln 2 + r with |r| <= ln 2 / 2, and Taylor's series of exp(r). */
-double pn_exp(double x) {
+PN_DEVICE double pn_exp(double x) {
     static const double E[] = {1.0 / 6227020800.0, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320,
                                1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 1.0 / 2, 1.0};
     x = x > -700.0 ? x : -700.0;
@@ -44,7 +44,7 @@ double pn_exp(double x) {
     return (1.0 + r * p) * from_bits((uint64_t)(1023 + (int64_t)n) << 52);
 }
 
-double pn_power(double x, long long n) {
+PN_DEVICE double pn_power(double x, long long n) {
     double y = 1.0;
     for (; n > 0; n >>= 1, x *= x)
         if (n & 1) y *= x;
@@ -69,7 +69,7 @@ static void quarter(int q, double r, double *sine, double *cosine) {
     *cosine = q & 1 ? (q & 2 ? s : -s) : (q & 2 ? -c : c);
 }
 
-void pn_turn(double x, double *sine, double *cosine) {
+PN_DEVICE void pn_turn(double x, double *sine, double *cosine) {
     const double n = (x * 0x1.45f306dc9c883p-1 + ROUND) - ROUND; /* times 2 / pi */
     const double r = (x - n * 0x1.921fb544p+0) - n * 0x1.0b4611a626331p-34;
     quarter((int)((int64_t)n & 3), r, sine, cosine);
@@ -85,7 +85,7 @@ static inline uint64_t window(int from, int count) { /* `count` <= 32 bits of it
 
 /* Large x = m 2^e: of m times 2 / pi what is below four turns matters, which 96 bits of 2 / pi give to 2^-62 quarter turns.
  * (Payne and Hanek 1983) */
-void pn_sin_cos(float x, double *sine, double *cosine) {
+PN_DEVICE void pn_sin_cos(float x, double *sine, double *cosine) {
     uint32_t u;
     memcpy(&u, &x, sizeof u);
     const int exponent = (int)(u >> 23 & 255);
@@ -106,7 +106,7 @@ void pn_sin_cos(float x, double *sine, double *cosine) {
     }
 }
 
-float pn_powf(float x, float y) {
+PN_DEVICE float pn_powf(float x, float y) {
     const double a = fabs((double)x);
     if (y == 0 || x == 1) return 1.0f;
     if (x != x || y != y) return x + y;

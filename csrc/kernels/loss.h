@@ -237,7 +237,12 @@ static int loss_labels_fit(const void *t, i64 bytes, i64 N, i64 C) {
     return !bad;
 }
 
-static const real loss_one[2 * VW] = {[VW] = 1}; /* from place VW - t on, a one in lane t */
+/* From place VW - t on, a one in lane t. */
+#if VW == 1 /* C++ cannot designate elements */
+static const real loss_one[2] = {0, 1};
+#else
+static const real loss_one[2 * VW] = {[VW] = 1};
+#endif
 
 /* l = log(s) weight - d for n rows; weight NULL means 1. */
 static inline void loss_logs(real *l, const real *s, const real *weight, const real *d, i64 n) {

@@ -14,6 +14,12 @@
 #include "par.h"
 #include "witness.h"
 
+#ifdef WT_CUDA /* with csrc/cuda/shim_table.cpp: the device kernels alone, in two orders of their threads */
+extern int pn_shim_order;
+pn_kernel pn_shim_kernel(const char *name, int dtype);
+static void set_order(int order) { pn_shim_order = order; }
+#endif
+
 enum { NONE, STORED, DRAWN, SAME }; /* what an operand is */
 enum { GUARD = 64, MOST_RUNS = 8 };
 
@@ -132,11 +138,17 @@ static uint64_t hash_outputs(one_case *c, uint64_t h) {
     return h;
 }
 
-static void run_case(one_case *c, i64 number, int table, const int *threads, int runs) {
+/* A table: its name and building blocks, and what varies from run to run without changing a bit: the number of threads,
+ * or the order of a device's threads. */
+typedef struct one_table {
+    const char *name, *varies;
+    const pn_ops *ops;
+    void (*vary)(int);
+} one_table;
+
+static void run_case(one_case *c, i64 number, const one_table *table, pn_kernel fn, const int *values, int runs) {
     uint64_t first = 0;
     pn_instr I;
-    pn_kernel fn = pn_own_kernel(c->name, c->dtype, table);
-    if (!fn || !pn_target_available(table)) return;
     for (int r = 0; r < runs; r++) {
         memset(&I, 0, sizeof I);
         fill(c);
@@ -155,8 +167,8 @@ static void run_case(one_case *c, i64 number, int table, const int *threads, int
         I.nth = 4; /* what record.py booked scratch memory for */
         I.salt = c->salt;
         I.fn = fn;
-        I.ops = pn_find_ops(c->dtype, table, 0);
-        pn_set_threads(threads[r]);
+        I.ops = table->ops;
+        table->vary(values[r]);
         int status = fn(&I);
         for (int k = 0; scratch && k < GUARD; k++)
             if (((unsigned char *)I.scratch)[c->scratch + k] != 0xA5) {
@@ -165,17 +177,37 @@ static void run_case(one_case *c, i64 number, int table, const int *threads, int
                 break;
             }
         free(scratch);
+        if (status < 0) return; /* the table does not take this instruction */
         uint64_t h = hash_outputs(c, WT_SEED + (uint64_t)status);
         if (r == 0) first = h;
         else if (h != first) {
-            printf("! %s: %d threads give other bits than %d (%s, %s)\n", c->name, threads[r], threads[0],
-                   pn_target_name(table), c->label);
+            printf("! %s: %d %s give other bits than %d (%s, %s)\n", c->name, values[r], table->varies, values[0], table->name,
+                   c->label);
             failures++;
         }
     }
-    printf("%s %s %s %lld %016llx\n", pn_target_name(table), c->name, dtype_names[c->dtype], (long long)number,
+    printf("%s %s %s %lld %016llx\n", table->name, c->name, dtype_names[c->dtype], (long long)number,
            (unsigned long long)first);
 }
+
+/* The case in every table of this program. */
+#ifdef WT_CUDA
+static void run_tables(one_case *c, i64 number, const int *threads, int runs) {
+    static const int orders[] = {0, 1};
+    const one_table table = {"cuda", "as order", NULL, set_order};
+    const pn_kernel fn = pn_shim_kernel(c->name, c->dtype);
+    (void)threads, (void)runs;
+    if (fn) run_case(c, number, &table, fn, orders, 2);
+}
+#else
+static void run_tables(one_case *c, i64 number, const int *threads, int runs) {
+    for (int t = 0; t < PN_ISA_COUNT; t++) {
+        const one_table table = {pn_target_name(t), "threads", pn_find_ops(c->dtype, t, 0), pn_set_threads};
+        const pn_kernel fn = pn_own_kernel(c->name, c->dtype, t);
+        if (fn && pn_target_available(t)) run_case(c, number, &table, fn, threads, runs);
+    }
+}
+#endif
 
 static unsigned char *read_file(const char *path, size_t *n) {
     FILE *file = fopen(path, "rb");
@@ -225,10 +257,12 @@ int main(int argc, char **argv) {
             base[i] = o->kind == STORED || o->kind == DRAWN ? room(o->bytes) : NULL;
             o->memory = base[i] ? (unsigned char *)(((uintptr_t)base[i] + GUARD + 63) & ~(uintptr_t)63) : NULL;
         }
-        for (int t = 0; t < PN_ISA_COUNT; t++) run_case(&now, k, t, threads, runs);
+        run_tables(&now, k, threads, runs);
         for (int i = 0; i < now.n_arg; i++) free(base[i]);
     }
+#ifndef WT_CUDA /* a device has no building blocks */
     failures += wt_blocks(threads, runs);
+#endif
     for (i64 j = 0; j < kernels; j++)
         if (!met[j]) {
             printf("! %s: no case\n", pn_kernel_name(j));

@@ -24,6 +24,8 @@ class Port(NamedTuple):
         The loader below {root} without which the program cannot start; "" if it needs none.
     quick : int
         How many of the machines a quick run takes.
+    shim : tuple of str
+        Options of the C++ compiler for the device kernels of csrc/cuda, which then are the only table that is run.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Port(NamedTuple):
     needs: str = ""
     root: str = ""
     quick: int = 0
+    shim: tuple = ()
 
 
 def aarch64(name, compiler, options=(), **more):
@@ -48,6 +51,8 @@ PORTS = (
         machines=tuple((cpu, ("qemu-x86_64", "-cpu", cpu)) for cpu in ("Nehalem", "Haswell")),
         needs="qemu-x86_64",
     ),
+    Port("cuda-shim", quick=1, shim=("-O1",)),
+    Port("cuda-sanitized", shim=("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")),
     aarch64("aarch64-glibc", "aarch64-linux-gnu.2.28", ("-L", "{root}"), root="lib/ld-linux-aarch64.so.1", quick=1),
     aarch64("aarch64-musl", "aarch64-linux-musl", quick=1),
     Port("x86_64-musl", "x86_64-linux-musl"),

@@ -1,0 +1,151 @@
+"""Compiles the device kernels with nvcc, and says what their compiler makes of them.
+
+    python csrc/cuda/build.py --list      which kernels have a device version, and which have none
+    python csrc/cuda/build.py             for every architecture that nvcc knows; a table of registers and spills
+    python csrc/cuda/build.py --quick     for the oldest and the newest: what .ci/run does
+
+Warnings are errors. So are: spilled registers in a kernel of LARGE, more than a few bytes of them in any other; an
+atomic operation on floating-point numbers, whose order nobody knows; an approximate function or flushed denormals,
+which no CPU has. Nothing is installed: pynn does not load the kernels. Without nvcc it says so and ends with status 0.
+"""
+
+import argparse
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CSRC = HERE.parent
+FLAGS = ["-std=c++17", "-O3", "-fmad=false", "-Werror", "all-warnings", f"-I{CSRC}", f"-I{HERE}"]
+OLDEST = 75
+#: Kernels in which registers hold a tile: nothing may be spilled there.
+LARGE = ("matmul", "conv2d_fwd", "conv2d_bwd", "conv2d_transpose_fwd")
+FEW_BYTES = 32  # that any other kernel may spill
+#: What PTX must not hold.
+FORBIDDEN = {
+    "atomic operations on floats": r"\b(?:atom|red)\.[\w.:]*\.(?:f16|bf16|f32|f64)",
+    "approximate functions": r"\b(?:div|sqrt|rsqrt|rcp|sin|cos|ex2|lg2|tanh)\.(?:approx|full)",
+    "flushed denormals": r"\.ftz\b",
+}
+
+
+def nvcc():
+    """Return the path of nvcc, or None."""
+    home = os.environ.get("CUDA_HOME")
+    return shutil.which("nvcc") or (home and shutil.which("nvcc", path=os.path.join(home, "bin")))
+
+
+def preprocessed(text):
+    """Return the words of a C text whose macros a compiler has replaced."""
+    command = [*shlex.split(os.environ.get("CC", "cc")), "-E", "-P", "-x", "c", f"-I{CSRC}", f"-I{HERE}", "-"]
+    made = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
+    return re.findall(r"\b(?:pn_row|pn_any)_(\w+)", made.stdout)
+
+
+def kernels():
+    """Return the names of all kernels in C, and of those that have a device version."""
+    every = '#include "kernels.def"\n#define ROW(name) pn_row_##name\nPN_REAL_KERNELS(ROW) PN_ANY_KERNELS(ROW)\n'
+    device = '#include "../act.h"\n#include "{}"\n#define ROW(name, ...) pn_row_##name\nPN_CUDA_KERNELS(ROW)\n'
+    return set(preprocessed(every)), set(preprocessed(device.format(HERE / "kernels.def")))
+
+
+def sources():
+    """Return the files of this folder that are compiled."""
+    return sorted(path for path in HERE.iterdir() if path.suffix in {".h", ".cu", ".cpp", ".def"})
+
+
+def atomics():
+    """Return the atomic operations in the sources but atomicMin, which is on whole numbers alone."""
+    return sorted(
+        f"{path.name}: {name}"
+        for path in sources()
+        for name in re.findall(r"\b(atomic\w+)\s*\(", path.read_text())
+        if name != "atomicMin"
+    )
+
+
+def architectures(quick):
+    """Return the numbers of the architectures to compile for."""
+    said = subprocess.run([nvcc(), "--list-gpu-arch"], capture_output=True, text=True, check=True).stdout
+    known = sorted(int(n) for n in re.findall(r"compute_(\d+)", said) if int(n) >= OLDEST)
+    return [known[0], known[-1]] if quick else known
+
+
+def compiled(numbers, folder):
+    """Compile for the architectures; returns what ptxas says."""
+    targets = [f"-gencode=arch=compute_{n},code=sm_{n}" for n in numbers]
+    command = [nvcc(), *FLAGS, *targets, "--threads", "0", "-Xptxas", "-v", "-fatbin", str(HERE / "kernels.cu")]
+    made = subprocess.run([*command, "-o", str(Path(folder, "kernels.fatbin"))], capture_output=True, text=True)
+    if made.returncode:
+        sys.exit(f"build.py: error: {shlex.join(command)}\n{made.stdout}{made.stderr}")
+    return made.stdout + made.stderr
+
+
+def table(said):
+    """Return (kernel, architecture): registers, bytes of its stack, bytes spilled, bytes of shared memory."""
+    rows = {}
+    for part in said.split("Compiling entry function ")[1:]:
+        name, number = re.match(r"'(\w+)' for 'sm_(\d+)'", part).groups()
+        stack, stores, loads = map(
+            int, re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", part).groups()
+        )
+        registers = int(re.search(r"Used (\d+) registers", part).group(1))
+        shared = re.search(r"(\d+) bytes smem", part)
+        rows[name, int(number)] = registers, stack, stores + loads, int(shared.group(1)) if shared else 0
+    return rows
+
+
+def forbidden(number):
+    """Return what must not be there and is, in the PTX for an architecture."""
+    command = [nvcc(), *FLAGS, f"-arch=compute_{number}", "-ptx", str(HERE / "kernels.cu"), "-o", "-"]
+    ptx = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = {what: sorted(set(re.findall(pattern, ptx))) for what, pattern in FORBIDDEN.items()}
+    return [f"{what}: {', '.join(names)}" for what, names in found.items() if names]
+
+
+def report(rows):
+    """Print the table; returns the kernels that spill too much."""
+    numbers = sorted({number for _, number in rows})
+    print(f"registers (stack, spilled, shared bytes where there are any) for {', '.join(f'sm_{n}' for n in numbers)}")
+    for name in sorted({name for name, _ in rows}):
+        cells = []
+        for number in numbers:
+            registers, stack, spilled, shared = rows[name, number]
+            extra = [f"{n} {what}" for n, what in ((stack, "stack"), (spilled, "spilled"), (shared, "shared")) if n]
+            cells.append(f"{registers}" + (f" ({', '.join(extra)})" if extra else ""))
+        print(f"  {name:28} {'  '.join(cells)}")
+    most = {key: 0 if key[0] in LARGE else FEW_BYTES for key in rows}
+    return [f"{name} for sm_{n} spills {row[2]} bytes" for (name, n), row in rows.items() if row[2] > most[name, n]]
+
+
+def main():
+    """Do it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--list", action="store_true", help="list the kernels with and without a device version")
+    parser.add_argument("--quick", action="store_true", help="two architectures")
+    options = parser.parse_args()
+    if options.list:
+        every, device = kernels()
+        print(f"{len(device)} of {len(every)} kernels have a device version:\n  {' '.join(sorted(device))}")
+        print(f"none have\n  {' '.join(sorted(every - device))}")
+        return
+    failures = [f"expected no atomic operation but atomicMin. Received: {one}" for one in atomics()]
+    if nvcc():
+        numbers = architectures(options.quick)
+        with tempfile.TemporaryDirectory() as folder:
+            rows = table(compiled(numbers, folder))
+        failures += report(rows) + forbidden(numbers[0])
+    else:
+        print("no nvcc: the device kernels are not compiled for devices")
+    for failure in failures:
+        print(f"! {failure}")
+    sys.exit(bool(failures))
+
+
+if __name__ == "__main__":
+    main()
