@@ -84,11 +84,14 @@ class Browser:
         """Return what the body of a function returns; a promise is waited for."""
         return self.ask("POST", f"{self.session}/execute/sync", {"script": script, "args": list(args)})
 
+    def command(self, name: str, **options: Any) -> Any:
+        """Return what a command of Chromium's DevTools answers."""
+        return self.ask("POST", f"{self.session}/goog/cdp/execute", {"cmd": name, "params": options})
+
     def resize(self, width: int, height: int) -> None:
         """Set the size of the window."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        command = {"cmd": "Emulation.setDeviceMetricsOverride", "params": size}
-        self.ask("POST", f"{self.session}/goog/cdp/execute", command)
+        self.command("Emulation.setDeviceMetricsOverride", **size)
 
     def picture(self, file: Path) -> None:
         """Write what is seen as PNG."""

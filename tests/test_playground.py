@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
 import runpy
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
@@ -15,7 +18,8 @@ from browser import MISSING, Browser
 
 from pynn.cli import main
 from pynn.errors import DataError
-from pynn.viz.playground import facts, playground, points, recorded
+from pynn.viz.playground import Playground, facts, playground, points, recorded
+from pynn.viz.widget import _kind
 from pynn.web import HERE, has_engine, joined
 
 NODE = shutil.which("node")
@@ -296,3 +300,67 @@ def test_nothing_is_wider_than_the_page(page, width):
     )
     assert browser.run("return document.documentElement.scrollWidth") <= width
     quiet(browser)
+
+
+def test_a_notebook_shows_a_page_that_runs(page, tmp_path):
+    browser, _ = page
+    file = tmp_path / "notebook.html"
+    file.write_text(f"<!doctype html><meta charset=utf-8>{playground(lang='es')._repr_html_()}", encoding="utf-8")
+    browser.open(file.as_uri())
+    said = browser.run(
+        """
+        globalThis.told = [];
+        addEventListener("message", ({ data }) => told.push(data));
+        return new Promise((go) => setTimeout(() => go(told.length && told.at(-1).pynn), 3000));
+        """
+    )
+    assert said == "state"  # which it tells after its first picture
+    assert browser.messages() == []
+
+
+def test_a_notebook_is_told_what_becomes_of_the_network(page):
+    """The widget's script as anywidget runs it, on a model that keeps what it is given."""
+    browser, url = page
+    esm = (HERE / "js" / "widget.js").read_text(encoding="utf-8")
+    text = Path(unquote(urlsplit(url).path)).read_text(encoding="utf-8")
+    browser.open("about:blank")
+    browser.run(
+        """
+        const [esm, page] = arguments, traits = { page, title: "pynn", height: 700 };
+        globalThis.told = { saved: 0 };
+        const keep = (key, value) => { told[key] = value; };
+        const model = { get: (key) => traits[key], set: keep, save_changes: () => { told.saved++; } };
+        const script = URL.createObjectURL(new Blob([esm], { type: "text/javascript" }));
+        return import(script).then(async ({ default: { render } }) => {
+          globalThis.leave = render({ model, el: document.body });
+          while (!told.saved) await new Promise((go) => setTimeout(go, 20));
+        });
+        """,
+        esm,
+        text,
+    )
+    assert browser.run("return document.querySelector('iframe').style.height") == "700px"
+    told = browser.run("return told")
+    assert told["epoch"] == 0
+    assert told["settings"]["layers"] == [4]
+    assert [one["shape"] for one in told["parameters"]] == [[2, 4], [4], [4, 1], [1]]
+    assert "model.fit" in told["script"]
+    before = browser.run("leave(); postMessage({ pynn: 'state', epoch: 7 }, '*'); return told.saved")
+    assert browser.run("return new Promise((go) => setTimeout(() => go(told.saved), 100))") == before
+    assert browser.messages() == []
+
+
+def test_widgets_need_anywidget_and_hold_what_the_page_says(monkeypatch):
+    shown = Playground("<p>page</p>")
+    if importlib.util.find_spec("anywidget"):
+        made = shown.widget(height=500)
+        assert (made.page, made.height, made.settings) == ("<p>page</p>", 500, {})
+        made.set_state({"parameters": [{"name": "kernel1", "shape": [2, 1], "values": [1.0, 2.0]}], "epoch": 3})
+        assert made.epoch == 3
+        np.testing.assert_array_equal(made.arrays()[0], np.array([[1], [2]], "float32"))
+        assert "srcdoc" in made._esm
+    monkeypatch.setitem(sys.modules, "anywidget", None)
+    _kind.cache_clear()
+    with pytest.raises(ImportError, match=r'\[viz\] widgets need anywidget\. help: pip install "pynn-dl\[notebook\]"$'):
+        shown.widget()
+    _kind.cache_clear()

@@ -152,6 +152,31 @@ class Playground:
         write_whole(path, self.text.encode())
         return os.fspath(path)
 
+    def widget(self, height: int = 900) -> Any:
+        """Return the page as a widget: it shows the same in Jupyter, VS Code and marimo, and tells what was done in it.
+
+        Its attributes follow the page of networks: ``settings`` (dict), ``epoch``, ``loss`` (of training), ``script``
+        (the Python script that reaches these weights) and ``arrays()``, the weights as ``model.set_weights`` takes
+        them. ``observe`` calls a function when one changes.
+
+        Parameters
+        ----------
+        height : int, default 900
+            In pixels.
+
+        Raises
+        ------
+        ImportError
+            If anywidget (extra ``notebook``) is not installed.
+
+        Returns
+        -------
+        anywidget.AnyWidget
+        """
+        from pynn.viz.widget import widget
+
+        return widget(self.text, "pynn", height)
+
     def _repr_html_(self) -> str:
         frame = 'style="width: 100%; height: 900px; border: 0" sandbox="allow-scripts allow-downloads"'
         return f'<iframe {frame} srcdoc="{html.escape(self.text)}"></iframe>'

@@ -1,7 +1,7 @@
 // The page: what its controls say, what runs, and what is drawn when.
 
 const $ = (id) => document.getElementById(id);
-const FRAME = 10; // milliseconds of training in a frame
+const FRAME = 15, LEAST = 2, MOST_TRAINING = 10; // milliseconds of a frame, and of training in it beside the drawing
 
 /** The playground. `pynn_playground` in the window is this object, for tests and for curious people. */
 class App {
@@ -12,6 +12,8 @@ class App {
     this.playing = false;
     this.picked = null; // the weight that is edited: {name, index}
     this.speed = 0;
+    this.drawing = 0; // milliseconds that a picture takes
+    this.told = -Infinity; // when the notebook was told last
     this.errors = [];
   }
 
@@ -112,7 +114,10 @@ class App {
     this.stale = true;
   }
 
-  address() { history.replaceState(null, "", toHash(this.spec, this.byHand)); }
+  address() {
+    if (location.protocol === "about:") return; // the frame of a notebook has no address of its own
+    history.replaceState(null, "", toHash(this.spec, this.byHand));
+  }
 
   /** Use an example. */
   preset(name) {
@@ -142,16 +147,30 @@ class App {
 
   frame() {
     if (this.playing && this.net) {
-      const begin = performance.now();
+      const begin = performance.now(), share = Math.min(MOST_TRAINING, Math.max(LEAST, FRAME - this.drawing));
       let steps = 0;
       do {
         this.train((net) => { steps += net.batches; net.run(1); });
-      } while (this.playing && performance.now() - begin < FRAME);
+      } while (this.playing && performance.now() - begin < share);
       this.speed = 0.9 * this.speed + 0.1 * (steps / ((performance.now() - begin) / 1000 + 1e-6));
       this.net.note();
     }
-    if (this.stale && this.net) this.draw();
+    if (this.stale && this.net) {
+      const begin = performance.now();
+      this.draw();
+      this.drawing = 0.9 * this.drawing + 0.1 * (performance.now() - begin);
+      this.tell();
+    }
     requestAnimationFrame(() => this.frame());
+  }
+
+  /** Tell the notebook that the page is in what has become of the network: at rest, and twice a second while it trains. */
+  tell() {
+    if (parent === window || (this.playing && performance.now() - this.told < 500)) return;
+    this.told = performance.now();
+    const { net } = this, parameters = net.flat.parameters.map(({ name, shape }) => ({ name, shape, values: Array.from(net.parameter(name)) }));
+    const state = { pynn: "state", settings: { ...this.spec }, parameters, epoch: net.epoch, loss: net.measure("train").loss };
+    parent.postMessage(this.playing ? state : { ...state, script: this.script() }, "*");
   }
 
   /** Lay out units and lines. */

@@ -1,0 +1,99 @@
+"""What the playground does in headless Chromium: time to the first picture, training steps and frames a second, memory.
+
+    python -m bench.pages [--seconds 600]
+
+`--seconds` is how long it trains for the memory, which is looked at ten times on the way, each after a collection of
+garbage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from browser import MISSING, Browser
+
+from pynn.viz.playground import playground
+from pynn.web import has_engine
+
+LOOKS = 10
+START = "return pynn_playground.ready.then(() => { pynn_playground.draw(); return performance.now() })"
+STEPS = """
+const { net } = pynn_playground, until = performance.now() + 1000 * arguments[0], begin = performance.now();
+let steps = 0;
+while (performance.now() < until) { net.run(10); steps += 10 * net.batches; }
+return (1000 * steps) / (performance.now() - begin);
+"""
+FRAMES = """
+const page = pynn_playground, seconds = arguments[0], playing = arguments[1];
+if (playing) page.play();
+return new Promise((done) => {
+  let frames = 0, begin = performance.now(), first = page.net.epoch;
+  const frame = () => {
+    frames++;
+    if (!playing) page.draw();
+    const spent = (performance.now() - begin) / 1000;
+    if (spent < seconds) return requestAnimationFrame(frame);
+    page.pause();
+    done({ frames: frames / spent, steps: ((page.net.epoch - first) * page.net.batches) / spent });
+  };
+  requestAnimationFrame(frame);
+});
+"""
+MEMORY = """
+return { kernels: pynn_playground.net.engine.memory.buffer.byteLength,
+  nodes: document.querySelectorAll("*").length, epoch: pynn_playground.net.epoch };
+"""
+
+
+def measured(seconds: float) -> dict[str, Any]:
+    """Return the figures; seconds: of training for the memory."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        url = Path(playground().save(folder / "playground.html")).as_uri()
+        with Browser(folder) as browser:
+            browser.resize(1300, 900)
+            browser.open(url)
+            found: dict[str, Any] = {"first_picture_ms": browser.run(START)}
+            browser.run(STEPS, 1)
+            found["steps_alone"] = browser.run(STEPS, 3)
+            found["drawing"] = browser.run(FRAMES, 5, False)
+            found["training"] = browser.run(FRAMES, 5, True)
+            found["memory"] = list(_memory(browser, seconds))
+            assert browser.messages() == []
+    return found
+
+
+def _memory(browser: Browser, seconds: float) -> Any:
+    begin = time.monotonic()
+    browser.run("pynn_playground.play()")
+    for look in range(LOOKS + 1):
+        time.sleep(max(0.0, begin + seconds * look / LOOKS - time.monotonic()))
+        browser.command("HeapProfiler.collectGarbage")
+        heap = browser.command("Runtime.getHeapUsage")["usedSize"]
+        yield {"seconds": round(time.monotonic() - begin, 1), "heap": heap} | browser.run(MEMORY)
+    browser.run("pynn_playground.pause()")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=60.0)
+    seconds = parser.parse_args().seconds
+    if MISSING or not has_engine():
+        sys.exit(f"pages: error: {MISSING or 'this build has no kernels for pages: python csrc/web/build.py'}")
+    found = measured(seconds)
+    print(json.dumps(found, indent=1))
+    later = found["memory"][1:]
+    print(f"heap from {later[0]['heap'] / 1e6:.2f} MB to {later[-1]['heap'] / 1e6:.2f} MB in {seconds:g} s of training")
+
+
+if __name__ == "__main__":
+    main()
