@@ -37,7 +37,9 @@ MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
 # long). Locks and looks, once a call, have no loops; at -Os a look at a model would take half as long again. What is
 # only there to compare with, on processors that have better, is as small as it gets.
 # Kernels spell out their vectors; what else the compiler would make of loops is a tenth more code and no faster.
+# Flags of GCC and of Clang: a compiler gets those that it knows.
 PLAIN_LOOPS = (
+    "-fno-vectorize",
     "-fvect-cost-model=very-cheap",
     "-fno-unswitch-loops",
     "-fno-ipa-cp-clone",
@@ -51,7 +53,7 @@ SMALL = {
     **dict.fromkeys(("_core", "_kept", "_linear", "_predict", "_watch", "dense", "rnn"), ("-O2",)),
     **dict.fromkeys(("any", "int32", "int64", "isa_amx"), ("-O2",)),
     **dict.fromkeys(("_blas", "_blocks", "conv2d", "hook", "jordan", "lengths"), ("-Os",)),
-    **dict.fromkeys(("isa_amx_emulated", "isa_generic_fused"), ("-Os",)),
+    **dict.fromkeys(("isa_amx_emulated", "isa_generic_fused"), ("-Os", "-fno-vectorize")),
 }
 # Kernels neither throw nor are thrown through; tables for that would be a twentieth of the wheel.
 NO_UNWINDING = ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"]
