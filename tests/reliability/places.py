@@ -142,6 +142,7 @@ PLACES: dict[str, str] = {
     "train.callbacks:CSVLogger.on_train_begin": "own: it writes",
     "train.loggers:JSONLogger.on_train_begin": "own: it writes",
     "train.resume:read": "checkpoint",
+    "viz.widget:_kind": "own: files of the library",
     "web.__init__:_filled": "own: files of the library",
     "web.__init__:_packed": "own: files of the library",
     "web.__init__:bundled": "own: files of the library",
