@@ -14,7 +14,7 @@ from pynn.core import graph
 ROOT = Path(__file__).parents[1]
 QUICK = (
     "add", "where", "sum", "max", "argmax", "relu", "gelu", "tanh", "pow", "softmax", "log_softmax", "cross_entropy",
-    "mse", "bce", "matmul", "dropout", "normal", "transpose", "concat", "take", "embedding",
+    "mse", "bce", "matmul", "dense", "dropout", "normal", "transpose", "concat", "take", "embedding",
 )  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def beside(monkeypatch, device, names):
 def test_the_bits_are_those_of_the_cpu(device, monkeypatch):
     found = beside(monkeypatch, device, QUICK)
     assert not found.different
-    assert {"add_fwd", "sum_fwd", "softmax_bwd", "cross_entropy_fwd", "matmul", "dropout_fwd"} <= set(found.compared)
+    assert {"add_fwd", "sum_fwd", "softmax_bwd", "cross_entropy_fwd", "matmul", "dense_bwd"} <= set(found.compared)
 
 
 def test_wrong_bits_are_noticed(device, monkeypatch):

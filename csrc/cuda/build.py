@@ -24,7 +24,7 @@ CSRC = HERE.parent
 FLAGS = ["-std=c++17", "-O3", "-fmad=false", "-Werror", "all-warnings", f"-I{CSRC}", f"-I{HERE}"]
 OLDEST = 75
 #: Kernels in which registers hold a tile: nothing may be spilled there.
-LARGE = ("matmul", "conv2d_fwd", "conv2d_bwd", "conv2d_transpose_fwd")
+LARGE = ("matmul", "dense_fwd", "dense_bwd", "conv2d_fwd", "conv2d_bwd", "conv2d_transpose_fwd")
 FEW_BYTES = 32  # that any other kernel may spill
 #: What PTX must not hold.
 FORBIDDEN = {
@@ -48,10 +48,12 @@ def preprocessed(text):
 
 
 def kernels():
-    """Return the names of all kernels in C, and of those that have a device version."""
+    """Return the names of all kernels, in C and in Cython, and of those that have a device version."""
     every = '#include "kernels.def"\n#define ROW(name) pn_row_##name\nPN_REAL_KERNELS(ROW) PN_ANY_KERNELS(ROW)\n'
     device = '#include "../act.h"\n#include "{}"\n#define ROW(name, ...) pn_row_##name\nPN_CUDA_KERNELS(ROW)\n'
-    return set(preprocessed(every)), set(preprocessed(device.format(HERE / "kernels.def")))
+    cython = (CSRC.parent / "pynn" / "core" / "kernels").glob("*.pyx")
+    layers = {name for path in cython for name in re.findall(r'register_kernel\("(\w+)"', path.read_text("utf-8"))}
+    return set(preprocessed(every)) | layers, set(preprocessed(device.format(HERE / "kernels.def")))
 
 
 def sources():

@@ -42,15 +42,30 @@ static inline pn_launch pn_launch_none(void) {
 #define D(k) (I->dim[k])
 
 /* Matrix times vector with contiguous rows sums in lanes (kernels/dots.h); other products are one chain per element and
- * block of k. As in pn_gemm of kernels/gemm.h. dim of matmul: Z m n k, whether A and B are transposed, ... */
-static inline int pn_cuda_matmul_lanes(const i64 *dim) {
-    const i64 m = dim[1], n = dim[2], k = dim[3], acs = dim[4] ? m : 1, brs = dim[5] ? 1 : n, bcs = dim[5] ? k : 1;
+ * block of k. As in pn_gemm of kernels/gemm.h, for C[m,n] of terms k, with the strides of op(A) and op(B). */
+static inline int pn_cuda_lanes(i64 m, i64 n, i64 k, i64 acs, i64 brs, i64 bcs) {
     const int at = !(acs == 1 || k == 1), bt = !(bcs == 1 || n == 1);
     return (n == 1 && brs == 1 && !at) || (m == 1 && bt && acs == 1);
 }
 enum { PN_CUDA_TILE = 64 }; /* rows and columns of C of one block */
 static inline i64 pn_cuda_tiles(i64 m, i64 n) {
     return ((m + PN_CUDA_TILE - 1) / PN_CUDA_TILE) * ((n + PN_CUDA_TILE - 1) / PN_CUDA_TILE);
+}
+
+/* Z products. */
+static inline pn_launch pn_cuda_gemm(i64 Z, i64 m, i64 n, i64 k, i64 acs, i64 brs, i64 bcs) {
+    return pn_cuda_lanes(m, n, k, acs, brs, bcs) ? WARP(Z * m * n) : TILES(Z * pn_cuda_tiles(m, n));
+}
+/* dim: Z m n k, whether A and B are transposed. */
+static inline pn_launch pn_cuda_matmul(const pn_instr *I) {
+    return pn_cuda_gemm(D(0), D(1), D(2), D(3), D(4) ? D(1) : 1, D(5) ? 1 : D(2), D(5) ? D(3) : 1);
+}
+/* dim: M N K. Phases: dz, dw, db, dx. */
+static inline pn_launch pn_cuda_dense_bwd(const pn_instr *I, int phase) {
+    return phase == 0   ? EACH(D(0) * D(1))
+           : phase == 1 ? pn_cuda_gemm(1, D(2), D(1), D(0), D(2), D(1), 1)
+           : phase == 2 ? EACH(D(1))
+                        : pn_cuda_gemm(1, D(0), D(2), D(1), 1, 1, D(1));
 }
 
 /* Elements of y [A, R, B] -> [A, B] that a thread or a warp each reduces. */

@@ -1,4 +1,4 @@
-/* Matrix products: C[z] = op(A[z]) op(B[z]).
+/* Matrix products: C[z] = op(A[z]) op(B[z]), and the dense layer.
  *
  * The sum of an element is that of ../kernels/gemm.h: k is cut in blocks of pn_gemm_kc(k) terms, each block is one
  * chain of fused multiply-adds in the order of k, begun at 0, and the blocks are added in order. One thread computes
@@ -50,34 +50,95 @@ static __device__ __forceinline__ void tile_product(i64 m, i64 n, i64 k, i64 kc,
             if (row0 + i0 + i < m && col0 + j0 + j < n) put(row0 + i0 + i, col0 + j0 + j, total[i][j]);
 }
 
-enum { MM_C, MM_A, MM_B };
-enum { MM_Z, MM_M, MM_N, MM_K, MM_AT, MM_BT, MM_STEP_A, MM_STEP_B };
-PN_KERNEL(matmul) {
-    (void)phase;
-    const i64 Z = I.dim[MM_Z], m = I.dim[MM_M], n = I.dim[MM_N], k = I.dim[MM_K];
-    const i64 ars = I.dim[MM_AT] ? 1 : k, acs = I.dim[MM_AT] ? m : 1, brs = I.dim[MM_BT] ? 1 : n,
-              bcs = I.dim[MM_BT] ? k : 1;
-    if (PN_STOPPED || m == 0 || n == 0) return;
-    if (pn_cuda_matmul_lanes(I.dim)) {
-        PN_WARPS(w, Z * m * n) {
-            const i64 z = w / (m * n), at = w % (m * n);
-            const float *a = (const float *)I.arg[MM_A] + z * I.dim[MM_STEP_A],
-                        *b = (const float *)I.arg[MM_B] + z * I.dim[MM_STEP_B];
-            const float *row = n == 1 ? a + at * ars : b + at * bcs, *x = n == 1 ? b : a;
-            const float y = warp_sum<float>(k, [&](i64 p, float s) { return fmaf(row[p], x[p], s); });
-            if (warp_lane() == 0) ((float *)I.arg[MM_C])[w] = y;
+/* C[m,n] of terms k: where the operands lie, and what becomes of a sum. */
+struct gemm_call {
+    i64 m, n, k;
+    const float *a;
+    i64 ars, acs;
+    const float *b;
+    i64 brs, bcs;
+    float *c;
+    const float *bias;
+    int act;
+    float p;
+};
+
+/* The block's share of product z of Z, whose operands lie step_a and step_b apart. */
+static __device__ __forceinline__ void gemm_run(const gemm_call &g, i64 Z, i64 step_a, i64 step_b) {
+    const i64 m = g.m, n = g.n, size = m * n;
+    const auto finish = [&](i64 at, i64 j, float sum) {
+        float y = g.bias ? sum + g.bias[j] : sum;
+        if (g.act != PN_ACT_NONE) f32::pn_act_apply(g.act, g.p, &y, 1);
+        g.c[at] = y;
+    };
+    if (size == 0) return;
+    if (pn_cuda_lanes(m, n, g.k, g.acs, g.brs, g.bcs)) {
+        PN_WARPS(w, Z * size) {
+            const i64 z = w / size, at = w % size;
+            const float *a = g.a + z * step_a, *b = g.b + z * step_b;
+            const float *row = n == 1 ? a + at * g.ars : b + at * g.bcs, *x = n == 1 ? b : a;
+            const float y = warp_sum<float>(g.k, [&](i64 p, float s) { return fmaf(row[p], x[p], s); });
+            if (warp_lane() == 0) finish(w, n == 1 ? 0 : at, y);
         }
         return;
     }
     const i64 across = (n + PN_CUDA_TILE - 1) / PN_CUDA_TILE, tiles = pn_cuda_tiles(m, n);
     for (i64 t = blockIdx.x; t < Z * tiles; t += gridDim.x) {
-        const i64 z = t / tiles, row0 = t % tiles / across * PN_CUDA_TILE, col0 = t % across * PN_CUDA_TILE;
-        const float *a = (const float *)I.arg[MM_A] + z * I.dim[MM_STEP_A],
-                    *b = (const float *)I.arg[MM_B] + z * I.dim[MM_STEP_B];
-        float *c = (float *)I.arg[MM_C] + z * m * n;
+        const i64 z = t / tiles, row0 = t % tiles / across * PN_CUDA_TILE, col0 = t % tiles % across * PN_CUDA_TILE;
+        const float *a = g.a + z * step_a, *b = g.b + z * step_b;
         tile_product(
-            m, n, k, pn_gemm_kc(k), row0, col0, acs == 1, brs == 1, [&](i64 i, i64 p) { return a[i * ars + p * acs]; },
-            [&](i64 p, i64 j) { return b[p * brs + j * bcs]; }, [&](i64 i, i64 j, float s) { c[i * n + j] = s; });
+            m, n, g.k, pn_gemm_kc(g.k), row0, col0, g.acs == 1, g.brs == 1,
+            [&](i64 i, i64 p) { return a[i * g.ars + p * g.acs]; },
+            [&](i64 p, i64 j) { return b[p * g.brs + j * g.bcs]; },
+            [&](i64 i, i64 j, float s) { finish(z * size + i * n + j, j, s); });
+    }
+}
+
+enum { MM_C, MM_A, MM_B };
+enum { MM_Z, MM_M, MM_N, MM_K, MM_AT, MM_BT, MM_STEP_A, MM_STEP_B };
+PN_KERNEL(matmul) {
+    (void)phase;
+    const i64 m = I.dim[MM_M], n = I.dim[MM_N], k = I.dim[MM_K], at = I.dim[MM_AT], bt = I.dim[MM_BT];
+    const gemm_call g = {m, n, k, (const float *)I.arg[MM_A], at ? 1 : k, at ? m : 1, (const float *)I.arg[MM_B],
+                         bt ? 1 : n, bt ? k : 1, (float *)I.arg[MM_C], NULL, PN_ACT_NONE, 0};
+    if (!PN_STOPPED) gemm_run(g, I.dim[MM_Z], I.dim[MM_STEP_A], I.dim[MM_STEP_B]);
+}
+
+/* The dense layer (pynn/core/kernels/dense.pyx): y = act(x w + b). */
+enum { DENSE_Y, DENSE_X, DENSE_W, DENSE_B };
+enum { DENSE_M, DENSE_N, DENSE_K, DENSE_ACT };
+PN_KERNEL(dense_fwd) {
+    (void)phase;
+    const i64 m = I.dim[DENSE_M], n = I.dim[DENSE_N], k = I.dim[DENSE_K];
+    const float *x = (const float *)I.arg[DENSE_X], *w = (const float *)I.arg[DENSE_W], *b = (const float *)I.arg[DENSE_B];
+    const gemm_call g = {m, n, k, x, k, 1, w, n, 1, (float *)I.arg[DENSE_Y], b, (int)I.dim[DENSE_ACT], (float)I.par[0]};
+    if (!PN_STOPPED) gemm_run(g, 1, 0, 0);
+}
+
+/* dz = dy act'(y); dw = x^T dz; db = sum over rows of dz; dx = dz w^T, last, as it may lie where x or y does. */
+enum { DENSEB_DX, DENSEB_DW, DENSEB_DB, DENSEB_DZ, DENSEB_DY, DENSEB_Y, DENSEB_X, DENSEB_W };
+PN_KERNEL(dense_bwd) {
+    const i64 m = I.dim[DENSE_M], n = I.dim[DENSE_N], k = I.dim[DENSE_K];
+    const int act = (int)I.dim[DENSE_ACT];
+    const float *dy = (const float *)I.arg[DENSEB_DY], *y = (const float *)I.arg[DENSEB_Y];
+    float *own = (float *)I.arg[DENSEB_DZ], *dx = (float *)I.arg[DENSEB_DX], *dw = (float *)I.arg[DENSEB_DW];
+    float *db = (float *)I.arg[DENSEB_DB];
+    const float *dz = act == PN_ACT_NONE ? dy : own;
+    if (PN_STOPPED) return;
+    if (phase == 0) {
+        if (act != PN_ACT_NONE) PN_EACH(i, m * n) f32::pn_act_grad(act, (float)I.par[0], own + i, dy + i, y + i, 1);
+    } else if (phase == 1) {
+        const gemm_call g = {k, n, m, (const float *)I.arg[DENSEB_X], 1, k, dz, n, 1, dw, NULL, PN_ACT_NONE, 0};
+        if (dw) gemm_run(g, 1, 0, 0);
+    } else if (phase == 2) {
+        PN_EACH(j, db ? n : 0) {
+            float s = 0;
+            for (i64 i = 0; i < m; i++) s = s + dz[i * n + j];
+            db[j] = s;
+        }
+    } else {
+        const gemm_call g = {m, k, n, dz, n, 1, (const float *)I.arg[DENSEB_W], 1, n, dx, NULL, PN_ACT_NONE, 0};
+        if (dx) gemm_run(g, 1, 0, 0);
     }
 }
 
