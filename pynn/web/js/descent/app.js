@@ -11,8 +11,9 @@ const TEXTS = {
     help: "f(x, y) = (1.5 − x + xy)² + (2.25 − x + xy²)² + (2.625 − x + xy³)², con mínimo en (3, 0.5). Haga clic donde deban empezar todos, o escriba el lugar. Cambie una tasa mientras caminan y vea quién se atasca, quién oscila y quién sale volando.",
     label: "Caminos de los optimizadores por f; {said}" },
 };
-// Okabe and Ito's colours, which are told apart by everybody; dashes tell them apart too.
-const LOOKS = [["#d55e00", []], ["#0072b2", [8, 4]], ["#009e73", [2, 3]], ["#cc79a7", []], ["#e69f00", [8, 4]], ["#56b4e9", [12, 3, 2, 3]], ["#000000", []]];
+// Okabe and Ito's colours, which are told apart by everybody, on light and on dark ground; dashes tell them apart too.
+const LOOKS = [["#d55e00", "#ff8a3d", []], ["#0072b2", "#4aa8e8", [8, 4]], ["#007a59", "#2fd3a2", [2, 3]], ["#b0548a", "#e8a3cb", []],
+  ["#a86f00", "#f0b030", [8, 4]], ["#1f83b8", "#8fd0f5", [12, 3, 2, 3]], ["#000000", "#ffffff", []]];
 const GRID = [120, 84], MOST = 5000, FAR = 1e3;
 const $ = (id) => document.getElementById(id);
 const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, key) => values[key]);
@@ -31,8 +32,8 @@ class Descent {
   async start() {
     this.ways = await Promise.all(Object.entries(BUNDLE.models).map(async ([name, data], i) => {
       const model = await load(data), first = model.engine.u8(model.state, data.state_bytes).slice();
-      const [colour, dash] = LOOKS[i];
-      return { name, model, first, rate: data.rate, colour, dash, on: true, lost: false, path: [] };
+      const [light, dark, dash] = LOOKS[i];
+      return { name, model, first, rate: data.rate, light, dark, dash, on: true, lost: false, path: [] };
     }));
     this.heights = this.grid();
     this.rows();
@@ -63,7 +64,7 @@ class Descent {
       way.box = Object.assign(document.createElement("input"), { type: "checkbox", checked: true });
       way.box.onchange = () => { way.on = way.box.checked; this.stale = true; };
       label.append(way.box);
-      label.insertAdjacentHTML("beforeend", `<svg class="mark" viewBox="0 0 38 12" aria-hidden="true"><line x1="0" y1="6" x2="38" y2="6" stroke="${way.name === "adam" ? "currentColor" : way.colour}" stroke-width="3" stroke-dasharray="${way.dash}"/></svg>`);
+      label.insertAdjacentHTML("beforeend", `<svg class="mark" viewBox="0 0 38 12" aria-hidden="true"><line x1="0" y1="6" x2="38" y2="6" style="stroke: light-dark(${way.light}, ${way.dark})" stroke-width="3" stroke-dasharray="${way.dash}"/></svg>`);
       label.append(way.name);
       way.field = Object.assign(document.createElement("input"), { type: "number", step: "any", min: 0, value: way.rate });
       way.field.oninput = () => { const rate = Number(way.field.value); if (way.field.value.trim() && rate >= 0 && isFinite(rate)) way.rate = rate; };
@@ -143,10 +144,9 @@ class Descent {
     pen.imageSmoothingEnabled = true;
     pen.drawImage(this.floor.low, 0, 0, width, height);
     const ring = (place, radius, colour) => { pen.setLineDash([]); pen.lineWidth = 3; pen.strokeStyle = colour; pen.beginPath(); pen.arc(...at(place), radius, 0, 7); pen.stroke(); };
-    for (const { name, path, on, colour, dash } of this.ways) {
+    for (const { path, on, light, dark, dash } of this.ways) {
       if (!on) continue;
-      const ink = name === "adam" && isDark() ? "#fff" : colour; // black on a dark floor is white
-      pen.strokeStyle = pen.fillStyle = ink;
+      pen.strokeStyle = pen.fillStyle = isDark() ? dark : light;
       pen.lineWidth = 3;
       pen.setLineDash(dash);
       pen.beginPath();

@@ -20,7 +20,7 @@ const TEXTS = {
 const START = { en: "and the mome raths", es: "con diez cañones" };
 const ORDER = ["i", "f", "g", "o"]; // in which the gates lie
 const SHOWN = ["f", "i", "g", "o", "c", "h"];
-const WIDTH = 22, HEIGHT = 9, MOST = 60, BARS = 10, FRAME = 12;
+const WIDTH = 22, HEIGHT = 9, MOST = 60, BARS = 10, FRAME = 12, MEMORY = 3; // the memory has no bounds: from here on colours are full
 const BLUE = [33, 102, 172], ORANGE = [224, 130, 20], PAPER = { light: [250, 250, 250], dark: [24, 26, 29] };
 const $ = (id) => document.getElementById(id);
 const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, key) => values[key]);
@@ -133,6 +133,8 @@ class Letters {
       button.tabIndex = i === this.at ? 0 : -1;
       button.setAttribute("aria-label", filled(this.texts.letter, { n: i + 1, letter: this.texts.names[this.letters[i]] ?? this.letters[i] }));
     });
+    const box = $("map").parentElement, left = this.at * WIDTH; // the letter is to be seen, without moving the page
+    if (left < box.scrollLeft || left + WIDTH > box.scrollLeft + box.clientWidth) box.scrollLeft = left - box.clientWidth / 2;
     this.draw();
     this.bars();
     this.numbers();
@@ -151,7 +153,7 @@ class Letters {
     canvas.width = this.letters.length * WIDTH;
     canvas.height = this.units * HEIGHT;
     this.seen.forEach((one, t) => one[part].forEach((v, j) => {
-      pen.fillStyle = colour(v);
+      pen.fillStyle = colour(part === "c" ? v / MEMORY : v);
       pen.fillRect(t * WIDTH + 1, j * HEIGHT + 1, WIDTH - 1, HEIGHT - 1);
     }));
     pen.strokeStyle = isDark() ? "#f0a050" : "#b35806";
@@ -159,9 +161,8 @@ class Letters {
     pen.strokeRect(this.at * WIDTH + 1, 1, WIDTH - 1, canvas.height - 2);
     pen.strokeRect(1, this.unit * HEIGHT, canvas.width - 2, HEIGHT + 1);
     canvas.setAttribute("aria-label", filled(this.texts.map, { part: this.texts.parts[part] }));
-    const more = part === "c"; // the memory has no bounds
-    $("low").textContent = more ? "≤ −1" : signed ? "−1" : "0";
-    $("high").textContent = more ? "≥ 1" : "1";
+    $("low").textContent = part === "c" ? `≤ −${MEMORY}` : signed ? "−1" : "0";
+    $("high").textContent = part === "c" ? `≥ ${MEMORY}` : "1";
     $("key").style.background = `linear-gradient(90deg, ${(signed ? [-1, 0, 1] : [0, 1]).map(colour).join(",")})`;
   }
 

@@ -3,7 +3,7 @@
 /** Return a generator of numbers in [0, 1). */
 export function uniform(seed) {
   const next = splitmix(seeded([seed, 77]));
-  return () => Number(next() >> 11n) / 2 ** 53;
+  return () => (next() * 2 ** 21 + (next.lower() >>> 11)) / 2 ** 53;
 }
 
 /** Return a generator of standard normal numbers (Box and Muller 1958). */
