@@ -6,6 +6,8 @@
  *   rnn_pack      B[k,n] laid out for rnn_product    OUT k times n rounded up to 16; IN B
  *                 dim: n, k, the steps of rows and columns of B
  *   rnn_product   C[m,n] (+)= A[m,k] B    OUT C; IN A, B from rnn_pack;  dim: m, n, k, steps of rows of A and of C, adds
+ *   rnn_mask      kept ? scale : 0    OUT n numbers; IN n bytes;  dim: n; par: scale
+ *   rnn_peep      gradients of peepholes (block_peep_grad)    OUT dp [3,H], added to; IN dz, c;  dim: rows, H, whether i and f
  *   rnn_step      one time step of a cell (kernels/lstm.h); operands as below, those of pn_rnn_step
  *                 dim: which step, rows, units, act, steps of rows of y or dy, and of prev and next; par: act's
  */
@@ -41,9 +43,23 @@ static int rnn_product(const pn_instr *I) {
     return PN_OK;
 }
 
+enum { MASK_TO, MASK_KEPT };
+static int rnn_mask(const pn_instr *I) {
+    block_expand_mask(I->arg[MASK_TO], (const uint8_t *)I->arg[MASK_KEPT], I->par[0], *I->dim);
+    return PN_OK;
+}
+
+enum { PEEP_DP, PEEP_DZ, PEEP_C };
+enum { PEEP_ROWS, PEEP_UNITS, PEEP_IF };
+static int rnn_peep(const pn_instr *I) {
+    block_peep_grad(I->arg[PEEP_DP], I->arg[PEEP_DZ], I->arg[PEEP_C], I->dim[PEEP_ROWS], I->dim[PEEP_UNITS],
+                    (int)I->dim[PEEP_IF]);
+    return PN_OK;
+}
+
 /* The first are written to, some of them read before. */
-enum { RS_GATES, RS_CELL, RS_STATE, RS_RESET, RS_Y, RS_DZ, RS_DH, RS_DC, RS_NEXT,
-       RS_BEFORE, RS_BIAS, RS_DY, RS_PREV, RS_H0 };
+enum { RS_GATES, RS_CELL, RS_STATE, RS_RESET, RS_Y, RS_DZ, RS_DH, RS_DC, RS_NEXT, RS_MASKED,
+       RS_BEFORE, RS_BIAS, RS_DY, RS_PREV, RS_H0, RS_MASK, RS_PEEP };
 enum { RS_WHAT, RS_ROWS, RS_UNITS, RS_ACT, RS_LDY, RS_LDH };
 static int rnn_step(const pn_instr *I) {
     void *const *arg = I->arg;
@@ -54,8 +70,9 @@ static int rnn_step(const pn_instr *I) {
     s.gates = arg[RS_GATES], s.cell = arg[RS_CELL], s.state = arg[RS_STATE], s.reset = arg[RS_RESET], s.y = arg[RS_Y];
     s.dz = arg[RS_DZ], s.dh = arg[RS_DH], s.dc = arg[RS_DC], s.next = arg[RS_NEXT];
     s.cell_prev = arg[RS_BEFORE], s.bias = arg[RS_BIAS], s.dy = arg[RS_DY], s.prev = arg[RS_PREV], s.h0 = arg[RS_H0];
+    s.masked = arg[RS_MASKED], s.mask = arg[RS_MASK], s.peep = arg[RS_PEEP];
     block_rnn_step((int)I->dim[RS_WHAT], &s);
     return PN_OK;
 }
 
-#define PN_RECURRENT_KERNELS(X) X(rnn_gemm) X(rnn_pack) X(rnn_product) X(rnn_step)
+#define PN_RECURRENT_KERNELS(X) X(rnn_gemm) X(rnn_pack) X(rnn_product) X(rnn_mask) X(rnn_peep) X(rnn_step)

@@ -26,16 +26,16 @@ RNN, LSTM, GRU, GRU_AFTER = CELLS.values()
 BACK, RESET_GATES, STATES, STATES_AFTER, RESET_BACK = 4, 8, 9, 10, 11  # csrc/pn.h
 F32, ITEM = np.dtype("float32"), 4
 #: Operands of rnn_step: what it writes (some of it is read before), and what it only reads.
-WRITTEN = ("gates", "cell", "state", "reset", "y", "dz", "dh", "dc", "next")
-READ = ("before", "bias", "dy", "prev", "h0")
+WRITTEN = ("gates", "cell", "state", "reset", "y", "dz", "dh", "dc", "next", "masked")
+READ = ("before", "bias", "dy", "prev", "h0", "mask", "peep")
 
 
 def _nowhere(*_: Any, **__: Any) -> Lowered:
     raise NotImplementedError("a kernel of targets without Python")
 
 
-KERNELS = ("rnn_gemm", "rnn_pack", "rnn_product", "rnn_step")
-GEMM, PACK, PRODUCT, STEP = (Card(name, _nowhere, name) for name in KERNELS)
+KERNELS = ("rnn_gemm", "rnn_pack", "rnn_product", "rnn_mask", "rnn_peep", "rnn_step")
+GEMM, PACK, PRODUCT, MASK, PEEP, STEP = (Card(name, _nowhere, name) for name in KERNELS)
 
 
 class Part(NamedTuple):
@@ -62,7 +62,7 @@ class _Loop:
         dims, pars, _ = instr.plain()
         self.instr, self.instruction, self.sums = instr, instruction, sums
         self.n, self.t, self.d, self.h, self.cell, self.reverse, self.act = (*dims, 0, 0, 0, 0, 0, 0, 0)[:7]
-        self.par = (*pars, 0.0)[0]
+        self.par, self.scale = (*pars, 0.0, 0.0)[:2]
         self.columns, self.width = COLUMNS[self.cell] * self.h, GATES[self.cell] * self.h
         self.rows = self.t * self.n
         self.made: list[Any] = []
@@ -100,7 +100,8 @@ class _Loop:
 
     def add(self, card: Card, buffers: tuple[Any, ...], n_out: int, dims: tuple[int, ...], scratch: int = 0) -> None:
         """Add an instruction that Python has no kernel for."""
-        self.made.append(Part(card, buffers, n_out, dims, (self.par,), scratch, 0, self.instr.info))
+        par = self.scale if card is MASK else self.par
+        self.made.append(Part(card, buffers, n_out, dims, (par,), scratch, 0, self.instr.info))
 
     def gemm(self, c: Any, a: Any, b: Any, m: int, n: int, k: int, steps: tuple[int, int, int, int], ldc: int,
              bias: Any = None) -> None:  # fmt: skip
@@ -133,6 +134,18 @@ class _Loop:
         again = tuple(b for b in buffers[: len(WRITTEN)] if b is not None)
         self.add(STEP, (*buffers, *again), len(WRITTEN), dims)
 
+    def mask(self, kept: Any) -> Any:
+        """Add what recurrent dropout multiplies states by; return its buffer, or None without any."""
+        if kept is None:
+            return None
+        made = self.room(self.n, self.h).buffer
+        self.add(MASK, (made, kept), 1, (self.n * self.h,))
+        return made
+
+    def state(self, buffer: Any) -> Tensor:
+        """Return a buffer as states [N, H]."""
+        return Tensor(buffer, (self.n, self.h), F32)
+
     def row(self, buffer: Any, t: int, width: int, skip: int = 0) -> Any:
         """Return the rows of time t of a time-major buffer, from column `skip` on."""
         if buffer is None:
@@ -162,11 +175,11 @@ def forward(instr: Any, instruction: Callable[..., Any]) -> list[Any]:
     Raises
     ------
     DataError
-        If the layer has peepholes, dropout of states, or sequences of several lengths.
+        If the sequences have several lengths.
     """
     loop = _Loop(instr, instruction)
-    y, h, c, gates, cells, x, w, u, b, h0, c0, peep, lengths, mask = instr.buffers
-    _refuse(loop, peep, lengths, mask)
+    y, h, c, gates, cells, x, w, u, b, h0, c0, peep, lengths, kept = instr.buffers
+    loop.refuse("sequences of several lengths", lengths)
     n, t, d, size, cell, width = loop.n, loop.t, loop.d, loop.h, loop.cell, loop.width
     first = width if cell < GRU else 2 * size
     loop.set(h, h0, n * size)
@@ -181,18 +194,23 @@ def forward(instr: Any, instruction: Callable[..., Any]) -> list[Any]:
     loop.gemm(gates, moved, w, loop.rows, loop.columns, d, (d, 1, loop.columns, 1), width, bias)
     packed, inner = loop.weights(u)
     reset = loop.room(n, size).buffer if cell == GRU else None
-    before = c0
+    mask, before, meets = loop.mask(kept), c0, h
+    if mask is not None:
+        meets = loop.room(n, size).buffer
+        loop.use("mul", meets, loop.state(h), loop.state(mask))
+    dropped = {"mask": mask, "masked": None if mask is None else meets}
     for i, at in enumerate(loop.times()):
         z = loop.row(gates, at, width)
         if i or h0 is not None:
-            loop.product(z, h, packed, first, size, size, width)
+            loop.product(z, meets, packed, first, size, size, width)
         if cell == GRU_AFTER:  # at the first step of zeros these are zeros
-            loop.product(loop.row(gates, at, width, 3 * size), h, inner, size, size, size, width, adds=False)
+            loop.product(loop.row(gates, at, width, 3 * size), meets, inner, size, size, size, width, adds=False)
         if cell == GRU:
-            loop.step(RESET_GATES, gates=z, state=h, reset=reset)
+            loop.step(RESET_GATES, gates=z, state=h, reset=reset, **dropped)
             loop.product(loop.row(gates, at, width, 2 * size), reset, inner, size, size, size, width)
         now = loop.row(cells, at, size)
-        loop.step(cell, t * size, gates=z, cell=now, state=h, y=loop.output(y, at), before=before, bias=own)
+        seen = {"before": before, "bias": own, "peep": peep, **dropped}
+        loop.step(cell, t * size, gates=z, cell=now, state=h, y=loop.output(y, at), **seen)
         before = now
     if c is not None:
         loop.set(c, before, n * size)
@@ -213,12 +231,12 @@ def backward(instr: Any, instruction: Callable[..., Any], sums: Callable[..., An
     Raises
     ------
     DataError
-        If the layer has peepholes, dropout of states, or sequences of several lengths.
+        If the sequences have several lengths.
     """
     loop = _Loop(instr, instruction, sums)
-    dz, dx, dw, du, db, dh0, dc0, _ = instr.buffers[: instr.n_out]
-    gates, dy, dlast, dcell, x, w, u, h0, c0, peep, lengths, mask, cells = instr.buffers[instr.n_out :]
-    _refuse(loop, peep, lengths, mask)
+    dz, dx, dw, du, db, dh0, dc0, dpeep = instr.buffers[: instr.n_out]
+    gates, dy, dlast, dcell, x, w, u, h0, c0, peep, lengths, kept, cells = instr.buffers[instr.n_out :]
+    loop.refuse("sequences of several lengths", lengths)
     n, t, d, size, cell, width, columns = loop.n, loop.t, loop.d, loop.h, loop.cell, loop.width, loop.columns
     first = width if cell < GRU else 2 * size
     last = (2 if cell == GRU else 3) * size  # the column of dz that met U_g
@@ -231,11 +249,13 @@ def backward(instr: Any, instruction: Callable[..., Any], sums: Callable[..., An
     reset = loop.room(n, size).buffer if cell == GRU else None
     resets = loop.room(t, n, size).buffer if cell == GRU else None
     states, times = loop.room(t, n, size).buffer, loop.times()
+    mask = loop.mask(kept)
+    to = dh if mask is None else loop.room(n, size).buffer
     loop.set(loop.row(states, times[0], size), h0, n * size)
     if cell >= GRU:  # a gru needs all states again; the others meet them on the way back
         for at, after in itertools.pairwise(times):
-            to = {"prev": loop.row(states, at, size), "next": loop.row(states, after, size)}
-            loop.step(STATES if cell == GRU else STATES_AFTER, gates=loop.row(gates, at, width), **to)
+            ends = {"prev": loop.row(states, at, size), "next": loop.row(states, after, size)}
+            loop.step(STATES if cell == GRU else STATES_AFTER, gates=loop.row(gates, at, width), **ends)
     for i in range(t - 1, -1, -1):
         at, slope = times[i], loop.row(dz, times[i], width)
         cell_before = c0 if i == 0 else loop.row(cells, times[i - 1], size)
@@ -243,24 +263,33 @@ def backward(instr: Any, instruction: Callable[..., Any], sums: Callable[..., An
         loop.step(
             cell + BACK, t * size, gates=loop.row(gates, at, width), cell=loop.row(cells, at, size), dz=slope, dh=dh,
             dc=dc, next=keeps, before=cell_before if cell == LSTM else None, dy=loop.output(dy, at),
-            prev=loop.row(states, at, size), h0=h0,
+            prev=loop.row(states, at, size), h0=h0, peep=peep,
         )  # fmt: skip
         if cell == GRU:
             loop.product(reset, loop.row(dz, at, width, last), inner, size, size, width, size, adds=False)
-            kept = loop.row(resets, at, size)
-            loop.step(RESET_BACK, dz=slope, dh=dh, reset=reset, next=kept, prev=loop.row(states, at, size))
+            ends = {"prev": loop.row(states, at, size), "next": loop.row(resets, at, size)}
+            loop.step(RESET_BACK, dz=slope, dh=dh, reset=reset, mask=mask, **ends)
         if i or dh0 is not None:
-            loop.product(dh, slope, packed, size, first, width, size)
+            loop.product(to, slope, packed, size, first, width, size, adds=mask is None)
             if cell == GRU_AFTER:
-                loop.product(dh, loop.row(dz, at, width, last), inner, size, size, width, size)
-    for to, source in ((dh0, dh), (dc0, dc)):
-        if to is not None:
-            loop.set(to, source, n * size)
-    moved = loop.swapped(x, n, t, d)
+                loop.product(to, loop.row(dz, at, width, last), inner, size, size, width, size)
+            if mask is not None:
+                back = loop.room(n, size).buffer
+                loop.use("mul", back, loop.state(to), loop.state(mask))
+                loop.use("add", dh, loop.state(dh), loop.state(back))
+    for out, source in ((dh0, dh), (dc0, dc)):
+        if out is not None:
+            loop.set(out, source, n * size)
+    moved, met = loop.swapped(x, n, t, d), states
+    if mask is not None:  # u met the masked states
+        met = loop.room(t, n, size).buffer
+        loop.use("mul", met, Tensor(states, (t, n, size), F32), loop.state(mask))
     if cell < GRU and d + size <= WIDE:
-        _wide(loop, (dw, du, db), (moved, states, dz))
+        _wide(loop, (dw, du, db), (moved, met, dz))
     else:
-        _narrow(loop, (dw, du, db), (moved, states, resets, dz), skip=h0 is None)
+        _narrow(loop, (dw, du, db), (moved, met, resets, dz), skip=h0 is None)
+    if dpeep is not None:
+        _peepholes(loop, dpeep, dz, cells, c0)
     if dx is not None:
         moved = loop.room(t, n, d).buffer if n > 1 and t > 1 else dx
         loop.gemm(moved, dz, w, loop.rows, d, columns, (width, 1, 1, columns), d)
@@ -314,6 +343,18 @@ def _bias(loop: _Loop, db: Any, slopes: Tensor) -> None:
         loop.set(_window(db, to * size, count * size), _window(found, source * size, count * size), count * size)
 
 
-def _refuse(loop: _Loop, peep: Any, lengths: Any, mask: Any) -> None:
-    for what, operand in (("peepholes", peep), ("sequences of several lengths", lengths), ("recurrent_dropout", mask)):
-        loop.refuse(what, operand)
+def _peepholes(loop: _Loop, dpeep: Any, dz: Any, cells: Any, c0: Any) -> None:
+    """Add the gradients of peepholes: i and f saw the memory of the step before, o that of its own."""
+    n, size, width, rows = loop.n, loop.h, loop.width, loop.rows
+
+    def one(slopes: Any, memory: Any, count: int, both: bool) -> None:
+        loop.add(PEEP, (dpeep, slopes, memory, dpeep), 1, (count, size, int(both)))
+
+    loop.set(dpeep, None, 3 * size)
+    before = rows - n
+    if before:
+        dz_at, cells_at = (0, n) if loop.reverse else (n, 0)
+        one(_window(dz, dz_at * width, before * width), _window(cells, cells_at * size, before * size), before, True)
+    if c0 is not None:
+        one(loop.row(dz, loop.times()[0], width), c0, n, True)
+    one(dz, cells, rows, False)
