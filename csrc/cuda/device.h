@@ -58,11 +58,13 @@ namespace f32 {
 #include "kernels/optim.h"
 #include "kernels/segments.h"
 #include "kernels/random.h"
+#include "kernels/augment.h"
 #include "kernels/gather.h"
 #include "kernels/step.h"
 #include "kernels/pooling.h"
 #include "kernels/norm.h"
 #include "kernels/layer_norm.h"
+#include "kernels/lrn.h"
 #undef real
 #undef VW
 #undef PN_LANES_H

@@ -2,6 +2,7 @@
  * for the CPU through shim.h. What each file holds stands in its first lines; kernels.def lists the kernels with their
  * launches. */
 #include "elementwise.h"
+#include "images.h"
 #include "loss.h"
 #include "conv.h"
 #include "matmul.h"

@@ -5,6 +5,7 @@
  *   EACH(n)    a thread per item, the last ones more than one if there are very many (PN_EACH in device.h)
  *   WARP(n)    a warp per item; its threads exchange values
  *   TILES(n)   a block of threads per item; they share memory and meet at barriers
+ *   BLOCKS(n)  a block of threads per item, each with its share
  *   NOWHERE    this instruction has no device version (in its first phase) */
 #ifndef PN_CUDA_LAUNCH_H
 #define PN_CUDA_LAUNCH_H
@@ -38,6 +39,7 @@ static inline pn_launch pn_launch_none(void) {
 #define EACH(n) pn_launch_of(n, PN_CUDA_BLOCK, 0)
 #define WARP(n) pn_launch_of(n, PN_CUDA_BLOCK / 32, 1)
 #define TILES(n) pn_launch_of(n, 1, 1)
+#define BLOCKS(n) pn_launch_of(n, 1, 0)
 #define NOWHERE pn_launch_none()
 #define D(k) (I->dim[k])
 

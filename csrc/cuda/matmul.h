@@ -110,7 +110,8 @@ enum { DENSE_M, DENSE_N, DENSE_K, DENSE_ACT };
 PN_KERNEL(dense_fwd) {
     (void)phase;
     const i64 m = I.dim[DENSE_M], n = I.dim[DENSE_N], k = I.dim[DENSE_K];
-    const float *x = (const float *)I.arg[DENSE_X], *w = (const float *)I.arg[DENSE_W], *b = (const float *)I.arg[DENSE_B];
+    const float *x = (const float *)I.arg[DENSE_X], *w = (const float *)I.arg[DENSE_W];
+    const float *b = (const float *)I.arg[DENSE_B];
     const gemm_call g = {m, n, k, x, k, 1, w, n, 1, (float *)I.arg[DENSE_Y], b, (int)I.dim[DENSE_ACT], (float)I.par[0]};
     if (!PN_STOPPED) gemm_run(g, 1, 0, 0);
 }

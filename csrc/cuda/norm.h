@@ -257,4 +257,43 @@ PN_KERNEL(layer_norm_bwd) {
     }
 }
 
+/* Across channels (../kernels/lrn.h): a thread per element, which sums its windows itself. */
+static __device__ __forceinline__ float lrn_scale(const pn_instr &I, const float *x, i64 c) { /* d[c] of a row */
+    const i64 C = I.dim[f32::LRN_C], radius = I.dim[f32::LRN_RADIUS];
+    float s = 0;
+    for (i64 j = c - radius; j <= c + radius; j++) s = s + (j >= 0 && j < C ? x[j] * x[j] : 0);
+    return fmaf((float)I.par[1], s, (float)I.par[0]);
+}
+PN_KERNEL(lrn_fwd) {
+    (void)phase;
+    const i64 C = I.dim[f32::LRN_C];
+    if (PN_STOPPED) return;
+    PN_EACH(i, I.dim[f32::LRN_R] * C) {
+        const float *x = (const float *)I.arg[f32::LRN_X] + i / C * C;
+        ((float *)I.arg[f32::LRN_Y])[i] = x[i % C] * f32::lrn_power(lrn_scale(I, x, i % C), I.par[2]);
+    }
+}
+PN_KERNEL(lrn_bwd) {
+    (void)phase;
+    const i64 C = I.dim[f32::LRN_C], radius = I.dim[f32::LRN_RADIUS];
+    const float twice = (float)(-2 * I.par[1] * I.par[2]);
+    if (PN_STOPPED) return;
+    PN_EACH(i, I.dim[f32::LRN_R] * C) {
+        const i64 c = i % C;
+        const float *x = (const float *)I.arg[f32::LRNB_X] + (i - c);
+        const float *dy = (const float *)I.arg[f32::LRNB_DY] + (i - c);
+        float s = 0, own = 0;
+        for (i64 j = c - radius; j <= c + radius; j++) {
+            float term = 0;
+            if (j >= 0 && j < C) {
+                const float d = lrn_scale(I, x, j), p = dy[j] * f32::lrn_power(d, I.par[2]);
+                term = p * x[j] / d;
+                if (j == c) own = p;
+            }
+            s = s + term;
+        }
+        ((float *)I.arg[f32::LRNB_DX])[i] = own + twice * x[c] * s;
+    }
+}
+
 #endif
