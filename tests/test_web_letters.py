@@ -143,6 +143,11 @@ def test_texts_of_ones_own(tmp_path, capsys):
         letters(text="".join(chr(1000 + i) for i in range(200)))
     assert main(["playground", "--page", "words", "--data", "x.csv"]) == 2
     assert "--data with --page network or letters" in capsys.readouterr().err
+    for n in (120, 500, 5000):
+        x, y = windows(np.arange(n, dtype=np.int32))
+        assert len(x) % source.BATCH == 0 < len(x) <= source.MOST_WINDOWS
+        np.testing.assert_array_equal(y[:, 0], x[:, 1])
+        assert n - x[-1, -1] < 0.3 * n  # it reads nearly all
     if not has_engine():
         pytest.skip("this build has no kernels for pages: python csrc/web/build.py")
     file, out = tmp_path / "own.txt", tmp_path / "own.html"

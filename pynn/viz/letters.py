@@ -27,7 +27,7 @@ __all__ = ["TEXTS", "letters", "windows"]
 
 EMBEDDING, UNITS, RATE = 12, 32, 0.01
 LENGTH, STRIDE, BATCH, EPOCHS = 32, 4, 16, 100
-LEAST, MOST, MOST_LETTERS = 120, 5000, 80
+LEAST, MOST, MOST_LETTERS, MOST_WINDOWS = 120, 5000, 80, 144
 #: What the network reads: Lewis Carroll, Jabberwocky (1871); José de Espronceda, Canción del pirata (1835).
 TEXTS = {
     "en": """'twas brillig, and the slithy toves
@@ -78,6 +78,11 @@ ni a sujetar tu valor.
 }
 
 
+def _stride(n: int) -> int:
+    """Return the letters from one window to the next: few, but an epoch is to fit into a frame of the page."""
+    return max(STRIDE, -(-(n - LENGTH) // MOST_WINDOWS))
+
+
 def windows(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return windows of a text, and the same one letter on: what follows each letter. They fill whole batches.
 
@@ -89,7 +94,7 @@ def windows(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     -------
     x, y : int32 [windows, LENGTH]
     """
-    starts = range(0, len(ids) - LENGTH, STRIDE)
+    starts = range(0, len(ids) - LENGTH, _stride(len(ids)))
     starts = starts[: max(1, len(starts) // BATCH) * BATCH]
     return np.stack([ids[i : i + LENGTH] for i in starts]), np.stack([ids[i + 1 : i + 1 + LENGTH] for i in starts])
 
@@ -155,8 +160,8 @@ def letters(lang: str = "en", text: str | None = None) -> Playground:
     fresh = web_data(model, True, batch_size=BATCH, more=_step)["state"]
     history = model.fit(x, y, epochs=EPOCHS, batch_size=BATCH, verbose=0)
     bundle = {
-        "version": __version__, "lang": lang, "alphabet": alphabet, "text": read, "length": LENGTH, "stride": STRIDE,
-        "windows": len(x), "model": web_data(model, True, batch_size=BATCH, more=_step), "fresh": fresh,
+        "version": __version__, "lang": lang, "alphabet": alphabet, "text": read, "length": LENGTH,
+        "stride": _stride(len(read)), "windows": len(x), "model": web_data(model, True, batch_size=BATCH, more=_step), "fresh": fresh,
         "loss": history.history["loss"][-1], "epochs": EPOCHS, "own": text is not None,
     }  # fmt: skip
     return Playground(page("letters", json.dumps(bundle, ensure_ascii=False, separators=(",", ":"))))
