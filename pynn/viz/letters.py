@@ -161,7 +161,8 @@ def letters(lang: str = "en", text: str | None = None) -> Playground:
     history = model.fit(x, y, epochs=EPOCHS, batch_size=BATCH, verbose=0)
     bundle = {
         "version": __version__, "lang": lang, "alphabet": alphabet, "text": read, "length": LENGTH,
-        "stride": _stride(len(read)), "windows": len(x), "model": web_data(model, True, batch_size=BATCH, more=_step), "fresh": fresh,
+        "stride": _stride(len(read)), "windows": len(x), "fresh": fresh,
+        "model": web_data(model, True, batch_size=BATCH, more=_step),
         "loss": history.history["loss"][-1], "epochs": EPOCHS, "own": text is not None,
     }  # fmt: skip
     return Playground(page("letters", json.dumps(bundle, ensure_ascii=False, separators=(",", ":"))))
