@@ -302,6 +302,29 @@ def test_nothing_is_wider_than_the_page(page, width):
     quiet(browser)
 
 
+def test_long_training_takes_no_more_memory(page):
+    """`python -m bench.pages --seconds 600` watches the heap for ten minutes."""
+    browser = opened(page)
+    held = "pynn_playground.draw(); return [pynn_playground.net.engine.memory.buffer.byteLength,"
+    held += "document.querySelectorAll('*').length]"
+    before = browser.run(held)
+    longest = browser.run(
+        """
+        const { net } = pynn_playground;
+        let longest = 0;
+        for (let i = 0; i < 1500; i++) {
+          net.run(1);
+          net.note();
+          longest = Math.max(longest, net.history.train.length, net.history.test.length);
+        }
+        return longest;
+        """
+    )
+    assert 300 <= longest <= 601
+    assert browser.run(held) == before
+    quiet(browser)
+
+
 def test_a_notebook_shows_a_page_that_runs(page, tmp_path):
     browser, _ = page
     file = tmp_path / "notebook.html"
