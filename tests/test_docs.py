@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pynn import recipes
+from pynn import recipes, viz
 from pynn.core import card
 from pynn.io import registry
 
@@ -149,7 +149,7 @@ def test_both_languages_have_the_same_pages():
     assert len(english) > 15
     for name, page in english.items():
         one, other = page.read_text(encoding="utf-8"), spanish[name].read_text(encoding="utf-8")
-        for word in ("run", "recipe", "sides", "gallery"):
+        for word in ("run", "recipe", "recipes", "sides", "gallery"):
             assert names(page, word) == names(spanish[name], word), name
         assert len(HEADINGS.findall(one)) == len(HEADINGS.findall(other)), name
         assert len(FORMULAS.findall(one)) == len(FORMULAS.findall(other)), name
@@ -192,6 +192,25 @@ def test_a_chapter_has_exercises_with_folded_answers(page, language):
     assert numbers == list(range(1, len(numbers) + 1))
     assert 3 <= len(numbers) <= 6
     assert len(re.findall(rf'(?m)^    \?\?\? note "{answer}"\n        \S', exercises)) == len(numbers)
+
+
+def test_pictures_of_recipes_are_drawn_small_and_in_the_language(monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    drawn = importlib.import_module("drawn")  # docs/hooks/drawn.py
+    assert {*drawn.OWN, *drawn.AS_MNIST} <= {recipe.name for recipe in recipes.known()}
+    before = viz.language()
+    try:
+        english, spanish = (drawn.draw("outliers", language) for language in LANGUAGES)
+        digits = drawn.draw("mnist-softmax", "en")
+    finally:
+        viz.language(before)
+    assert list(english) == list(spanish) == ["outliers.png", "collinear.png"]
+    assert all(english[name] != spanish[name] for name in english)
+    assert "confusion.png" in digits
+    for content in [*english.values(), *spanish.values(), *digits.values()]:
+        assert content.startswith(b"\x89PNG")
+        assert len(content) < 100_000
 
 
 def test_recipes_named_in_the_docs_exist():
@@ -255,6 +274,7 @@ def test_every_line_in_braces_is_understood():
             "sides",
             "gallery",
             "figures",
+            "recipes",
             "ops",
             "api",
             "command",

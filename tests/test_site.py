@@ -178,6 +178,17 @@ def test_no_language_leads_into_the_other():
 
 
 @pytest.mark.skipif(not os.environ.get("PYNN_SITE"), reason="PYNN_SITE names no built site")
+@pytest.mark.parametrize("language", COURSE)
+def test_the_gallery_shows_recipes_with_pictures_that_are_small(language):
+    page = SITE / language / "gallery.html"
+    text = page.read_text(encoding="utf-8")
+    shown = {(page.parent / source).resolve() for source in re.findall(r'<img[^>]*src="([^"]+/recipes/[^"]+)"', text)}
+    assert len({path.parent.name for path in shown}) >= 25  # recipes
+    assert [path for path in shown if not 500 < path.stat().st_size < 400_000] == []
+    assert {path.parts[-4] for path in shown} == {"es" if language == "es" else "figures"}  # labels of its language
+
+
+@pytest.mark.skipif(not os.environ.get("PYNN_SITE"), reason="PYNN_SITE names no built site")
 def test_what_a_page_is_made_of_lies_in_the_site():
     for page in SITE.rglob("*.html"):
         text = page.read_text(encoding="utf-8")

@@ -6,6 +6,7 @@
 ``{{ sides: NAME | A }}``   docs/scripts/original/NAME.py, headed A, beside docs/scripts/NAME.py
 ``{{ gallery }}``           a table of all recipes; ``{{ gallery: FOLDER }}`` of those that the pages of a folder name
 ``{{ figures }}``           the figures of the course, each with the page that it is on
+``{{ recipes }}``           every recipe: what it shows, its pictures, its figure and its command
 ``{{ ops }}``               a table of all op cards
 ``{{ api: MODULE }}``       the documentation of everything in a module's ``__all__``
 ``{{ command }}``           the help of the command ``pynn`` and of all of its parts
@@ -34,44 +35,27 @@ from mkdocs.structure.files import File
 import api
 import beside
 import course_code
+import drawn
 import navigation
 import notebooks
 import spanish
 from pynn import recipes
 from pynn.recipes import Measure
 from pynn.recipes.spanish import TRANSLATED as recipes_in_spanish
+from wording import TEXTS
 
 DOCS = Path(__file__).resolve().parents[1]
 LINE = re.compile(r"^\{\{ (\w+)(?:: (.*?))? \}\}$", re.MULTILINE)
 API = re.compile(r"\{\{ api: (\S+) \}\}")
 LANGUAGES = {"en": "English", "es": "Español"}
 COLUMN = 88  # letters of code that fit beside the navigation on 1,300 pixels
-TEXTS = {
-    "en": {
-        "expected": "expected", "reached": "reached", "training": "training", "data": "data", "time": "time",
-        "code": "The code of this page", "recipe": "recipe", "shows": "what it shows",
-        "made": "{epochs} {passes}, seed {seed}, {parameters:,} numbers learnt",
-        "passes": ("epoch", "epochs"),
-        "mean": "mean of {count} seeds, {low} to {high}",
-        "took": "{seconds} s, threads: {threads}",
-        "other": "Esta página en español", "measure": "measure",
-    },
-    "es": {
-        "expected": "esperado", "reached": "alcanzado", "training": "entrenamiento", "data": "datos", "time": "tiempo",
-        "code": "El código de esta página", "recipe": "receta", "shows": "qué muestra",
-        "made": "{epochs} {passes}, semilla {seed}, {parameters:,} números aprendidos",
-        "passes": ("época", "épocas"),
-        "mean": "media de {count} semillas, de {low} a {high}",
-        "took": "{seconds} s, hilos: {threads}",
-        "other": "This page in English", "measure": "medida",
-    },
-}  # fmt: skip
 # What recipes say of themselves, in the languages other than theirs: by kind of text and then by name or text.
 TRANSLATED = {"es": recipes_in_spanish}
 # Figures of a result that stand below the one by which the recipe is judged, with their place in its file.
 MORE = json.loads((Path(__file__).parent / "figures.json").read_text(encoding="utf-8"))
 _KNOWN = recipes.known()  # before a page of the guide adds one
 _runs: dict[tuple[Path, str], tuple[str, dict[str, course_code.Cell]]] = {}
+_pictures: dict[tuple[str, str], dict[str, bytes]] = {}  # of recipes, by name and language
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -86,6 +70,10 @@ def on_files(files: Any, config: Any) -> Any:
             if language != "en":
                 text = course_code.source(path, language)
                 files.append(File.generated(config, f"code/{language}/{stem}.py", content=text))
+    _draw_all()
+    for (name, language), pictures in _pictures.items():
+        for picture, content in pictures.items():
+            files.append(File.generated(config, f"{_drawn(language)}/recipes/{name}/{picture}", content=content))
     for stem in notebooks.stems(DOCS):
         for language in LANGUAGES:
             content = notebooks.notebook(DOCS, stem, language)
@@ -195,15 +183,31 @@ def _run_all(jobs: list[tuple[Path, str]]) -> None:
     left = [job for job in jobs if job not in _runs or _runs[job][0] != texts[job]]
     if not left:
         return
-    if str(Path(__file__).parent) not in sys.path:
-        sys.path.append(str(Path(__file__).parent))  # where the processes find course_code
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+    with _processes() as pool:
         waiting = {job: pool.submit(course_code.run, job[0], None, job[1]) for job in left}
         for job, result in waiting.items():
             try:
                 _runs[job] = texts[job], result.result()
             except (RuntimeError, SyntaxError) as error:
                 raise PluginError(str(error)) from error
+
+
+def _draw_all() -> None:
+    """Draw the pictures of recipes in all languages, two at a time, once."""
+    left = [
+        (name, code) for name in (*drawn.AS_MNIST, *drawn.OWN) for code in LANGUAGES if (name, code) not in _pictures
+    ]
+    if not left:
+        return
+    with _processes() as pool:
+        waiting = {job: pool.submit(drawn.draw, *job) for job in left}
+        _pictures.update({job: result.result() for job, result in waiting.items()})
+
+
+def _processes() -> ProcessPoolExecutor:
+    if str(Path(__file__).parent) not in sys.path:
+        sys.path.append(str(Path(__file__).parent))  # where the processes find what lies beside this file
+    return ProcessPoolExecutor(2, multiprocessing.get_context("spawn"))
 
 
 def _mathjax() -> Path:
@@ -315,6 +319,35 @@ def _figures_of_all(argument: str, uri: str, texts: dict[str, Any]) -> str:
     return '<div class="figures" markdown>\n\n' + "\n\n".join(parts) + "\n\n</div>"
 
 
+def _recipes(argument: str, uri: str, texts: dict[str, Any]) -> str:
+    language, parts = _language(texts), []
+    spoken = "" if language == "en" else f" --lang {language}"
+    for recipe in _KNOWN:
+        shows, result = _said(texts, "shows", recipe.shows, recipe.name), _result(recipe.name)
+        where = "../" * uri.count("/") + f"{_drawn(language)}/recipes/{recipe.name}"
+        pictures = "\n\n".join(
+            f"[![{recipe.name}: {name}]({where}/{name})]({where}/{name})"
+            for name in _pictures.get((recipe.name, language), ())
+        )
+        figure = f"{texts['expected']} {recipe.measure.text(recipe.expected)}"
+        if result is not None:
+            reached = recipe.measure.text(result["test"][recipe.measure.key])
+            figure = f"**{reached}**, {figure}, {_seconds(result)} s"
+        measure = _said(texts, "measure", recipe.measure.name)
+        said = [f"{measure[:1].upper()}{measure[1:]}: {figure}."]
+        if recipe.name in drawn.AS_MNIST:
+            said.append(texts["short"].format(passes=drawn.AS_MNIST[recipe.name]))
+        elif recipe.name in drawn.SHORT:
+            said.append(texts["fewer"].format(passes=drawn.SHORT[recipe.name]))
+        elif not drawn.is_drawn(recipe.name):
+            said.append(texts["long"].format(data=_said(texts, "data", recipe.data)))
+        head = f"### {recipe.name}\n\n{shows[:1].upper()}{shows[1:]}."
+        command = _fence(f"pynn run {recipe.name} --out {texts['folder']}{spoken}", "sh")
+        shown = f'<div class="figures" markdown>\n\n{pictures}\n\n</div>\n\n' if pictures else ""
+        parts.append(f"{head}\n\n{shown}{' '.join(said)}\n\n{command}")
+    return "\n\n".join(parts)
+
+
 def _named(folder: str) -> list[str]:
     """Return the recipes that the pages of a folder name."""
     texts = [page.read_text(encoding="utf-8") for page in sorted((DOCS / folder).glob("*.md"))]
@@ -389,5 +422,6 @@ def _command(argument: str, uri: str, texts: dict[str, Any]) -> str:
 
 WORDS: dict[str, Callable[[str, str, dict[str, Any]], str]] = {
     "run": _run, "recipe": _recipe, "sides": beside.sides, "gallery": _gallery, "figures": _figures_of_all,
+    "recipes": _recipes,
     "ops": _ops, "api": _api, "command": _command,
 }  # fmt: skip
