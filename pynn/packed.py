@@ -18,7 +18,7 @@ def _missing(name: str) -> Any:
     def refuse(*_: Any, **__: Any) -> Any:
         raise OSError(f"this Python was compiled without {name}, by which the file is packed")
 
-    return types.SimpleNamespace(open=refuse, LZMAError=EOFError)
+    return types.SimpleNamespace(open=refuse, decompress=refuse, LZMAError=EOFError)
 
 
 bz2: Any

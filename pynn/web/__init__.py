@@ -7,12 +7,12 @@ import functools
 import gzip
 import html
 import json
-import lzma
 import re
 from pathlib import Path
 from urllib.parse import quote
 
 from pynn._version import __version__
+from pynn.packed import lzma
 
 __all__ = ["bundled", "engine", "has_engine", "joined", "page"]
 
