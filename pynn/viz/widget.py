@@ -48,7 +48,7 @@ def _kind() -> Any:
         return [np.array(one["values"], np.float32).reshape(one["shape"]) for one in self.parameters]
 
     traits = {name: traitlets.Any(default).tag(sync=True) for name, default in TRAITS.items()}
-    shown = {"page": traitlets.Unicode(), "title": traitlets.Unicode(), "height": traitlets.Int(900)}
+    shown: dict[str, Any] = {"page": traitlets.Unicode(), "title": traitlets.Unicode(), "height": traitlets.Int(900)}
     members: dict[str, Any] = {name: trait.tag(sync=True) for name, trait in shown.items()} | traits
     script = (HERE / "js" / "widget.js").read_text(encoding="utf-8")
     return type("PlaygroundWidget", (anywidget.AnyWidget,), members | {"_esm": script, "arrays": arrays})
