@@ -120,7 +120,7 @@ def _together(calls: list[Call], place: Tensor | None, alone: bool) -> Tensor:
     ids = [cast(g.inputs[1], "int64") if wide else g.inputs[1] for g, _ in calls]
     all_ids = concat([reshape(i, (-1,)) for i in ids])
     dy = concat([reshape(dy, (-1, table.shape[1])) for _, dy in calls])
-    sparse = all(g.attrs.get("sparse") for g, _ in calls)
+    sparse = any(g.attrs.get("sparse") for g, _ in calls)  # the table is one: it moves where it was looked up
     g = Grad((table, all_ids), (), {"sparse": sparse}, (True, False), (place,), alone=(alone, False))
     return _pulled_back(g, dy)
 
