@@ -1,4 +1,4 @@
-"""The documentation: its code runs, what it names exists, and both languages say the same."""
+"""The documentation: its code runs, and what it names exists; tests/test_translation.py compares its languages."""
 
 from __future__ import annotations
 
@@ -29,8 +29,6 @@ NEEDED = {
     "deploy": ["onnx", "onnxruntime"],
 }
 NUMBERS = re.compile(r"\d[\d.,]*")
-HEADINGS = re.compile(r"^#+ ", re.MULTILINE)
-FORMULAS = re.compile(r"\$\$(.*?)\$\$", re.DOTALL)
 
 
 def _course_code():
@@ -103,9 +101,9 @@ def _tables_restored():
 
 
 def code(page):
-    """Return where the code of a page lies: at the place of a page of a language, of others by the last name."""
+    """Return where the code of a page lies: at the place of the page below the folder of its language, if any."""
     parts = page.relative_to(DOCS).with_suffix(".py").parts
-    return (DOCS / "code").joinpath(*(parts[1:] if parts[0] in LANGUAGES else parts[-1:]))
+    return (DOCS / "code").joinpath(*(parts[1:] if parts[0] in LANGUAGES else parts))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(DOCS / "code").with_suffix("")))
@@ -118,8 +116,6 @@ def test_the_code_of_a_page_runs_and_is_shown(path, tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "Agg")
     found = course_code.run(path, tmp_path)
     pages = [page for page in markdown() if code(page) == path and "run" in [word for word, _ in lines(page)]]
-    if path == DOCS / "code" / "index.py":
-        pages = [DOCS / "index.md"]
     assert pages, "no page shows this code"
     for page in pages:
         assert names(page, "run") == list(found), f"{page}: the cells, in their order"
@@ -138,21 +134,6 @@ def test_every_task_is_a_program_that_runs():
         assert DOCS / "code/tasks" / f"{page.stem}.py" in PAGES, f"{page}: no docs/code/tasks/{page.stem}.py"
         assert names(page, "run"), f"{page} shows no code"
         assert f"({page.name})" in listed, f"{page} is not in tasks/index.md"
-
-
-def test_both_languages_have_the_same_pages():
-    english, spanish = (
-        {str(path.relative_to(DOCS / language)): path for path in (DOCS / language).rglob("*.md")}
-        for language in LANGUAGES
-    )
-    assert english.keys() == spanish.keys()
-    assert len(english) > 15
-    for name, page in english.items():
-        one, other = page.read_text(encoding="utf-8"), spanish[name].read_text(encoding="utf-8")
-        for word in ("run", "recipe", "recipes", "sides", "gallery"):
-            assert names(page, word) == names(spanish[name], word), name
-        assert len(HEADINGS.findall(one)) == len(HEADINGS.findall(other)), name
-        assert len(FORMULAS.findall(one)) == len(FORMULAS.findall(other)), name
 
 
 def _index(language):

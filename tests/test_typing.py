@@ -25,14 +25,14 @@ import pynn
 SNIPPETS = sorted((Path(__file__).parent / "typing").glob("*.py"))
 MARK = "# error: "
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-PARTS = {"docs/guide/add-op.md"}  # their blocks are parts of files of the library
+PARTS = {"docs/guide/add-op.md", "docs/es/guide/add-op.md"}  # their blocks are parts of files of the library
 
 
 def programs(docs=True):
     """Return name -> text of everything that is checked, the programs of docs too or not."""
     found = {path.stem: path.read_text(encoding="utf-8") for path in SNIPPETS}
     if docs and (ROOT / "docs").is_dir():
-        folders = [ROOT / "docs" / name for name in ("code", "code/tasks", "scripts")]
+        folders = [ROOT / "docs" / name for name in ("code", "code/guide", "code/tasks", "scripts")]
         for path in [path for folder in folders for path in folder.glob("*.py")]:
             found[f"docs_{path.parent.name}_{path.stem}"] = path.read_text(encoding="utf-8")
         for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:

@@ -1,14 +1,16 @@
-"""The navigation in the language of a page: its course and tasks, tabs named in it, and a way on that stays in it."""
+"""The navigation in the language of a page: what is in it, tabs named in it, and a way on that stays in it."""
 
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
-__all__ = ["in_language", "keep_apart", "spoken_on"]
+__all__ = ["in_language", "keep_apart", "spoken_on", "twin"]
 
-OF_THE_OTHER = {"es": {"Course", "Tasks"}, "en": {"Curso", "Tareas"}}  # tabs that a language does not show
-TABS = {"Guide": "Guía", "Reference": "Referencia", "pynn": "pynn"}
+# Tabs that a language does not show.
+OF_THE_OTHER = {"es": {"Course", "Tasks", "Guide"}, "en": {"Curso", "Tareas", "Guía"}}
+TABS = {"Reference": "Referencia", "pynn": "pynn"}
 
 
 def spoken_on(page: Any) -> str:
@@ -16,8 +18,20 @@ def spoken_on(page: Any) -> str:
     return "es" if page.file.src_uri.startswith("es/") else "en"
 
 
+def twin(uri: str, docs: Path) -> str | None:
+    """Return the same page in the other language, if there is one; the first page speaks both.
+
+    The guide in English lies in docs/guide, as what speaks of it has it, all else in docs/en.
+    """
+    language, _, stem = uri.partition("/")
+    if not stem:
+        return None
+    names = [f"en/{stem}", stem] if language == "es" else [f"es/{stem if language == 'en' else uri}"]
+    return next((name for name in names if (docs / f"{name}.md").exists()), None)
+
+
 def in_language(nav: Any, language: str) -> Any:
-    """Return the navigation without course and tasks in the other language, its tabs named in this one."""
+    """Return the navigation without what is in the other language, its tabs named in this one."""
     own = copy.copy(nav)
     kept = [item for item in nav.items if item.title not in OF_THE_OTHER[language]]
     own.items = [_named(item, language) for item in kept]

@@ -12,7 +12,7 @@
 ``{{ command }}``           the help of the command ``pynn`` and of all of its parts
 ========================  ==============================================================================================
 
-A page of docs/en and its namesake in docs/es show the same cells; each links to the other.
+A page of docs/en or docs/guide and its namesake in docs/es show the same cells; each links to the other.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Replace the lines in braces, and link to the page in the other language."""
     uri = page.file.src_uri.removesuffix(".md")
     language, stem = _place(uri)
-    texts = TEXTS.get(language, TEXTS["en"])
+    texts = TEXTS[language]
 
     def replaced(match: re.Match[str]) -> str:
         word, argument = match[1], match[2] or ""
@@ -108,30 +108,32 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         except (KeyError, ValueError, OSError) as error:
             raise PluginError(f"{page.file.src_uri}: {match[0]}: {type(error).__name__}: {error}") from error
 
+    shown = any(match[1] == "run" for match in LINE.finditer(markdown))
     markdown = LINE.sub(replaced, markdown)
-    if language in LANGUAGES:
+    up = "../" * uri.count("/")
+    if twin := navigation.twin(uri, DOCS):
         other = next(name for name in LANGUAGES if name != language)
         title, _, rest = markdown.partition("\n")
-        up = "../" * uri.count("/")
-        markdown = f"{title}\n\n[{texts['other']}]({up}{other}/{stem}.md){{ .other lang={other} }}\n{rest}"
-        path = DOCS / "code" / f"{stem}.py"
-        if path.exists():
-            name, spoken = stem.rpartition("/")[2], "" if language not in _spoken(path) or language == "en" else "es/"
-            markdown += f"\n\n---\n\n{texts['code']}: [{name}.py]({up}code/{spoken}{stem}.py)"
-            markdown += f", [{name}.ipynb]({up}notebooks/{language}/{stem}.ipynb)\n" if stem != "index" else "\n"
+        markdown = f"{title}\n\n[{texts['other']}]({up}{twin}.md){{ .other lang={other} }}\n{rest}"
+    if shown:
+        name, spoken = stem.rpartition("/")[2], f"{language}/" if language in _spoken(_code(stem)) else ""
+        markdown += f"\n\n---\n\n{texts['code']}: [{name}.py]({up}code/{spoken.removeprefix('en/')}{stem}.py)"
+        noted = stem in notebooks.stems(DOCS)
+        markdown += f", [{name}.ipynb]({up}notebooks/{language}/{stem}.ipynb)\n" if noted else "\n"
     _keep({page.file.src_uri: markdown.encode()})
     return markdown
 
 
 def on_page_context(context: Any, page: Any, config: Any, nav: Any) -> Any:
     """Let theme and navigation speak the page's language; the way on never leads into the other one."""
-    language, stem = _place(page.file.src_uri.removesuffix(".md"))
-    config.theme["language"] = navigation.spoken_on(page)
-    end = stem if language in LANGUAGES else "index"
+    uri = page.file.src_uri.removesuffix(".md")
+    language, twin = navigation.spoken_on(page), navigation.twin(uri, DOCS)
+    config.theme["language"] = language
     config.extra["alternate"] = [
-        {"name": name, "link": f"{code}/{end}.html", "lang": code} for code, name in LANGUAGES.items()
+        {"name": name, "link": f"{(uri if code == language else twin) if twin else f'{code}/index'}.html", "lang": code}
+        for code, name in LANGUAGES.items()
     ]
-    context["nav"] = navigation.in_language(nav, navigation.spoken_on(page))
+    context["nav"] = navigation.in_language(nav, language)
     navigation.keep_apart(page)
     return context
 
@@ -154,13 +156,14 @@ def on_post_build(config: Any) -> None:
 def _place(uri: str) -> tuple[str, str]:
     """Return the language of a page, and where its code lies below docs/code.
 
-    A page of a language has its code at the same place; of the others the last name alone counts.
+    What lies in no folder of a language is English.
     """
     language, _, stem = uri.partition("/")
-    if language in LANGUAGES:
-        return language, stem
-    language, _, stem = uri.rpartition("/")
-    return language, stem
+    return (language, stem) if language in LANGUAGES else ("en", uri)
+
+
+def _code(stem: str) -> Path:
+    return DOCS / "code" / f"{stem}.py"
 
 
 def _spoken(path: Path) -> list[str]:
@@ -234,7 +237,7 @@ def _fence(text: str, language: str) -> str:
 def _run(argument: str, uri: str, texts: dict[str, Any]) -> str:
     name, _, alt = (part.strip() for part in argument.partition("|"))
     stem, language = _place(uri)[1], _language(texts)
-    path = DOCS / "code" / f"{stem}.py"
+    path = _code(stem)
     cell = _cells(path, language)[name]
     parts = [_fence(cell.source, "python")]
     if cell.output:
@@ -310,7 +313,7 @@ def _figures_of_all(argument: str, uri: str, texts: dict[str, Any]) -> str:
     language, parts = _language(texts), []
     for page in sorted((DOCS / language).rglob("*.md")):
         stem = page.relative_to(DOCS / language).with_suffix("").as_posix()
-        path = DOCS / "code" / f"{stem}.py"
+        path = _code(stem)
         for word, argument in LINE.findall(page.read_text(encoding="utf-8")) if path.exists() else ():
             name, _, alt = (part.strip() for part in argument.partition("|"))
             where = f"../{_drawn(language if language in _spoken(path) else 'en')}/{stem}"

@@ -38,7 +38,7 @@ x, y = pynn.datasets.moons(200, seed=0)
 model = nn.Sequential([nn.Input((2,)), Gated(16), nn.Dense(1, activation="sigmoid")])
 model.compile(pynn.optim.Adam(0.02), "binary_cross_entropy", ["accuracy"], seed=0)
 model.fit(x, y, batch_size=32, epochs=60, verbose=0)
-print("accuracy", model.evaluate(x, y)["accuracy"])
+print("accuracy:", model.evaluate(x, y)["accuracy"])
 
 # %% checked
 from pynn import testing

@@ -40,7 +40,7 @@ def trained(optimizer, **options):
 
 model = trained(Lion(0.01, weight_decay=0.01, clip_norm=1.0))
 print(model.optimizer)
-print("accuracy", model.evaluate(x, y)["accuracy"])
+print("accuracy:", model.evaluate(x, y)["accuracy"])
 
 # %% checked
 import numpy as np
