@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 import sys
 import warnings
 
@@ -140,6 +141,12 @@ def endless(how="none"):
     fit(mlp(), X, Y, epochs=100_000, callbacks=[Trouble(how)])
 
 
+def stopping(where):
+    """One rank is stopped for good, before start() or after all is done."""
+    if pynn.distributed.info().rank == 1:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def different():
     """Ranks that do not run the same, in one way after the other; what each of them is told."""
     rank, told = pynn.distributed.info().rank, {}
@@ -194,6 +201,8 @@ if __name__ == "__main__":
     name, *arguments = sys.argv[1:]
     if name == "late":
         fit(mlp(), X, Y)
+    if arguments == ["before"] and "1" in (os.environ.get("PMI_RANK"), os.environ.get("OMPI_COMM_WORLD_RANK")):
+        os.kill(os.getpid(), signal.SIGSTOP)
     if os.environ.get("ALONE") != "1":
         pynn.distributed.start()
     globals()[name](*arguments)

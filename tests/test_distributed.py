@@ -100,12 +100,25 @@ def test_a_rank_that_is_killed_or_stopped_ends_all(number, tmp_path):
     pid = path.read_text().split()[1]
     begun = time.monotonic()
     os.kill(int(pid), number)
-    out, errors = job.communicate(timeout=60)
+    _, errors = job.communicate(timeout=60)
     assert time.monotonic() - begun < 30
     assert job.returncode != 0
     assert f"pid {pid})" in errors  # the rank was named at the beginning
-    named = f"from rank 1 (host {os.uname().nodename}, pid {pid})"
-    assert named in errors or (number == signal.SIGKILL and f"PID {pid} RUNNING AT" in out)
+    named = f"rank 1 (host {os.uname().nodename}, pid {pid})"
+    assert f"from {named}" in errors or re.search(rf"{re.escape(named)}.* has ended before the job did", errors)
+
+
+@needs_mpi
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [("before", "wait_until_all_ranks_have_begun"), ("after", "was stopped at the end; all ranks end")],
+)
+def test_a_rank_that_is_stopped_outside_of_training_ends_all(where, said):
+    begun = time.monotonic()
+    errors = failed(2, "stopping", where, PYNN_DEADLINE="2", PYNN_BEGINNING="4")
+    assert time.monotonic() - begun < 30
+    assert said in errors
+    assert where == "before" or "pynn: rank 1 (host" in errors
 
 
 @needs_mpi
@@ -131,7 +144,7 @@ def test_recipes_by_ranks_write_once_and_name_a_rank_that_was_killed(tmp_path):
     os.kill(int(pid), signal.SIGKILL)
     _, errors = job.communicate(timeout=60)
     assert job.returncode != 0
-    assert f"rank 1 (host {os.uname().nodename}, pid {pid})" in errors
+    assert f"rank 1 (host {os.uname().nodename}, pid {pid}) has ended before the job did" in errors
     refused = subprocess.run(command(3, 1), capture_output=True, text=True, env=environment, check=False)
     assert refused.returncode == 2
     assert "help: --segments 6" in refused.stderr

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 __all__ = ["launch", "places_of"]
-
-TOLD = re.compile(r"rank (\d+) \(host ([^,]+), pid (\d+)\)")
-KILLED = re.compile(r"PID (\d+) RUNNING AT (\S+)")
 
 
 def launch(arguments: Sequence[str], ranks: int, hostfile: Path | None = None, segments: int | None = None) -> int:
@@ -40,28 +34,8 @@ def launch(arguments: Sequence[str], ranks: int, hostfile: Path | None = None, s
         raise FileNotFoundError(f"[run] expected a file of hosts, one a line. Received: {str(hostfile)!r}.")
     command = [_mpiexec(), "-n", str(ranks), *(["-hostfile", str(hostfile)] if hostfile is not None else [])]
     environment = {**os.environ, "PYNN_DISTRIBUTED": "mpi", "PYNN_SEGMENTS": str(count)}
-    process = subprocess.Popen(
-        [*command, sys.executable, "-P", "-m", "pynn", *arguments],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    known: dict[tuple[str, str], str] = {}
-
-    def pass_on(source: IO[str], to: IO[str]) -> None:
-        for line in source:
-            known.update({(host, pid): rank for rank, host, pid in TOLD.findall(line)})
-            to.write(line)
-            to.flush()
-            if (found := KILLED.search(line)) and (found[2], found[1]) in known:
-                who = f"rank {known[found[2], found[1]]} (host {found[2]}, pid {found[1]})"
-                print(f"pynn: {who} ended; all {ranks} ranks end.", file=sys.stderr, flush=True)
-
+    process = subprocess.Popen([*command, sys.executable, "-P", "-m", "pynn", *arguments], env=environment)
     try:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        errors = threading.Thread(target=pass_on, args=(process.stderr, sys.stderr))
-        errors.start()
-        pass_on(process.stdout, sys.stdout)
-        errors.join()
         return process.wait()
     except BaseException:
         process.terminate()

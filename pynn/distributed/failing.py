@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import threading
+import time
 import traceback
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from pynn.distributed.waiting import LostRankError
+from pynn.distributed.watching import Meeting, stopped
 
 if TYPE_CHECKING:
     from pynn.distributed.gang import Gang
 
-__all__ = ["install", "note_training", "trained"]
+__all__ = ["install", "note_training", "trained", "watch"]
+
+LOOK = 0.05  # seconds between looks, once this rank has nothing more to do
 
 _trained = False
 
@@ -51,6 +57,30 @@ def install(gang: Gang) -> None:
 
     sys.excepthook = report
     threading.excepthook = of_thread
+
+
+def watch(gang: Gang, meeting: Meeting, addresses: Sequence[str]) -> None:
+    """Tell at once of a rank of this machine that ends before the job does, and at the end of one that does not."""
+    here = {gang.pids[r]: r for r in range(gang.ranks) if gang.hosts[r] == gang.hosts[gang.rank]}
+    meeting.begin(addresses[min(here.values())], len(here), gang.name(gang.rank))
+
+    def wait_for_all() -> None:
+        try:
+            done, since = gang.comm.Ibarrier(), time.monotonic()
+            while not done.Test():  # without a limit: rank 0 may have results to draw
+                time.sleep(LOOK)
+                lost = [r for pid, r in here.items() if stopped(pid)]
+                if not lost:
+                    since = time.monotonic()
+                elif time.monotonic() - since > gang.deadline:
+                    names = ", ".join(map(gang.name, lost))
+                    print(f"pynn: {names} was stopped at the end; all ranks end.", file=sys.stderr, flush=True)
+                    _end(gang, 1)
+        except RuntimeError:  # of MPI: it has ended already
+            pass
+        meeting.leave()
+
+    atexit.register(wait_for_all)
 
 
 def _end(gang: Gang, status: int) -> None:

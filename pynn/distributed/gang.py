@@ -33,12 +33,14 @@ class Gang:
         Of a batch.
     deadline : float
         Seconds that a rank may take to answer.
+    beginning : float
+        Seconds that ranks may come apart to a beginning.
     """
 
-    def __init__(self, comm: Any, mpi: Any, segments: int, deadline: float):
+    def __init__(self, comm: Any, mpi: Any, segments: int, deadline: float, beginning: float):
         self.comm, self.mpi = comm, mpi
         self.rank, self.ranks = int(comm.Get_rank()), int(comm.Get_size())
-        self.segments, self.deadline = segments, deadline
+        self.segments, self.deadline, self.beginning = segments, deadline, beginning
         self.hosts = [""] * self.ranks
         self.pids = [0] * self.ranks
         self.begun = False  # whether anything was trained
@@ -50,6 +52,8 @@ class Gang:
 
     def name(self, rank: int) -> str:
         """Return what to call a rank in a message."""
+        if not self.pids[rank]:  # it has not said so far
+            return f"rank {rank}"
         return f"rank {rank} (host {self.hosts[rank]}, pid {self.pids[rank]})"
 
     def wait(self, pending: dict[int, list[Any]], what: str, seconds: float | None = None) -> None:

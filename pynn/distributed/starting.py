@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import platform
 import sys
@@ -17,13 +18,14 @@ from pynn.core import config
 from pynn.core.tensor import tensor
 from pynn.distributed import failing
 from pynn.distributed.gang import Gang, known, set_current
+from pynn.distributed.watching import Meeting
 
 __all__ = ["Info", "start", "told"]
 
 SEGMENTS = 8
 DEADLINE = 25.0  # seconds
 MOST_TOLD = 16  # ranks that are named at the beginning
-BEGINNING = 300.0  # seconds that ranks may begin apart: loading data takes some longer than others
+BEGINNING = 300.0  # seconds that ranks may begin apart: some machines load Python later than others
 # MPICH's waits in MPI_Init and MPI_Finalize let others on; ours sleep.
 POLITE = {
     "MPIR_CVAR_POLLS_BEFORE_YIELD": "1",
@@ -58,8 +60,8 @@ class Info:
     segments: int = 1
 
 
-def start(segments: int | None = None, *, deadline: float | None = None, threads: int | None = None,
-          quiet: bool = True) -> Info:  # fmt: skip
+def start(segments: int | None = None, *, deadline: float | None = None, beginning: float | None = None,
+          threads: int | None = None, quiet: bool = True) -> Info:  # fmt: skip
     """Join the other ranks of a job that mpiexec started; call it at the top of a script.
 
     From then on fit, evaluate and predict are computed by all ranks together, and every rank must call them alike. Rank
@@ -72,6 +74,9 @@ def start(segments: int | None = None, *, deadline: float | None = None, threads
         the number of ranks. By default what ``PYNN_SEGMENTS`` says, or 8.
     deadline : float, optional
         Seconds that a rank may take to answer, before the job is ended. By default what ``PYNN_DEADLINE`` says, or 25.
+    beginning : float, optional
+        Seconds that ranks may come apart to start() and to a fit(), as one reads its data more slowly than another. By
+        default what ``PYNN_BEGINNING`` says, or 300.
     threads : int, optional
         Of each rank; by default its share of the machine's cores, or what ``PYNN_NUM_THREADS`` says.
     quiet : bool, default True
@@ -103,11 +108,15 @@ def start(segments: int | None = None, *, deadline: float | None = None, threads
         )
     segments = integer("distributed", "segments", _default("PYNN_SEGMENTS", segments, SEGMENTS, int), 1)
     deadline = number("distributed", "deadline", _default("PYNN_DEADLINE", deadline, DEADLINE, float), 0, open_low=True)
-    mpi = _mpi()
-    made = Gang(mpi.COMM_WORLD.Dup(), mpi, segments, deadline)
+    beginning = number(
+        "distributed", "beginning", _default("PYNN_BEGINNING", beginning, BEGINNING, float), 0, open_low=True
+    )
+    made = wait_until_all_ranks_have_begun(segments, deadline, beginning)
     failing.install(made)
-    names = made.tell([platform.node(), os.getpid(), __version__], "its name", BEGINNING)
+    meeting = Meeting()
+    names = made.tell([platform.node(), os.getpid(), __version__, meeting.address], "its name", beginning)
     made.hosts, made.pids = [one[0] for one in names], [one[1] for one in names]
+    failing.watch(made, meeting, [one[3] for one in names])
     if made.segments % made.ranks:
         fitting = made.ranks * max(1, made.segments // made.ranks)
         raise ValueError(
@@ -137,6 +146,21 @@ def _default(name: str, given: Any, otherwise: Any, kind: Any) -> Any:
         return kind(text) if text else otherwise
     except ValueError:
         raise ValueError(f"[distributed] expected a number in {name}. Received: {text!r}.") from None
+
+
+def wait_until_all_ranks_have_begun(segments: int, deadline: float, beginning: float) -> Gang:
+    """Begin with MPI, which waits for all ranks.
+
+    It waits inside one call that keeps all of Python waiting too, so that its limit can only be one that ends the
+    process from outside and says where it was: in the function of this name.
+    """
+    if sys.__stderr__ is not None:
+        faulthandler.dump_traceback_later(beginning, exit=True, file=sys.__stderr__)
+    try:
+        mpi = _mpi()
+        return Gang(mpi.COMM_WORLD.Dup(), mpi, segments, deadline, beginning)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _mpi() -> Any:

@@ -15,8 +15,6 @@ from pynn.train.resume import fingerprint
 
 __all__ = ["EPOCH", "PIECE", "agree", "fill", "fill_states", "gathered", "need_same", "shared_rows"]
 
-BEGINNING = 300.0  # seconds that processes may come apart to a fit(): one may read its data more slowly
-
 
 def need_same(trainer: Any, source: Any, hooks: Any, **settings: Any) -> None:
     """Raise DataError, on all processes, naming the first whose training is not that of rank 0."""
@@ -35,7 +33,7 @@ def need_same(trainer: Any, source: Any, hooks: Any, **settings: Any) -> None:
         "weights": fingerprint(*(w.view() for _, w in weights)),
         **{f"data ({key})": str(value) for key, value in described.items()},
     }
-    gang.need_same("fit", facts, max(BEGINNING, gang.deadline))
+    gang.need_same("fit", facts, max(gang.beginning, gang.deadline))
     trainer.shared_points = any(gang.tell(hooks.takes_safe_points, "the callbacks"))
 
 

@@ -96,6 +96,7 @@ PLACES: dict[str, str] = {
     "detect:_archive": "Keras, zip without weights",
     "distributed.gang:Gang.tell": "own: what ranks of one program tell each other",
     "distributed.shards:_Column.__init__": "untried: NumPy reads the header and maps the numbers",
+    "distributed.watching:stopped": "untried: one line that the kernel writes",
     "export.web:web_data": "own: a copy within the process",
     "files:_open_existing": "own: it writes",
     "io.container:checked_json": "model",
