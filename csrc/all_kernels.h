@@ -28,6 +28,7 @@
 #include "kernels/local.h"
 #include "kernels/pooling.h"
 #include "kernels/norm.h"
+#include "kernels/norm_shared.h"
 #include "kernels/layer_norm.h"
 #include "kernels/lrn.h"
 #include "kernels/bytes.h"

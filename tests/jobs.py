@@ -34,6 +34,11 @@ def cnn(seed=1):
     return compiled([*layers, nn.Flatten(), nn.Dense(3)], seed)
 
 
+def mixed(seed=1):
+    layers = [nn.Input((20,)), nn.Dense(9), nn.BatchNormalization(sync=False), nn.Dropout(0.2), nn.Dense(5)]
+    return compiled([*layers, nn.BatchNormalization(), nn.Dense(3)], seed)
+
+
 def lstm(seed=1):
     return compiled([nn.Input((9,)), nn.Embedding(50, 8), nn.LSTM(6), nn.Dense(3)], seed)
 
@@ -59,7 +64,8 @@ def tell(value):
 def bits():
     """Weights, logs, evaluations and predictions of three networks: batches of 25 rows, and tails of 3, 1 and 16."""
     found = {}
-    for name, make, x, y in (("mlp", mlp, X, Y), ("cnn", cnn, IMAGES, FEW), ("lstm", lstm, WORDS, FEW)):
+    networks = ("mlp", mlp, X, Y), ("cnn", cnn, IMAGES, FEW), ("mixed", mixed, X, Y), ("lstm", lstm, WORDS, FEW)
+    for name, make, x, y in networks:
         model = make()
         history = fit(model, x, y, validation_data=(np.tile(x, (6, *[1] * (x.ndim - 1))), np.tile(y, 6)))
         predicted = model.predict(np.concatenate([x] * 5))

@@ -1,6 +1,7 @@
 """Batches in segments: the numbers of the whole batch, added up in one fixed order."""
 
 import itertools
+import threading
 import types
 
 import numpy as np
@@ -45,7 +46,18 @@ def lstm(**settings):
     return compiled([nn.Input((7,)), nn.Embedding(30, 5), nn.LSTM(6), nn.Dense(3)], **settings)
 
 
-MODELS = {"mlp": (mlp, X, Y), "dropping": (dropping, X, Y), "cnn": (cnn, IMAGES, FEW), "lstm": (lstm, WORDS, FEW)}
+def ghost(**settings):
+    layers = [nn.Input((6,)), nn.Dense(9), nn.BatchNormalization(sync=False), nn.Dropout(0.3), nn.Dense(5)]
+    return compiled([*layers, nn.BatchNormalization(), nn.Dropout(0.3), nn.Dense(3)], **settings)
+
+
+MODELS = {
+    "ghost": (ghost, X, Y),
+    "mlp": (mlp, X, Y),
+    "dropping": (dropping, X, Y),
+    "cnn": (cnn, IMAGES, FEW),
+    "lstm": (lstm, WORDS, FEW),
+}
 
 
 def trained(make, x, y, accumulate, threads=1, epochs=2, **fit):
@@ -113,8 +125,83 @@ def test_gradients_are_joined_as_neighbours_are(rows, accumulate):
     assert np.array_equal(np.concatenate([w.ravel() for w in model.get_weights()]), expected)
 
 
+@pytest.mark.parametrize("accumulate", [2, 5, 16])
+@pytest.mark.parametrize("make", ["mixed", "cnn"])
+@pytest.mark.filterwarnings("ignore:.*one value per channel")
+def test_batches_are_normalized_as_a_whole(make, accumulate):
+    """The weights and running statistics, beginning with those of the first update, are as without segments."""
+
+    def mixed(**settings):  # two of them, the second behind another; a third that is not trained
+        layers = [nn.Input((6,)), nn.Dense(9, activation="relu"), nn.BatchNormalization(momentum=0.9)]
+        layers += [nn.Dense(7), nn.BatchNormalization(scale=False), nn.BatchNormalization(center=False), nn.Dense(3)]
+        layers[-2].trainable = False
+        return compiled(layers, optimizer=optim.SGD(0.05), **settings)
+
+    x, y = (X[:16], Y[:16]) if make == "mixed" else (IMAGES, FEW)
+    make = mixed if make == "mixed" else lambda **s: cnn(optimizer=optim.SGD(0.05), **s)
+    weights, _ = trained(make, x, y, accumulate)
+    whole, _ = trained(make, x, y, None)
+    for a, b in zip(weights, whole, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-5)
+
+
+def test_statistics_of_values_far_from_zero_do_not_cancel():
+    model = compiled([nn.Input((6,)), nn.BatchNormalization(momentum=0.0), nn.Dense(3)], optimizer=optim.SGD(0.0))
+    x = X[:40] + np.float32(3000)
+    model.fit(x, Y[:40], batch_size=40, verbose=0, accumulate=8)
+    layer = next(m for m in model.modules() if isinstance(m, nn.BatchNormalization))
+    np.testing.assert_allclose(layer.moving_variance.numpy(), x.astype(float).var(0), rtol=1e-4)
+
+
+def test_other_states_beside_shared_statistics_are_means_of_the_segments():
+    def both(second):
+        layers = [nn.Input((6,)), nn.BatchNormalization(momentum=0.9, sync=second), nn.Dense(5)]
+        return compiled([*layers, nn.BatchNormalization(), nn.Dense(3)], optimizer=optim.SGD(0.0))
+
+    found = []
+    for second in (True, False):
+        model = both(second)
+        model.fit(X[:8], Y[:8], batch_size=8, shuffle=False, verbose=0, accumulate=2)
+        found.append(model.modules())
+    shared, own = (next(m for m in modules if isinstance(m, nn.BatchNormalization)) for modules in found)
+    np.testing.assert_allclose(shared.moving_variance.numpy(), 0.9 + 0.1 * X[:8].var(0), rtol=1e-5)
+    halves = [X[:4], X[4:8]]
+    np.testing.assert_allclose(
+        own.moving_variance.numpy(), 0.9 + 0.1 * np.mean([h.var(0) for h in halves], 0), rtol=1e-5
+    )
+    np.testing.assert_allclose(own.moving_mean.numpy(), 0.1 * X[:8].mean(0), rtol=1e-4, atol=1e-7)
+
+
+def test_segments_that_normalize_in_other_places_are_refused():
+    class Sometimes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNormalization()
+
+        def forward(self, x):
+            return self.norm(x) if x.shape[0] == 2 else x
+
+    model = compiled([nn.Input((6,)), nn.Dense(4), Sometimes(), nn.Dense(3)])
+    with pytest.raises(ShapeError, match=r"other places in one segment.*sync=False"):
+        model.fit(X[:5], Y[:5], batch_size=5, verbose=0, accumulate=3)
+
+
+def test_an_error_in_one_segment_beside_others_is_told():
+    class Fails(nn.Module):
+        def forward(self, x):
+            if pynn.core.state.state.rows == (4, 8, 8):
+                raise KeyError("of one segment")
+            return x
+
+    model = compiled([nn.Input((6,)), nn.BatchNormalization(), Fails(), nn.Dense(3)])
+    with pytest.raises(KeyError, match="of one segment"):
+        model.fit(X[:8], Y[:8], batch_size=8, verbose=0, accumulate=2)
+    assert threading.active_count() < 20
+    assert not [t for t in threading.enumerate() if "_run" in str(t)]
+
+
 def test_running_statistics_are_the_mean_of_the_segments():
-    model = compiled([nn.Input((6,)), nn.BatchNormalization(momentum=0.9), nn.Dense(3)])
+    model = compiled([nn.Input((6,)), nn.BatchNormalization(momentum=0.9, sync=False), nn.Dense(3)])
     model.fit(X[:8], Y[:8], batch_size=8, shuffle=False, verbose=0, accumulate=2)
     layer = next(m for m in model.modules() if isinstance(m, nn.BatchNormalization))
     mean, var = layer.moving_mean.numpy(), layer.moving_variance.numpy()

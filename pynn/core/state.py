@@ -27,6 +27,7 @@ class _State(threading.local):
     shapes = False  # whether ops and weights have shapes alone, and no values: see shapes_alone()
     losses: list[Any] | None = None  # where add_loss() puts what a forward pass adds to the loss: see gathered_losses()
     rows: tuple[int, int, int] | None = None  # of a segment: its first row, its end, and the rows of the batch
+    shared: Any = None  # a pynn.train.abreast.Abreast while segments are computed side by side
     observer: Any = None  # called with (module, output) after each module's forward pass: see observed()
 
 

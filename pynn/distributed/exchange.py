@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["Exchange", "merged"]
+__all__ = ["Exchange", "Gathering", "merged"]
 
 T = TypeVar("T")
 SMALL = 1 << 16  # bytes that are sent to all at once
 LINE = 64  # bytes; parts begin on a cache line
-NOTES, PARTS, TOTALS = 1, 2, 3  # tags of messages
+NOTES, PARTS, TOTALS, ROWS = 1, 2, 3, 4  # tags of messages
 Sum = tuple[int, int, Any]  # (its number on its level, level, value), of 2**level neighbouring segments
 
 
@@ -175,6 +175,36 @@ class Exchange:
             left = iter(rows)
             for number, level, value in held:
                 yield number, level, None if value is None else next(left)
+
+
+class Gathering:
+    """Rows of numbers, of which each rank has its own, and afterwards all.
+
+    Parameters
+    ----------
+    gang : Gang
+    rows : ndarray [segments, ...]
+    of : callable (rank) -> range
+        Which rows a rank has.
+    """
+
+    def __init__(self, gang: Any, rows: np.ndarray, of: Callable[[int], range]):
+        self.gang = gang
+        places = [_bytes(rows[of(r).start : of(r).stop]) for r in range(gang.ranks)]
+        self.requests = {
+            r: [
+                gang.comm.Recv_init(places[r], source=r, tag=ROWS),
+                gang.comm.Send_init(places[gang.rank], dest=r, tag=ROWS),
+            ]
+            for r in gang.others
+        }
+
+    def __call__(self) -> None:
+        """Exchange them."""
+        for some in self.requests.values():
+            for request in some:
+                request.Start()
+        self.gang.wait(self.requests, "the statistics of a batch")
 
 
 def _bytes(array: np.ndarray) -> Any:

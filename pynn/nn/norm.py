@@ -16,6 +16,8 @@ from pynn.nn.field import Field
 from pynn.nn.layers import Dropout
 from pynn.nn.module import Module
 from pynn.ops.common import size
+from pynn.ops.norm import track
+from pynn.ops.norm_shared import shared_batch_norm
 
 __all__ = [
     "BatchNormalization", "GroupNormalization", "LayerNormalization", "LocalContrastNormalization",
@@ -103,6 +105,10 @@ class BatchNormalization(_Normalization):
         Penalty on ``beta``.
     gamma_regularizer : regularizer, optional
         Penalty on ``gamma``.
+    sync : bool, default True
+        Of batches in segments (``fit(..., accumulate=k)``, several processes): whether the statistics are those of the
+        whole batch, for which all segments are held in memory, or each segment's own. Of padded sequences they are
+        each segment's own.
     name : str, optional
 
     Raises
@@ -146,12 +152,14 @@ class BatchNormalization(_Normalization):
         moving_variance_initializer: str | Callable[..., Any] = "ones",
         beta_regularizer: str | Callable[..., Any] | None = None,
         gamma_regularizer: str | Callable[..., Any] | None = None,
+        sync: bool = True,
         name: str | None = None,
     ):
         super().__init__(
             epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, name
         )
         _only_last(self.name, axis)
+        self.sync = flag(self.name, "sync", sync)
         self.momentum = number(self.name, "momentum", momentum, 0, 1)
         self._moving = init.get(moving_mean_initializer), init.get(moving_variance_initializer)
 
@@ -163,6 +171,12 @@ class BatchNormalization(_Normalization):
 
     def forward(self, x: Tensor) -> Tensor:
         training = state.training and self.trainable
+        if training and self.sync and state.shared is not None and (x.lengths is None or x.ndim == 2):
+
+            def follow(m: Tensor, v: Tensor) -> None:
+                track(m, v, self.moving_mean, self.moving_variance, self.momentum)
+
+            return shared_batch_norm(x, *self._affine, self.epsilon, follow)
         if training and size(x.shape[:-1]) == 1 and self not in _warned:
             _warned.add(self)
             warnings.warn(

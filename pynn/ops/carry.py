@@ -177,7 +177,7 @@ def _table(*rows: tuple[Rule, str]) -> dict[str, Rule]:
 RULES: dict[str, Rule] = _table(
     (_stepwise, " ".join(ELEMENTWISE)),
     (_stepwise, "add bernoulli cast copy div dropout equal expand less less_equal maximum minimum mul norm_apply "
-                "not_equal pow sub where"),
+                "norm_shared not_equal pow sub where"),
     (_last_axis, "dense layer_norm local_response_norm log_softmax matmul max_share softmax"),
     (_reduced, "argmax max min sum"),
     (_reshaped, "reshape"),

@@ -14,10 +14,12 @@ from pynn.errors import ShapeError
 from pynn.ops.common import Rng, as_tensor, need_float, need_held, size
 from pynn.ops.reduce import sum_to
 
+__all__ = ["batch_norm", "channel_dims", "channel_scratch", "check_channels", "group_norm", "layer_norm", "track"]
+
 CHUNK, PARTS = 8192, 16  # NORM_CHUNK and NORM_PARTS of csrc/kernels/norm.h
 
 
-def _channel_dims(x: Tensor, groups: int, per_sample: bool) -> tuple[int, int, int, int]:
+def channel_dims(x: Tensor, groups: int, per_sample: bool) -> tuple[int, int, int, int]:
     """Return A, P, C, G of csrc/kernels/norm.h."""
     c = x.shape[-1]
     if per_sample:
@@ -25,7 +27,8 @@ def _channel_dims(x: Tensor, groups: int, per_sample: bool) -> tuple[int, int, i
     return 1, size(x.shape[:-1]), c, groups
 
 
-def _channel_scratch(dims: tuple[int, int, int, int], itemsize: int) -> int:
+def channel_scratch(dims: tuple[int, int, int, int], itemsize: int) -> int:
+    """Return the bytes of scratch memory that the kernels need."""
     a, p, c, _ = dims
     rows = max(8, min(CHUNK // max(c, 1), p)) if CHUNK // max(c, 1) >= 8 else 8
     chunks = -(-p // rows)
@@ -73,12 +76,12 @@ class _GroupNorm:
             raise ShapeError(
                 f"[{place}] expected groups that divide the channels. Received: groups={groups}, x.shape={x.shape}."
             )
-        dims = _channel_dims(x, groups, per_sample)
+        dims = channel_dims(x, groups, per_sample)
         if dims[1] == 0:
             raise ShapeError(f"[{place}] expected at least one value per channel. Received: x.shape={x.shape}.")
         stats = Spec((dims[0] * groups,), x.dtype)
         return Lowered(
-            (Spec(x.shape, x.dtype), stats, stats), dims, (epsilon,), scratch=_channel_scratch(dims, x.dtype.itemsize)
+            (Spec(x.shape, x.dtype), stats, stats), dims, (epsilon,), scratch=channel_scratch(dims, x.dtype.itemsize)
         )
 
     def vjp(g: Grad, dy: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
@@ -114,10 +117,10 @@ def _norm_grad_infer(
     dy: Tensor, x: Tensor, m: Tensor, v: Tensor, gamma: Tensor | None, needs: Any, groups: int, epsilon: float,
     per_sample: bool = True,
 ) -> Lowered:  # fmt: skip
-    dims = _channel_dims(x, groups, per_sample)
+    dims = channel_dims(x, groups, per_sample)
     channels = Spec(x.shape[-1:], x.dtype)
     outs = (Spec(x.shape, x.dtype) if needs[0] else None, *(channels if n else None for n in needs[1:]))
-    scratch = _channel_scratch(dims, x.dtype.itemsize)
+    scratch = channel_scratch(dims, x.dtype.itemsize)
     return Lowered(outs, dims, (epsilon,), x.dtype, scratch, args=(dy, x, m, v, gamma))
 
 
@@ -131,8 +134,8 @@ class _NormApply:
 
     def infer(x: Tensor, m: Tensor, v: Tensor, gamma: Tensor | None, beta: Tensor | None, epsilon: float) -> Lowered:
         check_channels("batch_norm", x, m, v, gamma, beta)
-        dims = _channel_dims(x, x.shape[-1], False)
-        scratch = _channel_scratch(dims, x.dtype.itemsize)
+        dims = channel_dims(x, x.shape[-1], False)
+        scratch = channel_scratch(dims, x.dtype.itemsize)
         return Lowered((Spec(x.shape, x.dtype),), dims, (epsilon,), scratch=scratch)
 
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
@@ -289,8 +292,13 @@ def batch_norm(
     else:
         y, m, v = execute(_GROUP_NORM, (x, gamma, beta), attrs)
     if running_mean is not None and running_var is not None:
-        execute(_TRACK, (m.detach(), v.detach()), {"momentum": momentum}, out=(running_mean, running_var))
+        track(m.detach(), v.detach(), running_mean, running_var, momentum)
     return y
+
+
+def track(m: Tensor, v: Tensor, running_mean: Tensor, running_var: Tensor, momentum: float) -> None:
+    """Let running statistics move towards those of a batch."""
+    execute(_TRACK, (m, v), {"momentum": momentum}, out=(running_mean, running_var))
 
 
 def layer_norm(x: Any, gamma: Any = None, beta: Any = None, epsilon: float = 1e-3) -> Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 from pynn import ops
 from pynn._blocks import Held
 from pynn.checks import integer
-from pynn.core.flat import Flat, Slots, windows
+from pynn.core.flat import Slots
 from pynn.core.kernels.hook import add_hook, drop_hook
 from pynn.core.program import Recorder
 from pynn.core.state import state
@@ -26,11 +26,13 @@ from pynn.distributed.joined import current
 from pynn.errors import ShapeError
 from pynn.ops import segments as cards
 from pynn.ops import steps
+from pynn.train.abreast import Abreast, Strand
+from pynn.train.sums import Node, Plan
 
 if TYPE_CHECKING:
     from pynn.train.trainer import Trainer
 
-__all__ = ["Node", "Plan", "Segments", "bounds", "not_finite", "segmented_step", "segments_of"]
+__all__ = ["Segments", "bounds", "not_finite", "segmented_step", "segments_of"]
 
 
 def bounds(n: int, count: int) -> list[int]:
@@ -101,78 +103,6 @@ def segments_of(accumulate: int | None) -> Segments:
     return Segments(gang.segments if accumulate is None else accumulate, gang)
 
 
-class Node:
-    """Memory for the sum of neighbouring segments: the gradients, and the states that a forward pass writes to.
-
-    Attributes
-    ----------
-    grads : Tensor [size]
-    into : dict of int to Tensor
-        As :class:`pynn.core.flat.Flat` has them.
-    states : list of Tensor
-    whole : Tensor
-        The states side by side.
-    """
-
-    def __init__(self, flat: Flat, first: bool):
-        self.flat = flat
-        if first:
-            self.grads, self.into = flat.grads, flat.into
-        else:
-            places = windows(flat.tensors)
-            self.into = {id(t): place for t, place in zip(flat.tensors, places, strict=True)}
-            whole = places[0].buffer.root()
-            self.grads = Tensor(whole, flat.grads.shape, flat.dtype)
-        self.states: list[Tensor] = []
-        self.whole: Tensor | None = None
-
-    def make_room(self, states: list[Tensor]) -> None:
-        """Make room for these states, once."""
-        if states and len(self.states) != len(states):
-            self.states = windows(states)
-            root = self.states[0].buffer.root()
-            self.whole = Tensor(root, (root.nbytes // states[0].dtype.itemsize,), states[0].dtype)
-
-
-class Plan:
-    """The memory of the segmented steps of one set of parameters, and what an exchange works on.
-
-    Attributes
-    ----------
-    nodes : list of Node
-        The first one's gradients are those that the optimizer reads.
-    notes : Tensor, float64 [segments, columns]
-        What each segment logs: (loss * rows, rows), the same of each of several outputs, and (right, all).
-    held : list of int
-        Segments of the sums that this process has left over, in nodes 0, 1, ...: of each the number of the first.
-    """
-
-    def __init__(self, segments: Segments, flat: Flat, slots: Slots, columns: int):
-        self.segments, self.flat = segments, flat
-        self.nodes = [Node(flat, True)]
-        self.notes = Tensor.state(np.zeros((segments.count, columns)))
-        self.rows: list[Tensor] = []  # of the notes
-        root = self.notes.buffer
-        for s in range(segments.count):
-            self.rows.append(Tensor(root.view(8 * columns * s, 8 * columns), (columns,), self.notes.dtype))
-        self.inner = slots.beside()
-        self.inner.step = Tensor.state(np.zeros(1, np.int64))
-        self.losses = Tensor.state(np.zeros(1))  # of a segment, which nobody reads
-        self.states: list[Tensor] = []  # that a forward pass writes to
-        self.hooks: dict[int, int] = {}  # by rows of a batch: the exchange with other processes
-
-    def pair(self, segment: int, place: int) -> Tensor:
-        """Return two numbers of a segment's note."""
-        row = self.rows[segment].buffer
-        return Tensor(row.root().view(row.offset + 16 * place, 16), (2,), self.notes.dtype)
-
-    def node(self, depth: int) -> Node:
-        """Return a place for a sum."""
-        while len(self.nodes) <= depth:
-            self.nodes.append(Node(self.flat, False))
-        return self.nodes[depth]
-
-
 def plan_of(trainer: Trainer) -> Plan:
     """Return the plan of a trainer's present parameters and segments."""
     segments, ledger = trainer.segments, trainer.ledger
@@ -205,15 +135,46 @@ def segmented_step(trainer: Trainer, n: int, check: bool, compute: Forward, writ
     segments, plan = trainer.segments, plan_of(trainer)
     _refuse_state(trainer)
     at = bounds(n, segments.count)
-    frozen = [module._weights[key] for module in trainer.model.modules() for key in sorted(module._frozen)]
+    modules = list(trainer.model.modules())
+    shares = any(_shares(module) for module in modules)
+    frozen = [m._weights[key] for m in modules if not _shares(m) for key in sorted(m._frozen)]
     before = [ops.copy(t) for t in frozen]  # what nobody reads is no part of the program
+    way = _side_by_side if shares else _one_after_the_other
+    nodes, changed = way(trainer, plan, n, at, frozen, before, compute, write)
+    for t, old in zip(frozen, before, strict=True):
+        if any(t is c for c in changed):
+            steps.assign(old, t)
+    if segments.gang is None:
+        _join(plan, nodes, changed)
+    else:
+        plan.states = changed
+        _exchange(plan, n, changed, nodes)
+    ledger = trainer.ledger
+    cards.log(plan.notes, ledger.slots, ledger.losses, (ledger.sums, ledger.hits, *ledger.parts), check)
+    for t, place in zip(changed, plan.nodes[0].states, strict=False):
+        steps.assign(place, t)
+
+
+def _shares(module: Any) -> bool:
+    """Tell whether a layer, while it is trained, has to know something of all segments."""
+    return bool(getattr(module, "sync", False)) and module.trainable
+
+
+Way = tuple[list[int], list[Tensor]]  # nodes of the sums that are left over, and states that were written to
+
+
+def _one_after_the_other(
+    trainer: Trainer, plan: Plan, n: int, at: list[int], frozen: list[Tensor], before: list[Tensor],
+    compute: Forward, write: Callable[..., None],
+) -> Way:  # fmt: skip
+    """Compute each segment from its beginning to its end: in the memory of one."""
+    segments = trainer.segments
     held: list[tuple[int, int]] = []  # (level, node) of each sum, -1 of an empty one
     changed: list[Tensor] = []
     for s in segments.mine:
         first, rows = at[s], at[s + 1] - at[s]
         cards.begin(s, first, plan.rows[s], trainer.slots, plan.inner)
-        level, node = 0, -1
-        chain: list[int] = []
+        node = -1
         if rows:
             node = sum(place >= 0 for _, place in held)
             for t, old in zip(frozen, before, strict=True):
@@ -224,34 +185,71 @@ def segmented_step(trainer: Trainer, n: int, check: bool, compute: Forward, writ
             changed = _changed(trainer, frozen, changed)
             here = plan.node(node)
             write(loss, plan.flat, plan.inner, here.into, rows / n)
-            _forget_rows(here)
-            if changed:
-                here.make_room(changed)
-                for t, place in zip(changed, here.states, strict=True):
-                    steps.assign(ops.mul(t, rows / n), place)
-            chain = [node]
-        index = s
-        while index & 1 and held and held[-1][0] == level:
-            _, other = held.pop()
-            chain = [other, *chain] if other >= 0 else chain
-            level, index = level + 1, index >> 1
-        _join(plan, chain, changed)
-        held.append((level, chain[0] if chain else -1))
-    if segments.gang is not None:
-        if not changed and not len(segments.rows(n)) and frozen:
-            changed = _changed_without_rows(trainer, frozen, plan, compute, segments.mine.start, n)
-        plan.states = changed
-    for t, old in zip(frozen, before, strict=True):
-        if any(t is c for c in changed):
-            steps.assign(old, t)
-    if segments.gang is None:
-        _join(plan, [node for _, node in held if node >= 0], changed)
-    else:
-        _exchange(plan, n, changed, sum(node >= 0 for _, node in held))
-    ledger = trainer.ledger
-    cards.log(plan.notes, ledger.slots, ledger.losses, (ledger.sums, ledger.hits, *ledger.parts), check)
-    for t, place in zip(changed, plan.nodes[0].states, strict=False):
-        steps.assign(place, t)
+            _keep(here, changed, changed, rows / n)
+        _merge(plan, held, s, node, changed)
+    if segments.gang is not None and not changed and not len(segments.rows(n)) and frozen:
+        changed = _changed_without_rows(trainer, frozen, plan, compute, segments.mine.start, n)
+    return [node for _, node in held if node >= 0], changed
+
+
+def _side_by_side(
+    trainer: Trainer, plan: Plan, n: int, at: list[int], frozen: list[Tensor], before: list[Tensor],
+    compute: Forward, write: Callable[..., None],
+) -> Way:  # fmt: skip
+    """Compute all segments at once, for layers that have to know something of all.
+
+    A process that has no row of a batch takes part with another's row, and what comes of it does not count.
+    """
+    segments = trainer.segments
+    full = [s for s in segments.mine if at[s] < at[s + 1]]
+    abreast = Abreast(at, lambda *what: plan.table(n, *what))
+    strands = []
+    for node, s in enumerate(full or segments.mine[:1]):
+        first, rows = (at[s], at[s + 1] - at[s]) if full else (0, 1)
+
+        def work(s: int = s, node: int = node, first: int = first, rows: int = rows) -> None:
+            slots = plan.inner_of(s, trainer.slots)
+            with Held(state, shared=abreast):
+                with Held(state, rows=(first, first + rows, n)):
+                    loss = compute(slots, rows, plan, s)
+                write(loss, plan.flat, slots, plan.node(node).into, rows / n)
+
+        strands.append(Strand(s, rows, work))
+    for s in segments.mine:
+        cards.begin(s, at[s] if full else 0, plan.rows[s], trainer.slots, plan.inner_of(s, trainer.slots))
+    abreast.run(strands, frozen, before)
+    changed = _changed(trainer, frozen, [])
+    if not full:  # what it noted was of a row of another's
+        s = segments.mine.start
+        cards.begin(s, at[s], plan.rows[s], trainer.slots, plan.inner_of(s, trainer.slots))
+        return [], changed
+    held: list[tuple[int, int]] = []
+    for node, strand in enumerate(strands):
+        values = [kept for t, kept in zip(frozen, strand.saved, strict=True) if any(t is c for c in changed)]
+        _keep(plan.node(node), changed, values, strand.rows / n)
+    for s in segments.mine:
+        _merge(plan, held, s, full.index(s) if s in full else -1, changed)
+    return [node for _, node in held if node >= 0], changed
+
+
+def _keep(node: Node, changed: list[Tensor], values: list[Tensor], share: float) -> None:
+    """Keep what a segment has made of the states that a forward pass writes to, beside its gradients."""
+    _forget_rows(node)
+    if changed:
+        node.make_room(changed)
+        for value, place in zip(values, node.states, strict=True):
+            steps.assign(ops.mul(value, share), place)
+
+
+def _merge(plan: Plan, held: list[tuple[int, int]], segment: int, node: int, changed: list[Tensor]) -> None:
+    """Add a segment's sum to those of its neighbours to the left that are as large."""
+    chain, level, index = [node] if node >= 0 else [], 0, segment
+    while index & 1 and held and held[-1][0] == level:
+        _, other = held.pop()
+        chain = [other, *chain] if other >= 0 else chain
+        level, index = level + 1, index >> 1
+    _join(plan, chain, changed)
+    held.append((level, chain[0] if chain else -1))
 
 
 def _join(plan: Plan, chain: list[int], changed: list[Tensor]) -> None:
@@ -280,13 +278,15 @@ def _changed_without_rows(
     return plan.states
 
 
-def _exchange(plan: Plan, n: int, changed: list[Tensor], count: int) -> None:
+def _exchange(plan: Plan, n: int, changed: list[Tensor], nodes: list[int]) -> None:
     """Join what all processes hold, once per run of the program."""
     segments, at = plan.segments, bounds(n, plan.segments.count)
     first = plan.nodes[0]
     if changed:
         first.make_room(changed)
-    if n not in plan.hooks:
+    key = n, tuple(nodes)
+    if key not in plan.hooks:
+        held = [plan.nodes[i] for i in nodes]
 
         def held_by(rank: int) -> list[Any]:
             leaves = ((s, 0, True if at[s] < at[s + 1] else None) for s in segments.of(rank))
@@ -295,17 +295,17 @@ def _exchange(plan: Plan, n: int, changed: list[Tensor], count: int) -> None:
         made = Exchange(
             segments.gang,
             [held_by(rank) for rank in range(segments.ranks)],
-            [node.grads.view() for node in plan.nodes[:count]],
-            [node.whole.view() for node in plan.nodes[:count] if node.whole is not None],
+            [node.grads.view() for node in held],
+            [node.whole.view() for node in held if node.whole is not None],
             plan.notes.view(),
             segments.mine,
             first.grads.view(),
             None if first.whole is None else first.whole.view(),
         )
-        plan.hooks[n] = add_hook(made)
-        weakref.finalize(plan, drop_hook, plan.hooks[n])
+        plan.hooks[key] = add_hook(made)
+        weakref.finalize(plan, drop_hook, plan.hooks[key])
     writes = [first.grads, plan.notes, *([] if first.whole is None else [first.whole])]
-    cards.call(plan.hooks[n], writes)
+    cards.call(plan.hooks[key], writes)
 
 
 def _forget_rows(node: Node) -> None:

@@ -22,7 +22,8 @@ from pynn.ops.segments import DRAW
 from pynn.train.data import Data, external, mapped
 from pynn.train.network import Network
 from pynn.train.padding import marked
-from pynn.train.segments import Plan, bounds, not_finite, segmented_step
+from pynn.train.segments import bounds, not_finite, segmented_step
+from pynn.train.sums import Plan
 
 if TYPE_CHECKING:
     from pynn.train.trainer import Trainer

@@ -161,9 +161,8 @@ class Trainable(Base):
         accumulate : int, optional
             Compute each batch in so many segments, one after the other, and add up their gradients before the update:
             a large batch in the memory of a small one. The numbers are those of the whole batch but for rounding, and
-            the same bits for the same number of segments. Layers that look at a whole batch look at a segment
-            (batch normalization; its running statistics are the mean of the segments'), and losses of padded steps
-            are means of the segments' means. Default: 1.
+            the same bits for the same number of segments. Losses of padded steps are means of the segments' means.
+            With batch normalization all segments are in memory at once, unless its layers have sync=False. Default: 1.
         check_finite : bool, default True
             Stop with a NonFiniteError that names batch and layer when a loss is NaN or infinite.
 

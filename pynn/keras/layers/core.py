@@ -234,7 +234,8 @@ class BatchNormalization(Layer, nn.BatchNormalization):
                  synchronized=False, **kwargs):  # fmt: skip
         for old in ("mode", "renorm", "renorm_clipping", "renorm_momentum", "fused", "virtual_batch_size"):
             kwargs.pop(old, None)
-        self._make_of(nn.BatchNormalization, locals(), axis=-1, center=bool(center), scale=bool(scale))
+        given = {"axis": -1, "center": bool(center), "scale": bool(scale), "sync": bool(synchronized)}
+        self._make_of(nn.BatchNormalization, locals(), **given)
         self.axis = axis[0] if isinstance(axis, (list, tuple)) else axis
 
     def build(self, input_shape=None):
