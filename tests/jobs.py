@@ -43,6 +43,14 @@ def lstm(seed=1):
     return compiled([nn.Input((9,)), nn.Embedding(50, 8), nn.LSTM(6), nn.Dense(3)], seed)
 
 
+def words(seed=1):
+    return compiled([nn.Input((9,)), nn.Embedding(4000, 8), nn.LSTM(6), nn.Dense(3)], seed)
+
+
+def sparse(seed=1):
+    return compiled([nn.Input((9,)), nn.Embedding(50, 8, sparse=True), nn.LSTM(6), nn.Dense(3)], seed)
+
+
 def compiled(layers, seed, metrics=("accuracy", "auc")):
     model = nn.Sequential(layers)
     optimizer = pynn.optim.Adam(0.01, clip_norm=1.0)
@@ -64,7 +72,8 @@ def tell(value):
 def bits():
     """Weights, logs, evaluations and predictions of three networks: batches of 25 rows, and tails of 3, 1 and 16."""
     found = {}
-    networks = ("mlp", mlp, X, Y), ("cnn", cnn, IMAGES, FEW), ("mixed", mixed, X, Y), ("lstm", lstm, WORDS, FEW)
+    networks = [("mlp", mlp, X, Y), ("cnn", cnn, IMAGES, FEW), ("mixed", mixed, X, Y), ("lstm", lstm, WORDS, FEW)]
+    networks += [("words", words, WORDS, FEW), ("sparse", sparse, WORDS, FEW)]
     for name, make, x, y in networks:
         model = make()
         history = fit(model, x, y, validation_data=(np.tile(x, (6, *[1] * (x.ndim - 1))), np.tile(y, 6)))

@@ -227,6 +227,38 @@ def test_stateful_layers_keep_the_states_of_their_rows(layer):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
+def words(sparse=False, large=True, **settings):
+    size = (4000, 5) if large else (30, 5)
+    return compiled([nn.Input((7,)), nn.Embedding(*size, sparse=sparse), nn.LSTM(6), nn.Dense(3)], **settings)
+
+
+@pytest.mark.parametrize("optimizer", [optim.Adam(0.01), optim.SGD(0.1, momentum=0.9, clip_norm=0.1)])
+@pytest.mark.parametrize("accumulate", [2, 3, 8])
+def test_tables_are_added_up_by_row(accumulate, optimizer, monkeypatch):
+    """The rows that were looked up alone are added, to the bits of the whole tables."""
+    found = []
+    for few in (1 << 16, 1 << 30):
+        monkeypatch.setattr("pynn.train.sums.FEW", few)
+        for eagerly in (False, True):
+            weights, _ = trained(words, WORDS, FEW, accumulate, compile={"optimizer": optimizer}, run_eagerly=eagerly)
+            found.append(weights)
+    assert all(same(found[0], other) for other in found[1:])
+
+
+@pytest.mark.parametrize("accumulate", [2, 8])
+def test_sparse_tables_in_segments_leave_other_rows_alone(accumulate):
+    found = []
+    for count in (None, accumulate):
+        model = words(sparse=True, large=False, optimizer=optim.SGD(0.1, weight_decay=0.1))
+        model.fit(WORDS % 9 + 1, FEW, batch_size=8, epochs=2, verbose=0, accumulate=count)
+        found.append(model.get_weights())
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-5)
+    fresh = words(sparse=True, large=False).get_weights()[0]
+    assert np.array_equal(fresh[10:], found[1][0][10:])
+    assert not np.array_equal(fresh[1:10], found[1][0][1:10])
+
+
 def test_segments_draw_other_numbers():
     seen = []
 
@@ -285,9 +317,6 @@ def test_a_loss_that_is_not_finite_names_segment_and_layer():
 def test_what_segments_cannot_do_is_refused():
     with pytest.raises(ValueError, match=r"accumulate.*0"):
         mlp().fit(X, Y, accumulate=0)
-    sparse = compiled([nn.Input((7,)), nn.Embedding(30, 5, sparse=True), nn.LSTM(6), nn.Dense(3)])
-    with pytest.raises(ShapeError, match="sparse=True"):
-        sparse.fit(WORDS, FEW, batch_size=8, verbose=0, accumulate=2)
     with pytest.raises(ValueError, match="3 processes can share equally"):
         Segments(8, types.SimpleNamespace(ranks=3, rank=0))
 

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from pynn.distributed.rows import Rows, added
+
 __all__ = ["Exchange", "Gathering", "merged"]
 
 T = TypeVar("T")
@@ -78,25 +80,34 @@ class Exchange:
     notes : ndarray, float64 [segments, columns]
     mine : range
         The rows of the notes that this rank writes.
+    total, total_states : ndarray
+        Where the sums of all go.
+    ranges : list of (first, end)
+        What of the nodes is exchanged as a whole.
+    tables : list of Rows
+        What is exchanged by row.
     """
 
     def __init__(
         self, gang: Any, sums: Sequence[Sequence[Sum]], nodes: list[np.ndarray], states: list[np.ndarray],
         notes: np.ndarray, mine: range, total: np.ndarray, total_states: np.ndarray | None,
+        ranges: Sequence[tuple[int, int]], tables: Sequence[Rows],
     ):  # fmt: skip
         self.gang, self.sums, self.nodes, self.states = gang, sums, nodes, states
         self.notes, self.mine = notes, mine
         self.total, self.total_states = total, total_states
         self.counts = [sum(value is not None for _, _, value in held) for held in sums]
-        ranks, size, item = gang.ranks, total.size, total.itemsize
+        self.ranges, self.tables = ranges, tables
+        size = sum(end - first for first, end in ranges)
+        ranks, item = gang.ranks, total.itemsize
         line = LINE // item
-        self.all_at_once = ranks == 2 or total.nbytes <= SMALL
+        self.all_at_once = ranks == 2 or size * item <= SMALL
         blocks = -(-size // line)
         self.cuts = [min(size, line * (r * blocks // ranks)) for r in range(ranks + 1)]
         width = 0 if total_states is None else total_states.size
         own = len(mine) * notes.shape[1]
-        # Of each rank: its notes, then its states.
-        self.small = [np.zeros(8 * own + item * width * count, np.uint8) for count in self.counts]
+        # Of each rank: its notes, its states, and of each table how many rows each of its sums has.
+        self.small = [np.zeros(8 * own + (item * width + 8 * len(tables)) * count, np.uint8) for count in self.counts]
         self._split = 8 * own
         low, high = (0, size) if self.all_at_once else (self.cuts[gang.rank], self.cuts[gang.rank + 1])
         self.low, self.high = low, high
@@ -106,25 +117,40 @@ class Exchange:
         self.scratch = np.empty((self.counts[gang.rank], high - low), total.dtype)
         self._requests = self._made()
 
+    def _pieces(self, low: int, high: int) -> list[tuple[slice, slice]]:
+        """Return where numbers low ... high - 1 of the ranges lie, counted from low, and in the nodes."""
+        found, before = [], 0
+        for first, end in self.ranges:
+            a, b = max(low, before), min(high, before + end - first)
+            if a < b:
+                found.append((slice(a - low, b - low), slice(first + a - before, first + b - before)))
+            before += end - first
+        return found
+
     def _made(self) -> tuple[dict[int, list[Any]], ...]:
         """Make the requests, once: to receive and to send, in two rounds."""
-        gang, comm = self.gang, self.gang.comm
+        gang, comm, total = self.gang, self.gang.comm, self.total
         first: dict[int, list[Any]] = {r: [] for r in gang.others}
         second: dict[int, list[Any]] = {r: [] for r in gang.others}
+        mine = self._pieces(self.low, self.high)
         for r in gang.others:
             if self.small[r].size:
                 first[r].append(comm.Recv_init(self.small[r], source=r, tag=NOTES))
-            first[r] += [comm.Recv_init(_bytes(part), source=r, tag=PARTS) for part in self.parts[r] if part.size]
-            if not self.all_at_once and self.cuts[r] < self.cuts[r + 1]:
-                place = self.total[self.cuts[r] : self.cuts[r + 1]]
-                second[r].append(comm.Recv_init(_bytes(place), source=r, tag=TOTALS))
+            first[r] += [
+                comm.Recv_init(_bytes(part[at]), source=r, tag=PARTS) for part in self.parts[r] for at, _ in mine
+            ]
+            if not self.all_at_once:
+                theirs = self._pieces(self.cuts[r], self.cuts[r + 1])
+                second[r] += [comm.Recv_init(_bytes(total[place]), source=r, tag=TOTALS) for _, place in theirs]
         for r in gang.others:
             if self.small[gang.rank].size:
                 first[r].append(comm.Send_init(self.small[gang.rank], dest=r, tag=NOTES))
-            low, high = (0, self.total.size) if self.all_at_once else (self.cuts[r], self.cuts[r + 1])
-            first[r] += [comm.Send_init(_bytes(node[low:high]), dest=r, tag=PARTS) for node in self.nodes if high > low]
-            if not self.all_at_once and self.low < self.high:
-                second[r].append(comm.Send_init(_bytes(self.total[self.low : self.high]), dest=r, tag=TOTALS))
+            theirs = mine if self.all_at_once else self._pieces(self.cuts[r], self.cuts[r + 1])
+            first[r] += [
+                comm.Send_init(_bytes(node[place]), dest=r, tag=PARTS) for node in self.nodes for _, place in theirs
+            ]
+            if not self.all_at_once:
+                second[r] += [comm.Send_init(_bytes(total[place]), dest=r, tag=TOTALS) for _, place in mine]
         return first, second
 
     def __call__(self) -> None:
@@ -136,6 +162,7 @@ class Exchange:
         for state in self.states:
             own[at : at + state.nbytes] = state.view(np.uint8)
             at += state.nbytes
+        own[at:] = np.array([table.counts() for table in self.tables], np.int64).reshape(-1).view(np.uint8)
         first, second = self._requests
         self._round(first, "the gradients of a step")
         for r in gang.others:
@@ -147,6 +174,8 @@ class Exchange:
             self._add_states()
         if not self.all_at_once:
             self._round(second, "the sums of the gradients of a step")
+        if self.tables:
+            self._add_rows()
 
     def _round(self, requests: dict[int, list[Any]], what: str) -> None:
         for some in requests.values():
@@ -157,20 +186,42 @@ class Exchange:
     def _add_parts(self) -> None:
         """Add up this rank's part; those of others are no longer needed, its own nodes are still being sent."""
         me, places = self.gang.rank, list(self.parts)
+        mine = self._pieces(self.low, self.high)
         for to, node in zip(self.scratch, self.nodes, strict=True):
-            to[...] = node[self.low : self.high]
+            for at, place in mine:
+                to[at] = node[place]
         places[me] = self.scratch
-        self.total[self.low : self.high] = total_of(self._placed(places), _add)
+        found = total_of(self._placed(places), _add)
+        for at, place in mine:
+            self.total[place] = found[at]
+
+    def _add_rows(self) -> None:
+        """Exchange the rows of all tables and add them up, on every rank."""
+        counts: list[list[list[int]]] = []
+        pending: dict[int, list[Any]] = {r: [] for r in self.gang.others}
+        places = []
+        for r, count in enumerate(self.counts):
+            told = self.small[r][self.small[r].size - 8 * len(self.tables) * count :].tobytes()
+            counts.append(np.frombuffer(told, np.int64).reshape(len(self.tables), count).tolist())
+        for k, table in enumerate(self.tables):
+            requests, found = table.send([some[k] for some in counts])
+            places.append(found)
+            for r, some in requests.items():
+                pending[r] += some
+        self.gang.wait(pending, "the rows of the gradients of tables")
+        for table, found in zip(self.tables, places, strict=True):
+            table.total.take(total_of(self._placed(found), added))
 
     def _add_states(self) -> None:
         me, width = self.gang.rank, self.total_states.size if self.total_states is not None else 0
         places = []
         for r, count in enumerate(self.counts):
-            found = self.small[r][self._split :].view(self.total.dtype).reshape(count, width)
+            end = self._split + count * width * self.total.itemsize
+            found = self.small[r][self._split : end].view(self.total.dtype).reshape(count, width)
             places.append(found.copy() if r == me else found)
         self.total_states[...] = total_of(self._placed(places), _add)  # type: ignore[index]
 
-    def _placed(self, places: Sequence[np.ndarray]) -> Iterable[Sum]:
+    def _placed(self, places: Sequence[Any]) -> Iterable[Sum]:
         for held, rows in zip(self.sums, places, strict=True):
             left = iter(rows)
             for number, level, value in held:

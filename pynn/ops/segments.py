@@ -15,9 +15,9 @@ from pynn.core.tensor import Tensor
 from pynn.errors import DTypeError, ShapeError
 from pynn.ops.common import INT64, Rng, need_float, need_held
 
-__all__ = ["DRAW", "MOST_JOINED", "begin", "call", "in_order", "join", "log"]
+__all__ = ["DRAW", "MOST_JOINED", "begin", "call", "in_order", "join", "join_rows", "log"]
 
-FLOAT64 = np.dtype("float64")
+FLOAT64, INT32 = np.dtype("float64"), np.dtype("int32")
 MOST_JOINED = 20  # inputs of one join (csrc/kernels/segments.h)
 MOST_SEGMENTS = 1 << 30
 DRAW = 32  # bits by which the number of a segment is shifted in the step that random ops read
@@ -131,6 +131,55 @@ _JOIN = register(
 )
 
 
+def _join_rows_infer(table: Tensor, marked: Tensor, rows: Tensor, count: Tensor) -> Lowered:
+    need_float("join_rows", table)
+    if table.ndim != 2:
+        raise ShapeError(f"[join_rows] expected a table [V, D]. Received: {table.shape}.")
+    need_held("join_rows", "marks", marked, INT32, table.shape[:1])
+    need_held("join_rows", "rows", rows, INT32, table.shape[:1])
+    need_held("join_rows", "how many are listed", count, INT64, (1,))
+    lists = Spec(table.shape[:1], INT32)
+    return Lowered((Spec(table.shape, table.dtype), lists, lists, Spec((1,), INT64)), table.shape, dtype=table.dtype)
+
+
+def _join_rows_ref(
+    b: np.ndarray, b_marked: Any, b_rows: np.ndarray, b_count: np.ndarray, a: np.ndarray, marked: np.ndarray,
+    rows: np.ndarray, count: np.ndarray,
+) -> tuple[Any, ...]:  # fmt: skip
+    order = list(dict.fromkeys([*rows[: count[0]].tolist(), *b_rows[: b_count[0]].tolist()]))
+    listed = rows.copy()
+    listed[: len(order)] = order
+    return a + b, np.isin(np.arange(len(marked)), order).astype(INT32), listed, np.array([len(order)])
+
+
+def _join_rows_samples(r: Rng) -> Iterator[Sample]:
+    for v, d, left, right in ((9, 3, [4, 1], [1, 7, 0]), (40, 130, [], [39]), (5, 17, [0, 1, 2, 3, 4], [2])):
+        tables = []
+        for chosen in (left, right):
+            table, listed = np.zeros((v, d)), np.zeros(v, INT32)
+            table[chosen] = r(len(chosen), d)
+            listed[: len(chosen)] = chosen
+            marks = np.isin(np.arange(v), chosen).astype(INT32)
+            tables.append((table, Tensor.state(marks), Tensor.state(listed), Tensor.state(np.array([len(chosen)]))))
+        yield Sample(tables[1], state=tables[0])
+
+
+_JOIN_ROWS = register(
+    Card(
+        "join_rows",
+        _join_rows_infer,
+        "join_rows",
+        mutates=True,
+        extra={"failure": "expected lists of rows that the tables have"},
+        differentiable=False,
+        ref=_join_rows_ref,
+        samples=_join_rows_samples,
+        needed=(0, 1, 2, 3),
+        doc="a += b, of tables of which few rows are not 0, and which list these.",
+    )
+)
+
+
 def _log_infer(notes: Tensor, cursor: Tensor, check: bool) -> Lowered:
     need_held("log_segments", "the number of the step", cursor, INT64)
     if notes.dtype != FLOAT64 or notes.ndim != 2 or not notes.size or notes.shape[1] % 2 or notes.shape[1] > 40:
@@ -226,6 +275,15 @@ def join(parts: Sequence[Tensor], out: Tensor) -> None:
         execute(_JOIN, tuple(parts[-MOST_JOINED:]), out=(parts[-MOST_JOINED],))
         del parts[1 - MOST_JOINED :]
     execute(_JOIN, tuple(parts), out=(out,))
+
+
+def join_rows(a: Tensor, b: Tensor) -> None:
+    """Add the gradient b of a table to the gradient a, both with lists of their rows."""
+    execute(_JOIN_ROWS, (b, *_listed(b)), out=(a, *_listed(a)))
+
+
+def _listed(gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return gradient.rows.marked, gradient.rows.rows, gradient.rows.count
 
 
 def log(notes: Tensor, slots: Any, losses: Tensor, sums: Sequence[Tensor], check: bool) -> None:

@@ -17,12 +17,12 @@ from pynn._blocks import Held
 from pynn.checks import integer
 from pynn.core.flat import Slots
 from pynn.core.kernels.hook import add_hook, drop_hook
-from pynn.core.program import Recorder
 from pynn.core.state import state
 from pynn.core.tensor import FLOATS, Tensor
 from pynn.distributed.exchange import Exchange, merged
 from pynn.distributed.failing import note_training
 from pynn.distributed.joined import current
+from pynn.distributed.rows import Listed, Rows
 from pynn.errors import ShapeError
 from pynn.ops import segments as cards
 from pynn.ops import steps
@@ -133,7 +133,7 @@ def segmented_step(trainer: Trainer, n: int, check: bool, compute: Forward, writ
         The backward pass.
     """
     segments, plan = trainer.segments, plan_of(trainer)
-    _refuse_state(trainer)
+    plan.by_rows = None
     at = bounds(n, segments.count)
     modules = list(trainer.model.modules())
     shares = any(_shares(module) for module in modules)
@@ -147,7 +147,6 @@ def segmented_step(trainer: Trainer, n: int, check: bool, compute: Forward, writ
     if segments.gang is None:
         _join(plan, nodes, changed)
     else:
-        plan.states = changed
         _exchange(plan, n, changed, nodes)
     ledger = trainer.ledger
     cards.log(plan.notes, ledger.slots, ledger.losses, (ledger.sums, ledger.hits, *ledger.parts), check)
@@ -171,10 +170,11 @@ def _one_after_the_other(
     segments = trainer.segments
     held: list[tuple[int, int]] = []  # (level, node) of each sum, -1 of an empty one
     changed: list[Tensor] = []
+    full = _full(segments, at)
     for s in segments.mine:
-        first, rows = at[s], at[s + 1] - at[s]
-        cards.begin(s, first, plan.rows[s], trainer.slots, plan.inner)
         node = -1
+        rows, first = (at[s + 1] - at[s], at[s]) if full else (int(s == segments.mine.start), 0)
+        cards.begin(s, first, plan.rows[s], trainer.slots, plan.inner)
         if rows:
             node = sum(place >= 0 for _, place in held)
             for t, old in zip(frozen, before, strict=True):
@@ -185,23 +185,29 @@ def _one_after_the_other(
             changed = _changed(trainer, frozen, changed)
             here = plan.node(node)
             write(loss, plan.flat, plan.inner, here.into, rows / n)
-            _keep(here, changed, changed, rows / n)
-        _merge(plan, held, s, node, changed)
-    if segments.gang is not None and not changed and not len(segments.rows(n)) and frozen:
-        changed = _changed_without_rows(trainer, frozen, plan, compute, segments.mine.start, n)
+            _keep(plan, here, changed, changed, rows, n)
+        if full:
+            _merge(plan, held, s, node, changed)
+        elif rows:
+            cards.begin(s, at[s], plan.rows[s], trainer.slots, plan.inner)  # what it noted does not count
     return [node for _, node in held if node >= 0], changed
+
+
+def _full(segments: Segments, at: list[int]) -> list[int]:
+    """Return which segments of this process have rows.
+
+    One that has none computes another's row beside the others, so that it makes the same program, and drops what comes.
+    """
+    return [s for s in segments.mine if at[s] < at[s + 1]]
 
 
 def _side_by_side(
     trainer: Trainer, plan: Plan, n: int, at: list[int], frozen: list[Tensor], before: list[Tensor],
     compute: Forward, write: Callable[..., None],
 ) -> Way:  # fmt: skip
-    """Compute all segments at once, for layers that have to know something of all.
-
-    A process that has no row of a batch takes part with another's row, and what comes of it does not count.
-    """
+    """Compute all segments at once, for layers that have to know something of all."""
     segments = trainer.segments
-    full = [s for s in segments.mine if at[s] < at[s + 1]]
+    full = _full(segments, at)
     abreast = Abreast(at, lambda *what: plan.table(n, *what))
     strands = []
     for node, s in enumerate(full or segments.mine[:1]):
@@ -219,26 +225,29 @@ def _side_by_side(
         cards.begin(s, at[s] if full else 0, plan.rows[s], trainer.slots, plan.inner_of(s, trainer.slots))
     abreast.run(strands, frozen, before)
     changed = _changed(trainer, frozen, [])
-    if not full:  # what it noted was of a row of another's
+    for node, strand in enumerate(strands):
+        values = [kept for t, kept in zip(frozen, strand.saved, strict=True) if any(t is c for c in changed)]
+        _keep(plan, plan.node(node), changed, values, strand.rows, n)
+    if not full:
         s = segments.mine.start
         cards.begin(s, at[s], plan.rows[s], trainer.slots, plan.inner_of(s, trainer.slots))
         return [], changed
     held: list[tuple[int, int]] = []
-    for node, strand in enumerate(strands):
-        values = [kept for t, kept in zip(frozen, strand.saved, strict=True) if any(t is c for c in changed)]
-        _keep(plan.node(node), changed, values, strand.rows / n)
     for s in segments.mine:
         _merge(plan, held, s, full.index(s) if s in full else -1, changed)
     return [node for _, node in held if node >= 0], changed
 
 
-def _keep(node: Node, changed: list[Tensor], values: list[Tensor], share: float) -> None:
+def _keep(plan: Plan, node: Node, changed: list[Tensor], values: list[Tensor], rows: int, n: int) -> None:
     """Keep what a segment has made of the states that a forward pass writes to, beside its gradients."""
-    _forget_rows(node)
+    tables = node.tables()
+    if plan.by_rows not in (None, tables):
+        raise ShapeError("[fit] a table is looked up in one segment of a batch, and not in another.")
+    plan.by_rows = tables
     if changed:
         node.make_room(changed)
         for value, place in zip(values, node.states, strict=True):
-            steps.assign(ops.mul(value, share), place)
+            steps.assign(ops.mul(value, rows / n), place)
 
 
 def _merge(plan: Plan, held: list[tuple[int, int]], segment: int, node: int, changed: list[Tensor]) -> None:
@@ -256,26 +265,10 @@ def _join(plan: Plan, chain: list[int], changed: list[Tensor]) -> None:
     """Add neighbouring sums up in the first of their nodes."""
     if len(chain) < 2:
         return
-    nodes = [plan.nodes[i] for i in chain]
-    cards.join([node.grads for node in nodes], nodes[0].grads)
+    plan.join(chain)
     if changed:
+        nodes = [plan.nodes[i] for i in chain]
         cards.join([node.whole for node in nodes if node.whole is not None], nodes[0].whole)  # type: ignore[arg-type]
-
-
-def _changed_without_rows(
-    trainer: Trainer, frozen: list[Tensor], plan: Plan, compute: Forward, segment: int, n: int
-) -> list[Tensor]:
-    """Return which states a forward pass writes to, where this process has no row of the batch: from another row."""
-    if not plan.states:
-        values = [t.view().copy() for t in frozen]
-        with Held(state, recorder=Recorder(), rows=(0, 1, n)):  # it is no part of the program
-            steps.assign(trainer.slots.offset, plan.inner.offset)
-            compute(plan.inner, 1, plan, segment)
-        for t, value in zip(frozen, values, strict=True):
-            t.view()[...] = value
-        plan.notes.view()[...] = 0
-        plan.states = _changed(trainer, frozen, [])
-    return plan.states
 
 
 def _exchange(plan: Plan, n: int, changed: list[Tensor], nodes: list[int]) -> None:
@@ -284,7 +277,7 @@ def _exchange(plan: Plan, n: int, changed: list[Tensor], nodes: list[int]) -> No
     first = plan.nodes[0]
     if changed:
         first.make_room(changed)
-    key = n, tuple(nodes)
+    key = n, tuple(nodes), plan.by_rows
     if key not in plan.hooks:
         held = [plan.nodes[i] for i in nodes]
 
@@ -301,28 +294,27 @@ def _exchange(plan: Plan, n: int, changed: list[Tensor], nodes: list[int]) -> No
             segments.mine,
             first.grads.view(),
             None if first.whole is None else first.whole.view(),
+            plan.ranges(),
+            [_rows_of(plan, i, held) for i in plan.by_rows or ()],
         )
         plan.hooks[key] = add_hook(made)
         weakref.finalize(plan, drop_hook, plan.hooks[key])
     writes = [first.grads, plan.notes, *([] if first.whole is None else [first.whole])]
+    for i in plan.by_rows or ():
+        touched = first.into[id(plan.flat.tensors[i])].rows
+        writes += [touched.marked, touched.rows, touched.count]
     cards.call(plan.hooks[key], writes)
 
 
-def _forget_rows(node: Node) -> None:
-    """Let the whole gradient of a table count, and be cleared the next time: those of other segments join it."""
-    for place in node.into.values():
-        if place.rows is not None:
-            place.rows.live = False
-            ops.zeros((2,), np.int64, out=place.rows.known)
+def _rows_of(plan: Plan, i: int, held: list[Node]) -> Rows:
+    """Return what is exchanged of a table: the rows of this process's sums; the total goes to the first node."""
 
+    def listed(node: Node) -> Listed:
+        place = node.into[id(plan.flat.tensors[i])]
+        return Listed(place.view(), *(t.view() for t in (place.rows.marked, place.rows.rows, place.rows.count)))
 
-def _refuse_state(trainer: Trainer) -> None:
-    for module in trainer.model.modules():
-        if getattr(module, "sparse", False) is True and trainer.segments.count > 1:
-            raise ShapeError(
-                f"[fit] layer {module.name!r} has sparse=True, which is not known for batches in segments. "
-                "help: sparse=False, or train in one process without accumulate."
-            )
+    total = listed(plan.nodes[0])
+    return Rows(plan.segments.gang, [total if node is plan.nodes[0] else listed(node) for node in held], total)
 
 
 def _changed(trainer: Trainer, frozen: list[Tensor], known: list[Tensor]) -> list[Tensor]:
