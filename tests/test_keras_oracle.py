@@ -452,3 +452,36 @@ def test_order_of_layers_and_weights():
     kinds = [[type(layer).__name__ for layer in m.layers if layer.weights] for m in (one, two)]
     assert kinds[0] == kinds[1]
     assert [tuple(w.shape) for w in one.get_weights()] == [w.shape for w in two.get_weights()]
+
+
+NETWORKS = ("VGG16", "VGG19", "ResNet50", "InceptionV3", "Xception", "MobileNet", "MobileNetV2", "DenseNet121")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_applications_are_the_same_networks(name):
+    """Layer after layer, with the names that Keras gives, and the same maps of the same weights."""
+    shape = (96, 80, 3)
+    ours, theirs = (
+        getattr(k.applications, name)(weights=None, include_top=False, input_shape=shape, pooling="avg")
+        for k in (keras, real)
+    )
+    assert [type(layer).__name__ for layer in ours.layers] == [type(layer).__name__ for layer in theirs.layers]
+    given = {layer.name for layer in theirs.layers if not layer.name.rstrip("_0123456789").endswith(AUTOMATIC)}
+    assert given <= {layer.name for layer in ours.layers}
+    weights = [2 * w if w.ndim > 1 else w for w in theirs.get_weights()]  # lest a deep network's maps vanish
+    for model in (ours, theirs):
+        model.set_weights(weights)
+    x = np.random.default_rng(0).random((2, *shape), np.float32)
+    expected = np.asarray(theirs.predict(x, verbose=0))
+    np.testing.assert_allclose(ours.predict(x, verbose=0), expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+AUTOMATIC = ("conv2d", "batch_normalization", "activation", "max_pooling2d", "average_pooling2d", "concatenate", "add",
+             "input_layer", "zero_padding2d", "global_average_pooling2d")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["vgg16", "xception", "densenet"])
+def test_preprocessing_of_applications(name):
+    x = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3)).astype(np.float32)
+    ours, theirs = (getattr(k.applications, name).preprocess_input(x.copy()) for k in (keras, real))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6)

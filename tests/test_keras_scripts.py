@@ -217,7 +217,7 @@ def test_early_stopping_keeps_the_last_weights_unless_asked():
     ("import pynn.keras as k\nk.layers.Conv4D", AttributeError, "nearest: Conv.*line 2"),
     ("import pynn.keras as k\nk.layers.Dense(3, activaton='relu')", TypeError, "activation=.*line 2"),
     ("import pynn.keras as k\nk.layers.Dense(3, activation='rellu')", ValueError, "nearest: relu.*line 2"),
-    ("import pynn.keras as k\nk.applications.VGG16()", NotImplementedError, "pretrained.*line 2"),
+    ("import pynn.keras as k\nk.applications.VGG18()", AttributeError, "nearest: VGG1.*line 2"),
     ("import pynn.keras as k\nk.layers.Dense(3, dtype='mixed_float16')", NotImplementedError, "float64.*line 2"),
     ("import pynn.keras as k\nk.Sequential([k.layers.Dense]) ", TypeError, "an instance"),
     ("import pynn.keras as k\nk.Sequential().fit(1, 2, epoch=3)", TypeError, "epochs="),

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 # Modules, loaded when first used.
 _MODULES = (
-    "activations", "backend", "callbacks", "config", "constraints", "datasets", "initializers", "layers", "losses",
-    "metrics", "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving", "utils", "wrappers",
+    "activations", "applications", "backend", "callbacks", "config", "constraints", "datasets", "initializers",
+    "layers", "losses", "metrics", "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving",
+    "utils", "wrappers",
 )  # fmt: skip
 _HOMES = {"Input": "layer", "KerasTensor": "layer", "Layer": "layer", "Model": "models", "Sequential": "models"}
 _BASES = {
@@ -32,7 +33,6 @@ _BASES = {
 }  # fmt: skip
 # Modules that Keras has and pynn does not, and why.
 _NOT_HERE = {
-    "applications": "pretrained networks are not distributed with pynn; build the network, or load a file of weights",
     "estimator": "TensorFlow's estimators are not there",
     "mixed_precision": "pynn.set_precision() chooses the precision of products",
 }

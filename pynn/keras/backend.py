@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-import pynn
 from pynn import ops as of
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
@@ -20,7 +19,8 @@ from pynn.keras.config import image_data_format as image_data_format
 from pynn.keras.config import set_epsilon as set_epsilon
 from pynn.keras.config import set_floatx as set_floatx
 from pynn.keras.config import set_image_data_format as set_image_data_format
-from pynn.keras.names import absent, refused
+from pynn.keras.derivatives import gradients as gradients
+from pynn.keras.names import absent
 from pynn.keras.names import reset_uids as reset_names
 from pynn.keras.ops import arithmetic, arrays
 from pynn.keras.ops.arrays import convert_to_numpy, op, sizes, tensor_of, value
@@ -332,6 +332,7 @@ class _Function:
 
     def __call__(self, inputs):
         xs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+        xs = [x if is_tensor(x) or isinstance(x, (bool, int)) else np.asarray(x) for x in xs]
         training = bool(learning_phases[0])
         if self.phase is not None:
             training = bool(xs.pop(self.phase))
@@ -356,15 +357,6 @@ def function(inputs: Sequence[Any], outputs, updates=None, name: str | None = No
     if updates:
         raise NotImplementedError("[function] expected no updates. Received: some. help: write Model.train_step().")
     return _Function(inputs, outputs)
-
-
-def gradients(loss, variables) -> list[Any]:
-    """Return the derivatives of a sum by tensors that it was computed from; not by symbols."""
-    wanted = list(variables) if isinstance(variables, (list, tuple)) else [variables]
-    if [x for x in (loss, *wanted) if not isinstance(value(x), Tensor)]:
-        refused("keras.backend.gradients of symbols", "pynn.grad() gives derivatives of functions and of tensors")
-    y = tensor_of(loss)
-    return list(pynn.grad(y if y.shape == () else y.sum(), [tensor_of(x) for x in wanted]))
 
 
 def print_tensor(x, message: str = ""):
@@ -416,8 +408,8 @@ def name_scope(name: str, values=None):
 
 _HIDDEN = [
     "Any", "Callable", "KerasTensor", "Sequence", "Tensor", "annotations", "arithmetic", "arrays", "config",
-    "contextlib", "convert_to_numpy", "dtype_of", "learning_phases", "missing", "np", "of", "op", "ops", "pynn",
-    "refused", "replaced", "reset_names", "sizes", "state", "tensor_of", "value",
+    "contextlib", "convert_to_numpy", "dtype_of", "learning_phases", "missing", "np", "of", "op", "ops",
+    "replaced", "reset_names", "sizes", "state", "tensor_of", "value",
 ]  # fmt: skip
 __all__ = sorted(name for name in globals() if not name.startswith("_") and name not in _HIDDEN)
 

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from pynn import ops
+from pynn._blocks import Held
+from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError, ShapeError, unknown_name
 from pynn.train.own_steps import flat, mapped
@@ -49,6 +51,10 @@ def _resolved(x):
             if value is not None:
                 return value
     return x
+
+
+class Untracked(RuntimeError):
+    """A derivative of tensors is asked for where nobody keeps track of what they were computed from."""
 
 
 class Call:
@@ -242,6 +248,14 @@ for _name, _told, _made in (
     setattr(KerasTensor, f"__{_name}__", lambda self, *rest, f=_made: KerasTensor.lifted(f, self, *rest))
 
 
+def _tracked(x):
+    if not isinstance(x, Tensor) or x.dtype.kind != "f":
+        return x
+    x = x.detach()
+    x.requires_grad = True
+    return x
+
+
 class Graph:
     """What lies between inputs and outputs.
 
@@ -354,6 +368,15 @@ class Graph:
 
     def run(self, given, name: str):
         """Compute the outputs for tensors."""
+        try:
+            return self._run(given, name)
+        except Untracked:  # once more, with the graph of the computation
+            given = mapped(_tracked, given)
+        with Held(state, grad_enabled=True):
+            found = self._run(given, name)
+        return mapped(lambda x: x.detach() if isinstance(x, Tensor) else x, found)
+
+    def _run(self, given, name: str):
         values = {}
         for i, (x, t) in enumerate(zip(self.inputs, self.in_order(given, name), strict=True)):
             values[id(x)] = self._fitted(i, x, t)
