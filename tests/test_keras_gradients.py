@@ -61,3 +61,21 @@ def test_variables_and_losses_that_have_nothing_to_do_with_each_other_are_named(
         K.gradients(K.sum(maps), K.variable([1.0]))
     with pytest.raises(TypeError, match=r"\[gradients\] expected symbols or tensors. Received: int, int"):
         K.gradients(1, 2)
+
+
+def test_sizes_that_are_open_are_symbols():
+    _, maps, _ = network()
+    rows = K.placeholder((None, 5))
+    size = K.prod(K.cast(K.shape(rows), "float32"))
+    assert K.function([rows], [size])([np.zeros((3, 5))])[0] == 15
+    assert K.shape(maps)[1:] == (6, 6, 4)
+    assert K.int_shape(maps) == (None, 6, 6, 4)
+
+
+def test_variables_take_part_in_arithmetic_of_symbols():
+    x = K.placeholder((None,))
+    start = K.variable(2.0)
+    for symbol, expected in (
+        (start + x, 5), (start - x, -1), (start * x, 6), (start / x, 2 / 3), (start**x, 8), (start < x, True)
+    ):  # fmt: skip
+        assert K.function([x], [symbol])([np.array([3.0])])[0] == pytest.approx(expected)

@@ -41,6 +41,11 @@ def as_dtype(dtype: Any) -> np.dtype:
     return found
 
 
+def _computes(other: Any) -> bool:
+    """Tell whether the arithmetic of an operand's own class is to be used: it says so, to NumPy too."""
+    return getattr(type(other), "__array_ufunc__", True) is None
+
+
 class Tensor:
     """A contiguous array of float32, float64, int32, int64, uint8 or bool that remembers how it was made.
 
@@ -232,37 +237,37 @@ class Tensor:
     # Ops: declared here, for readers and editors; pynn.ops says which function each one is
 
     def __add__(self, other: Any) -> Tensor:
-        return FUNCTIONS.add(self, other)
+        return NotImplemented if _computes(other) else FUNCTIONS.add(self, other)
 
     def __radd__(self, other: Any) -> Tensor:
         return FUNCTIONS.add(other, self)
 
     def __sub__(self, other: Any) -> Tensor:
-        return FUNCTIONS.sub(self, other)
+        return NotImplemented if _computes(other) else FUNCTIONS.sub(self, other)
 
     def __rsub__(self, other: Any) -> Tensor:
         return FUNCTIONS.sub(other, self)
 
     def __mul__(self, other: Any) -> Tensor:
-        return FUNCTIONS.mul(self, other)
+        return NotImplemented if _computes(other) else FUNCTIONS.mul(self, other)
 
     def __rmul__(self, other: Any) -> Tensor:
         return FUNCTIONS.mul(other, self)
 
     def __truediv__(self, other: Any) -> Tensor:
-        return FUNCTIONS.div(self, other)
+        return NotImplemented if _computes(other) else FUNCTIONS.div(self, other)
 
     def __rtruediv__(self, other: Any) -> Tensor:
         return FUNCTIONS.div(other, self)
 
     def __pow__(self, other: Any) -> Tensor:
-        return FUNCTIONS.pow(self, other)
+        return NotImplemented if _computes(other) else FUNCTIONS.pow(self, other)
 
     def __rpow__(self, other: Any) -> Tensor:
         return FUNCTIONS.pow(other, self)
 
     def __matmul__(self, other: Any) -> Tensor:
-        return FUNCTIONS.matmul(self, other)
+        return NotImplemented if _computes(other) else FUNCTIONS.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Tensor:
         return FUNCTIONS.matmul(other, self)
@@ -274,16 +279,16 @@ class Tensor:
         return FUNCTIONS.abs(self)
 
     def __lt__(self, other: Any) -> Tensor:
-        return FUNCTIONS.less(self, other)
+        return NotImplemented if _computes(other) else FUNCTIONS.less(self, other)
 
     def __le__(self, other: Any) -> Tensor:
-        return FUNCTIONS.less_equal(self, other)
+        return NotImplemented if _computes(other) else FUNCTIONS.less_equal(self, other)
 
     def __gt__(self, other: Any) -> Tensor:
-        return FUNCTIONS.less(other, self)
+        return NotImplemented if _computes(other) else FUNCTIONS.less(other, self)
 
     def __ge__(self, other: Any) -> Tensor:
-        return FUNCTIONS.less_equal(other, self)
+        return NotImplemented if _computes(other) else FUNCTIONS.less_equal(other, self)
 
     def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
         return FUNCTIONS.equal(self, other)

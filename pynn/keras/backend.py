@@ -29,7 +29,7 @@ from pynn.keras.symbols import KerasTensor
 _SAME = (
     "abs all any arange argmax argmin binary_crossentropy cast categorical_crossentropy clip concatenate cos "
     "cumsum dot elu equal exp expand_dims eye greater greater_equal in_top_k l2_normalize less less_equal log "
-    "logsumexp max maximum mean min minimum ndim not_equal one_hot ones_like prod relu reshape round shape "
+    "logsumexp max maximum mean min minimum ndim not_equal one_hot ones_like prod relu reshape round "
     "sigmoid sign sin size softmax softplus softsign sparse_categorical_crossentropy sqrt square squeeze stack "
     "std stop_gradient sum tanh tile transpose var zeros_like "
 )
@@ -162,6 +162,18 @@ def dtype(x) -> str:
 def count_params(x) -> int:
     """Return the number of elements."""
     return int(np.prod(int_shape(x)))
+
+
+def _extent(x, axis):
+    return np.int64(x.shape[axis])
+
+
+def shape(x) -> tuple[Any, ...]:
+    """Return the sizes of the axes; where a symbol leaves one open, a symbol of it."""
+    found = ops.shape(x)
+    if not isinstance(x, KerasTensor):
+        return found
+    return tuple(KerasTensor.lifted(_extent, x, i) if n is None else n for i, n in enumerate(found))
 
 
 def permute_dimensions(x, pattern: Sequence[int]):

@@ -8,7 +8,7 @@ from pynn import nn, ops, random
 from pynn.errors import ShapeError
 from pynn.keras import activations, regularizers
 from pynn.keras.layer import Layer
-from pynn.keras.names import refused
+from pynn.keras.names import older, refused
 
 __all__ = [
     "ELU", "Activation", "ActivityRegularization", "AlphaDropout", "BatchNormalization", "Dense", "Dropout",
@@ -149,8 +149,9 @@ class Lambda(Layer):
         self.function, self.arguments = function, dict(arguments or {})
 
     def call(self, inputs, mask=None, training=None):
-        """Compute the function."""
-        return self.function(inputs, **self.arguments)
+        """Compute the function; a list with one tensor is that tensor, as before Keras 3."""
+        out = self.function(inputs, **self.arguments)
+        return out[0] if older() and isinstance(out, list) and len(out) == 1 else out
 
     def get_config(self):
         """Refuse: a function cannot be told as data."""
