@@ -82,6 +82,10 @@ def test_names_of_classes_come_from_keras_s_file(tmp_path, monkeypatch):
     names = {str(i): [f"n{i}", f"thing {i}"] for i in range(1000)}
     (tmp_path / "models" / "imagenet_class_index.json").write_text(json.dumps(names))
     assert applications.vgg16.decode_predictions(rows, top=2) == [[("n7", "thing 7", 0.75), ("n3", "thing 3", 0.25)]]
+    for text in ("{", "[]", '{"0": 3}', '{"0": ["n0"]}', "[" * 100_000):
+        (tmp_path / "models" / "imagenet_class_index.json").write_text(text)
+        with pytest.raises(DataError, match=r"expected Keras's list of 1,000 classes"):
+            applications.vgg16.decode_predictions(rows)
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,7 @@ PLACES: dict[str, str] = {
     "io.model_file:_checked_metadata": "own: it writes",
     "io.model_file:_opened": "model, its info",
     "io.model_file:texts_of": "model",
+    "keras.applications.imagenet_utils:_names": "untried: JSON of classes; its own test damages it",
     "keras.callbacks:BackupAndRestore.restored": "untried: the program's own backup",
     "keras.callbacks:CSVLogger.on_train_begin": "own: it writes",
     "keras.datasets:_california": "untried: a table, or Keras's npz without pickles",

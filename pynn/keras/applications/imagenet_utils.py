@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,9 +72,19 @@ def decode_predictions(preds: Any, top: int = 5) -> list[list[tuple[str, str, fl
     preds = np.asarray(preds)
     if preds.ndim != 2 or preds.shape[1] != 1000:
         raise ShapeError(f"[decode_predictions] expected predictions [N, 1000]. Received: {preds.shape}.")
-    with open(get_file(CLASSES, cache_subdir="models"), encoding="utf-8") as file:
-        names = json.load(file)
-    return [[(*names[str(i)], float(row[i])) for i in row.argsort()[: -top - 1 : -1]] for row in preds]
+    names = _names(get_file(CLASSES, cache_subdir="models"))
+    return [[(*names[i], float(row[i])) for i in row.argsort()[: -top - 1 : -1]] for row in preds]
+
+
+def _names(path: str) -> list[tuple[str, str]]:
+    """Return WordNet id and name of each class."""
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        return [(str(found[str(i)][0]), str(found[str(i)][1])) for i in range(1000)]
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise DataError(
+            f"[decode_predictions] {path}: expected Keras's list of 1,000 classes. Received: {type(error).__name__}."
+        ) from None
 
 
 def of_mode(mode: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
