@@ -4,6 +4,7 @@ Environment:
   PYNN_BUILD_DEBUG=1                     bounds checks in Cython, symbols, little optimization
   PYNN_BUILD_SANITIZE=address,undefined  compile and link with these sanitizers
   PYNN_BUILD_OPENMP=0                    leave OpenMP out: threadpoolctl then finds nothing to limit
+  PYNN_BUILD_CUDA=1                      put a wheel of pynn-dl-cuda, for NVIDIA GPUs, into dist; needs nvcc
 """
 
 import contextlib
@@ -52,7 +53,7 @@ SMALL = {
     **dict.fromkeys(("isa_avx2", "isa_avx512"), PLAIN_LOOPS),
     **dict.fromkeys(("_core", "_kept", "_linear", "_predict", "_watch", "dense", "rnn"), ("-O2",)),
     **dict.fromkeys(("any", "int32", "int64", "isa_amx"), ("-O2",)),
-    **dict.fromkeys(("_blas", "_blocks", "conv2d", "hook", "jordan", "lengths"), ("-Os",)),
+    **dict.fromkeys(("_blas", "_blocks", "conv2d", "cuda_launch", "hook", "jordan", "lengths"), ("-Os",)),
     **dict.fromkeys(("isa_amx_emulated", "isa_generic_fused"), ("-Os", "-fno-vectorize")),
 }
 # Kernels neither throw nor are thrown through; tables for that would be a twentieth of the wheel.
@@ -165,6 +166,9 @@ class BuildExt(build_ext):
             self.compile_units_in(pool)
             super().build_extensions()
         page_engine(self.tell)
+        if os.environ.get("PYNN_BUILD_CUDA", "0") != "0":
+            self.tell("compiling the kernels for GPUs, which takes some minutes")
+            runpy.run_path("csrc/cuda/build.py")["make_wheel"]("dist")
 
     def compile_units_in(self, pool):
         compiler = self.compiler

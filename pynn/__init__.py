@@ -45,7 +45,7 @@ pynn.recipes         named experiments, which ``pynn run`` runs; ``pynn list`` s
 pynn.keras           Keras's names, for scripts that are there already
 pynn.io              files; weights of Keras and PyTorch
 pynn.testing         checks of ops and gradients
-pynn.config          threads, precision, instruction sets; pynn.set_num_threads, pynn.set_precision
+pynn.config          threads, precision, instruction sets; pynn.set_num_threads, set_precision, set_device
 ===================  ==============================================================================================
 """
 
@@ -66,7 +66,8 @@ except ImportError as error:
 from pynn import ops
 from pynn._version import __version__
 from pynn.core import config
-from pynn.core.config import get_num_threads, get_precision, set_num_threads, set_precision
+from pynn.core.config import get_device, get_num_threads, get_precision, set_num_threads, set_precision
+from pynn.core.device import set_device
 from pynn.core.gradients import grad, jacobian
 from pynn.core.graph import graph
 from pynn.core.state import no_grad
@@ -131,6 +132,7 @@ __all__ = [
     "Tensor",
     "__version__",
     "config",
+    "get_device",
     "get_num_threads",
     "get_precision",
     "grad",
@@ -138,6 +140,7 @@ __all__ = [
     "jacobian",
     "no_grad",
     "ops",
+    "set_device",
     "set_num_threads",
     "set_precision",
     "tensor",

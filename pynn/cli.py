@@ -339,7 +339,7 @@ def _table(recipes: Sequence[Recipe], shows_width: int = 46, data_width: int = 2
 def _info(arguments: argparse.Namespace) -> None:
     import numpy
 
-    from pynn.core import config
+    from pynn.core import config, device
 
     info = config.info()
     available = ", ".join(cast("list[str]", info["isa_available"]))
@@ -353,5 +353,6 @@ def _info(arguments: argparse.Namespace) -> None:
         ("precision", f"{info['precision']} (units for low precision: {units})"),
         ("threads", f"{info['threads']} ({openmp})"),
         ("BLAS", info["blas"]),
+        ("CUDA", device.described()),
     ):
         print(f"{name:10}{value}")

@@ -12,6 +12,7 @@ __all__ = [
     "CaptureError",
     "DTypeError",
     "DataError",
+    "DeviceError",
     "MissingAttributeError",
     "NonFiniteError",
     "ShapeError",
@@ -49,6 +50,20 @@ class DataError(ValueError):
 
 class CaptureError(RuntimeError):
     """A value was read, or a layer changed, while a program was being recorded."""
+
+
+class DeviceError(RuntimeError):
+    """There is no such device, or it cannot do what was asked; the CPU can.
+
+    Attributes
+    ----------
+    status : int
+        What the driver returned; 0 if it was not asked.
+    """
+
+    def __init__(self, text: str, status: int = 0):
+        super().__init__(text)
+        self.status = status
 
 
 class NonFiniteError(ArithmeticError):

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -12,7 +13,10 @@ import numpy as np
 from pynn.core.tensor import DTYPE_INDEX
 
 CSRC = Path(__file__).resolve().parents[1] / "csrc"
-FLAGS = ("-std=c++17", "-O1", "-fno-math-errno", "-ffp-contract=off", "-w", "-shared", "-fPIC")
+# Symbolic: glibc has a function `advance`, too.
+FLAGS = ("-std=c++17", "-O1", "-fno-math-errno", "-ffp-contract=off", "-w", "-shared", "-fPIC", "-Wl,-Bsymbolic")
+PACKAGE = CSRC / "cuda" / "pynn_dl_cuda"
+Instr = runpy.run_path(os.fspath(PACKAGE / "driver.py"))["Instr"]
 NOWHERE = -1  # the status of an instruction that has no device version
 
 
@@ -22,38 +26,18 @@ def compiler():
     return command if shutil.which(command[0]) else None
 
 
-class Instr(ctypes.Structure):
-    """The fields of pn_instr (csrc/pn.h)."""
-
-    _fields_ = (
-        ("fn", ctypes.c_void_p),
-        ("arg", ctypes.c_void_p * 24),
-        ("dim", ctypes.c_int64 * 48),
-        ("par", ctypes.c_double * 12),
-        ("scratch", ctypes.c_void_p),
-        ("scratch_bytes", ctypes.c_int64),
-        ("nth", ctypes.c_int),
-        ("salt", ctypes.c_uint32),
-        ("ops", ctypes.c_void_p),
-        ("kept", ctypes.c_void_p),
-        ("keeping", ctypes.c_int),
-    )
+def build(source, made):
+    """Compile a file that includes the kernels; returns the path of the library."""
+    command = [*compiler(), *FLAGS, f"-I{CSRC}", f"-I{CSRC / 'cuda'}", os.fspath(source), "-o", os.fspath(made)]
+    subprocess.run(command, check=True)
+    return os.fspath(made)
 
 
 class Device:
     """The kernels, run with their threads in a given order."""
 
     def __init__(self, folder, source=None):
-        made = Path(folder, "cuda_shim.so")
-        command = [
-            *compiler(),
-            *FLAGS,
-            f"-I{CSRC}",
-            f"-I{CSRC / 'cuda'}",
-            os.fspath(source or CSRC / "cuda/shim_table.cpp"),
-        ]
-        subprocess.run([*command, "-o", os.fspath(made)], check=True)
-        self.library = ctypes.CDLL(os.fspath(made))
+        self.library = ctypes.CDLL(build(source or CSRC / "cuda/shim_table.cpp", Path(folder, "cuda_shim.so")))
         self.library.pn_shim_kernel.restype = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(Instr))
         self.library.pn_shim_kernel.argtypes = (ctypes.c_char_p, ctypes.c_int)
 

@@ -3,13 +3,17 @@
     python csrc/cuda/build.py --list      which kernels have a device version, and which have none
     python csrc/cuda/build.py             for every architecture that nvcc knows; a table of registers and spills
     python csrc/cuda/build.py --quick     for the oldest and the newest: what .ci/run does
+    python csrc/cuda/build.py --wheel DIR  the distribution pynn-dl-cuda, for every Python and system; PYNN_BUILD_CUDA=1
+                                          has setup.py do so, into dist
 
 Warnings are errors. So are: spilled registers in a kernel of LARGE, more than a few bytes of them in any other; an
 atomic operation on floating-point numbers, whose order nobody knows; an approximate function or flushed denormals,
-which no CPU has. Nothing is installed: pynn does not load the kernels. Without nvcc it says so and ends with status 0.
+which no CPU has. Without nvcc it says so and ends with status 0; for a wheel that is an error.
 """
 
 import argparse
+import base64
+import hashlib
 import os
 import re
 import shlex
@@ -17,6 +21,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -78,10 +83,10 @@ def architectures(quick):
     return [known[0], known[-1]] if quick else known
 
 
-def compiled(numbers, folder):
+def compiled(numbers, folder, *flags):
     """Compile for the architectures; returns what ptxas says."""
     targets = [f"-gencode=arch=compute_{n},code=sm_{n}" for n in numbers]
-    command = [nvcc(), *FLAGS, *targets, "--threads", "0", "-Xptxas", "-v", "-fatbin", str(HERE / "kernels.cu")]
+    command = [nvcc(), *FLAGS, *targets, *flags, "--threads", "0", "-Xptxas", "-v", "-fatbin", str(HERE / "kernels.cu")]
     made = subprocess.run([*command, "-o", str(Path(folder, "kernels.fatbin"))], capture_output=True, text=True)
     if made.returncode:
         sys.exit(f"build.py: error: {shlex.join(command)}\n{made.stdout}{made.stderr}")
@@ -125,12 +130,79 @@ def report(rows):
     return [f"{name} for sm_{n} spills {row[2]} bytes" for (name, n), row in rows.items() if row[2] > most[name, n]]
 
 
+# The distribution
+
+
+METADATA = """Metadata-Version: 2.4
+Name: pynn-dl-cuda
+Version: {0}
+Summary: Kernels of pynn for NVIDIA GPUs
+License-Expression: {1}
+Requires-Python: >=3.11
+Requires-Dist: pynn-dl=={0}
+
+What pynn.set_device("cuda") uses. It needs NVIDIA's driver and no other package of NVIDIA's.
+"""
+WHEEL = "Wheel-Version: 1.0\nGenerator: csrc/cuda/build.py\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+BUILT = '"""What the kernels were built of and for."""\n\nVERSION, CUDA, ARCHITECTURES = {!r}, {}, {!r}\n'
+
+
+def found(pattern, path):
+    """Return what a pattern finds in a file of the sources."""
+    return re.search(pattern, (CSRC.parent / path).read_text("utf-8"), re.M).group(1)
+
+
+def contents(numbers, folder):
+    """Compile; returns the files of the package beside its sources."""
+    compiled(numbers, folder, f"-gencode=arch=compute_{numbers[0]},code=compute_{numbers[0]}", "--compress-mode=size")
+    said = subprocess.run([nvcc(), "--version"], capture_output=True, text=True, check=True).stdout
+    major, minor = map(int, re.search(r"release (\d+)\.(\d+)", said).groups())
+    version = found(r'^__version__ = "(.+)"', "pynn/_version.py")
+    built = BUILT.format(version, 1000 * major + 10 * minor, f"sm_{numbers[0]} and newer")
+    return {"built.py": built.encode(), "kernels.fatbin": Path(folder, "kernels.fatbin").read_bytes()}
+
+
+def wheel(folder, made):
+    """Write the wheel: the package's sources and what contents() made; returns its path."""
+    version = found(r'^__version__ = "(.+)"', "pynn/_version.py")
+    own = {path.name: path.read_bytes() for path in (HERE / "pynn_dl_cuda").glob("*.py")} | made
+    files = {f"pynn_dl_cuda/{name}": text for name, text in sorted(own.items())}
+    info = f"pynn_dl_cuda-{version}.dist-info"
+    license_of = found(r'^license = "(.+)"', "pyproject.toml")
+    files[f"{info}/METADATA"] = METADATA.format(version, license_of).encode()
+    files[f"{info}/WHEEL"] = WHEEL.encode()
+    files[f"{info}/licenses/LICENSE"] = (CSRC.parent / "LICENSE").read_bytes()
+    digests = {name: base64.urlsafe_b64encode(hashlib.sha256(text).digest()).decode() for name, text in files.items()}
+    rows = [f"{name},sha256={digests[name].rstrip('=')},{len(text)}" for name, text in files.items()]
+    files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""]).encode()
+    path = Path(folder, f"pynn_dl_cuda-{version}-py3-none-any.whl")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)
+    return path
+
+
+def make_wheel(folder):
+    """Compile for the first architecture of each generation, whose code the others of it run, and as PTX for all."""
+    if not nvcc():
+        sys.exit("build.py: error: expected nvcc. Received: none on the path, nor in CUDA_HOME.")
+    first = {number // 10: number for number in reversed(architectures(False))}
+    with tempfile.TemporaryDirectory() as scratch:
+        path = wheel(folder, contents(sorted(first.values()), scratch))
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+
+
 def main():
     """Do it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--list", action="store_true", help="list the kernels with and without a device version")
     parser.add_argument("--quick", action="store_true", help="two architectures")
+    parser.add_argument("--wheel", metavar="DIR", help="build the distribution pynn-dl-cuda")
     options = parser.parse_args()
+    if options.wheel:
+        make_wheel(options.wheel)
+        return
     if options.list:
         every, device = kernels()
         print(f"{len(device)} of {len(every)} kernels have a device version:\n  {' '.join(sorted(device))}")

@@ -5,11 +5,13 @@
 #include "device.h"
 
 /* A device kernel: the instruction, the phase of the launch, and the status of the program. Once a kernel has written a
- * status, those that follow leave everything as it is. */
+ * status, those that follow leave everything as it is. The status tells which instruction it was: a device lays nothing
+ * out for later calls, so the field for that holds its number. */
 #define PN_KERNEL(symbol) \
     extern "C" __global__ void __launch_bounds__(256, 1) \
         symbol(const __grid_constant__ pn_instr I, int phase, int *status)
 #define PN_STOPPED (*(volatile int *)status != PN_OK)
+#define PN_FAIL(code) (*status = (code) | I.keeping << 8)
 
 /* The kernel is the CPU's own function: its pn_for hands an item to every thread. */
 #define PN_SPLIT_AS(symbol, function) \

@@ -77,7 +77,7 @@ PN_KERNEL(log_loss) {
     (void)phase;
     if (PN_STOPPED || blockIdx.x || threadIdx.x) return;
     const int found = f32::log_loss(&I);
-    if (found) *status = found;
+    if (found) PN_FAIL(found);
 }
 
 /* A row per thread; the first adds them up in order. */

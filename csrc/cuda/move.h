@@ -75,7 +75,7 @@ PN_KERNEL(take) {
     if (phase == 0) {
         PN_EACH(i, count) {
             const i64 at = move_index(list, narrow, i);
-            if (at < -rows || at >= rows) *status = PN_BAD_INDEX;
+            if (at < -rows || at >= rows) PN_FAIL(PN_BAD_INDEX);
         }
         return;
     }
@@ -108,7 +108,7 @@ PN_KERNEL(lookup) {
         }
         bad[0] = bad[1];
         bad[1] = move_index(ids, narrow, bad[0]);
-        *status = PN_BAD_INDEX;
+        PN_FAIL(PN_BAD_INDEX);
     } else {
         move_rows(I.arg[bytes::LOOK_Y], I.arg[bytes::LOOK_W], count, I.dim[bytes::LOOK_BYTES],
                   [&](i64 k) { return move_index(ids, narrow, k); });
@@ -120,12 +120,12 @@ static __device__ __forceinline__ void move_check_batch(const pn_instr &I, i64 r
     const i64 count = I.dim[ROWS_PERM_BYTES] / (i64)sizeof(i64), offset = *(const i64 *)I.arg[ROWS_OFFSET],
               N = I.dim[ROWS_N];
     if (offset < 0 || offset > count - N) {
-        *status = PN_BAD_INDEX;
+        PN_FAIL(PN_BAD_INDEX);
         return;
     }
     const i64 *perm = (const i64 *)I.arg[ROWS_PERM] + offset;
     PN_EACH(i, row_bytes ? N : 0)
-        if ((uint64_t)perm[i] >= (uint64_t)(I.dim[ROWS_X_BYTES] / row_bytes)) *status = PN_BAD_INDEX;
+        if ((uint64_t)perm[i] >= (uint64_t)(I.dim[ROWS_X_BYTES] / row_bytes)) PN_FAIL(PN_BAD_INDEX);
 }
 PN_KERNEL(batch_rows) {
     if (PN_STOPPED) return;
@@ -154,7 +154,7 @@ PN_KERNEL(store_rows) {
               N = I.dim[bytes::STORE_N];
     if (PN_STOPPED || row == 0) return;
     if (offset < 0 || offset > I.dim[bytes::STORE_Y_BYTES] / row - N) {
-        *status = PN_BAD_INDEX;
+        PN_FAIL(PN_BAD_INDEX);
         return;
     }
     move_rows((uint8_t *)I.arg[bytes::STORE_Y] + offset * row, I.arg[bytes::STORE_X], 1, N * row,
@@ -167,7 +167,7 @@ PN_KERNEL(store_rows) {
         (void)phase; \
         if (PN_STOPPED || blockIdx.x || threadIdx.x) return; \
         const int found = function(&I); \
-        if (found) *status = found; \
+        if (found) PN_FAIL(found); \
     }
 PN_SERIAL(advance, bytes::advance)
 PN_SERIAL(segment_begin, bytes::segment_begin)
@@ -185,10 +185,11 @@ static __device__ __forceinline__ void move_add_rows(float *dx, const float *dy,
         }
     }
 }
-static __device__ __forceinline__ void move_check_list(const void *list, i64 narrow, i64 rows, i64 count, int *status) {
+static __device__ __forceinline__ void move_check_list(const pn_instr &I, const void *list, i64 narrow, i64 rows, i64 count,
+                                                       int *status) {
     PN_EACH(i, count) {
         const i64 at = move_index(list, narrow, i);
-        if (at < -rows || at >= rows) *status = PN_BAD_INDEX;
+        if (at < -rows || at >= rows) PN_FAIL(PN_BAD_INDEX);
     }
 }
 PN_KERNEL(take_bwd) {
@@ -197,7 +198,7 @@ PN_KERNEL(take_bwd) {
     const i64 narrow = I.dim[f32::TAKEB_NARROW];
     float *dx = (float *)I.arg[f32::TAKEB_DX];
     if (PN_STOPPED) return;
-    if (phase == 0) move_check_list(I.arg[f32::TAKEB_IDX], narrow, rows, count, status);
+    if (phase == 0) move_check_list(I, I.arg[f32::TAKEB_IDX], narrow, rows, count, status);
     else if (phase == 1) PN_EACH(i, A * rows * B) dx[i] = 0;
     else move_add_rows(dx, (const float *)I.arg[f32::TAKEB_DY], I.arg[f32::TAKEB_IDX], narrow, rows, count, B, A);
 }
@@ -215,12 +216,12 @@ PN_KERNEL(lookup_bwd) {
     if (phase == 0) {
         const i64 before = *count;
         if (before < 0 || before > V) {
-            *status = PN_BAD_INDEX;
+            PN_FAIL(PN_BAD_INDEX);
             return;
         }
         PN_EACH(i, before)
-            if ((uint64_t)(uint32_t)rows[i] >= (uint64_t)V) *status = PN_BAD_INDEX;
-        move_check_list(list, narrow, V, ids, status);
+            if ((uint64_t)(uint32_t)rows[i] >= (uint64_t)V) PN_FAIL(PN_BAD_INDEX);
+        move_check_list(I, list, narrow, V, ids, status);
     } else if (phase == 1) {
         if (*known) {
             PN_EACH(i, *count * B) dw[rows[i / B] * B + i % B] = 0;

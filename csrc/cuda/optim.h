@@ -38,9 +38,9 @@ static __device__ __forceinline__ void optim_phase(const pn_instr &I, int phase,
     const int listed = V && (I.dim[f32::OPT_LAZY] || c.still);
     const i64 count = listed ? *(const i64 *)I.arg[f32::OPT_LISTED] : 0;
     if (phase == OPTIM_CHECK) {
-        if (count < 0 || count > V) *status = PN_BAD_INDEX;
+        if (count < 0 || count > V) PN_FAIL(PN_BAD_INDEX);
         PN_EACH(i, count <= V ? count : 0)
-            if ((uint64_t)(uint32_t)rows[i] >= (uint64_t)V) *status = PN_BAD_INDEX;
+            if ((uint64_t)(uint32_t)rows[i] >= (uint64_t)V) PN_FAIL(PN_BAD_INDEX);
     } else if (phase == OPTIM_COPY) {
         if (I.dim[f32::OPT_LAZY] && c.mean && c.fresh == 1) PN_EACH(i, n) c.mean[i] = c.p[i];
     } else if (listed) {

@@ -69,7 +69,7 @@ PN_KERNEL(log_softmax_bwd) {
 static __device__ __forceinline__ void check_labels(const pn_instr &I, const void *labels, int *status) {
     PN_EACH(i, I.dim[f32::CE_N]) {
         const i64 t = f32::loss_label(labels, I.dim[f32::CE_KIND], i);
-        if (t < 0 || t >= I.dim[f32::CE_C]) *status = PN_BAD_INDEX;
+        if (t < 0 || t >= I.dim[f32::CE_C]) PN_FAIL(PN_BAD_INDEX);
     }
 }
 

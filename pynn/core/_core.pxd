@@ -130,6 +130,12 @@ cdef extern from "pn.h" nogil:
     i64 pn_kernel_count()
     const char *pn_kernel_name(i64 i)
 
+cdef extern from "cuda_launch.h" nogil:
+    int pn_cuda_kernel(const char *name, int dtype)
+    const char *pn_cuda_symbol(int kernel)
+    int pn_cuda_phases(int kernel)
+    void pn_cuda_grid(int kernel, const pn_instr *I, int phase, unsigned int *grid, unsigned int *block)
+
 cdef extern from "par.h" nogil:
     void pn_threads_init(int n, int asked)
     void pn_set_threads(int n)

@@ -229,6 +229,17 @@ cdef class Instr:
         self.c.scratch = NULL
         return intact
 
+    def launches(self):
+        """Return what a device runs: (symbol, blocks and threads of each phase, a copy of pn_instr), or None."""
+        cdef int kernel = pn_cuda_kernel(self.card.kernel.encode(), self.dtype), phase
+        cdef unsigned int grid, block
+        cdef list phases = []
+        for phase in range(0 if kernel < 0 else pn_cuda_phases(kernel)):
+            pn_cuda_grid(kernel, &self.c, phase, &grid, &block)
+            if grid:
+                phases.append((grid, block))
+        return (pn_cuda_symbol(kernel), phases, (<char *>&self.c)[:sizeof(pn_instr)]) if phases else None
+
     def forget(self, set operands):
         """Let go of these operands' buffers, which a program has placed elsewhere."""
         self.buffers = tuple(None if i in operands else b for i, b in enumerate(self.buffers))

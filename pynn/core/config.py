@@ -15,8 +15,9 @@ from pynn.core import _core
 from pynn.errors import refuse, unknown_name
 
 __all__ = [
-    "debug", "get_convolution", "get_num_threads", "get_precision", "info", "isa", "matrix_unit", "set_convolution",
-    "set_debug", "set_num_threads", "set_precision", "target", "use_isa", "use_matrix_unit", "version",
+    "convolution", "debug", "get_convolution", "get_device", "get_num_threads", "get_precision", "info", "isa",
+    "matrix_unit", "note_device", "set_convolution", "set_debug", "set_num_threads", "set_precision", "target",
+    "use_isa", "use_matrix_unit", "version",
 ]  # fmt: skip
 
 TARGETS = tuple(_core.targets())  # tables of kernels: the instruction sets, then the matrix units
@@ -107,6 +108,7 @@ except ValueError as error:
     raise
 _core.set_guards(_debug)
 _forced_unit: str | None = None
+_device = "cpu"
 _target = _isa  # the matrix unit in use, or the instruction set
 
 
@@ -172,7 +174,7 @@ def matrix_unit() -> str | None:
     >>> pynn.config.matrix_unit() is None  # float32 is the default
     True
     """
-    if _precision == "highest" or ISA_NAMES[_isa] != "avx512":
+    if _precision == "highest" or ISA_NAMES[_isa] != "avx512" or _device != "cpu":
         return None
     if _forced_unit is not None:
         return _forced_unit
@@ -263,6 +265,23 @@ def set_convolution(algorithm: str) -> None:
     _changes = next(_numbers)
 
 
+def convolution() -> str:
+    """Return the algorithm of convolutions that leave it open: devices have the direct one alone."""
+    return "direct" if _convolution == "auto" and _device != "cpu" else _convolution
+
+
+def get_device() -> str:
+    """Return where recorded programs run: "cpu" or "cuda"; see :func:`pynn.set_device`."""
+    return _device
+
+
+def note_device(name: str) -> None:
+    """Take note of another device, and have everything recorded anew; for :func:`pynn.set_device`."""
+    global _device
+    _device = name
+    _choose_unit()
+
+
 def get_convolution() -> str:
     """Return the algorithm of convolutions that was set: "auto", "direct" or "winograd"."""
     return _convolution
@@ -336,6 +355,7 @@ def info() -> dict[str, object]:
         "python": platform.python_version(),
         "isa": ISA_NAMES[_isa],
         "isa_available": list(_core.isa_available()),
+        "device": _device,
         "precision": _precision,
         "convolution": _convolution,
         "matrix_unit": matrix_unit(),

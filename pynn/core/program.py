@@ -19,7 +19,10 @@ from pynn.core.state import state
 from pynn.core.status import failure
 from pynn.errors import CaptureError, warn
 
-__all__ = ["Placed", "ProgramCache", "Recorder", "Recording", "placed", "plan", "record", "refuse_inside"]
+__all__ = [
+    "Placed", "ProgramCache", "Recorder", "Recording", "placed", "plan", "record",
+    "refuse_inside", "set_kind",
+]  # fmt: skip
 
 ALIGN = 64
 MANY_SHAPES = 24  # of so many a model is warned of
@@ -54,13 +57,15 @@ def refuse_inside() -> None:
         )
 
 
-def record(*inputs: Any) -> Held:
+def record(*inputs: Any, cached: bool = False) -> Held:
     """Record every instruction executed inside a ``with`` block.
 
     Parameters
     ----------
     inputs : Tensor
         Tensors on other people's memory (data, permutation, results): slot i of the program is inputs[i].
+    cached : bool, default False
+        Whether it is for a ProgramCache, and what its device does not have is an error.
 
     Raises
     ------
@@ -68,7 +73,7 @@ def record(*inputs: Any) -> Held:
         If a recording is already under way.
     """
     refuse_inside()
-    recorder = Recorder(inputs)
+    recorder = (_kind if cached else Recording).recorder(inputs)
     return Held(state, recorder, recorder=recorder)
 
 
@@ -226,7 +231,10 @@ def placed(recorder: Recorder) -> Placed:
 
 def plan(recorder: Recorder) -> Any:
     """Make a program of a recording."""
-    found = placed(recorder)
+    return _program(placed(recorder))
+
+
+def _program(found: Placed) -> Any:
     elsewhere: dict[int, set[int]] = {}
     for i, k, *_ in (*found.places, *found.inputs):
         elsewhere.setdefault(i, set()).add(k)
@@ -246,14 +254,20 @@ class Recording:
     ----------
     key : hashable
         What the caller knows of its inputs: their shapes and dtypes, and what is computed.
-    program : Program
+    found : Placed
     watch : Watch or None
         On everything else that the recorded function read.
     arenas : Arenas
+
+    Attributes
+    ----------
+    program : Program
     """
 
-    def __init__(self, key: Hashable, program: Any, watch: Any, arenas: Any):
-        self.key, self.program, self.watch, self.arenas = key, program, watch, arenas
+    recorder: type[Recorder] = Recorder  # what it is recorded with
+
+    def __init__(self, key: Hashable, found: Placed, watch: Any, arenas: Any):
+        self.key, self.program, self.watch, self.arenas = key, _program(found), watch, arenas
         self.used = 0  # when, for the cache
         self.prepared: Any = None  # what a prediction makes of it
         self.idle: list[Any] = []
@@ -262,8 +276,14 @@ class Recording:
         """Tell whether a run gives what the recorded function would give now."""
         return self.watch is None or bool(self.watch.unchanged())
 
-    def run(self, bound: list[Any], times: int = 1) -> None:
+    def passes(self, outputs: list[tuple[Any, Any]]) -> Any:
+        """Return what predicts with outputs of these shapes and dtypes; None where pynn.core._predict does."""
+        return None
+
+    def run(self, bound: list[Any], times: int = 1, again: bool = False) -> None:
         """Replay the program with these arrays (or buffers) in its input slots.
+
+        `again` promises that arrays that are only read are as they were at the last run, for devices that have copies.
 
         Raises
         ------
@@ -285,6 +305,15 @@ class Recording:
             run.release()
             self.arenas.give(arena)
             self.idle.append(run)
+
+
+_kind: type[Recording] = Recording  # of what is recorded from now on
+
+
+def set_kind(kind: type[Recording] = Recording) -> None:
+    """Say what caches make of recordings: on a device, another class."""
+    global _kind
+    _kind = kind
 
 
 class ProgramCache:
@@ -322,7 +351,7 @@ class ProgramCache:
 
     def add(self, key: Hashable, recorder: Recorder, watch: Any = None, counts: bool = True) -> Recording:
         """Plan what was recorded and keep it; `counts` says whether a new key is one shape too many some day."""
-        made = Recording(key, plan(recorder), watch, self.arenas)
+        made = _kind(key, placed(recorder), watch, self.arenas)
         with self._lock:
             known = key in self._held
             held = self._held.setdefault(key, [])

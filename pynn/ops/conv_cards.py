@@ -78,7 +78,7 @@ def _dims(
 def _may_transform(algorithm: str, dtype: np.dtype) -> int:
     """Return the kernels' number of the algorithm: the direct one where they have no other, as in pairs of bfloat16."""
     if check_algorithm("conv2d", algorithm) == "auto":
-        algorithm = config.get_convolution()
+        algorithm = config.convolution()
     return config.CONVOLUTIONS[algorithm] if dtype == np.float32 and not _core.get_planes() else 0
 
 

@@ -71,7 +71,7 @@ class Loop:
         held = self._cache.find(whole)
         if held is None:
             tensors = [external(a) for a in arrays]
-            with record(*tensors) as recorder, no_grad(), training(True, self.slots):
+            with record(*tensors, cached=True) as recorder, no_grad(), training(True, self.slots):
                 step(tensors[:-1], tensors[-1], n)
                 steps.advance(self.slots, 1, n)
             held = self._cache.add(whole, recorder, counts=False)

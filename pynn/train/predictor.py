@@ -262,14 +262,15 @@ class Preparing(_predict.Predictor):
                 if recording is None:
                     return self._made(xs, key)
         prepared, form = recording.prepared
-        self._at_hand(prepared, form, xs)
+        if isinstance(prepared, _predict.Prepared):
+            self._at_hand(prepared, form, xs)
         return prepared.run(xs), form
 
     def _made(self, xs: list[np.ndarray], key: Hashable) -> tuple[list[np.ndarray], Form]:
         """Compute under a recorder; keep the program, and return the outputs."""
         watch = Watch(self.model)
         tensors = [external(a) for a in xs]
-        with record(*tensors) as recorder, no_grad():
+        with record(*tensors, cached=True) as recorder, no_grad():
             ys, form = self._computed(tensors)
             found = [np.empty(y.shape, y.dtype) for y in ys]
             targets = [external(a) for a in found]
@@ -285,6 +286,9 @@ class Preparing(_predict.Predictor):
         few = self._cache is not None or xs[0].ndim == 0 or len(xs[0]) <= FEW_ROWS
         recording = self.cache.add(key, recorder, watch, counts=not few)
         inputs, outputs = ([(a.shape, a.dtype) for a in arrays] for arrays in (xs, found))
+        recording.prepared = recording.passes(outputs), form
+        if recording.prepared[0] is not None:
+            return found, form
         kept = self.cache.kept(recording.program)
         prepared = _predict.Prepared(recording, inputs, outputs, None if form.single else form.build, kept)
         recording.prepared = prepared, form

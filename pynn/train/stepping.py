@@ -16,7 +16,7 @@ from pynn.core.gradients import backward
 from pynn.core.program import ProgramCache, Recording, record, refuse_inside
 from pynn.core.state import gathered_losses, no_grad, observed, state, trial
 from pynn.core.tensor import Tensor
-from pynn.errors import CaptureError, NonFiniteError, warn
+from pynn.errors import CaptureError, DeviceError, NonFiniteError, warn
 from pynn.ops import pixels, steps
 from pynn.ops.segments import DRAW
 from pynn.train.data import Data, external, mapped
@@ -144,7 +144,7 @@ def eager_step(trainer: Trainer, tensors: list[Tensor], n: int, check: bool) -> 
         for place in trainer.flat.into.values():
             if place.rows is not None and place.rows.live and not trainer.before_update:
                 place.rows.settle(place)
-    except (MemoryError, CaptureError):
+    except (MemoryError, CaptureError, DeviceError):
         for t, values in zip(held, before, strict=True):
             t.view()[...] = values
         raise
@@ -216,7 +216,7 @@ def run_steps(
                     count -= 1
                 ledger.held = held
             if held is not None and count:
-                held.run([*arrays, *ledger.buffers], count)
+                held.run([*arrays, *ledger.buffers], count, again)
         except NonFiniteError:
             raise _where_not_finite(trainer, data, perm, n) from None
 
@@ -244,7 +244,7 @@ def _recorded(
     trainer.layout = layout_of(data)
     watch = Watch(trainer.model, trainer.loss, trainer.optimizer, *trainer.after_loss, *trainer.before_update)
     tensors = [external(a) for a in arrays]
-    with record(*tensors, *trainer.ledger.tensors) as recorder:
+    with record(*tensors, *trainer.ledger.tensors, cached=True) as recorder:
         eager_step(trainer, tensors, n, check)
     if not may_keep(watch, trainer.cache, trainer.model, "fit"):
         return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pynn.core._predict import PreparedStep
+from pynn.core.config import get_device
 from pynn.core.state import state
 from pynn.train.data import Data
 from pynn.train.network import Network
@@ -111,6 +112,8 @@ def plain_batch(trainer: Trainer, x: Any, y: Any, seen: Any, place: str = "train
     """
     dtype, head = trainer.model.dtype, trainer.head
     xs = list(x) if isinstance(x, (tuple, list)) else [x]
+    if get_device() != "cpu":  # what is prepared runs on the CPU
+        return None
     if trainer.run_eagerly or head.several or head.loss.task not in PLAIN_TASKS:
         return None
     if not type(head.loss).__module__.startswith("pynn.losses."):  # its checks are its own
