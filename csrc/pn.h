@@ -82,6 +82,7 @@ typedef struct pn_rnn_step {
     const void *prev, *h0;  /* h of the step before, and before the first */
     void *next;             /* where h of this step is kept for the gradient of the weights */
     i64 ldh;                /* between rows of prev and next */
+    i64 row, unit;          /* on a device: those of the thread */
 } pn_rnn_step;
 enum { PN_RNN, PN_LSTM, PN_GRU, PN_GRU_AFTER }; /* cells; as steps: forward, and with PN_RNN_BWD added backward */
 enum { PN_RNN_BWD = 4, PN_GRU_GATES = 8, PN_GRU_STATES, PN_GRU_AFTER_STATES, PN_GRU_RESET_BWD, PN_RNN_STEPS };

@@ -107,6 +107,11 @@ def looked_up(sparse):
     return nn.Sequential([nn.Input((7,)), nn.Embedding(30, 8, sparse=sparse), nn.Flatten(), nn.Dense(4)])
 
 
+def recurrent(*layers):
+    return lambda: nn.Sequential([nn.Input((6, 2)), *(layer() for layer in layers), nn.Dense(4)])
+
+
+SEQUENCES = X.reshape(50, 6, 2)
 CASES = {
     "mlp": (mlp, X, Y, "adam", {}),
     "segments": (mlp, X, Y, "adam", {"accumulate": 2}),
@@ -115,6 +120,11 @@ CASES = {
     "augmented": (moved, IMAGES, Y[:20], "rmsprop", {}),
     "table": (lambda: looked_up(False), IDS, Y, "adam", {}),
     "sparse": (lambda: looked_up(True), IDS, Y, "adam", {}),
+    "lstm": (recurrent(lambda: nn.LSTM(5, peephole=True)), SEQUENCES, Y, "adam", {}),
+    "gru": (recurrent(lambda: nn.GRU(5, recurrent_dropout=0.3)), SEQUENCES, Y, "adam", {}),
+    "gru_before": (recurrent(lambda: nn.GRU(5, reset_after=False)), SEQUENCES, Y, "adam", {}),
+    "both_ways": (recurrent(lambda: nn.Bidirectional(nn.SimpleRNN(5))), SEQUENCES, Y, "adam", {}),
+    "deep": (recurrent(lambda: nn.LSTM(70, return_sequences=True), lambda: nn.LSTM(3)), SEQUENCES, Y, "adam", {}),
 }
 
 
@@ -399,20 +409,19 @@ def test_what_kernels_refuse_is_said_as_on_the_cpu(fake):
 
 def test_what_has_no_kernel_is_named_before_anything_changes(fake):
     pynn.set_device("cuda")
-    model = nn.Sequential([nn.Input((6, 2)), nn.LSTM(5), nn.Dense(4)])
+    model = nn.Sequential([nn.Input((6, 2)), nn.Masking(), nn.LSTM(5), nn.Dense(4)])
     model.compile(loss="cross_entropy", seed=0)
     model.build((1, 6, 2))
     before = values(model)
-    x = X.reshape(50, 6, 2)
-    with pytest.raises(DeviceError, match=r"lstm: \[lstm\] has no version for a CUDA device. Received: float32"):
-        model.fit(x, Y, verbose=0)
+    with pytest.raises(DeviceError, match=r"lstm: \[step_order\] has no version for a CUDA device. Received: int32"):
+        model.fit(SEQUENCES, Y, verbose=0)
     assert all(np.array_equal(a, b) for a, b in zip(values(model), before, strict=True))
     double = mlp().astype("float64")
     double.compile(loss="cross_entropy", seed=0)
     with pytest.raises(DeviceError, match="float64"):
         double.fit(X, Y, verbose=0)
     pynn.set_device("cpu")
-    model.fit(x, Y, verbose=0)
+    model.fit(SEQUENCES, Y, verbose=0)
     double.fit(X, Y, verbose=0)
 
 

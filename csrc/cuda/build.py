@@ -29,7 +29,18 @@ CSRC = HERE.parent
 FLAGS = ["-std=c++17", "-O3", "-fmad=false", "-Werror", "all-warnings", f"-I{CSRC}", f"-I{HERE}"]
 OLDEST = 75
 #: Kernels in which registers hold a tile: nothing may be spilled there.
-LARGE = ("matmul", "dense_fwd", "dense_bwd", "conv2d_fwd", "conv2d_bwd", "conv2d_transpose_fwd")
+LARGE = (
+    "matmul",
+    "dense_fwd",
+    "dense_bwd",
+    "rnn_gemm",
+    "rnn_product",
+    "conv2d_fwd",
+    "conv2d_bwd",
+    "conv2d_transpose_fwd",
+)
+#: Kernels that loop over time, which are chains of parts on a device.
+IN_PARTS = {"rnn_fwd", "rnn_bwd"}
 FEW_BYTES = 32  # that any other kernel may spill
 #: What PTX must not hold.
 FORBIDDEN = {
@@ -55,10 +66,14 @@ def preprocessed(text):
 def kernels():
     """Return the names of all kernels, in C and in Cython, and of those that have a device version."""
     every = '#include "kernels.def"\n#define ROW(name) pn_row_##name\nPN_REAL_KERNELS(ROW) PN_ANY_KERNELS(ROW)\n'
-    device = '#include "../act.h"\n#include "{}"\n#define ROW(name, ...) pn_row_##name\nPN_CUDA_KERNELS(ROW)\n'
+    device = '#include "../act.h"\n#include "{}"\n#define ROW(name, ...) pn_row_##name\n{}(ROW)\n'
     cython = (CSRC.parent / "pynn" / "core" / "kernels").glob("*.pyx")
     layers = {name for path in cython for name in re.findall(r'register_kernel\("(\w+)"', path.read_text("utf-8"))}
-    return set(preprocessed(every)) | layers, set(preprocessed(device.format(HERE / "kernels.def")))
+    own, parts = (
+        set(preprocessed(device.format(HERE / "kernels.def", table)))
+        for table in ("PN_CUDA_KERNELS", "PN_CUDA_RECURRENT")
+    )
+    return set(preprocessed(every)) | layers, own - parts | IN_PARTS
 
 
 def sources():

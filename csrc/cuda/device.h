@@ -65,6 +65,8 @@ namespace f32 {
 #include "kernels/norm.h"
 #include "kernels/layer_norm.h"
 #include "kernels/lrn.h"
+#define PN_ONE_UNIT
+#include "kernels/lstm.h"
 #undef real
 #undef VW
 #undef PN_LANES_H

@@ -11,5 +11,6 @@
 #include "optim.h"
 #include "pooling.h"
 #include "random.h"
+#include "recurrent.h"
 #include "reduce.h"
 #include "softmax.h"

@@ -15,13 +15,19 @@ enum { TILE_TERMS = 16, TILE_EACH = 4, TILE_SIDE = PN_CUDA_TILE / TILE_EACH, TIL
 
 /* A tile: a(i, p) and b(p, j) are the operands' elements, of which i < m, j < n and p < k are asked for; put(i, j, sum)
  * takes the results. kc: terms of one chain. a_by_term, b_by_term: whether neighbouring terms lie together, so that
- * neighbouring threads read them. All threads of the block take part. */
+ * neighbouring threads read them. `to`, whose rows are ldc apart, is what the sum is added to, or NULL. All threads of
+ * the block take part. */
 template <typename A, typename B, typename Put>
 static __device__ __forceinline__ void tile_product(i64 m, i64 n, i64 k, i64 kc, i64 row0, i64 col0, int a_by_term,
-                                                    int b_by_term, A a, B b, Put put) {
+                                                    int b_by_term, A a, B b, Put put, const float *to = NULL,
+                                                    i64 ldc = 0) {
     __shared__ float as[TILE_TERMS][TILE_ROW], bs[TILE_TERMS][TILE_ROW];
     const int self = (int)threadIdx.x, i0 = self / TILE_SIDE * TILE_EACH, j0 = self % TILE_SIDE * TILE_EACH;
     float total[TILE_EACH][TILE_EACH] = {{0}}, sum[TILE_EACH][TILE_EACH];
+    if (to)
+        for (int i = 0; i < TILE_EACH; i++)
+            for (int j = 0; j < TILE_EACH; j++)
+                if (row0 + i0 + i < m && col0 + j0 + j < n) total[i][j] = to[(row0 + i0 + i) * ldc + col0 + j0 + j];
     for (i64 first = 0; first < k; first += kc) {
         const i64 stop = k - first < kc ? k : first + kc;
         for (int i = 0; i < TILE_EACH; i++)
@@ -43,7 +49,7 @@ static __device__ __forceinline__ void tile_product(i64 m, i64 n, i64 k, i64 kc,
                     for (int j = 0; j < TILE_EACH; j++) sum[i][j] = fmaf(as[p][i0 + i], bs[p][j0 + j], sum[i][j]);
         }
         for (int i = 0; i < TILE_EACH; i++)
-            for (int j = 0; j < TILE_EACH; j++) total[i][j] = first ? total[i][j] + sum[i][j] : sum[i][j];
+            for (int j = 0; j < TILE_EACH; j++) total[i][j] = first || to ? total[i][j] + sum[i][j] : sum[i][j];
     }
     for (int i = 0; i < TILE_EACH; i++)
         for (int j = 0; j < TILE_EACH; j++)
@@ -61,11 +67,12 @@ struct gemm_call {
     const float *bias;
     int act;
     float p;
+    i64 ldc; /* 0: n */
 };
 
 /* The block's share of product z of Z, whose operands lie step_a and step_b apart. */
 static __device__ __forceinline__ void gemm_run(const gemm_call &g, i64 Z, i64 step_a, i64 step_b) {
-    const i64 m = g.m, n = g.n, size = m * n;
+    const i64 m = g.m, n = g.n, size = m * n, ldc = g.ldc ? g.ldc : n;
     const auto finish = [&](i64 at, i64 j, float sum) {
         float y = g.bias ? sum + g.bias[j] : sum;
         if (g.act != PN_ACT_NONE) f32::pn_act_apply(g.act, g.p, &y, 1);
@@ -78,7 +85,7 @@ static __device__ __forceinline__ void gemm_run(const gemm_call &g, i64 Z, i64 s
             const float *a = g.a + z * step_a, *b = g.b + z * step_b;
             const float *row = n == 1 ? a + at * g.ars : b + at * g.bcs, *x = n == 1 ? b : a;
             const float y = warp_sum<float>(g.k, [&](i64 p, float s) { return fmaf(row[p], x[p], s); });
-            if (warp_lane() == 0) finish(w, n == 1 ? 0 : at, y);
+            if (warp_lane() == 0) finish(n == 1 ? w * ldc : w, n == 1 ? 0 : at, y);
         }
         return;
     }
@@ -90,7 +97,7 @@ static __device__ __forceinline__ void gemm_run(const gemm_call &g, i64 Z, i64 s
             m, n, g.k, pn_gemm_kc(g.k), row0, col0, g.acs == 1, g.brs == 1,
             [&](i64 i, i64 p) { return a[i * g.ars + p * g.acs]; },
             [&](i64 p, i64 j) { return b[p * g.brs + j * g.bcs]; },
-            [&](i64 i, i64 j, float s) { finish(z * size + i * n + j, j, s); });
+            [&](i64 i, i64 j, float s) { finish(z * size + i * ldc + j, j, s); });
     }
 }
 

@@ -19,71 +19,85 @@
         if (w == VW) vstore(p, v);       \
         else vstoren(p, v, w);           \
     } while (0)
+#ifndef PN_ONE_UNIT
+#define RNN_ROWS for (i64 r = 0; r < s->rows; r++)
 #define RNN_UNITS for (i64 j = 0, w; w = H - j < VW ? H - j : VW, j < H; j += VW)
+#define RNN_FROM 0
+#define RNN_COUNT H
+#else /* a thread has one unit of one row */
+#define RNN_ROWS for (i64 r = s->row, rows = 1; rows; rows = 0)
+#define RNN_UNITS for (i64 j = s->unit, w = VW, units = 1; units; units = 0)
+#define RNN_FROM (s->unit)
+#define RNN_COUNT 1
+#endif
+#define RNN_COPY(to, from) memcpy((to) + RNN_FROM, (from) + RNN_FROM, (size_t)RNN_COUNT * sizeof(real))
+#define RNN_CLEAR(to) memset((to) + RNN_FROM, 0, (size_t)RNN_COUNT * sizeof(real))
 #define RNN_ROW(field, ld) (s->field ? (real *)s->field + r * (ld) : NULL)
 #define RNN_ONE vset(1)
 
 static inline int rnn_ended(const pn_rnn_step *s, i64 r) { return s->lengths && s->t >= s->lengths[r]; }
 
+static inline void rnn_no_slopes(const pn_rnn_step *s, i64 r, i64 gates) {
+    const i64 H = s->units;
+    for (i64 k = 0; k < gates; k++) RNN_CLEAR((real *)s->dz + (r * gates + k) * H);
+}
 /* What an ended row leaves for the gradients of earlier steps. */
-static inline void rnn_skip_bwd(const pn_rnn_step *s, i64 r, i64 cols) {
-    const size_t bytes = (size_t)s->units * sizeof(real);
+static inline void rnn_skip_bwd(const pn_rnn_step *s, i64 r, i64 gates) {
+    const i64 H = s->units;
     real *next = RNN_ROW(next, s->ldh);
     const real *h0 = RNN_ROW(h0, s->units);
-    memset((real *)s->dz + r * cols, 0, (size_t)cols * sizeof(real));
-    if (next && h0) memcpy(next, h0, bytes);
-    else if (next) memset(next, 0, bytes);
+    rnn_no_slopes(s, r, gates);
+    if (next && h0) RNN_COPY(next, h0);
+    else if (next) RNN_CLEAR(next);
 }
 
 static void rnn_plain_fwd(const pn_rnn_step *s) {
     const i64 H = s->units;
-    for (i64 r = 0; r < s->rows; r++) {
+    RNN_ROWS {
         real *z = RNN_ROW(gates, H), *h = RNN_ROW(state, H), *hm = RNN_ROW(masked, H), *y = RNN_ROW(y, s->ldy);
         const real *mask = RNN_ROW(mask, H);
-        const size_t bytes = (size_t)H * sizeof(real);
         if (rnn_ended(s, r)) {
-            memcpy(z, h, bytes);
-            if (y) memset(y, 0, bytes);
+            RNN_COPY(z, h);
+            if (y) RNN_CLEAR(y);
             continue;
         }
-        pn_act_apply(s->act, (real)s->act_par, z, H);
-        memcpy(h, z, bytes);
-        if (y) memcpy(y, z, bytes);
+        pn_act_apply(s->act, (real)s->act_par, z + RNN_FROM, RNN_COUNT);
+        RNN_COPY(h, z);
+        if (y) RNN_COPY(y, z);
         if (hm)
-            for (i64 j = 0; j < H; j++) hm[j] = z[j] * mask[j];
+            for (i64 j = RNN_FROM; j < RNN_FROM + RNN_COUNT; j++) hm[j] = z[j] * mask[j];
     }
 }
 
 static void rnn_plain_bwd(const pn_rnn_step *s) {
     const i64 H = s->units;
-    for (i64 r = 0; r < s->rows; r++) {
+    RNN_ROWS {
         const real *h = RNN_ROW(gates, H), *dy = RNN_ROW(dy, s->ldy);
         real *dz = RNN_ROW(dz, H), *dh = RNN_ROW(dh, H), *next = RNN_ROW(next, s->ldh);
         if (rnn_ended(s, r)) {
-            rnn_skip_bwd(s, r, H);
+            rnn_skip_bwd(s, r, 1);
             continue;
         }
-        if (next) memcpy(next, h, (size_t)H * sizeof(real));
+        if (next) RNN_COPY(next, h);
         if (dy)
             RNN_UNITS RNN_STORE(dh + j, vadd(RNN_LOAD(dh + j), RNN_LOAD(dy + j)));
-        pn_act_grad(s->act, (real)s->act_par, dh, dh, h, H);
-        memcpy(dz, dh, (size_t)H * sizeof(real));
-        memset(dh, 0, (size_t)H * sizeof(real));
+        pn_act_grad(s->act, (real)s->act_par, dh + RNN_FROM, dh + RNN_FROM, h + RNN_FROM, RNN_COUNT);
+        RNN_COPY(dz, dh);
+        RNN_CLEAR(dh);
     }
 }
 
 static void rnn_lstm_fwd(const pn_rnn_step *s) {
     const i64 H = s->units;
     const real *p = (const real *)s->peep;
-    for (i64 r = 0; r < s->rows; r++) {
+    RNN_ROWS {
         real *z = RNN_ROW(gates, 4 * H), *c = RNN_ROW(cell, H), *h = RNN_ROW(state, H), *y = RNN_ROW(y, s->ldy);
         real *hm = RNN_ROW(masked, H);
         const real *before = RNN_ROW(cell_prev, H), *mask = RNN_ROW(mask, H);
         if (rnn_ended(s, r)) {
-            const size_t bytes = (size_t)H * sizeof(real);
-            if (before) memcpy(c, before, bytes);
-            else memset(c, 0, bytes);
-            if (y) memset(y, 0, bytes);
+            if (before) RNN_COPY(c, before);
+            else RNN_CLEAR(c);
+            if (y) RNN_CLEAR(y);
             continue;
         }
         RNN_UNITS {
@@ -115,12 +129,12 @@ static void rnn_lstm_fwd(const pn_rnn_step *s) {
 static void rnn_lstm_bwd(const pn_rnn_step *s) {
     const i64 H = s->units;
     const real *p = (const real *)s->peep;
-    for (i64 r = 0; r < s->rows; r++) {
+    RNN_ROWS {
         const real *gates = RNN_ROW(gates, 4 * H), *c = RNN_ROW(cell, H), *before = RNN_ROW(cell_prev, H);
         const real *dy = RNN_ROW(dy, s->ldy);
         real *dz = RNN_ROW(dz, 4 * H), *dh = RNN_ROW(dh, H), *dc = RNN_ROW(dc, H), *next = RNN_ROW(next, s->ldh);
         if (rnn_ended(s, r)) {
-            rnn_skip_bwd(s, r, 4 * H);
+            rnn_skip_bwd(s, r, 4);
             continue;
         }
         RNN_UNITS {
@@ -151,7 +165,7 @@ static void rnn_lstm_bwd(const pn_rnn_step *s) {
 /* The first half of `gru`: z and r, and r h (h masked) for the product with U_g. */
 static void rnn_gru_gates(const pn_rnn_step *s) {
     const i64 H = s->units;
-    for (i64 r = 0; r < s->rows; r++) {
+    RNN_ROWS {
         real *z = RNN_ROW(gates, 3 * H), *rh = RNN_ROW(reset, H);
         const real *h = s->masked ? RNN_ROW(masked, H) : RNN_ROW(state, H);
         RNN_UNITS {
@@ -167,11 +181,11 @@ static void rnn_gru_gates(const pn_rnn_step *s) {
 static void rnn_gru_step(const pn_rnn_step *s, const int after) {
     const i64 H = s->units, cols = (3 + after) * H;
     const real *b = (const real *)s->bias;
-    for (i64 r = 0; r < s->rows; r++) {
+    RNN_ROWS {
         real *z = RNN_ROW(gates, cols), *h = RNN_ROW(state, H), *hm = RNN_ROW(masked, H), *y = RNN_ROW(y, s->ldy);
         const real *mask = RNN_ROW(mask, H);
         if (rnn_ended(s, r)) {
-            if (y) memset(y, 0, (size_t)H * sizeof(real));
+            if (y) RNN_CLEAR(y);
             continue;
         }
         RNN_UNITS {
@@ -202,11 +216,11 @@ static void rnn_gru_after_fwd(const pn_rnn_step *s) { rnn_gru_step(s, 1); }
 /* The states again, from the gates: next = z h + (1 - z) g, with the bits of the forward pass. */
 static void rnn_gru_states(const pn_rnn_step *s, const i64 cols) {
     const i64 H = s->units;
-    for (i64 r = 0; r < s->rows; r++) {
+    RNN_ROWS {
         const real *z = RNN_ROW(gates, cols), *h = RNN_ROW(prev, s->ldh);
         real *next = RNN_ROW(next, s->ldh);
         if (rnn_ended(s, r)) {
-            memcpy(next, h, (size_t)H * sizeof(real));
+            RNN_COPY(next, h);
             continue;
         }
         RNN_UNITS {
@@ -221,11 +235,11 @@ static void rnn_gru_after_states(const pn_rnn_step *s) { rnn_gru_states(s, 4 * s
 /* dz of z and g, and what reaches h directly; `gru_after` finishes r and q too. dz may be the gates. */
 static void rnn_gru_step_bwd(const pn_rnn_step *s, const int after) {
     const i64 H = s->units, cols = (3 + after) * H;
-    for (i64 r = 0; r < s->rows; r++) {
+    RNN_ROWS {
         const real *gates = RNN_ROW(gates, cols), *h = RNN_ROW(prev, s->ldh), *dy = RNN_ROW(dy, s->ldy);
         real *dz = RNN_ROW(dz, cols), *dh = RNN_ROW(dh, H);
         if (rnn_ended(s, r)) {
-            memset(dz, 0, (size_t)cols * sizeof(real));
+            rnn_no_slopes(s, r, 3 + after);
             continue;
         }
         RNN_UNITS {
@@ -251,11 +265,11 @@ static void rnn_gru_after_bwd(const pn_rnn_step *s) { rnn_gru_step_bwd(s, 1); }
 /* From `reset` = d(r h) to dz of r and to dh; leaves r h in `next`. */
 static void rnn_gru_reset_bwd(const pn_rnn_step *s) {
     const i64 H = s->units;
-    for (i64 r = 0; r < s->rows; r++) {
+    RNN_ROWS {
         const real *h = RNN_ROW(prev, s->ldh), *drh = RNN_ROW(reset, H), *mask = RNN_ROW(mask, H);
         real *dr = RNN_ROW(dz, 3 * H) + H, *dh = RNN_ROW(dh, H), *rh = RNN_ROW(next, s->ldh);
         if (rnn_ended(s, r)) {
-            memset(rh, 0, (size_t)H * sizeof(real));
+            RNN_CLEAR(rh);
             continue;
         }
         RNN_UNITS {
@@ -268,6 +282,7 @@ static void rnn_gru_reset_bwd(const pn_rnn_step *s) {
     }
 }
 
+#ifndef PN_ONE_UNIT
 static void block_rnn_step(int what, const pn_rnn_step *s) {
     static void (*const table[PN_RNN_STEPS])(const pn_rnn_step *s) = {
         rnn_plain_fwd, rnn_lstm_fwd,          rnn_gru_fwd,          rnn_gru_after_fwd,
@@ -357,8 +372,14 @@ static void block_product(i64 m, i64 n, i64 k, const void *a, i64 lda, const voi
     gemm_blocks((void *)&g, 0, m, 0);
 }
 #endif
+#endif
 #undef RNN_LOAD
 #undef RNN_STORE
+#undef RNN_ROWS
 #undef RNN_UNITS
+#undef RNN_FROM
+#undef RNN_COUNT
+#undef RNN_COPY
+#undef RNN_CLEAR
 #undef RNN_ROW
 #undef RNN_ONE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from pynn._version import __version__
@@ -12,7 +11,6 @@ from pynn.errors import DeviceError, unknown_name
 __all__ = ["described", "set_device"]
 
 DEVICES = ("cpu", "cuda")
-PACKAGE = "pynn_dl_cuda"  # a distribution of its own: csrc/cuda
 HELP = "help: pynn goes on with the CPU."
 
 
@@ -56,16 +54,16 @@ def set_device(name: str) -> None:
 
 
 def _package() -> Any:
-    """Return the package of a GPU's programs, whose version must be pynn's: they share the layout of instructions."""
+    """Return the package of a GPU's programs (csrc/cuda), which knows instructions as this version lays them out."""
     try:
-        found = importlib.import_module(PACKAGE)
+        import pynn_dl_cuda
     except ImportError:
         raise DeviceError(f"[set_device] expected the package pynn-dl-cuda. Received: none. {HELP}") from None
-    if __version__ != found.VERSION:
+    if __version__ != pynn_dl_cuda.VERSION:
         raise DeviceError(
-            f"[set_device] expected pynn-dl-cuda {__version__}, as pynn is. Received: {found.VERSION}. {HELP}"
+            f"[set_device] expected pynn-dl-cuda {__version__}, as pynn is. Received: {pynn_dl_cuda.VERSION}. {HELP}"
         )
-    return found
+    return pynn_dl_cuda
 
 
 def described() -> str:

@@ -34,14 +34,42 @@ def unsupported(instr: Any) -> DeviceError:
     )
 
 
+def in_parts(instr: Any) -> list[Any]:
+    """Return a recurrent layer as products and cells, step by step; of sequences of several lengths there are none."""
+    if instr.card.kernel not in ("rnn_fwd", "rnn_bwd") or instr.dtype or _lengths_of(instr) is not None:
+        return [instr]
+    from pynn.export import composed, recurrent
+
+    if instr.card.kernel == "rnn_fwd":
+        parts = recurrent.forward(instr, composed.instruction)
+    else:
+        parts = recurrent.backward(instr, composed.instruction, composed.row_sums)
+    return [part if isinstance(part, _core.Instr) else _instruction(part) for part in parts]
+
+
+def _lengths_of(instr: Any) -> Any:
+    return instr.buffers[12] if instr.card.kernel == "rnn_fwd" else instr.buffers[instr.n_out + 10]
+
+
+def _instruction(part: Any) -> Any:
+    """Return a part that the CPU has no kernel for as an instruction."""
+    dims, pars, salt = part.plain()
+    made = _core.Instr(
+        0, part.buffers, part.n_out, dims, pars, part.scratch_bytes, salt, part.dtype, 0, part.card, part.info
+    )
+    made.drop_scratch()
+    return made
+
+
 class DeviceRecorder(Recorder):
     """A recorder that refuses what the device cannot compute, before a step has changed a weight."""
 
     def append(self, instr: Any) -> None:
-        """Take in an instruction that was just run."""
-        if instr.launches() is None:
-            raise unsupported(instr)
-        super().append(instr)
+        """Take in an instruction that was just run, or what it is made of."""
+        for part in in_parts(instr):
+            if part.launches() is None:
+                raise unsupported(instr)
+            super().append(part)
 
 
 class DeviceRecording(Recording):
