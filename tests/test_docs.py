@@ -159,12 +159,13 @@ def test_the_index_leads_to_the_same_places_in_both_languages():
 CHAPTERS = [
     path.relative_to(DOCS / "code").with_suffix(".md")
     for path in PAGES
-    if (DOCS / "en" / path.relative_to(DOCS / "code").with_suffix(".md")).exists() and path.parent.name != "tasks"
+    if (DOCS / "en" / path.relative_to(DOCS / "code").with_suffix(".md")).exists()
+    if path.parent.name != "tasks" and path != DOCS / "code" / "index.py"
 ]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("page", [page for page in CHAPTERS if page.as_posix() != "index.md"], ids=str)
+@pytest.mark.parametrize("page", CHAPTERS, ids=str)
 def test_a_chapter_has_exercises_with_folded_answers(page, language):
     head, answer = {"en": ("Exercises", "Answer"), "es": ("Ejercicios", "Respuesta")}[language]
     text = (DOCS / language / page).read_text(encoding="utf-8")
@@ -175,11 +176,23 @@ def test_a_chapter_has_exercises_with_folded_answers(page, language):
     assert len(re.findall(rf'(?m)^    \?\?\? note "{answer}"\n        \S', exercises)) == len(numbers)
 
 
+@pytest.mark.parametrize("page", [*CHAPTERS, Path("classic.md")], ids=str)
+def test_a_chapter_ends_with_further_reading(page):
+    found = []
+    for language, head in (("en", "Further reading"), ("es", "Para leer más")):
+        text = (DOCS / language / page).read_text(encoding="utf-8").partition(f"\n## {head}\n")[2]
+        assert "\n## " not in text
+        found.append(re.findall(r"(?s)\*([^*]+)\*", " ".join(text.split())) + re.findall(r"\((\d{4})\)", text))
+    assert found[0] == found[1]
+    assert len(found[0]) >= 2  # a title and a year at least
+
+
 def test_pictures_of_recipes_are_drawn_small_and_in_the_language(monkeypatch):
     pytest.importorskip("matplotlib")
     monkeypatch.setenv("MPLBACKEND", "Agg")
     drawn = importlib.import_module("drawn")  # docs/hooks/drawn.py
-    assert {*drawn.OWN, *drawn.AS_MNIST} <= {recipe.name for recipe in recipes.known()}
+    assert set(drawn.ALL) <= {recipe.name for recipe in recipes.known()}
+    assert len(set(drawn.ALL)) == len(drawn.ALL)
     before = viz.language()
     try:
         english, spanish = (drawn.draw("outliers", language) for language in LANGUAGES)
@@ -192,6 +205,26 @@ def test_pictures_of_recipes_are_drawn_small_and_in_the_language(monkeypatch):
     for content in [*english.values(), *spanish.values(), *digits.values()]:
         assert content.startswith(b"\x89PNG")
         assert len(content) < 100_000
+
+
+def test_pictures_of_long_recipes_come_from_their_results(monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    drawn, recorded = importlib.import_module("drawn"), importlib.import_module("recorded")
+    before = viz.language()
+    try:
+        for name in recorded.PICTURES:
+            english, spanish = (drawn.draw(name, language) for language in LANGUAGES)
+            assert list(english) == list(spanish) == list(recorded.PICTURES[name])
+            for file, content in english.items():
+                assert content.startswith(b"\x89PNG")
+                assert 2_000 < len(content) < 60_000
+                assert spanish[file] != content, (name, file)
+    finally:
+        viz.language(before)
+    for name, write in recorded.WRITTEN.items():
+        result = json.loads((DOCS / "results" / f"{name}.json").read_text(encoding="utf-8"))
+        assert 5 < len(write(result["details"]).split("\n")) < 20
 
 
 def test_recipes_named_in_the_docs_exist():

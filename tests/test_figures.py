@@ -45,6 +45,9 @@ FIGURES = {
     "plot_augmented": lambda: viz.plot_augmented(RNG.random((2, 8, 8)), nn.RandomAffine(rotation=20.0), times=4),
     "plot_confusion": lambda: viz.plot_confusion(RNG.integers(0, 90, (10, 10)), title="digits"),
     "plot_curves": lambda: viz.plot_curves({"loss": {"training": [3, 2, 1], "validation": [3, 2.5, 2]}}, y="loss"),
+    "plot_curves of logarithms": lambda: viz.plot_curves(
+        {"times": {"a": ([25, 50, 100, 200, 400, 800], [86, 413, 1346, 3620, 16026, 65279])}}, log_x=True, log_y=True
+    ),
     "plot_embedding": words_near,
     "plot_feature_maps": lambda: viz.plot_feature_maps(network(), RNG.random((8, 8, 1), "float32")),
     "plot_filters": lambda: viz.plot_filters(RNG.normal(size=(3, 3, 1, 12))),
@@ -97,7 +100,7 @@ def drawn(figure):
         unseen |= {id(text) for tick in ticks for text in (tick.label1, tick.label2)} | {id(axis.offsetText)}
         low, high = sorted(axis.get_view_interval())
         slack = 1e-6 * (high - low)
-        for tick in axis.get_major_ticks() if axis.axes.axison else ():
+        for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()] if axis.axes.axison else ():
             if low - slack <= tick.get_loc() <= high + slack:
                 unseen -= {id(tick.label1)}
     texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]

@@ -189,6 +189,17 @@ def test_every_example_comes_to_what_it_states(page):
     quiet(browser)
 
 
+def test_examples_on_other_pages_say_how_to_open_them(page):
+    browser = opened(page)
+    for name in ("descent", "convolution", "letters", "words"):
+        browser.run(
+            f"const s = document.getElementById('preset'); s.value = '{name}'; s.dispatchEvent(new Event('change'))"
+        )
+        said = browser.run("return document.getElementById('note').textContent")
+        assert said.endswith(f"pynn playground --page {name}")
+    quiet(browser)
+
+
 def test_a_weight_that_is_edited_moves_the_frontier(page):
     browser = opened(page)
     picture = "pynn_playground.draw(); return document.getElementById('surface').toDataURL()"

@@ -18,7 +18,6 @@ A page of docs/en or docs/guide and its namesake in docs/es show the same cells;
 from __future__ import annotations
 
 import importlib.util
-import json
 import multiprocessing
 import os
 import re
@@ -39,9 +38,7 @@ import drawn
 import navigation
 import notebooks
 import spanish
-from pynn import recipes
-from pynn.recipes import Measure
-from pynn.recipes.spanish import TRANSLATED as recipes_in_spanish
+import told
 from wording import TEXTS
 
 DOCS = Path(__file__).resolve().parents[1]
@@ -49,11 +46,6 @@ LINE = re.compile(r"^\{\{ (\w+)(?:: (.*?))? \}\}$", re.MULTILINE)
 API = re.compile(r"\{\{ api: (\S+) \}\}")
 LANGUAGES = {"en": "English", "es": "Español"}
 COLUMN = 88  # letters of code that fit beside the navigation on 1,300 pixels
-# What recipes say of themselves, in the languages other than theirs: by kind of text and then by name or text.
-TRANSLATED = {"es": recipes_in_spanish}
-# Figures of a result that stand below the one by which the recipe is judged, with their place in its file.
-MORE = json.loads((Path(__file__).parent / "figures.json").read_text(encoding="utf-8"))
-_KNOWN = recipes.known()  # before a page of the guide adds one
 _runs: dict[tuple[Path, str], tuple[str, dict[str, course_code.Cell]]] = {}
 _pictures: dict[tuple[str, str], dict[str, bytes]] = {}  # of recipes, by name and language
 
@@ -66,14 +58,14 @@ def on_files(files: Any, config: Any) -> Any:
         stem = path.relative_to(DOCS / "code").with_suffix("").as_posix()
         for language in _spoken(path):
             for name, content in _figures(path, language).items():
-                files.append(File.generated(config, f"{_drawn(language)}/{stem}/{name}", content=content))
+                files.append(File.generated(config, f"{told.figures(language)}/{stem}/{name}", content=content))
             if language != "en":
                 text = course_code.source(path, language)
                 files.append(File.generated(config, f"code/{language}/{stem}.py", content=text))
     _draw_all()
     for (name, language), pictures in _pictures.items():
         for picture, content in pictures.items():
-            files.append(File.generated(config, f"{_drawn(language)}/recipes/{name}/{picture}", content=content))
+            files.append(File.generated(config, f"{told.figures(language)}/recipes/{name}/{picture}", content=content))
     for stem in notebooks.stems(DOCS):
         for language in LANGUAGES:
             content = notebooks.notebook(DOCS, stem, language)
@@ -171,10 +163,6 @@ def _spoken(path: Path) -> list[str]:
     return ["en"] if spanish.table(path) is None else list(LANGUAGES)
 
 
-def _drawn(language: str) -> str:
-    return "figures" if language == "en" else f"figures/{language}"
-
-
 def _run_all(jobs: list[tuple[Path, str]]) -> None:
     """Run the code of pages, two at a time; `mkdocs serve`, which builds again and again, runs what has changed."""
     texts = {}
@@ -197,9 +185,7 @@ def _run_all(jobs: list[tuple[Path, str]]) -> None:
 
 def _draw_all() -> None:
     """Draw the pictures of recipes in all languages, two at a time, once."""
-    left = [
-        (name, code) for name in (*drawn.AS_MNIST, *drawn.OWN) for code in LANGUAGES if (name, code) not in _pictures
-    ]
+    left = [(name, code) for name in drawn.ALL for code in LANGUAGES if (name, code) not in _pictures]
     if not left:
         return
     with _processes() as pool:
@@ -230,21 +216,17 @@ def _figures(path: Path, language: str) -> dict[str, bytes]:
     return {name: content for cell in _cells(path, language).values() for name, content in cell.figures.items()}
 
 
-def _fence(text: str, language: str) -> str:
-    return f"````{language}\n{text}\n````"
-
-
 def _run(argument: str, uri: str, texts: dict[str, Any]) -> str:
     name, _, alt = (part.strip() for part in argument.partition("|"))
-    stem, language = _place(uri)[1], _language(texts)
+    stem, language = _place(uri)[1], told.spoken(texts)
     path = _code(stem)
     cell = _cells(path, language)[name]
-    parts = [_fence(cell.source, "python")]
+    parts = [told.fence(cell.source, "python")]
     if cell.output:
-        parts.append(f"<div {_style(cell.output)} markdown>\n\n{_fence(cell.output, 'text')}\n\n</div>")
+        parts.append(f"<div {_style(cell.output)} markdown>\n\n{told.fence(cell.output, 'text')}\n\n</div>")
     if cell.figures and not alt:
         raise ValueError("expected a description of the figure after '|'")
-    where = "../" * uri.count("/") + f"{_drawn(language if language in _spoken(path) else 'en')}/{stem}"
+    where = "../" * uri.count("/") + f"{told.figures(language if language in _spoken(path) else 'en')}/{stem}"
     parts += [f"[![{alt}]({where}/{figure})]({where}/{figure})" for figure in cell.figures]  # opens at full size
     return "\n\n".join(parts)
 
@@ -257,137 +239,17 @@ def _style(output: str) -> str:
     return f'class="output fit" style="--columns: {max(wide)}"'
 
 
-def _recipe(argument: str, uri: str, texts: dict[str, Any]) -> str:
-    recipe = recipes.find(argument)
-    rows = [
-        (texts["measure"], _said(texts, "measure", recipe.measure.name)),
-        (texts["data"], _said(texts, "data", recipe.data)),
-        (texts["expected"], recipe.measure.text(recipe.expected)),
-    ]
-    result = _result(recipe.name)
-    if result is not None:
-        rows += [
-            (
-                texts["reached"],
-                f"**{recipe.measure.text(result['test'][recipe.measure.key])}**{_range(recipe, result, texts)}",
-            ),
-            *((figure[_language(texts)], _figure(result, figure)) for figure in MORE.get(recipe.name, ())),
-            (texts["training"], texts["made"].format(passes=texts["passes"][result["epochs"] != 1], **result)),
-            (texts["time"], texts["took"].format(seconds=_seconds(result), **result)),
-        ]
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
-    shows = _said(texts, "shows", recipe.shows, recipe.name)
-    head = f"| {texts['recipe']} | `{recipe.name}` |\n|---|---|"
-    return f"{shows[:1].upper()}{shows[1:]}.\n\n{_fence(f'pynn run {recipe.name}', 'sh')}\n\n{head}\n{table}"
-
-
-def _range(recipe: Any, result: dict[str, Any], texts: dict[str, Any]) -> str:
-    """Return how far the seeds of a result lie apart; nothing for a single one."""
-    if "seeds" not in result["details"]:
-        return ""
-    values = result["details"]["seeds"][recipe.measure.key]["all"]
-    low, high = (recipe.measure.text(value) for value in (min(values), max(values)))
-    return f" ({texts['mean'].format(count=len(values), low=low, high=high)})"
-
-
-def _gallery(argument: str, uri: str, texts: dict[str, Any]) -> str:
-    names = [texts[name] for name in ("recipe", "shows", "data", "measure", "expected", "reached", "time")]
-    lines = [f"| {' | '.join(names)} |", "|---|---|---|---|---:|---:|---:|"]
-    shown = _named(f"{uri.split('/', maxsplit=1)[0]}/{argument}") if argument else [recipe.name for recipe in _KNOWN]
-    for recipe in (recipe for recipe in _KNOWN if recipe.name in shown):
-        result = _result(recipe.name)
-        cells = [
-            f"`{recipe.name}`",
-            _said(texts, "shows", recipe.shows, recipe.name),
-            _said(texts, "data", recipe.data),
-            _said(texts, "measure", recipe.measure.name),
-            recipe.measure.text(recipe.expected),
-            "" if result is None else recipe.measure.text(result["test"][recipe.measure.key]),
-            "" if result is None else f"{_seconds(result)} s",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
 def _figures_of_all(argument: str, uri: str, texts: dict[str, Any]) -> str:
-    language, parts = _language(texts), []
+    language, parts = told.spoken(texts), []
     for page in sorted((DOCS / language).rglob("*.md")):
         stem = page.relative_to(DOCS / language).with_suffix("").as_posix()
         path = _code(stem)
         for word, argument in LINE.findall(page.read_text(encoding="utf-8")) if path.exists() else ():
             name, _, alt = (part.strip() for part in argument.partition("|"))
-            where = f"../{_drawn(language if language in _spoken(path) else 'en')}/{stem}"
+            where = f"../{told.figures(language if language in _spoken(path) else 'en')}/{stem}"
             figures = _cells(path, language)[name].figures if word == "run" and alt else ()
             parts += [f"[![{alt}]({where}/{figure})]({stem}.md)\n{alt}\n{{ .figure }}" for figure in figures]
     return '<div class="figures" markdown>\n\n' + "\n\n".join(parts) + "\n\n</div>"
-
-
-def _recipes(argument: str, uri: str, texts: dict[str, Any]) -> str:
-    language, parts = _language(texts), []
-    spoken = "" if language == "en" else f" --lang {language}"
-    for recipe in _KNOWN:
-        shows, result = _said(texts, "shows", recipe.shows, recipe.name), _result(recipe.name)
-        where = "../" * uri.count("/") + f"{_drawn(language)}/recipes/{recipe.name}"
-        pictures = "\n\n".join(
-            f"[![{recipe.name}: {name}]({where}/{name})]({where}/{name})"
-            for name in _pictures.get((recipe.name, language), ())
-        )
-        figure = f"{texts['expected']} {recipe.measure.text(recipe.expected)}"
-        if result is not None:
-            reached = recipe.measure.text(result["test"][recipe.measure.key])
-            figure = f"**{reached}**, {figure}, {_seconds(result)} s"
-        measure = _said(texts, "measure", recipe.measure.name)
-        said = [f"{measure[:1].upper()}{measure[1:]}: {figure}."]
-        if recipe.name in drawn.AS_MNIST:
-            said.append(texts["short"].format(passes=drawn.AS_MNIST[recipe.name]))
-        elif recipe.name in drawn.SHORT:
-            said.append(texts["fewer"].format(passes=drawn.SHORT[recipe.name]))
-        elif not drawn.is_drawn(recipe.name):
-            said.append(texts["long"].format(data=_said(texts, "data", recipe.data)))
-        head = f"### {recipe.name}\n\n{shows[:1].upper()}{shows[1:]}."
-        command = _fence(f"pynn run {recipe.name} --out {texts['folder']}{spoken}", "sh")
-        shown = f'<div class="figures" markdown>\n\n{pictures}\n\n</div>\n\n' if pictures else ""
-        parts.append(f"{head}\n\n{shown}{' '.join(said)}\n\n{command}")
-    return "\n\n".join(parts)
-
-
-def _named(folder: str) -> list[str]:
-    """Return the recipes that the pages of a folder name."""
-    texts = [page.read_text(encoding="utf-8") for page in sorted((DOCS / folder).glob("*.md"))]
-    return [match[2] for text in texts for match in LINE.finditer(text) if match[1] == "recipe"]
-
-
-def _result(name: str) -> dict[str, Any] | None:
-    """Return what ``pynn run NAME --json`` wrote for the documentation, if it did."""
-    path = DOCS / "results" / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
-def _seconds(result: dict[str, Any]) -> str:
-    seconds = result["train_seconds"]
-    return f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.1f}" if seconds >= 0.1 else "< 0.1"
-
-
-def _said(texts: dict[str, Any], kind: str, text: str, key: str = "") -> str:
-    """Return what a recipe says in the language of a page; English, and a line on stderr, where that is missing."""
-    language = _language(texts)
-    if language not in TRANSLATED:
-        return text
-    found = TRANSLATED[language][kind].get(key or text)
-    if found is None:
-        print(f"not translated ({language}, {kind}): {text}", file=sys.stderr)
-    return found or text
-
-
-def _language(texts: dict[str, Any]) -> str:
-    return next(name for name, own in TEXTS.items() if own is texts)
-
-
-def _figure(result: dict[str, Any], figure: dict[str, Any]) -> str:
-    value: Any = result
-    for key in figure["at"]:
-        value = value[key]
-    return f"{value:,}" if figure["unit"] == "count" else Measure("", "", figure["unit"]).text(value)
 
 
 def _ops(argument: str, uri: str, texts: dict[str, Any]) -> str:
@@ -419,12 +281,16 @@ def _api(argument: str, uri: str, texts: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def _recipes(argument: str, uri: str, texts: dict[str, Any]) -> str:
+    return told.every(argument, uri, texts, _pictures)
+
+
 def _command(argument: str, uri: str, texts: dict[str, Any]) -> str:
     return api.command()
 
 
 WORDS: dict[str, Callable[[str, str, dict[str, Any]], str]] = {
-    "run": _run, "recipe": _recipe, "sides": beside.sides, "gallery": _gallery, "figures": _figures_of_all,
+    "run": _run, "recipe": told.recipe, "sides": beside.sides, "gallery": told.gallery, "figures": _figures_of_all,
     "recipes": _recipes,
     "ops": _ops, "api": _api, "command": _command,
 }  # fmt: skip

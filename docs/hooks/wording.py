@@ -15,6 +15,7 @@ TEXTS = {
         "other": "Esta página en español", "measure": "measure", "folder": "FOLDER",
         "short": "The pictures are of {passes} epochs on scikit-learn's digits in the place of MNIST.",
         "fewer": "The pictures are of {passes} epochs alone.",
+        "recorded": "What is shown is of a whole run, recorded before; the command makes all of it anew.",
         "long": "Its pictures take longer than the building of this site, or other data ({data}): the command "
         "draws them.",
     },
@@ -28,6 +29,7 @@ TEXTS = {
         "other": "This page in English", "measure": "medida", "folder": "CARPETA",
         "short": "Las imágenes son de {passes} épocas con los dígitos de scikit-learn en lugar de MNIST.",
         "fewer": "Las imágenes son de solo {passes} épocas.",
+        "recorded": "Lo que se muestra es de una ejecución completa, grabada antes; el comando vuelve a hacer todo.",
         "long": "Sus imágenes piden más tiempo que la construcción de este sitio, u otros datos ({data}): el comando "
         "las dibuja.",
     },

@@ -191,7 +191,7 @@ def cots(recipe: Recipe, options: Options) -> Result:
         parameters=weights,
         details={"weights per second": speeds},
     )
-    report.write_pictures(options, {"blocks.svg": lambda path: _draw_blocks(speeds, path)})
+    report.write_pictures(options, {"blocks.svg": lambda path: draw_blocks(speeds, path)})
     return result
 
 
@@ -217,8 +217,8 @@ def _speed(model: Any, images: np.ndarray, threads: int) -> float:
     return model.count_parameters() * len(images) * steps / passed
 
 
-def _draw_blocks(speeds: dict[str, dict[str, float]], path: Any) -> None:
-    from pynn.figure import finish, new_figure
+def draw_blocks(speeds: dict[str, dict[str, float]], path: Any) -> None:
+    from pynn.figure import finish, new_figure, tidy
 
     figure = new_figure(5.2, 3.4)
     ax = figure.add_subplot()
@@ -230,5 +230,6 @@ def _draw_blocks(speeds: dict[str, dict[str, float]], path: Any) -> None:
     ax.set_yscale("log")
     ax.set_xlabel("units that share a field")
     ax.set_ylabel("million weights a second")
+    tidy(ax)
     ax.legend(frameon=False)
     finish(figure, path)

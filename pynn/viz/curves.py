@@ -82,7 +82,7 @@ def plot_curves(
         of_kind("plot_curves", "a panel", panel, "a dict of curves", "items")
     if not panels or not all(panels.values()):
         raise ValueError("[plot_curves] expected panels with at least one curve each. Received: an empty one.")
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
     across = min(columns, len(panels))
     down = -(-len(panels) // across)
@@ -103,6 +103,13 @@ def plot_curves(
         if not log_x and all((np.asarray(line.get_xdata()) % 1 == 0).all() for line in ax.get_lines()):
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no epoch 1.5
         ax.set_yscale("log" if log_y else "linear")
+        for axis, log in ((ax.xaxis, log_x), (ax.yaxis, log_y)):
+            low, high = axis.get_view_interval()
+            if log:
+                axis.set_minor_formatter(NullFormatter())  # whose numbers would lie over each other
+            if log and high < 100 * low:  # powers of ten alone would be one or two
+                axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+                axis.set_major_formatter(StrMethodFormatter("{x:g}"))
         ax.set_xlabel(x)
         ax.set_ylabel(y)
         ax.set_title(textwrap.fill(name, TITLE), loc="left", fontweight="bold", fontsize=11)

@@ -47,7 +47,7 @@ class App {
       options(key, Object.keys(this.facts[`${key === "loss" ? "losse" : key}s`]), (name) => name.replaceAll("_", " "));
     options("init", Object.keys(INITS), (name) => this.words.inits[name]);
     options("set", [...Object.keys(SETS), ...(this.own ? ["own"] : [])], (name) => this.words.sets[name]);
-    options("preset", ["", ...Object.keys(PRESETS)], (name) => this.words.presets[name] ?? "–");
+    options("preset", ["", ...Object.keys(PRESETS), ...ELSEWHERE], (name) => this.words.presets[name] ?? "–");
     $("features").replaceChildren(...Object.keys(FEATURES).map((name) => {
       const label = document.createElement("label"), box = document.createElement("input");
       Object.assign(box, { type: "checkbox", value: name });
@@ -340,7 +340,10 @@ class App {
     for (const id of ["activation", "loss", "optimizer", "l1", "l2", "dropout", "init", "set", "noise", "samples", "share", "batch", "seed", "layers", "features"])
       $(id).addEventListener("change", again);
     $("rate").onchange = () => { this.take(); this.net.spec.rate = this.spec.rate; this.address(); };
-    $("preset").onchange = (event) => { if (event.target.value) this.preset(event.target.value); };
+    $("preset").onchange = ({ target: { value: name } }) => {
+      if (ELSEWHERE.includes(name)) this.note(this.words.elsewhere.replace("{page}", name));
+      else if (name) this.preset(name);
+    };
     $("play").onclick = () => (this.playing ? this.pause() : this.play());
     $("step").onclick = () => { this.pause(); this.train((net) => { net.step(1); net.note(); }); };
     $("one").onclick = () => { this.pause(); this.train((net) => { net.run(1); net.note(); }); };

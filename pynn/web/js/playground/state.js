@@ -9,6 +9,9 @@ export const DEFAULTS = {
 
 /** Examples: settings beside the defaults, weights that are set by hand, and what they come to. Of reaches, for the
  * points for training: accuracy is the least and below is not reached, loss is the most and stays the least; dead, units. */
+// What is shown on pages of its own: `pynn playground --page NAME`.
+export const ELSEWHERE = ["descent", "convolution", "letters", "words"];
+
 export const PRESETS = {
   start: { spec: {}, reaches: { epochs: 100, accuracy: 0.95 } },
   xnor: {
