@@ -43,12 +43,16 @@ async function look(page, width) {
     if (one.getBoundingClientRect().right > width && !one.closest("table")) cut.push("off the screen: " + one.tagName);
   const names = [...content.querySelectorAll("article table:not([class]) code")];
   const broken = names.filter((one) => one.getClientRects().length > 1).map((one) => one.innerText);
+  const wide = [...content.querySelectorAll("article .md-typeset__scrollwrap")]
+    .filter((one) => one.clientWidth && one.scrollWidth > one.clientWidth + 1)
+    .filter((one) => width > 1000 || one.querySelector("table[data-rows]"))
+    .map((one) => one.innerText.slice(0, 60));
   const asked = inside.performance.getEntriesByType("resource").map((entry) => entry.name);
   const away = asked.filter((name) => !name.startsWith(location.origin) && !name.startsWith("data:"));
   const formulas = content.querySelectorAll(".arithmatex").length;
   const set = content.querySelectorAll(".arithmatex > mjx-container").length;
   const wrong = content.querySelectorAll("mjx-container [data-mml-node=merror]").length;
-  found.push({ page, width, cut, broken, away, formulas, set, wrong });
+  found.push({ page, width, cut, wide, broken, away, formulas, set, wrong });
   frame.remove();
 }
 async function find(query, language) {
@@ -152,6 +156,12 @@ def test_all_formulas_are_set(walked):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_is_cut(walked, width):
     assert [(page["page"], page["cut"]) for page in walked["found"] if page["width"] == width and page["cut"]] == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_tables_are_seen_whole(walked, width):
+    """On a small screen those of numbers move under the finger; those of sentences stand row by row."""
+    assert [(page["page"], page["wide"]) for page in walked["found"] if page["width"] == width and page["wide"]] == []
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -42,8 +42,9 @@ for width in (1, 4, 16):
     ])
     model.compile(optim.Adam(0.03), "cross_entropy", ["accuracy"], seed=0)
     model.fit(x, y, batch_size=32, epochs=150, verbose=0)
-    print(f"{width:2} hidden units: accuracy {model.evaluate(x, y)['accuracy']:.3f}")
-    models[f"{width} hidden units"] = model
+    name = f"{width} hidden unit{'s' if width > 1 else ''}"
+    print(f"{name:15} accuracy {model.evaluate(x, y)['accuracy']:.3f}")
+    models[name] = model
 pynn.viz.plot_frontier(models, x, y, "widths.svg")
 
 # %% regions

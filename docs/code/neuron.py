@@ -52,12 +52,12 @@ models = {"one neuron": column(alone.predict), "three neurons": column(network)}
 pynn.viz.plot_frontier(models, corners, np.array([1, 0, 0, 1]), "frontiers.svg")
 
 # %% photocells
-from pynn.recipes.rosenblatt import SHAPES, association, shapes
+from pynn.recipes.rosenblatt import association, shapes
 
 (x, y), (xt, yt) = shapes(600, seed=1), shapes(300, seed=2)  # 20 x 20 cells, lit or not
-pynn.viz.plot_images(
-    {SHAPES[k]: x[y == k][0].reshape(20, 20) for k in range(4)}, "shapes.png", size=1.4
-)
+names = ["square", "disc", "triangle", "cross"]
+shown = {name: x[y == k][0].reshape(20, 20) for k, name in enumerate(names)}
+pynn.viz.plot_images(shown, "shapes.png", size=1.4)
 
 # %% association
 for units in (0, 100, 1000):

@@ -35,6 +35,7 @@ import api
 import beside
 import course_code
 import drawn
+import narrow
 import navigation
 import notebooks
 import spanish
@@ -114,6 +115,11 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         markdown += f", [{name}.ipynb]({up}notebooks/{language}/{stem}.ipynb)\n" if noted else "\n"
     _keep({page.file.src_uri: markdown.encode()})
     return markdown
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
+    """Let tables of sentences be read on small screens."""
+    return narrow.with_headings(html)
 
 
 def on_page_context(context: Any, page: Any, config: Any, nav: Any) -> Any:

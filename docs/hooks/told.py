@@ -47,14 +47,14 @@ def recipe(argument: str, uri: str, texts: dict[str, Any]) -> str:
     rows = [
         (texts["measure"], _said(texts, "measure", found.measure.name)),
         (texts["data"], _said(texts, "data", found.data)),
-        (texts["expected"], found.measure.text(found.expected)),
+        (texts["expected"], _value(found, found.expected, texts)),
     ]
     result = _result(found.name)
     if result is not None:
         rows += [
             (
                 texts["reached"],
-                f"**{found.measure.text(result['test'][found.measure.key])}**{_range(found, result, texts)}",
+                f"**{_value(found, result['test'][found.measure.key], texts)}**{_range(found, result, texts)}",
             ),
             *((figure[spoken(texts)], _figure(result, figure)) for figure in MORE.get(found.name, ())),
             (texts["training"], texts["made"].format(passes=texts["passes"][result["epochs"] != 1], **result)),
@@ -78,8 +78,8 @@ def gallery(argument: str, uri: str, texts: dict[str, Any]) -> str:
             _said(texts, "shows", recipe.shows, recipe.name),
             _said(texts, "data", recipe.data),
             _said(texts, "measure", recipe.measure.name),
-            recipe.measure.text(recipe.expected),
-            "" if result is None else recipe.measure.text(result["test"][recipe.measure.key]),
+            _value(recipe, recipe.expected, texts),
+            "" if result is None else _value(recipe, result["test"][recipe.measure.key], texts),
             "" if result is None else f"{_seconds(result)} s",
         ]
         lines.append(f"| {' | '.join(cells)} |")
@@ -97,9 +97,9 @@ def every(argument: str, uri: str, texts: dict[str, Any], pictures: dict[tuple[s
             f"[![{one.name}: {name}]({where}/{name})]({where}/{name})"
             for name in pictures.get((one.name, language), ())
         )
-        figure = f"{texts['expected']} {one.measure.text(one.expected)}"
+        figure = f"{texts['expected']} {_value(one, one.expected, texts)}"
         if result is not None:
-            reached = one.measure.text(result["test"][one.measure.key])
+            reached = _value(one, result["test"][one.measure.key], texts)
             figure = f"**{reached}**, {figure}, {_seconds(result)} s"
         measure = _said(texts, "measure", one.measure.name)
         said = f"{measure[:1].upper()}{measure[1:]}: {figure}. {_of(one, texts)}".rstrip()
@@ -126,12 +126,18 @@ def _of(recipe: Any, texts: dict[str, Any]) -> str:
     return texts["long"].format(data=_said(texts, "data", recipe.data))
 
 
+def _value(recipe: Any, value: float, texts: dict[str, Any]) -> str:
+    """Return a value of a recipe's measure with its unit in the language of texts."""
+    number, _, unit = recipe.measure.text(value).partition(" ")
+    return f"{number} {texts['units'].get(unit, unit)}".rstrip()
+
+
 def _range(recipe: Any, result: dict[str, Any], texts: dict[str, Any]) -> str:
     """Return how far the seeds of a result lie apart; nothing for a single one."""
     if "seeds" not in result["details"]:
         return ""
     values = result["details"]["seeds"][recipe.measure.key]["all"]
-    low, high = (recipe.measure.text(value) for value in (min(values), max(values)))
+    low, high = (_value(recipe, value, texts) for value in (min(values), max(values)))
     return f" ({texts['mean'].format(count=len(values), low=low, high=high)})"
 
 

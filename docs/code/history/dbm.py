@@ -85,10 +85,9 @@ print(
 # %% dreams
 pynn.random.seed(0)
 rows = {"begun at": xt[:12].reshape(-1, 8, 8)}
-rows |= {
-    f"after {n} rounds": machine.sample(rounds=n, start=xt[:12]).reshape(-1, 8, 8)
-    for n in (1, 10, 1000)
-}
+for n in (1, 10, 1000):
+    name = f"after {n} round{'s' if n > 1 else ''}"
+    rows[name] = machine.sample(rounds=n, start=xt[:12]).reshape(-1, 8, 8)
 viz.plot_rows(rows, "dreams.png")
 
 # %% labels
