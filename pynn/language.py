@@ -16,7 +16,7 @@ _chosen: list[str] = []
 
 
 def language(name: str | None = None) -> str:
-    """Return the language that pictures, traces and reports of recipes speak, after setting it if `name` is given.
+    """Return the language of pictures, traces, summaries and reports of recipes, after setting it if `name` is given.
 
     Parameters
     ----------

@@ -254,6 +254,21 @@ def test_the_summary_shows_the_same_numbers():
     assert row[-6:] == ["256", "12.8", "k", "50", "12.8", "k"]
 
 
+def test_the_summary_speaks_spanish():
+    before = pynn.viz.language()
+    out = io.StringIO()
+    try:
+        pynn.viz.language("es")
+        branches().summary(file=out)
+    finally:
+        pynn.viz.language(before)
+    head, *lines = out.getvalue().splitlines()
+    assert head.split()[:2] == ["capa", "salida"]
+    assert head.split()[-6:] == ["unidades", "conexiones", "por", "unidad", "mult-sumas", "pools"]
+    assert "entrenables" in lines[-2]
+    assert not [word for word in ("parameters", "units", "connections", "of one sample") if word in out.getvalue()]
+
+
 def test_the_table_of_a_count():
     lines = repr(nn.count(branches())).splitlines()
     assert lines[0].split() == [

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from pynn.errors import printable
+from pynn.language import said
 from pynn.nn.counting import ratio, short
 from pynn.nn.survey import Survey, surveyed
 
@@ -41,7 +42,7 @@ def summary(model: Any, input_shape: Sequence[Any] | None = None) -> str:
         "flops": True, "units": True, "connections": True, "per unit": True, "mult-adds": True,
         "pools": total.pools > 0,
     }  # fmt: skip
-    rows = [list(columns), *_rows(model, found)]
+    rows = [[said(name) for name in columns], *_rows(model, found)]
     rows = [[cell for cell, on in zip(row, columns.values(), strict=True) if on] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -50,15 +51,15 @@ def summary(model: Any, input_shape: Sequence[Any] | None = None) -> str:
     ]
     rule = "-" * len(lines[0])
     trained = found.parameters - sum(row.frozen for row in found.rows)
-    size = f"{total.units:,} units, {total.connections:,} connections"
+    size = said(f"{total.units:,} units, {total.connections:,} connections")
     if total.units:
-        size += f" ({ratio(total.connections / total.units) or '0'} per unit)"
+        size += said(f" ({ratio(total.connections / total.units) or '0'} per unit)")
     if total.pools:
         size += f", {total.pools:,} pools"
     tail = [
-        f"{found.parameters:,} parameters ({trained:,} trainable), {short(found.nbytes, 'B')}; "
-        "flops are of one sample, forward",
-        f"{size}, {total.products:,} multiply-adds",
+        said(f"{found.parameters:,} parameters ({trained:,} trainable), {short(found.nbytes, 'B')}")
+        + said("; flops are of one sample, forward"),
+        size + said(f", {total.products:,} multiply-adds"),
     ]
     return "\n".join([lines[0].rstrip(), rule, *(line.rstrip() for line in lines[1:]), rule, *tail])
 
@@ -86,7 +87,7 @@ def _rows(model: Any, found: Survey) -> list[list[str]]:
         tally = row.tally
         rows.append(
             [
-                f"{printable(row.name)} ({printable(row.kind)}){' (shared)' if row.shared else ''}",
+                f"{printable(row.name)} ({printable(row.kind)}){said(' (shared)') if row.shared else ''}",
                 "" if row.output is None else _batch(row.output),
                 row.field,
                 f"{row.parameters:,}",
