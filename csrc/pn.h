@@ -58,6 +58,10 @@ typedef struct pn_gemm_call {
     int act;
     double act_par;
     const void *packed; /* NULL, or B from pack() beside b */
+    /* 0, or in how many pieces the terms are cut, at cuts[0] = 0 ... cuts[pieces] = k <= PN_GEMM_KC: C is the sum of
+     * the pieces' products, joined as kernels/segments.h says, and not of the terms. Without bias and activation. */
+    int pieces;
+    const i64 *cuts;
 } pn_gemm_call;
 
 /* One time step of a recurrent layer, for a block of batch rows (kernels/lstm.h). An absent operand is NULL. */

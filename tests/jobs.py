@@ -43,6 +43,11 @@ def lstm(seed=1):
     return compiled([nn.Input((9,)), nn.Embedding(50, 8), nn.LSTM(6), nn.Dense(3)], seed)
 
 
+def wide(seed=1):
+    layers = [nn.Input((20,)), nn.Dense(300, activation="relu"), nn.Dropout(0.1), nn.Dense(300, activation="relu")]
+    return compiled([*layers, nn.Dense(3)], seed)
+
+
 def words(seed=1):
     return compiled([nn.Input((9,)), nn.Embedding(4000, 8), nn.LSTM(6), nn.Dense(3)], seed)
 
@@ -73,7 +78,7 @@ def bits():
     """Weights, logs, evaluations and predictions of three networks: batches of 25 rows, and tails of 3, 1 and 16."""
     found = {}
     networks = [("mlp", mlp, X, Y), ("cnn", cnn, IMAGES, FEW), ("mixed", mixed, X, Y), ("lstm", lstm, WORDS, FEW)]
-    networks += [("words", words, WORDS, FEW), ("sparse", sparse, WORDS, FEW)]
+    networks += [("wide", wide, X, Y), ("words", words, WORDS, FEW), ("sparse", sparse, WORDS, FEW)]
     for name, make, x, y in networks:
         model = make()
         history = fit(model, x, y, validation_data=(np.tile(x, (6, *[1] * (x.ndim - 1))), np.tile(y, 6)))

@@ -60,11 +60,11 @@ MODELS = {
 }
 
 
-def trained(make, x, y, accumulate, threads=1, epochs=2, **fit):
+def trained(make, x, y, accumulate, threads=1, epochs=2, batch=8, **fit):
     pynn.set_num_threads(threads)
     settings = {"metrics": ["accuracy"], **fit.pop("compile", {})}
     model = make(**settings)
-    history = model.fit(x, y, batch_size=8, epochs=epochs, verbose=0, accumulate=accumulate, **fit)
+    history = model.fit(x, y, batch_size=batch, epochs=epochs, verbose=0, accumulate=accumulate, **fit)
     return [w.copy() for w in model.get_weights()], history.history
 
 
@@ -329,3 +329,45 @@ def test_every_row_is_in_one_segment():
             assert at[-1] == n
             sizes = np.diff(at)
             assert sizes.max() - sizes.min() <= 1
+
+
+def deep(**settings):
+    layers = [nn.Input((6,)), nn.Dense(24, activation="relu"), nn.Dropout(0.2), nn.Dense(33, use_bias=False)]
+    layers += [nn.Dense(17, activation="relu", kernel_regularizer="l2"), nn.Dense(2, activation="tanh"), nn.Dense(3)]
+    return compiled(layers, **settings)
+
+
+def deep_shared(**settings):
+    """A layer that is used twice, one on every step of sequences, and batch normalization between."""
+    again = nn.Dense(6, activation="relu")
+    layers = [nn.Input((6,)), again, again, nn.BatchNormalization(), nn.Reshape((3, 2)), nn.Dense(5), nn.Flatten()]
+    return compiled([*layers, nn.Dense(3)], **settings)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("accumulate", [2, 3, 4, 8])
+@pytest.mark.parametrize("make", [deep, deep_shared])
+def test_products_of_all_rows_give_the_bits_of_each_segment_s_own(make, accumulate, dtype, monkeypatch):
+    found, calls = [], []
+    execute = cards.execute
+
+    def noted(card, *more, **options):
+        calls.append(card.name)
+        return execute(card, *more, **options)
+
+    monkeypatch.setattr("pynn.ops.dense_shared.execute", noted)
+
+    def made(**settings):
+        model = make(**settings)
+        return model.astype(dtype)
+
+    for least in (1 << 40, 0):
+        monkeypatch.setattr("pynn.train.segments.LARGE", least)
+        monkeypatch.setattr("pynn.train.segments.MEMORY", 1000)
+        for more in ({}, {"run_eagerly": True}, {"threads": 2}):
+            settings = {"optimizer": optim.Adam(0.01, clip_norm=1.0)}
+            weights, history = trained(made, X[:50], Y[:50], accumulate, batch=20, compile=settings, **more)
+            found.append([*weights, np.array(history["loss"])])
+    assert all(same(found[0], other) for other in found[1:])
+    vectors = pynn.core.config.ISA_NAMES[pynn.core.config.isa()] != "generic"
+    assert ("dense_joined" in calls) == (accumulate != 3 and vectors)

@@ -55,7 +55,7 @@ static void block_gemm(const pn_gemm_call *g, void *scratch, i64 scratch_bytes, 
     act_ctx ctx;
     pn_gemm_args a;
 #ifdef BLOCK_BLAS
-    if (blas_gemm(g)) return;
+    if (!g->pieces && blas_gemm(g)) return;
 #endif
     ctx.act = g->act;
     ctx.p = (real)g->act_par;
@@ -74,6 +74,8 @@ static void block_gemm(const pn_gemm_call *g, void *scratch, i64 scratch_bytes, 
     a.accumulate = g->accumulate;
     a.bias = (const real *)g->bias;
     a.packed = (const real *)g->packed;
+    a.pieces = g->pieces;
+    a.cuts = g->cuts;
     if (g->act != PN_ACT_NONE) {
         a.epilogue = act_tile;
         a.epilogue_ctx = &ctx;

@@ -30,7 +30,11 @@ typedef struct pn_gemm_args {
     pn_gemm_epilogue epilogue; /* NULL or called once for every element, in blocks, while they are in cache */
     void *epilogue_ctx;
     const real *packed; /* NULL, or B from gemm_pack_all */
+    int pieces;         /* of the terms, see pn_gemm_call */
+    const i64 *cuts;
 } pn_gemm_args;
+
+enum { GEMM_PIECES = 64, GEMM_DEPTH = 8 }; /* most pieces, and most sums of them that wait for a neighbour */
 
 #if VW > 1
 #include "gemm_micro.h"
@@ -47,6 +51,33 @@ typedef struct gemm_job {
     int at, bt;     /* A, B are read against their memory order */
     i64 rows, cols; /* the grid of regions */
 } gemm_job;
+
+/* A tile of C whose terms are cut into pieces: their sums wait in the first-level cache. `apart`: of terms of A. */
+static void gemm_pieces(gemm_kernel kernel, const gemm_tile *t, const pn_gemm_args *g, i64 apart, i64 mr, i64 nv) {
+    real room[GEMM_DEPTH][32 * VW]; /* no tile has more vectors */
+    const i64 size = mr * nv * VW;
+    gemm_tile p = *t;
+    int depth = 0;
+    p.ldc = nv * VW;
+    p.add = 0;
+    if (t->tail < VW) memset(room, 0, sizeof room); /* lanes that nobody writes are added too */
+    for (i64 s = 0; s < g->pieces; s++) {
+        p.k = g->cuts[s + 1] - g->cuts[s];
+        p.a = t->a + g->cuts[s] * apart;
+        p.b = t->b + g->cuts[s] * t->ldb;
+        p.c = room[depth++];
+        kernel(&p);
+        for (i64 bits = s; (bits & 1 || s + 1 == g->pieces) && depth > 1; bits >>= 1, depth--)
+            for (i64 i = 0; i < size; i += VW)
+                vstore(room[depth - 2] + i, vadd(vload(room[depth - 2] + i), vload(room[depth - 1] + i)));
+    }
+    for (i64 i = 0; i < mr; i++)
+        for (i64 v = 0; v < nv; v++) {
+            const vec sum = vload(room[0] + (i * nv + v) * VW);
+            if (v + 1 < nv || t->tail == VW) vstore(t->c + i * t->ldc + v * VW, sum);
+            else vstoren(t->c + i * t->ldc + v * VW, sum, t->tail);
+        }
+}
 
 /* C[r0:r1, c0:c1], start to finish, on this thread. */
 static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, real *buf) {
@@ -98,7 +129,10 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
                     t.ldb = pack_b ? nv * VW : g->brs;
                     t.c = g->c + i * g->ldc + jc + j;
                     t.bias = last && g->bias ? g->bias + jc + j : NULL;
-                    GEMM_KERNEL(mr, nv, job->at | pack_a, t.tail)(&t);
+                    if (g->pieces)
+                        gemm_pieces(GEMM_KERNEL(mr, nv, job->at | pack_a, t.tail), &t, g, pack_a ? mr : job->at ? g->acs : 1, mr, nv);
+                    else
+                        GEMM_KERNEL(mr, nv, job->at | pack_a, t.tail)(&t);
                 }
                 if (last && g->epilogue) g->epilogue(g->epilogue_ctx, g->c + i * g->ldc + jc, g->ldc, mr, nc, i, jc);
             }
@@ -195,7 +229,7 @@ enum { GEMM_NB = 128 / sizeof(real) };
 static void gemm_blocks(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_gemm_args *g = ctx;
     const i64 kc = pn_gemm_kc(g->k);
-    real block[PN_GEMM_KC * GEMM_NB], sum[GEMM_NB];
+    real block[PN_GEMM_KC * GEMM_NB], sum[GEMM_NB], waiting[GEMM_DEPTH][GEMM_NB];
     (void)ith;
     for (i64 j0 = 0; j0 < g->n; j0 += GEMM_NB) {
         const i64 nb = g->n - j0 < GEMM_NB ? g->n - j0 : GEMM_NB;
@@ -209,10 +243,20 @@ static void gemm_blocks(void *ctx, i64 lo, i64 hi, int ith) {
             for (i64 i = lo; i < hi; i++) {
                 const real *a = g->a + i * g->ars + p0 * g->acs;
                 real *c = g->c + i * g->ldc + j0;
-                for (i64 j = 0; j < GEMM_NB; j++) sum[j] = 0;
-                for (i64 p = 0; p < kb; p++) {
-                    const real ap = a[p * g->acs];
-                    for (i64 j = 0; j < GEMM_NB; j++) sum[j] = vfma(ap, block[p * GEMM_NB + j], sum[j]);
+                int depth = 0;
+                for (i64 s = 0; s < (g->pieces ? g->pieces : 1); s++) {
+                    real *to = depth ? waiting[depth] : sum;
+                    const i64 first = g->pieces ? g->cuts[s] : 0, end = g->pieces ? g->cuts[s + 1] : kb;
+                    for (i64 j = 0; j < GEMM_NB; j++) to[j] = 0;
+                    for (i64 p = first; p < end; p++) {
+                        const real ap = a[p * g->acs];
+                        for (i64 j = 0; j < GEMM_NB; j++) to[j] = vfma(ap, block[p * GEMM_NB + j], to[j]);
+                    }
+                    depth++;
+                    for (i64 bits = s; (bits & 1 || s + 1 == g->pieces) && depth > 1; bits >>= 1, depth--) {
+                        real *left = depth > 2 ? waiting[depth - 2] : sum;
+                        for (i64 j = 0; j < GEMM_NB; j++) left[j] += waiting[depth - 1][j];
+                    }
                 }
                 for (i64 j = 0; j < nb; j++) c[j] = add ? c[j] + sum[j] : sum[j];
                 if (g->bias && p0 + kb == g->k)
@@ -252,7 +296,7 @@ static void pn_gemm(const pn_gemm_args *g, void *scratch, i64 scratch_bytes, int
         return;
     }
     if (g->n == 1 && at && g->ldc == 1) { /* the column A^T b is the row b^T A, with A as it lies */
-        pn_gemm_args row = {1, g->m, g->k, g->b, 1, g->brs, g->a, g->acs, 1, g->c, g->m, g->accumulate, 0, 0, 0, 0};
+        pn_gemm_args row = {1, g->m, g->k, g->b, 1, g->brs, g->a, g->acs, 1, g->c, g->m, g->accumulate, 0, 0, 0, 0, 0, 0};
         pn_gemm(&row, NULL, 0, nth);
         if (g->bias)
             for (i64 i = 0; i < g->m; i++) g->c[i] += g->bias[0];

@@ -36,6 +36,8 @@ cdef extern from "pn.h" nogil:
         int act
         double act_par
         const void *packed
+        int pieces
+        const i64 *cuts
     int PN_BAD_INDEX
     ctypedef struct pn_rnn_step:
         i64 rows, units, t

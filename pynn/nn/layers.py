@@ -127,6 +127,7 @@ class Dense(Activated, Module):
 
     w: Tensor
     b: Tensor
+    product_of_rows = True  # what pynn.train.segments looks for
 
     def __init__(
         self,

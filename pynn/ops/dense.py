@@ -12,9 +12,11 @@ from pynn.checks import choice
 from pynn.core import _core
 from pynn.core.card import Card, Fan, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
+from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.ops.common import Rng, as_tensor, laid, need_float, size
+from pynn.ops.dense_shared import shared_dense, shares
 from pynn.ops.elementwise import ELEMENTWISE, FUSED, activated, backwards, fuses, reference, smooth_backwards
 from pynn.ops.lengths import mask_steps
 
@@ -174,6 +176,9 @@ def dense(x: Any, w: Any, b: Any = None, activation: str = "linear", par: float 
     if x.ndim == 2:  # the sum over the time of padded sequences [N, T] is one over real steps
         x = mask_steps(x)
     inputs = (x, as_tensor(w, x), None if b is None else as_tensor(b, x))
+    shared = state.shared
+    if shared is not None and shared.whole and shares(inputs[0], inputs[1], activation):
+        return shared_dense(*inputs, activation, par)
     if not fuses(activation, *inputs):
         return activated(activation, par, execute(_Dense, inputs, {})[0])  # type: ignore[arg-type]
     return execute(_Dense, inputs, {"activation": activation, "par": par})[0]  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pynn import ops
+from pynn._blocks import Held
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
@@ -130,11 +131,23 @@ class Abreast:
         Where the segments of a batch begin, and its rows.
     table : callable (place, counts, channels, dtype) -> Table
         Returns the one for a place of the computation, which lasts as long as a program does.
+    whole : bool
+        Whether products may be those of all rows of this process.
+
+    Attributes
+    ----------
+    products : dict of int to object
+        Of all rows, by their numbers.
+    joined : set of int
+        id() of the parameters whose gradients are joined already, in the place of the first segment.
     """
 
-    def __init__(self, at: Sequence[int], table: Callable[..., Table]):
-        self.at, self.table = at, table
+    def __init__(self, at: Sequence[int], table: Callable[..., Table], whole: bool):
+        self.at, self.table, self.whole = at, table, whole
         self.running: Strand | None = None
+        self.strands: list[Strand] = []
+        self.products: dict[int, Any] = {}
+        self.joined: set[int] = set()
 
     def together(
         self, x: Tensor, give: Callable[[Tensor, Tensor], None], finish: Callable[[Tensor, Tensor], Any]
@@ -157,13 +170,43 @@ class Abreast:
         table = self.table(strand.places, counts, x.shape[-1], x.dtype)
         strand.places += 1
         give(*table.pair(strand.segment))
-        return strand.pause((table, finish))
+
+        def answer(asked: list[Any]) -> list[Any]:
+            if table.hook is not None:
+                cards.call(table.hook, [table.parts])
+            return [finish(table.parts, table.counts)] * len(asked)
+
+        return self.ask(("table", id(table)), None, answer, apart=False)
+
+    def ask(self, key: Any, given: Any, answer: Callable[[list[Any]], list[Any]], apart: bool) -> Any:
+        """Give this segment's part, and return its part of what is made of all that ask the same.
+
+        Parameters
+        ----------
+        key : tuple
+            What is asked.
+        given : object
+        answer : callable
+            Takes what the segments gave, of those that asked, and returns what each of them gets.
+        apart : bool
+            Whether some may ask this and others something else; else it has to be all of them, of all processes.
+        """
+        assert self.running is not None
+        return self.running.pause((key, given, answer, apart, state.scope))
+
+    def cuts(self, counts: list[int]) -> Tensor | None:
+        """Return where the parts of a product begin, of so many rows, if all segments have one and become one sum."""
+        all_of_them = len(counts) == len(self.strands) and len(counts) & (len(counts) - 1) == 0
+        if not all_of_them or not self.whole:
+            return None
+        return Tensor.state(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
 
     def run(self, strands: list[Strand], states: list[Tensor], before: list[Tensor]) -> None:
         """Run all to their ends; `states` are for each what they were `before`, and left so."""
+        self.strands = ready = strands
         try:
-            while True:
-                for strand in strands:
+            while ready:
+                for strand in ready:
                     for t, kept in zip(states, strand.saved, strict=False):
                         steps.assign(kept, t)
                     self.running = strand
@@ -171,20 +214,21 @@ class Abreast:
                     strand.saved = [ops.copy(t) for t in states]
                     for t, old in zip(states, before, strict=True):
                         steps.assign(old, t)
-                if all(strand.done for strand in strands):
-                    return
-                asked = [None if strand.done else strand.asked[0] for strand in strands]
-                if any(table is not asked[0] for table in asked):
+                waiting = [strand for strand in strands if not strand.done]
+                ready = [strand for strand in waiting if strand.asked[3]] or waiting
+                groups: dict[Any, list[Strand]] = {}
+                for strand in ready:
+                    groups.setdefault(strand.asked[0], []).append(strand)
+                if ready and not ready[0].asked[3] and (len(groups) > 1 or len(ready) < len(strands)):
                     raise ShapeError(
                         "[fit] the forward pass normalizes in other places in one segment of a batch than in another. "
                         "help: BatchNormalization(sync=False)."
                     )
-                table, finish = strands[0].asked
-                if table.hook is not None:
-                    cards.call(table.hook, [table.parts])
-                answer = finish(table.parts, table.counts)
-                for strand in strands:
-                    strand.answer = answer
+                for group in groups.values():
+                    with Held(state, shared=self, scope=group[0].asked[4]):
+                        answers = group[0].asked[2]([strand.asked[1] for strand in group])
+                    for strand, answer in zip(group, answers, strict=True):
+                        strand.answer = answer
         finally:
             for strand in strands:
                 strand.drop()

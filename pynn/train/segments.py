@@ -133,13 +133,13 @@ def segmented_step(trainer: Trainer, n: int, check: bool, compute: Forward, writ
         The backward pass.
     """
     segments, plan = trainer.segments, plan_of(trainer)
-    plan.by_rows = None
+    plan.by_rows, plan.joined = None, ()
     at = bounds(n, segments.count)
     modules = list(trainer.model.modules())
     shares = any(_shares(module) for module in modules)
     frozen = [m._weights[key] for m in modules if not _shares(m) for key in sorted(m._frozen)]
     before = [ops.copy(t) for t in frozen]  # what nobody reads is no part of the program
-    way = _side_by_side if shares else _one_after_the_other
+    way = _side_by_side if shares or _whole_products(segments, modules, n) else _one_after_the_other
     nodes, changed = way(trainer, plan, n, at, frozen, before, compute, write)
     for t, old in zip(frozen, before, strict=True):
         if any(t is c for c in changed):
@@ -152,6 +152,21 @@ def segmented_step(trainer: Trainer, n: int, check: bool, compute: Forward, writ
     cards.log(plan.notes, ledger.slots, ledger.losses, (ledger.sums, ledger.hits, *ledger.parts), check)
     for t, place in zip(changed, plan.nodes[0].states, strict=False):
         steps.assign(place, t)
+
+
+FEW_ROWS = 64  # of a segment: products of so many take no longer than those of more
+
+
+def _whole_products(segments: Segments, modules: list[Any], n: int) -> bool:
+    """Tell whether dense layers are worth computing for all segments at once, in no more memory than a sum takes."""
+    dense = [m._weights["w"].shape for m in modules if getattr(m, "product_of_rows", False) and "w" in m._weights]
+    weights, numbers = sum(a * b for a, b in dense), sum(a + 2 * b for a, b in dense)
+    few = len(segments.mine) > 1 and 2 * segments.count <= n < FEW_ROWS * segments.count
+    return few and weights >= LARGE and n * numbers <= MEMORY * weights
+
+
+LARGE = 1 << 16  # weights of dense layers that are worth it
+MEMORY = 2  # numbers that may be held for each of them
 
 
 def _shares(module: Any) -> bool:
@@ -208,7 +223,8 @@ def _side_by_side(
     """Compute all segments at once, for layers that have to know something of all."""
     segments = trainer.segments
     full = _full(segments, at)
-    abreast = Abreast(at, lambda *what: plan.table(n, *what))
+    whole = _whole_products(segments, list(trainer.model.modules()), n)
+    abreast = Abreast(at, lambda *what: plan.table(n, *what), whole and len(full) == len(segments.mine))
     strands = []
     for node, s in enumerate(full or segments.mine[:1]):
         first, rows = (at[s], at[s + 1] - at[s]) if full else (0, 1)
@@ -225,6 +241,7 @@ def _side_by_side(
         cards.begin(s, at[s] if full else 0, plan.rows[s], trainer.slots, plan.inner_of(s, trainer.slots))
     abreast.run(strands, frozen, before)
     changed = _changed(trainer, frozen, [])
+    plan.joined = tuple(i for i, t in enumerate(plan.flat.tensors) if id(t) in abreast.joined)
     for node, strand in enumerate(strands):
         values = [kept for t, kept in zip(frozen, strand.saved, strict=True) if any(t is c for c in changed)]
         _keep(plan, plan.node(node), changed, values, strand.rows, n)

@@ -101,6 +101,7 @@ class Plan:
     def __init__(self, segments: Segments, flat: Flat, slots: Slots, columns: int):
         self.segments, self.flat = segments, flat
         self.nodes = [Node(flat, True)]
+        self.joined: tuple[int, ...] = ()  # gradients that are joined already, in the first node
         self.by_rows: tuple[int, ...] | None = None  # gradients that are known by few of their rows
         self.notes = Tensor.state(np.zeros((segments.count, columns)))
         self.rows: list[Tensor] = []  # of the notes
@@ -136,11 +137,11 @@ class Plan:
         row = self.rows[segment].buffer
         return Tensor(row.root().view(row.offset + 16 * place, 16), (2,), self.notes.dtype)
 
-    def ranges(self) -> list[tuple[int, int]]:
-        """Return where in the gradients is what is not known by its rows: pairs (first, end)."""
+    def ranges(self, without: tuple[int, ...] = ()) -> list[tuple[int, int]]:
+        """Return where in the gradients is what is not known by its rows, nor left out: pairs (first, end)."""
         places, found, at = [self.flat.into[id(t)] for t in self.flat.tensors], [], 0
         item = self.flat.dtype.itemsize
-        for i in self.by_rows or ():
+        for i in sorted({*(self.by_rows or ()), *without}):
             first = places[i].buffer.offset // item
             found.append((at, first))
             at = first + places[i].size
@@ -149,7 +150,7 @@ class Plan:
     def join(self, chain: list[int]) -> None:
         """Add up the gradients of these nodes in the first of them."""
         nodes = [self.nodes[i] for i in chain]
-        for range_ in self.ranges():
+        for range_ in self.ranges(self.joined):
             parts = [_part(node.grads, *range_) for node in nodes]
             cards.join(parts, parts[0])
         for i in self.by_rows or ():

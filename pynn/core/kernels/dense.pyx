@@ -5,9 +5,9 @@ work and what is skipped.
 """
 
 from libc.stdint cimport int64_t, uintptr_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
-from pynn.core._core cimport pn_gemm_call, pn_instr
+from pynn.core._core cimport PN_BAD_INDEX, pn_gemm_call, pn_instr
 
 from pynn.core import _core
 
@@ -75,6 +75,54 @@ cdef int dense_bwd(const pn_instr *I) noexcept nogil:
     return 0
 
 
+cdef enum:
+    JOINED_DW, JOINED_DB, JOINED_DZ, JOINED_X, JOINED_CUTS
+
+cdef enum:
+    JOINED_M, JOINED_N, JOINED_K, JOINED_PIECES
+
+
+cdef int dense_joined(const pn_instr *I) noexcept nogil:
+    """dw = x^T dz, db = sum over rows of dz: of pieces of the rows, joined as csrc/kernels/segments.h does.
+
+    OUT dw [K,N], db [N] or NULL; IN dz [M,N], x [M,K], cuts int64 [pieces + 1], where they begin.
+    dim: M <= 320, N, K > 1, 1 < pieces <= 64. Parallel over tiles; 2MNK flops. Scratch: the product's, then 8 rows of N.
+    """
+    cdef int64_t m = I.dim[JOINED_M], n = I.dim[JOINED_N], k = I.dim[JOINED_K], pieces = I.dim[JOINED_PIECES], s, bits, j
+    cdef int64_t item = 4 if I.ops.itemsize == 4 else 8
+    cdef const int64_t *cuts = <const int64_t *>I.arg[JOINED_CUTS]
+    cdef const char *dz = <const char *>I.arg[JOINED_DZ]
+    cdef char *rows = <char *>I.scratch
+    cdef int depth = 0
+    cdef pn_gemm_call g
+    for s in range(pieces):
+        if cuts[s] < 0 or cuts[s] > cuts[s + 1] or cuts[s + 1] > m:
+            return PN_BAD_INDEX
+    if I.arg[JOINED_DB] != NULL:
+        for s in range(pieces):
+            I.ops.col_sum(rows + depth * n * item, dz + cuts[s] * n * item, cuts[s + 1] - cuts[s], n, I.nth)
+            depth += 1
+            bits = s
+            while (bits & 1 or s + 1 == pieces) and depth > 1:
+                bits >>= 1
+                depth -= 1
+                for j in range(n):
+                    if item == 4:
+                        (<float *>rows)[(depth - 1) * n + j] += (<float *>rows)[depth * n + j]
+                    else:
+                        (<double *>rows)[(depth - 1) * n + j] += (<double *>rows)[depth * n + j]
+        memcpy(I.arg[JOINED_DB], rows, n * item)
+    memset(&g, 0, sizeof(g))
+    g.m, g.n, g.k = k, n, m
+    g.a, g.ars, g.acs = I.arg[JOINED_X], 1, k
+    g.b, g.brs, g.bcs = dz, n, 1
+    g.c, g.ldc = I.arg[JOINED_DW], n
+    g.pieces, g.cuts = <int>pieces, cuts
+    I.ops.gemm(&g, I.scratch, I.scratch_bytes, I.nth)
+    return 0
+
+
 for _dtype in (0, 1):
+    _core.register_kernel("dense_joined", _dtype, <uintptr_t><void *>dense_joined)
     _core.register_kernel("dense_fwd", _dtype, <uintptr_t><void *>dense_fwd)
     _core.register_kernel("dense_bwd", _dtype, <uintptr_t><void *>dense_bwd)
