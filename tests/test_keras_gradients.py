@@ -79,3 +79,41 @@ def test_variables_take_part_in_arithmetic_of_symbols():
         (start + x, 5), (start - x, -1), (start * x, 6), (start / x, 2 / 3), (start**x, 8), (start < x, True)
     ):  # fmt: skip
         assert K.function([x], [symbol])([np.array([3.0])])[0] == pytest.approx(expected)
+
+
+def test_an_input_of_fixed_values_needs_none():
+    given, masks = keras.Input((3,)), keras.Input(tensor=K.variable([[1.0, 0.0, 2.0]]))
+    assert masks.shape == (1, 3)
+    weighted = layers.Multiply()([given, masks])
+    found = K.function([given], [weighted, K.gradients(K.sum(weighted), given)[0]])([np.full((1, 3), 5.0)])
+    np.testing.assert_array_equal(found, [[[5, 0, 10]], [[1, 0, 2]]])
+    alone = keras.Model(masks, layers.ReLU()(masks))  # a model is given them again
+    np.testing.assert_array_equal(alone.predict(-np.ones((1, 3)), verbose=0), np.zeros((1, 3)))
+
+
+def test_an_input_on_a_symbol_is_where_a_model_begins():
+    x = keras.Input((4,))
+    doubled = keras.Input(tensor=x * 2)
+    model = keras.Model(doubled, layers.Activation("tanh", name="squashed")(doubled))
+    assert len(model.layers) == 2
+    found = K.function([x], [model.output])([np.full((1, 4), 0.5)])
+    np.testing.assert_allclose(found[0], np.tanh(np.ones((1, 4))), rtol=1e-6)
+
+
+def test_functions_see_what_variables_hold_now():
+    x, scale = K.placeholder((None, 2)), K.variable(2.0)
+    compute = K.function([x], [x * scale, K.sum(x)])
+    rows = np.arange(80.0).reshape(40, 2)  # all at once: the sum is over more than a batch of 32
+    for value in (2.0, 5.0, -1.0):
+        K.set_value(scale, value)
+        scaled, total = compute([rows])
+        np.testing.assert_array_equal(scaled, value * rows)
+        assert total == rows.sum()
+
+
+def test_functions_draw_anew_at_each_call():
+    x = K.placeholder((None, 3))
+    compute = K.function([x], layers.Lambda(lambda rows: rows + K.random_normal((1, 3)))(x))
+    first, second = (compute([np.zeros((2, 3))]) for _ in range(2))
+    assert np.ptp(first, axis=0).max() == 0
+    assert not np.array_equal(first, second)

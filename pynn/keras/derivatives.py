@@ -78,7 +78,7 @@ def _other_inputs(loss, wanted) -> list[Any]:
         seen.add(id(x))
         if id(x) in known:
             continue
-        if not x.call.parents:
+        if not x.call.parents and getattr(x.call.layer, "fixed", None) is None:
             others.append(x)
         todo += x.call.parents
     for x in wanted:

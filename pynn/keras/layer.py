@@ -451,17 +451,19 @@ def added_weight(layer: Layer, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
 
 
 class InputLayer(Layer):
-    """Where data come in."""
+    """Where data come in; with `input_tensor`, what is always the same unless a model is given other data."""
 
     def __init__(self, shape=None, batch_size=None, dtype=None, sparse=None, batch_shape=None, input_tensor=None,
                  name=None, **kwargs):  # fmt: skip
-        if input_tensor is not None:
-            refused("Input(tensor=)", "make it without, and pass the values to fit or predict")
         if sparse or kwargs.get("ragged"):
             refused("sparse and ragged tensors", "pass dense arrays; pad_sequences makes them of sequences")
         kwargs.pop("optional", None), kwargs.pop("ragged", None)
         shape = kwargs.pop("input_shape", shape)
         batch_shape = kwargs.pop("batch_input_shape", batch_shape)
+        self.fixed = getattr(input_tensor, "_tensor", input_tensor)
+        if input_tensor is not None:
+            self.fixed = self.fixed if isinstance(self.fixed, (KerasTensor, Tensor)) else tensor(self.fixed)
+            batch_shape, dtype = self.fixed.shape, dtype or self.fixed.dtype
         if batch_shape is None:
             if shape is None:
                 raise ValueError("[input] expected shape=. Received: neither shape nor batch_shape.")
@@ -470,7 +472,7 @@ class InputLayer(Layer):
         self.batch_shape = tuple(None if d is None else int(d) for d in batch_shape)
         self._input_dtype = str(np.dtype(dtype or "float32")) if dtype != "string" else "string"
         self.built = True
-        call = Call(self, (), {})
+        call = Call(self, (self.fixed,) if isinstance(self.fixed, KerasTensor) else (), {})
         made = KerasTensor(self.batch_shape, self._input_dtype, name=self.name)
         made.call, made.index = call, 0
         call.outputs, call.structure = (made,), made
@@ -480,9 +482,11 @@ class InputLayer(Layer):
         """Return the settings."""
         return {"batch_shape": list(self.batch_shape), "dtype": self._input_dtype, "sparse": False, "name": self.name}
 
-    def call(self):
-        """Return nothing: values come from outside."""
-        raise TypeError(f"[{self.name}] an input has no values of its own.")
+    def call(self, values=None):
+        """Return what stands there where no values come from outside."""
+        if self.fixed is None:
+            raise TypeError(f"[{self.name}] an input has no values of its own.")
+        return self.fixed if values is None else values
 
 
 def Input(shape=None, batch_size=None, dtype=None, sparse=None, batch_shape=None, name=None, tensor=None, **kwargs):
@@ -500,8 +504,8 @@ def Input(shape=None, batch_size=None, dtype=None, sparse=None, batch_shape=None
     batch_shape : tuple, optional
         The shape with the batch, in the place of `shape`.
     name : str, optional
-    tensor : object, optional
-        Refused.
+    tensor : Tensor, variable or symbol, optional
+        What stands there as long as a model or function is not given other values.
     **kwargs : object
         ``batch_input_shape``, as in Keras 2.
 

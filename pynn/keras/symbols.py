@@ -301,7 +301,7 @@ class Graph:
             met.setdefault(id(call.layer), len(met))
             if id(symbol) in known:
                 continue
-            if not call.parents:
+            if not call.parents and getattr(call.layer, "fixed", None) is None:
                 raise ValueError(
                     f"[model] the outputs are not connected to the inputs alone: they need {symbol!r} too. "
                     "help: give every Input to Model(inputs=[...], outputs=...)."

@@ -13,6 +13,8 @@ import numpy as np
 from pynn import keras
 from pynn.errors import DataError, ShapeError
 from pynn.keras import Input, Model, config, layers
+from pynn.keras.layer import InputLayer, Operation
+from pynn.keras.names import older
 from pynn.keras.symbols import KerasTensor
 from pynn.keras.utils import get_file
 
@@ -145,7 +147,9 @@ def network(
             x = layer(name=f"{pooling}_pool")(x)
         elif pooling is not None:
             raise ValueError(f"[{place}] expected pooling None, 'avg' or 'max'. Received: {pooling!r}.")
-        model = Model(_sources(image), x, name=name or called or label)
+        model = Model(
+            image if image.call.layer.__class__ is InputLayer else _sources(image), x, name=name or called or label
+        )
         if path is not None:
             model.load_weights(path)
         return model
@@ -211,7 +215,8 @@ def _image(place, tensor, shape):
         return Input(shape)
     if not isinstance(tensor, KerasTensor):
         raise TypeError(f"[{place}] expected a symbol as input_tensor. Received: {type(tensor).__name__}.")
-    return tensor
+    # Before Keras 3, what functions return is no layer's output: the network begins anew there.
+    return Input(tensor=tensor) if older() and isinstance(tensor.call.layer, Operation) else tensor
 
 
 def _sources(image):
