@@ -1,7 +1,7 @@
 """Train the same networks with pynn and with its peers, interleaved in one run.
 
     python -m bench.peers [--threads N] [--set SET] [--rows PATTERN] [--precision P] [--algorithm A] [--out FILE]
-                          [--json FILE] [--rounds N] [--clock CLOCK] [--check] [--strict]
+                          [--json FILE] [--rounds N] [--clock CLOCK] [--device D] [--check] [--strict]
 
 Every side runs in short blocks that alternate, so a change of the machine's speed meets all of them. The figure of a
 side is the median over the rounds; the ratio is that of the best peer to pynn. Before it is timed, all sides of a row
@@ -11,7 +11,8 @@ installed is skipped.
 At the precision "high", pynn is compared with its peers in float32; at "medium", with PyTorch's bfloat16 autocast.
 The set "calls" compares steps that are called one by one, with arrays, for a loss; the set "wide" what else people
 train and run. With the algorithm "direct" or "winograd" the convolutional networks are compared, pynn's layers with
-that option.
+that option. On the device "cuda" the training steps are compared with PyTorch's there, in float32; what has no kernel
+there is skipped.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from .workloads import Workload
 
 SIDES = ("side_pynn", "peer_torch", "peer_jax", "peer_mlx", "peer_tinygrad", "peer_sklearn")
+ON_CUDA = ("side_pynn", "peer_torch_cuda")
 
 
 def limit_threads(threads: int) -> None:
@@ -54,13 +56,15 @@ def skipped(name: str, error: Exception) -> None:
 
 def available_sides(what: Workload | Prediction, threads: int) -> Iterator[Side]:
     """Every side that can run here; a word on stderr about the others."""
+    import pynn
+
     from .side import Unavailable
     from .workloads import Workload
 
     if not isinstance(what, Workload):
         yield from what.sides(threads, skipped)
         return
-    for name in SIDES:
+    for name in SIDES if pynn.get_device() == "cpu" else ON_CUDA:
         try:
             yield from importlib.import_module(f"bench.{name}").sides(what, threads)
         except (ImportError, Unavailable) as error:
@@ -149,6 +153,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         default="wall",
         help="whose time is measured; the processor's, with one thread, where neighbours are busy (default: wall)",
     )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where all run (default: cpu)")
     parser.add_argument("--check", action="store_true", help="time nothing; check that all sides compute the same")
     parser.add_argument("--strict", action="store_true", help="refuse to measure while other processes are busy")
     found = parser.parse_args(argv)
@@ -161,13 +166,16 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     plain = found.precision == "highest" and found.algorithm == "auto"
     if found.set != "steps" and not plain:
         parser.error(f"--set {found.set} is of plain float32: it cannot be joined with --precision or --algorithm")
+    if found.device != "cpu" and (found.set != "steps" or not plain or found.clock != "wall"):
+        parser.error(f"--device {found.device} is for the training steps in plain float32, by the wall clock")
     limit_threads(found.threads)
     from .predictions import PREDICTIONS
     from .wide import WIDE
     from .workloads import at_precision, by_algorithm, one_a_call
 
     steps = at_precision(found.precision) if found.algorithm == "auto" else by_algorithm(found.algorithm)
-    sets = {"steps": (*steps, *(PREDICTIONS if plain else ())), "calls": one_a_call(), "wide": WIDE}
+    predictions = PREDICTIONS if plain and found.device == "cpu" else ()
+    sets = {"steps": (*steps, *predictions), "calls": one_a_call(), "wide": WIDE}
     rows = sets[found.set]
     found.chosen = [w for w in rows if fnmatch.fnmatch(w.name.lower(), f"*{found.rows.lower()}*")]
     if not found.chosen:
@@ -177,11 +185,14 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     options = arguments(argv)
+    import pynn
+    from pynn.errors import DeviceError
     from pynn.files import write_whole
 
     from .machine import BUSY_LIMIT, header
     from .report import markdown, save
 
+    pynn.set_device(options.device)
     if options.check:
         for what in options.chosen:
             check(what, options.threads)
@@ -194,7 +205,10 @@ def main(argv: list[str] | None = None) -> None:
     machine["clock"] = options.clock
     for what in options.chosen:
         print(f"{what.name} ...", file=sys.stderr, flush=True)
-        rows.append(compare(what, options.rounds, options.threads, clock))
+        try:
+            rows.append(compare(what, options.rounds, options.threads, clock))
+        except DeviceError as error:
+            skipped(what.name, error)
     text = markdown(machine, rows)
     print(text)
     save(options.out, {"machine": machine, "rows": rows}, text)

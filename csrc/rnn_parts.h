@@ -9,7 +9,8 @@
  *   rnn_mask      kept ? scale : 0    OUT n numbers; IN n bytes;  dim: n; par: scale
  *   rnn_peep      gradients of peepholes (block_peep_grad)    OUT dp [3,H], added to; IN dz, c;  dim: rows, H, whether i and f
  *   rnn_step      one time step of a cell (kernels/lstm.h); operands as below, those of pn_rnn_step
- *                 dim: which step, rows, units, act, steps of rows of y or dy, and of prev and next; par: act's
+ *                 dim: which step, rows, units, act, steps of rows of y or dy, and of prev and next, the
+ *                 time, for lengths (which pages leave out); par: act's
  */
 #ifndef PN_RNN_PARTS_H
 #define PN_RNN_PARTS_H
@@ -25,7 +26,7 @@ enum { PEEP_DP, PEEP_DZ, PEEP_C };
 enum { PEEP_ROWS, PEEP_UNITS, PEEP_IF };
 /* The first are written to, some of them read before. */
 enum { RS_GATES, RS_CELL, RS_STATE, RS_RESET, RS_Y, RS_DZ, RS_DH, RS_DC, RS_NEXT, RS_MASKED,
-       RS_BEFORE, RS_BIAS, RS_DY, RS_PREV, RS_H0, RS_MASK, RS_PEEP };
-enum { RS_WHAT, RS_ROWS, RS_UNITS, RS_ACT, RS_LDY, RS_LDH };
+       RS_BEFORE, RS_BIAS, RS_DY, RS_PREV, RS_H0, RS_MASK, RS_PEEP, RS_LENGTHS };
+enum { RS_WHAT, RS_ROWS, RS_UNITS, RS_ACT, RS_LDY, RS_LDH, RS_T };
 
 #endif

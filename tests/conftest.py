@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from on_device import direct, driver, fake, package  # noqa: F401  (fixtures)
 
 import pynn
 

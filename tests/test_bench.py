@@ -259,6 +259,8 @@ def test_rows_are_chosen_by_either_name(options):
         ["--set", "calls", "--precision", "medium"],
         ["--only", "nothing like it"],
         ["--set", "all"],
+        ["--device", "cuda", "--set", "wide"],
+        ["--device", "cuda", "--precision", "medium"],
     ):
         with pytest.raises(SystemExit):
             peers.arguments(bad)

@@ -3,6 +3,7 @@
  * launches. */
 #include "elementwise.h"
 #include "images.h"
+#include "lengths.h"
 #include "loss.h"
 #include "conv.h"
 #include "matmul.h"

@@ -69,6 +69,7 @@ PN_KERNEL(rnn_step) {
     s.y = I.arg[RS_Y], s.dz = I.arg[RS_DZ], s.dh = I.arg[RS_DH], s.dc = I.arg[RS_DC], s.next = I.arg[RS_NEXT];
     s.cell_prev = I.arg[RS_BEFORE], s.bias = I.arg[RS_BIAS], s.dy = I.arg[RS_DY], s.prev = I.arg[RS_PREV];
     s.h0 = I.arg[RS_H0], s.masked = I.arg[RS_MASKED], s.mask = I.arg[RS_MASK], s.peep = I.arg[RS_PEEP];
+    s.lengths = (const int32_t *)I.arg[RS_LENGTHS], s.t = I.dim[RS_T];
     if (PN_STOPPED) return;
     PN_EACH(i, s.rows * s.units) {
         s.row = i / s.units, s.unit = i % s.units;

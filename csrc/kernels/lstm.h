@@ -23,7 +23,7 @@
 #define RNN_ROWS for (i64 r = 0; r < s->rows; r++)
 #define RNN_UNITS for (i64 j = 0, w; w = H - j < VW ? H - j : VW, j < H; j += VW)
 #define RNN_FROM 0
-#define RNN_COUNT H
+#define RNN_COUNT (s->units)
 #else /* a thread has one unit of one row */
 #define RNN_ROWS for (i64 r = s->row, rows = 1; rows; rows = 0)
 #define RNN_UNITS for (i64 j = s->unit, w = VW, units = 1; units; units = 0)
@@ -43,7 +43,6 @@ static inline void rnn_no_slopes(const pn_rnn_step *s, i64 r, i64 gates) {
 }
 /* What an ended row leaves for the gradients of earlier steps. */
 static inline void rnn_skip_bwd(const pn_rnn_step *s, i64 r, i64 gates) {
-    const i64 H = s->units;
     real *next = RNN_ROW(next, s->ldh);
     const real *h0 = RNN_ROW(h0, s->units);
     rnn_no_slopes(s, r, gates);

@@ -280,10 +280,10 @@ class Recording:
         """Return what predicts with outputs of these shapes and dtypes; None where pynn.core._predict does."""
         return None
 
-    def run(self, bound: list[Any], times: int = 1, again: bool = False) -> None:
+    def run(self, bound: list[Any], times: int = 1, token: Any = None) -> None:
         """Replay the program with these arrays (or buffers) in its input slots.
 
-        `again` promises that arrays that are only read are as they were at the last run, for devices that have copies.
+        A token promises, to devices that have copies, that arrays that are only read are as when it came last.
 
         Raises
         ------

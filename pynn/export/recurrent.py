@@ -27,7 +27,7 @@ BACK, RESET_GATES, STATES, STATES_AFTER, RESET_BACK = 4, 8, 9, 10, 11  # csrc/pn
 F32, ITEM = np.dtype("float32"), 4
 #: Operands of rnn_step: what it writes (some of it is read before), and what it only reads.
 WRITTEN = ("gates", "cell", "state", "reset", "y", "dz", "dh", "dc", "next", "masked")
-READ = ("before", "bias", "dy", "prev", "h0", "mask", "peep")
+READ = ("before", "bias", "dy", "prev", "h0", "mask", "peep", "lengths")
 
 
 def _nowhere(*_: Any, **__: Any) -> Lowered:
@@ -36,6 +36,7 @@ def _nowhere(*_: Any, **__: Any) -> Lowered:
 
 KERNELS = ("rnn_gemm", "rnn_pack", "rnn_product", "rnn_mask", "rnn_peep", "rnn_step")
 GEMM, PACK, PRODUCT, MASK, PEEP, STEP = (Card(name, _nowhere, name) for name in KERNELS)
+PADDED = Card("mask_steps", _nowhere, "mask_steps")
 
 
 class Part(NamedTuple):
@@ -66,11 +67,27 @@ class _Loop:
         self.columns, self.width = COLUMNS[self.cell] * self.h, GATES[self.cell] * self.h
         self.rows = self.t * self.n
         self.made: list[Any] = []
+        self.lengths: Any = None
 
     def refuse(self, what: str, operand: Any) -> None:
         if operand is not None:
             where = f" (layer {self.instr.info.scope!r})" if self.instr.info.scope else ""
             raise DataError(f"[export] expected a recurrent layer without {what} for a page. Received: one{where}.")
+
+    def take(self, lengths: Any, several: bool) -> None:
+        """Take the lengths of sequences, if cells may have them."""
+        if not several:
+            self.refuse("sequences of several lengths", lengths)
+        self.lengths = lengths
+
+    def without_padding(self, x: Any) -> Any:
+        """Add a copy of x [N, T, D] with zeros as padding: what stands there may be NaN, and 0 NaN is not 0."""
+        if self.lengths is None:
+            return x
+        made = self.room(self.n, self.t, self.d).buffer
+        dims = (self.n, self.t, self.d, 0)
+        self.made.append(Part(PADDED, (made, x, self.lengths), 1, dims, (0.0,), 0, 0, self.instr.info))
+        return made
 
     def room(self, *shape: int) -> Tensor:
         """Return a temporary."""
@@ -126,11 +143,12 @@ class _Loop:
         """Add C = A B (+ C) with B from weights(), for all sequences."""
         self.add(PRODUCT, (c, a, packed, *((c,) if adds else ())), 1, (self.n, n, k, lda, ldc, int(adds)))
 
-    def step(self, what: int, ldy: int = 0, **operands: Any) -> None:
+    def step(self, what: int, ldy: int = 0, t: int = 0, **operands: Any) -> None:
         """Add one step of the cell. What it updates stands among what it reads too, so that nobody drops its source."""
+        operands["lengths"] = self.lengths
         buffers = [operands.pop(key, None) for key in (*WRITTEN, *READ)]
         assert not operands
-        dims = (what, self.n, self.h, self.act, ldy, self.h)
+        dims = (what, self.n, self.h, self.act, ldy, self.h, t)
         again = tuple(b for b in buffers[: len(WRITTEN)] if b is not None)
         self.add(STEP, (*buffers, *again), len(WRITTEN), dims)
 
@@ -163,7 +181,7 @@ def _window(buffer: Any, first: int, count: int) -> Any:
     return buffer.view(first * ITEM, count * ITEM)
 
 
-def forward(instr: Any, instruction: Callable[..., Any]) -> list[Any]:
+def forward(instr: Any, instruction: Callable[..., Any], several: bool = False) -> list[Any]:
     """Return the instructions that give what ``rnn_fwd`` gives.
 
     Parameters
@@ -171,6 +189,8 @@ def forward(instr: Any, instruction: Callable[..., Any]) -> list[Any]:
     instr : Instr
     instruction : callable
         Returns the instruction of a card; see :func:`pynn.export.composed.instruction`.
+    several : bool, default False
+        Whether cells may take lengths.
 
     Raises
     ------
@@ -179,7 +199,7 @@ def forward(instr: Any, instruction: Callable[..., Any]) -> list[Any]:
     """
     loop = _Loop(instr, instruction)
     y, h, c, gates, cells, x, w, u, b, h0, c0, peep, lengths, kept = instr.buffers
-    loop.refuse("sequences of several lengths", lengths)
+    loop.take(lengths, several)
     n, t, d, size, cell, width = loop.n, loop.t, loop.d, loop.h, loop.cell, loop.width
     first = width if cell < GRU else 2 * size
     loop.set(h, h0, n * size)
@@ -206,18 +226,18 @@ def forward(instr: Any, instruction: Callable[..., Any]) -> list[Any]:
         if cell == GRU_AFTER:  # at the first step of zeros these are zeros
             loop.product(loop.row(gates, at, width, 3 * size), meets, inner, size, size, size, width, adds=False)
         if cell == GRU:
-            loop.step(RESET_GATES, gates=z, state=h, reset=reset, **dropped)
+            loop.step(RESET_GATES, t=at, gates=z, state=h, reset=reset, **dropped)
             loop.product(loop.row(gates, at, width, 2 * size), reset, inner, size, size, size, width)
         now = loop.row(cells, at, size)
         seen = {"before": before, "bias": own, "peep": peep, **dropped}
-        loop.step(cell, t * size, gates=z, cell=now, state=h, y=loop.output(y, at), **seen)
+        loop.step(cell, t * size, at, gates=z, cell=now, state=h, y=loop.output(y, at), **seen)
         before = now
     if c is not None:
         loop.set(c, before, n * size)
     return loop.made
 
 
-def backward(instr: Any, instruction: Callable[..., Any], sums: Callable[..., Any]) -> list[Any]:
+def backward(instr: Any, instruction: Callable[..., Any], sums: Callable[..., Any], several: bool = False) -> list[Any]:
     """Return the instructions that give what ``rnn_bwd`` gives.
 
     Parameters
@@ -227,6 +247,8 @@ def backward(instr: Any, instruction: Callable[..., Any], sums: Callable[..., An
         Returns the instruction of a card; see :func:`pynn.export.composed.instruction`.
     sums : callable
         Returns the instruction of sums over rows; see :func:`pynn.export.composed.row_sums`.
+    several : bool, default False
+        Whether cells may take lengths, of more than one sequence.
 
     Raises
     ------
@@ -236,7 +258,7 @@ def backward(instr: Any, instruction: Callable[..., Any], sums: Callable[..., An
     loop = _Loop(instr, instruction, sums)
     dz, dx, dw, du, db, dh0, dc0, dpeep = instr.buffers[: instr.n_out]
     gates, dy, dlast, dcell, x, w, u, h0, c0, peep, lengths, kept, cells = instr.buffers[instr.n_out :]
-    loop.refuse("sequences of several lengths", lengths)
+    loop.take(lengths, several and loop.n > 1)
     n, t, d, size, cell, width, columns = loop.n, loop.t, loop.d, loop.h, loop.cell, loop.width, loop.columns
     first = width if cell < GRU else 2 * size
     last = (2 if cell == GRU else 3) * size  # the column of dz that met U_g
@@ -255,20 +277,20 @@ def backward(instr: Any, instruction: Callable[..., Any], sums: Callable[..., An
     if cell >= GRU:  # a gru needs all states again; the others meet them on the way back
         for at, after in itertools.pairwise(times):
             ends = {"prev": loop.row(states, at, size), "next": loop.row(states, after, size)}
-            loop.step(STATES if cell == GRU else STATES_AFTER, gates=loop.row(gates, at, width), **ends)
+            loop.step(STATES if cell == GRU else STATES_AFTER, t=at, gates=loop.row(gates, at, width), **ends)
     for i in range(t - 1, -1, -1):
         at, slope = times[i], loop.row(dz, times[i], width)
         cell_before = c0 if i == 0 else loop.row(cells, times[i - 1], size)
         keeps = loop.row(states, times[i + 1], size) if cell < GRU and i < t - 1 else None
         loop.step(
-            cell + BACK, t * size, gates=loop.row(gates, at, width), cell=loop.row(cells, at, size), dz=slope, dh=dh,
-            dc=dc, next=keeps, before=cell_before if cell == LSTM else None, dy=loop.output(dy, at),
+            cell + BACK, t * size, at, gates=loop.row(gates, at, width), cell=loop.row(cells, at, size), dz=slope,
+            dh=dh, dc=dc, next=keeps, before=cell_before if cell == LSTM else None, dy=loop.output(dy, at),
             prev=loop.row(states, at, size), h0=h0, peep=peep,
         )  # fmt: skip
         if cell == GRU:
             loop.product(reset, loop.row(dz, at, width, last), inner, size, size, width, size, adds=False)
             ends = {"prev": loop.row(states, at, size), "next": loop.row(resets, at, size)}
-            loop.step(RESET_BACK, dz=slope, dh=dh, reset=reset, mask=mask, **ends)
+            loop.step(RESET_BACK, t=at, dz=slope, dh=dh, reset=reset, mask=mask, **ends)
         if i or dh0 is not None:
             loop.product(to, slope, packed, size, first, width, size, adds=mask is None)
             if cell == GRU_AFTER:
@@ -280,7 +302,7 @@ def backward(instr: Any, instruction: Callable[..., Any], sums: Callable[..., An
     for out, source in ((dh0, dh), (dc0, dc)):
         if out is not None:
             loop.set(out, source, n * size)
-    moved, met = loop.swapped(x, n, t, d), states
+    moved, met = loop.swapped(loop.without_padding(x), n, t, d), states
     if mask is not None:  # u met the masked states
         met = loop.room(t, n, size).buffer
         loop.use("mul", met, Tensor(states, (t, n, size), F32), loop.state(mask))

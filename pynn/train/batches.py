@@ -98,6 +98,7 @@ class Arrays(Source):
 
     def __init__(self, trainer: Trainer, data: Data, batch_size: int, shuffle: bool):
         self.trainer, self.data, self.shuffle = trainer, data, shuffle
+        data.token = object()
         self.n = min(batch_size, len(data))
         self.batches = -(-len(data) // self.n)
         self._described: dict[str, Any] | None = None
@@ -152,7 +153,8 @@ class Arrays(Source):
         data = self.data
         if data.predictions is None:
             return data
-        return Data(data.xs, data.y, data.w, mapped(lambda room: room[len(room) - rest :], data.predictions))
+        room = mapped(lambda room: room[len(room) - rest :], data.predictions)
+        return Data(data.xs, data.y, data.w, room, data.token)
 
     def finish(self, data: Data, rows: np.ndarray) -> None:
         """Give the metrics the predictions of the rows."""

@@ -184,6 +184,8 @@ class Data:
     w : array [N], or of more leading axes of the output's shape, or None
     predictions : array, or None
         Room for what the metrics are given.
+    token : object, optional
+        While it is the same, what was read of the arrays before need not be read again (see Recording.run).
 
     Notes
     -----
@@ -194,6 +196,7 @@ class Data:
     y: Any
     w: Any = None
     predictions: Any = None
+    token: Any = None
 
     def __len__(self) -> int:
         return len(self.xs[0])

@@ -30,6 +30,7 @@ class Stepper:
         self.model, self.trainer = model, model._need_trainer("steps")  # a trainer does not keep its model
         self.trainer.segments = segments_of(accumulate)
         self.data = self.trainer.data(x, y)
+        self.data.token = object()
         self.n = min(batch_size, len(self.data))
         self.whole = len(self.data) // self.n
         self.perm = permutation(self.trainer.seed, 0, len(self.data), True)

@@ -216,7 +216,7 @@ def run_steps(
                     count -= 1
                 ledger.held = held
             if held is not None and count:
-                held.run([*arrays, *ledger.buffers], count, again)
+                held.run([*arrays, *ledger.buffers], count, data.token)
         except NonFiniteError:
             raise _where_not_finite(trainer, data, perm, n) from None
 

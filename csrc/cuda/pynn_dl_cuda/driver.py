@@ -89,8 +89,6 @@ class Device:
         Bytes of its memory.
     driver : int
         The newest CUDA that the driver knows: 13000 is 13.0.
-    used : object
-        What filled the places of input slots last.
     """
 
     def __init__(self) -> None:
@@ -113,7 +111,6 @@ class Device:
         self._rooms: dict[int, Memory] = {}
         self.mirrors: weakref.WeakValueDictionary[int, Mirror] = weakref.WeakValueDictionary()
         self.recordings: weakref.WeakSet[Any] = weakref.WeakSet()  # that may have memory here
-        self.used: Any = None
         number, count = c_int(), c_int()
         try:
             self.call("cuInit", 0)
@@ -225,7 +222,6 @@ class Device:
             for recording in self.recordings:
                 recording.drop()
             self._rooms.clear()
-            self.used = None
 
 
 class Memory:
@@ -235,6 +231,7 @@ class Memory:
 
     def __init__(self, owner: Device, nbytes: int):
         self.owner, self.nbytes = owner, max(nbytes, 1)
+        self._held: Any = None, None  # an array that was written here, and its token
         found = c_uint64()
         try:
             owner.call("cuMemAlloc_v2", found, self.nbytes)
@@ -257,6 +254,15 @@ class Memory:
         """Copy from the host."""
         if nbytes:
             self.owner.call("cuMemcpyHtoD_v2", self.address, source, nbytes)
+
+    def hold(self, buffer: Any, array: Any, token: Any) -> None:
+        """Copy a buffer of the host's, if it is not that of an array which came last, with the same token."""
+        known, before = self._held
+        if token is None or array is None or before is not token or known() is not array:
+            self._held = None, None
+            self.write(buffer.address, buffer.nbytes)
+            if token is not None and array is not None:
+                self._held = weakref.ref(array), token
 
     def read(self, target: Any, nbytes: int) -> None:
         """Copy to the host."""

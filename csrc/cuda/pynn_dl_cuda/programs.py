@@ -20,6 +20,7 @@ from pynn_dl_cuda import driver
 
 __all__ = ["DeviceRecorder", "DeviceRecording", "Passes"]
 
+LENGTHS = 10  # which of the inputs of a recurrent layer's gradient
 CODE = 255  # the part of a status that is one of pn.h's; the rest is the number of the instruction
 
 
@@ -35,20 +36,22 @@ def unsupported(instr: Any) -> DeviceError:
 
 
 def in_parts(instr: Any) -> list[Any]:
-    """Return a recurrent layer as products and cells, step by step; of sequences of several lengths there are none."""
-    if instr.card.kernel not in ("rnn_fwd", "rnn_bwd") or instr.dtype or _lengths_of(instr) is not None:
+    """Return a recurrent layer as products and cells, step by step."""
+    if instr.card.kernel not in ("rnn_fwd", "rnn_bwd") or instr.dtype or _is_one_padded(instr):
         return [instr]
     from pynn.export import composed, recurrent
 
     if instr.card.kernel == "rnn_fwd":
-        parts = recurrent.forward(instr, composed.instruction)
+        parts = recurrent.forward(instr, composed.instruction, True)
     else:
-        parts = recurrent.backward(instr, composed.instruction, composed.row_sums)
+        parts = recurrent.backward(instr, composed.instruction, composed.row_sums, True)
     return [part if isinstance(part, _core.Instr) else _instruction(part) for part in parts]
 
 
-def _lengths_of(instr: Any) -> Any:
-    return instr.buffers[12] if instr.card.kernel == "rnn_fwd" else instr.buffers[instr.n_out + 10]
+def _is_one_padded(instr: Any) -> bool:
+    """Tell whether it is the gradient of one sequence with a length, whose product is as long as that says."""
+    one = instr.card.kernel == "rnn_bwd" and instr.plain()[0][0] == 1
+    return one and instr.buffers[instr.n_out + LENGTHS] is not None
 
 
 def _instruction(part: Any) -> Any:
@@ -76,6 +79,7 @@ class DeviceRecording(Recording):
     """A recording whose runs are on the device."""
 
     recorder = DeviceRecorder
+    first = 0  # of the places for its slots
 
     def __init__(self, key: Any, found: Placed, watch: Any, arenas: Any):
         self.device = driver.device()
@@ -112,8 +116,8 @@ class DeviceRecording(Recording):
             self.graph = c_void_p()
         self.built, self.mirrors = (), {}
 
-    def run(self, bound: list[Any], times: int = 1, again: bool = False) -> None:
-        """Replay the program; `again` promises that arrays that are only read are as they were at the last run.
+    def run(self, bound: list[Any], times: int = 1, token: Any = None) -> None:
+        """Replay the program; arrays that are only read are sent if they, or the token, are not those of the last run.
 
         Raises
         ------
@@ -129,12 +133,9 @@ class DeviceRecording(Recording):
             self._turn_flags()
             for mirror in self.mirrors.values():
                 mirror.send()
-            used = id(self), [id(a) for a in bound]
             for slot, b in held.items():
-                known = again and device.used == used and slot not in self.written and b is not bound[slot]
-                if not known:
-                    rooms[slot].write(b.address, b.nbytes)
-            device.used = None
+                array = bound[slot] if b is not bound[slot] and slot not in self.written else None
+                rooms[slot].hold(b, array, token)
             stop = device.room(STATUS, 4)
             device.call("cuMemsetD8_v2", stop.address, 0, 4)
             changed = [self.mirrors[id(root)] for root in {id(b): b for b in self.state}.values()]
@@ -148,7 +149,6 @@ class DeviceRecording(Recording):
             for slot in self.written:
                 with memoryview(held[slot]):
                     rooms[slot].read(held[slot].address, held[slot].nbytes)
-            device.used = used
             for root, flag in self.left:
                 flag.array(np.dtype(np.int64), (flag.nbytes // 8,))[1] = root.writes if root.writes >= 0 else UNKNOWN
         if status.value:
@@ -156,6 +156,7 @@ class DeviceRecording(Recording):
 
     def passes(self, outputs: list[tuple[Any, Any]]) -> Passes:
         """Return what predicts with this program, whose outputs have these shapes and dtypes."""
+        self.first = PASSES
         return Passes(self, outputs)
 
     def _turn_flags(self) -> None:
@@ -171,7 +172,7 @@ class DeviceRecording(Recording):
         if not self.mirrors:
             roots = [b.root() for one in self.program.instrs for b in one.buffers if b is not None]
             self.mirrors = {id(root): device.mirror(root) for root in roots}
-        rooms = {slot: device.room(slot, b.nbytes) for slot, b in held.items()}
+        rooms = {slot: device.room(self.first + slot, b.nbytes) for slot, b in held.items()}
         arena = device.room(ARENA, self.program.arena_bytes)
         places = [(rooms[slot].address, b.nbytes) for slot, b in held.items()]
         built = arena.address, device.room(STATUS, 4).address, places
@@ -220,6 +221,7 @@ class DeviceRecording(Recording):
 
 
 ARENA, STATUS = -1, -2  # places beside the slots'
+PASSES = 1 << 20  # from here on predictions have theirs: an evaluation between epochs leaves the data where they are
 UNKNOWN = -2  # writes of memory that somebody may be writing to: no number of writes is this
 
 
