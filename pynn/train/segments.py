@@ -15,6 +15,7 @@ import numpy as np
 from pynn import ops
 from pynn._blocks import Held
 from pynn.checks import integer
+from pynn.core.config import get_device
 from pynn.core.flat import Slots
 from pynn.core.kernels.hook import add_hook, drop_hook
 from pynn.core.state import state
@@ -161,7 +162,7 @@ def _whole_products(segments: Segments, modules: list[Any], n: int) -> bool:
     """Tell whether dense layers are worth computing for all segments at once, in no more memory than a sum takes."""
     dense = [m._weights["w"].shape for m in modules if getattr(m, "product_of_rows", False) and "w" in m._weights]
     weights, numbers = sum(a * b for a, b in dense), sum(a + 2 * b for a, b in dense)
-    few = len(segments.mine) > 1 and 2 * segments.count <= n < FEW_ROWS * segments.count
+    few = get_device() == "cpu" and len(segments.mine) > 1 and 2 * segments.count <= n < FEW_ROWS * segments.count
     return few and weights >= LARGE and n * numbers <= MEMORY * weights
 
 
