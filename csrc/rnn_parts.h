@@ -22,6 +22,7 @@ enum { PACK_N, PACK_K, PACK_BRS, PACK_BCS };
 enum { RP_C, RP_A, RP_B };
 enum { RP_M, RP_N, RP_K, RP_LDA, RP_LDC, RP_ADD };
 enum { MASK_TO, MASK_KEPT };
+enum { MASK_N };
 enum { PEEP_DP, PEEP_DZ, PEEP_C };
 enum { PEEP_ROWS, PEEP_UNITS, PEEP_IF };
 /* The first are written to, some of them read before. */

@@ -58,14 +58,16 @@ PN_KERNEL(check_lengths) {
         [&](i64 n) { return (i64)given[n]; });
 }
 
+enum { WALK_Y, WALK_LENGTHS };
+enum { WALK_N, WALK_MUL, WALK_ADD, WALK_STEP, WALK_MOST };
 PN_KERNEL(walked_lengths) {
     (void)phase;
-    const i64 mul = I.dim[1], add = I.dim[2], step = I.dim[3], most = I.dim[4];
+    const i64 mul = I.dim[WALK_MUL], add = I.dim[WALK_ADD], step = I.dim[WALK_STEP], most = I.dim[WALK_MOST];
     if (PN_STOPPED) return;
-    PN_EACH(n, I.dim[0]) {
-        const i64 a = ((const int32_t *)I.arg[1])[n] * mul + add;
+    PN_EACH(n, I.dim[WALK_N]) {
+        const i64 a = ((const int32_t *)I.arg[WALK_LENGTHS])[n] * mul + add;
         const i64 q = (a >= 0 ? a / step : -((-a + step - 1) / step)) + 1;
-        ((int32_t *)I.arg[0])[n] = (int32_t)(q < 0 ? 0 : q > most ? most : q);
+        ((int32_t *)I.arg[WALK_Y])[n] = (int32_t)(q < 0 ? 0 : q > most ? most : q);
     }
 }
 

@@ -41,7 +41,7 @@ PN_KERNEL(rnn_mask) {
     (void)phase;
     const float scale = (float)I.par[0];
     if (PN_STOPPED) return;
-    PN_EACH(i, I.dim[0])((float *)I.arg[MASK_TO])[i] = ((const uint8_t *)I.arg[MASK_KEPT])[i] ? scale : 0;
+    PN_EACH(i, I.dim[MASK_N])((float *)I.arg[MASK_TO])[i] = ((const uint8_t *)I.arg[MASK_KEPT])[i] ? scale : 0;
 }
 
 /* A thread per number of dp, over the rows in order: gates i and f, or gate o. */
