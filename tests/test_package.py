@@ -76,8 +76,8 @@ def test_wheel_holds_no_sources_and_is_small(distribution):
     pages = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("pynn/web/js/**/*.*")}
     assert pages <= names
     installed = sum(file.locate().stat().st_size for file in files if file.locate().exists())
-    # The aim is 12. Python's compiled files are half of it, and pynn.keras with them 1.8.
-    assert installed <= 14 * MEGABYTE
+    # The aim is 12. Python's compiled files are half of it, and pynn.keras with them 1.9.
+    assert installed <= 14.25 * MEGABYTE
 
 
 def test_a_python_without_lzma_and_bz2_trains_and_says_so_where_a_file_is_packed(tmp_path):

@@ -27,7 +27,7 @@ static int rnn_product(const pn_instr *I) {
 }
 
 static int rnn_mask(const pn_instr *I) {
-    block_expand_mask(I->arg[MASK_TO], (const uint8_t *)I->arg[MASK_KEPT], I->par[0], *I->dim);
+    block_expand_mask(I->arg[MASK_TO], (const uint8_t *)I->arg[MASK_KEPT], I->par[0], I->dim[MASK_N]);
     return PN_OK;
 }
 
