@@ -126,6 +126,7 @@ _LAZY = {
     "local_transpose": ("locally_connected2d_transpose",),
     "jordan": ("jordan_rnn",),
     "norm": ("batch_norm", "group_norm", "layer_norm"),
+    "norm_shared": (),
     "pool": ("avg_pool2d", "l2_pool2d", "max_pool2d"),
     "rnn": ("gru", "lstm", "simple_rnn"),
     "rnn_norm": ("layer_norm_lstm",),
