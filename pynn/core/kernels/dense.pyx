@@ -86,9 +86,11 @@ cdef int dense_joined(const pn_instr *I) noexcept nogil:
     """dw = x^T dz, db = sum over rows of dz: of pieces of the rows, joined as csrc/kernels/segments.h does.
 
     OUT dw [K,N], db [N] or NULL; IN dz [M,N], x [M,K], cuts int64 [pieces + 1], where they begin.
-    dim: M <= 320, N, K > 1, 1 < pieces <= 64. Parallel over tiles; 2MNK flops. Scratch: the product's, then 8 rows of N.
+    dim: M <= 320, N, K > 1, 1 < pieces <= 64. Parallel over tiles. 2MNK flops. Scratch: the product's, then 8 rows of
+    N.
     """
-    cdef int64_t m = I.dim[JOINED_M], n = I.dim[JOINED_N], k = I.dim[JOINED_K], pieces = I.dim[JOINED_PIECES], s, bits, j
+    cdef int64_t m = I.dim[JOINED_M], n = I.dim[JOINED_N], k = I.dim[JOINED_K], pieces = I.dim[JOINED_PIECES]
+    cdef int64_t s, bits, j
     cdef int64_t item = 4 if I.ops.itemsize == 4 else 8
     cdef const int64_t *cuts = <const int64_t *>I.arg[JOINED_CUTS]
     cdef const char *dz = <const char *>I.arg[JOINED_DZ]
