@@ -36,7 +36,8 @@ MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
 # Plain C beside vectors is there to compare with and for old processors, and float64 is the smaller part of the work: a
 # third less code where loops stay as they are written, for 2 to 5 % of float64's time (at -Os plain C takes 3 times as
 # long). Locks and looks, once a call, have no loops; at -Os a look at a model would take half as long again. What is
-# only there to compare with, on processors that have better, is as small as it gets.
+# only there to compare with, on processors that have better, is as small as it gets; so is
+# float64 for processors of before 2013, whose products are BLAS's anyway.
 # Kernels spell out their vectors; what else the compiler would make of loops is a tenth more code and no faster.
 # Flags of GCC and of Clang: a compiler gets those that it knows.
 PLAIN_LOOPS = (
@@ -48,13 +49,13 @@ PLAIN_LOOPS = (
     "-fno-tree-loop-distribution",
 )
 SMALL = {
-    **dict.fromkeys(("isa_generic", "isa_f64"), ("-O2", "-fno-unroll-loops")),
+    "isa_generic": ("-O2", "-fno-unroll-loops"),
     **dict.fromkeys(("isa_avx2_f64", "isa_avx512_f64", "isa_neon_f64", "isa_bf16"), ("-O2", "-fno-unroll-loops")),
     **dict.fromkeys(("isa_avx2", "isa_avx512"), PLAIN_LOOPS),
     **dict.fromkeys(("_core", "_kept", "_linear", "_predict", "_watch", "dense", "rnn"), ("-O2",)),
     **dict.fromkeys(("any", "int32", "int64", "isa_amx"), ("-O2",)),
     **dict.fromkeys(("_blas", "_blocks", "conv2d", "cuda_launch", "hook", "jordan", "lengths"), ("-Os",)),
-    **dict.fromkeys(("isa_amx_emulated", "isa_generic_fused"), ("-Os", "-fno-vectorize")),
+    **dict.fromkeys(("isa_amx_emulated", "isa_generic_fused", "isa_f64"), ("-Os", "-fno-vectorize")),
 }
 # Kernels neither throw nor are thrown through; tables for that would be a twentieth of the wheel.
 NO_UNWINDING = ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"]
