@@ -116,7 +116,7 @@ def counted(y):
 def test_rules_are_of_ops_that_exist():
     """An op without a rule loses lengths, with a warning."""
     ops.load_all()
-    assert set(RULES) <= set(CARDS)
+    assert set(RULES) <= set(CARDS) | {"norm_shared"}  # which is in no table: pynn/ops/norm_shared.py
 
 
 @pytest.mark.parametrize("name", [name for name, (make, _) in DECIDED.items() if make is not None])
