@@ -92,7 +92,7 @@ def _of_tensors(loss, wanted):
         if state.trial:  # where a layer is tried with any tensors, to see shapes
             return [0 * x for x in wanted]
         if not state.grad_enabled:
-            raise Untracked
+            raise Untracked("[gradients] expected tensors of a computation that is tracked. help: outside no_grad().")
     found = pynn.grad(loss if loss.shape == () else loss.sum(), wanted)
     with no_grad():  # as constants: pooling has no second derivative that would be missed
         return [Tensor.detach(x) for x in found]
