@@ -32,6 +32,9 @@ UNIX_FLAGS = ["-std=gnu11", "-O3", "-fno-math-errno", "-ffp-contract=off", "-fvi
 UNIX_WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
 UNIX_DEBUG = ["-std=gnu11", "-O1", "-g", "-fno-omit-frame-pointer", "-ffp-contract=off", "-fvisibility=hidden"]
 MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
+# Symbols are a thirtieth of the wheel; 50 kB of what is installed would be padding round code. Not every linker knows.
+SMALL_LINKS = ("-Wl,--strip-all", "-Wl,-z,noseparate-code")
+NOTHING = "int main(void) { return 0; }\n"
 # Threads are pynn's own (csrc/pool.c); OpenMP's part is to say how many, and Windows has it in a DLL that users lack.
 # Plain C beside vectors is there to compare with and for old processors, and float64 is the smaller part of the work: a
 # third less code where loops stay as they are written, for 2 to 5 % of float64's time (at -Os plain C takes 3 times as
@@ -212,8 +215,7 @@ class BuildExt(build_ext):
         else:
             compile_flags, link_flags = (UNIX_DEBUG if DEBUG or SANITIZE else UNIX_FLAGS) + UNIX_WARNINGS, []
             if sys.platform == "linux" and not (DEBUG or SANITIZE):
-                # Symbols are a thirtieth of the wheel; 50 kB of what is installed would be padding round code.
-                link_flags += ["-Wl,--strip-all", "-Wl,-z,noseparate-code"]
+                link_flags += [flag for flag in SMALL_LINKS if self.links(NOTHING, [], [flag])]
         if SANITIZE:
             compile_flags += [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all"]
             link_flags.append(f"-fsanitize={SANITIZE}")
@@ -231,8 +233,7 @@ class BuildExt(build_ext):
             return set()
         small = {flag for flags in SMALL.values() for flag in flags} if HAS_VECTORS else set()
         wanted = small | (set() if SANITIZE else set(NO_UNWINDING))
-        program = "int main(void) { return 0; }\n"
-        return {flag for flag in wanted if self.links(program, ["-Werror", flag], [])}
+        return {flag for flag in wanted if self.links(NOTHING, ["-Werror", flag], [])}
 
     def links(self, program, compile_flags, link_flags):
         return not self.error_of(program, compile_flags, link_flags)
