@@ -181,6 +181,9 @@ def test_digits_from_end_to_end(command, tmp_path):
     rows = list(csv.DictReader((out / "history.csv").read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert 0 < float(rows[1]["val_accuracy"]) <= 1
+    for name, values in result["details"]["curves"].items():
+        assert values == [round(float(row[name]), 5) for row in rows], name
+    assert {"loss", "val_accuracy"} <= set(result["details"]["curves"])
     assert all((out / name).read_bytes().startswith(b"\x89PNG") for name in FILES if name.endswith(".png"))
     weights = load(out)
     assert sum(weight.size for weight in weights.values()) == result["parameters"]

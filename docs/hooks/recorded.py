@@ -19,6 +19,7 @@ from pynn.recipes import kmeans, memory
 
 __all__ = ["PICTURES", "WRITTEN", "draw"]
 
+TRAINED = ("fashion-cnn", "mnist-best", "kaggle-digits", "cifar-cnn", "imdb-lstm", "imdb-best")
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 Draw = Callable[[dict[str, Any], Path], Any]
 SPANISH = {
@@ -26,7 +27,9 @@ SPANISH = {
     "Best unit of each class (AUC; 0.5 is chance)": "La mejor unidad de cada clase (AUC; 0.5 es azar)",
     "Analogies answered, %": "Analogías contestadas, %",
     "Voices that were not learnt from, accuracy, %": "Voces de las que no aprendió, exactitud, %",
-    "Wrong with few labels, %": "Errores con pocas etiquetas, %",
+    "Wrong with few labels, %": "Errores con pocas etiquetas, %", "accuracy, %": "exactitud, %",
+    "C, the inverse of the penalty": "C, el inverso de la penalización", "1,600 features": "1,600 características",
+    "Photographs held out": "Fotografías apartadas",
     "airplane": "avión", "automobile": "coche", "bird": "pájaro", "cat": "gato", "deer": "ciervo", "dog": "perro",
     "frog": "rana", "horse": "caballo", "ship": "barco", "truck": "camión",
 }  # fmt: skip
@@ -129,6 +132,26 @@ def _bars(groups: Mapping[str, Mapping[str, float]], title: str, path: Path, sta
     return finish(figure, path)
 
 
+def _curves(details: dict[str, Any], path: Path) -> Any:
+    return viz.plot_history(details["curves"], path)
+
+
+def _penalties(details: dict[str, Any], path: Path) -> Any:
+    curve = ([float(c) for c in details["held out"]], [100 * value for value in details["held out"].values()])
+    words = {"x": _said("C, the inverse of the penalty"), "y": _said("accuracy, %")}
+    panel = {_said("Photographs held out"): {_said(f"{details['features']:,} features"): curve}}
+    return viz.plot_curves(panel, path, **words, dots=True, log_x=True)
+
+
+def _neighbours(details: dict[str, Any]) -> str:
+    """Return the words that stand nearest to some, with their cosines."""
+    near = {
+        word: ", ".join(f"{other} {cosine:.2f}" for other, cosine in found)
+        for word, found in details["examples"].items()
+    }
+    return "\n".join(f"{word:{max(map(len, near)) + 2}}{others}" for word, others in near.items())
+
+
 def _poem(details: dict[str, Any]) -> str:
     """Return what the network wrote at temperature 0.5: its first lines, whole."""
     lines = [line for text in details["samples"]["0.5"].split("\n")[:-1] for line in textwrap.wrap(text, 80) or [""]]
@@ -147,7 +170,9 @@ PICTURES: dict[str, dict[str, Draw]] = {
     "word2vec": {"analogies.png": _analogies},
     "cat-neuron": {"units.png": _units},
     "dbm": {"labels.png": _few},
+    **{name: {"history.png": _curves} for name in TRAINED},
+    "kmeans-features": {"penalty.png": _penalties},
     "cots": {"blocks.png": lambda details, path: kmeans.draw_blocks(details["weights per second"], path)},
 }
 #: Recipe -> what gives the text that it wrote.
-WRITTEN: dict[str, Callable[[dict[str, Any]], str]] = {"char-rnn": _poem}
+WRITTEN: dict[str, Callable[[dict[str, Any]], str]] = {"char-rnn": _poem, "localist-distributed": _neighbours}

@@ -18,7 +18,7 @@ from pynn.recipes.images import cosine
 from pynn.recipes.pace import fit_sequences
 from pynn.recipes.registry import Options, Recipe, Result, recipe
 from pynn.recipes.report import write_pictures
-from pynn.recipes.runner import conclude, hold_out
+from pynn.recipes.runner import conclude, curves, hold_out
 
 __all__ = ["WordPairs", "imdb_best", "imdb_lstm"]
 
@@ -204,7 +204,7 @@ def _train(
         epochs=len(history.epoch),
         seconds=seconds,
         parameters=model.count_parameters(),
-        details={"tokens_per_second": speed},
+        details={"tokens_per_second": speed, "curves": curves(history)},
     )
     if not options.quiet:
         print(f"speed          {speed:,} tokens a second, the testing after each epoch included")

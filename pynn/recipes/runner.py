@@ -21,7 +21,7 @@ from pynn.recipes.spanish import told
 if TYPE_CHECKING:
     from pynn.recipes.registry import Recipe
 
-__all__ = ["apart", "conclude", "hold_out", "run", "timed_fit", "train_classifier"]
+__all__ = ["apart", "conclude", "curves", "hold_out", "run", "timed_fit", "train_classifier"]
 
 CHECKPOINT_SECONDS = 30.0
 HELD_OUT, HELD_OUT_MOST = 10, 5000  # one item of so many, but no more than so many items
@@ -168,7 +168,7 @@ def train_classifier(
         epochs=len(history.epoch),
         seconds=seconds,
         parameters=model.count_parameters(),
-        details=details,
+        details={**(details or {}), "curves": curves(history)},
     )
     if options.out is not None:
         written = report.write(options.out, recipe.name, model, history, *test, pictures or {})
@@ -223,6 +223,17 @@ def apart(options: Options, name: str) -> Options:
     """
     folder = None if options.checkpoint is None else options.checkpoint / name.replace(" ", "-")
     return dataclasses.replace(options, checkpoint=folder)
+
+
+def curves(history: Any) -> dict[str, list[float]]:
+    """Return the curves of a training for the details of a result, as :func:`pynn.viz.plot_history` draws them.
+
+    Parameters
+    ----------
+    history : History
+        What ``fit`` returned. Values are kept to five digits after the point.
+    """
+    return {name: [round(float(value), 5) for value in values] for name, values in history.history.items()}
 
 
 def conclude(
