@@ -224,7 +224,7 @@ def test_pictures_of_long_recipes_come_from_their_results(monkeypatch):
         viz.language(before)
     for name, write in recorded.WRITTEN.items():
         result = json.loads((DOCS / "results" / f"{name}.json").read_text(encoding="utf-8"))
-        assert 5 < len(write(result["details"]).split("\n")) < 20
+        assert 3 < len(write(result["details"]).split("\n")) < 20
 
 
 def test_recipes_named_in_the_docs_exist():
