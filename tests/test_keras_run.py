@@ -253,6 +253,32 @@ def test_names_that_numpy_dropped_are_there_while_a_script_runs(run):
     assert "Inf" not in vars(np)
 
 
+def test_names_that_scipy_dropped_are_there_while_a_script_runs(run, tmp_path):
+    scipy = pytest.importorskip("scipy")
+    pytest.importorskip("PIL")
+    text = f"""
+        import numpy as np, scipy
+        from scipy.misc import imread, imresize
+        x = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+        scipy.misc.imsave({str(tmp_path / "a.png")!r}, x)
+        print((imread({str(tmp_path / "a.png")!r}) == x).all(), imread({str(tmp_path / "a.png")!r}, mode="L").shape)
+        scipy.misc.imsave({str(tmp_path / "b.bmp")!r}, x * 2.0 - 4)
+        print(imread({str(tmp_path / "b.bmp")!r})[1, 1].tolist(), imread({str(tmp_path / "b.bmp")!r}, True).dtype)
+        print(imresize(x, (4, 6)).shape, imresize(x, 50).shape, imresize(x[..., 0], 3.0, "nearest")[:, 0].tolist())
+        for wrong in (lambda: imresize(x, 2.0, "cubical"), lambda: imresize(x[None], 2.0)):
+            try:
+                wrong()
+            except ValueError as error:
+                print(error)
+    """
+    lines = run(text).splitlines()
+    assert lines[:2] == ["True (2, 2)", "[209, 232, 255] float32"]
+    assert lines[2] == "(4, 6, 3) (1, 1, 3) [0, 0, 0, 6, 6, 6]"
+    assert "nearest name: 'cubic'" in lines[3] or "cubic" in lines[3]
+    assert lines[4].endswith("Received: shape=(1, 2, 2, 3).")
+    assert not hasattr(sys.modules["scipy.misc"], "imsave"), scipy.__version__
+
+
 def test_a_script_is_main_and_has_its_arguments(run):
     text = "import sys\nif __name__ == '__main__': print(sys.argv[1:], __file__ == sys.argv[0])"
     assert run(text, "--epochs", "3") == "['--epochs', '3'] True\n"

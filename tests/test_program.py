@@ -2,6 +2,7 @@
 
 import gc
 import re
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -11,6 +12,8 @@ from classifiers import OPTIMIZERS, bits, blobs, mlp, programs
 import pynn
 from pynn import config, nn, ops, optim, regularizers
 from pynn.core import _core
+from pynn.core.program import plan, record
+from pynn.core.state import no_grad
 from pynn.core.tensor import Tensor
 from pynn.ops.activation import NAMES, named
 
@@ -418,3 +421,65 @@ def test_eager_is_program_for_uint8():
 def test_eager_is_program_on_every_instruction_set(isa):
     with config.use_isa(isa):
         assert_eager_is_program(sequential(dense("gelu"), lambda: nn.Dropout(0.2)))
+
+
+# Memory
+
+
+def peak_of(function):
+    """Return the most bytes of tensors that there were at once while a function ran, and what it returns."""
+    tracemalloc.start()
+    try:
+        found = function()
+        return tracemalloc.get_traced_memory()[1], found
+    finally:
+        tracemalloc.stop()
+
+
+def test_recording_takes_no_more_memory_than_running():
+    """What a recording keeps of its temporaries is their sizes: sixty of a megabyte are never there together."""
+    x, out = (Tensor.state(np.full(1 << 18, value, np.float32)) for value in (1, 0))
+    part = Tensor.state(np.zeros((2, 8), np.float32))
+
+    def compute():
+        with no_grad():
+            y = x
+            for _ in range(60):
+                y = ops.add(ops.reshape(y, (1 << 10, 1 << 8)), ops.reshape(x, (1 << 10, 1 << 8)))
+            ops.copy(ops.reshape(y, (1 << 18,)), out=out)
+            ops.copy(y[3:5, :8], out=part)
+
+    def recorded():
+        with record() as recorder:
+            compute()
+        return recorder
+
+    running, _ = peak_of(compute)
+    recording, recorder = peak_of(recorded)
+    assert recording < running + (1 << 19) < 1 << 23
+    run = plan(recorder).start()
+    out.view()[...] = part.view()[...] = 0
+    assert run.run(1) == (1, 0)
+    assert (out.view() == 61).all()
+    assert (part.view() == 61).all()
+
+
+def test_temporaries_from_before_a_recording_stay_where_they_are():
+    """Of one that another recording made, too: a program reads it anew at each run."""
+    x, out = (Tensor.state(np.full(8, value, np.float32)) for value in (3, 0))
+    with no_grad():
+        with record():
+            before = ops.mul(x, x)
+        with record() as recorder:
+            ops.copy(ops.add(before, x), out=out)
+        run = plan(recorder).start()
+        before.view()[...] = 1
+        assert run.run(1) == (1, 0)
+        np.testing.assert_array_equal(out.view(), 4)
+
+
+def test_a_recording_can_hold_the_memory_it_ran_in():
+    x = Tensor.state(np.arange(4, dtype=np.float32))
+    with record(holds=True) as recorder, no_grad():
+        ops.add(ops.mul(x, x), x)
+    np.testing.assert_array_equal(recorder.instrs[-1].buffers[0].array(np.dtype("f4"), (4,)), [0, 2, 6, 12])

@@ -166,7 +166,9 @@ cdef class Buffer:
     # Of a root: how many may be writing to it now, and how often somebody has.
     cdef int writers
     cdef uint64_t version
+    cdef Buffer stand  # what a recording has in the place of its memory
     cpdef Buffer root(self)
+    cdef Buffer stand_in(self, object recording)
     cdef i64 writes_(self) noexcept
     cdef inline void turn(self, bint ends) noexcept:
         self.version += ends

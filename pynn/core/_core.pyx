@@ -91,6 +91,14 @@ cdef class Buffer:
     cpdef Buffer root(self):
         return <Buffer>self.base if isinstance(self.base, Buffer) else self
 
+    cdef Buffer stand_in(self, object recording):
+        # The base of what stands for a root is the recording that it does so in.
+        return self if self.stand is None or self.stand.base is not recording else self.stand
+
+    def recorded(self, object recording):
+        """Return what stands for the root in the instructions of a recording: the root, or one without memory."""
+        return self.root().stand_in(recording)
+
     def guards_intact(self):
         """Tell whether nobody wrote outside the buffer (always True without guards)."""
         cdef Buffer r = self.root()
@@ -228,6 +236,33 @@ cdef class Instr:
         self.scratch = None
         self.c.scratch = NULL
         return intact
+
+    def leave(self, object recording):
+        """Keep of temporaries that instructions of this recording made their sizes alone, not their memory.
+
+        It goes when nobody else needs it, so that recording takes no more memory than running.
+        """
+        cdef Buffer b, root, stand
+        cdef list buffers = list(self.buffers)
+        cdef Py_ssize_t i
+        for i in range(len(buffers)):
+            if buffers[i] is None:
+                continue
+            b = buffers[i]
+            root = b.root()
+            if root.kind != TEMP or root.owned == NULL:
+                continue
+            stand = root.stand_in(recording)
+            if stand is root:
+                if i >= self.n_out:
+                    continue  # made before: it is read where it lies
+                stand = root.stand = Buffer(root.nbytes, root.kind)
+                stand.base = recording
+            if b is not root:
+                root, stand = stand, Buffer(b.nbytes, b.kind)
+                stand.base, stand.offset = root, b.offset
+            buffers[i] = stand
+        self.buffers = tuple(buffers)
 
     def launches(self):
         """Return what a device runs: (symbol, blocks and threads of each phase, a copy of pn_instr), or None."""

@@ -36,16 +36,21 @@ PER_INSTRUCTION = 1500  # bytes of Python's objects
 class Recorder:
     """The instructions executed so far, and the tensors that are inputs of the program.
 
-    With `direct`, for slots that nobody reads before the end of a run, what is copied into a slot is made there.
+    With `direct`, for slots that nobody reads before the end of a run, what is copied into a slot is made there. The
+    memory of temporaries is not kept, which a program places anew, but with `holds`.
     """
 
-    def __init__(self, inputs: tuple[Any, ...] = ()):
+    def __init__(self, inputs: tuple[Any, ...] = (), holds: bool = False):
         self.instrs: list[Any] = []
         self.inputs = inputs
         self.direct = False
+        self.holds = holds
+        self.mark = object()
 
     def append(self, instr: Any) -> None:
         """Take in an instruction that was just run."""
+        if not self.holds:
+            instr.leave(self.mark)
         self.instrs.append(instr)
 
 
@@ -57,7 +62,7 @@ def refuse_inside() -> None:
         )
 
 
-def record(*inputs: Any, cached: bool = False) -> Held:
+def record(*inputs: Any, cached: bool = False, holds: bool = False) -> Held:
     """Record every instruction executed inside a ``with`` block.
 
     Parameters
@@ -66,6 +71,8 @@ def record(*inputs: Any, cached: bool = False) -> Held:
         Tensors on other people's memory (data, permutation, results): slot i of the program is inputs[i].
     cached : bool, default False
         Whether it is for a ProgramCache, and what its device does not have is an error.
+    holds : bool, default False
+        Whether the instructions keep the memory that they ran in.
 
     Raises
     ------
@@ -73,7 +80,7 @@ def record(*inputs: Any, cached: bool = False) -> Held:
         If a recording is already under way.
     """
     refuse_inside()
-    recorder = (_kind if cached else Recording).recorder(inputs)
+    recorder = (_kind if cached else Recording).recorder(inputs, holds)
     return Held(state, recorder, recorder=recorder)
 
 
@@ -192,7 +199,7 @@ def placed(recorder: Recorder) -> Placed:
     time.
     """
     instrs = _needed(recorder.instrs)
-    slots = {id(t.buffer.root()): s for s, t in enumerate(recorder.inputs)}
+    slots = {id(t.buffer.recorded(recorder.mark)): s for s, t in enumerate(recorder.inputs)}
     if recorder.direct:
         instrs = _directed(instrs, slots)
     blocks = {root: block for root, block in _blocks(instrs).items() if root not in slots}

@@ -123,6 +123,7 @@ def in_c(recorder: Recorder) -> Recorder:
         If one has no composition; its layer is named.
     """
     made = Recorder(recorder.inputs)
+    made.mark = recorder.mark
     for instr in recorder.instrs:
         name = instr.card.kernel
         if name in COMPOSED:

@@ -14,23 +14,16 @@ import types
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 import pynn
 from pynn.keras import hook
 from pynn.keras import names as dialect
 from pynn.keras.names import NotInPynn
+from pynn.keras.past import restored
 
 __all__ = ["Limits", "main", "run_script"]
 
 EPOCHS = frozenset({"epochs", "nb_epoch", "nb_epochs", "n_epochs", "num_epochs", "epoch_count", "training_epochs"})
 TURNS = frozenset({"epoch", "iteration", "ep"})
-# Names that NumPy dropped in 1.24 and 2.0, and scripts of the time use.
-NUMPY = {
-    "float": float, "int": int, "object": object, "str": str, "complex": complex, "long": int, "unicode": str,
-    "Inf": np.inf, "Infinity": np.inf, "PINF": np.inf, "NINF": -np.inf, "NaN": np.nan, "float_": np.float64,
-    "product": np.prod, "cumproduct": np.cumprod, "alltrue": np.all, "sometrue": np.any,
-}  # fmt: skip
 _PACKAGE = os.path.dirname(pynn.__file__) + os.sep
 
 
@@ -153,23 +146,20 @@ def run_script(path: str, argv: Sequence[str] = (), *, epochs: int | None = None
     limits.epochs, limits.rows = epochs, rows
     hook.install()
     longer = [] if epochs is None else _shorten()
-    dropped = [name for name in NUMPY if name not in vars(np)]
-    vars(np).update({name: NUMPY[name] for name in dropped})
     module = types.ModuleType("__main__")
     module.__dict__.update(__file__=path, __pynn_cut__=_cut, __builtins__=builtins)
     before = sys.argv, sys.path[0], sys.modules.get("__main__")
     sys.argv, sys.path[0] = [path, *argv], os.path.dirname(os.path.abspath(path))
     sys.modules["__main__"] = module
     try:
-        exec(code, module.__dict__)
+        with restored(source):
+            exec(code, module.__dict__)
     finally:
         sys.argv, sys.path[0] = before[0], before[1]
         if before[2] is not None:
             sys.modules["__main__"] = before[2]
         limits.epochs = limits.rows = None
         dialect.use(older)
-        for name in dropped:
-            vars(np).pop(name, None)
         for owner, name, method in longer:
             setattr(owner, name, method)
     return module.__dict__

@@ -86,7 +86,7 @@ def layer_times(size: int, channels: int, filters: int, stride: int = 2, images:
 
 def _recorded(function: Callable[[], Any]) -> Callable[[], Any]:
     """Return what runs the instructions of a function anew, without Python between them."""
-    with record() as recorder:
+    with record(holds=True) as recorder:
         function()
     places, total = [], 0
     for i, instr in enumerate(recorder.instrs):
