@@ -1,6 +1,8 @@
 """Weights that predictions keep laid out: the same bits, and never those of weights that have changed since."""
 
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ RNG = np.random.default_rng(7)
 
 def held(model):
     """Return what a model keeps at the moment: (bytes, bytes, ...)."""
-    return sorted(kept.held for kept in runner(model).cache._kept.values() if kept.held)
+    return sorted(kept.held for kept in runner(model).cache.room.kept.values() if kept.held)
 
 
 def predicted(model, x, times=4):
@@ -204,7 +206,7 @@ def test_numbers_of_rows_share_what_is_kept():
 def test_small_weights_are_read_where_they_lie():
     model = nn.Sequential([nn.Input((20,)), nn.Dense(30), nn.Dense(4)], seed=1)
     predicted(model, RNG.standard_normal((3, 20), np.float32))
-    assert not runner(model).cache._kept
+    assert not runner(model).cache.room.kept
 
 
 def test_a_model_keeps_so_much_and_no_more(monkeypatch):
@@ -219,11 +221,9 @@ def test_what_is_kept_goes_with_the_programs():
     model = mlp()
     predicted(model, RNG.standard_normal((3, 150), np.float32))
     trainer = runner(model)
-    assert trainer.cache._kept
+    assert trainer.cache.room.kept
     trainer.cache.clear()
     del model, trainer
-    import gc
-
     gc.collect()
     model = mlp()
     function = model.predict_fn()
@@ -233,6 +233,20 @@ def test_what_is_kept_goes_with_the_programs():
     np.testing.assert_allclose(y, reference(model, x), rtol=2e-4, atol=2e-4)
     by_a_view(model)
     np.testing.assert_allclose(function(x), reference(model, x), rtol=2e-4, atol=2e-4)
+
+
+def test_a_model_and_what_it_laid_out_go_at_once():
+    """And do not wait for Python's collector, which does not see how large they are."""
+    model = mlp()
+    predicted(model, RNG.standard_normal((3, 150), np.float32))
+    assert held(model)
+    programs, predictor, whole = weakref.ref(runner(model).cache), weakref.ref(runner(model)), weakref.ref(model)
+    gc.disable()
+    try:
+        del model
+        assert (whole(), predictor(), programs()) == (None, None, None)
+    finally:
+        gc.enable()
 
 
 def test_threads_predict_at_once_while_weights_change_between():

@@ -323,6 +323,19 @@ def set_kind(kind: type[Recording] = Recording) -> None:
     _kind = kind
 
 
+class Room:
+    """How much memory a model has for laid out weights. What lies in it knows it, and it knows no programs."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.kept: weakref.WeakValueDictionary[Hashable, Kept] = weakref.WeakValueDictionary()
+
+    def has(self, nbytes: int) -> bool:
+        """Tell whether a model may lay out so many bytes more of its weights."""
+        with self.lock:
+            return sum(kept.held for kept in self.kept.values()) + nbytes <= MOST_KEPT
+
+
 class ProgramCache:
     """The programs of one model; the least recently used ones are forgotten.
 
@@ -336,9 +349,9 @@ class ProgramCache:
         self.arenas = _core.Arenas()
         self.recordings = 0
         self.unsettled = ""  # what changed during the last recording, if something did
-        self._lock = threading.RLock()
+        self.room = Room()
+        self._lock = self.room.lock
         self._held: dict[Hashable, list[Recording]] = {}
-        self._kept: weakref.WeakValueDictionary[Hashable, Kept] = weakref.WeakValueDictionary()
         self._keys = 0  # of which programs were recorded
         self._clock = 0
 
@@ -392,16 +405,11 @@ class ProgramCache:
                 key = key_of(instr)
                 if key is None or any(id(instr.buffers[k].root()) in state for k in instr.laid.weights):
                     continue
-                kept = self._kept.get(key)
+                kept = self.room.kept.get(key)
                 if kept is None:
-                    kept = self._kept[key] = Kept(instr, self)
+                    kept = self.room.kept[key] = Kept(instr, self.room)
                 found.append((i, kept))
         return found
-
-    def has(self, nbytes: int) -> bool:
-        """Tell whether a model may lay out so many bytes more of its weights."""
-        with self._lock:
-            return sum(kept.held for kept in self._kept.values()) + nbytes <= MOST_KEPT
 
     def _forget(self) -> None:
         """Let go of the least recently used programs until the others are few and small enough."""
