@@ -139,6 +139,7 @@ struct pn_ops {
     void (*word_grads)(pn_words *w);
     /* rows[e[0]] += coef[e[2]] src[e[1]] for n triples e, in order */
     void (*add_rows)(void *rows, i64 stride, const void *src, const void *coef, const int32_t *entry, i64 n);
+    double (*exp)(double x); /* pn_exp of scalar_math.h */
 };
 
 /* What BLAS-calling code needs, filled by pynn.core._blas on first use (row-major, C = op(A) op(B) + beta C). */

@@ -1,7 +1,8 @@
 /* What recurrent layers are made of where no Python is: pynn.export.recurrent writes the loops over time of
  * pynn/core/kernels/rnn.pyx as products and cells.
  *
- *   rnn_gemm      C[m,n] = op(A)[m,k] op(B)[k,n] (+ bias)    OUT C; IN A, B, bias or NULL
+ *   rnn_gemm      C[m,n] = op(A)[m,k] op(B)[k,n] (+ bias)    OUT C; IN A, B, bias or NULL, on a device the number
+ *                 of terms, int32 [1], at least 1, or NULL
  *                 dim: m, n, k, then the steps of rows and columns of A and of B, and of rows of C
  *   rnn_pack      B[k,n] laid out for rnn_product    OUT k times n rounded up to 16; IN B
  *                 dim: n, k, the steps of rows and columns of B
@@ -15,7 +16,7 @@
 #ifndef PN_RNN_PARTS_H
 #define PN_RNN_PARTS_H
 
-enum { RG_C, RG_A, RG_B, RG_BIAS };
+enum { RG_C, RG_A, RG_B, RG_BIAS, RG_MOST };
 enum { RG_M, RG_N, RG_K, RG_ARS, RG_ACS, RG_BRS, RG_BCS, RG_LDC };
 enum { PACK_TO, PACK_B };
 enum { PACK_N, PACK_K, PACK_BRS, PACK_BCS };

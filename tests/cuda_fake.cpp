@@ -155,7 +155,7 @@ int cuMemAlloc_v2(uint64_t *at, size_t bytes) {
     if ((long long)bytes + fake_used > fake_machine["memory"]) return NO_MEMORY;
     char *made = (char *)mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (made == MAP_FAILED) return NO_MEMORY;
-    memset(made, 0xA5, bytes); /* nobody may rely on zeros */
+    memset(made, 0xFF, bytes); /* NaN, so that nobody relies on what is there */
     mprotect(made, bytes, PROT_NONE);
     fake_memory[made] = bytes;
     fake_used += (long long)bytes;

@@ -104,6 +104,23 @@ def recurrent(*layers):
     return lambda: nn.Sequential([nn.Input((6, 2)), *(layer() for layer in layers), nn.Dense(4)])
 
 
+def own_weights():
+    layers = nn.LocallyConnected2D(5, 3, strides=2, padding="same"), nn.LocallyConnected2D(3, 2), nn.Flatten()
+    return nn.Sequential([nn.Input((8, 8, 3)), nn.ElasticDeformation(4, 2), *layers, nn.Dense(4)])
+
+
+def normalized():
+    layers = nn.Conv2D(6, 3), nn.BatchNormalization(), nn.GlobalAvgPool(), nn.Dense(9), nn.BatchNormalization()
+    return nn.Sequential([nn.Input((8, 8, 3)), *layers, nn.Dense(4)])
+
+
+def output_to_hidden(*, softmax):
+    last = {"output_activation": "softmax"} if softmax else {}
+    return lambda: nn.Sequential(
+        [nn.Input((6, 2)), nn.Masking(), nn.JordanRNN(5, 3, **last), nn.GlobalMaxPool(), nn.Dense(4)]
+    )
+
+
 SEQUENCES = X.reshape(50, 6, 2)
 PADDED = np.where(np.arange(7) < RNG.integers(1, 8, 50)[:, None], IDS + 1, 0)
 GAPS = np.where(RNG.random((50, 6, 1)) < 0.3, 0, SEQUENCES).astype(np.float32)
@@ -141,6 +158,11 @@ CASES = {
         {},
     ),
     "masks": (gru_of_masked, GAPS, Y, "adam", {}),
+    "own_weights": (own_weights, IMAGES, Y[:20], "adam", {}),
+    "normalized_segments": (normalized, IMAGES, Y[:20], "sgd", {"accumulate": 4}),
+    "sparse_segments": (lambda: looked_up(True), IDS, Y, "adam", {"accumulate": 2}),
+    "jordan": (output_to_hidden(softmax=False), GAPS, Y, "adam", {}),
+    "jordan_softmax": (output_to_hidden(softmax=True), SEQUENCES, Y, "adam", {}),
     "deep": (recurrent(lambda: nn.LSTM(70, return_sequences=True), lambda: nn.LSTM(3)), SEQUENCES, Y, "adam", {}),
 }
 

@@ -9,7 +9,9 @@ from on_device import CASES, IMAGES, X, Y, compiled, same, trained, values
 import pynn
 from pynn import nn
 from pynn.core import config
+from pynn.core.tensor import Tensor
 from pynn.errors import DeviceError
+from pynn.ops.byte_products import byte_conv, byte_lstm, byte_matmul, dynamic_bytes, packed
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -36,6 +38,78 @@ def test_convolutions_that_leave_it_open_are_direct(fake):
     model.compile(loss="cross_entropy")
     with pytest.raises(DeviceError, match=r"conv2d.*algorithm='direct'"):
         model.fit(np.ones((8, 16, 16, 16), np.float32), Y[:8], batch_size=2, verbose=0)
+
+
+@pytest.mark.parametrize("layer", [lambda: nn.LSTM(5), lambda: nn.LSTM(70), lambda: nn.GRU(4)])
+def test_one_padded_sequence_at_a_time(fake, layer):
+    """The product of its gradient has as many terms as the sequence is long; with more, the sums have other blocks."""
+    rng = np.random.default_rng(1)
+    ids = np.where(np.arange(700) < np.array([[650], [700], [1]]), rng.integers(1, 9, (3, 700)), 0)
+    found = []
+    for device in ("cpu", "cuda"):
+        pynn.set_device(device)
+        model = nn.Sequential([nn.Input((700,)), nn.Embedding(9, 3, mask_zero=True), layer(), nn.Dense(2)])
+        model.compile(optimizer="sgd", loss="cross_entropy", seed=0)
+        model.fit(ids, np.array([0, 1, 0]), epochs=2, batch_size=1, verbose=0)
+        found.append(values(model))
+    assert all(np.array_equal(a, b) for a, b in zip(*found, strict=True))
+
+
+class Bytes(nn.Module):
+    """Dense, convolutional and recurrent layers of bytes, as in networks from ONNX files."""
+
+    def __init__(self):
+        super().__init__(None, None)
+        rng = np.random.default_rng(0)
+
+        def weights(terms, columns):
+            made = packed(rng.integers(-128, 128, (terms, columns)).astype(np.int8))
+            return [Tensor.state(part) for part in made]
+
+        self.kernel, self.table, (w, u) = weights(27, 20), weights(9, 12), [weights(k, 12) for k in (9, 3)]
+        scales = [Tensor.state(rng.random(12).astype(np.float32) * 1e-3) for _ in "wu"]
+        self.cells = [*w, scales[0], *u, scales[1], *4 * [None]]
+
+    def forward(self, x):
+        made, _, zero = dynamic_bytes(x)
+        images = byte_conv(made, zero, *self.kernel, kernel=(3, 3), pads=(1, 1, 1, 1), strides=(2, 2))
+        numbers, scale, zero = dynamic_bytes(x.reshape((-1, 9)))
+        y, h, _ = byte_lstm(x.reshape((-1, 8, 9)) * scale, *self.cells)
+        whole = images, byte_matmul(numbers, zero, *self.table)
+        parts = [*(pynn.ops.cast(part, "float32") for part in whole), y, h]
+        return pynn.ops.concat([part.reshape((x.shape[0], -1)) for part in parts], axis=1)
+
+
+def test_networks_of_bytes(fake):
+    x = np.random.default_rng(2).normal(size=(3, 6, 4, 3)).astype(np.float32)
+    model = Bytes()
+    model.build(x.shape)
+    expected = model.predict_fn(len(x))(x)
+    pynn.set_device("cuda")
+    for order in (0, 1):
+        fake.order(order)
+        found = model.predict_fn(len(x))
+        before = fake.count("cuGraphLaunch")
+        assert np.array_equal(found(x), expected)
+        assert np.array_equal(found(x), expected)
+        assert fake.count("cuGraphLaunch") > before
+
+
+def test_products_are_of_float32_whatever_the_precision(fake):
+    pynn.set_device("cpu")
+    model = nn.Sequential([nn.Input((64,)), nn.Dense(64, activation="relu"), nn.Dense(40)])
+    model.compile(loss="cross_entropy", seed=0)
+    x = np.random.default_rng(3).normal(size=(64, 64)).astype(np.float32)
+    expected = model.predict(x)
+    pynn.set_device("cuda")
+    before = pynn.get_precision()
+    try:
+        for precision in ("high", "medium"):
+            pynn.set_precision(precision)
+            model.predict(x)  # the first is the CPU's, in what it has
+            assert np.array_equal(model.predict(x), expected)
+    finally:
+        pynn.set_precision(before)
 
 
 class Watching(pynn.train.Callback):

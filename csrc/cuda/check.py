@@ -1,11 +1,12 @@
 """What to run where a GPU can be had: everything that cannot be known without one, in at most eight minutes.
 
-    python csrc/cuda/check.py [--minutes 8] [--quick]
+    python csrc/cuda/check.py [--minutes 8] [--quick] [--ops NAME ...] [--recipe NAME]
 
-It needs pynn and pynn-dl-cuda, built of these sources. One after the other, as time allows: each kernel alone, on the
-samples of all ops, against the CPU, bit by bit; trainings against the CPU, bit by bit; a few of both again under
-compute-sanitizer, where that is; the twelve rows beside PyTorch (python -m bench.peers --device cuda). It ends with
-status 1 if bits differ. No GPU has run it.
+It needs pynn and pynn-dl-cuda, built of these sources. One after the other, each for at most its share of the time:
+every kernel alone, on the samples of all ops, against the CPU, bit by bit; trainings against the CPU, bit by bit; some
+kernels again under compute-sanitizer; the recipes mnist-cnn and char-rnn to their figures; the twelve rows beside
+PyTorch (python -m bench.peers --device cuda). The end lists what failed and what was not run; it ends with status 1 if
+something failed. No GPU has run it.
 """
 
 import argparse
@@ -19,12 +20,17 @@ from pathlib import Path
 import numpy as np
 
 import pynn
-from pynn import nn, testing
-from pynn.core import graph
+from pynn import nn, recipes, testing
+from pynn.core import _core, graph, program
 from pynn.core.device import described
-from pynn.core.program import Placed
+from pynn.errors import DeviceError
 
 ROOT = Path(__file__).resolve().parents[2]
+FEW = ("add", "sum", "relu", "softmax", "dense", "matmul", "dropout")
+SMALL = (*FEW, "conv2d", "max_pool2d", "group_norm", "layer_norm", "lstm", "embedding", "cross_entropy")
+RECIPES = ("mnist-cnn", "char-rnn")
+#: Shares of the minutes: the last one has what is left.
+SHARES = {"kernels": 0.15, "memcheck": 0.15, "racecheck": 0.1, "mnist-cnn": 0.15, "char-rnn": 0.25}
 
 
 def bits(array):
@@ -38,34 +44,56 @@ def bits(array):
 class Alone:
     """Runs each instruction on the device, as a program of one, with the operands that the CPU had before it."""
 
-    def __init__(self, recording):
-        self.recording, self.run = recording, graph._run
-        self.compared, self.different = {}, []
+    def __init__(self):
+        self.run = graph._run
+        self.compared, self.different, self.without = {}, [], set()
 
     def __call__(self, card, low, outs, args, salt):
         """Take the place of what runs an instruction."""
-        tensors = [t for t in (*outs, *args) if t is not None]
-        before = {id(t.buffer.root()): np.array(_whole(t)) for t in tensors}
-        with pynn.core.program.record() as recorder:
+        if card.left is not None:  # it knows of the call before; trainings compare it
             self.run(card, low, outs, args, salt)
-        [instr] = recorder.instrs
-        if instr.launches() is None:
             return
-        roots = {id(b.root()): b.root() for b in instr.buffers if b is not None}
-        slots = {key: slot for slot, key in enumerate(roots)}
-        inputs = [(0, k, slots[id(b.root())], b.offset, b.nbytes, card.extents.get(k, -1))
-                  for k, b in enumerate(instr.buffers) if b is not None]  # fmt: skip
-        places = [(0, -1, 0)] if instr.scratch_bytes else []
-        instr.forget(set(range(len(instr.buffers))))
-        found = self.recording(None, Placed([instr], places, inputs, instr.scratch_bytes), None, None)
-        arrays = [before[key] for key in roots]
-        found.run(arrays)
+        tensors = {id(t.buffer.root()): t for t in (*outs, *args) if t is not None}
+        before = [np.array(_whole(t)) for t in tensors.values()]
+        try:
+            with program.record(*tensors.values(), cached=True) as recorder:
+                self.run(card, low, outs, args, salt)
+        except DeviceError:
+            self.without.add(card.name)
+            return
+        found = program._kind(None, _placed(recorder.instrs, list(tensors)), None, None)
+        found.run(before)
         self.compared[card.kernel] = self.compared.get(card.kernel, 0) + 1
-        after = {id(t.buffer.root()): t for t in tensors}
-        for key, slot in slots.items():
-            if slot in found.written and not _same(after[key], arrays[slot]):
+        for slot, t in enumerate(tensors.values()):
+            if slot in found.written and not _same(t, before[slot]):
                 self.different.append(f"{card.kernel} {low.dims[:8]}")
                 return
+
+
+def _placed(instrs, roots):
+    """Return a program of these instructions, all of them, whose slots are these buffers."""
+    places, inputs, total, offsets = [], [], 0, {}
+    elsewhere = [set() for _ in instrs]
+    for i, instr in enumerate(instrs):
+        for k, b in enumerate(instr.buffers):
+            root = b and b.root()
+            if root is None or (id(root) not in roots and root.kind != _core.TEMP):
+                continue  # absent, or a constant
+            elsewhere[i].add(k)
+            if id(root) in roots:
+                dim = instr.card.extents.get(k, -1)
+                inputs.append((i, k, roots.index(id(root)), b.offset, b.nbytes, dim))
+            else:  # made in between
+                if id(root) not in offsets:
+                    offsets[id(root)] = total
+                    total += -(-max(root.nbytes, 1) // 64) * 64
+                places.append((i, k, offsets[id(root)] + b.offset))
+        if instr.scratch_bytes:
+            places.append((i, -1, total))
+            total += -(-instr.scratch_bytes // 64) * 64
+    for instr, operands in zip(instrs, elsewhere, strict=True):
+        instr.forget(operands)
+    return program.Placed(instrs, places, inputs, total)
 
 
 def _whole(t):
@@ -79,19 +107,23 @@ def _same(t, array):
     return bits(_whole(t).view(dtype)) == bits(array.view(dtype))
 
 
-def kernels(recording, names, until):
-    """Compare the kernels of these ops; returns what differs."""
-    every, look = testing.all_ops(), Alone(recording)
+def kernels(names, until):
+    """Compare the kernels of these ops, of all by default; returns what differs, and what was not run."""
+    every, look, left = testing.all_ops(), Alone(), []
     graph._run = look
     try:
         for name in names or every:
+            if time.monotonic() > until:
+                left.append(name)
+                continue
             for sample in testing.samples(every[name]):
-                if time.monotonic() < until:
-                    testing._Case(every[name], sample, np.dtype("float32")).run()
+                testing._Case(every[name], sample, np.dtype("float32")).run()
     finally:
         graph._run = look.run
     print(f"kernels: {sum(look.compared.values())} runs of {len(look.compared)}, {len(look.different)} differ")
-    return look.different
+    if look.without:
+        print(f"without a device version, in full or for some sizes: {', '.join(sorted(look.without))}")
+    return look.different, [f"kernels of {name}" for name in left]
 
 
 def networks():
@@ -132,17 +164,44 @@ def trainings(names=None):
     return different
 
 
-def started(command, until):
-    """Run a program for as long as there is time; tell whether it ended well."""
-    left = until - time.monotonic()
-    if left < 10 or shutil.which(command[0]) is None:
-        print(f"not run: {command[0]}")
-        return True
+def figure(name, **options):
+    """Run a recipe on the device; tell whether it reached its figure."""
+    pynn.set_device("cuda")
+    recipe, start = recipes.find(name), time.monotonic()
+    result = recipe.run(recipes.Options(quiet=True, **options))
+    value = result.test[recipe.measure.key]
+    reached = recipe.measure.reached(value, recipe.expected)
+    said = f"{recipe.measure.text(value)}, expected {recipe.measure.text(recipe.expected)}"
+    print(f"{name}: {said}: {'reached' if reached else 'NOT REACHED'} ({time.monotonic() - start:.0f} s)")
+    return reached
+
+
+def started(command, seconds):
+    """Run a program for so long at most; returns its exit status, or None if it could not be run to its end."""
+    if seconds < 10 or shutil.which(command[0]) is None:
+        return None
     try:
-        return subprocess.run(command, cwd=ROOT, timeout=left).returncode == 0
+        return subprocess.run(command, cwd=ROOT, timeout=seconds, check=False).returncode
     except subprocess.TimeoutExpired:
-        print(f"cut short: {' '.join(command)}")
-        return True
+        return None
+
+
+def others(until, minutes):
+    """Run what needs processes of its own; returns what failed, and what was not run."""
+    own = [sys.executable, "-P", os.fspath(__file__)]
+    sanitizer = "compute-sanitizer --error-exitcode 1 --tool"
+    todo = {tool: [*sanitizer.split(), tool, *own, "--ops", *SMALL] for tool in ("memcheck", "racecheck")}
+    todo |= {name: [*own, "--recipe", name] for name in RECIPES}
+    todo["bench.peers"] = [sys.executable, "-m", "bench.peers", "--device", "cuda", "--rounds", "5"]
+    failed, left = [], []
+    for name, command in todo.items():
+        seconds = min(until - time.monotonic(), 60 * minutes * SHARES.get(name, 1))
+        status = started(command, seconds)
+        if status is None:
+            left.append(name)
+        elif status:
+            failed.append(name)
+    return failed, left
 
 
 def main(argv=None):
@@ -150,22 +209,27 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=8)
     parser.add_argument("--quick", action="store_true", help="a few ops and one training, nothing else")
+    parser.add_argument("--ops", nargs="+", metavar="NAME", help="the kernels of these ops, nothing else")
+    parser.add_argument("--recipe", metavar="NAME", help="train this recipe on the device, nothing else")
     options = parser.parse_args(argv)
     until = time.monotonic() + 60 * options.minutes
     print(f"CUDA: {described()}", flush=True)
+    if options.recipe:
+        return not figure(options.recipe)
     pynn.set_device("cuda")
-    recording = pynn.core.program._kind
-    few = ["add", "sum", "relu", "softmax", "dense", "matmul", "dropout"] if options.quick else None
-    failures = kernels(recording, few, until) + trainings(["dense"] if options.quick else None)
-    if not options.quick:
-        own = [sys.executable, "-P", os.fspath(__file__), "--quick"]
-        for tool in ("memcheck", "racecheck"):
-            if not started(["compute-sanitizer", "--tool", tool, "--error-exitcode", "1", *own], until):
-                failures.append(tool)
-        started([sys.executable, "-m", "bench.peers", "--device", "cuda", "--rounds", "5"], until)
-    for failure in failures:
-        print(f"! {failure}")
-    return bool(failures)
+    names = options.ops or (FEW if options.quick else None)
+    share = 1 if names else SHARES["kernels"]
+    failed, left = kernels(names, time.monotonic() + 60 * options.minutes * share)
+    if not options.ops:
+        failed += [f"training of {name}" for name in trainings(["dense"] if options.quick else None)]
+    if not names:
+        more, unfinished = others(until, options.minutes)
+        failed, left = failed + more, left + unfinished
+    for one in left:
+        print(f"not run to its end: {one}")
+    for one in failed:
+        print(f"! {one}")
+    return bool(failed)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ static __device__ __forceinline__ void pn_for(i64 n, i64, double, int, pn_range_
 #define restrict __restrict__
 #define memmove memcpy /* a device has none; here it moves one element to another place */
 #include "launch.h"
+#include "byte_dots.h"
 #include "rows.h"
 #include "scalar_math.h"
 #include "scalar_math.c"
@@ -63,8 +64,11 @@ namespace f32 {
 #include "kernels/step.h"
 #include "kernels/pooling.h"
 #include "kernels/norm.h"
+#include "kernels/norm_shared.h"
 #include "kernels/layer_norm.h"
 #include "kernels/lrn.h"
+#include "kernels/local_window.h"
+#include "kernels/byte_steps.h"
 #define PN_ONE_UNIT
 #include "kernels/lstm.h"
 #undef real

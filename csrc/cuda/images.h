@@ -89,4 +89,50 @@ PN_KERNEL(warp_fwd) {
     }
 }
 
+/* The Gaussian down and then across: a block per piece of a row, whose rows above and below are summed once, with as much
+ * on both sides as the sums across reach, or where that is too long for shared memory, again for each term. */
+enum { BLUR_PIECE = PN_CUDA_BLOCK, BLUR_MOST = 4096 };
+
+/* Column j of a row, blurred downwards; 0 outside of the image. */
+static __device__ __forceinline__ float blur_down(const float *x, i64 row, i64 j, i64 H, i64 line, const float *w, i64 down) {
+    if (j < 0 || j >= line) return 0;
+    float sum = w[0] * x[row * line + j];
+    for (i64 k = 1; k <= down; k++) {
+        const float above = row >= k ? x[(row - k) * line + j] : 0, below = row + k < H ? x[(row + k) * line + j] : 0;
+        sum = sum + w[k] * (above + below);
+    }
+    return sum;
+}
+
+/* Phases: the weights, of one thread; the rows. */
+PN_KERNEL(blur_fwd) {
+    __shared__ float near[BLUR_MOST];
+    const i64 H = I.dim[f32::AUG_H], C = I.dim[f32::AUG_C], line = I.dim[f32::AUG_W] * C, R = I.dim[f32::BLUR_RADIUS];
+    const i64 down = R < H ? R : H, across = R < I.dim[f32::AUG_W] ? R : I.dim[f32::AUG_W];
+    const i64 pieces = pn_cuda_blur_pieces(&I), count = BLUR_PIECE + 2 * across * C;
+    float *w = (float *)I.scratch;
+    if (PN_STOPPED) return;
+    if (phase == 0) {
+        if (!blockIdx.x && !threadIdx.x && pieces) f32::pn_blur_weights(w, R, I.par[0]);
+        return;
+    }
+    for (i64 t = blockIdx.x; t < pieces; t += gridDim.x) {
+        const i64 of_line = (line + BLUR_PIECE - 1) / BLUR_PIECE, j0 = t % of_line * BLUR_PIECE, j = j0 + threadIdx.x;
+        const i64 row = t / of_line % H, first = t / (of_line * H) * H * line;
+        const float *x = (const float *)I.arg[f32::BLUR_X] + first;
+        const int shared = count <= BLUR_MOST;
+        __syncthreads();
+        for (i64 i = threadIdx.x; i < (shared ? count : 0); i += blockDim.x)
+            near[i] = blur_down(x, row, j0 - across * C + i, H, line, w, down);
+        __syncthreads();
+        if (j >= line) continue;
+        const auto at = [&](i64 i) {
+            return shared ? near[i - j0 + across * C] : blur_down(x, row, i, H, line, w, down);
+        };
+        float sum = w[0] * at(j);
+        for (i64 k = 1; k <= across; k++) sum = sum + w[k] * (at(j - k * C) + at(j + k * C));
+        ((float *)I.arg[f32::BLUR_Y])[first + row * line + j] = sum * (float)I.par[1];
+    }
+}
+
 #endif

@@ -1,9 +1,12 @@
 /* The kernels of a CUDA device, one more table of the same kernels. nvcc compiles this for GPUs, and any C++ compiler
  * for the CPU through shim.h. What each file holds stands in its first lines; kernels.def lists the kernels with their
  * launches. */
+#include "bytes.h"
 #include "elementwise.h"
 #include "images.h"
+#include "jordan.h"
 #include "lengths.h"
+#include "local.h"
 #include "loss.h"
 #include "conv.h"
 #include "matmul.h"
@@ -14,4 +17,5 @@
 #include "random.h"
 #include "recurrent.h"
 #include "reduce.h"
+#include "segments.h"
 #include "softmax.h"

@@ -120,6 +120,11 @@ static inline i64 pn_cuda_norm_chunks(const pn_instr *I) {
     return (P + rows - 1) / rows;
 }
 
+/* Pieces of the rows of images that a block each blurs; dim: N H W C. */
+static inline i64 pn_cuda_blur_pieces(const pn_instr *I) {
+    return D(0) * D(1) * ((D(2) * D(3) + PN_CUDA_BLOCK - 1) / PN_CUDA_BLOCK);
+}
+
 #include "kernels.def"
 
 #define PN_LAUNCH(name, symbol, phases, expression)                          \

@@ -62,40 +62,54 @@ static __device__ __forceinline__ void norm_channel(const f32::norm_job &j, i64 
     }
 }
 
+/* Means and squared deviations of the chunks; then of the groups. */
+static __device__ __forceinline__ void norm_stats(const f32::norm_job &j) {
+    NORM_CHUNKS(j)
+        const float *x = j.x + at;
+        const float mean = norm_column(rows, four, [&](float t, i64 r) { return t + x[r * j.C]; }) / (float)rows;
+        part[0] = mean;
+        part[j.C] = norm_column(rows, four, [&](float t, i64 r) {
+            const float d = x[r * j.C] - mean;
+            return fmaf(d, d, t);
+        });
+    }
+}
+static __device__ __forceinline__ void norm_groups(const f32::norm_job &j) {
+    const i64 K = j.C / j.G;
+    PN_EACH(item, j.A * j.G) {
+        const i64 a = item / j.G, g = item % j.G;
+        double m = 0, s = 0, mean, m2;
+        for (i64 c = g * K; c < (g + 1) * K; c++) {
+            norm_channel(j, a, c, &mean, &m2);
+            m += mean;
+        }
+        m /= (double)K;
+        for (i64 c = g * K; c < (g + 1) * K; c++) {
+            norm_channel(j, a, c, &mean, &m2);
+            s += m2 + (double)j.P * (mean - m) * (mean - m);
+        }
+        j.mean[item] = (float)m;
+        j.var[item] = (float)(s / (double)(j.P * K));
+    }
+}
+/* dx, which may be dy. */
+static __device__ __forceinline__ void norm_dx(const f32::norm_job &j) {
+    PN_EACH(i, j.A * j.P * j.C) {
+        const float *line = j.lines + i / (j.P * j.C) * 4 * j.C + i % j.C;
+        const float s = fmaf(j.x[i] - line[0], line[2 * j.C], line[3 * j.C]);
+        j.y[i] = fmaf(j.dy[i], line[j.C], s);
+    }
+}
+
 PN_KERNEL(norm_fwd) {
     f32::norm_job j = f32::norm_read(&I);
-    const i64 K = j.G ? j.C / j.G : 0;
     if (PN_STOPPED) return;
     j.y = (float *)I.arg[f32::NORM_Y], j.mean = (float *)I.arg[f32::NORM_MEAN], j.var = (float *)I.arg[f32::NORM_VAR];
     j.x = (const float *)I.arg[f32::NORM_X], j.gamma = (const float *)I.arg[f32::NORM_GAMMA];
     j.beta = (const float *)I.arg[f32::NORM_BETA];
-    if (phase == 0) {
-        NORM_CHUNKS(j)
-            const float *x = j.x + at;
-            const float mean = norm_column(rows, four, [&](float t, i64 r) { return t + x[r * j.C]; }) / (float)rows;
-            part[0] = mean;
-            part[j.C] = norm_column(rows, four, [&](float t, i64 r) {
-                const float d = x[r * j.C] - mean;
-                return fmaf(d, d, t);
-            });
-        }
-    } else if (phase == 1) {
-        PN_EACH(item, j.A * j.G) {
-            const i64 a = item / j.G, g = item % j.G;
-            double m = 0, s = 0, mean, m2;
-            for (i64 c = g * K; c < (g + 1) * K; c++) {
-                norm_channel(j, a, c, &mean, &m2);
-                m += mean;
-            }
-            m /= (double)K;
-            for (i64 c = g * K; c < (g + 1) * K; c++) {
-                norm_channel(j, a, c, &mean, &m2);
-                s += m2 + (double)j.P * (mean - m) * (mean - m);
-            }
-            j.mean[item] = (float)m;
-            j.var[item] = (float)(s / (double)(j.P * K));
-        }
-    } else if (phase == 2) norm_lines(j);
+    if (phase == 0) norm_stats(j);
+    else if (phase == 1) norm_groups(j);
+    else if (phase == 2) norm_lines(j);
     else norm_scale(j);
 }
 
@@ -181,13 +195,32 @@ PN_KERNEL(norm_bwd) {
                 line[3 * j.C] = (float)(-rstd * m1 / count);
             }
         }
-    } else if (j.y) {
-        PN_EACH(i, j.A * j.P * j.C) {
-            const float *line = j.lines + i / (j.P * j.C) * 4 * j.C + i % j.C;
-            const float s = fmaf(j.x[i] - line[0], line[2 * j.C], line[3 * j.C]);
-            j.y[i] = fmaf(j.dy[i], line[j.C], s);
-        }
-    }
+    } else if (j.y) norm_dx(j);
+}
+
+/* Of a batch in segments (../kernels/norm_shared.h): statistics of one; those of all; dx with the sums of all. */
+PN_KERNEL(norm_part) {
+    f32::norm_job j = f32::norm_read(&I);
+    if (PN_STOPPED) return;
+    j.mean = (float *)I.arg[f32::NPART_MEAN], j.var = (float *)I.arg[f32::NPART_VAR];
+    j.x = (const float *)I.arg[f32::NPART_X];
+    if (phase == 0) norm_stats(j);
+    else norm_groups(j);
+}
+PN_KERNEL(norm_join_parts) {
+    (void)phase;
+    if (PN_STOPPED) return;
+    PN_EACH(c, I.dim[f32::NJOIN_C]) f32::norm_join_channel(&I, c);
+}
+PN_KERNEL(norm_shared_bwd) {
+    f32::norm_job j = f32::norm_read(&I);
+    if (PN_STOPPED) return;
+    j.y = (float *)I.arg[f32::NSHARED_DX], j.dy = (const float *)I.arg[f32::NSHARED_DY];
+    j.x = (const float *)I.arg[f32::NSHARED_X], j.gamma = (const float *)I.arg[f32::NSHARED_GAMMA];
+    j.mean = (float *)I.arg[f32::NSHARED_MEAN], j.var = (float *)I.arg[f32::NSHARED_VAR];
+    if (phase == 0) norm_lines(j);
+    else if (phase == 1) PN_EACH(c, j.C) f32::norm_shared_line(&I, &j, c);
+    else norm_dx(j);
 }
 
 PN_KERNEL(layer_norm_fwd) {

@@ -8,7 +8,9 @@
 
 PN_KERNEL(rnn_gemm) {
     (void)phase;
-    const gemm_call g = {I.dim[RG_M], I.dim[RG_N], I.dim[RG_K], (const float *)I.arg[RG_A], I.dim[RG_ARS], I.dim[RG_ACS],
+    const i64 most = I.arg[RG_MOST] ? *(const int32_t *)I.arg[RG_MOST] : I.dim[RG_K];
+    const i64 k = most >= I.dim[RG_K] ? I.dim[RG_K] : most < 1 ? 1 : most;
+    const gemm_call g = {I.dim[RG_M], I.dim[RG_N], k, (const float *)I.arg[RG_A], I.dim[RG_ARS], I.dim[RG_ACS],
                          (const float *)I.arg[RG_B], I.dim[RG_BRS], I.dim[RG_BCS], (float *)I.arg[RG_C],
                          (const float *)I.arg[RG_BIAS], PN_ACT_NONE, 0, I.dim[RG_LDC]};
     if (!PN_STOPPED) gemm_run(g, 1, 0, 0);

@@ -148,15 +148,18 @@ static inline void pn_blur_line(real *restrict out, const real *restrict a, i64 
  * image with zeros above and below, one row with zeros on both sides (no more of them than the image is long). */
 enum { BLUR_Y, BLUR_X };
 enum { BLUR_RADIUS = 4 };
+static void pn_blur_weights(real *w, i64 radius, double sigma) {
+    double total = 1;
+    for (i64 k = 1; k <= radius; k++) total += 2 * pn_exp(-0.5 * (double)(k * k) / (sigma * sigma));
+    for (i64 k = 0; k <= radius; k++) w[k] = (real)(pn_exp(-0.5 * (double)(k * k) / (sigma * sigma)) / total);
+}
 static void blur_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     const i64 H = I->dim[AUG_H], W = I->dim[AUG_W], C = I->dim[AUG_C], R = I->dim[BLUR_RADIUS], line = W * C;
     const i64 down = R < H ? R : H, across = R < W ? R : W;
     real *w = (real *)(void *)((char *)I->scratch + ith * (I->scratch_bytes / I->nth));
     real *image = w + R + 1, *row = image + (H + 2 * down) * line;
-    double total = 1;
-    for (i64 k = 1; k <= R; k++) total += 2 * pn_exp(-0.5 * (double)(k * k) / (I->par[0] * I->par[0]));
-    for (i64 k = 0; k <= R; k++) w[k] = (real)(pn_exp(-0.5 * (double)(k * k) / (I->par[0] * I->par[0])) / total);
+    pn_blur_weights(w, R, I->par[0]);
     memset(image, 0, (size_t)((H + 2 * down) * line + (W + 2 * across) * C) * sizeof(real));
     for (i64 i = lo; i < hi; i++) {
         const real *x = (const real *)I->arg[BLUR_X] + i * H * line;

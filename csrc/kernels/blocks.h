@@ -126,7 +126,7 @@ static void block_col_sum(void *out, const void *x, i64 rows, i64 cols, int nth)
 
 #define PN_OPS_INIT \
     {(int)sizeof(real), 0, block_gemm, block_act_grad, block_col_sum, VW, pn_for, block_pack, block_product, \
-     block_rnn_step, block_peep_grad, block_mul, block_expand_mask, block_word_grads, block_add_rows}
+     block_rnn_step, block_peep_grad, block_mul, block_expand_mask, block_word_grads, block_add_rows, pn_exp}
 
 enum { MM_C, MM_A, MM_B };
 enum { MM_Z, MM_M, MM_N, MM_K, MM_AT, MM_BT, MM_STEP_A, MM_STEP_B };

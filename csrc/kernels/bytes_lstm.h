@@ -8,10 +8,6 @@
  * Parallel over panels in products, over rows in cells. 8 N T H (D + H) operations; u is
  * read once a step, at a byte each.
  */
-enum { BLS_Y, BLS_H, BLS_C, BLS_X, BLS_W, BLS_WSUMS, BLS_WSCALE, BLS_U, BLS_USUMS, BLS_USCALE, BLS_B, BLS_H0, BLS_C0,
-       BLS_PEEP };
-enum { BLS_N, BLS_T, BLS_D, BLS_UNITS, BLS_REVERSED };
-
 typedef struct byte_gates { /* z[r, j] = scale scales[j] (product)[r, j] (+ what it was, or b[j]) */
     byte_product p;
     const uint8_t *a;

@@ -104,6 +104,7 @@ cdef extern from "pn.h" nogil:
         void (*word_grads)(pn_words *w) noexcept nogil
         void (*add_rows)(void *rows, i64 stride, const void *src, const void *coef, const int32_t *entry,
                          i64 n) noexcept nogil
+        double (*exp)(double x) noexcept nogil
     ctypedef void (*pn_gemm_f32_fn)(int ta, int tb, i64 m, i64 n, i64 k, const float *a, i64 lda, const float *b,
                                     i64 ldb, float beta, float *c, i64 ldc) noexcept nogil
     ctypedef void (*pn_gemm_f64_fn)(int ta, int tb, i64 m, i64 n, i64 k, const double *a, i64 lda, const double *b,

@@ -121,10 +121,11 @@ class _Loop:
         self.made.append(Part(card, buffers, n_out, dims, (par,), scratch, 0, self.instr.info))
 
     def gemm(self, c: Any, a: Any, b: Any, m: int, n: int, k: int, steps: tuple[int, int, int, int], ldc: int,
-             bias: Any = None) -> None:  # fmt: skip
-        """Add C = op(A) op(B) (+ bias); steps: of rows and columns of A and of B."""
+             bias: Any = None, most: Any = None) -> None:  # fmt: skip
+        """Add C = op(A) op(B) (+ bias); steps: of rows and columns of A and of B; most: of as many terms as it says."""
         scratch = _core.gemm_scratch(m, n, k, steps[1] != 1, steps[3] != 1, ITEM)
-        self.add(GEMM, (c, a, b, bias), 1, (m, n, k, *steps, ldc), scratch)
+        buffers = (c, a, b, bias) if most is None else (c, a, b, bias, most)
+        self.add(GEMM, buffers, 1, (m, n, k, *steps, ldc), scratch)
 
     def weights(self, u: Any, turned: bool = False) -> tuple[Any, Any]:
         """Add the packing of u, or of its transpose; return it, and that of U_g for the cells of a gru."""
@@ -178,7 +179,7 @@ class _Loop:
 
 
 def _window(buffer: Any, first: int, count: int) -> Any:
-    return buffer.view(first * ITEM, count * ITEM)
+    return buffer.view(first * ITEM, count * ITEM) if count > 0 else buffer.view(0, 0)  # of no sequences
 
 
 def forward(instr: Any, instruction: Callable[..., Any], several: bool = False) -> list[Any]:
@@ -248,7 +249,7 @@ def backward(instr: Any, instruction: Callable[..., Any], sums: Callable[..., An
     sums : callable
         Returns the instruction of sums over rows; see :func:`pynn.export.composed.row_sums`.
     several : bool, default False
-        Whether cells may take lengths, of more than one sequence.
+        Whether cells may take lengths.
 
     Raises
     ------
@@ -258,7 +259,7 @@ def backward(instr: Any, instruction: Callable[..., Any], sums: Callable[..., An
     loop = _Loop(instr, instruction, sums)
     dz, dx, dw, du, db, dh0, dc0, dpeep = instr.buffers[: instr.n_out]
     gates, dy, dlast, dcell, x, w, u, h0, c0, peep, lengths, kept, cells = instr.buffers[instr.n_out :]
-    loop.take(lengths, several and loop.n > 1)
+    loop.take(lengths, several)
     n, t, d, size, cell, width, columns = loop.n, loop.t, loop.d, loop.h, loop.cell, loop.width, loop.columns
     first = width if cell < GRU else 2 * size
     last = (2 if cell == GRU else 3) * size  # the column of dz that met U_g
@@ -302,11 +303,12 @@ def backward(instr: Any, instruction: Callable[..., Any], sums: Callable[..., An
     for out, source in ((dh0, dh), (dc0, dc)):
         if out is not None:
             loop.set(out, source, n * size)
-    moved, met = loop.swapped(loop.without_padding(x), n, t, d), states
+    wide = cell < GRU and d + size <= WIDE
+    moved, met = loop.swapped(loop.without_padding(x) if wide or n > 1 else x, n, t, d), states
     if mask is not None:  # u met the masked states
         met = loop.room(t, n, size).buffer
         loop.use("mul", met, Tensor(states, (t, n, size), F32), loop.state(mask))
-    if cell < GRU and d + size <= WIDE:
+    if wide:
         _wide(loop, (dw, du, db), (moved, met, dz))
     else:
         _narrow(loop, (dw, du, db), (moved, met, resets, dz), skip=h0 is None)
@@ -354,7 +356,8 @@ def _narrow(loop: _Loop, to: tuple[Any, ...], operands: tuple[Any, ...], skip: b
     if db is not None:
         _bias(loop, db, Tensor(dz, (rows, width), F32))
     if dw is not None:
-        loop.gemm(dw, x, dz, loop.d, columns, rows, (1, loop.d, width, 1), columns)
+        most = loop.lengths if loop.n == 1 else None  # the padding of one sequence is not part of the product
+        loop.gemm(dw, x, dz, loop.d, columns, rows, (1, loop.d, width, 1), columns, most=most)
 
 
 def _bias(loop: _Loop, db: Any, slopes: Tensor) -> None:

@@ -20,7 +20,6 @@ from pynn_dl_cuda import driver
 
 __all__ = ["DeviceRecorder", "DeviceRecording", "Passes"]
 
-LENGTHS = 10  # which of the inputs of a recurrent layer's gradient
 CODE = 255  # the part of a status that is one of pn.h's; the rest is the number of the instruction
 
 
@@ -29,15 +28,18 @@ def unsupported(instr: Any) -> DeviceError:
     where = f"{instr.info.scope}: " if instr.info.scope else ""
     kinds = sorted({str(of[1]) for of in (*instr.info.outs, *instr.info.inputs) if of is not None})
     hint = "algorithm='direct', or " if "conv" in instr.card.name and "float64" not in kinds else ""
+    received = ", ".join(kinds)
+    if instr.card.kernel == "call_hook":
+        received = "a function of Python's, such as the exchange between processes"
     return DeviceError(
-        f"{where}[{instr.card.name}] has no version for a CUDA device. Received: {', '.join(kinds)}. "
+        f"{where}[{instr.card.name}] has no version for a CUDA device. Received: {received}. "
         f"help: {hint}pynn.set_device('cpu')."
     )
 
 
 def in_parts(instr: Any) -> list[Any]:
     """Return a recurrent layer as products and cells, step by step."""
-    if instr.card.kernel not in ("rnn_fwd", "rnn_bwd") or instr.dtype or _is_one_padded(instr):
+    if instr.card.kernel not in ("rnn_fwd", "rnn_bwd") or instr.dtype:
         return [instr]
     from pynn.export import composed, recurrent
 
@@ -46,12 +48,6 @@ def in_parts(instr: Any) -> list[Any]:
     else:
         parts = recurrent.backward(instr, composed.instruction, composed.row_sums, True)
     return [part if isinstance(part, _core.Instr) else _instruction(part) for part in parts]
-
-
-def _is_one_padded(instr: Any) -> bool:
-    """Tell whether it is the gradient of one sequence with a length, whose product is as long as that says."""
-    one = instr.card.kernel == "rnn_bwd" and instr.plain()[0][0] == 1
-    return one and instr.buffers[instr.n_out + LENGTHS] is not None
 
 
 def _instruction(part: Any) -> Any:

@@ -59,9 +59,9 @@ cdef inline int ended(const Job *j, int64_t row, int64_t t) noexcept nogil:
 
 
 cdef void softmax_fwd(const Job *j, real *z, int64_t lo, int64_t n, int64_t t) noexcept nogil:
-    """z = exp(z - max z) / sum, row by row."""
+    """z = exp(z - max z) / sum, row by row; of float32 by pynn's own exp, which is that of every C library."""
     cdef int64_t r, k, P = j.P
-    cdef real top, total
+    cdef real top, total, less
     cdef real *row
     for r in range(n):
         row = z + r * P
@@ -73,7 +73,11 @@ cdef void softmax_fwd(const Job *j, real *z, int64_t lo, int64_t n, int64_t t) n
                 top = row[k]
         total = 0
         for k in range(P):
-            row[k] = <real>exp(row[k] - top)
+            less = row[k] - top
+            if real is float:
+                row[k] = <float>j.ops.exp(less) if less == less else less
+            else:
+                row[k] = exp(less)
             total += row[k]
         for k in range(P):
             row[k] /= total
