@@ -1,5 +1,6 @@
 """What several processes run together in tests: python -P jobs.py NAME [ARGUMENT ...], under mpiexec or alone."""
 
+import ctypes
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ import numpy as np
 
 import pynn
 from pynn import nn
+from pynn.distributed.gang import Gang
 from pynn.train import Callback, ModelCheckpoint
 
 R = np.random.default_rng(0)
@@ -170,17 +172,61 @@ def stopping(where):
 def different():
     """Ranks that do not run the same, in one way after the other; what each of them is told."""
     rank, told = pynn.distributed.info().rank, {}
-    for what in ("data", "seed", "weights", "batch size"):
-        x = X + (what == "data") * rank
-        model = mlp(seed=1 + (what == "seed") * rank)
-        if what == "weights":
+    for what in ("data", "columns", "rows", "seed", "weights", "slots", "layers", "batch size", "predicted"):
+        x, y = X + (what == "data") * rank, Y
+        if what == "columns":
+            x = x[:, rank:]
+        if what in ("rows", "predicted"):
+            x, y = x[25 * rank :], y[25 * rank :]
+        layers = [nn.Dense(9, activation=["relu", "tanh"][rank * (what == "layers")]), nn.Dense(3)]
+        model = compiled(layers, 1 + (what == "seed") * rank)
+        if what in ("weights", "slots", "predicted"):
             model.build((None, 20))
+        if what == "slots":
+            fit(model, x, y)
+            state = model.optimizer.state()
+            model.optimizer.load_state({**state, "m": state["m"] + rank})
+        if what == "weights":
             model.set_weights([w + rank for w in model.get_weights()])
         try:
-            fit(model, x, Y, batch_size=25 + (what == "batch size") * rank)
+            if what == "predicted":
+                model.predict(x)
+            else:
+                fit(model, x, y, batch_size=25 + (what == "batch size") * rank)
         except pynn.errors.DataError as error:
             told[what] = str(error)
     tell(told)
+
+
+def apart():
+    """Scripts that go different ways."""
+    model = mlp()
+    model.build((None, 20))
+    if pynn.distributed.info().rank:
+        model.predict(X)
+    else:
+        fit(model, X, Y)
+
+
+class Slower(pynn.schedules.Schedule):
+    def values(self, step, count):
+        return 0.1 / (1.0 + np.arange(step, step + count))
+
+
+def functions():
+    """Functions and objects of one's own have other places in the memory of every process."""
+    model = nn.Sequential([nn.Input((20,)), nn.Dense(3)])
+    model.compile(pynn.optim.SGD(Slower()), lambda p, y: ((p - y) ** 2.0).mean(), seed=1)
+    fit(model, X, X[:, :3])
+    tell("trained")
+
+
+def uneven():
+    """Batches of other sizes on one rank."""
+    model = mlp()
+    model.build((None, 20))
+    rank = pynn.distributed.info().rank
+    fit(model, [(X[: 25 + rank], Y[: 25 + rank])] * 3)
 
 
 class Stream:
@@ -225,4 +271,6 @@ if __name__ == "__main__":
         os.kill(os.getpid(), signal.SIGSTOP)
     if os.environ.get("ALONE") != "1":
         pynn.distributed.start()
+    if "BLOCKED" in os.environ:  # as MPI_Abort does where a machine cannot be reached, and keeps all of Python waiting
+        Gang.abort = lambda self, status=1: ctypes.PyDLL(None).sleep(600)
     globals()[name](*arguments)

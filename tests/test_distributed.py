@@ -161,11 +161,49 @@ def test_an_error_or_the_end_of_one_rank_ends_all(how, said):
 @needs_mpi
 def test_a_rank_that_runs_something_else_is_named():
     told = run(2, "different")
-    expected = {"data": "data (digest)", "seed": "seed", "weights": "weights", "batch size": "settings of fit"}
+    expected = {
+        "data": "the same data (digest)", "columns": "the same weights (layers.0.w)", "seed": "the same seed",
+        "rows": "the same settings of fit (batches)", "batch size": "the same settings of fit (batches)",
+        "weights": "the same weights on", "slots": "the same slots of the optimizer",
+        "layers": "the same settings of layers.0",
+        "predicted": "as many rows, and as many at a time,",
+    }  # fmt: skip
     assert told.keys() == expected.keys()
     for what, error in told.items():
-        assert f"expected the same {expected[what]} on all ranks" in error
+        assert f"expected {expected[what]}" in error
         assert "on rank 1 (host" in error
+
+
+@needs_mpi
+def test_scripts_that_go_different_ways_are_named():
+    begun = time.monotonic()
+    errors = failed(2, "apart")
+    assert time.monotonic() - begun < 30
+    assert "expected all ranks at one place" in errors
+    assert re.search(r"rank 1 \(host .* gives the rows of predict, and rank 0 \(.* the facts of fit", errors)
+
+
+@needs_mpi
+def test_functions_are_the_same_wherever_they_lie_in_memory():
+    assert run(2, "functions") == "trained"
+
+
+@needs_mpi
+def test_batches_of_other_sizes_on_one_rank_are_named():
+    assert re.search(r"rank 1 \(.* at a batch of 26 rows, and rank 0 .* at a batch of 25 rows", failed(2, "uneven"))
+
+
+@needs_mpi
+def test_ranks_of_two_instruction_sets_give_the_same_bits_or_are_refused(of_one):
+    both = {"avx2", "avx512"}
+    if not both <= set(pynn.config.info()["isa_available"]):
+        pytest.skip("needs a processor with AVX2 and AVX-512")
+    job = [sys.executable, "-P", str(HERE / "jobs.py"), "bits"]
+    one, other = (["-n", "1", "-env", "PYNN_ISA", isa, *job] for isa in sorted(both))
+    environment = {**os.environ, "PYNN_NUM_THREADS": "1", "PYNN_DEADLINE": "20", "ALONE": "0"}
+    done = subprocess.run([MPIEXEC, *one, ":", *other], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == of_one
 
 
 @needs_mpi

@@ -12,6 +12,7 @@ from pynn import nn, optim
 from pynn.core.gradients import gradients
 from pynn.errors import DataError, NonFiniteError, ShapeError
 from pynn.ops import segments as cards
+from pynn.ops import steps
 from pynn.train import Callback, ModelCheckpoint
 from pynn.train.segments import Segments, bounds
 
@@ -319,6 +320,28 @@ def test_what_segments_cannot_do_is_refused():
         mlp().fit(X, Y, accumulate=0)
     with pytest.raises(ValueError, match="3 processes can share equally"):
         Segments(8, types.SimpleNamespace(ranks=3, rank=0))
+
+
+def test_a_state_that_cannot_be_averaged_is_refused():
+    class Counting(nn.Module):
+        def __init__(self, dtype):
+            super().__init__()
+            self.add_weight("seen", (1,), "zeros", trainable=False)
+            self._weights["seen"] = pynn.core.tensor.Tensor.state(np.zeros(1, dtype))
+
+        def forward(self, x):
+            steps.assign(self.seen + 1, self.seen)
+            return x
+
+    def seen(dtype, **settings):
+        layer = Counting(dtype)
+        model = compiled([nn.Input((6,)), nn.Dense(4), layer, nn.Dense(3)])
+        model.fit(X[:8], Y[:8], batch_size=4, verbose=0, **settings)
+        return layer.seen.numpy().tolist()
+
+    assert seen("float32", accumulate=2) == seen("float32") == seen("int64")
+    with pytest.raises(ShapeError, match=r"a state of int64 cannot be averaged over the segments.*without accumulate"):
+        seen("int64", accumulate=2)
 
 
 def test_every_row_is_in_one_segment():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import os
 import sys
 import threading
@@ -13,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from pynn.distributed.waiting import LostRankError
-from pynn.distributed.watching import Meeting, stopped
+from pynn.distributed.watching import Meeting, outlive, stopped
 
 if TYPE_CHECKING:
     from pynn.distributed.gang import Gang
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["install", "note_training", "trained", "watch"]
 
 LOOK = 0.05  # seconds between looks, once this rank has nothing more to do
+ABORT = 3.0  # seconds that MPI may take to end this process
+LAUNCHER = 5.0  # and what launched it
 
 _trained = False
 
@@ -84,7 +87,15 @@ def watch(gang: Gang, meeting: Meeting, addresses: Sequence[str]) -> None:
 
 
 def _end(gang: Gang, status: int) -> None:
+    """End all ranks, and this one in any case.
+
+    MPI_Abort does not come back where another machine cannot be reached, and keeps all of Python waiting, so that what
+    ends the process then is a thread in C.
+    """
+    faulthandler.dump_traceback_later(ABORT, exit=True, file=os.open(os.devnull, os.O_WRONLY))
     try:
+        if len(set(gang.hosts)) > 1:
+            outlive(LAUNCHER)
         gang.abort(status)
     finally:
         os._exit(status)

@@ -13,7 +13,8 @@ from pynn.errors import DataError
 
 __all__ = ["Gang", "known", "set_current"]
 
-SIZES, TEXTS, ARRAYS = 11, 12, 13  # tags of messages
+NUMBERS, ARRAYS = 11, 12  # tags of messages
+WORDS, MOST = 8, 6  # of 8 bytes: of the text that tells what for, and of numbers
 
 _current: Gang | None = None
 
@@ -72,9 +73,7 @@ class Gang:
     def gather(self, array: np.ndarray, what: str, seconds: float | None = None) -> list[np.ndarray]:
         """Return the arrays of all ranks, of one dtype and as many axes; their first sizes may differ."""
         array = np.ascontiguousarray(array)
-        sizes = np.empty((self.ranks, 1), np.int64)
-        sizes[self.rank] = len(array)
-        self._all(list(sizes), SIZES, what, seconds)
+        sizes = self.agree([len(array)], what, seconds)
         found = [np.empty((int(size), *array.shape[1:]), array.dtype) for (size,) in sizes]
         found[self.rank] = array
         self._all(found, ARRAYS, what, seconds)
@@ -94,12 +93,22 @@ class Gang:
         text = np.frombuffer(json.dumps(value).encode(), np.uint8)
         return [json.loads(found.tobytes()) for found in self.gather(text, what, seconds)]
 
-    def agree(self, numbers: Sequence[int], what: str) -> np.ndarray:
-        """Return the numbers of each rank, [ranks, k]."""
-        table = np.empty((self.ranks, len(numbers)), np.int64)
-        table[self.rank] = numbers
-        self._all(list(table), TEXTS, what, None)
-        return table
+    def agree(self, numbers: Sequence[int], what: str, seconds: float | None = None) -> np.ndarray:
+        """Return the numbers of each rank, [ranks, k]; raises DataError, on all ranks, if one is at another place."""
+        table = np.zeros((self.ranks, WORDS + MOST), np.int64)
+        place, mine = table[:, :WORDS], table[:, WORDS : WORDS + len(numbers)]
+        text = what.encode()[: 8 * WORDS]
+        place[self.rank].view(np.uint8)[: len(text)] = np.frombuffer(text, np.uint8)
+        mine[self.rank] = numbers
+        self._all(list(table), NUMBERS, what, seconds)
+        odd = next((r for r in range(self.ranks) if (place[r] != place[0]).any()), None)
+        if odd is not None:
+            there, here = (place[r].tobytes().rstrip(b"\0").decode(errors="replace") for r in (odd, 0))
+            raise DataError(
+                f"[distributed] expected all ranks at one place. Received: {self.name(odd)} gives {there}, and "
+                f"{self.name(0)} {here}. help: every rank must make the same calls of fit, evaluate and predict."
+            )
+        return mine
 
     def need_same(self, place: str, facts: dict[str, str], seconds: float | None = None) -> None:
         """Raise DataError, on all ranks, naming the first rank whose facts are not those of rank 0."""

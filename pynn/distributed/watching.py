@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["Meeting", "stopped"]
+__all__ = ["Meeting", "outlive", "stopped"]
+
+LAUNCHERS = {"mpiexec", "mpiexec.hydra", "mpirun", "orterun", "orted", "prte", "prted", "prterun", "hydra_pmi_proxy"}
 
 # Says who of those that connect is the first to hang up without a farewell. It is run by itself, since launchers kill
 # the other ranks within a millisecond, and do not always say who was first; and it looks at sockets and not at
@@ -37,6 +39,23 @@ while left:
     if lost:
         os.write(2, f"pynn: {' or '.join(lost)} has ended before the job did.\\n".encode())
         break
+"""
+
+# Ends a process that is still there some seconds later, if it is the one that had this number before.
+OUTLIVING = """
+import os, signal, sys, time
+pid, since, after = int(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+for number, seconds in ((signal.SIGTERM, after), (signal.SIGKILL, 2.0)):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            there = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[19] == since
+        except (OSError, IndexError):
+            there = False
+        if not there:
+            sys.exit()
+        time.sleep(0.1)
+    os.kill(pid, number)
 """
 
 
@@ -90,7 +109,29 @@ def stopped(pid: int) -> bool:
     if not Path("/proc/self/stat").exists():
         return False
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        state = _status(pid)[0]
     except (OSError, IndexError):
         return True
     return state in "TtZX"
+
+
+def outlive(seconds: float) -> None:
+    """See to it that what launched the ranks of this machine ends too, so many seconds from now at the latest.
+
+    mpiexec waits for what it started on other machines, though nothing can be heard of them. Of the processes above
+    this one the outermost that is MPI's is told to end, and ended two seconds later.
+    """
+    with contextlib.suppress(OSError, IndexError):
+        found, pid = None, os.getppid()
+        while pid > 1 and Path(f"/proc/{pid}/comm").read_text().strip() in LAUNCHERS:
+            found, pid = pid, int(_status(pid)[1])
+        if found is not None:
+            subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", OUTLIVING, str(found), _status(found)[19], str(seconds)],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+
+
+def _status(pid: int) -> list[str]:
+    """Return what the kernel says of a process from its state on: state, parent; the 20th is when it began."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

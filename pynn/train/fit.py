@@ -270,7 +270,7 @@ def _epoch(
             count = 1 if hooks.needs_batches else min(source.steps_per_call, available, STEPS_PER_CALL)
             if run is not None:
                 count = min(count, run.limit())
-            count = agree(trainer, model, interrupts, count)
+            count = agree(trainer, model, interrupts, count, rows=n)
             if model.stop_training:
                 break
             if hooks.needs_batches:

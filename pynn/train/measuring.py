@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -15,7 +14,7 @@ from pynn.core.tensor import Tensor
 from pynn.losses.logits import Scores
 from pynn.ops import pixels
 from pynn.train.data import Data, external
-from pynn.train.gathered import cleared, result_of, take
+from pynn.train.gathered import cleared, result_of, take, twin
 from pynn.train.head import alone_of
 from pynn.train.padding import lengths_in, marked, real_steps
 from pynn.train.predictor import ROWS, logits
@@ -138,7 +137,7 @@ class _Output:
         self.form: str | None = None  # that of the head
         self.losses: list[float] = []  # of each part
         self.rows: list[int] = []
-        self.metrics = copy.deepcopy(head.metrics)  # another thread may evaluate at the same time
+        self.metrics = [twin(metric) for metric in head.metrics]  # another thread may evaluate at the same time
         for metric in self.metrics:
             cleared(metric)
 

@@ -24,7 +24,7 @@ from pynn.train.network import Network
 from pynn.train.outputs import Form, by_rows, taken_apart
 from pynn.train.padding import marked
 from pynn.train.stepping import may_keep
-from pynn.train.together import gathered, shared_rows
+from pynn.train.together import gathered, same_rows, shared_rows
 from pynn.train.trainer import Trainer
 
 __all__ = ["MOST_PREPARED", "ROWS", "Preparing", "logits", "runner"]
@@ -127,6 +127,7 @@ class Preparing(_predict.Predictor):
         """Return the outputs for all rows of checked inputs, computed at most `rows` of them at a time."""
         gang = current() if self.place in ("predict", "evaluate") and len(xs[0]) > rows else None
         if gang is not None and not self.keeps_state and self._rows_are_apart(xs):
+            same_rows(gang, len(xs[0]), rows, self.place)
             mine = shared_rows(gang, [*range(0, len(xs[0]), rows), len(xs[0])])[gang.rank]
             some = mine if len(mine) else range(1)  # of no pass the shapes must be known too
             found, form = self._whole([a[some.start : some.stop] for a in xs], rows, eagerly)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +15,7 @@ from pynn.train.data import mapped
 from pynn.train.network import Network
 from pynn.train.resume import fingerprint
 
-__all__ = ["EPOCH", "PIECE", "agree", "fill", "fill_states", "gathered", "need_same", "shared_rows"]
+__all__ = ["EPOCH", "PIECE", "agree", "fill", "fill_states", "gathered", "need_same", "same_rows", "shared_rows"]
 
 
 def need_same(trainer: Any, source: Any, hooks: Any, **settings: Any) -> None:
@@ -23,26 +25,44 @@ def need_same(trainer: Any, source: Any, hooks: Any, **settings: Any) -> None:
         return
     described = source.describe()
     weights = list(model.named_parameters())
+    settings |= {"segments": trainer.segments.count, "batches": source.batches}
+    step, state = trainer.slots.get("step"), trainer.optimizer.state()
     facts = {
         "seed": str(trainer.seed),
-        "settings of fit": str({**settings, "segments": trainer.segments.count, "batches": source.batches}),
-        "optimizer": f"{trainer.optimizer!r} at step {trainer.slots.get('step')}",
-        "loss": repr(trainer.loss),
+        **{f"settings of fit ({key})": str(value) for key, value in settings.items()},
+        "optimizer": _nameless(f"{trainer.optimizer!r} at step {step}"),
+        "loss": _nameless(repr(trainer.loss)),
         "metrics": str(trainer.head.log_names()),
-        "model": str([(path, w.shape, str(w.dtype)) for path, w in weights]),
+        **{f"weights ({path})": f"{w.shape} {w.dtype}" for path, w in weights},
         "weights": fingerprint(*(w.view() for _, w in weights)),
+        "slots of the optimizer": fingerprint(*state.values()) if step else "",
+        **{f"settings of {path or 'the model'}": text for path, text in _settings(model)},
         **{f"data ({key})": str(value) for key, value in described.items()},
     }
     gang.need_same("fit", facts, max(gang.beginning, gang.deadline))
     trainer.shared_points = any(gang.tell(hooks.takes_safe_points, "the callbacks"))
 
 
+def _settings(model: Any) -> Iterator[tuple[str, str]]:
+    """Yield (path, settings) of a model's modules, those of the layers before those of what holds them."""
+    for path, module in reversed(list(model.named_modules())):
+        try:
+            yield path, json.dumps(module.get_config(), sort_keys=True)
+        except DataError:  # of a class that data cannot name
+            yield path, type(module).__name__
+
+
+def _nameless(text: str) -> str:
+    """Leave out where in memory an object is, which is another place in every process."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
+
+
 PLACES = "before a step", "at the end of a batch or piece of data", "at the end of an epoch"
 STEP, PIECE, EPOCH = range(3)
 
 
-def agree(trainer: Any, model: Network, interrupts: Any, count: int, place: int = STEP) -> int:
-    """Return how many steps all make next; sets `stop_training` everywhere if it is set anywhere.
+def agree(trainer: Any, model: Network, interrupts: Any, count: int, place: int = STEP, rows: int = 0) -> int:
+    """Return how many steps of batches of so many rows all make next; one sets `stop_training` for all.
 
     Raises
     ------
@@ -56,10 +76,12 @@ def agree(trainer: Any, model: Network, interrupts: Any, count: int, place: int 
         return count
     noted = interrupts is not None and interrupts.noted
     step = trainer.slots.get("step")
-    table = gang.agree([count, int(model.stop_training), int(noted), place, step], "the next steps")
+    table = gang.agree([count, int(model.stop_training), int(noted), place, step, rows], "the next steps")
     odd = next((r for r in range(gang.ranks) if (table[r, 3:] != table[0, 3:]).any()), None)
     if odd is not None:
         at = [f"{PLACES[table[r, 3]]}, after step {table[r, 4]}" for r in (0, odd)]
+        if (table[odd, 3:5] == table[0, 3:5]).all():
+            at = [f"{text}, at a batch of {table[r, 5]} rows" for r, text in zip((0, odd), at, strict=True)]
         raise DataError(
             f"[fit] expected all ranks to make the same steps. Received: {gang.name(odd)} is {at[1]}, and "
             f"{gang.name(0)} {at[0]}. help: give the same batches on every rank, each takes its rows of them; one that "
@@ -103,6 +125,18 @@ def shared_rows(gang: Any, starts: list[int]) -> list[range]:
     passes = len(starts) - 1
     cuts = [starts[r * passes // gang.ranks] for r in range(gang.ranks + 1)]
     return [range(a, b) for a, b in itertools.pairwise(cuts)]
+
+
+def same_rows(gang: Any, n: int, rows: int, place: str) -> None:
+    """Raise DataError, on all processes, if they do not compute as many rows, as many at a time."""
+    table = gang.agree([n, rows], f"the rows of {place}").tolist()
+    odd = next((r for r in range(gang.ranks) if table[r] != table[0]), None)
+    if odd is not None:
+        raise DataError(
+            f"[{place}] expected as many rows, and as many at a time, on all ranks. Received: {table[odd][0]} by "
+            f"{table[odd][1]} on {gang.name(odd)}, and {table[0][0]} by {table[0][1]} on {gang.name(0)}. "
+            "help: give the same data to every rank."
+        )
 
 
 def gathered(gang: Any, found: list[np.ndarray], place: str) -> Iterator[np.ndarray]:
