@@ -56,7 +56,7 @@ class Alone:
         tensors = {id(t.buffer.root()): t for t in (*outs, *args) if t is not None}
         before = [np.array(_whole(t)) for t in tensors.values()]
         try:
-            with program.record(*tensors.values(), cached=True) as recorder:
+            with program.record(*tensors.values(), cached=True, holds=True) as recorder:
                 self.run(card, low, outs, args, salt)
         except DeviceError:
             self.without.add(card.name)
