@@ -19,7 +19,7 @@ from pynn.recipes import kmeans, memory
 
 __all__ = ["PICTURES", "WRITTEN", "draw"]
 
-TRAINED = ("fashion-cnn", "kaggle-digits", "cifar-cnn", "imdb-lstm", "imdb-best")
+TRAINED = ("fashion-cnn", "mnist-best", "kaggle-digits", "cifar-cnn", "imdb-lstm", "imdb-best")
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 Draw = Callable[[dict[str, Any], Path], Any]
 SPANISH = {
