@@ -108,7 +108,7 @@ class Hosts:
         settings = {"UCX_TLS": "tcp,self", "FI_PROVIDER": "tcp", "PYNN_NUM_THREADS": "1", **variables}
         return subprocess.Popen(
             [*into, f"hostname near; exec {shlex.join(launch)}"], cwd=ROOT, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT), **settings},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **settings},
         )  # fmt: skip
 
     def left(self) -> list[int]:
@@ -165,8 +165,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     if not Hosts.possible():
         parser.error("it needs root, iproute2 and a Linux with network namespaces, veth and bridge")
-    command = [sys.executable, "-P", "-m", "bench.hosts", "--worker", "--epochs"]
-    alone = {**os.environ, "PYTHONPATH": str(ROOT), "PYNN_NUM_THREADS": "1"}
+    command = [sys.executable, "-P", __file__, "--worker", "--epochs"]  # of the pynn that is installed, like this one
+    alone = {**os.environ, "PYNN_NUM_THREADS": "1"}
     subprocess.run([*command, str(arguments.epochs)], cwd=ROOT, env=alone, check=True)
     with Hosts() as hosts:
         if arguments.delay:
