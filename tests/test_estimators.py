@@ -406,7 +406,11 @@ def test_cross_val_predict_and_voting():
     net = MLPClassifier((16,), learning_rate_init=0.02, random_state=0)
     p = cross_val_predict(net, x, y, cv=3, method="predict_proba")
     assert (p.argmax(1) == y).mean() > 0.9
-    other = NetworkClassifier(network, learning_rate_init=0.02, random_state=1)
+
+    def own(input_shape, output_shape):  # sent to the workers as code: they cannot import this file
+        return nn.Sequential([nn.Input(input_shape), nn.Dense(16, activation="tanh"), nn.Dense(output_shape[0])])
+
+    other = NetworkClassifier(own, learning_rate_init=0.02, random_state=1)
     vote = VotingClassifier([("a", net), ("b", other)], voting="soft", n_jobs=2).fit(x, y)
     assert vote.score(x, y) > 0.95
 

@@ -322,7 +322,12 @@ def test_the_kaggle_recipe_writes_a_submission(write_csv, tmp_path, capsys):
     out = tmp_path / "out"
     options = recipes.Options(data=tmp_path, out=out, epochs=1, batch_size=12, seed=1)
     result = recipes.find("kaggle-digits").run(options)
-    assert result.details == {"submission": str(out / "submission.csv"), "labelled": 7}
+    assert {**result.details, "curves": None} == {
+        "submission": str(out / "submission.csv"),
+        "labelled": 7,
+        "curves": None,
+    }
+    assert [len(values) for values in result.details["curves"].values()] == [1, 1, 1, 1]
     lines = (out / "submission.csv").read_text().splitlines()
     assert lines[0] == "ImageId,Label"
     assert [int(line.split(",")[0]) for line in lines[1:]] == list(range(1, 8))
