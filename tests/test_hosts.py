@@ -14,7 +14,7 @@ import pytest
 HERE = Path(__file__).parent
 if not (HERE.parent / "bench").is_dir():
     pytest.skip("bench/ is part of the source tree", allow_module_level=True)
-sys.path.insert(0, str(HERE.parent))
+sys.path.append(str(HERE.parent))
 
 from bench.hosts import CUTS, Hosts  # noqa: E402
 
