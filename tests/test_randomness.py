@@ -1,6 +1,7 @@
 """Random numbers in layers of one's own: counter-based, recorded, others in every step; foreign ones are refused."""
 
 import random
+import threading
 
 import numpy as np
 import pytest
@@ -232,6 +233,25 @@ def test_the_second_normal_number_of_a_pair_is_seen(draws):
         np.random.normal()  # NumPy's old generators draw them in pairs, and hold the second
     with pytest.raises(CaptureError, match=r"numpy\.random was asked"):
         model.predict(X)
+
+
+@pytest.mark.parametrize("module", ["numpy", "python"])
+def test_another_thread_may_ask_the_generators_that_all_share(module, monkeypatch):
+    """Dask's threads draw from Python's: a network of pynn's own layers asks neither."""
+    forward = nn.Dense.forward
+
+    def meanwhile(self, x):
+        thread = threading.Thread(target=np.random.normal if module == "numpy" else random.random)
+        thread.start()
+        thread.join()
+        return forward(self, x)
+
+    meanwhile.__module__ = "pynn.nn.dense"
+    monkeypatch.setattr(nn.Dense, "forward", meanwhile)
+    model = nn.Sequential([nn.Dense(3), nn.Dense(1)])
+    model.compile("sgd", "mse", seed=0)
+    model.fit(np.ones((8, 2), np.float32), np.ones((8, 1), np.float32), epochs=2, verbose=0)
+    assert model.predict(np.ones((8, 2), np.float32)).shape == (8, 1)
 
 
 def test_a_seeded_generator_made_anew_gives_the_same_each_time():

@@ -14,6 +14,7 @@ cdef class Watch:
     cdef list tensors, buffers, flags
     cdef unsigned long long *versions  # of the dicts, when they were last found the same
     cdef readonly list generators  # (path, generator) that were met
+    cdef readonly bint foreign  # whether code was met that is not pynn's
     cdef list renewed  # (number of a dict, key) that a recorded pass may replace
     cdef enter(self, object value, str path, list todo, dict seen)
     cdef note(self, dict table, object skips, str path, list todo)

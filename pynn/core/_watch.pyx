@@ -133,6 +133,8 @@ cdef class Watch:
         The path of what was found changed.
     generators : list of (str, object)
         NumPy's and Python's generators of random numbers that were met, each with its path. Nothing else looks at them.
+    foreign : bool
+        Whether functions were met that are not pynn's own.
     """
 
     def __init__(self, *roots):
@@ -144,11 +146,13 @@ cdef class Watch:
         self.entries, self.entry_keys, self.entry_values = [config.__dict__], ["_changes"], [config._changes]
         self.asked, self.asked_names, self.asked_values = [], [], []
         self.tensors, self.buffers, self.flags = [], [], []
-        self.renewed, self.generators = [], []
+        self.renewed, self.generators, self.foreign = [], [], False
         cdef list todo = [(root, getattr(root, "name", None) or type(root).__name__) for root in roots]
         cdef dict seen = {}  # by identity; it keeps what is made on the way alive, so that no identity comes twice
         while todo:
             value, path = todo.pop()
+            if type(value) is types.BuiltinFunctionType:
+                self.foreign = True
             if type(value) in LEAVES or isinstance(value, np.generic) or id(value) in seen:
                 continue
             seen[id(value)] = value
@@ -253,6 +257,7 @@ cdef class Watch:
     cdef function(self, object function, str path, list todo):
         if _is_ours(function):
             return
+        self.foreign = True
         todo += [(function.__defaults__, path), (function.__kwdefaults__, path)]
         for cell, name in zip(function.__closure__ or (), function.__code__.co_freevars):
             try:

@@ -20,11 +20,14 @@ __all__ = ["no_foreign_random"]
 def no_foreign_random(*roots: Any) -> Iterator[None]:
     """Raise CaptureError if a generator that is not pynn's was asked inside the ``with`` block.
 
-    Looked at are NumPy's global one and Python's, those that can be reached from the roots (a model, or a loss) as a
-    Watch reaches what they read, and those that NumPy seeds anew inside.
+    Looked at are those that can be reached from the roots (a model, or a loss) as a Watch reaches what they read, those
+    that NumPy seeds anew inside, and NumPy's global one and Python's. These two belong to all threads: where the roots
+    are pynn's own code alone, which asks neither, it was another thread.
     """
-    found = [("numpy.random", np.random.mtrand._rand), ("Python's random", random._inst)]
-    found += [(f"the generator {path!r}", g) for path, g in Watch(*roots).generators]
+    watch = Watch(*roots)
+    found = [(f"the generator {path!r}", g) for path, g in watch.generators]
+    if watch.foreign:
+        found += [("numpy.random", np.random.mtrand._rand), ("Python's random", random._inst)]
     before = [_position(g) for _, g in found]
     with _asked:
         seeds = _seeds.count
