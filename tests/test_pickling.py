@@ -86,20 +86,19 @@ def test_an_estimator_with_an_optimizer_goes_to_other_processes():
     from joblib import Parallel, delayed
     from sklearn.base import clone
 
+    def fitted(net, x, y):  # sent as code: the workers cannot import this file
+        import warnings
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return net.fit(x, y)
+
     net = estimator(optim.Adam(0.01))
     expected = clone(net).fit(X, Y).predict_proba(X)
     with Parallel(n_jobs=2) as parallel:
-        found = parallel(delayed(_fitted)(clone(net)) for _ in range(3))
+        found = parallel(delayed(fitted)(clone(net), X, Y) for _ in range(3))
     for other in found:
         assert np.array_equal(other.predict_proba(X), expected)
-
-
-def _fitted(net):
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return net.fit(X, Y)
 
 
 class Two(nn.Module):
