@@ -35,7 +35,6 @@ MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
 # Symbols are a thirtieth of the wheel; 50 kB of what is installed would be padding round code. Not every linker knows.
 SMALL_LINKS = ("-Wl,--strip-all", "-Wl,-z,noseparate-code")
 NOTHING = "int main(void) { return 0; }\n"
-# Threads are pynn's own (csrc/pool.c); OpenMP's part is to say how many, and Windows has it in a DLL that users lack.
 # Plain C beside vectors is there to compare with and for old processors, and float64 is the smaller part of the work: a
 # third less code where loops stay as they are written, for 2 to 5 % of float64's time (at -Os plain C takes 3 times as
 # long). Locks and looks, once a call, have no loops; at -Os a look at a model would take half as long again. What is
@@ -65,6 +64,7 @@ SMALL = {
 # Kernels neither throw nor are thrown through; tables for that would be a twentieth of the wheel.
 NO_UNWINDING = ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"]
 HAS_VECTORS = sysconfig.get_platform().lower().endswith(("x86_64", "amd64", "aarch64", "arm64", "universal2"))
+# Threads are pynn's own (csrc/pool.c); OpenMP's part is to say how many, and Windows has it in a DLL that users lack.
 OPENMP = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
 OPENMP_PROGRAM = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 # What to install, on macOS, Windows and Linux.
