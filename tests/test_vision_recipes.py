@@ -1,5 +1,6 @@
 """What the recipes unrolled-convolution, big-mlp, lrn-cifar and inception-cifar are made of, on few images."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from pynn.core.tensor import tensor
 from pynn.recipes import inception, lrn, unrolling
 from pynn.recipes.big_mlp import deforming
 from pynn.recipes.direct import Direct, compiled
+from pynn.recipes.runner import apart, timed_fit
 
 r = np.random.default_rng(0)
 
@@ -90,6 +92,19 @@ def test_digits_are_deformed_in_training_alone():
     x = r.random((4, 28, 28, 1), np.float32)
     np.testing.assert_array_equal(model(x).numpy(), x)
     assert not np.array_equal(model(x, training=True).numpy(), x)
+
+
+def test_each_of_several_models_keeps_its_checkpoints(tmp_path):
+    options = recipes.Options(checkpoint=tmp_path, epochs=2, batch_size=4, quiet=True)
+    x, y = r.random((8, 3), np.float32), np.arange(8) % 2
+    for name in ("with", "two columns"):
+        for epochs in (1, 2):  # the second time goes on from the first
+            model = nn.Sequential([nn.Input((3,)), nn.Dense(2, activation="softmax")])
+            model.compile("sgd", "cross_entropy", seed=0)
+            now = dataclasses.replace(apart(options, name), epochs=epochs)
+            history, _ = timed_fit(now, model, x, y)
+            assert history.epoch == list(range(epochs))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["two-columns", "with"]
 
 
 @pytest.mark.parametrize("name", ["big-mlp", "inception-cifar", "lrn-cifar"])

@@ -202,6 +202,7 @@ def timed_fit(options: Options, model: Any, x: Any, y: Any = None, **fit: Any) -
     if options.checkpoint is not None:
         from pynn.train import ModelCheckpoint  # here, because listing the recipes needs no training
 
+        check_folder(options.checkpoint, "--checkpoint")  # that of a model apart is made here
         saver = ModelCheckpoint(options.checkpoint, every_epochs=1, every_seconds=CHECKPOINT_SECONDS)
         settings |= {"callbacks": [*settings.get("callbacks", ()), saver], "resume": options.checkpoint}
     start = time.perf_counter()
