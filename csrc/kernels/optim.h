@@ -220,7 +220,8 @@ static int adadelta_step(const pn_instr *I) {
     return opt_run(I, &c, 1.0, adadelta_range);
 }
 
-/* s = rho s + (1 - rho) g^2; u = g / (sqrt(s) + eps); p -= lr u. (Tieleman and Hinton 2012)
+/* s = rho s + (1 - rho) g^2; u = g / (sqrt(s) + eps), or g / sqrt(s + eps) if OPT_KIND; p -= lr u. (Tieleman and
+ * Hinton 2012)
  * Centered: a = rho a + (1 - rho) g, and s - a^2 takes the place of s. With momentum mu: v = mu v + u, p -= lr v.
  * s0 = s, s1 = v or NULL, s2 = a or NULL; par[2] = rho, par[3] = eps, par[4] = mu. */
 static inline void rmsprop_at(const opt_ctx *c, i64 i, i64 n, int momentum, int centered) {
@@ -232,7 +233,7 @@ static inline void rmsprop_at(const opt_ctx *c, i64 i, i64 n, int momentum, int 
         opt_store(c->s2 + i, a, n);
         spread = vmax(vset(0), vfnma(a, a, s)); /* rounding may make it negative */
     }
-    u = vdiv(g, vadd(vsqrt(spread), vset(c->eps)));
+    u = vdiv(g, vadd(vsqrt(vadd(spread, vset(c->d))), vset(c->eps))); /* one of the two is 0 */
     if (momentum) {
         u = vfma(vset(c->c), opt_load(c->s1 + i, n), u);
         opt_store(c->s1 + i, u, n);
@@ -247,7 +248,7 @@ static int rmsprop_step(const pn_instr *I) {
     opt_ctx c = opt_begin(I);
     c.a = (real)I->par[2];
     c.b = (real)(1.0 - I->par[2]);
-    c.eps = (real)I->par[3];
+    *(I->dim[OPT_KIND] ? &c.d : &c.eps) = (real)I->par[3];
     c.c = (real)I->par[4];
     return opt_run(I, &c, 0.8,
                    c.s1 ? (c.s2 ? rmsprop_both_range : rmsprop_momentum_range)

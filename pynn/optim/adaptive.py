@@ -189,7 +189,7 @@ class Adadelta(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """s = rho s + (1-rho) g**2; w -= lr g / (sqrt(s) + eps).
+    """s = rho s + (1-rho) g**2; w -= lr g / (sqrt(s) + eps), or lr g / sqrt(s + eps).
 
     Parameters
     ----------
@@ -202,6 +202,8 @@ class RMSprop(Optimizer):
         Above 0, outside the root. (PyTorch's default is 1e-8.)
     centered : bool, default False
         Subtract the square of the average gradient from s.
+    eps_in_sqrt : bool, default False
+        Whether eps stands inside the root, as in TensorFlow and Keras 3.
     weight_decay : float, default 0.0
         Decoupled: parameters are first multiplied by 1 - learning_rate * weight_decay.
     clip_value : float, optional
@@ -235,10 +237,11 @@ class RMSprop(Optimizer):
     name = "rmsprop"
     elementwise = True
     fused = Fused(
-        "rmsprop_step", ("squares", "velocity", "average"), ("rho", "eps", "momentum"),
+        "rmsprop_step", ("squares", "velocity", "average"), ("rho", "eps", "momentum"), "eps_in_sqrt",
         variants=tuple(
-            {"rho": 0.9, "eps": 1e-3, "momentum": momentum, "centered": centered}
-            for centered in (False, True) for momentum in (0.0, 0.9)
+            {"rho": 0.9, "eps": 1e-3, "momentum": momentum, "centered": centered, "eps_in_sqrt": inside}
+            for centered, momentum, inside in
+            ((False, 0.0, False), (False, 0.9, True), (True, 0.0, True), (True, 0.9, False), (False, 0.0, True))
         ),
     )  # fmt: skip
 
@@ -250,6 +253,7 @@ class RMSprop(Optimizer):
         eps: float = 1e-7,
         centered: bool = False,
         *,
+        eps_in_sqrt: bool = False,
         weight_decay: float = 0.0,
         clip_value: float | None = None,
         clip_norm: float | None = None,
@@ -269,11 +273,11 @@ class RMSprop(Optimizer):
         self.rho = rate(self.name, "rho", rho)
         self.momentum = rate(self.name, "momentum", momentum)
         self.eps = number(self.name, "eps", eps, 0, open_low=True)
-        self.centered = bool(centered)
+        self.centered, self.eps_in_sqrt = bool(centered), bool(eps_in_sqrt)
 
     def hyper(self) -> dict[str, Any]:
         """Return rho, eps, momentum and kind."""
-        return {"rho": self.rho, "eps": self.eps, "momentum": self.momentum, "centered": self.centered}
+        return {key: getattr(self, key) for key in ("rho", "eps", "momentum", "centered", "eps_in_sqrt")}
 
     def slot_names(self) -> tuple[str, ...]:
         """Return the average of squares, the velocity and the average gradient."""
@@ -289,7 +293,7 @@ class RMSprop(Optimizer):
         if self.centered and average is not None:
             new["average"] = average + (1.0 - self.rho) * (grad - average)
             spread = ops.maximum(spread - new["average"] * new["average"], 0.0)  # rounding may make it negative
-        move = grad / (spread.sqrt() + self.eps)
+        move = grad / (ops.sqrt(spread + self.eps) if self.eps_in_sqrt else spread.sqrt() + self.eps)
         if self.momentum and velocity is not None:
             move = new["velocity"] = self.momentum * velocity + move
         return param - rate * move, new

@@ -133,7 +133,7 @@ def _rate(rate, decay=None):
     return schedules.Decayed(rate, decay) if decay else rate
 
 
-def _optimizer(cls_name, base, doc, settings, translate, update=None, **common):
+def _optimizer(cls_name, base, doc, settings, translate, **common):
     """Return the class of an optimizer of pynn's with Keras's arguments and defaults."""
     tail = {"weight_decay": common.get("weight_decay"), "clipnorm": None, "clipvalue": None, "global_clipnorm": None,
             "use_ema": False, "ema_momentum": 0.99, "ema_overwrite_frequency": None, "loss_scale_factor": None,
@@ -148,12 +148,9 @@ def _optimizer(cls_name, base, doc, settings, translate, update=None, **common):
         given["epsilon"] = 1e-7 if given.get("epsilon") is None else given["epsilon"]
         rate = _rate(given["learning_rate"], rest.get("decay"))
         base.__init__(self, rate, **translate(given), **taken)
-        if update is not None and older():  # pynn's own rule is that of Keras 2
-            object.__setattr__(self, "fused", base.fused)
 
     __init__ = constructor(known, make, cls_name, more=True)
-    rule = {} if update is None else {"update": update}
-    return Spelling(cls_name, (Optimizer, base), {"__init__": __init__, "__doc__": doc, "__module__": __name__, **rule})
+    return Spelling(cls_name, (Optimizer, base), {"__init__": __init__, "__doc__": doc, "__module__": __name__})
 
 
 def _moments(given):
@@ -162,19 +159,6 @@ def _moments(given):
 
 def _nesterov(given):
     return {**_moments(given), "momentum_decay": 0.004 if older() else 1.0}
-
-
-def _inside(self, param, grad, rate, step, squares, velocity=None, average=None):
-    """Return what RMSprop of Keras 3 makes of a parameter: epsilon stands inside the root."""
-    new = {"squares": squares * self.rho + grad * grad * (1.0 - self.rho)}
-    spread = new["squares"]
-    if self.centered:
-        new["average"] = average * self.rho + grad * (1.0 - self.rho)
-        spread = spread - new["average"] * new["average"]
-    move = grad / ops.sqrt(spread + self.eps)
-    if self.momentum:
-        move = new["velocity"] = velocity * self.momentum + move
-    return param - rate * move, new
 
 
 _BETAS = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
@@ -186,8 +170,8 @@ SGD = _optimizer(
 RMSprop = _optimizer(
     "RMSprop", optim.RMSprop, "Gradients divided by the root of their running mean square.",
     {"learning_rate": 0.001, "rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False},
-    lambda g: {"rho": g["rho"], "momentum": g["momentum"], "eps": g["epsilon"], "centered": g["centered"]},
-    _inside,
+    lambda g: {"rho": g["rho"], "momentum": g["momentum"], "eps": g["epsilon"], "centered": g["centered"],
+               "eps_in_sqrt": not older()},
 )  # fmt: skip
 Adam = _optimizer(
     "Adam", optim.Adam, "Adaptive moments (Kingma and Ba 2015).",

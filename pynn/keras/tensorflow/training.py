@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import os
@@ -164,7 +165,7 @@ AdamOptimizer = _rule(
     {"learning_rate": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, **_TAIL},
 )  # fmt: skip
 RMSPropOptimizer = _rule(
-    "RMSPropOptimizer", optim.RMSprop, "RMSProp.",
+    "RMSPropOptimizer", functools.partial(optim.RMSprop, eps_in_sqrt=True), "RMSProp.",
     {"decay": "rho", "momentum": "momentum", "epsilon": "eps", "centered": "centered"},
     {"learning_rate": _MUST, "decay": 0.9, "momentum": 0.0, "epsilon": 1e-10, "use_locking": False, "centered": False,
      "name": None},
