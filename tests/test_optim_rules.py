@@ -15,6 +15,30 @@ import pynn
 from pynn import ops, optim, schedules
 from pynn.errors import DTypeError, ShapeError
 
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", sorted(set(optim.NAMES) - {"adagrad"}))
+def test_slots_fade_to_zero_where_no_gradient_comes(name, dtype):
+    """Numbers too small to be normal make later steps slow, and would stay: 0.9 of the least one is rounded to it."""
+    w = pynn.tensor(np.ones(70, dtype), requires_grad=True)
+    made = optim.NAMES[name]
+    rule = (made(0.01, momentum=0.5) if name in ("sgd", "rmsprop") else made(0.01)).bind([w])
+    least = np.finfo(dtype).smallest_normal
+    g = np.resize([100 * least, np.sqrt(100 * least), 1.0], 70).astype(dtype)
+    faded = 0
+    for _ in range(100):
+        w.grad = pynn.tensor(g)
+        rule.step()
+        g = np.zeros_like(g)
+        for key, slot in rule.state().items():
+            slot = np.asarray(slot)
+            if slot.size >= 70:
+                assert np.isfinite(slot).all()
+                assert not np.any((slot != 0) & (np.abs(slot) < least)), key
+                faded += np.count_nonzero(slot == 0)
+    assert faded
+
+
 # Rules written in Python
 
 

@@ -17,6 +17,11 @@
 #include "rows.h"
 #include "simd.h"
 
+#ifdef PN_REAL_F64
+#define OPT_LEAST 0x1p-1022
+#else
+#define OPT_LEAST 0x1p-126f
+#endif
 enum { OPT_CHUNK = 8192, OPT_SUM = 16384, OPT_BLOCK = 2048 }; /* a block is in the cache still when it is averaged */
 enum { /* operands */
     OPT_P, OPT_S0, OPT_S1, OPT_S2, OPT_MEAN, OPT_COUNTS, OPT_NUMBER, OPT_G, OPT_RATE, OPT_CURSOR, OPT_MARKED, OPT_ROWS,
@@ -62,6 +67,13 @@ static inline void opt_store(real *x, vec v, i64 n) {
         vstore(x, v);
     else
         vstoren(x, v, n);
+}
+/* Stores a slot and returns it; what is too small for a normal number is 0. Slots decay where no gradient comes, and would
+ * stay among such numbers, with which processors compute many times slower. */
+static inline vec opt_slot(real *x, vec v, i64 n) {
+    v = vsel(vlt(vabs(v), vset(OPT_LEAST)), vset(0), v);
+    opt_store(x, v, n);
+    return v;
 }
 /* p = keep p - k u */
 static inline void opt_move(const opt_ctx *c, i64 i, i64 n, real k, vec u) {
@@ -170,8 +182,7 @@ static inline int opt_run(const pn_instr *I, opt_ctx *c, double ns, pn_range_fn 
 static inline void sgd_at(const opt_ctx *c, i64 i, i64 n, int kind) {
     vec g = opt_load(c->g + i, n);
     if (kind) {
-        const vec v = vfma(vset(c->a), opt_load(c->s0 + i, n), g);
-        opt_store(c->s0 + i, v, n);
+        const vec v = opt_slot(c->s0 + i, vfma(vset(c->a), opt_load(c->s0 + i, n), g), n);
         g = kind == 2 ? vfma(vset(c->a), v, g) : v;
     }
     opt_move(c, i, n, c->lr, g);
@@ -207,8 +218,8 @@ static inline void adadelta_at(const opt_ctx *c, i64 i, i64 n, int unused) {
     const vec s = opt_mix(opt_load(c->s0 + i, n), g, c->a, c->b);
     const vec d = vmul(vdiv(vsqrt(vadd(u, eps)), vsqrt(vadd(s, eps))), g);
     (void)unused;
-    opt_store(c->s0 + i, s, n);
-    opt_store(c->s1 + i, opt_mix(u, d, c->a, c->b), n);
+    opt_slot(c->s0 + i, s, n);
+    opt_slot(c->s1 + i, opt_mix(u, d, c->a, c->b), n);
     opt_move(c, i, n, c->lr, d);
 }
 OPT_RANGE(adadelta_range, adadelta_at, 0)
@@ -225,18 +236,15 @@ static int adadelta_step(const pn_instr *I) {
  * Centered: a = rho a + (1 - rho) g, and s - a^2 takes the place of s. With momentum mu: v = mu v + u, p -= lr v.
  * s0 = s, s1 = v or NULL, s2 = a or NULL; par[2] = rho, par[3] = eps, par[4] = mu. */
 static inline void rmsprop_at(const opt_ctx *c, i64 i, i64 n, int momentum, int centered) {
-    const vec g = opt_load(c->g + i, n), s = opt_mix(opt_load(c->s0 + i, n), g, c->a, c->b);
+    const vec g = opt_load(c->g + i, n), s = opt_slot(c->s0 + i, opt_mix(opt_load(c->s0 + i, n), g, c->a, c->b), n);
     vec spread = s, u;
-    opt_store(c->s0 + i, s, n);
     if (centered) {
-        const vec a = opt_toward(opt_load(c->s2 + i, n), g, c->b);
-        opt_store(c->s2 + i, a, n);
+        const vec a = opt_slot(c->s2 + i, opt_toward(opt_load(c->s2 + i, n), g, c->b), n);
         spread = vmax(vset(0), vfnma(a, a, s)); /* rounding may make it negative */
     }
     u = vdiv(g, vadd(vsqrt(vadd(spread, vset(c->d))), vset(c->eps))); /* one of the two is 0 */
     if (momentum) {
-        u = vfma(vset(c->c), opt_load(c->s1 + i, n), u);
-        opt_store(c->s1 + i, u, n);
+        u = opt_slot(c->s1 + i, vfma(vset(c->c), opt_load(c->s1 + i, n), u), n);
     }
     opt_move(c, i, n, c->lr, u);
 }
@@ -260,10 +268,8 @@ static int rmsprop_step(const pn_instr *I) {
  * s0 = m, s1 = v, s2 = the largest v or NULL; par[2] = b1, par[3] = b2, par[4] = eps. */
 static inline void adam_at(const opt_ctx *c, i64 i, i64 n, int amsgrad) {
     const vec g = opt_load(c->g + i, n);
-    const vec m = opt_toward(opt_load(c->s0 + i, n), g, c->a);
-    vec v = opt_mix(opt_load(c->s1 + i, n), g, c->b, c->c);
-    opt_store(c->s0 + i, m, n);
-    opt_store(c->s1 + i, v, n);
+    const vec m = opt_slot(c->s0 + i, opt_toward(opt_load(c->s0 + i, n), g, c->a), n);
+    vec v = opt_slot(c->s1 + i, opt_mix(opt_load(c->s1 + i, n), g, c->b, c->c), n);
     if (amsgrad) {
         v = vmax(opt_load(c->s2 + i, n), v);
         opt_store(c->s2 + i, v, n);
@@ -289,10 +295,9 @@ static int adam_step(const pn_instr *I) {
  * s0 = m, s1 = u; par as Adam. */
 static inline void adamax_at(const opt_ctx *c, i64 i, i64 n, int unused) {
     const vec g = opt_load(c->g + i, n);
-    const vec m = opt_toward(opt_load(c->s0 + i, n), g, c->a);
+    const vec m = opt_slot(c->s0 + i, opt_toward(opt_load(c->s0 + i, n), g, c->a), n);
     const vec u = vmax(vmul(vset(c->b), opt_load(c->s1 + i, n)), vadd(vabs(g), vset(c->eps)));
     (void)unused;
-    opt_store(c->s0 + i, m, n);
     opt_store(c->s1 + i, u, n);
     opt_move(c, i, n, c->lr, vdiv(m, u));
 }
@@ -311,12 +316,10 @@ static int adamax_step(const pn_instr *I) {
  * s0 = m, s1 = v, number = P_(t-1); par as Adam, par[5] = psi. */
 static inline void nadam_at(const opt_ctx *c, i64 i, i64 n, int unused) {
     const vec g = opt_load(c->g + i, n);
-    const vec m = opt_toward(opt_load(c->s0 + i, n), g, c->a);
-    const vec v = opt_mix(opt_load(c->s1 + i, n), g, c->b, c->c);
+    const vec m = opt_slot(c->s0 + i, opt_toward(opt_load(c->s0 + i, n), g, c->a), n);
+    const vec v = opt_slot(c->s1 + i, opt_mix(opt_load(c->s1 + i, n), g, c->b, c->c), n);
     const vec u = vfma(vset((real)1), vmul(vset(c->lr), g), vmul(vset(c->share), m));
     (void)unused;
-    opt_store(c->s0 + i, m, n);
-    opt_store(c->s1 + i, v, n);
     opt_move(c, i, n, 1, vdiv(u, vfma(vsqrt(v), vset(c->d), vset(c->eps))));
 }
 OPT_RANGE(nadam_range, nadam_at, 0)
