@@ -318,6 +318,47 @@ def test_summary_counts(capsys):
     assert "Non-trainable params: 6" in told
 
 
+def test_summary_names_what_layers_of_two_models_are_connected_to_in_each(capsys):
+    layers = keras.layers
+    base = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="inner")], name="base")
+    for name in ("old", "new"):
+        x = keras.Input((4,), name=f"{name}_in")
+        y = layers.Dense(4, name=f"{name}_first")(x)
+        model = keras.Model(x, layers.Concatenate(name=f"{name}_both")([base(y), base(x)]))
+        model.summary(expand_nested=True)
+        rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.strip()}
+        assert rows["base"].endswith(f"{name}_first[0], {name}_in[0]")
+        assert rows[f"{name}_both"].endswith("base[0], base[0]")
+        assert rows[f"{name}_in"].endswith(" -")
+        assert "inner" in rows
+
+
+def test_layers_frozen_in_a_new_network_keep_their_weights_until_they_are_let_go():
+    """As in Keras's guide on transfer learning."""
+    layers = keras.layers
+    x, y = RNG.normal(size=(64, 6, 6, 1)).astype("float32"), RNG.integers(0, 2, 64)
+    base = keras.Sequential([
+        keras.Input((6, 6, 1)), layers.Conv2D(4, 3, activation="relu"), layers.BatchNormalization(),
+        layers.Conv2D(4, 3, activation="relu"),
+    ])  # fmt: skip
+    before = [w.copy() for w in base.get_weights()]
+    base.trainable = False
+    inputs = keras.Input((6, 6, 1))
+    features = layers.GlobalAveragePooling2D()(base(inputs, training=False))
+    model = keras.Model(inputs, layers.Dense(1)(layers.Dropout(0.2)(features)))
+    assert len(model.trainable_weights) == 2
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.1), loss, metrics=[keras.metrics.BinaryAccuracy()])
+    model.fit(x, y, epochs=2, verbose=0)
+    assert all(np.array_equal(a, b) for a, b in zip(before, base.get_weights(), strict=True))
+    base.trainable = True
+    assert len(model.trainable_weights) == 8
+    model.compile(keras.optimizers.Adam(1e-3), loss)
+    model.fit(x, y, epochs=1, verbose=0)
+    same = [np.array_equal(a, b) for a, b in zip(before, base.get_weights(), strict=True)]
+    assert same == [False, False, False, False, True, True, False, False]  # statistics stay: training=False
+
+
 def test_images_are_changed_while_training_alone():
     layers = keras.layers
     images = RNG.integers(0, 256, (8, 10, 10, 3)).astype("uint8")

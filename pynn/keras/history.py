@@ -10,7 +10,6 @@ import numpy as np
 
 from pynn import train
 from pynn.keras.layer import Spelling
-from pynn.keras.symbols import flat
 from pynn.train.progress import ProgressBar
 
 _SAME = {"acc": "accuracy", "lr": "learning_rate", "mse": "mean_squared_error", "mae": "mean_absolute_error"}
@@ -218,10 +217,10 @@ def printed(model, line_length, print_fn, expand_nested: bool, show_trainable: b
     rows = [["Layer (type)", "Output Shape", "Param #", *([] if chain else ["Connected to"])]]
     if show_trainable:
         rows[0].append("Trainable")
-    for layer, depth in _layers(model, expand_nested, 0):
+    for layer, inside, depth in _layers(model, expand_nested, 0):
         row = ["  " * depth + f"{layer.name} ({type(layer).__name__})", _shape(layer), f"{layer.count_params():,}"]
         if not chain:
-            row.append(_before(layer))
+            row.append(_before(layer, inside))
         if show_trainable:
             row.append("Y" if layer.trainable else "N")
         rows.append(row)
@@ -248,7 +247,7 @@ def printed(model, line_length, print_fn, expand_nested: bool, show_trainable: b
 
 def _layers(model, expand, depth):
     for layer in model.layers:
-        yield layer, depth
+        yield layer, model, depth
         if expand and hasattr(layer, "layers"):
             yield from _layers(layer, expand, depth + 1)
 
@@ -270,11 +269,10 @@ def flat_shapes(shapes):
             yield from flat_shapes(shape)
 
 
-def _before(layer):
-    calls = layer._nodes.calls
-    if not calls or not calls[0].parents:
-        return "-"
-    return ", ".join(f"{x.call.layer.name}[{x.index}]" for x in flat(calls[0].parents))
+def _before(layer, model):
+    graph = getattr(model, "_graph", None)  # of calls in other models nothing is told
+    calls = layer._nodes.calls[:1] if graph is None else [call for call in graph.calls if call.layer is layer]
+    return ", ".join(f"{x.call.layer.name}[{x.index}]" for call in calls for x in call.parents) or "-"
 
 
 def _bytes(n):
