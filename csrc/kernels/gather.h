@@ -15,14 +15,9 @@
  */
 
 #include "rows.h"
+#include "unroll.h"
 
 enum { GA_COLS = 64, GA_CLEAR = 16384, GA_AHEAD = 6 };
-
-#if defined(__GNUC__) || defined(__clang__)
-#define GA_PREFETCH(p) __builtin_prefetch(p, 1)
-#else
-#define GA_PREFETCH(p) ((void)0)
-#endif
 
 typedef struct gather_ctx {
     real *dx;
@@ -65,7 +60,7 @@ static void gather_add_range(void *ctx, i64 lo, i64 hi, int ith) {
             i64 j = 0;
             if (i + GA_AHEAD < c->count) {
                 const real *later = dx + gather_index(c, i + GA_AHEAD) * c->B;
-                for (i64 k = 0; k < n; k += 16) GA_PREFETCH(later + k);
+                for (i64 k = 0; k < n; k += 16) PN_FETCH(later + k, 1);
             }
             for (; j + VW <= n; j += VW) vstore(to + j, vadd(vload(to + j), vload(from + j)));
             if (j < n) vstoren(to + j, vadd(vloadn(to + j, n - j), vloadn(from + j, n - j)), n - j);

@@ -84,7 +84,7 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
     const pn_gemm_args *g = job->g;
     const i64 m = r1 - r0, kc = pn_gemm_kc(g->k);
     const i64 widest = gemm_widest(m), tallest = gemm_tallest(gemm_panel(c1 - c0, widest));
-    const i64 strips = (m + tallest - 1) / tallest, low = m / strips, extra = m % strips;
+    const i64 strips = (m + tallest - 1) / tallest;
     const int huge = m >= PN_GEMM_FEW && g->n * g->k >= PN_GEMM_HUGE;
     /* A panel of B as it lies is a line or two from each of many pages, which no prefetching follows; where they lie a
      * multiple of 2 KB apart they fall into few sets of the first-level cache besides. */
@@ -95,6 +95,9 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
      * would terms, hundreds, that are a multiple of 2 KB apart. */
     const i64 apart = job->at ? g->acs % (i64)(2048 / sizeof(real)) : g->ars % (i64)(4096 / sizeof(real));
     const int pack_a = buf && apart == 0 && c1 - c0 >= PN_GEMM_WIDE && m > GEMM_MR4;
+    /* The first strip packs B, panel by panel, and has the height of the kernel that fetches the next panel meanwhile. */
+    const i64 lead = pack_b && !g->pieces && tallest == GEMM_AHEAD && m > tallest ? tallest : 0;
+    const i64 rest = lead ? strips - 1 : strips, low = (m - lead) / rest, extra = (m - lead) % rest - !lead;
     real *abuf = pack_b ? buf + pn_gemm_block(c1 - c0, g->k) : buf;
     gemm_tile t;
     t.ldc = g->ldc;
@@ -107,9 +110,8 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
             const int last = p0 + terms == g->k;
             t.k = terms;
             t.add = g->accumulate || p0 > 0;
-            if (pack_b) gemm_pack_b(buf, g->b + p0 * g->brs + jc * g->bcs, g->brs, g->bcs, nc, terms, widest);
             for (i64 s = 0, i = r0, mr; s < strips; s++, i += mr) {
-                mr = low + (s < extra);
+                mr = lead && s == 0 ? lead : low + (s <= extra);
                 t.a = g->a + i * g->ars + p0 * g->acs;
                 t.step = job->at ? g->acs : g->ars;
                 if (pack_a) {
@@ -125,12 +127,26 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
                 for (i64 j = 0, nv; j < nc; j += nv * VW) {
                     nv = gemm_panel(nc - j, widest);
                     t.tail = gemm_lanes(nc - j - (nv - 1) * VW);
+                    if (pack_b && s == 0) {
+                        const i64 now = nc - j < nv * VW ? nc - j : nv * VW;
+                        const real *from = g->b + p0 * g->brs + (jc + j) * g->bcs;
+                        gemm_pack_b(buf + j * terms, from, g->brs, g->bcs, now, terms, widest);
+                        if (j + now < nc) t.ahead = from + now * g->bcs;
+                        else if (!last) t.ahead = g->b + (p0 + kc) * g->brs + jc * g->bcs;
+                        else t.ahead = jc + nc < c1 ? g->b + (jc + nc) * g->bcs : from;
+                        t.stride = job->bt ? g->bcs : g->brs;
+                        t.back = job->bt ? 32 - 32 * t.stride : 0;
+                    }
                     t.b = pack_b ? buf + j * terms : g->b + p0 * g->brs + jc + j;
                     t.ldb = pack_b ? nv * VW : g->brs;
                     t.c = g->c + i * g->ldc + jc + j;
                     t.bias = last && g->bias ? g->bias + jc + j : NULL;
                     if (g->pieces)
                         gemm_pieces(GEMM_KERNEL(mr, nv, job->at | pack_a, t.tail), &t, g, pack_a ? mr : job->at ? g->acs : 1, mr, nv);
+#if GEMM_AHEAD
+                    else if (lead && s == 0 && nv == 2 && t.tail == VW)
+                        (job->at | pack_a ? gemm_kernel_ahead_1 : gemm_kernel_ahead_0)(&t);
+#endif
                     else
                         GEMM_KERNEL(mr, nv, job->at | pack_a, t.tail)(&t);
                 }

@@ -19,6 +19,8 @@ typedef struct gemm_tile {
     i64 tail; /* lanes of the last vector, 1..VW */
     int add;  /* C += instead of C = */
     const real *bias;
+    const real *ahead; /* of gemm_kernel_ahead: the next panel, of which each term fetches two lines; */
+    i64 stride, back;  /* elements from term to term, and more after 32 of them */
 } gemm_tile;
 
 typedef void (*gemm_kernel)(const gemm_tile *t);
@@ -33,7 +35,8 @@ typedef void (*gemm_kernel)(const gemm_tile *t);
 #define GEMM_TUNED
 #endif
 
-GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, const int at, const int full) {
+GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, const int at, const int full,
+                               const int fetch) {
     const i64 step = t->step, ldb = t->ldb, ldc = t->ldc, tail = t->tail;
     vec acc[16][4], bv[4];
     GEMM_UNROLL for (int i = 0; i < MR; i++)
@@ -45,7 +48,14 @@ GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, c
     const i64 far = NV == 4 ? t->far : 0;
     /* Row-major A is addressed in groups of three rows, which x86 does with one index register. */
     GEMM_UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = at ? t->a : t->a + 3 * g * step;
+    const real *ahead = t->ahead;
     for (i64 p = t->k; p > 0; p--) {
+        if (fetch) {
+            PN_FETCH(ahead, 0, 2); /* not into the first level, where such lines would fall into few sets */
+            PN_FETCH(ahead + 16, 0, 2);
+            ahead += t->stride;
+            if (!(p & 31)) ahead += t->back;
+        }
         GEMM_UNROLL for (int v = 0; v < NV; v++) {
             const real *bp = b + v * VW + (v > 1 ? far : 0);
             bv[v] = GEMM_WHOLE ? vload(bp) : vloadn(bp, tail);
@@ -125,7 +135,7 @@ GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, c
 #endif
 
 #define GEMM_DEFINE(mr, nv, at, full) \
-    GEMM_TUNED static void gemm_kernel_##mr##_##nv##_##at##_##full(const gemm_tile *t) { gemm_tile_run(t, mr, nv, at, full); }
+    GEMM_TUNED static void gemm_kernel_##mr##_##nv##_##at##_##full(const gemm_tile *t) { gemm_tile_run(t, mr, nv, at, full, 0); }
 #define GEMM_NAME(mr, nv, at, full) gemm_kernel_##mr##_##nv##_##at##_##full,
 /* M for every height and width of a tile, and the same as a table [width][height]. */
 #ifdef PN_NEON
@@ -154,6 +164,15 @@ GEMM_SIZES(GEMM_DEFINE, 1, 1)
 static const gemm_kernel gemm_kernels[4][GEMM_WIDTHS][16] = {GEMM_TABLE(GEMM_NAME, 0, 0), GEMM_TABLE(GEMM_NAME, 1, 0),
                                                              GEMM_TABLE(GEMM_NAME, 0, 1), GEMM_TABLE(GEMM_NAME, 1, 1)};
 #define GEMM_KERNEL(mr, nv, at, tail) gemm_kernels[(at) + ((tail) == VW ? 2 : 0)][GEMM_WIDTH(nv)][(mr) - 1]
+#endif
+
+/* While the first strip of A is multiplied by a panel of B, the next panel is fetched, which is packed then. */
+#if defined(PN_REAL_F32) && (defined(PN_AVX512) || defined(PN_AVX2))
+#define GEMM_AHEAD GEMM_MR2
+GEMM_TUNED static void gemm_kernel_ahead_0(const gemm_tile *t) { gemm_tile_run(t, GEMM_AHEAD, 2, 0, 1, 1); }
+GEMM_TUNED static void gemm_kernel_ahead_1(const gemm_tile *t) { gemm_tile_run(t, GEMM_AHEAD, 2, 1, 1, 1); }
+#else
+#define GEMM_AHEAD 0
 #endif
 
 /* Transposes VW vectors in registers. */

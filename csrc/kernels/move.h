@@ -27,6 +27,7 @@
  */
 
 #include "rows.h"
+#include "unroll.h"
 
 #if defined(__SSE2__)
 #include <xmmintrin.h>
@@ -262,7 +263,7 @@ static void lookup_range(void *ctx, i64 lo, i64 hi, int ith) {
 #if defined(__GNUC__) || defined(__clang__)
         if (i + MV_AHEAD < hi) {
             const char *later = w + (size_t)(narrow ? narrow[i + MV_AHEAD] : wide[i + MV_AHEAD]) * bytes;
-            for (size_t k = 0; k < bytes && k < 1024; k += 64) __builtin_prefetch(later + k);
+            for (size_t k = 0; k < bytes && k < 1024; k += 64) PN_FETCH(later + k);
         }
 #endif
         memcpy((char *)I->arg[LOOK_Y] + (size_t)i * bytes, w + (size_t)at * bytes, bytes);

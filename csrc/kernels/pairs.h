@@ -9,6 +9,7 @@
 #define PN_PAIRS_H
 
 #include "simd.h"
+#include "unroll.h"
 
 typedef __m512i pairs;
 
@@ -98,8 +99,8 @@ static void pairs_strip(real *to, i64 lo, i64 ld, const real *a, i64 ars, i64 ac
                 const i64 count = (k - p + 1) / 2;
                 for (i64 u = 0; u < VW; u++) {
                     const i64 t = p + 2 * u;
-                    __builtin_prefetch(a + (t + 64) * acs + i); /* rows far apart: the processor does not foresee them */
-                    __builtin_prefetch(a + (t + 65) * acs + i);
+                    PN_FETCH(a + (t + 64) * acs + i); /* rows far apart: the processor does not foresee them */
+                    PN_FETCH(a + (t + 65) * acs + i);
                     vec x = t < k ? pairs_some(a + t * acs + i, m - i) : vset(0);
                     vec y = t + 1 < k ? pairs_some(a + (t + 1) * acs + i, m - i) : vset(0);
                     if (plane) x = pairs_rest(x), y = pairs_rest(y);

@@ -16,12 +16,6 @@
 #include "lanes.h"
 #include "simd.h"
 
-#if defined(__GNUC__)
-#define PN_PREFETCH(p) __builtin_prefetch(p)
-#else
-#define PN_PREFETCH(p) ((void)(p))
-#endif
-
 /* Sums here run in WORDS_LANES lanes, joined by halves as in lanes.h: rows are whole sixteens, and four of them meet. */
 enum { WORDS_LANES = 16, WORDS_VECS = WORDS_LANES / VW };
 typedef struct words_sum {
@@ -147,7 +141,7 @@ static void block_word_grads(pn_words *w) {
         i64 n = 0;
         if (c + WORDS_AHEAD < w->centers)
             for (i64 j = w->start[c + WORDS_AHEAD]; j < w->start[c + WORDS_AHEAD + 1]; j++)
-                for (i64 k = 0; k < D; k += 64 / (i64)sizeof(real)) PN_PREFETCH(rows + w->target[j] * D + k);
+                for (i64 k = 0; k < D; k += 64 / (i64)sizeof(real)) PN_FETCH(rows + w->target[j] * D + k);
         for (i64 j = 0; j < m4; j++) {
             const i64 k = begin + (j < m ? j : 0);
             t[j] = rows + w->target[k] * D;
@@ -194,7 +188,7 @@ static void block_add_rows(void *rows, i64 stride, const void *src, const void *
         const vec f = vset(((const real *)coef)[entry[3 * e + 2]]);
         if (e + WORDS_AHEAD < n) {
             const real *next = (const real *)rows + entry[3 * (e + WORDS_AHEAD)] * stride;
-            for (i64 k = 0; k < stride; k += 64 / (i64)sizeof(real)) PN_PREFETCH(next + k);
+            for (i64 k = 0; k < stride; k += 64 / (i64)sizeof(real)) PN_FETCH(next + k);
         }
         for (i64 k = 0; k < stride; k += VW) vstore(to + k, vfma(f, vload(from + k), vload(to + k)));
     }
