@@ -54,7 +54,7 @@ PLAIN_LOOPS = (
 TIGHT = ("-O2", "-falign-functions=1", "-falign-jumps=1", "-falign-labels=1", "-falign-loops=1")
 SMALL = {
     "isa_generic": (*TIGHT, "-fno-unroll-loops"),
-    **dict.fromkeys(("isa_avx2_f64", "isa_avx512_f64", "isa_neon_f64", "isa_bf16"), ("-O2", "-fno-unroll-loops")),
+    **dict.fromkeys(("isa_avx2_f64", "isa_avx512_f64", "isa_neon_f64", "isa_bf16"), (*TIGHT, "-fno-unroll-loops")),
     **dict.fromkeys(("isa_avx2", "isa_avx512"), PLAIN_LOOPS),
     **dict.fromkeys(("_core", "_kept", "_linear", "_predict", "_watch", "dense", "rnn"), TIGHT),
     **dict.fromkeys(("any", "int32", "int64", "isa_amx"), TIGHT),
