@@ -15,11 +15,11 @@ from pynn import viz
 from pynn.datasets import CIFAR10_LABELS
 from pynn.figure import COLORS, finish, new_figure, tidy
 from pynn.language import said
-from pynn.recipes import kmeans, memory
+from pynn.recipes import kmeans, memory, two_stages
 
 __all__ = ["PICTURES", "WRITTEN", "draw"]
 
-TRAINED = ("fashion-cnn", "mnist-best", "kaggle-digits", "cifar-cnn", "imdb-lstm", "imdb-best")
+TRAINED = ("fashion-cnn", "mnist-best", "kaggle-digits", "cifar-cnn", "imdb-lstm", "imdb-best", "big-mlp")
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 Draw = Callable[[dict[str, Any], Path], Any]
 SPANISH = {
@@ -29,7 +29,8 @@ SPANISH = {
     "Voices that were not learnt from, accuracy, %": "Voces de las que no aprendió, exactitud, %",
     "Wrong with few labels, %": "Errores con pocas etiquetas, %", "accuracy, %": "exactitud, %",
     "C, the inverse of the penalty": "C, el inverso de la penalización", "1,600 features": "1,600 características",
-    "Photographs held out": "Fotografías apartadas",
+    "Photographs held out": "Fotografías apartadas", "inception": "módulos de Inception", "plain": "red simple",
+    "with": "con normalización", "without": "sin normalización",
     "airplane": "avión", "automobile": "coche", "bird": "pájaro", "cat": "gato", "deer": "ciervo", "dog": "perro",
     "frog": "rana", "horse": "caballo", "ship": "barco", "truck": "camión",
 }  # fmt: skip
@@ -136,6 +137,19 @@ def _curves(details: dict[str, Any], path: Path) -> Any:
     return viz.plot_history(details["curves"], path)
 
 
+def _held_out(details: dict[str, Any], path: Path) -> Any:
+    curves = {_said(name): [100 * value for value in values] for name, values in details["curves"].items()}
+    return viz.plot_curves({_said("Photographs held out"): curves}, path, y=_said("accuracy, %"))
+
+
+def _parts(details: dict[str, Any], path: Path) -> Any:
+    cells = {}
+    for name, value in details["held out"].items():
+        *kind, tuned = name.split(" / ")
+        cells[(*kind, tuned == "tuned")] = value
+    return two_stages.draw_cells(cells, path)
+
+
 def _penalties(details: dict[str, Any], path: Path) -> Any:
     curve = ([float(c) for c in details["held out"]], [100 * value for value in details["held out"].values()])
     words = {"x": _said("C, the inverse of the penalty"), "y": _said("accuracy, %")}
@@ -172,6 +186,9 @@ PICTURES: dict[str, dict[str, Draw]] = {
     "dbm": {"labels.png": _few},
     **{name: {"history.png": _curves} for name in TRAINED},
     "kmeans-features": {"penalty.png": _penalties},
+    "inception-cifar": {"held-out.png": _held_out},
+    "lrn-cifar": {"held-out.png": _held_out},
+    "two-stages": {"parts.png": _parts},
     "cots": {"blocks.png": lambda details, path: kmeans.draw_blocks(details["weights per second"], path)},
 }
 #: Recipe -> what gives the text that it wrote.

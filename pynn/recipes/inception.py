@@ -12,7 +12,7 @@ from pynn.recipes import report
 from pynn.recipes.images import cosine, pictures
 from pynn.recipes.networks import AUXILIARY, GOOGLENET, inception
 from pynn.recipes.registry import Options, Recipe, Result, recipe
-from pynn.recipes.runner import apart, conclude, hold_out, timed_fit
+from pynn.recipes.runner import apart, conclude, hold_out, rounded, timed_fit
 
 __all__ = ["inception_cifar", "narrow_googlenet", "plain_network"]
 
@@ -108,6 +108,7 @@ def inception_cifar(recipe: Recipe, options: Options) -> Result:
         curves[name] = fitted.history["val_accuracy"]
         details[name] = _measured(options, model, test)
     seconds = time.perf_counter() - start
+    details["curves"] = rounded(curves)
     if options.out is not None:
         drawn = pictures(main, test[0][0], test[0][:6])
         shown = [layer.name for layer in main.layers if isinstance(layer, nn.Concatenate)]

@@ -10,7 +10,7 @@ from pynn import nn, viz
 from pynn.recipes import report
 from pynn.recipes.images import cosine, pictures
 from pynn.recipes.registry import Options, Recipe, Result, recipe
-from pynn.recipes.runner import apart, conclude, hold_out, timed_fit
+from pynn.recipes.runner import apart, conclude, hold_out, rounded, timed_fit
 
 __all__ = ["SIDE", "krizhevsky", "lrn_cifar"]
 
@@ -109,11 +109,13 @@ def lrn_cifar(recipe: Recipe, options: Options) -> Result:
         written = report.write(options.out, recipe.name, models["with"], histories["with"], *test, drawn)
         if not options.quiet:
             print(f"wrote to {options.out}: {', '.join(written)}")
+    others = {f"accuracy {name}": found["accuracy"] for name, found in details.items() if name != "with"}
+    details["curves"] = rounded(curves)
     figures = {"accuracy": details["with"]["accuracy"], "loss": details["with"]["loss"]}
     return conclude(
         recipe,
         options,
-        figures | {f"accuracy {name}": found["accuracy"] for name, found in details.items() if name != "with"},
+        figures | others,
         epochs=len(histories["with"].epoch),
         seconds=seconds,
         parameters=models["with"].count_parameters(),

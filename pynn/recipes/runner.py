@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from pynn.recipes.spanish import told
 if TYPE_CHECKING:
     from pynn.recipes.registry import Recipe
 
-__all__ = ["apart", "conclude", "curves", "hold_out", "run", "timed_fit", "train_classifier"]
+__all__ = ["apart", "conclude", "curves", "hold_out", "rounded", "run", "timed_fit", "train_classifier"]
 
 CHECKPOINT_SECONDS = 30.0
 HELD_OUT, HELD_OUT_MOST = 10, 5000  # one item of so many, but no more than so many items
@@ -232,9 +232,20 @@ def curves(history: Any) -> dict[str, list[float]]:
     Parameters
     ----------
     history : History
-        What ``fit`` returned. Values are kept to five digits after the point.
+        What ``fit`` returned.
     """
-    return {name: [round(float(value), 5) for value in values] for name, values in history.history.items()}
+    return rounded(history.history)
+
+
+def rounded(found: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """Return curves with values to five digits after the point.
+
+    Examples
+    --------
+    >>> rounded({"accuracy": [0.1234567, 1]})
+    {'accuracy': [0.12346, 1.0]}
+    """
+    return {name: [round(float(value), 5) for value in values] for name, values in found.items()}
 
 
 def conclude(

@@ -18,7 +18,7 @@ from pynn.recipes.registry import Options, Recipe, Result, recipe
 from pynn.recipes.runner import conclude, hold_out
 from pynn.train import LambdaCallback
 
-__all__ = ["two_stages"]
+__all__ = ["draw_cells", "two_stages"]
 
 FILTERS, TUNED, LABELS, JUDGED = (16, 32), (50, 64), 300, 2000
 SIZES = (7, 5)  # of the filters of each stage
@@ -207,11 +207,11 @@ def _pictures(model: nn.Sequential, cells: Cells) -> dict[str, Callable[[Path], 
     first = next(layer for layer in model.layers if isinstance(layer, nn.Conv2D))
     return {
         "filters.svg": lambda path: viz.plot_filters(first, path, "Filters of the first stage, fine-tuned"),
-        "parts.svg": lambda path: _draw(cells, path),
+        "parts.svg": lambda path: draw_cells(cells, path),
     }
 
 
-def _draw(cells: Cells, path: Path) -> None:
+def draw_cells(cells: Cells, path: Path) -> None:
     """Draw the errors of the 24 networks as bars, kind by kind."""
     from pynn.figure import COLORS, finish, new_figure
 
