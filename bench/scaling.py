@@ -10,7 +10,7 @@ strong scaling (the row's batch shared). The model of a step on p ranks with G b
 
     T(p) = T(1) + m(p) o + b(p) / B,    m = 2 (p - 1) messages, b = 2 (p - 1) / p G bytes
 
-(one round of p - 1 messages and (p - 1) G bytes for two ranks, and for less than 64 KB of gradients). The cost of a
+(one round of p - 1 messages and (p - 1) G bytes for less than 64 KB of gradients). The cost of a
 message o and the bandwidth B of this machine are measured, and the model's efficiency stands beside the measured one;
 between machines o is assumed, B is the link's, and every round costs its latency besides. Efficiency is T(1) / T(p). On
 a busy machine all this tells of the others.
@@ -45,7 +45,7 @@ def cost(ranks: int, nbytes: int, per_message: float, bandwidth: float, latency:
     """
     if ranks == 1:
         return 0.0
-    at_once = ranks == 2 or nbytes <= SMALL
+    at_once = nbytes <= SMALL
     rounds = 1 if at_once else 2
     sent = (ranks - 1) * nbytes if at_once else 2 * (ranks - 1) / ranks * nbytes
     return rounds * ((ranks - 1) * per_message + latency) + sent / bandwidth

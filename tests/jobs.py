@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -98,6 +99,86 @@ def bits():
     tell(found)
 
 
+@pynn.register
+class Signs(pynn.optim.Optimizer):
+    """An elementwise rule without a kernel."""
+
+    elementwise = True
+
+    def slot_names(self):
+        return ("m",)
+
+    def update(self, param, grad, rate, step, m):
+        mean = m * 0.9 + grad * 0.1
+        return param - rate * mean.tanh(), {"m": mean}
+
+
+@pynn.register
+class Normed(Signs):
+    """A rule that reads the shape of its parameter."""
+
+    elementwise = False
+
+    def update(self, param, grad, rate, step, m):
+        return super().update(param, grad / (1.0 + (grad * grad).sum().sqrt()), rate, step, m)
+
+
+RULES = {
+    "sgd": lambda: pynn.optim.SGD(0.1, momentum=0.9, nesterov=True, clip_value=0.01),
+    "adam": lambda: pynn.optim.Adam(0.01, amsgrad=True, weight_decay=0.1),
+    "clipped": lambda: pynn.optim.Adam(0.01, clip_norm=0.1, clip_value=0.01),
+    "averaged": lambda: pynn.optim.RMSprop(0.01, 0.9, 0.5, centered=True, use_ema=True, ema_overwrite_frequency=7),
+    "nadam": lambda: pynn.optim.Nadam(0.01, use_ema=True),
+    "adagrad": lambda: pynn.optim.Adagrad(0.01, initial_accumulator=0.5),
+    "signs": lambda: Signs(0.01, use_ema=True),
+    "normed": lambda: Normed(0.01),
+    "keras": lambda: pynn.keras.optimizers.Adam(0.01, clipnorm=0.1),
+}
+
+
+def taken(optimizer):
+    """Return the bytes that the slots of an optimizer take here."""
+    kept = [optimizer.table[t].slots.values() for t in optimizer._flat.tensors]
+    roots = {id(slot.buffer.root()): slot.buffer.root().nbytes for some in kept for slot in some}
+    return sum(roots.values())
+
+
+def large(rule, seed=1, units=301):
+    layers = [nn.Input((20,)), nn.Dense(units, activation="relu", kernel_constraint=pynn.regularizers.MaxNorm(0.9))]
+    layers += [nn.BatchNormalization(), nn.Dense(203, activation="relu", kernel_regularizer="l2"), nn.Dense(3)]
+    model = nn.Sequential(layers)
+    model.compile(rule, "cross_entropy", seed=seed)
+    return model
+
+
+def slots():
+    """Weights, slots and what these take of every kind of rule, with layers that are frozen and freed."""
+    found, sizes = {}, {}
+    for name, rule in RULES.items():
+        model = large(rule(), units=2601 if name == "clipped" else 301)
+        fit(model, X, Y, validation_data=(X, Y))
+        model.layers[0].trainable = model.layers[3].trainable = False
+        log = fit(model, X, Y, epochs=1).history
+        model.layers[3].trainable = True
+        fit(model, X, Y, epochs=1)
+        sizes[name] = taken(model.optimizer)
+        state = model.optimizer.state()
+        model.optimizer.load_state({key: value + (key == "m") for key, value in state.items()})
+        fit(model, X, Y, epochs=1)
+        state = model.optimizer.state()
+        found[name] = [digest(model.get_weights()), digest(state.values()), log]
+        if name != "keras":
+            found[name].append(hashlib.sha256(pynn.io.dumps(model)).hexdigest())
+        model.optimizer.bind(list(model.parameters()))  # each process for itself
+        for _ in range(2):
+            model(X[:5]).sum().backward()
+            model.optimizer.step()
+        found[name].append([digest(model.get_weights()), digest(model.optimizer.state().values())])
+        fit(model, X, Y, epochs=1)
+        found[name].append(digest(model.get_weights()))
+    tell([found, sizes])
+
+
 def shards(folder):
     """Batches from files, of which each process reads its rows."""
     model = compiled([nn.Input((20,)), nn.Dense(30, activation="relu"), nn.Dense(3)], 1, ["accuracy"])
@@ -111,6 +192,9 @@ def shards(folder):
     tell(digest(model.get_weights()))
 
 
+NETWORKS = {"mlp": mlp, "large": lambda: large(pynn.optim.Adam(0.01, clip_norm=0.1, use_ema=True))}
+
+
 class Quit(Callback):
     def __init__(self, step):
         self.step = step
@@ -120,27 +204,86 @@ class Quit(Callback):
             raise KeyError("cut short")
 
 
-def cut(folder, step):
+def cut(folder, step, name="mlp"):
     """A training that ends in the middle, after it wrote a checkpoint."""
     saver = ModelCheckpoint(folder, every_batches=5)
     try:
-        fit(mlp(), X, Y, callbacks=[saver, Quit(int(step))], epochs=3)
+        fit(NETWORKS[name](), X, Y, callbacks=[saver, Quit(int(step))], epochs=3)
     except KeyError:
         tell("cut")
 
 
-def resumed(folder):
+def resumed(folder, name="mlp"):
     """The rest of it."""
-    model = mlp()
+    model = NETWORKS[name]()
     history = fit(model, X, Y, callbacks=[ModelCheckpoint(folder, every_batches=5)], epochs=3, resume=folder)
     tell([digest(model.get_weights()), history.history])
 
 
-def whole():
+def whole(name="mlp"):
     """All of it at once."""
-    model = mlp()
+    model = NETWORKS[name]()
     history = fit(model, X, Y, epochs=3)
     tell([digest(model.get_weights()), history.history])
+
+
+class Saving(Callback):
+    """Saves the model on rank 0 alone."""
+
+    writes = True
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.save(self.path)
+
+    def on_train_end(self, logs=None):
+        self.model.save(self.path)
+
+
+class Predicting(Callback):
+    """Makes all ranks meet while rank 0 saves."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.predict(np.concatenate([X] * 5))
+
+
+def saving(folder):
+    """Files that rank 0 writes alone, in callbacks and after them, and that all write, as one process writes them."""
+    model, rank = large(pynn.optim.Adam(0.01, use_ema=True)), pynn.distributed.info().rank
+    for turn in range(2):
+        callbacks = [ModelCheckpoint(f"{folder}/{turn}", keep_last=9), Saving(f"{folder}/{turn}.pynn"), Predicting()]
+        fit(model, X, Y, callbacks=callbacks)
+        if not rank:
+            model.save(f"{folder}/one-{turn}.pynn")
+        model.layers[0].trainable = False
+        model.save(f"{folder}/all-{turn}.pynn")
+        pynn.distributed.barrier()
+    if not rank:  # the others are at the end
+        model.save(f"{folder}/end.pynn")
+        paths = sorted(Path(folder).rglob("*.pynn"))
+        tell([[path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in paths])
+
+
+def lonely(what):
+    """One rank alone asks for slots of which each has a share: another than rank 0, or rank 0 for what was changed."""
+    model, rank = large("adam"), pynn.distributed.info().rank
+    fit(model, X, Y)
+    state = model.optimizer.state()
+    if what == "changed" and rank == 1:
+        model.optimizer.load_state(state)
+    if rank == (what == "other"):
+        model.optimizer.state()
+
+
+def given():
+    """Other slots on each rank, of which each keeps a share."""
+    model = large("adam")
+    fit(model, X, Y)
+    state = model.optimizer.state()
+    model.optimizer.load_state({**state, "m": state["m"] + pynn.distributed.info().rank})
+    fit(model, X, Y)
 
 
 class Trouble(Callback):

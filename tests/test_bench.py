@@ -135,7 +135,7 @@ def point(seconds, flops, nbytes, peak=200.0, bandwidth=10.0):
 def test_cost_of_an_exchange():
     """Two ranks send all their gradients once; more send, in two rounds, as much as a ring does."""
     assert scaling.cost(1, 10**6, 1.0, 1.0) == 0.0
-    assert scaling.cost(2, 10**6, 1e-6, 1e9, 1e-5) == pytest.approx(1e-3 + 1e-6 + 1e-5)
+    assert scaling.cost(2, 10**6, 1e-6, 1e9, 1e-5) == pytest.approx(1e-3 + 2 * (1e-6 + 1e-5))
     assert scaling.cost(4, 10**6, 1e-6, 1e9, 1e-5) == pytest.approx(1.5e-3 + 2 * (3e-6 + 1e-5))
     assert scaling.cost(4, 1000, 1e-6, 1e9, 1e-5) == pytest.approx(3e-6 + 3e-6 + 1e-5)
 

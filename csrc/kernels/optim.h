@@ -361,18 +361,20 @@ static inline void opt_sums(const real *x, i64 n, double *squares, double *absol
 
 /* Clipping by global norm: y = x min(1, par[0] / |x|), |x| = sqrt(sum x^2) in double. A norm that is not finite leaves x
  * as it is. OUT y [n]; IN x [n]. dim: n; scratch: a double per OPT_SUM elements. y may be x. (Pascanu, Mikolov and
- * Bengio 2013) */
+ * Bengio 2013) In two steps, for what others know a part of: norm_sums (OUT sums f64; IN x [n]) and clip_by_sums, which
+ * is given them as IN sums. */
 typedef struct opt_scale_ctx {
     const pn_instr *I;
+    double *sums;
     real k;
 } opt_scale_ctx;
 
-enum { CLIPN_Y, CLIPN_X };
+enum { CLIPN_Y, CLIPN_X, CLIPN_SUMS };
 enum { CLIPN_N };
 static void clip_norm_sum_range(void *ctx, i64 lo, i64 hi, int ith) {
-    const pn_instr *I = (const pn_instr *)ctx;
+    const opt_scale_ctx *c = (const opt_scale_ctx *)ctx;
     (void)ith;
-    opt_sums((const real *)I->arg[CLIPN_X] + lo, hi - lo, (double *)I->scratch + lo / OPT_SUM, NULL);
+    opt_sums((const real *)c->I->arg[CLIPN_X] + lo, hi - lo, c->sums + lo / OPT_SUM, NULL);
 }
 static void clip_norm_scale_range(void *ctx, i64 i, i64 hi, int ith) {
     const opt_scale_ctx *c = (const opt_scale_ctx *)ctx;
@@ -383,17 +385,27 @@ static void clip_norm_scale_range(void *ctx, i64 i, i64 hi, int ith) {
     for (; i + VW <= hi; i += VW) vstore(y + i, vmul(vload(x + i), k));
     if (i < hi) vstoren(y + i, vmul(vloadn(x + i, hi - i), k), hi - i);
 }
-static int clip_norm(const pn_instr *I) {
+static int norm_sums(const pn_instr *I) {
+    opt_scale_ctx c = {I, (double *)I->arg[CLIPN_Y], 1};
+    pn_for(I->dim[CLIPN_N], OPT_SUM, 0.15 * (double)I->dim[CLIPN_N], I->nth, clip_norm_sum_range, &c);
+    return PN_OK;
+}
+static int clip_by(const pn_instr *I, const double *sums) {
     const i64 n = I->dim[CLIPN_N];
-    opt_scale_ctx c = {I, 1};
+    opt_scale_ctx c = {I, NULL, 1};
     double norm = 0;
-    pn_for(n, OPT_SUM, 0.15 * (double)n, I->nth, clip_norm_sum_range, (void *)I);
-    for (i64 i = 0; i * OPT_SUM < n; i++) norm += ((const double *)I->scratch)[i];
+    for (i64 i = 0; i * OPT_SUM < n; i++) norm += sums[i];
     norm = sqrt(norm);
     if (norm > I->par[0] && norm <= 1.7976931348623157e308) c.k = (real)(I->par[0] / norm);
     if (c.k != 1 || I->arg[CLIPN_Y] != I->arg[CLIPN_X]) pn_for(n, OPT_CHUNK, 0.2 * (double)n, I->nth, clip_norm_scale_range, &c);
     return PN_OK;
 }
+static int clip_norm(const pn_instr *I) {
+    opt_scale_ctx c = {I, (double *)I->scratch, 1};
+    pn_for(I->dim[CLIPN_N], OPT_SUM, 0.15 * (double)I->dim[CLIPN_N], I->nth, clip_norm_sum_range, &c);
+    return clip_by(I, c.sums);
+}
+static int clip_by_sums(const pn_instr *I) { return clip_by(I, (const double *)I->arg[CLIPN_SUMS]); }
 
 /* Max-norm: each column of w[K, N] whose norm exceeds par[0] is scaled down to it. OUT y [K,N]; IN w [K,N].
  * dim: K, N. Parallel over blocks of columns; rows in increasing order. y may be w. (Srebro and others 2005) */

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from pynn.core import _core
 from pynn.core.tensor import Tensor
 from pynn.errors import DTypeError
 
-__all__ = ["STEPS_PER_CALL", "Flat", "Slots", "aligned", "windows"]
+__all__ = ["STEPS_PER_CALL", "Flat", "Slots", "aligned", "joined", "windows", "within"]
 
 ALIGN = 64
 STEPS_PER_CALL = 256  # at most so many steps in one native call
@@ -80,6 +80,29 @@ def windows(like: Sequence[Tensor]) -> list[Tensor]:
         made.append(Tensor(whole.view(at, t.nbytes), t.shape, t.dtype))
         at += aligned(t.nbytes)
     return made
+
+
+def within(whole: Tensor, share: tuple[int, int] | None) -> Tensor:
+    """Return elements first ... end - 1 of a tensor as a vector, on its memory; of None, the tensor."""
+    if share is None:
+        return whole
+    first, end = share
+    item = whole.dtype.itemsize
+    return Tensor(whole.buffer.view(first * item, (end - first) * item), (end - first,), whole.dtype)
+
+
+def joined(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """Return the memory of tensors as vectors, of those that lie side by side as one; none of what is empty."""
+    found: list[Tensor] = []
+    for t in tensors:
+        if not t.size:
+            continue
+        root, first, dtype = t.buffer.root(), t.buffer.offset, t.dtype
+        if found and (last := found[-1].buffer).root() is root and aligned(last.offset + last.nbytes) == first:
+            first = found.pop().buffer.offset
+        nbytes = t.buffer.offset + t.nbytes - first
+        found.append(Tensor(root.view(first, nbytes), (nbytes // dtype.itemsize,), dtype))
+    return found
 
 
 class Slots:

@@ -1,13 +1,14 @@
 """What ranks exchange between the gradients and the update of a step.
 
 Every rank holds the sums of its own segments. Each takes over one part of all gradients: it is sent that part of every
-sum, adds them in the one order of all segments, and sends the total back. So as much is sent as by a ring, and the
-order of additions depends on the segments alone. Few numbers, and those of two ranks, are sent to all at once, and each
-rank adds all of them.
+sum, and adds them in the one order of all segments. Then it updates these parameters, and sends them to all. So as much
+is sent as by a ring, and the order of additions depends on the segments alone. Where all need a total, that is sent
+instead; if it is few numbers, all are sent all sums at once, and each rank adds them.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -83,7 +84,11 @@ class Exchange:
     total, total_states : ndarray
         Where the sums of all go.
     ranges : list of (first, end)
-        What of the nodes is exchanged as a whole.
+        What of the nodes is added up for all.
+    owned : list of list of (first, end)
+        Of each rank, what of the nodes is added up for it.
+    told : list of list of (first, end)
+        What of these sums all are told.
     tables : list of Rows
         What is exchanged by row.
     """
@@ -91,66 +96,57 @@ class Exchange:
     def __init__(
         self, gang: Any, sums: Sequence[Sequence[Sum]], nodes: list[np.ndarray], states: list[np.ndarray],
         notes: np.ndarray, mine: range, total: np.ndarray, total_states: np.ndarray | None,
-        ranges: Sequence[tuple[int, int]], tables: Sequence[Rows],
+        ranges: Sequence[tuple[int, int]], owned: Sequence[Sequence[tuple[int, int]]],
+        told: Sequence[Sequence[tuple[int, int]]], tables: Sequence[Rows],
     ):  # fmt: skip
         self.gang, self.sums, self.nodes, self.states = gang, sums, nodes, states
         self.notes, self.mine = notes, mine
         self.total, self.total_states = total, total_states
         self.counts = [sum(value is not None for _, _, value in held) for held in sums]
-        self.ranges, self.tables = ranges, tables
+        self.tables = tables
         size = sum(end - first for first, end in ranges)
         ranks, item = gang.ranks, total.itemsize
         line = LINE // item
-        self.all_at_once = ranks == 2 or size * item <= SMALL
         blocks = -(-size // line)
-        self.cuts = [min(size, line * (r * blocks // ranks)) for r in range(ranks + 1)]
+        cuts = [min(size, line * (r * blocks // ranks)) for r in range(ranks + 1)]
+        shared = [_within(ranges, cuts[r], cuts[r + 1]) for r in range(ranks)]
+        own, self.told = ([[slice(*one) for one in some] for some in given] for given in (owned, told))
+        if ranks == 2 or size * item <= SMALL:
+            shared = [_within(ranges, 0, size)] * ranks
+        else:
+            self.told = [a + b for a, b in zip(shared, self.told, strict=True)]
+        self.places = [a + b for a, b in zip(shared, own, strict=True)]  # of each rank, what it adds up
         width = 0 if total_states is None else total_states.size
-        own = len(mine) * notes.shape[1]
+        noted = len(mine) * notes.shape[1]
         # Of each rank: its notes, its states, and of each table how many rows each of its sums has.
-        self.small = [np.zeros(8 * own + (item * width + 8 * len(tables)) * count, np.uint8) for count in self.counts]
-        self._split = 8 * own
-        low, high = (0, size) if self.all_at_once else (self.cuts[gang.rank], self.cuts[gang.rank + 1])
-        self.low, self.high = low, high
+        self.small = [np.zeros(8 * noted + (item * width + 8 * len(tables)) * count, np.uint8) for count in self.counts]
+        self._split = 8 * noted
+        ends = list(itertools.accumulate((p.stop - p.start for p in self.places[gang.rank]), initial=0))
+        self.at = list(map(slice, ends, ends[1:]))  # where the parts hold these places
         self.parts = [
-            np.empty((0 if r == gang.rank else count, high - low), total.dtype) for r, count in enumerate(self.counts)
+            np.empty((0 if r == gang.rank else count, ends[-1]), total.dtype) for r, count in enumerate(self.counts)
         ]
-        self.scratch = np.empty((self.counts[gang.rank], high - low), total.dtype)
+        self.scratch = np.empty((self.counts[gang.rank], ends[-1]), total.dtype)
         self._requests = self._made()
-
-    def _pieces(self, low: int, high: int) -> list[tuple[slice, slice]]:
-        """Return where numbers low ... high - 1 of the ranges lie, counted from low, and in the nodes."""
-        found, before = [], 0
-        for first, end in self.ranges:
-            a, b = max(low, before), min(high, before + end - first)
-            if a < b:
-                found.append((slice(a - low, b - low), slice(first + a - before, first + b - before)))
-            before += end - first
-        return found
 
     def _made(self) -> tuple[dict[int, list[Any]], ...]:
         """Make the requests, once: to receive and to send, in two rounds."""
         gang, comm, total = self.gang, self.gang.comm, self.total
         first: dict[int, list[Any]] = {r: [] for r in gang.others}
         second: dict[int, list[Any]] = {r: [] for r in gang.others}
-        mine = self._pieces(self.low, self.high)
         for r in gang.others:
             if self.small[r].size:
                 first[r].append(comm.Recv_init(self.small[r], source=r, tag=NOTES))
             first[r] += [
-                comm.Recv_init(_bytes(part[at]), source=r, tag=PARTS) for part in self.parts[r] for at, _ in mine
+                comm.Recv_init(_bytes(part[at]), source=r, tag=PARTS) for part in self.parts[r] for at in self.at
             ]
-            if not self.all_at_once:
-                theirs = self._pieces(self.cuts[r], self.cuts[r + 1])
-                second[r] += [comm.Recv_init(_bytes(total[place]), source=r, tag=TOTALS) for _, place in theirs]
+            second[r] += [comm.Recv_init(_bytes(total[place]), source=r, tag=TOTALS) for place in self.told[r]]
         for r in gang.others:
             if self.small[gang.rank].size:
                 first[r].append(comm.Send_init(self.small[gang.rank], dest=r, tag=NOTES))
-            theirs = mine if self.all_at_once else self._pieces(self.cuts[r], self.cuts[r + 1])
-            first[r] += [
-                comm.Send_init(_bytes(node[place]), dest=r, tag=PARTS) for node in self.nodes for _, place in theirs
-            ]
-            if not self.all_at_once:
-                second[r] += [comm.Send_init(_bytes(total[place]), dest=r, tag=TOTALS) for _, place in mine]
+            for node in self.nodes:
+                first[r] += [comm.Send_init(_bytes(node[place]), dest=r, tag=PARTS) for place in self.places[r]]
+            second[r] += [comm.Send_init(_bytes(total[place]), dest=r, tag=TOTALS) for place in self.told[gang.rank]]
         return first, second
 
     def __call__(self) -> None:
@@ -172,7 +168,7 @@ class Exchange:
         self._add_parts()
         if self.total_states is not None:
             self._add_states()
-        if not self.all_at_once:
+        if any(self.told):
             self._round(second, "the sums of the gradients of a step")
         if self.tables:
             self._add_rows()
@@ -186,7 +182,7 @@ class Exchange:
     def _add_parts(self) -> None:
         """Add up this rank's part; those of others are no longer needed, its own nodes are still being sent."""
         me, places = self.gang.rank, list(self.parts)
-        mine = self._pieces(self.low, self.high)
+        mine = list(zip(self.at, self.places[me], strict=True))
         for to, node in zip(self.scratch, self.nodes, strict=True):
             for at, place in mine:
                 to[at] = node[place]
@@ -229,24 +225,22 @@ class Exchange:
 
 
 class Gathering:
-    """Rows of numbers, of which each rank has its own, and afterwards all.
+    """Numbers, of which each rank has its own, and afterwards all.
 
     Parameters
     ----------
     gang : Gang
-    rows : ndarray [segments, ...]
-    of : callable (rank) -> range
-        Which rows a rank has.
+    places : list of list of ndarray
+        Where those of each rank are.
+    what : str
+        They are called in messages.
     """
 
-    def __init__(self, gang: Any, rows: np.ndarray, of: Callable[[int], range]):
-        self.gang = gang
-        places = [_bytes(rows[of(r).start : of(r).stop]) for r in range(gang.ranks)]
+    def __init__(self, gang: Any, places: Sequence[Sequence[np.ndarray]], what: str):
+        self.gang, self.what = gang, what
         self.requests = {
-            r: [
-                gang.comm.Recv_init(places[r], source=r, tag=ROWS),
-                gang.comm.Send_init(places[gang.rank], dest=r, tag=ROWS),
-            ]
+            r: [gang.comm.Recv_init(_bytes(place), source=r, tag=ROWS) for place in places[r]]
+            + [gang.comm.Send_init(_bytes(place), dest=r, tag=ROWS) for place in places[gang.rank]]
             for r in gang.others
         }
 
@@ -255,7 +249,18 @@ class Gathering:
         for some in self.requests.values():
             for request in some:
                 request.Start()
-        self.gang.wait(self.requests, "the statistics of a batch")
+        self.gang.wait(self.requests, self.what)
+
+
+def _within(ranges: Sequence[tuple[int, int]], low: int, high: int) -> list[slice]:
+    """Return where numbers low ... high - 1 of the ranges lie."""
+    found, before = [], 0
+    for first, end in ranges:
+        a, b = max(low, before), min(high, before + end - first)
+        if a < b:
+            found.append(slice(first + a - before, first + b - before))
+        before += end - first
+    return found
 
 
 def _bytes(array: np.ndarray) -> Any:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pynn.distributed.waiting import LostRankError
 from pynn.distributed.watching import Meeting, outlive, stopped
+from pynn.errors import DataError
 
 if TYPE_CHECKING:
     from pynn.distributed.gang import Gang
@@ -69,8 +70,8 @@ def watch(gang: Gang, meeting: Meeting, addresses: Sequence[str]) -> None:
 
     def wait_for_all() -> None:
         try:
-            done, since = gang.comm.Ibarrier(), time.monotonic()
-            while not done.Test():  # without a limit: rank 0 may have results to draw
+            since = time.monotonic()
+            for _ in gang.until_all_end():  # without a limit: rank 0 may have results to draw
                 time.sleep(LOOK)
                 lost = [r for pid, r in here.items() if stopped(pid)]
                 if not lost:
@@ -79,6 +80,9 @@ def watch(gang: Gang, meeting: Meeting, addresses: Sequence[str]) -> None:
                     names = ", ".join(map(gang.name, lost))
                     print(f"pynn: {names} was stopped at the end; all ranks end.", file=sys.stderr, flush=True)
                     _end(gang, 1)
+        except (DataError, LostRankError) as error:
+            print(error, file=sys.stderr, flush=True)
+            _end(gang, 1)
         except RuntimeError:  # of MPI: it has ended already
             pass
         meeting.leave()

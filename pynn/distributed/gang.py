@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import weakref
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from pynn.errors import DataError
 __all__ = ["Gang", "known", "set_current"]
 
 NUMBERS, ARRAYS = 11, 12  # tags of messages
+SLOTS = "the slots of the optimizer"
+SAME_CALLS = "every rank must make the same calls of fit, evaluate, predict and save"
 WORDS, MOST = 8, 6  # of 8 bytes: of the text that tells what for, and of numbers
 
 _current: Gang | None = None
@@ -44,7 +47,7 @@ class Gang:
         self.segments, self.deadline, self.beginning = segments, deadline, beginning
         self.hosts = [""] * self.ranks
         self.pids = [0] * self.ranks
-        self.begun = False  # whether anything was trained
+        self.tables: list[weakref.ref[Any]] = []  # of slots of which each rank keeps a share
 
     @property
     def others(self) -> list[int]:
@@ -64,8 +67,8 @@ class Gang:
             names = ", ".join(map(self.name, ranks))
             return LostRankError(
                 f"[distributed] {self.name(self.rank)} waited {passed:.0f} s for {what} from {names}. It was stopped "
-                "or killed, or its script went another way. help: every rank must make the same calls of fit, "
-                "evaluate and predict; start(deadline=...) sets how long one may take."
+                f"or killed, or its script went another way. help: {SAME_CALLS}; start(deadline=...) sets how long one "
+                "may take."
             )
 
         wait(pending, self.deadline if seconds is None else seconds, lost)
@@ -94,21 +97,66 @@ class Gang:
         return [json.loads(found.tobytes()) for found in self.gather(text, what, seconds)]
 
     def agree(self, numbers: Sequence[int], what: str, seconds: float | None = None) -> np.ndarray:
-        """Return the numbers of each rank, [ranks, k]; raises DataError, on all ranks, if one is at another place."""
-        table = np.zeros((self.ranks, WORDS + MOST), np.int64)
-        place, mine = table[:, :WORDS], table[:, WORDS : WORDS + len(numbers)]
-        text = what.encode()[: 8 * WORDS]
-        place[self.rank].view(np.uint8)[: len(text)] = np.frombuffer(text, np.uint8)
-        mine[self.rank] = numbers
-        self._all(list(table), NUMBERS, what, seconds)
-        odd = next((r for r in range(self.ranks) if (place[r] != place[0]).any()), None)
+        """Return the numbers of each rank, [ranks, k]; raises DataError, on all ranks, if one is at another place.
+
+        What rank 0 asks for meanwhile, it is given first.
+        """
+        while True:
+            table, places = self._told(numbers, what, seconds)
+            if not self._answer(table, places):
+                break
+        odd = None if places[0] == SLOTS else next((r for r in range(self.ranks) if places[r] != places[0]), None)
         if odd is not None:
-            there, here = (place[r].tobytes().rstrip(b"\0").decode(errors="replace") for r in (odd, 0))
             raise DataError(
-                f"[distributed] expected all ranks at one place. Received: {self.name(odd)} gives {there}, and "
-                f"{self.name(0)} {here}. help: every rank must make the same calls of fit, evaluate and predict."
+                f"[distributed] expected all ranks at one place. Received: {self.name(odd)} gives {places[odd]}, and "
+                f"{self.name(0)} {places[0]}. help: {SAME_CALLS}."
             )
-        return mine
+        return table[:, WORDS : WORDS + len(numbers)]
+
+    def _told(self, numbers: Sequence[int], what: str, seconds: float | None) -> tuple[np.ndarray, list[str]]:
+        """Return what each rank told, and where each is."""
+        table = np.zeros((self.ranks, WORDS + MOST), np.int64)
+        text = what.encode()[: 8 * WORDS]
+        table[self.rank, :WORDS].view(np.uint8)[: len(text)] = np.frombuffer(text, np.uint8)
+        table[self.rank, WORDS : WORDS + len(numbers)] = numbers
+        self._all(list(table), NUMBERS, what, seconds)
+        return table, [row[:WORDS].tobytes().rstrip(b"\0").decode(errors="replace") for row in table]
+
+    def _answer(self, table: np.ndarray, places: list[str]) -> bool:
+        """Give rank 0 the shares of slots that it asks for alone, as it saves a model; tell whether it did."""
+        if places[0] != SLOTS or places[self.rank] == SLOTS:
+            return False
+        number, changes = table[0, WORDS : WORDS + 2].tolist()
+        slots = self.tables[number]() if number < len(self.tables) else None
+        if slots is None or slots.changes != changes:
+            raise DataError(
+                f"[distributed] {self.name(0)} asked for {SLOTS}, which {self.name(self.rank)} has changed since or "
+                f"does not have. help: {SAME_CALLS}."
+            )
+        slots.collected()
+        return True
+
+    def enroll(self, slots: Any) -> int:
+        """Note a table of slots of which each rank keeps a share; returns its number, the same on all ranks."""
+        self.tables.append(weakref.ref(slots))
+        return len(self.tables) - 1
+
+    def ask(self, slots: Any) -> None:
+        """Ask all ranks for their shares of a table of slots: all together, or rank 0 alone."""
+        told = self.agree([slots.number, slots.changes], SLOTS)
+        if (told[self.rank] != told[0]).any():
+            raise DataError(
+                f"[distributed] expected all ranks to ask for the same slots. Received: others on "
+                f"{self.name(self.rank)} than on {self.name(0)}. help: {SAME_CALLS}."
+            )
+
+    def until_all_end(self) -> Iterator[None]:
+        """Wait for the other ranks at the end of the script, giving rank 0 what it asks for; yields between looks."""
+        done = self.comm.Ibarrier()
+        while not done.Test():
+            if self.rank and self.comm.Iprobe(source=0, tag=NUMBERS):
+                self._answer(*self._told([], "the end of the script", None))
+            yield
 
     def need_same(self, place: str, facts: dict[str, str], seconds: float | None = None) -> None:
         """Raise DataError, on all ranks, naming the first rank whose facts are not those of rank 0."""

@@ -40,11 +40,13 @@ def training_tensors(trainer: Any) -> dict[str, np.ndarray]:
     the updates of each are the model's step; else ``step/parameter`` tells them.
     """
     table, step = trainer.optimizer.table, trainer.slots.get("step")
-    named = [(path, held) for path, weight in trainer.model.named_parameters() if (held := table.get(weight))]
+    weights = list(trainer.model.named_parameters())
+    named = [(path, held) for path, weight in weights if (held := table.get(weight))]
+    whole = table.whole([weight for _, weight in weights])
     together = all(held.count.view()[0] == step for _, held in named)
     found: dict[str, np.ndarray] = {}
     for path, held in named:
-        found.update({f"{name}/{path}": slot.view() for name, slot in held.slots.items()})
+        found.update({f"{name}/{path}": whole.get(id(slot), slot.view()) for name, slot in held.slots.items()})
         found.update({name if together else f"{name}/{path}": one.view() for name, one in held.numbers.items()})
         if not together:
             found[f"{STEP}/{path}"] = held.count.view()
@@ -139,6 +141,9 @@ def matched_slots(trainer: Any, tensors: Mapping[str, np.ndarray], step: int) ->
             value = tensors.get(f"{name}/{path}", tensors.get(name))
             if value is None:  # one without slots in the file begins anew
                 value = np.asarray((step if path in kept else 0) if name == STEP else optimizer.first_of(name))
+            elif held is not None and held.share is not None and name in held.slots:
+                value = value.ravel()[slice(*held.share)]
             pairs.append((slot.view(), value))
     optimizer.table.version += 1  # who was updated equally often may have changed
+    optimizer.table.changes += 1
     return pairs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ from pynn.core.card import Card, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
-from pynn.ops.common import Rng, as_tensor, need_float, size
+from pynn.ops.common import Rng, as_tensor, need_float, need_held, size
 
+FLOAT64 = np.dtype("float64")
 CHUNK_OF_SUMS = 16384  # elements per partial sum (csrc/kernels/optim.h)
 
 
@@ -66,6 +67,62 @@ CLIP_NORM = register(
         "clip_norm",
         doc="g min(1, limit / |g|), the norm in double; a norm that is not finite leaves g as it is.",
         **_in_place(lambda g, limit: g * min(1.0, limit / np.sqrt(np.square(g).sum()))),
+    )
+)
+
+
+def _sums_infer(g: Tensor) -> Lowered:
+    need_float("norm_sums", g)
+    return Lowered((Spec((_sums(g.size, 1) // 8,), FLOAT64),), (g.size,), dtype=g.dtype)
+
+
+def _sums_ref(g: np.ndarray, _: Any) -> tuple[np.ndarray]:
+    parts = np.split(g.ravel(), range(CHUNK_OF_SUMS, g.size, CHUNK_OF_SUMS))
+    return (np.array([np.square(part).sum() for part in parts]),)
+
+
+def _sums_samples(r: Rng) -> Iterator[Sample]:
+    for n in (1, 33, 34000):
+        yield Sample((r(n),), state=(Tensor.state(np.zeros(_sums(n, 1) // 8)),))
+
+
+NORM_SUMS = register(
+    Card(
+        "norm_sums",
+        _sums_infer,
+        "norm_sums",
+        mutates=True,
+        differentiable=False,
+        ref=_sums_ref,
+        samples=_sums_samples,
+        doc="The sums of squares of which a norm is the root, in double, each of 16384 elements.",
+    )
+)
+
+
+def _by_sums_infer(g: Tensor, sums: Tensor, limit: float) -> Lowered:
+    need_float("clip_by_sums", g)
+    need_held("clip_by_sums", "sums", sums, FLOAT64, (_sums(g.size, 1) // 8,))
+    return Lowered((Spec(g.shape, g.dtype),), (g.size,), (limit,))
+
+
+def _by_sums_samples(r: Rng) -> Iterator[Sample]:
+    for n in (33, 34000):
+        for limit in (0.7, 1e3):
+            x, sums = r(n), Tensor.state(np.abs(r(_sums(n, 1) // 8)) + 1)
+            yield Sample((x, sums), {"limit": limit}, state=(x,))
+
+
+CLIP_BY_SUMS = register(
+    Card(
+        "clip_by_sums",
+        _by_sums_infer,
+        "clip_by_sums",
+        mutates=True,
+        differentiable=False,
+        ref=lambda x, sums, _, limit: (x * min(1.0, limit / np.sqrt(sums.sum())),),
+        samples=_by_sums_samples,
+        doc="g min(1, limit / |g|), of which norm_sums gives the squares; a norm that is not finite leaves g as it is.",
     )
 )
 
@@ -135,9 +192,24 @@ def clip_value(g: Tensor, limit: float) -> None:
     execute(CLIP_VALUE, (g,), {"limit": limit}, out=(g,))
 
 
-def clip_norm(g: Tensor, limit: float) -> None:
-    """Scale g in place so that its Euclidean norm is at most `limit`."""
-    execute(CLIP_NORM, (g,), {"limit": limit}, out=(g,))
+def clip_norm(g: Tensor, limit: float, share: tuple[Tensor, Callable[[], None]] | None = None) -> None:
+    """Scale g in place so that its Euclidean norm is at most `limit`.
+
+    Parameters
+    ----------
+    g : Tensor
+    limit : float
+    share : (Tensor float64 [k], callable), optional
+        Where the sums of squares go of each 16384 elements, and what puts those of others there, where this process
+        knows a part of g alone.
+    """
+    if share is None:
+        execute(CLIP_NORM, (g,), {"limit": limit}, out=(g,))
+        return
+    sums, put = share
+    execute(NORM_SUMS, (g,), out=(sums,))
+    put()
+    execute(CLIP_BY_SUMS, (g, sums), {"limit": limit}, out=(g,))
 
 
 def max_norm(w: Tensor, limit: float) -> None:

@@ -6,8 +6,6 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from pynn.checks import integer, rate
 from pynn.optim.composed import EMA
 
@@ -63,13 +61,12 @@ class Averages:
         new = [t for t in tensors if self.use_ema and not self._has_average(t)]
         yield
         for t in new:
-            self.table[t].slots[EMA].view()[...] = t.view()
+            self.table[t].slots[EMA].view()[...] = self.table.mine(t).view()
 
-    def _pairs(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return (parameter, its average) of those that are trained and were updated."""
+    def _updated(self) -> list[Tensor]:
+        """Return those of the parameters that have averages, are trained and were updated."""
         tensors = () if self._flat is None or not self.use_ema else self._flat.tensors
-        averaged = [(t, self.table[t]) for t in tensors if self._has_average(t)]
-        return [(t.view(), held.slots[EMA].view()) for t, held in averaged if held.count.view()[0]]
+        return [t for t in tensors if self._has_average(t) and self.table[t].count.view()[0]]
 
     def take_averages(self) -> None:
         """Give the parameters that are trained the values of their averages; nothing without ``use_ema=True``.
@@ -90,8 +87,10 @@ class Averages:
         >>> w.item()
         1.5
         """
-        for param, average in self._pairs():
-            param[...] = average
+        updated = self._updated()
+        for t in updated:
+            self.table.mine(t).view()[...] = self.table[t].slots[EMA].view()
+        self.table.tell(updated)
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
@@ -112,12 +111,10 @@ class Averages:
         >>> inside, w.item()
         (1.5, 1.0)
         """
-        pairs = self._pairs()
-        before = [param.copy() for param, _ in pairs]
+        before = [(t.view(), t.view().copy()) for t in self._updated()]
         try:
-            for param, average in pairs:
-                param[...] = average
+            self.take_averages()
             yield
         finally:
-            for (param, _), values in zip(pairs, before, strict=True):
+            for param, values in before:
                 param[...] = values

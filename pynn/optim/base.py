@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import inspect
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -87,6 +88,7 @@ class Optimizer(Averages, Spelled):
 
     _unwatched: ClassVar[frozenset[str]] = RUNNING  # programs read rate and slots by pointer, or are keyed by them
     name: ClassVar[str] = "optimizer"  # by default the class's name in lower case
+    reads_all = False  # whether more is read of gradients than what is updated, and their norm
     elementwise: ClassVar[bool] = False  # whether update() may see many parameters as one vector
     fused: ClassVar[Fused | None] = None  # a kernel that does what update() says
     card: ClassVar[Card]
@@ -269,15 +271,19 @@ class Optimizer(Averages, Spelled):
         >>> {name: slot.shape for name, slot in optimizer.state().items()}
         {'m': (3,), 'v': (3,), 'step': (2,)}
         """
-        targets = self._targets()
-        return {name: np.concatenate([view.ravel() for view in views]) for name, views in targets.items()}
-
-    def _targets(self) -> dict[str, list[np.ndarray]]:
+        whole = {} if self._flat is None else self.table.whole(self._flat.tensors)
         found: dict[str, list[np.ndarray]] = {}
+        for name, slot, _, _ in self._kept():
+            found.setdefault(name, []).append(whole.get(id(slot), slot.view()).ravel())
+        return {name: np.concatenate(values) for name, values in found.items()}
+
+    def _kept(self) -> Iterator[tuple[str, Tensor, int, int]]:
+        """Yield name, slot, how many numbers it has in all, and the first one that is kept here."""
         for t in () if self._flat is None else self._flat.tensors:
-            for name, slot in self.table[t].named().items():
-                found.setdefault(name, []).append(slot.view())
-        return found
+            held = self.table[t]
+            for name, slot in held.named().items():
+                cut = held.share if name in held.slots else None
+                yield (name, slot, slot.size, 0) if cut is None else (name, slot, t.size, cut[0])
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Write what `state` returned into the slots.
@@ -289,31 +295,36 @@ class Optimizer(Averages, Spelled):
         """
         if self._flat is None:
             raise ValueError(f"[{self.name}] expected parameters first. help: call compile and fit, or bind().")
-        targets = self._targets()
-        if set(state) != set(targets):
+        kept = list(self._kept())
+        sizes: dict[str, int] = {}
+        for name, _, size, _ in kept:
+            sizes[name] = sizes.get(name, 0) + size
+        if set(state) != set(sizes):
             raise ValueError(
-                f"[{self.name}] expected the slots {sorted(targets)}. Received: {sorted(state)}. "
+                f"[{self.name}] expected the slots {sorted(sizes)}. Received: {sorted(state)}. "
                 "help: load the state of an optimizer of the same kind and settings."
             )
-        for name, views in targets.items():
-            expected = (sum(view.size for view in views),)
-            if np.shape(state[name]) != expected:
+        for name, total in sizes.items():
+            if np.shape(state[name]) != (total,):
                 raise ShapeError(
-                    f"[{self.name}] expected {name} of shape {expected}. Received: {np.shape(state[name])}."
+                    f"[{self.name}] expected {name} of shape {(total,)}. Received: {np.shape(state[name])}."
                 )
-        ahead = np.ravel(state["step"]) - np.concatenate(targets["step"])
+        ahead = np.ravel(state["step"]) - np.concatenate([one.view() for name, one, _, _ in kept if name == "step"])
         self.table.version += bool(np.ptp(ahead))  # who was updated equally often has changed
-        for name, views in targets.items():
-            at = 0
-            for view in views:
-                view[...] = np.reshape(state[name][at : at + view.size], view.shape)
-                at += view.size
+        if self.table.gang is not None:
+            self.table.changes += 1
+            self.table.given = sha256(b"".join(np.asarray(state[name]).tobytes() for name in sizes)).hexdigest()
+        at = dict.fromkeys(sizes, 0)
+        for name, slot, size, first in kept:
+            begin = at[name] + first
+            slot.view()[...] = np.reshape(state[name][begin : begin + slot.size], slot.shape)
+            at[name] += size
         if self._own is not None:
             self._own.set(step=int(np.max(state["step"])))
 
     # Updates
 
-    def apply(self, flat: Flat, slots: Slots) -> None:
+    def apply(self, flat: Flat, slots: Slots, share: tuple[Tensor, Callable[[], None]] | None = None) -> None:
         """Clip the gradients and update the parameters; all of it through execute().
 
         Parameters
@@ -322,18 +333,30 @@ class Optimizer(Averages, Spelled):
             Parameters and gradients.
         slots : Slots
             Learning rate (rate[cursor]) and step, read by pointer.
+        share : (Tensor, callable), optional
+            Where processes share the gradients, as in :func:`pynn.ops.clip_norm`.
         """
         self.build(flat)
-        if self.clip_value is not None:
-            ops.clip_value(flat.grads, self.clip_value)
-        if self.clip_norm is not None:
-            ops.clip_norm(flat.grads, self.clip_norm)
+        self._clip(flat, share)
         rows = {id(t): found for t in flat.tensors if (found := flat.into[id(t)].rows) and (found.sparse or found.live)}
         with self._whole(flat) if self.fused is None else contextlib.nullcontext():
             for part in self.table.parts(flat, frozenset(rows)):
                 touched = rows.get(id(part.tensors[0]))
                 if touched is None or touched.live:  # a sparse table that was not looked up is left alone
                     self._update(part, slots, touched)
+
+    @property
+    def divisible(self) -> bool:
+        """Whether several processes may each update a part of the parameters, whatever shape they have."""
+        one_by_one = self.fused is not None or (self.elementwise and not self.number_names())
+        return one_by_one and type(self).apply is Optimizer.apply
+
+    def _clip(self, flat: Flat, share: tuple[Tensor, Callable[[], None]] | None) -> None:
+        """Clip the gradients as the settings say."""
+        if self.clip_value is not None:
+            ops.clip_value(flat.grads, self.clip_value)
+        if self.clip_norm is not None:
+            ops.clip_norm(flat.grads, self.clip_norm, share)
 
     def _whole(self, flat: Flat) -> Leaving:
         """Let all parameters be updated or, if a rule in Python fails at one of them, none."""
@@ -411,6 +434,8 @@ class Optimizer(Averages, Spelled):
         """
         if self._flat is None or self._own is None:
             raise RuntimeError(f"[{self.name}] step() needs parameters. help: call optimizer.bind(parameters) first.")
+        if self.table.gang is not None:
+            self.table.unite(self._flat.tensors)  # here each process updates all of them
         for t in self._flat.tensors:
             place = self._flat.into[id(t)]
             if t.grad is None or t.grad is self._used.get(id(t)):

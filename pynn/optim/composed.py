@@ -106,7 +106,9 @@ def update_composed(rule: Any, table: Table, part: Part, grads: Mapping[int, Ten
         step = first.astype("float64") + 1.0
         if rule.use_ema and touched is not None and touched.sparse:  # rows left alone are their own average
             steps.assign(ops.where(ops.equal(step, 1.0), part.param, part.slots[EMA]), part.slots[EMA])
-        if rule.elementwise and not part.numbers:
+        if not part.param.size:  # another process's
+            pass
+        elif rule.elementwise and not part.numbers:
             held = {PARAM: part.param, **part.slots}
             _write(new_values(rule, part.param, part.grad, rate, step, part.slots), held, touched)
         else:

@@ -148,7 +148,8 @@ def segmented_step(trainer: Trainer, n: int, check: bool, compute: Forward, writ
     if segments.gang is None:
         _join(plan, nodes, changed)
     else:
-        _exchange(plan, n, changed, nodes)
+        plan.divide(trainer.optimizer)
+        _exchange(trainer, plan, n, changed, nodes)
     ledger = trainer.ledger
     cards.log(plan.notes, ledger.slots, ledger.losses, (ledger.sums, ledger.hits, *ledger.parts), check)
     for t, place in zip(changed, plan.nodes[0].states, strict=False):
@@ -289,14 +290,17 @@ def _join(plan: Plan, chain: list[int], changed: list[Tensor]) -> None:
         cards.join([node.whole for node in nodes if node.whole is not None], nodes[0].whole)  # type: ignore[arg-type]
 
 
-def _exchange(plan: Plan, n: int, changed: list[Tensor], nodes: list[int]) -> None:
-    """Join what all processes hold, once per run of the program."""
+def _exchange(trainer: Trainer, plan: Plan, n: int, changed: list[Tensor], nodes: list[int]) -> None:
+    """Join what all processes hold, once per run of the program: of what is divided, each the sums of its share."""
     segments, at = plan.segments, bounds(n, plan.segments.count)
     first = plan.nodes[0]
     if changed:
         first.make_room(changed)
-    key = n, tuple(nodes), plan.by_rows
+    every = bool(trainer.before_update) or trainer.optimizer.reads_all
+    clipped = trainer.optimizer.clip_norm is not None
+    key = n, tuple(nodes), plan.by_rows, every, clipped, tuple(map(id, plan.divided))
     if key not in plan.hooks:
+        owned = plan.owned(trainer.optimizer.table)
         held = [plan.nodes[i] for i in nodes]
 
         def held_by(rank: int) -> list[Any]:
@@ -312,7 +316,9 @@ def _exchange(plan: Plan, n: int, changed: list[Tensor], nodes: list[int]) -> No
             segments.mine,
             first.grads.view(),
             None if first.whole is None else first.whole.view(),
-            plan.ranges(),
+            plan.ranges(tuple(i for i, t in enumerate(plan.flat.tensors) if id(t) in key[-1])),
+            owned,
+            owned if every else plan.chunks(owned)[0] if clipped else [[] for _ in owned],
             [_rows_of(plan, i, held) for i in plan.by_rows or ()],
         )
         plan.hooks[key] = add_hook(made)

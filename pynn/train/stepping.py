@@ -22,7 +22,7 @@ from pynn.ops.segments import DRAW
 from pynn.train.data import Data, external, mapped
 from pynn.train.network import Network
 from pynn.train.padding import marked
-from pynn.train.segments import bounds, not_finite, segmented_step
+from pynn.train.segments import bounds, not_finite, plan_of, segmented_step
 from pynn.train.sums import Plan
 
 if TYPE_CHECKING:
@@ -58,7 +58,12 @@ def train_step(trainer: Trainer, tensors: list[Tensor], perm: Tensor, n: int, ch
     for hook in trainer.before_update:
         hook(trainer.flat.grads)
     limits = trainer.constraints()
-    trainer.optimizer.apply(trainer.flat, slots)
+    plan = None if trainer.segments.ranks == 1 else plan_of(trainer)
+    if plan is None or not plan.divided:
+        trainer.optimizer.apply(trainer.flat, slots)
+    else:
+        trainer.optimizer.apply(trainer.flat, slots, plan.norm(trainer.optimizer.table))
+        plan.tell(trainer.optimizer.table)
     for constraint, weight in limits:
         constraint.apply(weight)
     steps.advance(slots, 1, n)

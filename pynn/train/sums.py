@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import weakref
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pynn import ops
-from pynn.core.flat import Flat, Slots, windows
+from pynn.core.flat import ALIGN, Flat, Slots, aligned, joined, windows, within
 from pynn.core.kernels.hook import add_hook, drop_hook
 from pynn.core.tensor import Tensor
-from pynn.distributed.exchange import Gathering
+from pynn.distributed.exchange import SMALL, Gathering
 from pynn.ops import segments as cards
+from pynn.ops.optim import CHUNK_OF_SUMS as CHUNK
 from pynn.train.abreast import Table
 
 if TYPE_CHECKING:
@@ -20,7 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Node", "Plan"]
 
+Norm = tuple[Tensor, Callable[[], None]]
+
 FEW = 1 << 16  # bytes of a table that are not worth a list of its rows
+WRITTEN = 20  # tensors that an instruction may name
 
 
 class Node:
@@ -78,11 +84,14 @@ class Node:
             self.whole = Tensor(root, (root.nbytes // states[0].dtype.itemsize,), states[0].dtype)
 
 
-def _part(whole: Tensor, first: int, end: int) -> Tensor:
-    if (first, end) == (0, whole.size):
-        return whole
-    item = whole.dtype.itemsize
-    return Tensor(whole.buffer.view(first * item, (end - first) * item), (end - first,), whole.dtype)
+def _runs(parts: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return pairs (first, end) in which those that follow each other are one."""
+    found: list[tuple[int, int]] = []
+    for first, end in parts:
+        if found and found[-1][1] == first:
+            first = found.pop()[0]
+        found.append((first, end))
+    return found
 
 
 class Plan:
@@ -103,6 +112,8 @@ class Plan:
         self.nodes = [Node(flat, True)]
         self.joined: tuple[int, ...] = ()  # gradients that are joined already, in the first node
         self.by_rows: tuple[int, ...] | None = None  # gradients that are known by few of their rows
+        self.sums: Tensor | None = None  # of squares, where the gradients are clipped by their norm
+        self.divided: list[Tensor] = []  # parameters of which each process updates a share
         self.notes = Tensor.state(np.zeros((segments.count, columns)))
         self.rows: list[Tensor] = []  # of the notes
         root = self.notes.buffer
@@ -128,7 +139,9 @@ class Plan:
         if key not in self.tables:
             made = self.tables[key] = Table(counts, channels, dtype)
             if self.segments.gang is not None:
-                made.hook = add_hook(Gathering(self.segments.gang, made.parts.view(), self.segments.of))
+                rows, of = made.parts.view(), self.segments.of
+                places = [[rows[of(r).start : of(r).stop]] for r in range(self.segments.ranks)]
+                made.hook = add_hook(Gathering(self.segments.gang, places, "the statistics of a batch"))
                 weakref.finalize(self, drop_hook, made.hook)
         return self.tables[key]
 
@@ -144,14 +157,81 @@ class Plan:
         for i in sorted({*(self.by_rows or ()), *without}):
             first = places[i].buffer.offset // item
             found.append((at, first))
-            at = first + places[i].size
+            at = first + aligned(places[i].nbytes) // item
         return [(a, b) for a, b in (*found, (at, self.flat.grads.size)) if a < b]
+
+    def divide(self, optimizer: Any) -> None:
+        """Let each process keep its share of the slots, but of tables, of few numbers, and where a rule reads more."""
+        table, tensors = optimizer.table, self.flat.tensors
+        if self.segments.ranks == 1 or not optimizer.divisible:
+            self.divided = []
+        else:
+            self.divided = [t for i, t in enumerate(tensors) if i not in (self.by_rows or ()) and self._divisible(t)]
+        chosen = set(map(id, self.divided))
+        table.unite([t for t in tensors if id(t) not in chosen])
+        table.divide(self.divided, self.segments.gang)
+
+    def _divisible(self, t: Tensor) -> bool:
+        rows = self.flat.into[id(t)].rows
+        if rows is not None and (rows.sparse or t.nbytes > FEW):
+            return False
+        return t.buffer.root().nbytes > SMALL and t.buffer.offset % ALIGN == 0
+
+    def owned(self, table: Any) -> list[list[tuple[int, int]]]:
+        """Return where in the gradients the share of each process is: pairs (first, end)."""
+        item = self.flat.dtype.itemsize
+        return [
+            [(one.buffer.offset // item, one.buffer.offset // item + one.size) for one in
+             joined(within(self.flat.into[id(t)], table.piece(t, r)) for t in self.divided)]
+            for r in range(self.segments.ranks)
+        ]  # fmt: skip
+
+    def chunks(self, owned: list[list[tuple[int, int]]]) -> tuple[list[list[tuple[int, int]]], ...]:
+        """Return, of each process, what it owns of chunks that others own parts of too, and which chunks it owns alone.
+
+        Chunks are those of which :func:`pynn.ops.clip_norm` makes a sum each. Both are pairs (first, end).
+        """
+        found = [
+            [(c, (max(first, c * CHUNK), min(end, (c + 1) * CHUNK))) for first, end in some
+             for c in range(first // CHUNK, -(-end // CHUNK))] for some in owned
+        ]  # fmt: skip
+        theirs = [{c for c, _ in some} for some in found]
+        often = Counter(c for some in theirs for c in some)
+        alone = [_runs((c, c + 1) for c in sorted(some) if often[c] == 1) for some in theirs]
+        return [_runs(part for c, part in some if often[c] > 1) for some in found], alone
+
+    def norm(self, table: Any) -> Norm:
+        """Return where the sums of squares go that a norm is made of, and what gives all processes those of all."""
+        if self.sums is None:
+            self.sums = Tensor.state(np.zeros(-(-self.flat.grads.size // CHUNK)))
+        sums, values = self.sums, self.sums.view()
+
+        def places() -> list[list[np.ndarray]]:
+            return [[values[a:b] for a, b in some] for some in self.chunks(self.owned(table))[1]]
+
+        return sums, lambda: self._gather("the norm of the gradients", places, [sums])
+
+    def tell(self, table: Any) -> None:
+        """Let all processes have what each has written to its share of the parameters."""
+
+        def places() -> list[list[np.ndarray]]:
+            shares = ((within(t, table.piece(t, r)) for t in self.divided) for r in range(self.segments.ranks))
+            return [[one.view() for one in joined(some)] for some in shares]
+
+        self._gather("the parameters of a step", places, joined(self.divided)[:WRITTEN])
+
+    def _gather(self, what: str, places: Callable[[], list[list[np.ndarray]]], writes: list[Tensor]) -> None:
+        key = what, *map(id, self.divided)
+        if key not in self.hooks:
+            self.hooks[key] = add_hook(Gathering(self.segments.gang, places(), what))
+            weakref.finalize(self, drop_hook, self.hooks[key])
+        cards.call(self.hooks[key], writes)
 
     def join(self, chain: list[int]) -> None:
         """Add up the gradients of these nodes in the first of them."""
         nodes = [self.nodes[i] for i in chain]
         for range_ in self.ranges(self.joined):
-            parts = [_part(node.grads, *range_) for node in nodes]
+            parts = [within(node.grads, range_) for node in nodes]
             cards.join(parts, parts[0])
         for i in self.by_rows or ():
             tables = [node.into[id(self.flat.tensors[i])] for node in nodes]

@@ -26,7 +26,9 @@ def need_same(trainer: Any, source: Any, hooks: Any, **settings: Any) -> None:
     described = source.describe()
     weights = list(model.named_parameters())
     settings |= {"segments": trainer.segments.count, "batches": source.batches}
-    step, state = trainer.slots.get("step"), trainer.optimizer.state()
+    step, table = trainer.slots.get("step"), trainer.optimizer.table
+    kept = [held for _, w in weights if (held := table.get(w))]
+    slots = [one.view() for held in kept for one in held.alike()]
     facts = {
         "seed": str(trainer.seed),
         **{f"settings of fit ({key})": str(value) for key, value in settings.items()},
@@ -35,7 +37,8 @@ def need_same(trainer: Any, source: Any, hooks: Any, **settings: Any) -> None:
         "metrics": str(trainer.head.log_names()),
         **{f"weights ({path})": f"{w.shape} {w.dtype}" for path, w in weights},
         "weights": fingerprint(*(w.view() for _, w in weights)),
-        "slots of the optimizer": fingerprint(*state.values()) if step else "",
+        "slots of the optimizer": fingerprint(*slots) + table.given if step else "",
+        "places of the weights": str([(w.buffer.root().nbytes, w.buffer.offset) for _, w in weights]),
         **{f"settings of {path or 'the model'}": text for path, text in _settings(model)},
         **{f"data ({key})": str(value) for key, value in described.items()},
     }

@@ -1,3 +1,4 @@
+# cython: binding=False
 """The scratch memory of convolutions, from the same header that lays it out in C."""
 
 from pynn.core._core cimport i64

@@ -88,12 +88,17 @@ class Optimizer(metaclass=Spelling):
         """The learning rate, as it was called."""
         return self.learning_rate
 
-    def apply(self, flat, slots):
-        """Clip gradients, each by its own norm if clipnorm says so, and update."""
+    @property
+    def reads_all(self):
+        """Whether gradients are clipped by norms of their own."""
+        return self.clipnorm is not None
+
+    def _clip(self, flat, share):
+        """Clip gradients, each by its own norm if clipnorm says so."""
         if self.clipnorm is not None:
             for t in flat.tensors:
                 ops.clip_norm(flat.into[id(t)], float(self.clipnorm))
-        super().apply(flat, slots)
+        super()._clip(flat, share)
 
     def get_config(self):
         """Return the settings."""
