@@ -99,41 +99,42 @@ def bits():
     tell(found)
 
 
-@pynn.register
-class Signs(pynn.optim.Optimizer):
-    """An elementwise rule without a kernel."""
+def rules():
+    """Return rules of all kinds; those of its own have names that a process gives once."""
 
-    elementwise = True
+    @pynn.register
+    class Signs(pynn.optim.Optimizer):
+        """An elementwise rule without a kernel."""
 
-    def slot_names(self):
-        return ("m",)
+        elementwise = True
 
-    def update(self, param, grad, rate, step, m):
-        mean = m * 0.9 + grad * 0.1
-        return param - rate * mean.tanh(), {"m": mean}
+        def slot_names(self):
+            return ("m",)
 
+        def update(self, param, grad, rate, step, m):
+            mean = m * 0.9 + grad * 0.1
+            return param - rate * mean.tanh(), {"m": mean}
 
-@pynn.register
-class Normed(Signs):
-    """A rule that reads the shape of its parameter."""
+    @pynn.register
+    class Normed(Signs):
+        """A rule that reads the shape of its parameter."""
 
-    elementwise = False
+        elementwise = False
 
-    def update(self, param, grad, rate, step, m):
-        return super().update(param, grad / (1.0 + (grad * grad).sum().sqrt()), rate, step, m)
+        def update(self, param, grad, rate, step, m):
+            return super().update(param, grad / (1.0 + (grad * grad).sum().sqrt()), rate, step, m)
 
-
-RULES = {
-    "sgd": lambda: pynn.optim.SGD(0.1, momentum=0.9, nesterov=True, clip_value=0.01),
-    "adam": lambda: pynn.optim.Adam(0.01, amsgrad=True, weight_decay=0.1),
-    "clipped": lambda: pynn.optim.Adam(0.01, clip_norm=0.1, clip_value=0.01),
-    "averaged": lambda: pynn.optim.RMSprop(0.01, 0.9, 0.5, centered=True, use_ema=True, ema_overwrite_frequency=7),
-    "nadam": lambda: pynn.optim.Nadam(0.01, use_ema=True),
-    "adagrad": lambda: pynn.optim.Adagrad(0.01, initial_accumulator=0.5),
-    "signs": lambda: Signs(0.01, use_ema=True),
-    "normed": lambda: Normed(0.01),
-    "keras": lambda: pynn.keras.optimizers.Adam(0.01, clipnorm=0.1),
-}
+    return {
+        "sgd": lambda: pynn.optim.SGD(0.1, momentum=0.9, nesterov=True, clip_value=0.01),
+        "adam": lambda: pynn.optim.Adam(0.01, amsgrad=True, weight_decay=0.1),
+        "clipped": lambda: pynn.optim.Adam(0.01, clip_norm=0.1, clip_value=0.01),
+        "averaged": lambda: pynn.optim.RMSprop(0.01, 0.9, 0.5, centered=True, use_ema=True, ema_overwrite_frequency=7),
+        "nadam": lambda: pynn.optim.Nadam(0.01, use_ema=True),
+        "adagrad": lambda: pynn.optim.Adagrad(0.01, initial_accumulator=0.5),
+        "signs": lambda: Signs(0.01, use_ema=True),
+        "normed": lambda: Normed(0.01),
+        "keras": lambda: pynn.keras.optimizers.Adam(0.01, clipnorm=0.1),
+    }
 
 
 def taken(optimizer):
@@ -154,7 +155,7 @@ def large(rule, seed=1, units=301):
 def slots():
     """Weights, slots and what these take of every kind of rule, with layers that are frozen and freed."""
     found, sizes = {}, {}
-    for name, rule in RULES.items():
+    for name, rule in rules().items():
         model = large(rule(), units=2601 if name == "clipped" else 301)
         fit(model, X, Y, validation_data=(X, Y))
         model.layers[0].trainable = model.layers[3].trainable = False

@@ -231,7 +231,7 @@ class RMSprop(Optimizer):
     Examples
     --------
     >>> RMSprop()
-    RMSprop(learning_rate=0.001, rho=0.9, eps=1e-07, momentum=0.0, centered=False)
+    RMSprop(learning_rate=0.001, rho=0.9, eps=1e-07, momentum=0.0, centered=False, eps_in_sqrt=False)
     """
 
     name = "rmsprop"
