@@ -187,6 +187,7 @@ PICTURES: dict[str, dict[str, Draw]] = {
     **{name: {"history.png": _curves} for name in TRAINED},
     "kmeans-features": {"penalty.png": _penalties},
     "inception-cifar": {"held-out.png": _held_out},
+    "lrn-cifar": {"held-out.png": _held_out},
     "two-stages": {"parts.png": _parts},
     "cots": {"blocks.png": lambda details, path: kmeans.draw_blocks(details["weights per second"], path)},
 }

@@ -64,7 +64,7 @@ def krizhevsky(normalized: bool = True, columns: bool = False) -> nn.Sequential:
     "lrn-cifar",
     shows="what local response normalization brings: one network with it and without, tested on ten views",
     data="CIFAR-10 (170 MB: --data, PYNN_DATA, or a download)",
-    expected=0.85,
+    expected=0.83,
     epochs=20,
     batch_size=128,
     full_epochs=60,
