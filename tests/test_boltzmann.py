@@ -131,6 +131,36 @@ def test_chains_of_a_deep_machine_reach_its_distribution(sizes):
         assert np.allclose(change, told[i].mean(0) - alone[i], atol=0.025)
 
 
+def test_chains_begin_at_data():
+    """Two states, all on and all off, between which chains never go: begun at data they agree with it at once."""
+    rbm = nn.RBM(1, seed=0).astype("float64")
+    rbm._build_now((pynn.tensor(np.zeros((0, 4))),))
+    rbm.set_weights([np.full((4, 1), 20.0), np.full(1, -40.0), np.full(4, -10.0)])
+    (dw,), (dc, db) = step(rbm, np.ones((10, 4)), persistent=40)
+    assert max(np.abs(dw).max(), np.abs(dc).max(), np.abs(db).max()) < 0.01
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3], ids=["", "decay"])
+@pytest.mark.parametrize(("cls", "sizes"), [(nn.RBM, 3), (nn.DBM, [3, 2]), (nn.DBM, [3, 2, 2])])
+def test_a_centered_step_is_that_of_units_less_their_means(cls, sizes, decay):
+    """The numbers drawn are those of the plain step, from which the means of data and chains are known."""
+    x, chains = np.tile(PATTERNS, (4, 1)), {"persistent" if cls is nn.RBM else "chains": 12}
+    m = machine(cls, sizes)
+    told = [x, m.transform(x)] if cls is nn.RBM else [x, *m.mean_field(x)]
+    w, _ = m._parameters64()
+    dw, db = step(m, x, **chains)
+    means = [layer.mean(0) - change / 2 for layer, change in zip(told, db, strict=True)]
+    dw = [change - np.outer(db[i], means[i + 1]) - np.outer(means[i], db[i + 1]) for i, change in enumerate(dw)]
+    for i, change in enumerate(dw):
+        db[i] = db[i] - change @ means[i + 1]
+        db[i + 1] = db[i + 1] - means[i] @ change
+    found_w, found_b = step(machine(cls, sizes), x, centered=True, weight_decay=decay, **chains)
+    for found, change, before in zip(found_w, dw, w, strict=True):
+        assert np.allclose(found, change - decay * before, atol=1e-12)
+    for found, change in zip(found_b, db, strict=True):
+        assert np.allclose(found, change, atol=1e-12)
+
+
 def test_mean_field_is_a_fixed_point_and_its_bound_is_below_the_likelihood():
     dbm = machine(nn.DBM, [3, 2], scale=0.8)
     w, b = dbm._parameters64()
@@ -155,6 +185,19 @@ def test_annealing_finds_the_partition_function_within_its_error(cls, sizes, dat
     assert found.error < 0.1
     assert found.low < found.value < found.high
     assert found == m.ais(200, 200, data=data, seed=1)
+
+
+@pytest.mark.parametrize(("cls", "sizes"), [(nn.RBM, 5), (nn.DBM, [5, 3])])
+def test_annealing_finds_the_same_backwards(cls, sizes):
+    m = machine(cls, sizes, seed=3)
+    _, z = log_p(m, PATTERNS)
+    found = m.ais(400, 200, data=PATTERNS, backwards=200, seed=1)
+    assert found == m.ais(400, 200, data=PATTERNS, backwards=200, seed=1)
+    assert abs(found.value - z) < 4 * found.error
+    assert found.error < 0.1
+    assert found.low < found.value < found.high
+    with pytest.raises(ValueError, match=r"expected data with backwards"):
+        m.ais(10, 10, backwards=5)
 
 
 def test_annealing_that_does_not_converge_says_its_error_bar():

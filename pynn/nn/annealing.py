@@ -55,8 +55,11 @@ def annealed(
     chains: Any,
     temperatures: Any,
     seed: Any,
+    begun: list[np.ndarray] | None = None,
 ) -> LogPartition:
     """Return log Z of the machine with weights w and biases b, float64; see Machine.ais.
+
+    `begun` are states of the odd layers, drawn from the machine: chains go from them to beta = 0.
 
     The chains hold the odd layers; the even ones are summed out. With x_l the input of an even layer from the odd ones,
     a_l the biases of the machine at the beginning, and beta the inverse temperature,
@@ -65,7 +68,7 @@ def annealed(
                    + sum over even l of softplus((1 - beta) a_l + beta (x_l + b_l))
     """
     chains = integer(place, "chains", chains, 2)
-    betas = _betas(place, temperatures)
+    betas = _betas(place, temperatures)[:: 1 if begun is None else -1]
     pairs = np.stack([betas[:-1], betas[1:]], axis=1)
     loop = Loop(integer(place, "seed", seed))
     weights, biases = [Tensor.state(x) for x in w], [Tensor.state(x) for x in b]
@@ -76,7 +79,9 @@ def annealed(
         start[0] = np.log(rates / (1 - rates))
     begin = {layer: Tensor.state(x) for layer, x in start.items()}
     rng = np.random.Generator(np.random.Philox(key=[seed, 1]))
-    chain = {layer: Tensor.state((rng.random((chains, b[layer].size)) < 0.5).astype(float)) for layer in odd}
+    if begun is None:
+        begun = [(rng.random((chains, b[layer].size)) < 0.5).astype(float) for layer in odd]
+    chain = {layer: Tensor.state(x) for layer, x in zip(odd, begun, strict=True)}
     log_w = Tensor.state(np.zeros(chains))
 
     def given(layer: int, states: dict[int, Tensor]) -> Tensor:
@@ -111,7 +116,7 @@ def annealed(
         loop.run(step, "ais", [pairs, order], 1, min(STEPS, len(pairs) - at))
     first = sum(b[layer].size for layer in odd) * math.log(2.0)
     first += sum(float(np.logaddexp(0.0, a).sum()) for a in start.values())
-    return _estimate(place, first, log_w.numpy())
+    return _estimate(place, first, log_w.numpy(), betas[0] > 0)
 
 
 def _betas(place: str, temperatures: Any) -> np.ndarray:
@@ -123,15 +128,16 @@ def _betas(place: str, temperatures: Any) -> np.ndarray:
     return betas
 
 
-def _estimate(place: str, first: float, log_w: np.ndarray) -> LogPartition:
-    """Return log Z = first + log mean(w) with its error, of the logarithms of w."""
+def _estimate(place: str, first: float, log_w: np.ndarray, backwards: bool) -> LogPartition:
+    """Return log Z = first + log mean(w) with its error, of the logarithms of w; backwards, first - log mean(w)."""
     n, top = len(log_w), log_w.max()
     w = np.exp(log_w - top)
     mean = w.mean()
     share = float(w.std(ddof=1) / math.sqrt(n) / mean)
-    value = float(first + top + math.log(mean))
-    low = value + math.log1p(-3 * share) if 3 * share < 1 else -math.inf
-    found = LogPartition(value, low, value + math.log1p(3 * share), share, float(w.sum() ** 2 / (w**2).sum()), n)
+    sign = -1.0 if backwards else 1.0
+    value = float(first + sign * (top + math.log(mean)))
+    ends = [value + sign * (math.log1p(z * share) if z * share > -1 else -math.inf) for z in (-3, 3)]
+    found = LogPartition(value, min(ends), max(ends), share, float(w.sum() ** 2 / (w**2).sum()), n)
     if found.effective < max(2.0, FEW * n) or share > WIDE:
         warn(
             f"[{place}] annealed importance sampling has not converged: log Z = {value:.2f}, but between "

@@ -43,6 +43,7 @@ class Rule(NamedTuple):
     weight_decay: float
     sparsity: tuple[tuple[float, float] | None, ...]  # of each hidden layer: (share of units that are on, cost)
     binarize: bool
+    centered: bool
 
 
 class Machine(Module, base=True):
@@ -175,15 +176,38 @@ class Machine(Module, base=True):
         scaled = [ops.concat([x * share[0], y * share[1]]) for x, y in zip([v, *told], free, strict=True)]
         for bias, s in zip(self._b, scaled, strict=True):
             sum_to(s, bias.shape, flat.into[id(bias)])
+        means = [x.mean(0, keepdims=True) for x in both] if rule.centered else []
+        slopes = [flat.into[id(bias)].reshape(1, -1) for bias in self._b] if rule.centered else []
         for i, w in enumerate(self._w):
             small = i if self._b[i].size < self._b[i + 1].size else i + 1  # the smaller side carries the shares
             left, right = (scaled[i], both[i + 1]) if small == i else (both[i], scaled[i + 1])
             into = flat.into[id(w)]
-            if rule.weight_decay:
+            if rule.centered:  # the sum of shares times (x - mean x)(y - mean y), by two rows more
+                left, right = (
+                    ops.concat([left, slopes[i], means[i]]),
+                    ops.concat([right, -means[i + 1], -slopes[i + 1]]),
+                )
+            if rule.weight_decay and not rule.centered:
                 ops.add(product(left, right, ta=True), w * rule.weight_decay, out=into)
             else:
                 product(left, right, ta=True, out=into)
+        if rule.centered:
+            self._recenter(rule, means)
         self._sgd.apply(flat, loop.slots)
+
+    def _recenter(self, rule: Rule, means: list[Tensor]) -> None:
+        """Take from the gradient of biases what the centered weights have taken over, then decay the weights."""
+        assert self._flat is not None
+        into = self._flat.into
+        for i, w in enumerate(self._w):
+            slope = into[id(w)]
+            for bias, change in (
+                (self._b[i], product(means[i + 1], slope, tb=True)),
+                (self._b[i + 1], product(means[i], slope)),
+            ):
+                ops.add(into[id(bias)], -change.reshape(bias.shape), out=into[id(bias)])
+            if rule.weight_decay:
+                ops.add(slope, w * rule.weight_decay, out=slope)
 
     def _fit(
         self,
@@ -225,10 +249,9 @@ class Machine(Module, base=True):
                 Tensor.state(np.full(n, t, self.dtype)) for n, t in zip(self._sizes, targets, strict=True)
             ]
         if rule.chains and (not hasattr(self, "_chains") or self._chains[0].shape[0] != rule.chains):
+            begin = Tensor.state(data[np.arange(rule.chains) % len(data)])  # far from data they would mislead at first
             with training(True, loop.slots), no_grad():
-                self._chains = [
-                    Tensor.state(draws.bernoulli((rule.chains, n), 0.5, self.dtype).numpy()) for n in self._sizes[::2]
-                ]
+                self._chains = [Tensor.state(drawn(p).numpy()) for p in self._infer(begin, rule.updates)[::2]]
         key = rule, self._sgd.momentum, id(self._sgd)
 
         def step(rows: list[Tensor], order: Tensor, n: int) -> None:
@@ -339,6 +362,7 @@ class Machine(Module, base=True):
         temperatures: Any = 10_000,
         *,
         data: Any = None,
+        backwards: int = 0,
         seed: int = 0,
     ) -> LogPartition:
         """Estimate log Z, the logarithm of the partition function, by annealed importance sampling in float64.
@@ -354,6 +378,10 @@ class Machine(Module, base=True):
         data : array_like [N, features], optional
             In 0..1: the machine at the beginning has visible units as active as these, which is nearer to the trained
             one than units that are on half the time.
+        backwards : int, default 0
+            Go the other way, from states that so many rounds of Gibbs sampling make of some of the data. Too few
+            temperatures, or a machine whose states fall apart into regions, make the usual way tell too little and this
+            one too much: log Z is certain where both agree.
         seed : int, default 0
 
         Returns
@@ -374,9 +402,26 @@ class Machine(Module, base=True):
         """
         from pynn.nn.annealing import annealed
 
+        place = type(self).__name__
         w, b = self._parameters64()
-        rates = None if data is None else self._data(data, "data").mean(0, dtype=float)
-        return annealed(type(self).__name__, w, b, rates, chains, temperatures, seed)
+        seen = None if data is None else self._data(data, "data")
+        rates = None if seen is None else seen.mean(0, dtype=float)
+        begun = None
+        if rounds := integer(place, "backwards", backwards):
+            if seen is None:
+                raise ValueError(f"[{place}] expected data with backwards. Received: data=None, backwards={rounds}.")
+            begun = self._wandered(seen, integer(place, "chains", chains, 2), rounds, integer(place, "seed", seed))
+        return annealed(place, w, b, rates, chains, temperatures, seed, begun)
+
+    def _wandered(self, data: np.ndarray, chains: int, rounds: int, seed: int) -> list[np.ndarray]:
+        """Return the odd layers of chains that began at some of the data, after rounds of Gibbs sampling."""
+        from pynn.train.loop import Loop
+
+        rows = data[np.random.default_rng(seed).permutation(len(data))[np.arange(chains) % len(data)]]
+        with no_grad(), training(True, Loop(seed).slots):
+            states: list[Any] = [None, *(drawn(p) for p in self._infer(Tensor.state(rows), 10))]
+            self._gibbs(states, rounds)
+        return [s.numpy().astype(float) for s in states[1::2]]
 
 
 def drawn(p: Tensor) -> Tensor:

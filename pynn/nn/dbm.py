@@ -13,7 +13,7 @@ from pynn.core.card import Fan
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
 from pynn.nn.boltzmann import Machine, Rule, sparsities
-from pynn.nn.layers import Dense, Input
+from pynn.nn.layers import Dense, Dropout, Input
 from pynn.nn.rbm import RBM
 from pynn.nn.sequential import Sequential
 
@@ -218,6 +218,7 @@ class DBM(Machine):
         sparsity: float | Sequence[float] | None = None,
         sparsity_cost: float = 1e-3,
         binarize: bool = False,
+        centered: bool = False,
         shuffle: bool = True,
         seed: int | None = None,
         verbose: Any = "auto",
@@ -225,8 +226,8 @@ class DBM(Machine):
     ) -> History:
         """Learn all layers together: W_l += rate * (<h_(l-1) h_l> by mean field on data - <h_(l-1) h_l> of chains).
 
-        The chains go on from step to step. From random weights this seldom works: call :meth:`pretrain` before.
-        Further calls go on, with the same velocity and chains.
+        The chains begin at some of the data and go on from step to step. From random weights this seldom works: call
+        :meth:`pretrain` before. Further calls go on, with the same velocity and chains.
 
         Parameters
         ----------
@@ -250,6 +251,9 @@ class DBM(Machine):
             What a hidden unit's input is pushed by, times how far its running mean is from `sparsity`.
         binarize : bool, default False
             Draw units that are off or on from x anew in every step.
+        centered : bool, default False
+            Follow the gradient of a machine that counts every unit from its mean over data and chains: it learns as
+            well from dark images as from light ones, and faster (Cho, Raiko and Ilin 2011).
         shuffle : bool, default True
         seed : int, optional
             Of shuffling and sampling; by default the machine's own.
@@ -279,6 +283,7 @@ class DBM(Machine):
             integer("DBM", "k", k, 1), integer("DBM", "updates", self.updates if updates is None else updates),
             integer("DBM", "chains", chains, 1), number("DBM", "weight_decay", weight_decay, 0),
             sparsities("DBM", sparsity, sparsity_cost, len(self.hidden_units)), flag("DBM", "binarize", binarize),
+            flag("DBM", "centered", centered),
         )  # fmt: skip
         return self._fit(
             x, rule, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, momentum=momentum,
@@ -342,7 +347,7 @@ class DBM(Machine):
         """Return [x, Q(h2 | x)], [N, features + hidden_units[1]]: the input of :meth:`classifier`."""
         return np.concatenate([self._data(x, "x"), self.mean_field(x)[1]], axis=1)
 
-    def classifier(self, classes: int, *, seed: int | None = None) -> Sequential:
+    def classifier(self, classes: int, *, dropout: float = 0.0, seed: int | None = None) -> Sequential:
         """Return the network of a machine with two hidden layers for labels: [x, Q(h2 | x)] -> h1 -> h2 -> softmax.
 
         Its first layer has the weights [W1; W2^T], so that it begins as a step of mean field; the last one is random.
@@ -351,6 +356,8 @@ class DBM(Machine):
         Parameters
         ----------
         classes : int
+        dropout : float, default 0.0
+            The share of numbers that is left out before every layer while training.
         seed : int, optional
             Of the weights of the last layer.
 
@@ -362,9 +369,12 @@ class DBM(Machine):
         if len(self.hidden_units) != 2:
             raise ValueError(f"[DBM] expected two hidden layers. Received: hidden_units={self.hidden_units}.")
         (w1, w2), (_, b1, b2) = self._parameters64()
-        inner = [Dense(n, activation="sigmoid") for n in self.hidden_units]
+        layers: list[Any] = [Dense(n, activation="sigmoid") for n in self.hidden_units]
+        layers.append(Dense(integer("DBM", "classes", classes, 2), "softmax"))
+        if number("DBM", "dropout", dropout, 0, 1, open_high=True):
+            layers = [part for layer in layers for part in (Dropout(dropout), layer)]
         width = w1.shape[0] + w2.shape[1]
-        model = Sequential([Input((width,)), *inner, Dense(integer("DBM", "classes", classes, 2), "softmax")])
+        model = Sequential([Input((width,)), *layers])
         if seed is not None:
             model.assign_seeds(integer("DBM", "seed", seed))
         model.build((1, width))

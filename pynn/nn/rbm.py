@@ -147,6 +147,7 @@ class RBM(Machine):
         sparsity: float | None = None,
         sparsity_cost: float = 1e-3,
         binarize: bool = False,
+        centered: bool = False,
         shuffle: bool = True,
         seed: int | None = None,
         verbose: Any = "auto",
@@ -165,7 +166,8 @@ class RBM(Machine):
         k : int, default 1
             Rounds of Gibbs sampling in a step.
         persistent : int, default 0
-            How many chains go on from step to step (persistent contrastive divergence); 0 begins them at the data.
+            How many chains go on from step to step (persistent contrastive divergence), begun at some of the data; 0
+            begins them at the data in every step.
         learning_rate : float or Schedule, default 0.05
         momentum : float, default 0.5
             In [0, 1). Hinton's guide advises 0.5 at first and 0.9 later: two calls.
@@ -177,6 +179,9 @@ class RBM(Machine):
             What a hidden unit's input is pushed by, times how far its running mean is from `sparsity`.
         binarize : bool, default False
             Draw units that are off or on from x anew in every step.
+        centered : bool, default False
+            Follow the gradient of a machine that counts every unit from its mean over data and chains: it learns as
+            well from dark images as from light ones, and faster (Cho, Raiko and Ilin 2011).
         shuffle : bool, default True
         seed : int, optional
             Of shuffling and sampling; by default the machine's own.
@@ -207,6 +212,7 @@ class RBM(Machine):
             integer("RBM", "k", k, 1), 0, integer("RBM", "persistent", persistent),
             number("RBM", "weight_decay", weight_decay, 0), sparsities("RBM", sparsity, sparsity_cost, 1),
             flag("RBM", "binarize", binarize),
+            flag("RBM", "centered", centered),
         )  # fmt: skip
         return self._fit(
             x, rule, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, momentum=momentum,
