@@ -2,8 +2,9 @@
  *
  * It is strict where a real one would fail later or not at all. Memory of the device cannot be touched outside a call of
  * the driver; pointers in instructions must lie in memory that was allocated; a graph is a chain; a launch has the
- * blocks and threads that csrc/cuda/launch.h says. fake_set(name, value) makes it another machine, or makes one function
- * fail; FAKE_CUDA="name=value ..." does so where no test can call it. */
+ * blocks and threads that csrc/cuda/launch.h says. fake_set(name, value) makes it another machine, lets threads run in
+ * another order, or makes one function fail; FAKE_CUDA="name=value ..." does so where no test can call it. Compiled with
+ * AddressSanitizer it has that watch the bytes before and behind each piece of the device's memory. */
 #include "shim_table.cpp"
 
 #include <map>
@@ -44,9 +45,21 @@ static thread_local int fake_current = 0;
 static int fake_context;
 
 extern "C" void fake_set(const char *name, long long value) {
+    if (strcmp(name, "order") == 0) pn_shim_order = (int)value;
     (strncmp(name, "cu", 2) ? fake_machine : fake_failures)[name] = value;
 }
 extern "C" long long fake_count(const char *name) { return strcmp(name, "bytes") ? fake_calls[name] : fake_used; }
+
+/* Bytes round each piece that nobody may touch. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+enum { FAKE_FENCE = 1 << 16 };
+#else
+enum { FAKE_FENCE = 0 };
+#define ASAN_POISON_MEMORY_REGION(at, bytes)
+#define ASAN_UNPOISON_MEMORY_REGION(at, bytes)
+#endif
+static size_t fake_pages(size_t bytes) { return (bytes + 4095) / 4096 * 4096 + 2 * FAKE_FENCE; }
 
 static void fake_lock(int rights) {
     for (auto &one : fake_memory) mprotect(one.first, one.second, rights);
@@ -153,8 +166,12 @@ int cuMemAlloc_v2(uint64_t *at, size_t bytes) {
     CURRENT
     if (bytes == 0) return BAD_VALUE;
     if ((long long)bytes + fake_used > fake_machine["memory"]) return NO_MEMORY;
-    char *made = (char *)mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (made == MAP_FAILED) return NO_MEMORY;
+    const size_t whole = fake_pages(bytes);
+    char *first = (char *)mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (first == MAP_FAILED) return NO_MEMORY;
+    char *made = first + FAKE_FENCE;
+    ASAN_POISON_MEMORY_REGION(first, FAKE_FENCE);
+    ASAN_POISON_MEMORY_REGION(made + bytes, whole - FAKE_FENCE - bytes);
     memset(made, 0xFF, bytes); /* NaN, so that nobody relies on what is there */
     mprotect(made, bytes, PROT_NONE);
     fake_memory[made] = bytes;
@@ -167,7 +184,8 @@ int cuMemFree_v2(uint64_t at) {
     CURRENT
     auto found = fake_memory.find((char *)at);
     if (found == fake_memory.end()) return BAD_VALUE;
-    munmap(found->first, found->second);
+    ASAN_UNPOISON_MEMORY_REGION(found->first - FAKE_FENCE, fake_pages(found->second));
+    munmap(found->first - FAKE_FENCE, fake_pages(found->second));
     fake_used -= (long long)found->second;
     fake_memory.erase(found);
     return OK;

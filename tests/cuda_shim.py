@@ -17,6 +17,7 @@ CSRC = Path(__file__).resolve().parents[1] / "csrc"
 FLAGS = ("-std=c++17", "-O1", "-fno-math-errno", "-ffp-contract=off", "-w", "-shared", "-fPIC", "-Wl,-Bsymbolic")
 PACKAGE = CSRC / "cuda" / "pynn_dl_cuda"
 Instr = runpy.run_path(os.fspath(PACKAGE / "driver.py"))["Instr"]
+BUILT = 'VERSION, CUDA, ARCHITECTURES = {!r}, 13000, "sm_75 and newer"\n'
 NOWHERE = -1  # the status of an instruction that has no device version
 
 
@@ -26,11 +27,20 @@ def compiler():
     return command if shutil.which(command[0]) else None
 
 
-def build(source, made):
+def build(source, made, *flags):
     """Compile a file that includes the kernels; returns the path of the library."""
-    command = [*compiler(), *FLAGS, f"-I{CSRC}", f"-I{CSRC / 'cuda'}", os.fspath(source), "-o", os.fspath(made)]
+    command = [*compiler(), *FLAGS, *flags, f"-I{CSRC}", f"-I{CSRC / 'cuda'}", os.fspath(source), "-o", os.fspath(made)]
     subprocess.run(command, check=True)
     return os.fspath(made)
+
+
+def packaged(folder, version):
+    """Make the package pynn_dl_cuda in a folder as it is built, but for its kernels; returns its path."""
+    made = Path(folder, "pynn_dl_cuda")
+    shutil.copytree(PACKAGE, made, ignore=shutil.ignore_patterns("__pycache__", "built.py", "*.fatbin"))
+    (made / "built.py").write_text(BUILT.format(version))
+    (made / "kernels.fatbin").write_bytes(b"fake kernels")
+    return made
 
 
 class Device:

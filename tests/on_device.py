@@ -1,7 +1,6 @@
 """A driver without a GPU (cuda_fake.cpp), and networks to train through it."""
 
 import ctypes
-import shutil
 import sys
 from pathlib import Path
 
@@ -12,8 +11,6 @@ import pytest
 import pynn
 from pynn import nn
 from pynn.core import config
-
-BUILT = 'VERSION, CUDA, ARCHITECTURES = {!r}, 13000, "sm_75 and newer"\n'
 
 
 class Fake:
@@ -37,7 +34,7 @@ class Fake:
 
     def order(self, number):
         """Let threads run in another order."""
-        ctypes.c_int.in_dll(self.library, "pn_shim_order").value = number
+        self.library.fake_set(b"order", ctypes.c_longlong(number))
 
 
 @pytest.fixture(scope="session")
@@ -51,10 +48,7 @@ def driver(tmp_path_factory):
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """The package pynn_dl_cuda as it is built, but for its kernels, on sys.path."""
-    folder = tmp_path / "pynn_dl_cuda"
-    shutil.copytree(cuda_shim.PACKAGE, folder, ignore=shutil.ignore_patterns("__pycache__", "built.py", "*.fatbin"))
-    (folder / "built.py").write_text(BUILT.format(pynn.__version__))
-    (folder / "kernels.fatbin").write_bytes(b"fake kernels")
+    folder = cuda_shim.packaged(tmp_path, pynn.__version__)
     monkeypatch.syspath_prepend(tmp_path)
     forgotten()
     yield folder

@@ -156,6 +156,20 @@ def test_no_sum_is_atomic(build, monkeypatch, tmp_path):
     assert build["atomics"]() == ["one.h: atomicAdd"]
 
 
+def test_each_gpu_has_code_of_the_newest_ptx_that_it_takes(build):
+    assert build["targets"]([75, 80, 86, 121]) == {75: ["sm_75"], 80: ["sm_80", "sm_86", "sm_121", "compute_80"]}
+    assert build["targets"]([75]) == {75: ["sm_75", "compute_75"]}
+
+
+def test_forbidden_ptx_is_found(build, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no PTX"):
+        build["forbidden"](tmp_path)
+    (tmp_path / "kernels.compute_75.ptx").write_text("fma.rn.f32 %f1, %f2;\nred.shared.add.u32 [%r1], 1;")
+    assert build["forbidden"](tmp_path) == []
+    (tmp_path / "kernels.compute_80.ptx").write_text("ex2.approx.f32 %f1, %f2;\nadd.ftz.f32\natom.global.add.f32 %f1")
+    assert len(build["forbidden"](tmp_path)) == 3
+
+
 SAID = """ptxas info    : Compiling entry function 'matmul' for 'sm_80'
 ptxas info    : Function properties for matmul
     8 bytes stack frame, 4 bytes spill stores, 4 bytes spill loads

@@ -11,7 +11,6 @@ import cuda_shim
 import numpy as np
 import pytest
 from on_device import (
-    BUILT,
     IDS,
     X,
     Y,
@@ -45,6 +44,10 @@ def test_no_driver(package, monkeypatch):
     assert "NVIDIA's driver" in said(error)
     assert described() == "none: expected NVIDIA's driver. Received: no /nowhere/libcuda.so.1."
     assert pynn.get_device() == "cpu"
+    monkeypatch.setenv("PYNN_CUDA_DRIVER", str(package / "driver.py"))
+    with pytest.raises(DeviceError, match=r"Received: .*driver\.py, which does not open\. help") as error:
+        pynn.set_device("cuda")
+    said(error)
     with pytest.raises(ValueError, match="unknown device"):
         pynn.set_device("gpu")
 
@@ -64,17 +67,24 @@ def test_a_driver_that_lacks_a_function(package, monkeypatch):
         ("devices", 0, "expected a GPU"),
         ("cuInit", 999, "expected cuInit to succeed. Received: a failure \\(999\\)"),
         ("driver", 12080, "expected a driver for CUDA 13. Received: Fake GPU, sm_90, 4.3 GB, driver for CUDA 12.8"),
+        ("cuInit", 803, "expected cuInit to succeed. Received: a failure \\(803\\)"),
+        ("cuDeviceGetCount", 3, "expected cuDeviceGetCount to succeed"),
+        ("driver", 11080, "expected a driver for CUDA 13. Received: Fake GPU, sm_90, 4.3 GB, driver for CUDA 11.8"),
         ("sm", 52, "the code is for, sm_75 and newer. Received: Fake GPU, sm_52"),
         ("cuModuleLoadData", 222, "expected a GPU that the code is for"),
         ("cuModuleLoadData", 999, "expected cuModuleLoadData to succeed"),
+        ("cuModuleLoadData", 2, "expected cuModuleLoadData to succeed. Received: out of memory"),
         ("cuDevicePrimaryCtxRetain", 2, "out of memory"),
+        ("cuDevicePrimaryCtxRetain", 46, "expected cuDevicePrimaryCtxRetain to succeed. Received: a failure"),
+        ("cuCtxSetCurrent", 201, "expected cuCtxSetCurrent to succeed"),
     ],
 )
 def test_what_keeps_a_device_from_starting(fake, name, value, words):
     fake.set(name, value)
     with pytest.raises(DeviceError, match=words) as error:
         pynn.set_device("cuda")
-    said(error)
+    text = said(error)
+    assert described() == "none: " + text.removeprefix("[cuda] ").partition(" help: ")[0]
     assert pynn.get_device() == "cpu"
     assert compiled("mlp").predict(X).shape == (50, 4)
     fake.set(name, fake.changed[name])
@@ -83,8 +93,21 @@ def test_what_keeps_a_device_from_starting(fake, name, value, words):
 
 
 def test_no_code_or_that_of_another_version(fake, package):
-    (package / "built.py").write_text(BUILT.format("0.0.1"))
+    (package / "built.py").write_text(cuda_shim.BUILT.format("0.0.1"))
     with pytest.raises(DeviceError, match=r"expected pynn-dl-cuda .* Received: 0.0.1") as error:
+        pynn.set_device("cuda")
+    said(error)
+    assert described().startswith("none: expected pynn-dl-cuda ")
+    (package / "built.py").write_text(cuda_shim.BUILT.format(pynn.__version__))
+    (package / "kernels.fatbin").unlink()
+    forgotten()
+    with pytest.raises(DeviceError, match=r"expected the file of kernels. Received: .*No such file.*fatbin") as error:
+        pynn.set_device("cuda")
+    said(error)
+    assert described().startswith("none: expected the file of kernels. ")
+    (package / "built.py").unlink()
+    forgotten()
+    with pytest.raises(DeviceError, match=r"Received: one that does not load: cannot import name 'built'") as error:
         pynn.set_device("cuda")
     said(error)
     package.rename(package.with_name("elsewhere"))
@@ -92,6 +115,7 @@ def test_no_code_or_that_of_another_version(fake, package):
     with pytest.raises(DeviceError, match=r"expected the package pynn-dl-cuda. Received: none") as error:
         pynn.set_device("cuda")
     said(error)
+    assert described() == "none: expected the package pynn-dl-cuda. Received: none."
 
 
 def twice(model, x):
@@ -208,6 +232,13 @@ def test_info_tells_of_the_device(driver, package):
     assert told(PYNN_CUDA_DRIVER=driver.path, FAKE_CUDA="devices=0") == (
         "CUDA      none: expected a GPU. Received: none that the driver knows."
     )
+    assert told(PYNN_CUDA_DRIVER=driver.path, FAKE_CUDA="driver=12080 sm=75") == (
+        "CUDA      none: expected a driver for CUDA 13. Received: Fake GPU, sm_75, 4.3 GB, driver for CUDA 12.8."
+    )
+    assert told(PYNN_CUDA_DRIVER=driver.path, FAKE_CUDA="sm=70") == (
+        "CUDA      none: expected a GPU that the code is for, sm_75 and newer. "
+        "Received: Fake GPU, sm_70, 4.3 GB, driver for CUDA 13.0."
+    )
     assert told(PYNN_CUDA_DRIVER="/nowhere/libcuda.so") == (
         "CUDA      none: expected NVIDIA's driver. Received: no /nowhere/libcuda.so."
     )
@@ -215,7 +246,7 @@ def test_info_tells_of_the_device(driver, package):
 
 def test_the_wheel_is_the_package(driver, tmp_path, monkeypatch):
     build = runpy.run_path(str(cuda_shim.CSRC / "cuda" / "build.py"))
-    made = {"built.py": BUILT.format(pynn.__version__).encode(), "kernels.fatbin": b"fake kernels"}
+    made = {"built.py": cuda_shim.BUILT.format(pynn.__version__).encode(), "kernels.fatbin": b"fake kernels"}
     path = build["wheel"](tmp_path / "dist", made)
     assert path.name == f"pynn_dl_cuda-{pynn.__version__}-py3-none-any.whl"
     with zipfile.ZipFile(path) as archive:

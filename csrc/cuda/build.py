@@ -28,6 +28,9 @@ HERE = Path(__file__).resolve().parent
 CSRC = HERE.parent
 FLAGS = ["-std=c++17", "-O3", "-fmad=false", "-Werror", "all-warnings", f"-I{CSRC}", f"-I{HERE}"]
 OLDEST = 75
+#: The architectures that PTX is made for: one made for the last of them that a GPU is not older than serves it. So nvcc
+#: translates the sources twice, not once for every GPU; what follows, the code of each GPU, takes as long again.
+VIRTUAL = (75, 80)
 #: Kernels in which registers hold a tile: nothing may be spilled there.
 LARGE = (
     "matmul",
@@ -98,11 +101,22 @@ def architectures(quick):
     return [known[0], known[-1]] if quick else known
 
 
+def targets(numbers):
+    """Return by virtual architecture what its PTX becomes: code for GPUs, and the last as it is, for those to come."""
+    made = {}
+    for number in sorted(numbers):
+        made.setdefault(max(v for v in VIRTUAL if v <= number), []).append(f"sm_{number}")
+    last = max(made)
+    made[last].append(f"compute_{last}")
+    return made
+
+
 def compiled(numbers, folder, *flags):
-    """Compile for the architectures; returns what ptxas says."""
-    targets = [f"-gencode=arch=compute_{n},code=sm_{n}" for n in numbers]
-    command = [nvcc(), *FLAGS, *targets, *flags, "--threads", "0", "-Xptxas", "-v", "-fatbin", str(HERE / "kernels.cu")]
-    made = subprocess.run([*command, "-o", str(Path(folder, "kernels.fatbin"))], capture_output=True, text=True)
+    """Compile for the architectures into kernels.fatbin; returns what ptxas says. The PTX stays in the folder."""
+    code = [f"-gencode=arch=compute_{virtual},code=[{','.join(each)}]" for virtual, each in targets(numbers).items()]
+    command = [nvcc(), *FLAGS, *code, *flags, "--threads", "0", "-Xptxas", "-v", "-fatbin", str(HERE / "kernels.cu")]
+    command += ["--keep", "--keep-dir", str(folder), "-o", str(Path(folder, "kernels.fatbin"))]
+    made = subprocess.run(command, capture_output=True, text=True)
     if made.returncode:
         sys.exit(f"build.py: error: {shlex.join(command)}\n{made.stdout}{made.stderr}")
     return made.stdout + made.stderr
@@ -122,11 +136,16 @@ def table(said):
     return rows
 
 
-def forbidden(number):
-    """Return what must not be there and is, in the PTX for an architecture."""
-    command = [nvcc(), *FLAGS, f"-arch=compute_{number}", "-ptx", str(HERE / "kernels.cu"), "-o", "-"]
-    ptx = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    found = {what: sorted(set(re.findall(pattern, ptx))) for what, pattern in FORBIDDEN.items()}
+def forbidden(folder):
+    """Return what must not be there and is, in the PTX that was left there."""
+    made = {path.name: path.read_text() for path in sorted(Path(folder).glob("*.ptx"))}
+    if not made:
+        raise FileNotFoundError(f"no PTX in {folder}")
+    found = {
+        f"{what} in {name}": sorted(set(re.findall(pattern, ptx)))
+        for name, ptx in made.items()
+        for what, pattern in FORBIDDEN.items()
+    }
     return [f"{what}: {', '.join(names)}" for what, names in found.items() if names]
 
 
@@ -169,7 +188,7 @@ def found(pattern, path):
 
 def contents(numbers, folder):
     """Compile; returns the files of the package beside its sources."""
-    compiled(numbers, folder, f"-gencode=arch=compute_{numbers[0]},code=compute_{numbers[0]}", "--compress-mode=size")
+    compiled(numbers, folder, "--compress-mode=size")
     said = subprocess.run([nvcc(), "--version"], capture_output=True, text=True, check=True).stdout
     major, minor = map(int, re.search(r"release (\d+)\.(\d+)", said).groups())
     version = found(r'^__version__ = "(.+)"', "pynn/_version.py")
@@ -228,7 +247,7 @@ def main():
         numbers = architectures(options.quick)
         with tempfile.TemporaryDirectory() as folder:
             rows = table(compiled(numbers, folder))
-        failures += report(rows) + forbidden(numbers[0])
+            failures += report(rows) + forbidden(folder)
     else:
         print("no nvcc: the device kernels are not compiled for devices")
     for failure in failures:

@@ -1,12 +1,17 @@
 """What to run where a GPU can be had: everything that cannot be known without one, in at most eight minutes.
 
     python csrc/cuda/check.py [--minutes 8] [--quick] [--ops NAME ...] [--recipe NAME]
+    python csrc/cuda/check.py --sanitized [--quick] [--ops NAME ...]
 
 It needs pynn and pynn-dl-cuda, built of these sources. One after the other, each for at most its share of the time:
 every kernel alone, on the samples of all ops, against the CPU, bit by bit; trainings against the CPU, bit by bit; some
 kernels again under compute-sanitizer; the recipes mnist-cnn and char-rnn to their figures; the twelve rows beside
 PyTorch (python -m bench.peers --device cuda). The end lists what failed and what was not run; it ends with status 1 if
 something failed. No GPU has run it.
+
+--sanitized needs a C++ compiler and neither GPU nor package: it compiles the driver of the tests, which runs the
+kernels on the CPU, with AddressSanitizer and UBSan, and has it compare every kernel and the trainings, threads in an
+order drawn anew at each barrier. What they find ends it with their report.
 """
 
 import argparse
@@ -14,6 +19,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -63,6 +69,7 @@ class Alone:
             return
         found = program._kind(None, _placed(recorder.instrs, list(tensors)), None, None)
         found.run(before)
+        found.device.forget()  # so that the next one's memory is of its size, and what lies behind is nobody's
         self.compared[card.kernel] = self.compared.get(card.kernel, 0) + 1
         for slot, t in enumerate(tensors.values()):
             if slot in found.written and not _same(t, before[slot]):
@@ -204,25 +211,53 @@ def others(until, minutes):
     return failed, left
 
 
+def sanitized(arguments):
+    """Do it again with the driver of the tests, under the sanitizers; returns the exit status."""
+    sys.path.insert(0, os.fspath(ROOT / "tests"))
+    import cuda_shim
+
+    with tempfile.TemporaryDirectory() as folder:
+        flags = ("-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
+        library = cuda_shim.build(ROOT / "tests/cuda_fake.cpp", Path(folder, "libcuda_fake.so"), *flags)
+        cuda_shim.packaged(folder, pynn.__version__)
+        ask = [*cuda_shim.compiler(), "-print-file-name=libasan.so"]
+        runtime = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+        paths = [folder, *filter(None, (os.environ.get("PYTHONPATH"), os.fspath(Path(pynn.__file__).parents[1])))]
+        environment = {
+            "LD_PRELOAD": runtime,
+            "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0",
+            "UBSAN_OPTIONS": "print_stacktrace=1",
+            "PYNN_CUDA_DRIVER": library,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "FAKE_CUDA": os.environ.get("FAKE_CUDA", "order=1"),
+        }
+        command = [sys.executable, "-P", os.fspath(__file__), "--minutes", "inf", "--bits", *arguments]
+        return subprocess.run(command, env=os.environ | environment, check=False).returncode
+
+
 def main(argv=None):
     """Do it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=8)
     parser.add_argument("--quick", action="store_true", help="a few ops and one training, nothing else")
     parser.add_argument("--ops", nargs="+", metavar="NAME", help="the kernels of these ops, nothing else")
+    parser.add_argument("--bits", action="store_true", help="kernels and trainings, nothing else")
+    parser.add_argument("--sanitized", action="store_true", help="the same without a GPU, under the sanitizers")
     parser.add_argument("--recipe", metavar="NAME", help="train this recipe on the device, nothing else")
     options = parser.parse_args(argv)
+    if options.sanitized:
+        return sanitized([one for one in (sys.argv[1:] if argv is None else argv) if one != "--sanitized"])
     until = time.monotonic() + 60 * options.minutes
     print(f"CUDA: {described()}", flush=True)
     if options.recipe:
         return not figure(options.recipe)
     pynn.set_device("cuda")
     names = options.ops or (FEW if options.quick else None)
-    share = 1 if names else SHARES["kernels"]
+    share = 1 if names or options.bits else SHARES["kernels"]
     failed, left = kernels(names, time.monotonic() + 60 * options.minutes * share)
     if not options.ops:
         failed += [f"training of {name}" for name in trainings(["dense"] if options.quick else None)]
-    if not names:
+    if not names and not options.bits:
         more, unfinished = others(until, options.minutes)
         failed, left = failed + more, left + unfinished
     for one in left:

@@ -57,8 +57,10 @@ def _package() -> Any:
     """Return the package of a GPU's programs (csrc/cuda), which knows instructions as this version lays them out."""
     try:
         import pynn_dl_cuda
-    except ImportError:
-        raise DeviceError(f"[set_device] expected the package pynn-dl-cuda. Received: none. {HELP}") from None
+    except ImportError as error:
+        absent = isinstance(error, ModuleNotFoundError) and error.name == "pynn_dl_cuda"
+        received = "none" if absent else f"one that does not load: {error}"
+        raise DeviceError(f"[set_device] expected the package pynn-dl-cuda. Received: {received}. {HELP}") from None
     if __version__ != pynn_dl_cuda.VERSION:
         raise DeviceError(
             f"[set_device] expected pynn-dl-cuda {__version__}, as pynn is. Received: {pynn_dl_cuda.VERSION}. {HELP}"
@@ -67,7 +69,7 @@ def _package() -> Any:
 
 
 def described() -> str:
-    """Return in a line which GPU there is, its memory and its driver, or why there is none."""
+    """Return in a line which GPU there is, its memory and its driver, or why set_device would refuse it."""
     try:
         return str(_package().described())
     except DeviceError as error:

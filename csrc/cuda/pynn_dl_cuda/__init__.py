@@ -25,5 +25,5 @@ def stop() -> None:
 
 
 def described() -> str:
-    """Return GPU, memory and driver in a line."""
-    return str(device())
+    """Return GPU, memory and driver in a line; raise what start() would."""
+    return str(loaded(built))

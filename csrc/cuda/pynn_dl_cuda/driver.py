@@ -95,8 +95,10 @@ class Device:
         path = os.environ.get("PYNN_CUDA_DRIVER") or LIBRARY
         try:
             library = ctypes.CDLL(path)
-        except OSError:
-            raise DeviceError(f"[cuda] expected NVIDIA's driver. Received: no {path}. {HELP}") from None
+        except OSError as error:
+            absent = isinstance(error, FileNotFoundError) or "No such file" in str(error)
+            why = f"no {path}" if absent else f"{path}, which does not open"
+            raise DeviceError(f"[cuda] expected NVIDIA's driver. Received: {why}. {HELP}") from None
         self._functions = {}
         for name, kinds in PROTOTYPES.items():
             function = getattr(library, name, None)
@@ -166,7 +168,10 @@ class Device:
                 return
             if self.driver < code.CUDA // 1000 * 1000:
                 raise DeviceError(f"[cuda] expected a driver for CUDA {code.CUDA // 1000}. Received: {self}. {HELP}")
-            image = Path(__file__).with_name("kernels.fatbin").read_bytes()
+            try:
+                image = Path(__file__).with_name("kernels.fatbin").read_bytes()
+            except OSError as error:
+                raise DeviceError(f"[cuda] expected the file of kernels. Received: {error}. {HELP}") from None
             context = c_void_p()
             self.call("cuDevicePrimaryCtxRetain", context, self._number)
             self._context = context
