@@ -107,13 +107,13 @@ def predictions(rows: Sequence[dict[str, Any]]) -> str:
     return lines(head, body)
 
 
-def passes(rows: Sequence[dict[str, Any]]) -> str:
+def others(rows: Sequence[dict[str, Any]], what: str, peers: tuple[str, ...]) -> str:
     body = [
-        [named(row), number(row["pynn_us"]), width(row, "pynn"), number(row["peers"].get("gensim")),
+        [named(row), number(row["pynn_us"]), width(row, "pynn"), *(number(row["peers"].get(name)) for name in peers),
          number(row["ratio"], ".2f")]
         for row in rows
     ]  # fmt: skip
-    return lines(["text", "pynn", "+- %", "gensim", "best / pynn"], body)
+    return lines([what, "pynn", "+- %", *peers, "best / pynn"], body)
 
 
 def markdown(machine: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
@@ -128,7 +128,7 @@ def markdown(machine: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
         unit = machine["matrix_unit"] or "no unit for it here, so float32"
         against = "bfloat16 autocast" if machine["precision"] == "medium" else "float32"
         parts.append(f"pynn at precision {machine['precision']} ({unit}), the peers with {against}.")
-    known = "training step", "prediction", "pass over a text"
+    known = "training step", "prediction", "pass over a text", "changed images"
     if machine.get("clock") == "processor":
         parts.append("Times are of the processor, not of the clock on the wall.")
     kinds = {kind: [row for row in rows if row["kind"] == kind] for kind in known}
@@ -136,8 +136,11 @@ def markdown(machine: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
         (STEPS_TITLE, partial(steps, machine=machine), kinds["training step"]),
         ("Tokens per second.", tokens, [row for row in rows if row["tokens"]]),
         ("Microseconds of one prediction, including the call.", predictions, kinds["prediction"]),
-        ("Microseconds of one pass over a text.", passes, kinds["pass over a text"]),
-    ):
+        ("Microseconds of one pass over a text.", partial(others, what="text", peers=("gensim",)),
+         kinds["pass over a text"]),
+        ("Microseconds for all images.", partial(others, what="images", peers=("scipy", "torchvision")),
+         kinds["changed images"]),
+    ):  # fmt: skip
         if chosen:
             parts += [title, table(chosen)]
     if any(named(row).endswith("*") for row in rows):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import imported
+from .networks import Augmented, Network
 from .predictions import calling
 from .side import Side
 from .workloads import LSTM, Conv, Dense, Embedding, Flatten, LayerNorm, Pool, Workload, perceptron
@@ -98,6 +99,10 @@ SEPARABLE = (
     Conv(32, 3, "same"), Conv(32, 3, "same", groups=32), Conv(64, 1), Conv(64, 3, "same", groups=64), Conv(128, 1),
     Pool(2, 2), Conv(128, 3, "same", groups=128), Conv(128, 1), Pool(2, 2), Flatten(), Dense(10),
 )  # fmt: skip
+GROUPED = (
+    Conv(64, 3, "same"), Conv(128, 3, "same", groups=8), Conv(128, 3, "same", groups=8), Pool(2, 2), Flatten(),
+    Dense(10),
+)  # fmt: skip
 
 WIDE = (
     perceptron("MLP 64-64-10 relu, batch 1, SGD", (64, 64, 10), "relu", 1, "sgd", 1.0),
@@ -111,12 +116,20 @@ WIDE = (
     chain("Conv1D 64-64 of 5, T 128, 16 channels, batch 32, Adam", (128, 16),
           (Conv(64, 5, "same"), Conv(64, 5, "same"), Flatten(), Dense(10)), 32, "adam", 16),
     chain("Depthwise and 1x1, 32x32x3, batch 32, SGD", (32, 32, 3), SEPARABLE, 32, "sgd", 8, learns=False),
+    chain("Conv 64-128-128 in 8 groups, 32x32x3, batch 32, SGD", (32, 32, 3), GROUPED, 32, "sgd", 8, learns=False),
+    Network("Conv 32-32-64-64 with batch norm, 32x32x3, batch 32, Adam", "batch norm", (32, 32, 3), 32, "adam", 10, 8),
     chain("Conv 32-64-128 in pairs, 96x96x3, batch 8, SGD", (96, 96, 3), PLAIN, 8, "sgd", 2, learns=False),
     chain("AlexNet's layers, 227x227x3, batch 8, SGD", (227, 227, 3), ALEXNET, 8, "sgd", 2, learns=False),
+    Network("ResNet-18, 224x224x3, batch 8, SGD", "ResNet-18", (224, 224, 3), 8, "sgd", 1000),
+    Network("Strided autoencoder 16-32-16, 28x28, batch 64, Adam", "autoencoder", (28, 28, 1), 64, "adam", steps=8),
+    Network("Embedding 5000x64, GRU 128, T 80, batch 32, Adam", "GRU", (80,), 32, "adam", 2, 8),
+    Network("Embedding 5000x64, 2-way LSTM 64, T 80, batch 32, Adam", "two-way LSTM", (80,), 32, "adam", 2, 8),
     chain("Embedding 5000x64, LSTM 64, T 400, batch 16, Adam", (400,), (Embedding(5000, 64), LSTM(64, False), Dense(2)),
           16, "adam", 4, activation="linear"),
     chain("Embedding 1000000x64 of touched rows, T 8, batch 32, SGD", (8,),
           (Embedding(1000000, 64, True), Flatten(), Dense(2)), 32, "sgd", 64, activation="linear"),
+    Augmented("Turned, shifted and zoomed, 128 images of 32x32x3", "affine", (32, 32, 3), 128),
+    Augmented("Deformed elastically, 128 images of 28x28", "elastic", (28, 28, 1), 128),
     Words("word2vec, CBOW 100, 5 negatives, 20,000 words", 2000),
     *(Imported(name, n) for name in ("MLP 784-512-512-10", "Conv 16-32-64, 28x28", "Conv 64-128-256-512, 32x32")
       for n in (1, 32)),

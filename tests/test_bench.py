@@ -3,6 +3,7 @@
 import copy
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from bench import (  # noqa: E402
     large,
     measure,
     memory,
+    networks,
     peers,
     predictions,
     report,
@@ -229,6 +231,33 @@ def test_pynn_runs_every_kind_of_layer(name):
     start = one.result()
     one.run(2)
     assert one.result() != start
+
+
+@pytest.mark.parametrize("row", [w for w in wide.WIDE if isinstance(w, networks.Network)], ids=lambda row: row.made)
+def test_networks_that_are_no_chain_start_again(row):
+    small = replace(row, batch=3, shape=(8,) if row.tokens else (32, 32, row.shape[-1]))
+    one = networks.one_side(small, networks.built(small))
+    start = one.result()
+    one.run(2)
+    after = one.result()
+    one.reset()
+    assert one.result() == start != after
+    one.run(2)
+    assert one.result() == after
+
+
+@pytest.mark.parametrize("row", [w for w in wide.WIDE if isinstance(w, networks.Augmented)], ids=lambda row: row.change)
+def test_images_are_changed_alike(row):
+    """With random numbers of their own, and SciPy has no pixels between the last ones and the zeros beyond."""
+    images = np.random.default_rng(0).random((32, *row.shape), np.float32)
+    layer = networks.layer_of(row.change)
+    ours = layer(images, training=True).numpy()
+    theirs = networks.with_scipy(row.change, images)()
+    assert ours.shape == theirs.shape == images.shape
+    for changed in (ours, theirs):
+        assert not np.array_equal(changed, images)
+    assert ours.mean() == pytest.approx(theirs.mean(), rel=0.15)
+    assert ours.std() == pytest.approx(theirs.std(), rel=0.15)
 
 
 def test_steps_that_are_called_one_by_one():

@@ -52,6 +52,47 @@ static void conv_rows_pair(conv_rows *g, const real *a, i64 alo, i64 blo) {
 }
 #endif
 
+/* The segments of a row that are inside the image. */
+static inline void conv_inside(const conv_rows *g, i64 row, i64 *first, i64 *last) {
+    const i64 y = g->y0 + row * g->yrow, step = g->ystep > 0 ? g->ystep : 1;
+    *first = pn_conv_max(0, pn_conv_min(g->n1, pn_conv_ceil(-y, step)));
+    *last = pn_conv_max(*first, pn_conv_min(g->n1, pn_conv_ceil(g->ylimit - y, step)));
+}
+
+/* Where the next tile begins: a pixel of a row, and how far it lies from the first at a. */
+typedef struct conv_walk {
+    const real *a;
+    i64 pixel, at;
+} conv_walk;
+
+#ifdef CONV_APART /* rows of pixels that have the same segments are one: their ends need no lower tiles */
+#define CONV_TOGETHER(tallest) ((tallest) <= CONV_APART)
+static inline void conv_place(conv_tile *t, conv_walk *w, const conv_rows *g, i64 mr) {
+    const i64 first = w->at, next = w->pixel + mr, turn = g->arow - g->pixels * g->astep;
+    t->a = w->a + first;
+    if (next < g->pixels) { /* all of them in one row */
+        for (i64 k = 0; k < mr; k++) t->at[k] = k * g->astep;
+        w->at += mr * g->astep;
+        w->pixel = next;
+        return;
+    }
+    for (i64 k = 0; k < mr; k++) {
+        t->at[k] = w->at - first;
+        w->at += g->astep;
+        if (++w->pixel == g->pixels) {
+            w->pixel = 0;
+            w->at += turn;
+        }
+    }
+}
+#else
+#define CONV_TOGETHER(tallest) 0
+static inline void conv_place(conv_tile *t, conv_walk *w, const conv_rows *g, i64 mr) {
+    t->a = w->a + w->pixel * g->astep;
+    w->pixel += mr;
+}
+#endif
+
 static void conv_rows_run(const conv_rows *g) {
     conv_tile t;
     const i64 terms = g->n1 * g->n2 * g->len;
@@ -65,21 +106,28 @@ static void conv_rows_run(const conv_rows *g) {
     t.alo = g->alo, t.blo = g->blo;
     for (i64 j = 0, width; j < g->n; j += width) {
         width = conv_width(g->n - j, g->packed_for);
-        const i64 tallest = conv_tallest(width), strips = (g->pixels + tallest - 1) / tallest;
-        const i64 low = g->pixels / strips, extra = g->pixels % strips;
+        const i64 tallest = conv_tallest(width);
+        const int together = CONV_TOGETHER(tallest) && g->crow == g->pixels * g->cstep;
         t.cols = pn_conv_min(width, g->n - j);
         t.bst2 = g->len * width, t.bst1 = g->n2 * t.bst2;
         t.bias = g->bias ? g->bias + j : NULL;
-        for (i64 row = 0; row < g->rows; row++) {
-            const i64 y = g->y0 + row * g->yrow, step = g->ystep > 0 ? g->ystep : 1;
-            const i64 first = pn_conv_max(0, pn_conv_min(g->n1, pn_conv_ceil(-y, step)));
-            const i64 last = pn_conv_max(first, pn_conv_min(g->n1, pn_conv_ceil(g->ylimit - y, step)));
+        for (i64 row = 0, count; row < g->rows; row += count) {
+            i64 first, last;
+            conv_inside(g, row, &first, &last);
+            for (count = 1; together && row + count < g->rows; count++) {
+                i64 from, to;
+                conv_inside(g, row + count, &from, &to);
+                if (from != first || to != last) break;
+            }
+            const i64 pixels = count * g->pixels, strips = (pixels + tallest - 1) / tallest;
+            const i64 low = pixels / strips, extra = pixels % strips;
             t.n1 = last - first;
             t.b = b + first * t.bst1;
-            for (i64 s = 0, i = 0, mr; s < strips; s++, i += mr) {
+            t.c = g->c + row * g->crow + j;
+            conv_walk at = {g->a + row * g->arow + first * g->ast1, 0, 0};
+            for (i64 s = 0, mr; s < strips; s++, t.c += mr * g->cstep) {
                 mr = low + (s < extra);
-                t.a = g->a + row * g->arow + first * g->ast1 + i * g->astep;
-                t.c = g->c + row * g->crow + i * g->cstep + j;
+                conv_place(&t, &at, g, mr);
                 conv_tile_call(&t, mr, width, 0);
                 if (t.relu || g->act == PN_ACT_NONE) continue;
                 if (t.cols == t.ldc) pn_act_apply(g->act, g->p, t.c, mr * t.cols);

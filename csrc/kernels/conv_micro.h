@@ -2,7 +2,8 @@
  *
  * A tile is MR rows x one panel of C, held in registers over all terms. The terms come in n1 x n2 segments of `len`
  * terms; within a segment A is read as it lies in the image, and the next segment begins a fixed step further (the next
- * row of the kernel, of the image, ...). B is packed in panels of `width` columns, zero beyond the matrix.
+ * row of the kernel, of the image, ...). Low tiles' rows may lie anywhere, so that a tile goes on in the next row of
+ * pixels. B is packed in panels of `width` columns, zero beyond the matrix.
  * Sum: one chain of fused multiply-adds in the order of the terms, then + C, then + bias, then relu. So the bits do not depend on
  * how C is cut into tiles.
  */
@@ -43,12 +44,30 @@ GEMM_INLINE void conv_tile_run(const conv_tile *t, const int MR, const int NV, c
     vec acc[16][4], bv[4];
     GEMM_UNROLL for (int i = 0; i < MR; i++)
         GEMM_UNROLL for (int v = 0; v < NV; v++) acc[i][v] = vset(0);
+#ifdef CONV_APART
+    i64 at[CONV_APART];
+    GEMM_UNROLL for (int i = 1; i < MR && i < CONV_APART; i++) at[i] = t->at[i];
+#endif
     for (i64 s1 = 0; s1 < t->n1; s1++)
         for (i64 s2 = 0; s2 < t->n2; s2++) {
             const real *a = t->a + s1 * t->ast1 + s2 * t->ast2, *b = t->b + s1 * t->bst1 + s2 * t->bst2;
 #ifdef PN_NEON
             neon_terms(acc, a, step, b, NV * VW, t->len, VW, MR, NV, by_term, 1);
 #else
+#ifdef CONV_APART
+            if (!by_term && MR <= CONV_APART) {
+                for (i64 p = t->len; p > 0; p--) {
+                    GEMM_UNROLL for (int v = 0; v < NV; v++) bv[v] = vload(b + v * VW);
+                    GEMM_UNROLL for (int i = 0; i < MR; i++) {
+                        vec av = vset(i ? a[at[i]] : *a);
+                        GEMM_UNROLL for (int v = 0; v < NV; v++) acc[i][v] = CONV_FMA(av, bv[v], acc[i][v]);
+                    }
+                    a++;
+                    b += NV * VW;
+                }
+                continue;
+            }
+#endif
             const real *rows[6];
             GEMM_UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = by_term ? a : a + 3 * g * step;
             for (i64 p = t->len; p > 0; p--) {
@@ -157,6 +176,14 @@ static void conv_tile_call(const conv_tile *t, i64 mr, i64 width, int by_term) {
     }
 }
 #endif
+
+/* Runs a tile whose rows lie `step` apart. */
+static inline void conv_tile_even(conv_tile *t, i64 mr, i64 width, int by_term) {
+#ifdef CONV_APART
+    for (i64 i = 0; i < mr; i++) t->at[i] = i * t->step;
+#endif
+    conv_tile_call(t, mr, width, by_term);
+}
 
 /* dst[p * width + j] = src[p * ps + j * js] for p < k, j < n, and 0 for the other j < width; or pairs, with a second
  * plane at dst + lo. */

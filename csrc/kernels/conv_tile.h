@@ -4,6 +4,11 @@
 
 #include "simd.h"
 
+#if defined(PN_AVX2)
+#define CONV_APART 6 /* rows of a tile that lie anywhere: as many as there are registers for their addresses */
+#define CONV_MOST 12
+#endif
+
 typedef struct conv_tile {
     const real *a;
     i64 step;              /* of A: between rows of the tile (by_term 0) or between terms (by_term 1) */
@@ -18,5 +23,8 @@ typedef struct conv_tile {
     const real *bias;
     int relu;
     i64 alo, blo;          /* of pairs: from a plane to the next; 0: one product */
+#ifdef CONV_APART
+    i64 at[CONV_MOST];     /* of A: from the first row to the others, in place of `step` for up to CONV_APART rows */
+#endif
 } conv_tile;
 #endif

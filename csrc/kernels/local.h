@@ -23,7 +23,7 @@ static void local_rows(conv_tile *t, i64 rows, i64 width, i64 astep, int by_term
         mr = pn_conv_min(tallest, rows - i);
         t->a = a + i * astep;
         t->c = c + i * t->ldc;
-        conv_tile_call(t, mr, width, by_term);
+        conv_tile_even(t, mr, width, by_term);
     }
     t->a = a, t->c = c;
 }
