@@ -149,6 +149,13 @@ def test_the_lists_come_from_the_sources(build):
     assert set(re.findall(r"`(\w+)`", without)) == every - device
 
 
+def test_both_lists_of_products_are_one():
+    listed = re.search(r"PRODUCTS\(X\) (.*?)\n\n", (ROOT / "csrc/cuda/kernels.def").read_text(), re.DOTALL).group(1)
+    programs = (cuda_shim.PACKAGE / "programs.py").read_text()
+    used = re.search(r"^PRODUCTS = \{(.*?)\}", programs, re.DOTALL | re.MULTILINE).group(1)
+    assert set(re.findall(r"X\((\w+)\)", listed)) == set(re.findall(r'b"(\w+)"', used))
+
+
 def test_no_sum_is_atomic(build, monkeypatch, tmp_path):
     assert build["atomics"]() == []
     (tmp_path / "one.h").write_text("atomicAdd(&x, 1.0f); atomicMin(p, 1);")
@@ -185,4 +192,5 @@ def test_spills_of_a_large_kernel_fail(build, capsys):
     rows = build["table"](SAID)
     assert rows == {("matmul", 80): (72, 8, 8, 8704), ("copy", 80): (20, 0, 16, 0)}
     assert build["report"](rows) == ["matmul for sm_80 spills 8 bytes"]
+    assert build["report"]({("matmul_high", 80): (72, 0, 8, 0)}) == ["matmul_high for sm_80 spills 8 bytes"]
     assert "72 (8 stack, 8 spilled, 8704 shared)" in capsys.readouterr().out

@@ -95,21 +95,75 @@ def test_networks_of_bytes(fake):
         assert fake.count("cuGraphLaunch") > before
 
 
-def test_products_are_of_float32_whatever_the_precision(fake):
-    pynn.set_device("cpu")
-    model = nn.Sequential([nn.Input((64,)), nn.Dense(64, activation="relu"), nn.Dense(40)])
-    model.compile(loss="cross_entropy", seed=0)
-    x = np.random.default_rng(3).normal(size=(64, 64)).astype(np.float32)
-    expected = model.predict(x)
-    pynn.set_device("cuda")
+@pytest.fixture
+def precision():
     before = pynn.get_precision()
-    try:
-        for precision in ("high", "medium"):
-            pynn.set_precision(precision)
-            model.predict(x)  # the first is the CPU's, in what it has
-            assert np.array_equal(model.predict(x), expected)
-    finally:
-        pynn.set_precision(before)
+    yield pynn.set_precision
+    pynn.set_precision(before)
+
+
+#: By precision: the relative errors of products of normal numbers that docs/guide/precision.md promises.
+ERRORS = {"high": (1e-6, 6e-6), "medium": (1e-3, 3e-3)}
+CUBES = np.random.default_rng(3).normal(size=(9, 9, 9, 20)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ERRORS)
+@pytest.mark.parametrize("layer", [lambda: nn.Dense(70), lambda: nn.Conv2D(70, 3), lambda: nn.Conv2D(5, 2, strides=2)])
+def test_lower_precisions_have_their_errors(fake, direct, precision, layer, name):
+    pynn.set_device("cpu")
+    model, double = (nn.Sequential([nn.Input(CUBES.shape[1:]), layer()]) for _ in range(2))
+    for one in (model, double.astype("float64")):
+        one.build((1, *CUBES.shape[1:]))
+    double.parameters()[0].view()[:] = model.parameters()[0].numpy()
+    exact = double.predict(CUBES.astype(np.float64))
+    pynn.set_device("cuda")
+    precision(name)
+    found = []
+    for order in (0, 1):
+        fake.order(order)
+        model.predict(CUBES)  # the first may be the CPU's
+        found.append(model.predict(CUBES))
+        error = np.linalg.norm(found[-1] - exact) / np.linalg.norm(exact)
+        assert ERRORS[name][0] < error < ERRORS[name][1]
+    assert np.array_equal(*found)
+
+
+@pytest.mark.parametrize("case", ["mlp", "cnn", "lstm", "gru"])
+def test_trainings_at_lower_precisions(fake, direct, precision, case):
+    expected = trained(case, "cpu")
+    for name, bound in (("high", 1e-3), ("medium", 0.1)):
+        precision(name)
+        found = trained(case, "cuda")
+        pairs = list(zip(found[0], expected[0], strict=True))
+        assert not all(np.array_equal(a, b) for a, b in pairs)
+        assert all(np.abs(a - b).max() <= bound * max(1, np.abs(b).max()) for a, b in pairs)
+        pynn.set_device("cpu")
+        precision("highest")
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_what_is_not_finite_shows_at_lower_precisions(fake, precision, name):
+    pynn.set_device("cuda")
+    precision(name)
+    model = nn.Sequential([nn.Input((2,)), nn.Dense(20, use_bias=False)])
+    model.build((1, 2))
+    model.parameters()[0].view()[:] = 1
+    x = np.tile(np.array([[np.inf, 1], [np.nan, 1], [3e38, 0], [-0.0, 0]], np.float32), (5, 1))
+    model.predict(x)
+    found = model.predict(x)[:4]
+    assert not np.isfinite(found[:2]).any()
+    assert np.allclose(found[2], 3e38, rtol=1e-5 if name == "high" else 4e-3)
+    assert not found[3].any()
+
+
+def test_gpus_without_units_compute_in_float32(fake, precision):
+    fake.set("sm", 75)
+    expected = trained("mlp", "cpu")
+    for name in ERRORS:
+        precision(name)
+        assert same(trained("mlp", "cuda"), expected)
+        pynn.set_device("cpu")
+        precision("highest")
 
 
 class Watching(pynn.train.Callback):

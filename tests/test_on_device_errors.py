@@ -246,7 +246,7 @@ def test_info_tells_of_the_device(driver, package):
 
 def test_the_wheel_is_the_package(driver, tmp_path, monkeypatch):
     build = runpy.run_path(str(cuda_shim.CSRC / "cuda" / "build.py"))
-    made = {"built.py": cuda_shim.BUILT.format(pynn.__version__).encode(), "kernels.fatbin": b"fake kernels"}
+    made = {"built.py": cuda_shim.BUILT.format(pynn.__version__).encode(), "kernels.fatbin": b"\x50\xed\x55\xba"}
     path = build["wheel"](tmp_path / "dist", made)
     assert path.name == f"pynn_dl_cuda-{pynn.__version__}-py3-none-any.whl"
     with zipfile.ZipFile(path) as archive:

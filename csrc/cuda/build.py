@@ -160,7 +160,7 @@ def report(rows):
             extra = [f"{n} {what}" for n, what in ((stack, "stack"), (spilled, "spilled"), (shared, "shared")) if n]
             cells.append(f"{registers}" + (f" ({', '.join(extra)})" if extra else ""))
         print(f"  {name:28} {'  '.join(cells)}")
-    most = {key: 0 if key[0] in LARGE else FEW_BYTES for key in rows}
+    most = {key: 0 if re.sub("_(high|medium)$", "", key[0]) in LARGE else FEW_BYTES for key in rows}
     return [f"{name} for sm_{n} spills {row[2]} bytes" for (name, n), row in rows.items() if row[2] > most[name, n]]
 
 

@@ -4,10 +4,10 @@
     python csrc/cuda/check.py --sanitized [--quick] [--ops NAME ...]
 
 It needs pynn and pynn-dl-cuda, built of these sources. One after the other, each for at most its share of the time:
-every kernel alone, on the samples of all ops, against the CPU, bit by bit; trainings against the CPU, bit by bit; some
-kernels again under compute-sanitizer; the recipes mnist-cnn and char-rnn to their figures; the twelve rows beside
-PyTorch (python -m bench.peers --device cuda). The end lists what failed and what was not run; it ends with status 1 if
-something failed. No GPU has run it.
+every kernel alone, on the samples of all ops, against the CPU, bit by bit; trainings against the CPU, bit by bit;
+products at lower precisions, whose errors have bounds; some kernels again under compute-sanitizer; the recipes
+mnist-cnn and char-rnn to their figures; the twelve rows beside PyTorch (python -m bench.peers --device cuda). The end
+lists what failed and what was not run; it ends with status 1 if something failed. No GPU has run it.
 
 --sanitized needs a C++ compiler and neither GPU nor package: it compiles the driver of the tests, which runs the
 kernels on the CPU, with AddressSanitizer and UBSan, and has it compare every kernel and the trainings, threads in an
@@ -35,6 +35,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FEW = ("add", "sum", "relu", "softmax", "dense", "matmul", "dropout")
 SMALL = (*FEW, "conv2d", "max_pool2d", "group_norm", "layer_norm", "lstm", "embedding", "cross_entropy")
 RECIPES = ("mnist-cnn", "char-rnn")
+#: The largest relative errors of products of normal numbers at each precision (docs/guide/precision.md).
+ERRORS = {"highest": 6e-7, "high": 6e-6, "medium": 3e-3}
 #: Shares of the minutes: the last one has what is left.
 SHARES = {"kernels": 0.15, "memcheck": 0.15, "racecheck": 0.1, "mnist-cnn": 0.15, "char-rnn": 0.25}
 
@@ -171,6 +173,31 @@ def trainings(names=None):
     return different
 
 
+def precisions():
+    """Compare products at lower precisions with those in float64; returns what is too far off."""
+    rng, different = np.random.default_rng(0), []
+    layers = {(300,): lambda: nn.Dense(70), (9, 9, 20): lambda: nn.Conv2D(70, 3)}
+    before = pynn.get_precision()
+    for shape, layer in layers.items():
+        pynn.set_device("cpu")
+        model, double = nn.Sequential([nn.Input(shape), layer()]), nn.Sequential([nn.Input(shape), layer()])
+        for one in (model, double.astype("float64")):
+            one.build((1, *shape))
+        x, w = (rng.normal(size=size).astype(np.float32) for size in ((20, *shape), model.parameters()[0].shape))
+        for one in (model, double):
+            one.parameters()[0].view()[:] = w
+        exact = double.predict(x.astype(np.float64))
+        pynn.set_device("cuda")
+        for precision, bound in ERRORS.items():
+            pynn.set_precision(precision)
+            model.predict(x)  # the first is the CPU's
+            error = np.linalg.norm(model.predict(x) - exact) / np.linalg.norm(exact)
+            print(f"{layer().__class__.__name__} at {precision}: relative error {error:.1e}")
+            different += [] if error <= bound else [f"products at {precision}"]
+    pynn.set_precision(before)
+    return different
+
+
 def figure(name, **options):
     """Run a recipe on the device; tell whether it reached its figure."""
     pynn.set_device("cuda")
@@ -257,6 +284,7 @@ def main(argv=None):
     failed, left = kernels(names, time.monotonic() + 60 * options.minutes * share)
     if not options.ops:
         failed += [f"training of {name}" for name in trainings(["dense"] if options.quick else None)]
+        failed += precisions()
     if not names and not options.bits:
         more, unfinished = others(until, options.minutes)
         failed, left = failed + more, left + unfinished

@@ -57,7 +57,7 @@ struct conv_slope {
     }
 };
 
-PN_KERNEL(conv2d_fwd) {
+PN_PRODUCTS(conv2d_fwd) {
     (void)phase;
     pn_conv v;
     pn_conv_read(&v, I.dim);
@@ -75,7 +75,7 @@ PN_KERNEL(conv2d_fwd) {
     if (v.groups == 1) {
         const i64 terms = v.kh * v.kw * v.c, across = (v.o + PN_CUDA_TILE - 1) / PN_CUDA_TILE;
         for (i64 t = blockIdx.x; t < pn_cuda_tiles(pixels, v.o); t += gridDim.x)
-            tile_product(
+            tile_product<PARTS>(
                 pixels, v.o, terms, terms, conv_part(t, across) * PN_CUDA_TILE, conv_rest(t, across) * PN_CUDA_TILE, 1,
                 0,
                 [&](i64 i, i64 k) {
@@ -103,13 +103,14 @@ PN_KERNEL(conv2d_fwd) {
 }
 
 /* dx, or the result of the transpose. */
+template <int PARTS>
 static __device__ __forceinline__ void conv_dx(const pn_conv &v, const conv_slope &dz, const float *w, float *dx) {
     const i64 pixels = v.n * v.h * v.w;
     if (pixels == 0) return;
     if (pn_cuda_conv_tiles(&v)) {
         const i64 terms = v.kh * v.kw * v.o, across = (v.c + PN_CUDA_TILE - 1) / PN_CUDA_TILE;
         for (i64 t = blockIdx.x; t < pn_cuda_tiles(pixels, v.c); t += gridDim.x)
-            tile_product(
+            tile_product<PARTS>(
                 pixels, v.c, terms, terms, conv_part(t, across) * PN_CUDA_TILE, conv_rest(t, across) * PN_CUDA_TILE, 1,
                 1,
                 [&](i64 i, i64 k) {
@@ -171,7 +172,7 @@ static __device__ __forceinline__ void conv_blocks(const pn_conv &v, const pn_co
 }
 
 /* Phases: partial dw and db of each group of units; their sums; dx. */
-PN_KERNEL(conv2d_bwd) {
+PN_PRODUCTS(conv2d_bwd) {
     pn_conv v;
     pn_conv_units u;
     pn_conv_read(&v, I.dim);
@@ -234,16 +235,16 @@ PN_KERNEL(conv2d_bwd) {
             for (i64 g = 1; g < groups; g++) s = s + parts[g * part + v.fq * size + o];
             db[o] = s;
         }
-    } else if (dx) conv_dx(v, dz, (const float *)I.arg[CONVB_W], dx);
+    } else if (dx) conv_dx<PARTS>(v, dz, (const float *)I.arg[CONVB_W], dx);
 }
 
 /* Operands: y, which stands where dx does; x, which stands where dy does; w. */
-PN_KERNEL(conv2d_transpose_fwd) {
+PN_PRODUCTS(conv2d_transpose_fwd) {
     (void)phase;
     pn_conv v;
     pn_conv_read(&v, I.dim);
     const conv_slope dz = {{(const float *)I.arg[CONVT_X], v.oh, v.ow, v.o}, NULL, PN_ACT_NONE, 0};
-    if (!PN_STOPPED) conv_dx(v, dz, (const float *)I.arg[CONVT_W], (float *)I.arg[CONVT_Y]);
+    if (!PN_STOPPED) conv_dx<PARTS>(v, dz, (const float *)I.arg[CONVT_W], (float *)I.arg[CONVT_Y]);
 }
 
 #endif

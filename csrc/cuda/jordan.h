@@ -149,11 +149,11 @@ PN_KERNEL(jordan_bwd) {
     } else if (phase == 2) {
         const float *y = (const float *)I.arg[JORDANB_Y], *dz = (const float *)I.arg[JORDANB_DZ];
         const gemm_call g = {P, H, (T - 1) * N, y, 1, P, dz + N * H, H, 1, dv, NULL, PN_ACT_NONE, 0};
-        if (dv) gemm_run(g, 1, 0, 0);
+        if (dv) gemm_run<0>(g, 1, 0, 0);
     } else if (phase == 3) {
         const float *h = (const float *)I.arg[JORDANB_KEPT];
         const gemm_call g = {H, P, T * N, h, 1, H, dout, P, 1, dw_out, NULL, PN_ACT_NONE, 0};
-        if (dw_out) gemm_run(g, 1, 0, 0);
+        if (dw_out) gemm_run<0>(g, 1, 0, 0);
     } else {
         PN_EACH(k, db ? P : 0) {
             float s = 0;

@@ -9,19 +9,36 @@
 #define PN_CUDA_MATMUL_H
 
 #include "elementwise.h"
+#include "low.h"
 #include "warp.h"
 
 enum { TILE_TERMS = 16, TILE_EACH = 4, TILE_SIDE = PN_CUDA_TILE / TILE_EACH, TILE_ROW = PN_CUDA_TILE + 4 };
+
+/* A kernel of products, PN_PRODUCTS(name) { ... } with PARTS in it: the parts that operands are multiplied in at the
+ * precisions "high" and "medium", 0 at "highest". kernels.def lists them. */
+#define PN_PRODUCTS(name)                                                                                \
+    template <int PARTS>                                                                                 \
+    static __device__ __forceinline__ void name##_in(const pn_instr &I, int phase, const int *status);   \
+    PN_KERNEL(name) { name##_in<0>(I, phase, status); }                                                  \
+    PN_KERNEL(name##_high) { name##_in<2>(I, phase, status); }                                           \
+    PN_KERNEL(name##_medium) { name##_in<1>(I, phase, status); }                                         \
+    template <int PARTS>                                                                                 \
+    static __device__ __forceinline__ void name##_in(const pn_instr &I, int phase, const int *status)
 
 /* A tile: a(i, p) and b(p, j) are the operands' elements, of which i < m, j < n and p < k are asked for; put(i, j, sum)
  * takes the results. kc: terms of one chain. a_by_term, b_by_term: whether neighbouring terms lie together, so that
  * neighbouring threads read them. `to`, whose rows are ldc apart, is what the sum is added to, or NULL. All threads of
  * the block take part. */
-template <typename A, typename B, typename Put>
+template <int PARTS = 0, typename A, typename B, typename Put>
 static __device__ __forceinline__ void tile_product(i64 m, i64 n, i64 k, i64 kc, i64 row0, i64 col0, int a_by_term,
                                                     int b_by_term, A a, B b, Put put, const float *to = NULL,
                                                     i64 ldc = 0) {
-    __shared__ float as[TILE_TERMS][TILE_ROW], bs[TILE_TERMS][TILE_ROW];
+    if constexpr (PARTS > 0) {
+        low_product<PARTS>(m, n, k, row0, col0, a_by_term, b_by_term, a, b, put, to, ldc);
+        return;
+    }
+    __shared__ __align__(16) float as[TILE_TERMS][TILE_ROW]; /* so that four are read at once */
+    __shared__ __align__(16) float bs[TILE_TERMS][TILE_ROW];
     const int self = (int)threadIdx.x, i0 = self / TILE_SIDE * TILE_EACH, j0 = self % TILE_SIDE * TILE_EACH;
     float total[TILE_EACH][TILE_EACH] = {{0}}, sum[TILE_EACH][TILE_EACH];
     if (to)
@@ -71,7 +88,7 @@ struct gemm_call {
 };
 
 /* The block's share of product z of Z, whose operands lie step_a and step_b apart. */
-static __device__ __forceinline__ void gemm_run(const gemm_call &g, i64 Z, i64 step_a, i64 step_b) {
+template <int PARTS> static __device__ __forceinline__ void gemm_run(const gemm_call &g, i64 Z, i64 step_a, i64 step_b) {
     const i64 m = g.m, n = g.n, size = m * n, ldc = g.ldc ? g.ldc : n;
     const auto finish = [&](i64 at, i64 j, float sum) {
         float y = g.bias ? sum + g.bias[j] : sum;
@@ -93,7 +110,7 @@ static __device__ __forceinline__ void gemm_run(const gemm_call &g, i64 Z, i64 s
     for (i64 t = blockIdx.x; t < Z * tiles; t += gridDim.x) {
         const i64 z = t / tiles, row0 = t % tiles / across * PN_CUDA_TILE, col0 = t % tiles % across * PN_CUDA_TILE;
         const float *a = g.a + z * step_a, *b = g.b + z * step_b;
-        tile_product(
+        tile_product<PARTS>(
             m, n, g.k, pn_gemm_kc(g.k), row0, col0, g.acs == 1, g.brs == 1,
             [&](i64 i, i64 p) { return a[i * g.ars + p * g.acs]; },
             [&](i64 p, i64 j) { return b[p * g.brs + j * g.bcs]; },
@@ -103,29 +120,29 @@ static __device__ __forceinline__ void gemm_run(const gemm_call &g, i64 Z, i64 s
 
 enum { MM_C, MM_A, MM_B };
 enum { MM_Z, MM_M, MM_N, MM_K, MM_AT, MM_BT, MM_STEP_A, MM_STEP_B };
-PN_KERNEL(matmul) {
+PN_PRODUCTS(matmul) {
     (void)phase;
     const i64 m = I.dim[MM_M], n = I.dim[MM_N], k = I.dim[MM_K], at = I.dim[MM_AT], bt = I.dim[MM_BT];
     const gemm_call g = {m, n, k, (const float *)I.arg[MM_A], at ? 1 : k, at ? m : 1, (const float *)I.arg[MM_B],
                          bt ? 1 : n, bt ? k : 1, (float *)I.arg[MM_C], NULL, PN_ACT_NONE, 0};
-    if (!PN_STOPPED) gemm_run(g, I.dim[MM_Z], I.dim[MM_STEP_A], I.dim[MM_STEP_B]);
+    if (!PN_STOPPED) gemm_run<PARTS>(g, I.dim[MM_Z], I.dim[MM_STEP_A], I.dim[MM_STEP_B]);
 }
 
 /* The dense layer (pynn/core/kernels/dense.pyx): y = act(x w + b). */
 enum { DENSE_Y, DENSE_X, DENSE_W, DENSE_B };
 enum { DENSE_M, DENSE_N, DENSE_K, DENSE_ACT };
-PN_KERNEL(dense_fwd) {
+PN_PRODUCTS(dense_fwd) {
     (void)phase;
     const i64 m = I.dim[DENSE_M], n = I.dim[DENSE_N], k = I.dim[DENSE_K];
     const float *x = (const float *)I.arg[DENSE_X], *w = (const float *)I.arg[DENSE_W];
     const float *b = (const float *)I.arg[DENSE_B];
     const gemm_call g = {m, n, k, x, k, 1, w, n, 1, (float *)I.arg[DENSE_Y], b, (int)I.dim[DENSE_ACT], (float)I.par[0]};
-    if (!PN_STOPPED) gemm_run(g, 1, 0, 0);
+    if (!PN_STOPPED) gemm_run<PARTS>(g, 1, 0, 0);
 }
 
 /* dz = dy act'(y); dw = x^T dz; db = sum over rows of dz; dx = dz w^T, last, as it may lie where x or y does. */
 enum { DENSEB_DX, DENSEB_DW, DENSEB_DB, DENSEB_DZ, DENSEB_DY, DENSEB_Y, DENSEB_X, DENSEB_W };
-PN_KERNEL(dense_bwd) {
+PN_PRODUCTS(dense_bwd) {
     const i64 m = I.dim[DENSE_M], n = I.dim[DENSE_N], k = I.dim[DENSE_K];
     const int act = (int)I.dim[DENSE_ACT];
     const float *dy = (const float *)I.arg[DENSEB_DY], *y = (const float *)I.arg[DENSEB_Y];
@@ -137,7 +154,7 @@ PN_KERNEL(dense_bwd) {
         if (act != PN_ACT_NONE) PN_EACH(i, m * n) f32::pn_act_grad(act, (float)I.par[0], own + i, dy + i, y + i, 1);
     } else if (phase == 1) {
         const gemm_call g = {k, n, m, (const float *)I.arg[DENSEB_X], 1, k, dz, n, 1, dw, NULL, PN_ACT_NONE, 0};
-        if (dw) gemm_run(g, 1, 0, 0);
+        if (dw) gemm_run<PARTS>(g, 1, 0, 0);
     } else if (phase == 2) {
         PN_EACH(j, db ? n : 0) {
             float s = 0;
@@ -146,7 +163,7 @@ PN_KERNEL(dense_bwd) {
         }
     } else {
         const gemm_call g = {m, k, n, dz, n, 1, (const float *)I.arg[DENSEB_W], 1, n, dx, NULL, PN_ACT_NONE, 0};
-        if (dx) gemm_run(g, 1, 0, 0);
+        if (dx) gemm_run<PARTS>(g, 1, 0, 0);
     }
 }
 

@@ -6,14 +6,14 @@
 #include "../rnn_parts.h"
 #include "matmul.h"
 
-PN_KERNEL(rnn_gemm) {
+PN_PRODUCTS(rnn_gemm) {
     (void)phase;
     const i64 most = I.arg[RG_MOST] ? *(const int32_t *)I.arg[RG_MOST] : I.dim[RG_K];
     const i64 k = most >= I.dim[RG_K] ? I.dim[RG_K] : most < 1 ? 1 : most;
     const gemm_call g = {I.dim[RG_M], I.dim[RG_N], k, (const float *)I.arg[RG_A], I.dim[RG_ARS], I.dim[RG_ACS],
                          (const float *)I.arg[RG_B], I.dim[RG_BRS], I.dim[RG_BCS], (float *)I.arg[RG_C],
                          (const float *)I.arg[RG_BIAS], PN_ACT_NONE, 0, I.dim[RG_LDC]};
-    if (!PN_STOPPED) gemm_run(g, 1, 0, 0);
+    if (!PN_STOPPED) gemm_run<PARTS>(g, 1, 0, 0);
 }
 
 PN_KERNEL(rnn_pack) {
@@ -25,7 +25,7 @@ PN_KERNEL(rnn_pack) {
 }
 
 /* Chains as in block_product of ../kernels/lstm.h, whatever the sizes. */
-PN_KERNEL(rnn_product) {
+PN_PRODUCTS(rnn_product) {
     (void)phase;
     const i64 m = I.dim[RP_M], n = I.dim[RP_N], k = I.dim[RP_K], lda = I.dim[RP_LDA], ldc = I.dim[RP_LDC];
     const i64 across = (n + PN_CUDA_TILE - 1) / PN_CUDA_TILE;
@@ -33,7 +33,7 @@ PN_KERNEL(rnn_product) {
     float *c = (float *)I.arg[RP_C];
     if (PN_STOPPED) return;
     for (i64 t = blockIdx.x; t < pn_cuda_tiles(m, n); t += gridDim.x)
-        tile_product(
+        tile_product<PARTS>(
             m, n, k, pn_gemm_kc(k), t / across * PN_CUDA_TILE, t % across * PN_CUDA_TILE, 1, 0,
             [&](i64 i, i64 p) { return a[i * lda + p]; }, [&](i64 p, i64 j) { return b[p * n + j]; },
             [&](i64 i, i64 j, float s) { c[i * ldc + j] = s; }, I.dim[RP_ADD] ? c : NULL, ldc);

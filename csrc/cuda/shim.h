@@ -23,6 +23,7 @@
 #define __grid_constant__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
+#define __align__(n) __attribute__((aligned(n)))
 #define __shared__ static /* one block runs at a time */
 
 struct shim_index {
@@ -81,6 +82,33 @@ template <typename T> static inline T __shfl_down_sync(unsigned, T value, unsign
 }
 template <typename T> static inline T __shfl_xor_sync(unsigned, T value, int mask) {
     return shim_exchange(value, threadIdx.x % SHIM_WARP ^ (unsigned)mask);
+}
+
+/* c += a b on a tensor core, as PTX's mma.m16n8k16 of bfloat16: here the sum is exact and then cut to float32, which is a
+ * way that the units may add in, and no better than theirs. */
+static uint32_t shim_shown[SHIM_THREADS][6];
+static inline float shim_bf16(uint32_t pair, unsigned high) {
+    const uint32_t u = high ? pair & 0xffff0000u : pair << 16;
+    float x;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+static inline void shim_mma(float *c, const uint32_t *a, const uint32_t *b) {
+    const unsigned lane = threadIdx.x % SHIM_WARP, first = threadIdx.x - lane;
+    for (unsigned r = 0; r < 6; r++) shim_shown[threadIdx.x][r] = r < 4 ? a[r] : b[r - 4];
+    shim_wait(SHIM_AT_WARP);
+    for (unsigned e = 0; e < 4; e++) {
+        const unsigned column = lane % 4 * 2 + e % 2;
+        double sum = c[e];
+        for (unsigned k = 0; k < 16; k++) {
+            const uint32_t x = shim_shown[first + lane / 4 * 4 + k % 8 / 2][k / 8 * 2 + e / 2];
+            const uint32_t y = shim_shown[first + column * 4 + k % 8 / 2][4 + k / 8];
+            sum += (double)shim_bf16(x, k % 2) * shim_bf16(y, k % 2);
+        }
+        c[e] = (float)sum;
+        if (fabs((double)c[e]) > fabs(sum)) c[e] = nextafterf(c[e], 0);
+    }
+    shim_wait(SHIM_AT_WARP);
 }
 
 /* A program without threads needs no atomic operation. */

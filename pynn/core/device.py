@@ -20,8 +20,8 @@ def set_device(name: str) -> None:
     ``"cuda"`` is the first NVIDIA GPU that the driver shows; it needs the driver and the package ``pynn-dl-cuda``.
     Parameters and data are NumPy's and pynn's as before: what a program needs is copied to the device, and what it
     wrote is copied back before the call returns. Ops that are called one by one, and the first step of each kind, from
-    which the others are recorded, run on the CPU, with the same bits. Products are of float32, whatever the precision;
-    convolutions with ``algorithm="auto"`` are direct ones.
+    which the others are recorded, run on the CPU, with the same bits. Products at the precisions "high" and "medium"
+    are made on tensor cores, where the GPU has them; convolutions with ``algorithm="auto"`` are direct ones.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn.core import _core
+from pynn.core import _core, config
 from pynn.core.program import Placed, Recorder, Recording
 from pynn.core.status import failure
 from pynn.errors import DeviceError
@@ -20,6 +20,11 @@ from pynn_dl_cuda import driver
 
 __all__ = ["DeviceRecorder", "DeviceRecording", "Passes"]
 
+#: Kernels of products, which are there for lower precisions too (PN_CUDA_PRODUCTS in csrc/cuda/kernels.def), and the
+#: oldest architecture that has units for them.
+PRODUCTS = {b"matmul", b"dense_fwd", b"dense_bwd", b"conv2d_fwd", b"conv2d_bwd", b"conv2d_transpose_fwd", b"rnn_gemm",
+            b"rnn_product"}  # fmt: skip
+UNITS = 80
 CODE = 255  # the part of a status that is one of pn.h's; the rest is the number of the instruction
 
 
@@ -35,6 +40,14 @@ def unsupported(instr: Any) -> DeviceError:
         f"{where}[{instr.card.name}] has no version for a CUDA device. Received: {received}. "
         f"help: {hint}pynn.set_device('cpu')."
     )
+
+
+def in_precision(symbol: bytes, architecture: int) -> bytes:
+    """Return the kernel that computes in the precision in use what this one computes in the highest."""
+    precision = config.get_precision()
+    if precision == "highest" or symbol not in PRODUCTS or architecture < UNITS:
+        return symbol
+    return symbol + b"_" + precision.encode()
 
 
 def in_parts(instr: Any) -> list[Any]:
@@ -88,7 +101,7 @@ class DeviceRecording(Recording):
             launches = instr.launches()
             if launches is None:
                 raise unsupported(instr)
-            self.launches.append(launches[:2])
+            self.launches.append((in_precision(launches[0], self.device.architecture), launches[1]))
             one = driver.Instr.from_buffer_copy(launches[2])
             one.fn = one.scratch = one.ops = one.kept = None
             one.keeping = i
