@@ -12,7 +12,8 @@ enum {
     PN_GEMM_BIG = 524288, /* elements of a B of fewer columns that may be packed, ... */
     PN_GEMM_TALL = 48,    /* ... and rows of C that either takes at least */
     PN_GEMM_HUGE = 3 << 20, /* elements of a B that no cache holds: read in panels as it lies, it would miss pages too, ... */
-    PN_GEMM_FEW = 12,     /* ... so that this many rows of C are worth the packing */
+    PN_GEMM_FEW = 3,      /* ... so that this many rows of C are worth the packing, if their panels are narrow; ... */
+    PN_GEMM_SOME = 12,    /* ... this many are with panels of any width */
 };
 
 /* Terms per block of k: equal blocks, a multiple of 8. */

@@ -85,7 +85,7 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
     const i64 m = r1 - r0, kc = pn_gemm_kc(g->k);
     const i64 widest = gemm_widest(m), tallest = gemm_tallest(gemm_panel(c1 - c0, widest));
     const i64 strips = (m + tallest - 1) / tallest;
-    const int huge = m >= PN_GEMM_FEW && g->n * g->k >= PN_GEMM_HUGE;
+    const int huge = m >= PN_GEMM_FEW && (widest < 4 || m >= PN_GEMM_SOME) && g->n * g->k >= PN_GEMM_HUGE;
     /* A panel of B as it lies is a line or two from each of many pages, which no prefetching follows; where they lie a
      * multiple of 2 KB apart they fall into few sets of the first-level cache besides. */
     const int far = (g->n >= PN_GEMM_WIDE && g->brs >= PN_GEMM_WIDE) || g->n * g->k > PN_GEMM_BIG;
@@ -96,7 +96,8 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
     const i64 apart = job->at ? g->acs % (i64)(2048 / sizeof(real)) : g->ars % (i64)(4096 / sizeof(real));
     const int pack_a = buf && apart == 0 && c1 - c0 >= PN_GEMM_WIDE && m > GEMM_MR4;
     /* The first strip packs B, panel by panel, and has the height of the kernel that fetches the next panel meanwhile. */
-    const i64 lead = pack_b && !g->pieces && tallest == GEMM_AHEAD && m > tallest ? tallest : 0;
+    const int whole = pack_b && huge && !job->bt; /* all panels first: memory likes long rows */
+    const i64 lead = pack_b && !whole && !g->pieces && tallest == GEMM_AHEAD && m > tallest ? tallest : 0;
     const i64 rest = lead ? strips - 1 : strips, low = (m - lead) / rest, extra = (m - lead) % rest - !lead;
     real *abuf = pack_b ? buf + pn_gemm_block(c1 - c0, g->k) : buf;
     gemm_tile t;
@@ -110,6 +111,7 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
             const int last = p0 + terms == g->k;
             t.k = terms;
             t.add = g->accumulate || p0 > 0;
+            if (whole) gemm_pack_b(buf, g->b + p0 * g->brs + jc, g->brs, 1, nc, terms, widest);
             for (i64 s = 0, i = r0, mr; s < strips; s++, i += mr) {
                 mr = lead && s == 0 ? lead : low + (s <= extra);
                 t.a = g->a + i * g->ars + p0 * g->acs;
@@ -127,7 +129,7 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
                 for (i64 j = 0, nv; j < nc; j += nv * VW) {
                     nv = gemm_panel(nc - j, widest);
                     t.tail = gemm_lanes(nc - j - (nv - 1) * VW);
-                    if (pack_b && s == 0) {
+                    if (pack_b && !whole && s == 0) {
                         const i64 now = nc - j < nv * VW ? nc - j : nv * VW;
                         const real *from = g->b + p0 * g->brs + (jc + j) * g->bcs;
                         gemm_pack_b(buf + j * terms, from, g->brs, g->bcs, now, terms, widest);
