@@ -19,8 +19,7 @@ def test_every_stage_runs_and_leaves_what_it_should(data, tmp_path, monkeypatch,
     monkeypatch.setattr(boltzmann, "UNITS", (20, 16))
     monkeypatch.setattr(boltzmann, "LABELS", (100, 50))
     monkeypatch.setattr(boltzmann, "LABEL_ITERATIONS", 15)
-    monkeypatch.setattr(boltzmann, "PART", 150)
-    monkeypatch.setattr(boltzmann.Size, "of", lambda options: boltzmann.Size(12, 5, 200, 3, 1))
+    monkeypatch.setattr(boltzmann.Size, "of", lambda options: boltzmann.Size(12, 15, 200, 3, 1))
     result = recipes.find("dbm").run(recipes.Options(data=data, out=tmp_path, epochs=3, batch_size=20, threads=1))
     assert result.test["accuracy"] > 0.3  # chance is 0.1
     assert -700 < result.test["bound"] < -100  # of 784 coins it is -543
@@ -30,7 +29,7 @@ def test_every_stage_runs_and_leaves_what_it_should(data, tmp_path, monkeypatch,
     assert log_z["low"] is None or log_z["low"] < log_z["value"]
     assert log_z["value"] < log_z["high"]
     told = capsys.readouterr().out
-    for word in ("machine 2", "together", "log Z", "labels", "3 parts", "5 parts", "bound on test images"):
+    for word in ("machine 2", "together", "log Z", "labels", "15 epochs with labels", "bound on test images"):
         assert word in told
     for name in ("filters.png", "samples.png", "reconstructions.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
@@ -45,8 +44,8 @@ def test_the_stages_go_with_the_epochs():
         boltzmann.Size.of(recipes.Options(epochs=4)),
         boltzmann.Size.of(recipes.Options(epochs=100, full=True)),
     )
-    assert usual == (12, 60, 4000, 5, 2)
-    assert full == (60, 1500, 20_000, 10, 5)
+    assert usual == (3, 8, 800, 3, 1)
+    assert full == (60, 60, 20_000, 10, 5)
     recipe = recipes.find("dbm")
     assert recipe.complete(recipes.Options(full=True)).epochs == 100
     assert recipe.complete(recipes.Options(full=True, epochs=7)).epochs == 7
