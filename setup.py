@@ -91,7 +91,7 @@ DIRECTIVES = {
 def extensions():
     """One extension per Cython module; the C sources belong to pynn.core._core."""
     headers = sorted(glob("csrc/**/*.h", recursive=True) + glob("csrc/**/*.def", recursive=True))
-    declarations = sorted(glob("pynn/**/*.pxd", recursive=True))
+    declarations = sorted(glob("pynn/**/*.px[di]", recursive=True))
     for pyx in sorted(glob("pynn/**/*.pyx", recursive=True)):
         name = Path(pyx).with_suffix("").as_posix().replace("/", ".")
         yield Extension(

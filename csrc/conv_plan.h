@@ -22,6 +22,7 @@ typedef struct pn_conv {
     i64 oh, ow;           /* y [n,oh,ow,o] */
     int act;
     int winograd;         /* F(4x4, 3x3): 0 never, 1 where that is faster, 2 and nearly as exact (winograd_plan.h) */
+    i64 whole;            /* images of the batch, of which n may be a segment: dw is then one share of a sum over all */
     i64 cg, og;           /* channels of one group */
     i64 eh, ew;           /* extent of the dilated kernel */
     i64 xw, xc;           /* columns and channels of a band of x */
@@ -47,14 +48,16 @@ static inline i64 pn_conv_wide(i64 channels, i64 pixels, i64 kw, i64 step) {
 /* Depthwise: one input channel per group, so that channels are lanes. */
 static inline int pn_conv_depthwise(const pn_conv *v) { return v->cg == 1 && v->c > 1; }
 
-/* dim: n h w c kh kw o sh sw dh dw groups pt pl oh ow act winograd */
+/* dim: n h w c kh kw o sh sw dh dw groups pt pl oh ow act winograd, to which 4 times the images of the whole batch may be
+ * added */
 static inline void pn_conv_read(pn_conv *v, const i64 *dim) {
     v->n = dim[0], v->h = dim[1], v->w = dim[2], v->c = dim[3];
     v->kh = dim[4], v->kw = dim[5], v->o = dim[6];
     v->sh = dim[7], v->sw = dim[8], v->dh = dim[9], v->dw = dim[10], v->groups = dim[11];
     v->pt = dim[12], v->pl = dim[13], v->oh = dim[14], v->ow = dim[15];
     v->act = (int)dim[16];
-    v->winograd = (int)dim[17];
+    v->winograd = (int)(dim[17] & 3);
+    v->whole = dim[17] >> 2 > v->n ? dim[17] >> 2 : v->n;
     v->cg = v->c / v->groups, v->og = v->o / v->groups;
     v->eh = (v->kh - 1) * v->dh + 1, v->ew = (v->kw - 1) * v->dw + 1;
     v->xc = pn_conv_depthwise(v) ? v->o : v->c;

@@ -14,3 +14,8 @@ i64 pn_gemm_scratch_bytes(i64 m, i64 n, i64 k, int ta, int tb, i64 itemsize, int
     }
     return pn_gemm_parts(m, n, k, nth) * part;
 }
+
+i64 pn_gemm_pieces_bytes(i64 m, i64 n, i64 k, i64 itemsize, int nth) {
+    if (m <= 0 || n <= 0 || k <= 0) return 0;
+    return pn_gemm_parts(m, n, k, nth) * pn_gemm_pieces_part(n, k) * itemsize;
+}

@@ -42,6 +42,18 @@ static inline i64 pn_gemm_scratch_part(i64 m, i64 n, i64 k, int tb) {
     return size;
 }
 
+/* Columns of a block of B whose terms are cut into pieces, as all of them are in it: as many as leave its size. */
+static inline i64 pn_gemm_pieces_nc(i64 k) {
+    const i64 columns = k < PN_GEMM_KC ? PN_GEMM_NC : PN_GEMM_KC * PN_GEMM_NC / k & ~(i64)63;
+    return columns < 64 ? 64 : columns;
+}
+
+/* Elements for one thread of such a product. */
+static inline i64 pn_gemm_pieces_part(i64 n, i64 k) {
+    const i64 most = pn_gemm_pieces_nc(k), wide = (n + 63) & ~(i64)63;
+    return k * ((wide < most ? wide : most) + PN_GEMM_MR);
+}
+
 /* Operands as pairs of bfloat16 (kernels/pairs_gemm.h): a block of B is KC x NC, a strip of A MR x KC. */
 enum { PN_PAIRS_KC = 768, PN_PAIRS_MR = 32, PN_PAIRS_STEP = 512, PN_PAIRS_BLOCK = 131072 };
 
@@ -69,5 +81,8 @@ static inline i64 pn_pairs_scratch_part(i64 k, int planes) {
 /* Bytes of 64-byte aligned scratch that pn_gemm needs for C[m,n] = op(A)[m,k] op(B)[k,n], an upper bound for all ISAs.
  * ta, tb: whether A, B are read transposed (column stride other than 1). itemsize: bytes of an element. nth: the most threads. */
 i64 pn_gemm_scratch_bytes(i64 m, i64 n, i64 k, int ta, int tb, i64 itemsize, int nth);
+
+/* The same of terms that are cut into pieces. */
+i64 pn_gemm_pieces_bytes(i64 m, i64 n, i64 k, i64 itemsize, int nth);
 
 #endif

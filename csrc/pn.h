@@ -58,8 +58,8 @@ typedef struct pn_gemm_call {
     int act;
     double act_par;
     const void *packed; /* NULL, or B from pack() beside b */
-    /* 0, or in how many pieces the terms are cut, at cuts[0] = 0 ... cuts[pieces] = k <= PN_GEMM_KC: C is the sum of
-     * the pieces' products, joined as kernels/segments.h says, and not of the terms. Without bias and activation. */
+    /* 0, or how many pieces of the terms there are, from cuts[2 i] to cuts[2 i + 1]: C is the sum of the pieces'
+     * products, joined as kernels/segments.h says, and not of the terms. Without bias and activation. */
     int pieces;
     const i64 *cuts;
 } pn_gemm_call;

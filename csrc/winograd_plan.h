@@ -22,6 +22,7 @@ enum {
     PN_WINO_AUTO = 2,         /* the mode of pn_conv.winograd that also asks for ... */
     PN_WINO_EXACT = 512,      /* ... as many tiles, from which dw's error is at most 4 times the direct one's, ... */
     PN_WINO_EXACT_SMALL = 2048, /* ... these for images of at most 4 tiles, of which much is padding, ... */
+    PN_WINO_SEGMENT = 64,     /* ... at least as many of a segment of the batch, whose error is that of all, ... */
     PN_WINO_IMAGES = 4,       /* ... and takes a batch for as many images: a row's outputs do not depend on others */
 };
 
@@ -60,8 +61,9 @@ static inline int pn_wino_fwd(const pn_conv *v) { return pn_wino_fits(v) && pn_w
 static inline int pn_wino_dx(const pn_conv *v) { return pn_wino_fits(v) && pn_wino_many(v, v->h, v->w); }
 static inline int pn_wino_dw(const pn_conv *v) {
     const i64 exact = pn_wino_tiles(1, v->oh, v->ow) > 4 ? PN_WINO_EXACT : PN_WINO_EXACT_SMALL;
-    const i64 least = v->winograd == PN_WINO_AUTO ? exact : 8;
-    return pn_wino_fits(v) && pn_wino_tiles(v->n, v->oh, v->ow) >= least &&
+    const int automatic = v->winograd == PN_WINO_AUTO;
+    if (automatic && pn_wino_tiles(v->whole, v->oh, v->ow) < exact) return 0;
+    return pn_wino_fits(v) && pn_wino_tiles(v->n, v->oh, v->ow) >= (automatic ? PN_WINO_SEGMENT : 8) &&
            pn_wino_dense(v->n, v->oh, v->ow, v->c, v->o);
 }
 

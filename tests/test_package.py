@@ -70,7 +70,7 @@ def test_command_is_installed(distribution):
 def test_wheel_holds_no_sources_and_is_small(distribution):
     files = distribution.files
     suffixes = {PurePath(file).suffix for file in files}
-    assert not suffixes & {".c", ".cpp", ".cu", ".h", ".def", ".pyx", ".pxd"}
+    assert not suffixes & {".c", ".cpp", ".cu", ".h", ".def", ".pyx", ".pxd", ".pxi"}
     names = {file.as_posix() for file in files}
     assert "pynn/py.typed" in names
     pages = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("pynn/web/js/**/*.*")}

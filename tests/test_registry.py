@@ -230,7 +230,7 @@ def test_one_row_of_targets_def_names_each_table():
 def test_operands_of_kernels_have_names():
     """No kernel says arg[3] or dim[7]: enumerators or a struct that is read once name what they are."""
     root = Path(__file__).resolve().parents[1]
-    sources = [*root.glob("csrc/**/*.[ch]"), *root.glob("pynn/core/kernels/*.pyx")]
+    sources = [*root.glob("csrc/**/*.[ch]"), *root.glob("pynn/core/kernels/*.px[iy]")]
     if not sources:
         pytest.skip("no source tree here")
     numbered = re.compile(r"\bI(?:->|\.)(?:arg|dim)\[\d+\]")

@@ -36,10 +36,10 @@ def rooms() -> dict[str, int]:
 
 
 def sources() -> dict[str, list[Path]]:
-    """Return the files of each module: .py, or .pyx and .pxd."""
+    """Return the files of each module: .py, or .pyx, .pxd and .pxi."""
     found: dict[str, list[Path]] = {}
     for path in sorted((ROOT / "pynn").rglob("*")):
-        if path.suffix in (".py", ".pyx", ".pxd"):
+        if path.suffix in (".py", ".pyx", ".pxd", ".pxi"):
             name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
             found.setdefault(name, []).append(path)
     return found

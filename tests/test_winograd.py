@@ -11,9 +11,11 @@ import pytest
 
 import pynn
 from pynn import nn, ops, testing
+from pynn._blocks import Held
 from pynn.core import _core, config, program
 from pynn.core.card import Sample
 from pynn.core.kernels import conv2d as native
+from pynn.core.state import state
 from pynn.ops.conv_cards import CONV
 from pynn.ops.elementwise import FUSED
 from pynn.ops.window import Window
@@ -376,6 +378,33 @@ def test_auto_is_winograd_where_its_error_is_at_most_four_times_the_direct_one(l
         np.testing.assert_array_equal(found["auto"][i], found["winograd" if transformed else "direct"][i])
         wrong = {a: np.linalg.norm(found[a][i] - exact[i]) for a in ("auto", "direct")}
         assert wrong["auto"] <= 4 * wrong["direct"]
+
+
+def test_a_segments_gradient_is_chosen_as_that_of_the_whole_batch():
+    """It is a share of a sum, which is as exact as the sum is long; below 64 tiles it is too short to be faster."""
+    r = np.random.default_rng(5)
+    x, dy = (r.standard_normal((64, 16, 16, 32), np.float32) for _ in range(2))
+    kernel = r.standard_normal((3, 3, 32, 32), np.float32)
+
+    def gradient(algorithm, first, end, rows, dtype="float32"):
+        w = pynn.tensor(kernel.astype(dtype), requires_grad=True)
+        with Held(state, rows=rows):
+            y = ops.conv2d(x[first:end].astype(dtype), w, padding="same", algorithm=algorithm)
+            y.backward(dy[first:end].astype(dtype))
+        return w.grad.numpy()
+
+    def joined(algorithm):
+        parts = [gradient(algorithm, s, s + 8, (s, s + 8, 64)) for s in range(0, 64, 8)]
+        while len(parts) > 1:
+            parts = [a + b for a, b in zip(parts[::2], parts[1::2], strict=True)]
+        return parts[0]
+
+    cases = [(8, None, "direct"), (8, (0, 8, 64), "winograd"), (8, (0, 8, 24), "direct"), (3, (0, 3, 64), "direct")]
+    for end, rows, chosen in cases:
+        np.testing.assert_array_equal(gradient("auto", 0, end, rows), gradient(chosen, 0, end, None))
+    exact = gradient("direct", 0, 64, None, "float64")
+    wrong = {algorithm: np.linalg.norm(joined(algorithm) - exact) for algorithm in ("auto", "direct")}
+    assert wrong["auto"] <= 4 * wrong["direct"]
 
 
 def test_an_images_outputs_do_not_depend_on_the_others_of_the_batch():

@@ -44,15 +44,21 @@ PN_KERNEL(join_rows) {
     }
 }
 
-/* The sum of f(sum, row) over each piece, joined as neighbours meet: (s0 + s1) + (s2 + s3) ... */
+/* The sum of f(sum, row) over each piece, joined as neighbours meet: (s0 + s1) + (s2 + s3) ... Of products in blocks, as
+ * gemm.h sums them. */
 template <typename Step>
-static __device__ __forceinline__ float segments_joined(const i64 *cuts, i64 pieces, Step step) {
+static __device__ __forceinline__ float segments_joined(const i64 *cuts, i64 pieces, bool blocks, Step step) {
     float held[8]; /* at most 64 pieces */
     int depth = 0;
     for (i64 s = 0; s < pieces; s++) {
-        float sum = 0;
-        for (i64 i = cuts[s]; i < cuts[s + 1]; i++) sum = step(sum, i);
-        held[depth++] = sum;
+        const i64 terms = cuts[s + 1] - cuts[s], block = blocks ? pn_gemm_kc(terms) : terms;
+        float all = 0;
+        for (i64 first = cuts[s]; first < cuts[s + 1]; first += block) {
+            float sum = 0;
+            for (i64 i = first; i < cuts[s + 1] && i < first + block; i++) sum = step(sum, i);
+            all = first == cuts[s] ? sum : all + sum;
+        }
+        held[depth++] = all;
         for (i64 bits = s; (bits & 1 || s + 1 == pieces) && depth > 1; bits >>= 1, depth--)
             held[depth - 2] = held[depth - 2] + held[depth - 1];
     }
@@ -74,9 +80,9 @@ PN_KERNEL(dense_joined) {
     } else if (phase == 1) {
         PN_EACH(at, k * n)
             ((float *)I.arg[JOINED_DW])[at] = segments_joined(
-                cuts, pieces, [&](float s, i64 i) { return fmaf(x[i * k + at / n], dz[i * n + at % n], s); });
+                cuts, pieces, true, [&](float s, i64 i) { return fmaf(x[i * k + at / n], dz[i * n + at % n], s); });
     } else {
-        PN_EACH(j, db ? n : 0) db[j] = segments_joined(cuts, pieces, [&](float s, i64 i) { return s + dz[i * n + j]; });
+        PN_EACH(j, db ? n : 0) db[j] = segments_joined(cuts, pieces, false, [&](float s, i64 i) { return s + dz[i * n + j]; });
     }
 }
 

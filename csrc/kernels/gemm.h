@@ -52,6 +52,15 @@ typedef struct gemm_job {
     i64 rows, cols; /* the grid of regions */
 } gemm_job;
 
+#if GEMM_SUMMED
+/* Whether every piece of the terms is one block of k. */
+static int gemm_brief(const pn_gemm_args *g) {
+    for (i64 s = 0; s < g->pieces; s++)
+        if (g->cuts[2 * s + 1] - g->cuts[2 * s] > PN_GEMM_KC) return 0;
+    return 1;
+}
+#endif
+
 /* A tile of C whose terms are cut into pieces: their sums wait in the first-level cache. `apart`: of terms of A. */
 static void gemm_pieces(gemm_kernel kernel, const gemm_tile *t, const pn_gemm_args *g, i64 apart, i64 mr, i64 nv) {
     real room[GEMM_DEPTH][32 * VW]; /* no tile has more vectors */
@@ -59,14 +68,20 @@ static void gemm_pieces(gemm_kernel kernel, const gemm_tile *t, const pn_gemm_ar
     gemm_tile p = *t;
     int depth = 0;
     p.ldc = nv * VW;
-    p.add = 0;
     if (t->tail < VW) memset(room, 0, sizeof room); /* lanes that nobody writes are added too */
     for (i64 s = 0; s < g->pieces; s++) {
-        p.k = g->cuts[s + 1] - g->cuts[s];
-        p.a = t->a + g->cuts[s] * apart;
-        p.b = t->b + g->cuts[s] * t->ldb;
+        const i64 end = g->cuts[2 * s + 1], kc = pn_gemm_kc(end - g->cuts[2 * s]);
+        i64 p0 = g->cuts[2 * s];
         p.c = room[depth++];
-        kernel(&p);
+        p.add = 0;
+        do { /* once even when a piece is empty */
+            p.k = end - p0 < kc ? end - p0 : kc;
+            p.a = t->a + p0 * apart;
+            p.b = t->b + p0 * t->ldb;
+            kernel(&p);
+            p.add = 1;
+            p0 += kc;
+        } while (p0 < end);
         for (i64 bits = s; (bits & 1 || s + 1 == g->pieces) && depth > 1; bits >>= 1, depth--)
             for (i64 i = 0; i < size; i += VW)
                 vstore(room[depth - 2] + i, vadd(vload(room[depth - 2] + i), vload(room[depth - 1] + i)));
@@ -82,7 +97,8 @@ static void gemm_pieces(gemm_kernel kernel, const gemm_tile *t, const pn_gemm_ar
 /* C[r0:r1, c0:c1], start to finish, on this thread. */
 static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, real *buf) {
     const pn_gemm_args *g = job->g;
-    const i64 m = r1 - r0, kc = pn_gemm_kc(g->k);
+    const i64 m = r1 - r0, kc = g->pieces ? g->k : pn_gemm_kc(g->k);
+    const i64 most = g->pieces ? pn_gemm_pieces_nc(g->k) * 4 / (i64)sizeof(real) : GEMM_NC;
     const i64 widest = gemm_widest(m), tallest = gemm_tallest(gemm_panel(c1 - c0, widest));
     const i64 strips = (m + tallest - 1) / tallest;
     const int huge = m >= PN_GEMM_FEW && (widest < 4 || m >= PN_GEMM_SOME) && g->n * g->k >= PN_GEMM_HUGE;
@@ -94,17 +110,20 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
     /* Rows, a dozen, a multiple of 4 KB apart fall into one set of the first-level cache and would evict each other; so
      * would terms, hundreds, that are a multiple of 2 KB apart. */
     const i64 apart = job->at ? g->acs % (i64)(2048 / sizeof(real)) : g->ars % (i64)(4096 / sizeof(real));
-    const int pack_a = buf && apart == 0 && c1 - c0 >= PN_GEMM_WIDE && m > GEMM_MR4;
+    const int pack_a = buf && (apart == 0 || (g->pieces && g->k > PN_GEMM_KC)) && c1 - c0 >= PN_GEMM_WIDE && m > GEMM_MR4;
     /* The first strip packs B, panel by panel, and has the height of the kernel that fetches the next panel meanwhile. */
     const int whole = pack_b && huge && !job->bt; /* all panels first: memory likes long rows */
     const i64 lead = pack_b && !whole && !g->pieces && tallest == GEMM_AHEAD && m > tallest ? tallest : 0;
     const i64 rest = lead ? strips - 1 : strips, low = (m - lead) / rest, extra = (m - lead) % rest - !lead;
-    real *abuf = pack_b ? buf + pn_gemm_block(c1 - c0, g->k) : buf;
+#if GEMM_SUMMED
+    const int brief = g->pieces && (job->at || pack_a) && gemm_brief(g);
+#endif
+    real *abuf = !pack_b ? buf : buf + (g->pieces ? pn_gemm_pieces_part(c1 - c0, g->k) - g->k * PN_GEMM_MR : pn_gemm_block(c1 - c0, g->k));
     gemm_tile t;
     t.ldc = g->ldc;
     t.far = 0;
-    for (i64 jc = c0; jc < c1; jc += GEMM_NC) {
-        const i64 nc = c1 - jc < GEMM_NC ? c1 - jc : GEMM_NC;
+    for (i64 jc = c0; jc < c1; jc += most) {
+        const i64 nc = c1 - jc < most ? c1 - jc : most;
         i64 p0 = 0;
         do { /* once even when k is 0 */
             const i64 terms = g->k - p0 < kc ? g->k - p0 : kc;
@@ -143,6 +162,11 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
                     t.ldb = pack_b ? nv * VW : g->brs;
                     t.c = g->c + i * g->ldc + jc + j;
                     t.bias = last && g->bias ? g->bias + jc + j : NULL;
+#if GEMM_SUMMED
+                    if (brief && nv == 2 && t.tail == VW && mr >= GEMM_AHEAD - 1 && mr <= GEMM_AHEAD)
+                        (mr == GEMM_AHEAD ? gemm_pieces_tall : gemm_pieces_less)(&t, g->cuts, g->pieces);
+                    else
+#endif
                     if (g->pieces)
                         gemm_pieces(GEMM_KERNEL(mr, nv, job->at | pack_a, t.tail), &t, g, pack_a ? mr : job->at ? g->acs : 1, mr, nv);
 #if GEMM_AHEAD
@@ -230,7 +254,7 @@ static void gemm_grid(gemm_job *job, int parts) {
 static void gemm_run(const pn_gemm_args *g, int at, int bt, void *scratch, i64 scratch_bytes, int nth) {
     gemm_job job = {g, scratch, 0, at, bt, 1, 1};
     const int parts = pn_gemm_parts(g->m, g->n, g->k, nth);
-    job.part = pn_gemm_scratch_part(g->m, g->n, g->k, bt) * (i64)sizeof(real);
+    job.part = (g->pieces ? pn_gemm_pieces_part(g->n, g->k) : pn_gemm_scratch_part(g->m, g->n, g->k, bt)) * (i64)sizeof(real);
     if (parts * job.part > scratch_bytes) job.part = 0;
     if (parts == 1) {
         if (g->packed) gemm_region_packed(&job, 0, g->m, 0, g->n);
@@ -247,7 +271,7 @@ enum { GEMM_NB = 128 / sizeof(real) };
 static void gemm_blocks(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_gemm_args *g = ctx;
     const i64 kc = pn_gemm_kc(g->k);
-    real block[PN_GEMM_KC * GEMM_NB], sum[GEMM_NB], waiting[GEMM_DEPTH][GEMM_NB];
+    real block[PN_GEMM_KC * GEMM_NB], sum[GEMM_NB];
     (void)ith;
     for (i64 j0 = 0; j0 < g->n; j0 += GEMM_NB) {
         const i64 nb = g->n - j0 < GEMM_NB ? g->n - j0 : GEMM_NB;
@@ -261,20 +285,10 @@ static void gemm_blocks(void *ctx, i64 lo, i64 hi, int ith) {
             for (i64 i = lo; i < hi; i++) {
                 const real *a = g->a + i * g->ars + p0 * g->acs;
                 real *c = g->c + i * g->ldc + j0;
-                int depth = 0;
-                for (i64 s = 0; s < (g->pieces ? g->pieces : 1); s++) {
-                    real *to = depth ? waiting[depth] : sum;
-                    const i64 first = g->pieces ? g->cuts[s] : 0, end = g->pieces ? g->cuts[s + 1] : kb;
-                    for (i64 j = 0; j < GEMM_NB; j++) to[j] = 0;
-                    for (i64 p = first; p < end; p++) {
-                        const real ap = a[p * g->acs];
-                        for (i64 j = 0; j < GEMM_NB; j++) to[j] = vfma(ap, block[p * GEMM_NB + j], to[j]);
-                    }
-                    depth++;
-                    for (i64 bits = s; (bits & 1 || s + 1 == g->pieces) && depth > 1; bits >>= 1, depth--) {
-                        real *left = depth > 2 ? waiting[depth - 2] : sum;
-                        for (i64 j = 0; j < GEMM_NB; j++) left[j] += waiting[depth - 1][j];
-                    }
+                for (i64 j = 0; j < GEMM_NB; j++) sum[j] = 0;
+                for (i64 p = 0; p < kb; p++) {
+                    const real ap = a[p * g->acs];
+                    for (i64 j = 0; j < GEMM_NB; j++) sum[j] = vfma(ap, block[p * GEMM_NB + j], sum[j]);
                 }
                 for (i64 j = 0; j < nb; j++) c[j] = add ? c[j] + sum[j] : sum[j];
                 if (g->bias && p0 + kb == g->k)
@@ -286,9 +300,36 @@ static void gemm_blocks(void *ctx, i64 lo, i64 hi, int ith) {
     if (g->epilogue) g->epilogue(g->epilogue_ctx, g->c + lo * g->ldc, g->ldc, hi - lo, g->n, lo, 0);
 }
 
+/* Rows lo..hi of C whose terms are cut into pieces; B as it lies. */
+static void gemm_pieces(void *ctx, i64 lo, i64 hi, int ith) {
+    const pn_gemm_args *g = ctx;
+    real sum[GEMM_NB], waiting[GEMM_DEPTH][GEMM_NB];
+    (void)ith;
+    for (i64 i = lo; i < hi; i++)
+        for (i64 j0 = 0; j0 < g->n; j0 += GEMM_NB) {
+            const i64 nb = g->n - j0 < GEMM_NB ? g->n - j0 : GEMM_NB;
+            int depth = 0;
+            for (i64 s = 0; s < g->pieces; s++) {
+                const i64 first = g->cuts[2 * s], end = g->cuts[2 * s + 1], kc = pn_gemm_kc(end - first);
+                real *to = waiting[depth++];
+                for (i64 p0 = first; p0 == first || p0 < end; p0 += kc + !kc) {
+                    for (i64 j = 0; j < nb; j++) sum[j] = 0;
+                    for (i64 p = p0; p < end && p < p0 + kc; p++) {
+                        const real ap = g->a[i * g->ars + p * g->acs];
+                        for (i64 j = 0; j < nb; j++) sum[j] = vfma(ap, g->b[p * g->brs + (j0 + j) * g->bcs], sum[j]);
+                    }
+                    for (i64 j = 0; j < nb; j++) to[j] = p0 > first ? to[j] + sum[j] : sum[j];
+                }
+                for (i64 bits = s; (bits & 1 || s + 1 == g->pieces) && depth > 1; bits >>= 1, depth--)
+                    for (i64 j = 0; j < nb; j++) waiting[depth - 2][j] += waiting[depth - 1][j];
+            }
+            for (i64 j = 0; j < nb; j++) g->c[i * g->ldc + j0 + j] = waiting[0][j];
+        }
+}
+
 static void gemm_run(const pn_gemm_args *g, int at, int bt, void *scratch, i64 scratch_bytes, int nth) {
     (void)at, (void)bt, (void)scratch, (void)scratch_bytes;
-    pn_for(g->m, 64, (double)g->m * (double)g->n * (double)g->k * 0.3, nth, gemm_blocks, (void *)g);
+    pn_for(g->m, 64, (double)g->m * (double)g->n * (double)g->k * 0.3, nth, g->pieces ? gemm_pieces : gemm_blocks, (void *)g);
 }
 #endif
 

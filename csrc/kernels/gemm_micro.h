@@ -175,6 +175,48 @@ GEMM_TUNED static void gemm_kernel_ahead_1(const gemm_tile *t) { gemm_tile_run(t
 #define GEMM_AHEAD 0
 #endif
 
+/* A tile whose terms are cut into pieces, none longer than a block of k: a piece's sums stay in registers until they have
+ * met those of its neighbours, which wait in the first-level cache. Of the heights of most strips of a tall C. */
+#if GEMM_AHEAD
+#define GEMM_SUMMED 1
+GEMM_INLINE void gemm_tile_pieces(const gemm_tile *t, const i64 *cuts, i64 pieces, const int MR) {
+    real room[8][2 * GEMM_AHEAD * VW];
+    vec acc[16][2];
+    int waiting = 0;
+    for (i64 s = 0; s < pieces; s++) {
+        const real *a = t->a + cuts[2 * s] * t->step, *b = t->b + cuts[2 * s] * t->ldb;
+        GEMM_UNROLL for (int i = 0; i < MR; i++) acc[i][0] = acc[i][1] = vset(0);
+        for (i64 p = cuts[2 * s + 1] - cuts[2 * s]; p > 0; p--) {
+            const vec first = vload(b), second = vload(b + VW);
+            GEMM_UNROLL for (int i = 0; i < MR; i++) {
+                const vec av = vset(a[i]);
+                acc[i][0] = vfma(av, first, acc[i][0]);
+                acc[i][1] = vfma(av, second, acc[i][1]);
+            }
+            a += t->step;
+            b += t->ldb;
+        }
+        for (i64 bits = s; (bits & 1 || s + 1 == pieces) && waiting; bits >>= 1) {
+            const real *left = room[--waiting];
+            GEMM_UNROLL for (int i = 0; i < MR; i++) {
+                acc[i][0] = vadd(vload(left + 2 * i * VW), acc[i][0]);
+                acc[i][1] = vadd(vload(left + (2 * i + 1) * VW), acc[i][1]);
+            }
+        }
+        real *to = s + 1 < pieces ? room[waiting++] : t->c;
+        const i64 ldto = s + 1 < pieces ? 2 * VW : t->ldc;
+        GEMM_UNROLL for (int i = 0; i < MR; i++) {
+            vstore(to + i * ldto, acc[i][0]);
+            vstore(to + i * ldto + VW, acc[i][1]);
+        }
+    }
+}
+GEMM_TUNED static void gemm_pieces_tall(const gemm_tile *t, const i64 *cuts, i64 pieces) { gemm_tile_pieces(t, cuts, pieces, GEMM_AHEAD); }
+GEMM_TUNED static void gemm_pieces_less(const gemm_tile *t, const i64 *cuts, i64 pieces) { gemm_tile_pieces(t, cuts, pieces, GEMM_AHEAD - 1); }
+#else
+#define GEMM_SUMMED 0
+#endif
+
 /* Transposes VW vectors in registers. */
 #if defined(PN_REAL_F64) || defined(PN_NEON) || defined(PN_SIMD128)
 #define gemm_transpose vtranspose

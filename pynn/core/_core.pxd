@@ -153,6 +153,7 @@ cdef extern from "byte_dots.h" nogil:
 
 cdef extern from "gemm_scratch.h" nogil:
     i64 pn_gemm_scratch_bytes(i64 m, i64 n, i64 k, int ta, int tb, i64 itemsize, int nth)
+    i64 pn_gemm_pieces_bytes(i64 m, i64 n, i64 k, i64 itemsize, int nth)
 
 
 @cython.final

@@ -535,6 +535,11 @@ def gemm_scratch(i64 m, i64 n, i64 k, bint ta, bint tb, i64 itemsize):
     return pn_gemm_scratch_bytes(m, n, k, ta, tb, itemsize, pn_get_threads())
 
 
+def gemm_pieces_scratch(i64 m, i64 n, i64 k, i64 itemsize):
+    """Return the same of a product whose terms are cut into pieces."""
+    return pn_gemm_pieces_bytes(m, n, k, itemsize, pn_get_threads())
+
+
 cdef inline uint64_t next_word(uint64_t *state) noexcept nogil:
     # splitmix64 (Steele, Lea, Flood 2014)
     cdef uint64_t z

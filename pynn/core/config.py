@@ -234,8 +234,8 @@ def set_convolution(algorithm: str) -> None:
     "direct" sums the products of the definition. "winograd" is Winograd's minimal filtering F(4x4, 3x3), 4 times fewer
     products, wherever that is faster. "auto", the default, is "winograd" where its error is also at most 4 times that
     of "direct" (Frobenius norms, against float64): everywhere forwards and for the images' gradients, and for the
-    weights' gradients from 512 tiles of 4 x 4 outputs on (2048 with images of at most 4 tiles). The environment
-    variable ``PYNN_CONVOLUTION`` sets the algorithm at import.
+    weights' gradients from 512 tiles of 4 x 4 outputs on (2048 with images of at most 4 tiles), of all segments where
+    a batch is computed in segments. The environment variable ``PYNN_CONVOLUTION`` sets the algorithm at import.
 
     Parameters
     ----------

@@ -113,9 +113,9 @@ def execute(
             for i, k in card.places:
                 _need_place(card, inputs[i], (*outs, *args)[k])
             _run(card, low, outs, args, salt)
-    else:  # an alias: another shape for the same memory
-        shape, dtype = low.outs[0]  # type: ignore[misc]
-        outs = (Tensor(args[0].buffer, shape, dtype),)
+    else:  # aliases of the first operands: other shapes for the same memory
+        pairs = zip(low.outs, args, strict=False)
+        outs = tuple(None if spec is None else Tensor(t.buffer, *spec) for spec, t in pairs)
     if (
         state.grad_enabled
         and card.differentiable

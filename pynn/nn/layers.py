@@ -127,7 +127,6 @@ class Dense(Activated, Module):
 
     w: Tensor
     b: Tensor
-    product_of_rows = True  # what pynn.train.segments looks for
 
     def __init__(
         self,
@@ -173,6 +172,11 @@ class Dense(Activated, Module):
         if (fused := fused_name(self._function)) is not None:
             return ops.dense(x, self.w, b, fused)
         return self._function(ops.dense(x, self.w, b))
+
+    def product_of_rows(self) -> tuple[int, int]:
+        """Return its weights, and the numbers that it holds for a row (for pynn.train.segments)."""
+        inputs, units = self.w.shape
+        return inputs * units, inputs + 2 * units
 
     def extra_repr(self) -> str:
         return f"{self.units}, activation={self.activation!r}"

@@ -58,6 +58,7 @@ class _Recurrent(Module):
     state_count = 1  # tensors of state
     _unwatched = frozenset({"_others", "_trained"})  # what these hold stays where it is
     _trained = False  # whether the kept states are a training's
+    _steps = 0  # of the sequences that came last
 
     def __init__(
         self,
@@ -147,6 +148,8 @@ class _Recurrent(Module):
         elif lengths.ndim == 1:
             lengths = check_lengths(lengths, x)
         n = x.shape[0]
+        if x.ndim == 3 and x.shape[1] != self._steps:
+            object.__setattr__(self, "_steps", x.shape[1])
         stateful = self.stateful and not given and not state.trial
         states: list[Any] = list(given) or (self._before(n) if stateful else [None] * self.state_count)
         options: dict[str, Any] = {"lengths": lengths, "reverse": self.go_backwards}
@@ -171,6 +174,11 @@ class _Recurrent(Module):
         """Return ones after dropout, and which of them were kept: one draw for all steps."""
         rng = state.rng
         return execute(_Dropout, (ops.ones(shape, self.dtype), rng.seed, rng.step), {"rate": rate}, salt=rng.salt())  # type: ignore[arg-type]
+
+    def product_of_rows(self) -> tuple[int, int]:
+        """Return its weights, and the numbers that it holds for a sequence (for pynn.train.segments)."""
+        inputs, columns = self.w.shape
+        return self.w.size + self.u.size, self._steps * (inputs + 2 * columns + 3 * self.units)
 
     # States that outlive a call
 

@@ -13,6 +13,7 @@ from pynn.core import _core, config
 from pynn.core.card import Card, Fan, Grad, Laid, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.kernels import conv2d as _native
+from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError, unknown_name
 from pynn.ops.common import LAID_FROM, Rng, need_float
@@ -168,6 +169,9 @@ class _Conv2d:
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, w, b = g.inputs
         attrs = {**g.attrs, "needs": g.needs}
+        if state.rows is not None:  # a gradient of weights is as exact as the sum that it is a share of
+            first, end, rows = state.rows
+            attrs["whole"] = x.shape[0] * rows // (end - first)
         activation, par = g.attrs.get("activation", "linear"), g.attrs.get("par")
         if activation != "linear" and ELEMENTWISE[activation].saves == "in":
             plain = {key: value for key, value in g.attrs.items() if key not in ("activation", "par")}
@@ -241,6 +245,7 @@ def _grad_infer(
     activation: str = "linear",
     par: float | None = None,
     algorithm: str = "auto",
+    whole: int = 0,
 ) -> Lowered:
     act, _, default = FUSED[activation]
     out = check_conv("conv2d.grad", x, w, b, window, groups)  # by hand it may be given what no forward call takes
@@ -249,7 +254,8 @@ def _grad_infer(
             f"[conv2d.grad] expected outputs and gradients {(x.shape[0], *out, w.shape[3])}. "
             f"Received: {y.shape} and {dy.shape}."
         )
-    dims = _dims(x.shape, w.shape, y.shape[1:3], window, groups, act, _may_transform(algorithm, x.dtype))
+    winograd = _may_transform(algorithm, x.dtype) + 4 * whole
+    dims = _dims(x.shape, w.shape, y.shape[1:3], window, groups, act, winograd)
     outs = (
         Spec(x.shape, x.dtype) if needs[0] else None,
         Spec(w.shape, w.dtype) if needs[1] else None,

@@ -23,10 +23,11 @@ from pynn.errors import ShapeError
 from pynn.ops.common import INT64, Rng, need_float, need_held, size
 from pynn.ops.segments import in_order
 
-__all__ = ["MOST_TERMS", "shared_dense", "shares"]
+__all__ = ["MOST_TERMS", "cut", "numbers", "shared_dense", "shares", "vectors", "whole_of"]
 
-MOST_TERMS, MOST_PIECES = 320, 64  # PN_GEMM_KC of csrc/gemm_scratch.h, GEMM_PIECES of csrc/kernels/gemm.h
-_numbers = itertools.count(1)
+MOST_TERMS = 2560  # of more, blocks would be too narrow (pn_gemm_pieces_nc of csrc/gemm_scratch.h)
+MOST_PIECES = 64  # GEMM_PIECES of csrc/kernels/gemm.h
+numbers = itertools.count(1)
 
 
 def _joined_infer(dz: Tensor, x: Tensor, cuts: Tensor, biased: bool) -> Lowered:
@@ -39,7 +40,7 @@ def _joined_infer(dz: Tensor, x: Tensor, cuts: Tensor, biased: bool) -> Lowered:
             f"Received: {dz.shape}, {x.shape} and {pieces} pieces."
         )
     item = x.dtype.itemsize
-    scratch = max(_core.gemm_scratch(k, n, m, True, False, item), 8 * n * item)
+    scratch = max(_core.gemm_pieces_scratch(k, n, m, item), 8 * n * item)
     outs = Spec((k, n), x.dtype), Spec((n,), x.dtype) if biased else None
     return Lowered(outs, (m, n, k, pieces), dtype=x.dtype, scratch=scratch)
 
@@ -57,6 +58,8 @@ def _joined_samples(r: Rng) -> Iterator[Sample]:
         ([0, 3, 5, 8, 16], 33, 70),
         ([0, 2, 4, 6, 9, 13], 130, 300),
         ([0, 1, 2], 2, 2),
+        ([0, 340, 350], 7, 70),
+        ([0, 300, 601], 50, 300),
     ):
         for biased in (True, False):
             operands = (r(cuts[-1], n), r(cuts[-1], k), Tensor.state(np.array(cuts)))
@@ -110,7 +113,7 @@ def _piece_vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
             execute(_JOINED, (found[0], product.x, cuts), {"biased": b is not None}, out=asked[0][1])
             state.shared.joined.update(id(t) for t in (w, b) if t is not None)
         counts = [dy.shape[0] for dy, _ in asked]
-        return [(dx, dz, joined) for dx, dz in zip(_cut(found[1], counts), _cut(found[0], counts), strict=True)]
+        return [(dx, dz, joined) for dx, dz in zip(cut(found[1], counts), cut(found[0], counts), strict=True)]
 
     dx, dz, joined = state.shared.ask(key, (dy, g.dest[2:]), answer, apart=True)
     if joined:  # all went to the first segment's place
@@ -124,7 +127,7 @@ _PIECE = Card("dense_piece", _piece_infer, vjp=_piece_vjp)  # some rows of a pro
 
 def _pulled_back(product: _Product, dys: list[Tensor], attrs: dict[str, Any], wanted: bool) -> tuple[Any, Any]:
     """Return dz and dx of all rows."""
-    dy = _whole(dys)
+    dy = whole_of(dys)
     if not wanted and attrs["activation"] == "linear":
         return dy, None
     operands = (dy, product.y, product.x, product.w, product.b)
@@ -132,7 +135,7 @@ def _pulled_back(product: _Product, dys: list[Tensor], attrs: dict[str, Any], wa
     return dy if dz is None else dz, dx
 
 
-def _whole(parts: Sequence[Tensor]) -> Tensor:
+def whole_of(parts: Sequence[Tensor]) -> Tensor:
     """Return tensors one after the other: as they lie, where they lie so."""
     first, at = parts[0], parts[0].buffer.offset
     root = first.buffer.root()
@@ -145,7 +148,7 @@ def _whole(parts: Sequence[Tensor]) -> Tensor:
     return Tensor(root.view(first.buffer.offset, at - first.buffer.offset), shape, first.dtype)
 
 
-def _cut(whole: Tensor | None, counts: list[int]) -> list[Any]:
+def cut(whole: Tensor | None, counts: list[int]) -> list[Any]:
     """Return parts of so many rows, where they lie."""
     if whole is None:
         return [None] * len(counts)
@@ -159,12 +162,16 @@ def _cut(whole: Tensor | None, counts: list[int]) -> list[Any]:
 def shares(x: Tensor, w: Tensor, activation: str) -> bool:
     """Tell whether a product may be one of all rows.
 
-    Not where it is BLAS's or of bfloat16, whose rows depend on each other; not that of a single row, whose gradient
-    sums in another order; and not where a loss may look for what an activation was given.
+    Not that of a single row, whose gradient sums in another order, and not where a loss may look for what an
+    activation was given.
     """
-    vectors = config.matrix_unit() is None and not ISA_NAMES[config.isa()].startswith("generic")
     plain = activation in ("linear", "relu") and x.lengths is None and w.node is None
-    return vectors and plain and size(x.shape[:-1]) > 1 and x.dtype == w.dtype
+    return vectors() and plain and size(x.shape[:-1]) > 1 and x.dtype == w.dtype
+
+
+def vectors() -> bool:
+    """Tell whether rows of products do not depend on each other, as those of BLAS and of bfloat16 do."""
+    return config.matrix_unit() is None and not ISA_NAMES[config.isa()].startswith("generic")
 
 
 def shared_dense(x: Tensor, w: Tensor, b: Tensor | None, activation: str, par: float | None) -> Tensor:
@@ -175,11 +182,11 @@ def shared_dense(x: Tensor, w: Tensor, b: Tensor | None, activation: str, par: f
 
     def answer(xs: list[Tensor]) -> list[Any]:
         with no_grad():
-            whole = _whole(xs)
+            whole = whole_of(xs)
             y = execute(CARDS["dense"], (whole, w, b), attrs)[0]
-        number = next(_numbers)
+        number = next(numbers)
         state.shared.products[number] = _Product(whole, y, w, b)
-        return [(part, number) for part in _cut(y, [x.shape[0] for x in xs])]
+        return [(part, number) for part in cut(y, [x.shape[0] for x in xs])]
 
     y, number = state.shared.ask(key, x.detach(), answer, apart=True)
     return execute(_PIECE, (y, x, w, b), {**attrs, "number": number})[0]

@@ -15,7 +15,7 @@ import numpy as np
 import pynn.core.kernels.rnn  # noqa: F401  (registers its kernels)
 from pynn.checks import number
 from pynn.core import _core
-from pynn.core.card import Card, Fan, Grad, Lowered, Sample, Spec, op, register
+from pynn.core.card import CARDS, Card, Fan, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor, to_array
 from pynn.errors import DataError, DTypeError, ShapeError, unknown_name
@@ -23,6 +23,7 @@ from pynn.ops.common import Rng, as_tensor, laid, need_float
 from pynn.ops.elementwise import FUSED
 from pynn.ops.masks import takes_masks
 from pynn.ops.rnn_ref import bad, gru_ref, lstm_ref, simple_rnn_ref, variants
+from pynn.ops.rnn_shared import shared_rnn, shares_steps
 
 INT32, UINT8 = np.dtype("int32"), np.dtype("uint8")
 CELLS = {"simple_rnn": 0, "lstm": 1, "gru": 2, "gru_after": 3}
@@ -113,7 +114,7 @@ def _lower(name: str, cell: int, inputs: tuple[Any, ...], reverse: bool, sequenc
 
 def _grad_infer(*inputs: Any, needs: dict[str, bool], cell: int, reverse: bool = False, sequences: bool = True,
                 keep: float = 1.0, activation: str = "tanh") -> Lowered:  # fmt: skip
-    gates, dy, dh, dc, x, w, u, b, h0, c0, peep, lengths, mask, cells = inputs
+    gates, dy, dh, dc, x, w, u, b, h0, c0, peep, lengths, mask, cells, *cuts = inputs
     (n, t, d), h = x.shape, u.shape[0]
     item, columns, rows = x.dtype.itemsize, COLUMNS[cell] * u.shape[0], x.shape[0] * x.shape[1]
     # Gradients of small weights are one product, of [x, h, 1], since a product of few rows reads dz slowly.
@@ -121,6 +122,7 @@ def _grad_infer(*inputs: Any, needs: dict[str, bool], cell: int, reverse: bool =
     gemm = max(
         _core.gemm_scratch(d + h + 1 if wide else max(d, h), columns, rows, True, False, item),
         _core.gemm_scratch(rows, d, columns, False, True, item),
+        *(_core.gemm_pieces_scratch(d + h + 1 if wide else max(d, h), columns, rows, item) for _ in cuts),
     )
     gru = cell == CELLS["gru"]
     parts = {"gemm": gemm, "x": n * t * d * item if n > 1 and t > 1 else 0}
@@ -131,6 +133,8 @@ def _grad_infer(*inputs: Any, needs: dict[str, bool], cell: int, reverse: bool =
         "states": n * t * (d + h + 1 if wide else h) * item,
         "resets": n * t * h * item if gru else 0,
         "sums": GATES[cell] * h * item,
+        "apart": rows * GATES[cell] * h * item if cuts else 0,
+        "rows": max(rows * (d + h + 1 if wide else max(d, h)), 8 * GATES[cell] * h) * item if cuts else 0,
     }
     at, scratch = place_parts(parts)
 
@@ -140,8 +144,9 @@ def _grad_infer(*inputs: Any, needs: dict[str, bool], cell: int, reverse: bool =
     outs = (Spec(gates.shape, gates.dtype), wanted("x", x), wanted("w", w), wanted("u", u), wanted("b", b),
             wanted("h0", h0), wanted("c0", c0), wanted("peep", peep))  # fmt: skip
     dims = (*_head(cell, (n, t, d, h), reverse, activation, gemm), at["x"], at["packed"], at["packed2"], at["mask"], 0,
-            at["dh"], at["states"], at["resets"], at["sums"], at["weights"] if wide else -1)  # fmt: skip
-    args = (gates, dy, dh, dc, x, w, u, h0, c0, peep, lengths, mask, cells)
+            at["dh"], at["states"], at["resets"], at["sums"], at["weights"] if wide else -1,
+            cuts[0].size - 1 if cuts else 0, at["apart"], at["rows"])  # fmt: skip
+    args = (gates, dy, dh, dc, x, w, u, h0, c0, peep, lengths, mask, cells, *cuts)
     return Lowered(outs, dims, (FUSED[activation][2], 1 / keep), x.dtype, scratch, args=args)
 
 
@@ -335,8 +340,12 @@ def lstm(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, c0: Any = None, 
     """
     x, (w, u, b, h0, c0, peephole) = as_operands(x, w, u, b, h0, c0, peephole)
     lengths = checked_lengths("lstm", lengths, x)
+    attrs = {"reverse": reverse, "sequences": sequences, "keep": keep}
+    if shares_steps(x, w, u, peephole, lengths, mask):
+        y, h, c = shared_rnn(CARDS["lstm"], CELLS["lstm"], (x, w, u, b, h0, c0), attrs)
+        return y, h, c  # type: ignore[return-value]
     inputs = (x, w, u, b, h0, c0, peephole, lengths, as_mask(mask))
-    out = execute(_LSTM, inputs, {"reverse": reverse, "sequences": sequences, "keep": keep})  # type: ignore[arg-type]
+    out = execute(_LSTM, inputs, attrs)  # type: ignore[arg-type]
     if sequences:
         out[0].lengths = lengths
     return out[0], out[1], out[2]
@@ -384,6 +393,9 @@ def gru(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, lengths: Any = No
     x, (w, u, b, h0) = as_operands(x, w, u, b, h0)
     attrs = {"reset_after": bool(reset_after), "reverse": reverse, "sequences": sequences, "keep": keep}
     lengths = checked_lengths("gru", lengths, x)
+    if shares_steps(x, w, u, lengths, mask):
+        y, h, _ = shared_rnn(CARDS["gru"], CELLS["gru_after" if reset_after else "gru"], (x, w, u, b, h0, None), attrs)
+        return y, h  # type: ignore[return-value]
     out = execute(_GRU, (x, w, u, b, h0, lengths, as_mask(mask)), attrs)  # type: ignore[arg-type]
     if sequences:
         out[0].lengths = lengths
@@ -428,6 +440,9 @@ def simple_rnn(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, lengths: A
     x, (w, u, b, h0) = as_operands(x, w, u, b, h0)
     attrs = {"activation": activation, "reverse": reverse, "sequences": sequences, "keep": keep}
     lengths = checked_lengths("simple_rnn", lengths, x)
+    if shares_steps(x, w, u, lengths, mask):
+        y, h, _ = shared_rnn(CARDS["simple_rnn"], CELLS["simple_rnn"], (x, w, u, b, h0, None), attrs)
+        return y, h  # type: ignore[return-value]
     out = execute(_SimpleRNN, (x, w, u, b, h0, lengths, as_mask(mask)), attrs)  # type: ignore[arg-type]
     if sequences:
         out[0].lengths = lengths

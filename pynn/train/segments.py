@@ -160,14 +160,17 @@ FEW_ROWS = 64  # of a segment: products of so many take no longer than those of 
 
 
 def _whole_products(segments: Segments, modules: list[Any], n: int) -> bool:
-    """Tell whether dense layers are worth computing for all segments at once, in no more memory than a sum takes."""
-    dense = [m._weights["w"].shape for m in modules if getattr(m, "product_of_rows", False) and "w" in m._weights]
-    weights, numbers = sum(a * b for a, b in dense), sum(a + 2 * b for a, b in dense)
+    """Tell whether dense and recurrent layers are worth computing for all segments at once.
+
+    They are if that takes no more memory than a sum.
+    """
+    products = [m.product_of_rows() for m in modules if hasattr(m, "product_of_rows") and "w" in m._weights]
+    weights, numbers = sum(product[0] for product in products), sum(product[1] for product in products)
     few = get_device() == "cpu" and len(segments.mine) > 1 and 2 * segments.count <= n < FEW_ROWS * segments.count
     return few and weights >= LARGE and n * numbers <= MEMORY * weights
 
 
-LARGE = 1 << 16  # weights of dense layers that are worth it
+LARGE = 1 << 16  # weights that are worth it
 MEMORY = 2  # numbers that may be held for each of them
 
 
@@ -199,9 +202,9 @@ def _one_after_the_other(
                     steps.assign(old, t)
             with Held(state, rows=(first, first + rows, n)):
                 loss = compute(plan.inner, rows, plan, s)
-            changed = _changed(trainer, frozen, changed)
-            here = plan.node(node)
-            write(loss, plan.flat, plan.inner, here.into, rows / n)
+                changed = _changed(trainer, frozen, changed)
+                here = plan.node(node)
+                write(loss, plan.flat, plan.inner, here.into, rows / n)
             _keep(plan, here, changed, changed, rows, n)
         if full:
             _merge(plan, held, s, node, changed)
@@ -233,9 +236,8 @@ def _side_by_side(
 
         def work(s: int = s, node: int = node, first: int = first, rows: int = rows) -> None:
             slots = plan.inner_of(s, trainer.slots)
-            with Held(state, shared=abreast):
-                with Held(state, rows=(first, first + rows, n)):
-                    loss = compute(slots, rows, plan, s)
+            with Held(state, shared=abreast, rows=(first, first + rows, n)):
+                loss = compute(slots, rows, plan, s)
                 write(loss, plan.flat, slots, plan.node(node).into, rows / n)
 
         strands.append(Strand(s, rows, work))

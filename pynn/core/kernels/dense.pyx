@@ -5,9 +5,10 @@ work and what is skipped.
 """
 
 from libc.stdint cimport int64_t, uintptr_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from pynn.core._core cimport PN_BAD_INDEX, pn_gemm_call, pn_instr
+from pynn.core.kernels.pieces cimport PIECES, column_sums
 
 from pynn.core import _core
 
@@ -86,40 +87,25 @@ cdef int dense_joined(const pn_instr *I) noexcept nogil:
     """dw = x^T dz, db = sum over rows of dz: of pieces of the rows, joined as csrc/kernels/segments.h does.
 
     OUT dw [K,N], db [N] or NULL; IN dz [M,N], x [M,K], cuts int64 [pieces + 1], where they begin.
-    dim: M <= 320, N, K > 1, 1 < pieces <= 64. Parallel over tiles. 2MNK flops. Scratch: the product's, then 8 rows of
-    N.
+    dim: M, N, K > 1, 1 < pieces <= 64. Parallel over tiles. 2MNK flops. Scratch: the product's, or 8 rows of N.
     """
     cdef int64_t m = I.dim[JOINED_M], n = I.dim[JOINED_N], k = I.dim[JOINED_K], pieces = I.dim[JOINED_PIECES]
-    cdef int64_t s, bits, j
-    cdef int64_t item = 4 if I.ops.itemsize == 4 else 8
+    cdef int64_t s
+    cdef int64_t at[2 * PIECES]
     cdef const int64_t *cuts = <const int64_t *>I.arg[JOINED_CUTS]
-    cdef const char *dz = <const char *>I.arg[JOINED_DZ]
-    cdef char *rows = <char *>I.scratch
-    cdef int depth = 0
     cdef pn_gemm_call g
     for s in range(pieces):
         if cuts[s] < 0 or cuts[s] > cuts[s + 1] or cuts[s + 1] > m:
             return PN_BAD_INDEX
+        at[2 * s], at[2 * s + 1] = cuts[s], cuts[s + 1]
     if I.arg[JOINED_DB] != NULL:
-        for s in range(pieces):
-            I.ops.col_sum(rows + depth * n * item, dz + cuts[s] * n * item, cuts[s + 1] - cuts[s], n, I.nth)
-            depth += 1
-            bits = s
-            while (bits & 1 or s + 1 == pieces) and depth > 1:
-                bits >>= 1
-                depth -= 1
-                for j in range(n):
-                    if item == 4:
-                        (<float *>rows)[(depth - 1) * n + j] += (<float *>rows)[depth * n + j]
-                    else:
-                        (<double *>rows)[(depth - 1) * n + j] += (<double *>rows)[depth * n + j]
-        memcpy(I.arg[JOINED_DB], rows, n * item)
+        column_sums(I.ops, I.arg[JOINED_DB], <char *>I.scratch, <const char *>I.arg[JOINED_DZ], at, pieces, n, I.nth)
     memset(&g, 0, sizeof(g))
     g.m, g.n, g.k = k, n, m
     g.a, g.ars, g.acs = I.arg[JOINED_X], 1, k
-    g.b, g.brs, g.bcs = dz, n, 1
+    g.b, g.brs, g.bcs = I.arg[JOINED_DZ], n, 1
     g.c, g.ldc = I.arg[JOINED_DW], n
-    g.pieces, g.cuts = <int>pieces, cuts
+    g.pieces, g.cuts = <int>pieces, at
     I.ops.gemm(&g, I.scratch, I.scratch_bytes, I.nth)
     return 0
 

@@ -35,6 +35,8 @@ from pynn.core._core cimport (
     pn_rnn_step,
 )
 
+from pynn.core.kernels.pieces cimport PIECES, column_sums
+
 from pynn.core import _core
 
 cdef enum:
@@ -49,14 +51,14 @@ cdef enum:
 
 cdef enum:
     BWD_DZ, BWD_DX, BWD_DW, BWD_DU, BWD_DB, BWD_DH0, BWD_DC0, BWD_DPEEP, BWD_GATES, BWD_DY, BWD_DH, BWD_DC
-    BWD_X, BWD_W, BWD_U, BWD_H0, BWD_C0, BWD_PEEP, BWD_LENGTHS, BWD_MASK, BWD_CELLS
+    BWD_X, BWD_W, BWD_U, BWD_H0, BWD_C0, BWD_PEEP, BWD_LENGTHS, BWD_MASK, BWD_CELLS, BWD_CUTS
 
 cdef enum:  # from X on byte offsets into the scratch memory; GEMM is a size
     DIM_N, DIM_T, DIM_D, DIM_H, DIM_CELL, DIM_REVERSED, DIM_ACT, DIM_GEMM, DIM_X, DIM_PACKED, DIM_PACKED2
     DIM_MASK, DIM_BIAS, DIM_SPARE
 
 cdef enum:  # backwards, in place of SPARE
-    DIM_DH = DIM_SPARE, DIM_STATES, DIM_RESETS, DIM_SUMS, DIM_WIDE  # WIDE: or -1
+    DIM_DH = DIM_SPARE, DIM_STATES, DIM_RESETS, DIM_SUMS, DIM_WIDE, DIM_PIECES, DIM_APART, DIM_ROWS  # WIDE: or -1
 
 
 cdef struct Job:
@@ -84,6 +86,8 @@ cdef struct Job:
     char *h0
     char *c0
     int32_t *lengths
+    int64_t pieces  # or 0
+    const int64_t *cuts
 
 
 cdef int gates_of(int cell) noexcept nogil:
@@ -111,6 +115,14 @@ cdef int bad_lengths(const Job *j) noexcept nogil:
         for n in range(j.N):
             if j.lengths[n] < 0 or j.lengths[n] > j.T:
                 return PN_BAD_INDEX
+    return 0
+
+
+cdef int bad_cuts(const Job *j) noexcept nogil:
+    cdef int64_t s
+    for s in range(j.pieces):
+        if j.cuts[s] < 0 or j.cuts[s] > j.cuts[s + 1] or j.cuts[s + 1] > j.N:
+            return PN_BAD_INDEX
     return 0
 
 
@@ -359,45 +371,16 @@ cdef void backward_block(void *ctx, int64_t lo, int64_t hi, int ith) noexcept no
         memcpy(<char *>j.I.arg[BWD_DC0] + lo * H * size, s.dc, bytes)
 
 
-cdef void weight_gradient(const Job *j, void *to, int64_t ldc, const char *a, int64_t rows, int64_t lda,
-                          const char *dz, int64_t cols, int64_t skip) noexcept nogil:
-    """to [rows, cols] = a^T dz over all steps but, if `skip`, the first: a is zero there."""
-    cdef pn_gemm_call g
-    cdef int64_t from_row = skip * j.N if not j.reverse else 0
-    memset(&g, 0, sizeof(g))
-    g.m, g.n, g.k = rows, cols, (j.T - skip) * j.N
-    g.a, g.ars, g.acs = a + from_row * lda * j.size, 1, lda
-    g.b, g.brs, g.bcs = dz + from_row * j.G * j.size, j.G, 1
-    g.c, g.ldc = to, ldc
-    j.ops.gemm(&g, j.I.scratch, j.I.dim[DIM_GEMM], j.I.nth)
-
-
-cdef void clear_padding(const Job *j, char *x, int64_t ldx) noexcept nogil:
-    """Put 0 into the rows of time-major x that are padding: what stands there may be NaN, and 0 NaN is not 0."""
-    cdef int64_t n, t
-    if j.lengths != NULL:
-        for n in range(j.N):
-            for t in range(j.lengths[n], j.T):
-                memset(x + (t * j.N + n) * ldx * j.size, 0, j.D * j.size)
-
-
-cdef void fill_ones(void *ctx, int64_t lo, int64_t hi, int ith) noexcept nogil:
-    """Put 1 at the end of each row of x, h, 1."""
-    cdef const Job *j = <const Job *>ctx
-    cdef int64_t i
-    for i in range(lo, hi):
-        if j.size == 4:
-            (<float *>j.states)[(i + 1) * j.W - 1] = 1
-        else:
-            (<double *>j.states)[(i + 1) * j.W - 1] = 1
+include "rnn_weights.pxi"
 
 
 cdef int rnn_bwd(const pn_instr *I) noexcept nogil:
     """OUT dz, dx, dw, du, db, dh0, dc0, dpeep (all but dz may be NULL);
-    IN gates, dy, dh, dc, x, w, u, h0, c0, peep, lengths, mask, cells.
+    IN gates, dy, dh, dc, x, w, u, h0, c0, peep, lengths, mask, cells and, of pieces, cuts int64 [pieces + 1].
 
-    dz [T,N,G H] is the gradient before the activations; it may be the memory of the gates. Parallel over batch rows,
-    then over tiles of the weight gradients.
+    dz [T,N,G H] is the gradient before the activations; it may be the memory of the gates. Of pieces of the batch's
+    rows, dw, du and db are the pieces' sums, each as if it were alone, joined; then peep, lengths and mask are NULL.
+    Parallel over batch rows, then over tiles of the weight gradients.
     """
     cdef Job j
     cdef pn_gemm_call g
@@ -406,10 +389,17 @@ cdef int rnn_bwd(const pn_instr *I) noexcept nogil:
     cdef int64_t NH, skip, tail, move = 0
     cdef int wide
     cdef const char *z
+    cdef char *steps
+    cdef char *rows
     prepare(&j, I)
     j.lengths = <int32_t *>I.arg[BWD_LENGTHS]
     if bad_lengths(&j):
         return PN_BAD_INDEX
+    j.pieces = I.dim[DIM_PIECES]
+    if j.pieces:
+        j.cuts = <const int64_t *>I.arg[BWD_CUTS]
+        if bad_cuts(&j):
+            return PN_BAD_INDEX
     NH = j.N * j.H * j.size
     j.gates, j.y = <char *>I.arg[BWD_GATES], <char *>I.arg[BWD_DY]
     j.cells, j.dz = <char *>I.arg[BWD_CELLS], <char *>I.arg[BWD_DZ]
@@ -442,9 +432,16 @@ cdef int rnn_bwd(const pn_instr *I) noexcept nogil:
         j.ops.expand_mask(j.mask, <const uint8_t *>I.arg[BWD_MASK], I.par[1], j.N * j.H)
     j.ops.parallel(j.N, j.rows, <double>(j.N * j.T * j.K) * (j.H / (6.0 * j.ops.lanes) + 1), I.nth, backward_block, &j)
     skip = j.h0 == NULL
+    steps = j.dz
+    rows = scratch + I.dim[DIM_ROWS]
+    if j.pieces:
+        j.dz = gathered(&j, scratch + I.dim[DIM_APART], steps, j.G, j.G)
     if wide:
         z = scratch + I.dim[DIM_WIDE]
-        weight_gradient(&j, <void *>z, j.K, j.states - j.D * j.size, j.W, j.W, j.dz, j.K, 0)
+        j.states -= j.D * j.size
+        if j.pieces:
+            j.states = gathered(&j, rows, j.states, j.W, j.W)
+        weight_gradient(&j, <void *>z, j.K, j.states, j.W, j.W, j.dz, j.K, 0)
         tail = j.K * j.size
         if I.arg[BWD_DW] != NULL:
             memcpy(I.arg[BWD_DW], z, j.D * tail)
@@ -453,22 +450,26 @@ cdef int rnn_bwd(const pn_instr *I) noexcept nogil:
         if I.arg[BWD_DB] != NULL:
             memcpy(I.arg[BWD_DB], z + (j.D + j.H) * tail, tail)
     elif I.arg[BWD_DU] != NULL:
+        if j.pieces:
+            j.states = gathered(&j, rows, j.states, j.H, j.H)
         if j.cell < PN_GRU:
             weight_gradient(&j, I.arg[BWD_DU], j.K, j.states, j.H, j.H, j.dz, j.K, skip)
         else:
             tail = 2 * j.H * j.size
             weight_gradient(&j, I.arg[BWD_DU], j.K, j.states, j.H, j.H, j.dz, 2 * j.H, skip)
+            if j.pieces and j.cell == PN_GRU:
+                j.resets = gathered(&j, rows, j.resets, j.H, j.H)
             weight_gradient(&j, <char *>I.arg[BWD_DU] + tail, j.K, j.resets if j.cell == PN_GRU else j.states, j.H,
                             j.H, j.dz + (tail if j.cell == PN_GRU else 3 * j.H * j.size), j.H, skip)
     if I.arg[BWD_DB] != NULL and not wide:
         if j.cell == PN_GRU_AFTER:
             tail = 2 * j.H * j.size
-            j.ops.col_sum(sums, j.dz, j.T * j.N, j.G, I.nth)
+            bias_gradient(&j, sums, rows, j.dz)
             memcpy(I.arg[BWD_DB], sums, j.K * j.size)
             memcpy(<char *>I.arg[BWD_DB] + j.K * j.size, sums, tail)
             memcpy(<char *>I.arg[BWD_DB] + j.K * j.size + tail, sums + j.K * j.size, j.H * j.size)
         else:
-            j.ops.col_sum(I.arg[BWD_DB], j.dz, j.T * j.N, j.G, I.nth)
+            bias_gradient(&j, I.arg[BWD_DB], rows, j.dz)
     if I.arg[BWD_DPEEP] != NULL:
         memset(I.arg[BWD_DPEEP], 0, 3 * j.H * j.size)
         move = (j.T - 1) * j.N
@@ -483,7 +484,10 @@ cdef int rnn_bwd(const pn_instr *I) noexcept nogil:
         j.ops.peep_grad(I.arg[BWD_DPEEP], j.dz, j.cells, j.T * j.N, j.H, 0)
     j.x = <char *>I.arg[BWD_X]
     if I.arg[BWD_DW] != NULL and not wide:
-        if j.N > 1 and j.T > 1:
+        if j.pieces:
+            j.x = rows
+            steps_of_pieces(&j, j.x, <char *>I.arg[BWD_X])
+        elif j.N > 1 and j.T > 1:
             j.x = scratch + I.dim[DIM_X]
             swap_axes(&j, j.x, j.D, <char *>I.arg[BWD_X], j.T * j.D, j.D, j.T, j.N, j.D)
             clear_padding(&j, j.x, j.D)
@@ -496,7 +500,7 @@ cdef int rnn_bwd(const pn_instr *I) noexcept nogil:
         memset(&g, 0, sizeof(g))
         j.x = scratch + I.dim[DIM_X] if j.N > 1 and j.T > 1 else <char *>I.arg[BWD_DX]
         g.m, g.n, g.k = j.T * j.N, j.D, j.K
-        g.a, g.ars, g.acs = j.dz, j.G, 1
+        g.a, g.ars, g.acs = steps, j.G, 1
         g.b, g.brs, g.bcs = I.arg[BWD_W], 1, j.K
         g.c, g.ldc = j.x, j.D
         j.ops.gemm(&g, scratch, I.dim[DIM_GEMM], I.nth)
