@@ -56,7 +56,8 @@ class _Recurrent(Module):
     recurrent = True
     blocks = 1  # of columns of the weights
     state_count = 1  # tensors of state
-    _unwatched = frozenset({"_others", "_trained"})  # what these hold stays where it is
+    # What they hold stays where it is, or chooses among ways to the same numbers.
+    _unwatched = frozenset({"_others", "_trained", "_steps"})
     _trained = False  # whether the kept states are a training's
     _steps = 0  # of the sequences that came last
 
