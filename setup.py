@@ -85,6 +85,7 @@ DIRECTIVES = {
     "wraparound": False,
     "cdivision": True,
     "auto_pickle": False,  # nobody pickles them; each class would bring three functions that refuse
+    "binding": False,  # no signatures to ask for, for 0.1 MB less; decorators (pynn/_blocks.pyx) need what it brings
 }
 
 

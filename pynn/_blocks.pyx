@@ -1,3 +1,4 @@
+# cython: binding=True
 """Compiled ``with`` blocks: they are entered and left in one step of Python, so that Ctrl-C never finds one half open.
 
 What is written in Python, contextlib included, can be stopped between any two calls: after a lock was taken and before

@@ -27,6 +27,7 @@ __all__ = ["MOST_TERMS", "cut", "numbers", "shared_dense", "shares", "vectors", 
 
 MOST_TERMS = 2560  # of more, blocks would be too narrow (pn_gemm_pieces_nc of csrc/gemm_scratch.h)
 MOST_PIECES = 64  # GEMM_PIECES of csrc/kernels/gemm.h
+WAITING = 8  # sums of them that wait for a neighbour (pynn/core/kernels/pieces.pxd): one of each power of two, and one
 numbers = itertools.count(1)
 
 
@@ -40,7 +41,7 @@ def _joined_infer(dz: Tensor, x: Tensor, cuts: Tensor, biased: bool) -> Lowered:
             f"Received: {dz.shape}, {x.shape} and {pieces} pieces."
         )
     item = x.dtype.itemsize
-    scratch = max(_core.gemm_pieces_scratch(k, n, m, item), 8 * n * item)
+    scratch = max(_core.gemm_pieces_scratch(k, n, m, item), WAITING * n * item)
     outs = Spec((k, n), x.dtype), Spec((n,), x.dtype) if biased else None
     return Lowered(outs, (m, n, k, pieces), dtype=x.dtype, scratch=scratch)
 

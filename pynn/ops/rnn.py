@@ -20,6 +20,7 @@ from pynn.core.graph import execute
 from pynn.core.tensor import Tensor, to_array
 from pynn.errors import DataError, DTypeError, ShapeError, unknown_name
 from pynn.ops.common import Rng, as_tensor, laid, need_float
+from pynn.ops.dense_shared import WAITING
 from pynn.ops.elementwise import FUSED
 from pynn.ops.masks import takes_masks
 from pynn.ops.rnn_ref import bad, gru_ref, lstm_ref, simple_rnn_ref, variants
@@ -122,7 +123,7 @@ def _grad_infer(*inputs: Any, needs: dict[str, bool], cell: int, reverse: bool =
     gemm = max(
         _core.gemm_scratch(d + h + 1 if wide else max(d, h), columns, rows, True, False, item),
         _core.gemm_scratch(rows, d, columns, False, True, item),
-        *(_core.gemm_pieces_scratch(d + h + 1 if wide else max(d, h), columns, rows, item) for _ in cuts),
+        _core.gemm_pieces_scratch(d + h + 1 if wide else max(d, h), columns, rows, item) if cuts else 0,
     )
     gru = cell == CELLS["gru"]
     parts = {"gemm": gemm, "x": n * t * d * item if n > 1 and t > 1 else 0}
@@ -134,7 +135,7 @@ def _grad_infer(*inputs: Any, needs: dict[str, bool], cell: int, reverse: bool =
         "resets": n * t * h * item if gru else 0,
         "sums": GATES[cell] * h * item,
         "apart": rows * GATES[cell] * h * item if cuts else 0,
-        "rows": max(rows * (d + h + 1 if wide else max(d, h)), 8 * GATES[cell] * h) * item if cuts else 0,
+        "rows": max(rows * (d + h + 1 if wide else max(d, h)), WAITING * GATES[cell] * h) * item if cuts else 0,
     }
     at, scratch = place_parts(parts)
 

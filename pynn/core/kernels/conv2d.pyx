@@ -1,4 +1,3 @@
-# cython: binding=False
 """The scratch memory of convolutions, from the same header that lays it out in C."""
 
 from pynn.core._core cimport i64

@@ -1,4 +1,3 @@
-# cython: binding=False
 """A Python function as an instruction: what a step waits for, such as the exchange with other processes."""
 
 from libc.stdint cimport uintptr_t

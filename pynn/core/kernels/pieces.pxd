@@ -6,12 +6,12 @@ from libc.string cimport memcpy
 from pynn.core._core cimport pn_ops
 
 cdef enum:
-    PIECES = 64, WAITING = 8  # most pieces, and most sums of them that wait for a neighbour (csrc/kernels/gemm.h)
+    PIECES = 64  # most of them (csrc/kernels/gemm.h)
 
 
 cdef inline void column_sums(const pn_ops *ops, void *out, char *rows, const char *x, const int64_t *cuts,
                              int64_t pieces, int64_t n, int nth) noexcept nogil:
-    """out [n] = sums over rows cuts[2 i] to cuts[2 i + 1] of x [., n], joined; `rows` is room for WAITING of them."""
+    """out [n] = sums over rows cuts[2 i] to cuts[2 i + 1] of x [., n], joined; `rows` is room for 8 that may wait."""
     cdef int64_t s, bits, j
     cdef int depth = 0
     cdef char *left

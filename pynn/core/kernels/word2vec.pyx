@@ -1,4 +1,3 @@
-# cython: binding=False
 """Training of word vectors on a block of text (word2vec), with the same result for any number of threads.
 
 The block is thinned (frequent words are dropped at random), then cut into batches of neighbouring words, and those into
