@@ -11,9 +11,15 @@ enum {
     PN_GEMM_WIDE = 256,   /* columns of C from which a strip of A, or B although it is row-major, may be packed, ... */
     PN_GEMM_BIG = 524288, /* elements of a B of fewer columns that may be packed, ... */
     PN_GEMM_TALL = 48,    /* ... and rows of C that either takes at least */
-    PN_GEMM_HUGE = 3 << 20, /* elements of a B that no cache holds: read in panels as it lies, it would miss pages too, ... */
-    PN_GEMM_FEW = 3,      /* ... so that this many rows of C are worth the packing, if their panels are narrow; ... */
-    PN_GEMM_SOME = 12,    /* ... this many are with panels of any width */
+    /* A panel of B as it lies is a line from each of many pages: no prefetching follows it, and it is read again for
+     * every strip of A. Packed by long rows first, B is read once, at the speed of memory. */
+    PN_GEMM_LARGE = 1 << 18, /* elements of a B that is worth it for four strips, twice as many for two whose rows fall into few sets, */
+    PN_GEMM_LARGER = 3 << 19, /* ... for any two strips, */
+    PN_GEMM_HUGE = 3 << 20,   /* ... and for this many rows of C, if their panels are narrow: */
+    PN_GEMM_FEW = 3,
+    PN_GEMM_APART = 512, /* elements between terms of a transposed A from which a strip of it is packed */
+    PN_GEMM_MANY = 192,  /* rows of A that are packed together, KC terms of each, in a second-level cache of 512 KB, ... */
+    PN_GEMM_LONG = 1024, /* ... beside a block of B of so many columns, which streams */
 };
 
 /* Terms per block of k: equal blocks, a multiple of 8. */
@@ -34,10 +40,16 @@ static inline i64 pn_gemm_block(i64 n, i64 k) {
     return pn_gemm_kc(k) * (n < PN_GEMM_NC ? (n + 63) & ~(i64)63 : PN_GEMM_NC);
 }
 
+/* Whether a product is large in all respects, and elements of its packed strips of A: see gemm_region_large. */
+static inline int pn_gemm_large(i64 m, i64 n, i64 k) { return m >= 2 * PN_GEMM_MANY && n >= PN_GEMM_LONG / 2 && k >= 64; }
+static inline i64 pn_gemm_strips(i64 kc) { return (PN_GEMM_MANY + PN_GEMM_MR) * kc + PN_GEMM_MANY * PN_GEMM_MR; }
+
 /* Elements for one thread: a block of B and a strip of A, where they may be packed. */
 static inline i64 pn_gemm_scratch_part(i64 m, i64 n, i64 k, int tb) {
     i64 size = 0;
-    if (tb || (m > PN_GEMM_TALL && (n >= PN_GEMM_WIDE || n * k > PN_GEMM_BIG)) || (m >= PN_GEMM_FEW && n * k >= PN_GEMM_HUGE)) size += pn_gemm_block(n, k);
+    if (!tb && pn_gemm_large(m, n, k))
+        return pn_gemm_strips(pn_gemm_kc(k)) + pn_gemm_kc(k) * (n < PN_GEMM_LONG ? (n + 63) & ~(i64)63 : PN_GEMM_LONG);
+    if (tb || (m > PN_GEMM_TALL && (n >= PN_GEMM_WIDE || n * k > PN_GEMM_BIG)) || (m >= PN_GEMM_FEW && n * k >= PN_GEMM_LARGE)) size += pn_gemm_block(n, k);
     if (n >= PN_GEMM_WIDE) size += pn_gemm_kc(k) * PN_GEMM_MR;
     return size;
 }

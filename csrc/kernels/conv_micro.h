@@ -98,6 +98,14 @@ GEMM_INLINE void conv_tile_run(const conv_tile *t, const int MR, const int NV, c
         GEMM_UNROLL for (int i = 0; i < MR; i++)
             GEMM_UNROLL for (int v = 0; v < NV; v++) acc[i][v] = relu_y(acc[i][v], bv[0], bv[0]);
     }
+#ifdef vstoren_rows
+    if (tail < VW) {
+        GEMM_UNROLL for (int i = 0; i < MR; i++)
+            GEMM_UNROLL for (int v = 0; v + 1 < NV; v++) vstore(t->c + i * ldc + v * VW, acc[i][v]);
+        vstoren_rows(t->c + (NV - 1) * VW, ldc, acc, NV - 1, MR, tail);
+        return;
+    }
+#endif
     GEMM_UNROLL for (int i = 0; i < MR; i++)
         GEMM_UNROLL for (int v = 0; v < NV; v++) {
             real *c = t->c + i * ldc + v * VW;

@@ -8,6 +8,8 @@
  * of A (MR x KC) stays in L1, the block of B (KC x NC) streams from L2. Both are read as they lie, but B is packed into
  * panels when it is transposed, or its rows lie far apart and are read again and again, or it is larger than caches; a
  * strip of A when its rows, or the terms of a transposed one, would collide in L1.
+ * Where AVX2's caches are small beside a large product whose A collides or is transposed, the strips of A are packed
+ * and stream instead, over a panel of B that stays (gemm_large.h).
  * A B that was packed as a whole is read panel by panel instead, each once for up to GEMM_ROWS rows, with A as it lies.
  * Parallel over a grid of regions of C, each computed by one thread with its own part of the scratch memory.
  * Cost: 2 m n k flops; packing B adds about 10 / m of that.
@@ -94,6 +96,11 @@ static void gemm_pieces(gemm_kernel kernel, const gemm_tile *t, const pn_gemm_ar
         }
 }
 
+#if defined(PN_AVX2) && defined(PN_REAL_F32)
+#define GEMM_LARGE
+#include "gemm_large.h"
+#endif
+
 /* C[r0:r1, c0:c1], start to finish, on this thread. */
 static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, real *buf) {
     const pn_gemm_args *g = job->g;
@@ -101,22 +108,31 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
     const i64 most = g->pieces ? pn_gemm_pieces_nc(g->k) * 4 / (i64)sizeof(real) : GEMM_NC;
     const i64 widest = gemm_widest(m), tallest = gemm_tallest(gemm_panel(c1 - c0, widest));
     const i64 strips = (m + tallest - 1) / tallest;
-    const int huge = m >= PN_GEMM_FEW && (widest < 4 || m >= PN_GEMM_SOME) && g->n * g->k >= PN_GEMM_HUGE;
-    /* A panel of B as it lies is a line or two from each of many pages, which no prefetching follows; where they lie a
-     * multiple of 2 KB apart they fall into few sets of the first-level cache besides. */
-    const int far = (g->n >= PN_GEMM_WIDE && g->brs >= PN_GEMM_WIDE) || g->n * g->k > PN_GEMM_BIG;
-    const int again = m > PN_GEMM_TALL && m > (g->brs % (i64)(2048 / sizeof(real)) ? 14 : 8) * tallest;
-    const int pack_b = job->bt || (buf && ((far && again) || huge));
+    /* Rows of B, and of C, a multiple of 2 KB apart fall into few sets of the first-level cache. */
+    const int few_sets = g->brs % (i64)(2048 / sizeof(real)) == 0;
+    const i64 size = g->n * g->k;
+    const int whole = !job->bt && buf && size >= PN_GEMM_LARGE &&
+                      (strips >= 4 || (strips >= 2 && size >= (few_sets ? 2 * PN_GEMM_LARGE : PN_GEMM_LARGER)) ||
+                       (size >= PN_GEMM_HUGE && m >= PN_GEMM_FEW && widest < 4));
+    const int far = (g->n >= PN_GEMM_WIDE && g->brs >= PN_GEMM_WIDE) || size > PN_GEMM_BIG;
+    const int again = m > PN_GEMM_TALL && m > (few_sets ? 8 : 14) * tallest;
+    const int pack_b = whole || job->bt || (buf && far && again);
     /* Rows, a dozen, a multiple of 4 KB apart fall into one set of the first-level cache and would evict each other; so
      * would terms, hundreds, that are a multiple of 2 KB apart. */
     const i64 apart = job->at ? g->acs % (i64)(2048 / sizeof(real)) : g->ars % (i64)(4096 / sizeof(real));
-    const int pack_a = buf && (apart == 0 || (g->pieces && g->k > PN_GEMM_KC)) && c1 - c0 >= PN_GEMM_WIDE && m > GEMM_MR4;
+    const int terms_far = g->k >= 32 && g->acs >= PN_GEMM_APART; /* a page each, or half */
+    const int pack_a = buf && (apart == 0 || (job->at && terms_far) || (g->pieces && g->k > PN_GEMM_KC)) && c1 - c0 >= PN_GEMM_WIDE && m > GEMM_MR4;
     /* The first strip packs B, panel by panel, and has the height of the kernel that fetches the next panel meanwhile. */
-    const int whole = pack_b && huge && !job->bt; /* all panels first: memory likes long rows */
     const i64 lead = pack_b && !whole && !g->pieces && tallest == GEMM_AHEAD && m > tallest ? tallest : 0;
     const i64 rest = lead ? strips - 1 : strips, low = (m - lead) / rest, extra = (m - lead) % rest - !lead;
 #if GEMM_SUMMED
     const int brief = g->pieces && (job->at || pack_a) && gemm_brief(g);
+#endif
+#ifdef GEMM_LARGE
+    if (buf && !job->bt && !g->pieces && (job->at || apart == 0) && pn_gemm_large(m, c1 - c0, g->k)) {
+        gemm_region_large(job, r0, r1, c0, c1, buf);
+        return;
+    }
 #endif
     real *abuf = !pack_b ? buf : buf + (g->pieces ? pn_gemm_pieces_part(c1 - c0, g->k) - g->k * PN_GEMM_MR : pn_gemm_block(c1 - c0, g->k));
     gemm_tile t;
@@ -137,10 +153,10 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
                 t.step = job->at ? g->acs : g->ars;
                 if (pack_a) {
                     for (i64 q = 0; q < mr; q += VW) { /* a strip may be taller than a vector is long */
-                        const i64 rows = gemm_lanes(mr - q);
-                        if (!job->at) gemm_flip(abuf + q, mr, t.a + q * g->ars, g->ars, rows, rows, terms);
+                        const i64 rows = gemm_lanes(mr - q), lanes = mr <= VW ? VW : rows; /* of whole vectors, the next covers the rest */
+                        if (!job->at) gemm_flip(abuf + q, mr, t.a + q * g->ars, g->ars, rows, lanes, terms);
                         for (i64 p = 0; job->at && p < terms; p++)
-                            vstoren(abuf + p * mr + q, vloadn(t.a + p * g->acs + q, rows), rows);
+                            lanes_store(abuf + p * mr + q, vloadn(t.a + p * g->acs + q, rows), lanes);
                     }
                     t.a = abuf;
                     t.step = mr;

@@ -35,6 +35,30 @@ typedef void (*gemm_kernel)(const gemm_tile *t);
 #define GEMM_TUNED
 #endif
 
+#if defined(PN_AVX2) && defined(PN_REAL_F32)
+/* The first n < 8 lanes of the last vector of every row, in parts: a masked store takes AMD's processors a dozen cycles. */
+#define vstoren_rows(p, ldp, acc, v, rows, n) \
+    do { \
+        float *to = (p); \
+        if ((n) & 4) { \
+            GEMM_UNROLL for (int i = 0; i < (rows); i++) { \
+                _mm_storeu_ps(to + i * (ldp), _mm256_castps256_ps128((acc)[i][v])); \
+                (acc)[i][v] = _mm256_permute2f128_ps((acc)[i][v], (acc)[i][v], 1); \
+            } \
+            to += 4; \
+        } \
+        if ((n) & 2) { \
+            GEMM_UNROLL for (int i = 0; i < (rows); i++) { \
+                _mm_storel_pi((__m64 *)(void *)(to + i * (ldp)), _mm256_castps256_ps128((acc)[i][v])); \
+                (acc)[i][v] = _mm256_permute_ps((acc)[i][v], 0xEE); \
+            } \
+            to += 2; \
+        } \
+        if ((n) & 1) \
+            GEMM_UNROLL for (int i = 0; i < (rows); i++) _mm_store_ss(to + i * (ldp), _mm256_castps256_ps128((acc)[i][v])); \
+    } while (0)
+#endif
+
 GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, const int at, const int full,
                                const int fetch) {
     const i64 step = t->step, ldb = t->ldb, ldc = t->ldc, tail = t->tail;
@@ -81,6 +105,14 @@ GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, c
             GEMM_UNROLL for (int i = 0; i < MR; i++) acc[i][v] = vadd(acc[i][v], bv[v]);
         }
     }
+#ifdef vstoren_rows
+    if (!full) {
+        GEMM_UNROLL for (int i = 0; i < MR; i++)
+            GEMM_UNROLL for (int v = 0; v + 1 < NV; v++) vstore(t->c + i * ldc + v * VW, acc[i][v]);
+        vstoren_rows(t->c + (NV - 1) * VW, ldc, acc, NV - 1, MR, tail);
+        return;
+    }
+#endif
     GEMM_UNROLL for (int i = 0; i < MR; i++)
         GEMM_UNROLL for (int v = 0; v < NV; v++) {
             real *c = t->c + i * ldc + GEMM_AT(v);
@@ -282,20 +314,20 @@ static void gemm_flip(real *dst, i64 w, const real *src, i64 ld, i64 n, i64 lane
     vec r[VW];
     for (i64 p = 0; p < k; p += VW, src += VW, dst += VW * w) {
         const i64 terms = gemm_lanes(k - p);
-        if (n == VW && terms == VW) {
-            GEMM_UNROLL for (int i = 0; i < VW; i++) r[i] = vload(src + i * ld);
+        if (lanes == VW && terms == VW) {
+            GEMM_UNROLL for (int i = 0; i < VW; i++) r[i] = i < n ? vload(src + i * ld) : vset(0);
             gemm_transpose(r);
             GEMM_UNROLL for (int u = 0; u < VW; u++) vstore(dst + u * w, r[u]);
         } else {
             GEMM_UNROLL for (int i = 0; i < VW; i++) r[i] = i < n ? vloadn(src + i * ld, terms) : vset(0);
             gemm_transpose(r);
             GEMM_UNROLL for (int u = 0; u < VW; u++)
-                if (u < terms) vstoren(dst + u * w, r[u], lanes);
+                if (u < terms) lanes_store(dst + u * w, r[u], lanes);
         }
     }
 }
 
-enum { GEMM_TOGETHER = 4 }; /* rows of B */
+enum { GEMM_TOGETHER = 4, GEMM_ROWS_AHEAD = 8 }; /* rows of B */
 /* Packs B[k,n] into panels of `widest` vectors (the last ones narrower); panel j starts at dst + j * k. */
 static void gemm_pack_b(real *dst, const real *b, i64 brs, i64 bcs, i64 n, i64 k, i64 widest) {
     if (bcs == 1) { /* some rows at a time: long reads, and lines side by side in each panel */
@@ -306,6 +338,7 @@ static void gemm_pack_b(real *dst, const real *b, i64 brs, i64 bcs, i64 n, i64 k
                 for (i64 p = p0; p < p1; p++) {
                     real *d = dst + j * k + p * nv * VW;
                     const real *s = b + p * brs + j;
+                    PN_FETCH(s + GEMM_ROWS_AHEAD * brs, 0, 3); /* rows may lie in a page each, where nothing else looks ahead */
                     for (i64 v = 0; v < nv; v++) {
                         const i64 left = n - j - v * VW;
                         if (left >= VW) vstore(d + v * VW, vload(s + v * VW));
