@@ -16,25 +16,7 @@
  */
 #include "../gemm_scratch.h"
 #include "dots.h"
-
-typedef void (*pn_gemm_epilogue)(void *ctx, real *c, i64 ldc, i64 m, i64 n, i64 row0, i64 col0);
-
-typedef struct pn_gemm_args {
-    i64 m, n, k;
-    const real *a; /* element (i,p) of op(A) at a[i*ars + p*acs]; one of the strides is 1 */
-    i64 ars, acs;
-    const real *b; /* element (p,j) of op(B) at b[p*brs + j*bcs]; one of the strides is 1 */
-    i64 brs, bcs;
-    real *c; /* row-major */
-    i64 ldc;
-    int accumulate;            /* 0: C = AB and C is never read; 1: C += AB */
-    const real *bias;          /* NULL or [n] */
-    pn_gemm_epilogue epilogue; /* NULL or called once for every element, in blocks, while they are in cache */
-    void *epilogue_ctx;
-    const real *packed; /* NULL, or B from gemm_pack_all */
-    int pieces;         /* of the terms, see pn_gemm_call */
-    const i64 *cuts;
-} pn_gemm_args;
+#include "gemm_args.h"
 
 enum { GEMM_PIECES = 64, GEMM_DEPTH = 8 }; /* most pieces, and most sums of them that wait for a neighbour */
 
@@ -45,14 +27,6 @@ enum {
     GEMM_NC = PN_GEMM_NC * 4 / (int)sizeof(real), /* the bytes of a block are those of float32 */
     GEMM_ROWS = 128,                              /* of A that stay in a second-level cache for a block of k */
 };
-
-typedef struct gemm_job {
-    const pn_gemm_args *g;
-    char *scratch;
-    i64 part;       /* bytes of scratch of one thread */
-    int at, bt;     /* A, B are read against their memory order */
-    i64 rows, cols; /* the grid of regions */
-} gemm_job;
 
 #if GEMM_SUMMED
 /* Whether every piece of the terms is one block of k. */

@@ -1,10 +1,13 @@
 /* Products of many rows, columns and terms: a panel of B stays in the first-level cache, and strips of A, packed too,
- * stream from the second. Included by gemm.h.
+ * stream from the second. Included by gemm.h, after gemm_micro.h.
  *
  * Loops: LONG columns > KC terms > MANY rows > panel of B > strip of A > micro-kernel; the order of every sum is that of
  * gemm_region. A strip is read at a third of the rate of a panel, so this order suits second-level caches of 512 KB; the
  * packing of A, once per LONG columns, is worth it where rows or terms of A as it lies would miss anyway.
  */
+#include "../gemm_scratch.h"
+#include "gemm_args.h"
+
 /* Strips of op(A)[., terms], one after the other with a vector's room between: `low` rows each, the first `extra` one more. */
 static void gemm_pack_a(real *dst, const gemm_job *job, i64 i0, i64 p0, i64 terms, i64 strips, i64 low, i64 extra) {
     const pn_gemm_args *g = job->g;
