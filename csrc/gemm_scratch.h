@@ -14,6 +14,7 @@ enum {
     /* A panel of B as it lies is a line from each of many pages: no prefetching follows it, and it is read again for
      * every strip of A. Packed by long rows first, B is read once, at the speed of memory. */
     PN_GEMM_LARGE = 1 << 18, /* elements of a B that is worth it for four strips, twice as many for two whose rows fall into few sets, */
+    PN_GEMM_PAST = 7 << 16,   /* ... (or so many, where there is AVX-512), */
     PN_GEMM_LARGER = 3 << 19, /* ... for any two strips, */
     PN_GEMM_HUGE = 3 << 20,   /* ... and for this many rows of C, if their panels are narrow: */
     PN_GEMM_FEW = 3,

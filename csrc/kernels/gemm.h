@@ -28,6 +28,12 @@ enum {
     GEMM_ROWS = 128,                              /* of A that stay in a second-level cache for a block of k */
 };
 
+#ifdef PN_AVX512
+#define GEMM_FAR PN_GEMM_PAST /* second-level caches of 1 MB and more hold a smaller B as it lies */
+#else
+#define GEMM_FAR PN_GEMM_LARGE
+#endif
+
 #if GEMM_SUMMED
 /* Whether every piece of the terms is one block of k. */
 static int gemm_brief(const pn_gemm_args *g) {
@@ -85,7 +91,7 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
     /* Rows of B, and of C, a multiple of 2 KB apart fall into few sets of the first-level cache. */
     const int few_sets = g->brs % (i64)(2048 / sizeof(real)) == 0;
     const i64 size = g->n * g->k;
-    const int whole = !job->bt && buf && size >= PN_GEMM_LARGE &&
+    const int whole = !job->bt && buf && size >= GEMM_FAR &&
                       (strips >= 4 || (strips >= 2 && size >= (few_sets ? 2 * PN_GEMM_LARGE : PN_GEMM_LARGER)) ||
                        (size >= PN_GEMM_HUGE && m >= PN_GEMM_FEW && widest < 4));
     const int far = (g->n >= PN_GEMM_WIDE && g->brs >= PN_GEMM_WIDE) || size > PN_GEMM_BIG;

@@ -34,6 +34,9 @@ typedef void (*gemm_kernel)(const gemm_tile *t);
 #define GEMM_AT(v) ((v) * VW)
 #define GEMM_TUNED
 #endif
+#if defined(PN_AVX512) && defined(PN_REAL_F32) && !defined(PN_PAIRS)
+#define GEMM_TALL 10 /* rows of the lowest tile of two vectors that has a kernel without masks, two terms a turn */
+#endif
 
 #if defined(PN_AVX2) && defined(PN_REAL_F32)
 /* The first n < 8 lanes of the last vector of every row, in parts: a masked store takes AMD's processors a dozen cycles. */
@@ -59,6 +62,23 @@ typedef void (*gemm_kernel)(const gemm_tile *t);
     } while (0)
 #endif
 
+#ifndef PN_NEON
+/* One term of every sum; on to the next of A. */
+GEMM_INLINE void gemm_term(vec acc[16][4], const real *b, i64 far, i64 tail, const real *rows[6], i64 step, const int MR,
+                           const int NV, const int at, const int full) {
+    vec bv[4];
+    GEMM_UNROLL for (int v = 0; v < NV; v++) {
+        const real *bp = b + v * VW + (v > 1 ? far : 0);
+        bv[v] = GEMM_WHOLE ? vload(bp) : vloadn(bp, tail);
+    }
+    GEMM_UNROLL for (int i = 0; i < MR; i++) {
+        vec av = vset(at ? rows[0][i] : rows[i / 3][(i % 3) * step]);
+        GEMM_UNROLL for (int v = 0; v < NV; v++) acc[i][v] = vfma(av, bv[v], acc[i][v]);
+    }
+    GEMM_UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] += at ? step : 1;
+}
+#endif
+
 GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, const int at, const int full,
                                const int fetch) {
     const i64 step = t->step, ldb = t->ldb, ldc = t->ldc, tail = t->tail;
@@ -73,23 +93,23 @@ GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, c
     /* Row-major A is addressed in groups of three rows, which x86 does with one index register. */
     GEMM_UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] = at ? t->a : t->a + 3 * g * step;
     const real *ahead = t->ahead;
-    for (i64 p = t->k; p > 0; p--) {
+    i64 p = t->k;
+#ifdef GEMM_TALL
+    for (; full && !fetch && p > 1; p -= 2) {
+        gemm_term(acc, b, far, tail, rows, step, MR, NV, at, full);
+        gemm_term(acc, b + ldb, far, tail, rows, step, MR, NV, at, full);
+        b += 2 * ldb;
+    }
+#endif
+    for (; p > 0; p--) {
         if (fetch) {
             PN_FETCH(ahead, 0, 2); /* not into the first level, where such lines would fall into few sets */
             PN_FETCH(ahead + 16, 0, 2);
             ahead += t->stride;
             if (!(p & 31)) ahead += t->back;
         }
-        GEMM_UNROLL for (int v = 0; v < NV; v++) {
-            const real *bp = b + v * VW + (v > 1 ? far : 0);
-            bv[v] = GEMM_WHOLE ? vload(bp) : vloadn(bp, tail);
-        }
-        GEMM_UNROLL for (int i = 0; i < MR; i++) {
-            vec av = vset(at ? rows[0][i] : rows[i / 3][(i % 3) * step]);
-            GEMM_UNROLL for (int v = 0; v < NV; v++) acc[i][v] = vfma(av, bv[v], acc[i][v]);
-        }
+        gemm_term(acc, b, far, tail, rows, step, MR, NV, at, full);
         b += ldb;
-        GEMM_UNROLL for (int g = 0; g < (MR + 2) / 3; g++) rows[g] += at ? step : 1;
     }
 #endif
     if (t->add) {
@@ -187,9 +207,18 @@ GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, c
 #endif
 GEMM_SIZES(GEMM_DEFINE, 0, 0)
 GEMM_SIZES(GEMM_DEFINE, 1, 0)
-#ifdef PN_AVX512 /* masking a load is free: no full kernels */
+#ifdef PN_AVX512
 static const gemm_kernel gemm_kernels[2][GEMM_WIDTHS][16] = {GEMM_TABLE(GEMM_NAME, 0, 0), GEMM_TABLE(GEMM_NAME, 1, 0)};
+#ifdef GEMM_TALL /* a masked load takes one of the two ports that multiply: the tall tiles of most products do without */
+#define GEMM_TALLEST(M, at) M(10, 2, at, 1) M(11, 2, at, 1) M(12, 2, at, 1) M(13, 2, at, 1) M(14, 2, at, 1)
+GEMM_TALLEST(GEMM_DEFINE, 0)
+GEMM_TALLEST(GEMM_DEFINE, 1)
+static const gemm_kernel gemm_tall[2][GEMM_MR2 - GEMM_TALL + 1] = {{GEMM_TALLEST(GEMM_NAME, 0)}, {GEMM_TALLEST(GEMM_NAME, 1)}};
+#define GEMM_KERNEL(mr, nv, at, tail) \
+    ((nv) == 2 && (mr) >= GEMM_TALL && (tail) == VW ? gemm_tall[at][(mr) - GEMM_TALL] : gemm_kernels[at][GEMM_WIDTH(nv)][(mr) - 1])
+#else
 #define GEMM_KERNEL(mr, nv, at, tail) gemm_kernels[at][GEMM_WIDTH(nv)][(mr) - 1]
+#endif
 #else
 GEMM_SIZES(GEMM_DEFINE, 0, 1)
 GEMM_SIZES(GEMM_DEFINE, 1, 1)
