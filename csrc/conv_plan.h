@@ -154,7 +154,7 @@ static inline i64 pn_conv_block_rows(const pn_conv *v, const pn_conv_units *u) {
 /* Elements of scratch, each piece on a 64-byte border. */
 typedef struct pn_conv_fwd_scratch {
     i64 weights, bias, band; /* packed weights, bias of q pixels (shared); a band of x (per thread) */
-    i64 pairs;               /* the band as pairs of bfloat16 (pairs.h), two planes */
+    i64 pairs;               /* the band as pairs of bfloat16 (pairs.h), two planes, and what a tile register reads past it */
 } pn_conv_fwd_scratch;
 
 /* Whether the terms of a convolution, and of its gradients, come in pairs that do not reach over a border. */
@@ -167,9 +167,17 @@ static inline void pn_conv_fwd_room(pn_conv_fwd_scratch *s, const pn_conv *v, co
     const i64 terms = v->kh * (v->kw + (v->fq - 1) * v->sw) * v->cg;
     s->weights = pn_conv_depthwise(v) ? 0 : v->groups * terms * pn_conv_round(v->fq * v->og);
     s->bias = pn_conv_round(v->fq * v->o);
-    s->band = v->copied ? pn_conv_round(u->images * pn_conv_xrows(v, u->rows) * v->xw * v->xc) : 0;
-    s->pairs = planes ? pn_conv_round(u->images * pn_conv_xrows(v, u->rows) * v->xw * v->xc) : 0;
+    s->band = v->copied && !planes ? pn_conv_round(u->images * pn_conv_xrows(v, u->rows) * v->xw * v->xc) : 0;
+    s->pairs = planes ? pn_conv_round(u->images * pn_conv_xrows(v, u->rows) * v->xw * v->xc + 32 * v->sw * v->xc) : 0;
 }
+
+/* Gradients on tile registers (kernels/conv_amx_bwd.h): whose pixels are terms as they lie; pairs of rows of pixels, whole
+ * registers of them; and the pixels of x that these read. */
+static inline int pn_conv_flat(const pn_conv *v) { return v->sh == 1 && v->sw == 1 && v->groups == 1; }
+static inline i64 pn_conv_flat_lanes(const pn_conv *v, i64 rows) {
+    return pn_conv_round(((rows - 1) * v->xw + v->ow + 1) / 2);
+}
+static inline i64 pn_conv_flat_room(i64 pixels) { return pixels + 32; }
 
 typedef struct pn_conv_bwd_scratch {
     i64 weights, parts;   /* packed weights; partial dw and db */
@@ -184,12 +192,14 @@ static inline i64 pn_conv_bwd_thread(const pn_conv_bwd_scratch *s) {
 
 static inline void pn_conv_bwd_room(pn_conv_bwd_scratch *s, const pn_conv *v, const pn_conv_units *u, int dx, int dw,
                                     int db, int planes) {
-    const i64 terms = v->kh * (v->kw + v->dq - 1) * v->og;
+    const i64 terms = v->kh * (v->kw + v->dq - 1) * v->og, xrows = pn_conv_xrows(v, u->rows);
+    const int flat = planes && dw && pn_conv_flat(v);
     s->weights = dx && !pn_conv_depthwise(v) ? v->groups * terms * pn_conv_round(v->dq * v->cg) : 0;
     s->part = dw || db ? pn_conv_round(pn_conv_dw_size(v)) + pn_conv_round(v->o) : 0;
+    if (flat) s->part = pn_conv_max(s->part, (v->kh * v->kw * pn_conv_round(v->c) + 1) * pn_conv_round(v->o));
     s->parts = pn_conv_groups(v, u) * s->part;
-    s->x_band = dw && v->copied ? pn_conv_round(u->images * pn_conv_xrows(v, u->rows) * v->xw * v->xc) : 0;
-    s->z_band = dx ? 0 : pn_conv_round(u->images * pn_conv_block_rows(v, u) * v->ow * v->o);
+    s->x_band = dw && v->copied ? pn_conv_round(u->images * xrows * v->xw * v->xc) : 0;
+    s->z_band = dx ? 0 : pn_conv_round(u->images * (flat ? u->rows : pn_conv_block_rows(v, u)) * v->ow * v->o);
     for (i64 b = 0; dx && b < u->bands; b++) {
         pn_conv_zone z;
         pn_conv_zone_of(&z, v, u, b, dx);
@@ -198,9 +208,12 @@ static inline void pn_conv_bwd_room(pn_conv_bwd_scratch *s, const pn_conv *v, co
     s->z_panels = 0;
     if (dw && !pn_conv_depthwise(v))
         s->z_panels = u->images * pn_conv_block_rows(v, u) * ((v->ow / v->fq + 1) & ~(i64)1) * pn_conv_round(v->fq * v->og);
+    if (flat)
+        s->z_panels = pn_conv_max(s->z_panels, 2 * pn_conv_round(v->o) * pn_conv_flat_lanes(v, u->rows) + pn_conv_round(u->rows * v->xw * v->o));
     s->dx_row = dx && v->xc > v->c ? pn_conv_round(v->w * v->o) : 0;
-    s->x_pairs = planes && dw ? 2 * pn_conv_round(u->images * pn_conv_xrows(v, u->rows) * v->xw * v->xc) : 0;
-    s->z_pairs = planes && dx ? s->z_band + 16 : 0;
+    s->x_pairs = planes && dw ? 2 * pn_conv_round(u->images * xrows * v->xw * v->xc) : 0;
+    if (flat) s->x_pairs = pn_conv_max(s->x_pairs, 2 * pn_conv_flat_room(xrows * v->xw) * pn_conv_round(v->c));
+    s->z_pairs = planes && dx ? s->z_band + pn_conv_round(32 * v->o) : 0;
 }
 
 /* Elements of scratch of a direct conv2d_fwd for at most nth threads. */

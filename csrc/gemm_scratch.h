@@ -67,28 +67,48 @@ static inline i64 pn_gemm_pieces_part(i64 n, i64 k) {
     return k * ((wide < most ? wide : most) + PN_GEMM_MR);
 }
 
-/* Operands as pairs of bfloat16 (kernels/pairs_gemm.h): a block of B is KC x NC, a strip of A MR x KC. */
-enum { PN_PAIRS_KC = 768, PN_PAIRS_MR = 32, PN_PAIRS_STEP = 512, PN_PAIRS_BLOCK = 131072 };
+/* Operands as pairs of bfloat16 (kernels/pairs_gemm.h): a block of B is KC x NC, the strips of A beside it KC x MC. */
+enum {
+    PN_PAIRS_KC = 768,  /* most terms of a block for dot products of vectors, whose strip stays in a first-level cache, ... */
+    PN_AMX_KC = 1024,   /* ... and for tile registers, which read the second level fast enough */
+    PN_PAIRS_MR = 32,   /* no tile is taller */
+    PN_PAIRS_STEP = 512,
+    PN_PAIRS_BLOCK = 1 << 17, /* lanes of B, half a second-level cache of 1 MB, ... */
+    PN_PAIRS_CHUNK = 1 << 18, /* ... and of A */
+};
 
-/* Terms per block of k: equal blocks, a multiple of 32. */
-static inline i64 pn_pairs_kc(i64 k) {
-    const i64 blocks = (k + PN_PAIRS_KC - 1) / PN_PAIRS_KC;
+/* Terms per block of k, at most `most`: equal blocks, a multiple of 32. */
+static inline i64 pn_pairs_kc(i64 k, i64 most) {
+    const i64 blocks = (k + most - 1) / most;
     return ((k + blocks - 1) / blocks + 31) & ~(i64)31;
 }
 
-/* Columns of one block of B: as many as leave it, with all its planes, half of a second-level cache of 1 MB. A strip of
- * A is packed anew for every block. */
-static inline i64 pn_pairs_nc(i64 k, int planes) {
-    const i64 columns = PN_PAIRS_BLOCK / (pn_pairs_kc(k) / 2 * planes) & ~(i64)63;
+/* Columns of one block of B, rows of A that are packed once for all blocks: as many as fit, with all their planes. */
+static inline i64 pn_pairs_nc(i64 kc, int planes) {
+    const i64 columns = PN_PAIRS_BLOCK / (kc / 2 * planes) & ~(i64)63;
     return columns < 256 ? 256 : columns > 1024 ? 1024 : columns;
+}
+static inline i64 pn_pairs_mc(i64 kc, int planes) {
+    const i64 rows = PN_PAIRS_CHUNK / (kc / 2 * planes) & ~(i64)63;
+    return rows > 2048 ? 2048 : rows;
 }
 
 /* Smaller products are not worth the packing. */
 static inline int pn_pairs_worth(i64 m, i64 n, i64 k) { return m >= 16 && n >= 16 && k >= 32; }
 
-/* Elements for one thread: a block of B and a strip of A. */
-static inline i64 pn_pairs_scratch_part(i64 k, int planes) {
-    return pn_pairs_kc(k) / 2 * planes * (pn_pairs_nc(k, planes) + PN_PAIRS_MR);
+/* Elements for one thread: a block of B, and strips of A, none taller than they are spaced apart. */
+static inline i64 pn_pairs_strips(i64 m, i64 kc, int planes) {
+    const i64 rows = pn_pairs_mc(kc, planes);
+    return kc / 2 * planes * ((m < rows ? m : rows) + PN_PAIRS_MR);
+}
+static inline i64 pn_pairs_scratch_part(i64 m, i64 k, int planes) {
+    i64 most = 0;
+    for (int amx = 0; amx < 2; amx++) {
+        const i64 kc = pn_pairs_kc(k, amx ? PN_AMX_KC : PN_PAIRS_KC);
+        const i64 size = kc / 2 * planes * pn_pairs_nc(kc, planes) + pn_pairs_strips(m, kc, planes);
+        most = most > size ? most : size;
+    }
+    return most;
 }
 
 /* Bytes of 64-byte aligned scratch that pn_gemm needs for C[m,n] = op(A)[m,k] op(B)[k,n], an upper bound for all ISAs.

@@ -36,7 +36,7 @@ static void amx_product(float *c, const float *a, const float *b) {
 #define AMX_ZERO(t) memset(amx.tile[t], 0, sizeof amx.tile[t])
 #define AMX_LOAD(t, from, stride) amx_load(amx.tile[t], from, stride)
 #define AMX_PRODUCT(c, a, b) amx_product(amx.tile[c], amx.tile[a], amx.tile[b])
-#define AMX_STORE(t, to) for (int row = 0; row < 16; row++) memcpy((to) + AMX_ROWS * row, amx.tile[t] + 16 * row, 64)
+#define AMX_STORE(t, to, stride) for (int row = 0; row < 16; row++) memcpy((to) + (stride) * row, amx.tile[t] + 16 * row, 64)
 static void pairs_begin(void) {}
 static void pairs_end(void) {}
 #else
@@ -49,7 +49,7 @@ static void pairs_end(void) {}
         _tile_loadd(t, from, (size_t)(stride) * sizeof(float)); \
     } while (0)
 #define AMX_PRODUCT(c, a, b) _tile_dpbf16ps(c, a, b)
-#define AMX_STORE(t, to) _tile_stored(t, to, AMX_ROWS * sizeof(float))
+#define AMX_STORE(t, to, stride) _tile_stored(t, to, (size_t)(stride) * sizeof(float))
 /* The shape of the registers, 16 rows of 64 bytes, is set on each thread before it uses them, and given up after. */
 static void pairs_begin(void) {
     static const struct {
@@ -63,10 +63,11 @@ static void pairs_end(void) { _tile_release(); }
 #endif
 
 /* 16 rows of 16 pairs of A, from row i and pair p of a segment: `rows` and `count` of them are there. Returns where
- * they lie and the step between rows; `room` takes them if they must be put together. */
+ * they lie and the step between rows; `room` takes them if they must be put together. Rows that are not there may be
+ * read, whatever they hold: they make rows of C that nobody stores. */
 static const real *amx_a(const real *a, i64 step, int by_term, i64 rows, i64 count, real *room, i64 *stride) {
     vec r[VW];
-    if (!by_term && rows >= 16 && count >= 16) {
+    if (!by_term && count >= 16) {
         *stride = step;
         return a;
     }
@@ -81,67 +82,112 @@ static const real *amx_a(const real *a, i64 step, int by_term, i64 rows, i64 cou
     return room;
 }
 
-static const real *amx_b(const real *b, i64 width, i64 count, real *room, i64 *stride) {
-    *stride = width;
+static const real *amx_b(const real *b, i64 ldb, i64 count, real *room, i64 *stride) {
+    *stride = ldb;
     if (count >= 16) return b;
     *stride = 16;
-    for (i64 u = 0; u < 16; u++) vstore(room + 16 * u, u < count ? vload(b + u * width) : vset(0));
+    for (i64 u = 0; u < 16; u++) vstore(room + 16 * u, u < count ? vload(b + u * ldb) : vset(0));
     return room;
 }
 
-/* C[mr, width] (+)= A B of a conv_tile, mr <= 32, width 16 or 32. */
-static void amx_tile(const conv_tile *t, i64 mr, i64 width, int by_term) {
-    real sum[AMX_ROWS * AMX_ROWS], room[AMX_TILE];
-    const int low = mr > 16, right = width > VW;
+/* A row of C from its sums. */
+static inline void amx_row(const conv_tile *t, real *c, const real *sum) {
+    for (i64 v = 0; v < t->cols; v += VW) {
+        const i64 lanes = t->cols - v < VW ? t->cols - v : VW;
+        vec x = vload(sum + v);
+        if (t->add) x = vadd(vloadn(c + v, lanes), x);
+        if (t->bias) x = vadd(x, vloadn(t->bias + v, lanes));
+        if (t->relu) x = relu_y(x, x, x);
+        vstoren(c + v, x, lanes);
+    }
+}
+
+/* A tile whose sums wait to become rows of C while the next is multiplied, which leaves the memory unit idle. */
+typedef struct amx_later {
+    conv_tile t;
+    int act;
+    real p;
+    i64 next, count;
+    real *to[AMX_ROWS]; /* rows of C, NULL where nobody wants one */
+    real sum[2][AMX_ROWS * AMX_ROWS];
+    int now; /* which of the two waits */
+} amx_later;
+
+static inline void amx_later_rows(amx_later *l, i64 rows) {
+    for (const i64 end = l->next + rows < l->count ? l->next + rows : l->count; l->next < end; l->next++) {
+        real *c = l->to[l->next];
+        if (!c) continue;
+        amx_row(&l->t, c, l->sum[l->now] + l->next * AMX_ROWS);
+        if (l->act != PN_ACT_NONE) pn_act_apply(l->act, l->p, c, l->t.cols);
+    }
+}
+
+/* The sums of a conv_tile over all segments, in registers 0 to 3: of up to 16 rows, of as many more at `down` beside them if
+ * `low`, and of 16 columns or 32. They begin at `from`, rows of `width` that lie there, or at 0. `later` may
+ * be a tile before, whose rows are stored meanwhile. */
+static inline void amx_sums(const conv_tile *t, i64 up, i64 low, i64 down, i64 width, int by_term, const real *from, real *to,
+                            i64 ldto, amx_later *later) {
+    real room[AMX_TILE];
+    const int right = width > VW;
+    const i64 each = later ? later->count / (t->n1 * t->n2 * ((t->len + 15) / 16) + 1) + 1 : 0;
     AMX_UNIT;
-    AMX_ZERO(0);
-    AMX_ZERO(1);
-    AMX_ZERO(2);
-    AMX_ZERO(3);
+    if (from) {
+        AMX_LOAD(0, from, width);
+        if (right) AMX_LOAD(1, from + VW, width);
+        if (low) AMX_LOAD(2, from + 16 * width, width);
+        if (low && right) AMX_LOAD(3, from + 16 * width + VW, width);
+    } else {
+        AMX_ZERO(0);
+        AMX_ZERO(1);
+        AMX_ZERO(2);
+        AMX_ZERO(3);
+    }
     for (i64 s1 = 0; s1 < t->n1; s1++)
         for (i64 s2 = 0; s2 < t->n2; s2++)
             for (i64 p = 0; p < t->len; p += 16) {
                 const i64 count = t->len - p < 16 ? t->len - p : 16;
                 const real *a = t->a + s1 * t->ast1 + s2 * t->ast2 + p * (by_term ? t->step : 1);
-                const real *b = t->b + s1 * t->bst1 + s2 * t->bst2 + p * width;
-                const i64 down = 16 * (by_term ? 1 : t->step);
+                const real *b = t->b + s1 * t->bst1 + s2 * t->bst2 + p * t->ldb;
                 for (int product = 0; product < (t->blo ? 3 : 1); product++) { /* hi hi, hi lo, lo hi */
                     i64 stride;
-                    const real *from;
+                    const real *at;
                     if (product != 1) {
-                        from = amx_a(a + (product ? t->alo : 0), t->step, by_term, mr, count, room, &stride);
-                        AMX_LOAD(4, from, stride);
+                        at = amx_a(a + (product ? t->alo : 0), t->step, by_term, up, count, room, &stride);
+                        AMX_LOAD(4, at, stride);
                         if (low) {
-                            from = amx_a(a + (product ? t->alo : 0) + down, t->step, by_term, mr - 16, count, room, &stride);
-                            AMX_LOAD(5, from, stride);
+                            at = amx_a(a + (product ? t->alo : 0) + down, t->step, by_term, low, count, room, &stride);
+                            AMX_LOAD(5, at, stride);
                         }
                     }
-                    from = amx_b(b + (product == 1 ? t->blo : 0), width, count, room, &stride);
-                    AMX_LOAD(6, from, stride);
+                    at = amx_b(b + (product == 1 ? t->blo : 0), t->ldb, count, room, &stride);
+                    AMX_LOAD(6, at, stride);
                     if (right) {
-                        from = amx_b(b + (product == 1 ? t->blo : 0) + VW, width, count, room, &stride);
-                        AMX_LOAD(7, from, stride);
+                        at = amx_b(b + (product == 1 ? t->blo : 0) + VW, t->ldb, count, room, &stride);
+                        AMX_LOAD(7, at, stride);
                     }
                     AMX_PRODUCT(0, 4, 6);
                     if (right) AMX_PRODUCT(1, 4, 7);
                     if (low) AMX_PRODUCT(2, 5, 6);
                     if (low && right) AMX_PRODUCT(3, 5, 7);
                 }
+                if (later) amx_later_rows(later, each);
             }
-    AMX_STORE(0, sum);
-    AMX_STORE(1, sum + 16);
-    AMX_STORE(2, sum + 16 * AMX_ROWS);
-    AMX_STORE(3, sum + 16 * AMX_ROWS + 16);
-    for (i64 v = 0; v < t->cols; v += VW) {
-        const i64 lanes = t->cols - v < VW ? t->cols - v : VW;
-        const vec bias = t->bias ? vloadn(t->bias + v, lanes) : vset(0);
-        for (i64 i = 0; i < mr; i++) {
-            real *c = t->c + i * t->ldc + v;
-            vec x = vload(sum + i * AMX_ROWS + v);
-            if (t->add) x = vadd(vloadn(c, lanes), x);
-            x = vadd(x, bias);
-            if (t->relu) x = relu_y(x, x, x);
-            vstoren(c, x, lanes);
-        }
+    if (later) amx_later_rows(later, AMX_ROWS);
+    AMX_STORE(0, to, ldto);
+    if (right) AMX_STORE(1, to + VW, ldto);
+    if (low) AMX_STORE(2, to + 16 * ldto, ldto);
+    if (low && right) AMX_STORE(3, to + 16 * ldto + VW, ldto);
+}
+
+/* C[mr, width] (+)= A B of a conv_tile, mr <= 32, width 16 or 32. */
+static void amx_tile(conv_tile *t, i64 mr, i64 width, int by_term) {
+    real sum[AMX_ROWS * AMX_ROWS];
+    const i64 up = mr < 16 ? mr : 16, down = 16 * (by_term ? 1 : t->step);
+    t->ldb = width;
+    if (mr % 16 == 0 && t->cols == width && !t->add && !t->bias && !t->relu) {
+        amx_sums(t, up, mr - up, down, width, by_term, NULL, t->c, t->ldc, NULL);
+        return;
     }
+    amx_sums(t, up, mr - up, down, width, by_term, NULL, sum, AMX_ROWS, NULL);
+    for (i64 i = 0; i < mr; i++) amx_row(t, t->c + i * t->ldc, sum + i * AMX_ROWS);
 }

@@ -65,6 +65,9 @@ typedef struct conv_walk {
     i64 pixel, at;
 } conv_walk;
 
+#ifdef PN_AMX
+#include "conv_amx.h"
+#else
 #ifdef CONV_APART /* rows of pixels that have the same segments are one: their ends need no lower tiles */
 #define CONV_TOGETHER(tallest) ((tallest) <= CONV_APART)
 static inline void conv_place(conv_tile *t, conv_walk *w, const conv_rows *g, i64 mr) {
@@ -138,6 +141,7 @@ static void conv_rows_run(const conv_rows *g) {
         b += terms * width;
     }
 }
+#endif
 
 /* Copies rows [r0, r0 + rows) and columns [-pl, ...) of an image into a band, zero outside. */
 static void conv_band(const pn_conv *v, real *to, const real *x, i64 r0, i64 rows) {
@@ -154,6 +158,23 @@ static void conv_band(const pn_conv *v, real *to, const real *x, i64 r0, i64 row
         memset(to + (left + mid) * v->xc, 0, (size_t)(right * v->xc) * sizeof(real));
     }
 }
+
+#ifdef PN_PAIRS
+/* The band of conv_band as pairs of channels, the second plane at to + lo. */
+static void conv_band_pairs(const pn_conv *v, real *to, i64 lo, const real *x, i64 r0, i64 rows) {
+    const i64 w = v->w, half = v->c / 2, left = pn_conv_min(v->pl, v->xw), right = pn_conv_max(0, v->xw - v->pl - w);
+    const i64 mid = v->xw - left - right;
+    for (i64 r = r0; r < r0 + rows; r++, to += v->xw * half) {
+        const int there = r >= 0 && r < v->h;
+        for (int plane = 0; plane < (lo ? 2 : 1); plane++) {
+            real *at = to + plane * lo;
+            memset(at, 0, (size_t)((there ? left : v->xw) * half) * sizeof(real));
+            if (there) memset(at + (left + mid) * half, 0, (size_t)(right * half) * sizeof(real));
+        }
+        if (there) pairs_run(to + left * half, lo, x + r * w * v->c, mid * v->c);
+    }
+}
+#endif
 
 /* Packs a kernel for q neighbouring pixels: to[r][s][i][p outs + o] = tap(r, s - p step)[i][o], 0 where there is none.
  * Tap (r, s) is at w + sign (r row + s tap), its element (i, o) at i is + o os. */
@@ -198,17 +219,22 @@ static void conv_fwd_units(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_conv *v = &j->v;
     real *band = j->threads + ith * (j->fs.band + j->fs.pairs);
 #ifdef PN_PAIRS
-    real *paired = band + j->fs.band;
+    real *paired = band; /* in place of the band */
     pairs_begin();
 #endif
     for (i64 u = lo; u < hi; u++) {
         const i64 n = u / j->u.bands, o0 = u % j->u.bands * j->u.rows, o1 = pn_conv_min(v->oh, o0 + j->u.rows);
         const real *x = j->x + (n * v->h + o0 * v->sh) * v->w * v->c;
         real *y = j->out + (n * v->oh + o0) * v->ow * v->o;
+#ifdef PN_PAIRS
+        conv_band_pairs(v, paired, conv_plane(j, j->fs.pairs), j->x + n * v->h * v->w * v->c, o0 * v->sh - v->pt,
+                        pn_conv_xrows(v, o1 - o0));
+#else
         if (v->copied) {
             conv_band(v, band, j->x + n * v->h * v->w * v->c, o0 * v->sh - v->pt, pn_conv_xrows(v, o1 - o0));
             x = band;
         }
+#endif
         if (pn_conv_depthwise(v)) {
             for (i64 i = o0; i < o1; i++, x += v->sh * v->xw * v->xc, y += v->ow * v->o) {
                 conv_depthwise(y, v->o, x, v->sw * v->xc, v->ow, v->kh, v->dh * v->xw * v->xc, v->kw, v->dw * v->xc,
@@ -217,9 +243,6 @@ static void conv_fwd_units(void *ctx, i64 lo, i64 hi, int ith) {
             }
             continue;
         }
-#ifdef PN_PAIRS
-        pairs_run(paired, conv_plane(j, j->fs.pairs), x, pn_conv_xrows(v, o1 - o0) * v->xw * v->c);
-#endif
         for (i64 g = 0; g < v->groups; g++) {
             const int run = v->dw == 1 && v->groups == 1; /* a row of a patch is contiguous */
             conv_rows r;

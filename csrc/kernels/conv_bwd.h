@@ -216,6 +216,13 @@ static void conv_fill_dz(const conv_job *j, const pn_conv_zone *z, const real *d
     }
 }
 
+#ifdef PN_AMX
+#include "conv_amx_bwd.h"
+#define CONV_FLAT(v) pn_conv_flat(v)
+#else
+#define CONV_FLAT(v) 0
+#endif
+
 static void conv_bwd_unit(const conv_job *j, i64 unit, real *thread, real *dw, real *db, int add) {
     const pn_conv *v = &j->v;
     const i64 n0 = unit / j->u.bands * j->u.images, n1 = pn_conv_min(v->n, n0 + j->u.images);
@@ -250,7 +257,7 @@ static void conv_bwd_unit(const conv_job *j, i64 unit, real *thread, real *dw, r
     k.first = z.o0;
     k.x = j->x + n0 * x_image + z.o0 * v->sh * v->w * v->c;
     k.x_image = x_image;
-    if (dw && v->copied) {
+    if (dw && v->copied && !CONV_FLAT(v)) {
         const i64 xrows = pn_conv_xrows(v, k.rows);
         k.x = x_band;
         k.x_image = xrows * v->xw * v->xc;
@@ -258,7 +265,7 @@ static void conv_bwd_unit(const conv_job *j, i64 unit, real *thread, real *dw, r
             conv_band(v, x_band + (n - n0) * k.x_image, j->x + n * x_image, z.o0 * v->sh - v->pt, xrows);
     }
 #ifdef PN_PAIRS
-    if (dw) { /* neighbouring pixels in a lane, from every pixel on */
+    if (dw && !CONV_FLAT(v)) { /* neighbouring pixels in a lane, from every pixel on */
         const i64 size = pn_conv_xrows(v, k.rows) * v->xw * v->c;
         for (i64 n = 0; n < k.images; n++)
             pairs_apart(x_pairs + n * size, conv_plane(j, j->bs.x_pairs), k.x + n * k.x_image, v->sw * v->c, size);
@@ -266,7 +273,7 @@ static void conv_bwd_unit(const conv_job *j, i64 unit, real *thread, real *dw, r
         k.x_image = size;
     }
 #endif
-    rows = pn_conv_block_rows(v, &j->u);
+    rows = dw && CONV_FLAT(v) ? k.rows : pn_conv_block_rows(v, &j->u);
     for (i64 r = 0, all = k.rows; r < all && (dw || db); r += rows) {
         k.rows = pn_conv_min(rows, all - r);
         if (late) {
@@ -278,6 +285,9 @@ static void conv_bwd_unit(const conv_job *j, i64 unit, real *thread, real *dw, r
         }
         if (db) conv_db(v, &k, db, add || r > 0);
         if (dw && pn_conv_depthwise(v)) conv_depthwise_dw(v, &k, dw, add || r > 0);
+#ifdef PN_AMX
+        else if (dw && CONV_FLAT(v)) conv_flat_dw(j, &k, j->x + n0 * x_image, x_pairs, panels, dw, add);
+#endif
         else if (dw) conv_dw(j, &k, panels, dw, add || r > 0);
         k.first += rows;
         k.x += rows * v->sh * v->xw * v->xc;
@@ -352,11 +362,17 @@ static int conv2d_bwd(const pn_instr *I) {
     if (j.bs.weights) conv_bwd_pack(&j);
     pn_for(j.groups, 1, conv_cost(&j.v) * ((j.dx != NULL) + (j.dw != NULL)), I->nth, conv_bwd_groups, &j);
     if (j.dw) {
-        const i64 n = pn_conv_dw_size(&j.v);
-        t.to = j.v.fq > 1 ? j.parts : j.dw;
+        i64 n = pn_conv_dw_size(&j.v);
+        t.to = j.v.fq > 1 || CONV_FLAT(&j.v) ? j.parts : j.dw;
         t.parts = j.parts;
+#ifdef PN_AMX
+        if (CONV_FLAT(&j.v)) n = conv_flat_size(&j.v);
+#endif
         pn_for(n, 4096, 0.1 * (double)(n * t.count), I->nth, conv_add_parts, &t);
         if (j.v.fq > 1) conv_fold(&j.v, j.dw, j.parts);
+#ifdef PN_AMX
+        else if (CONV_FLAT(&j.v)) conv_flat_turn(&j.v, j.dw, j.parts);
+#endif
     }
     if (j.db) {
         t.to = j.db;

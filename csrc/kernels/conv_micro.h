@@ -32,7 +32,11 @@ static inline i64 conv_tallest(i64 width) {
     (void)width;
     return AMX_ROWS;
 }
-static inline void conv_tile_call(const conv_tile *t, i64 mr, i64 width, int by_term) { amx_tile(t, mr, width, by_term); }
+static inline i64 conv_low(i64 rows, i64 strips) {
+    (void)rows, (void)strips;
+    return AMX_ROWS;
+}
+static inline void conv_tile_call(conv_tile *t, i64 mr, i64 width, int by_term) { amx_tile(t, mr, width, by_term); }
 
 #elif VW > 1
 typedef void (*conv_kernel)(const conv_tile *t);
@@ -124,6 +128,8 @@ static const conv_kernel conv_kernels[2][GEMM_WIDTHS][16] = {GEMM_TABLE(CONV_NAM
 /* Columns of the next panel when n are left; `rows`: rows of C that share a step. Few rows take wide panels. */
 static inline i64 conv_width(i64 n, i64 rows) { return gemm_panel(n, gemm_widest(rows)) * VW; }
 static inline i64 conv_tallest(i64 width) { return gemm_tallest(width / VW); }
+/* Rows of each strip, one more in the first few: equal heights, or as many as tile registers have. */
+static inline i64 conv_low(i64 rows, i64 strips) { return rows / strips; }
 #ifdef PN_PAIRS
 static void pairs_begin(void) {}
 static void pairs_end(void) {}

@@ -23,6 +23,7 @@ typedef struct conv_tile {
     const real *bias;
     int relu;
     i64 alo, blo;          /* of pairs: from a plane to the next; 0: one product */
+    i64 ldb;               /* of pairs: between terms of B, for tile registers */
 #ifdef CONV_APART
     i64 at[CONV_MOST];     /* of A: from the first row to the others, in place of `step` for up to CONV_APART rows */
 #endif
