@@ -1,9 +1,11 @@
-/* Rows of pixels, and gradients of weights, on the tile registers of AMX (see conv.h, included by it).
+/* Rows of pixels on the tile registers of AMX (see conv.h, included by it).
  *
  * A register holds 16 rows of A, a tile two registers, and rows that are not needed cost as much as others. So a tile takes two
  * groups of up to 16 pixels that lie anywhere: pieces of rows of pixels, or, if those fill registers less, 16 neighbours of
  * all pixels of some rows as they lie, with what is between the rows.
  */
+#include "conv_rows.h"
+
 typedef struct amx_group {
     const real *a;
     i64 row, pixel, count;
