@@ -32,15 +32,16 @@ static void amx_product(float *c, const float *a, const float *b) {
                 c[16 * i + j] += amx_bf16(a[16 * i + p], 1) * amx_bf16(b[16 * p + j], 1);
             }
 }
-#define AMX_UNIT amx_unit amx
-#define AMX_ZERO(t) memset(amx.tile[t], 0, sizeof amx.tile[t])
-#define AMX_LOAD(t, from, stride) amx_load(amx.tile[t], from, stride)
-#define AMX_PRODUCT(c, a, b) amx_product(amx.tile[c], amx.tile[a], amx.tile[b])
-#define AMX_STORE(t, to, stride) for (int row = 0; row < 16; row++) memcpy((to) + (stride) * row, amx.tile[t] + 16 * row, 64)
+#define AMX_UNIT amx_unit unit, *const amx = &unit
+#define AMX_ZERO(t) memset(amx->tile[t], 0, sizeof amx->tile[t])
+#define AMX_LOAD(t, from, stride) amx_load(amx->tile[t], from, stride)
+#define AMX_PRODUCT(c, a, b) amx_product(amx->tile[c], amx->tile[a], amx->tile[b])
+#define AMX_STORE(t, to, stride) for (int row = 0; row < 16; row++) memcpy((to) + (stride) * row, amx->tile[t] + 16 * row, 64)
 static void pairs_begin(void) {}
 static void pairs_end(void) {}
 #else
-#define AMX_UNIT
+typedef void amx_unit; /* the processor's */
+#define AMX_UNIT amx_unit *const amx = NULL
 #define AMX_ZERO(t) _tile_zero(t)
 /* The compiler does not know that the instruction reads memory, and must not drop or delay what was stored there. */
 #define AMX_LOAD(t, from, stride) \
@@ -62,16 +63,9 @@ static void pairs_begin(void) {
 static void pairs_end(void) { _tile_release(); }
 #endif
 
-/* 16 rows of 16 pairs of A, from row i and pair p of a segment: `rows` and `count` of them are there. Returns where
- * they lie and the step between rows; `room` takes them if they must be put together. Rows that are not there may be
- * read, whatever they hold: they make rows of C that nobody stores. */
-static const real *amx_a(const real *a, i64 step, int by_term, i64 rows, i64 count, real *room, i64 *stride) {
+/* A block of A, put together: rows and terms that are not there are 0. */
+static const real *amx_block(const real *a, i64 step, int by_term, i64 rows, i64 count, real *room) {
     vec r[VW];
-    if (!by_term && count >= 16) {
-        *stride = step;
-        return a;
-    }
-    *stride = 16;
     for (i64 u = 0; u < 16; u++) {
         const int there = u < (by_term ? count : rows);
         const i64 lanes = by_term ? rows : count;
@@ -82,7 +76,19 @@ static const real *amx_a(const real *a, i64 step, int by_term, i64 rows, i64 cou
     return room;
 }
 
-static const real *amx_b(const real *b, i64 ldb, i64 count, real *room, i64 *stride) {
+/* 16 rows of 16 pairs of A, from row i and pair p of a segment: `rows` and `count` of them are there. Returns where
+ * they lie and the step between rows; `room` takes them if they must be put together. Rows that are not there may be
+ * read, whatever they hold: they make rows of C that nobody stores. */
+static inline const real *amx_a(const real *a, i64 step, int by_term, i64 rows, i64 count, real *room, i64 *stride) {
+    if (!by_term && count >= 16) {
+        *stride = step;
+        return a;
+    }
+    *stride = 16;
+    return amx_block(a, step, by_term, rows, count, room);
+}
+
+static inline const real *amx_b(const real *b, i64 ldb, i64 count, real *room, i64 *stride) {
     *stride = ldb;
     if (count >= 16) return b;
     *stride = 16;
@@ -122,12 +128,40 @@ static inline void amx_later_rows(amx_later *l, i64 rows) {
     }
 }
 
+/* Registers 4 and 5, two blocks of A, the second at `down`; 6 and 7, two blocks of B side by side; and their products. */
+static inline void amx_left(amx_unit *amx, const real *a, i64 step, int by_term, i64 up, i64 low, i64 down, i64 count) {
+    real room[AMX_TILE];
+    i64 stride;
+    const real *from = amx_a(a, step, by_term, up, count, room, &stride);
+    (void)amx;
+    AMX_LOAD(4, from, stride);
+    if (!low) return;
+    from = amx_a(a + down, step, by_term, low, count, room, &stride);
+    AMX_LOAD(5, from, stride);
+}
+static inline void amx_right(amx_unit *amx, const real *b, i64 ldb, int right, i64 count) {
+    real room[AMX_TILE];
+    i64 stride;
+    const real *from = amx_b(b, ldb, count, room, &stride);
+    (void)amx;
+    AMX_LOAD(6, from, stride);
+    if (!right) return;
+    from = amx_b(b + VW, ldb, count, room, &stride);
+    AMX_LOAD(7, from, stride);
+}
+static inline void amx_products(amx_unit *amx, int low, int right) {
+    (void)amx;
+    AMX_PRODUCT(0, 4, 6);
+    if (right) AMX_PRODUCT(1, 4, 7);
+    if (low) AMX_PRODUCT(2, 5, 6);
+    if (low && right) AMX_PRODUCT(3, 5, 7);
+}
+
 /* The sums of a conv_tile over all segments, in registers 0 to 3: of up to 16 rows, of as many more at `down` beside them if
  * `low`, and of 16 columns or 32. They begin at `from`, rows of `width` that lie there, or at 0. `later` may
  * be a tile before, whose rows are stored meanwhile. */
 static inline void amx_sums(const conv_tile *t, i64 up, i64 low, i64 down, i64 width, int by_term, const real *from, real *to,
                             i64 ldto, amx_later *later) {
-    real room[AMX_TILE];
     const int right = width > VW;
     const i64 each = later ? later->count / (t->n1 * t->n2 * ((t->len + 15) / 16) + 1) + 1 : 0;
     AMX_UNIT;
@@ -148,27 +182,17 @@ static inline void amx_sums(const conv_tile *t, i64 up, i64 low, i64 down, i64 w
                 const i64 count = t->len - p < 16 ? t->len - p : 16;
                 const real *a = t->a + s1 * t->ast1 + s2 * t->ast2 + p * (by_term ? t->step : 1);
                 const real *b = t->b + s1 * t->bst1 + s2 * t->bst2 + p * t->ldb;
-                for (int product = 0; product < (t->blo ? 3 : 1); product++) { /* hi hi, hi lo, lo hi */
-                    i64 stride;
-                    const real *at;
-                    if (product != 1) {
-                        at = amx_a(a + (product ? t->alo : 0), t->step, by_term, up, count, room, &stride);
-                        AMX_LOAD(4, at, stride);
-                        if (low) {
-                            at = amx_a(a + (product ? t->alo : 0) + down, t->step, by_term, low, count, room, &stride);
-                            AMX_LOAD(5, at, stride);
-                        }
-                    }
-                    at = amx_b(b + (product == 1 ? t->blo : 0), t->ldb, count, room, &stride);
-                    AMX_LOAD(6, at, stride);
-                    if (right) {
-                        at = amx_b(b + (product == 1 ? t->blo : 0) + VW, t->ldb, count, room, &stride);
-                        AMX_LOAD(7, at, stride);
-                    }
-                    AMX_PRODUCT(0, 4, 6);
-                    if (right) AMX_PRODUCT(1, 4, 7);
-                    if (low) AMX_PRODUCT(2, 5, 6);
-                    if (low && right) AMX_PRODUCT(3, 5, 7);
+                if (t->blo) { /* lo hi, then hi hi with the same B, then hi lo with the same A */
+                    amx_left(amx, a + t->alo, t->step, by_term, up, low, down, count);
+                    amx_right(amx, b, t->ldb, right, count);
+                    amx_products(amx, low, right);
+                }
+                amx_left(amx, a, t->step, by_term, up, low, down, count);
+                if (!t->blo) amx_right(amx, b, t->ldb, right, count);
+                amx_products(amx, low, right);
+                if (t->blo) {
+                    amx_right(amx, b + t->blo, t->ldb, right, count);
+                    amx_products(amx, low, right);
                 }
                 if (later) amx_later_rows(later, each);
             }
