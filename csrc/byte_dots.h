@@ -34,6 +34,9 @@ enum { PN_BYTES_256 = 1, PN_BYTES_512 = 2 };
 extern int pn_byte_units;
 void pn_cpu_init(void);
 
+/* Whether vectors' dot products of bfloat16 outrun float32: twice as fast on AMD's processors, half as fast on Intel's. */
+int pn_dots_quick(void);
+
 static inline i64 pn_byte_groups(i64 k) { return (k + 3) / 4; }
 
 #endif

@@ -298,7 +298,8 @@ def test_without_a_unit_everything_is_float32(monkeypatch):
 
 
 def test_the_fastest_worthwhile_unit_is_chosen(monkeypatch):
-    def chosen(precision, available):
+    def chosen(precision, available, quick=True):
+        monkeypatch.setattr(_core, "dots_quick", lambda: quick)
         monkeypatch.setattr(_core, "units_available", lambda: available)
         with using(precision):
             return config.matrix_unit()
@@ -306,6 +307,7 @@ def test_the_fastest_worthwhile_unit_is_chosen(monkeypatch):
     if config.info()["isa"] == "avx512":
         assert chosen("medium", ["avx512_bf16", "amx", "amx_emulated"]) == "amx"
         assert chosen("medium", ["avx512_bf16", "amx_emulated"]) == "avx512_bf16"
+        assert chosen("medium", ["avx512_bf16", "amx_emulated"], quick=False) is None
         assert chosen("high", ["avx512_bf16", "amx", "amx_emulated"]) == "amx"
         assert chosen("high", ["avx512_bf16", "amx_emulated"]) is None  # float32 is faster
     assert chosen("highest", ["avx512_bf16", "amx"]) is None

@@ -149,6 +149,7 @@ cdef extern from "par.h" nogil:
 
 cdef extern from "byte_dots.h" nogil:
     void pn_cpu_init()
+    int pn_dots_quick()
     int pn_byte_units
 
 cdef extern from "gemm_scratch.h" nogil:

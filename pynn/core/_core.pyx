@@ -627,6 +627,11 @@ def units_available():
     return [pn_target_name(i).decode() for i in range(PN_ISA_COUNT, PN_TARGET_COUNT) if pn_target_available(i)]
 
 
+def dots_quick():
+    """Return whether this processor's dot products of bfloat16 outrun float32."""
+    return bool(pn_dots_quick())
+
+
 def set_planes(int planes):
     """Set for how many planes of bfloat16 new instructions book scratch memory; 0 is float32."""
     global pn_planes

@@ -179,7 +179,8 @@ def matrix_unit() -> str | None:
     if _forced_unit is not None:
         return _forced_unit
     available = _core.units_available()
-    return next((unit for unit in WORTHWHILE[_precision] if unit in available), None)
+    found = next((unit for unit in WORTHWHILE[_precision] if unit in available), None)
+    return found if found != "avx512_bf16" or _core.dots_quick() else None
 
 
 def set_precision(precision: str) -> None:
