@@ -84,6 +84,7 @@ int pn_dots_quick(void) {
 }
 
 int pn_byte_units = 0;
+int pn_roots_apart = 0;
 
 void pn_cpu_init(void) {
 #if defined(PN_X86) && defined(PN_PAIRS_BUILT)
@@ -91,6 +92,7 @@ void pn_cpu_init(void) {
     if (!isa_runs(PN_TARGET_AVX2)) return;
     cpuid(7, 0, r7);
     if (r7[0] >= 1) cpuid(7, 1, sub);
+    pn_roots_apart = isa_runs(PN_TARGET_AVX512) && !pn_dots_quick(); /* Intel's */
     pn_byte_units = sub[0] & (1u << 4) ? PN_BYTES_256 : 0; /* AVX_VNNI */
     if (isa_runs(PN_TARGET_AVX512) && (r7[2] & (1u << 11))) pn_byte_units |= PN_BYTES_512; /* AVX512_VNNI */
 #endif

@@ -172,6 +172,8 @@ int pn_target_fallback(int target); /* whose kernels stand in; generic is its ow
 int pn_isa_best(void);
 /* Planes for which the scratch memory of new instructions is booked: 0, 1 or 2. */
 extern int pn_planes;
+/* Whether roots are made of multiply-adds (vroot_apart): they wait for divisions otherwise, on Intel's processors. */
+extern int pn_roots_apart;
 /* The target's own kernel; NULL if its table has none of the name for the dtype. */
 pn_kernel pn_own_kernel(const char *name, int dtype, int target);
 /* The same along the chain of fallbacks. */

@@ -42,6 +42,21 @@ static inline vec vfnma(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c);
 static inline vec vmax(vec a, vec b) { return _mm512_max_ps(a, b); } /* b where either is NaN: max(lo, x) keeps NaN */
 static inline vec vmin(vec a, vec b) { return _mm512_min_ps(a, b); }
 static inline vec vsqrt(vec a) { return _mm512_sqrt_ps(a); }
+/* The same bits by multiply-adds, which leaves the unit of roots and divisions to divisions: an estimate, a step of
+ * Newton's, and one with what is left of a exactly, which rounds correctly whatever the estimate was. Tiny numbers,
+ * whose remainders are not exact, and what is no positive number go the other way. */
+#define VROOT_APART
+static inline vec vroot_apart(vec a) {
+    const __m512i bits = _mm512_castps_si512(a), least = _mm512_set1_epi32(0x0f800000); /* 2^-96 */
+    const mask fine = _mm512_cmplt_epu32_mask(_mm512_sub_epi32(bits, least), _mm512_set1_epi32(0x6f000000));
+    if ((mask)(fine | _mm512_cmpeq_epi32_mask(bits, _mm512_setzero_si512())) != 0xffff) return vsqrt(a);
+    const vec half = _mm512_set1_ps(0.5f), y = _mm512_maskz_rsqrt14_ps(fine, a);
+    vec g = _mm512_mul_ps(a, y), h = _mm512_mul_ps(y, half);
+    const vec e = _mm512_fnmadd_ps(g, h, half);
+    g = _mm512_fmadd_ps(g, e, g);
+    h = _mm512_fmadd_ps(h, e, h);
+    return _mm512_fmadd_ps(_mm512_fnmadd_ps(g, g, a), h, g);
+}
 static inline vec vabs(vec a) { return _mm512_abs_ps(a); }
 static inline vec vneg(vec a) { return _mm512_xor_ps(a, _mm512_set1_ps(-0.0f)); }
 static inline mask vlt(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }

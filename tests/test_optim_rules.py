@@ -13,6 +13,7 @@ from trajectories import (
 
 import pynn
 from pynn import ops, optim, schedules
+from pynn.core import _core
 from pynn.errors import DTypeError, ShapeError
 
 
@@ -268,3 +269,26 @@ def test_settings_that_ask_for_another_slot_get_it():
         p.grad = pynn.tensor([1.0, 1.0])
         optimizer.step()
         assert p.tolist()[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("rule", [optim.Adam, optim.AdamW, optim.RMSprop])
+def test_roots_of_multiply_adds_have_the_same_bits(rule):
+    """Gradients of every size, with zeros and what is not finite among them."""
+    r = np.random.default_rng(0)
+    exponents = r.uniform(-44, 38, (4, 100_003))
+    grads = (r.normal(size=exponents.shape) * 10.0**exponents).astype("float32")
+    grads[:, ::7] = 0
+    grads[1, ::1001], grads[2, ::1003] = np.inf, np.nan
+    found = []
+    before = _core.set_roots_apart(True)
+    try:
+        for apart in (True, False):
+            _core.set_roots_apart(apart)
+            w = pynn.tensor(np.ones(grads.shape[1], "float32"), requires_grad=True)
+            made = rule(0.01)
+            for g in grads:
+                made.apply_gradients([(pynn.tensor(g), w)])
+            found.append(w.numpy().tobytes())
+    finally:
+        _core.set_roots_apart(before)
+    assert found[0] == found[1]

@@ -79,6 +79,17 @@ static inline vec opt_slot(real *x, vec v, i64 n) {
 static inline void opt_move(const opt_ctx *c, i64 i, i64 n, real k, vec u) {
     opt_store(c->p + i, vfnma(vset(k), u, vmul(vset(c->keep), opt_load(c->p + i, n))), n);
 }
+/* The square root; the bits are the same either way. */
+#ifdef VROOT_APART
+#define OPT_APART pn_roots_apart
+static inline vec opt_root(vec x, int apart) { return apart ? vroot_apart(x) : vsqrt(x); }
+#else
+#define OPT_APART 0
+static inline vec opt_root(vec x, int apart) {
+    (void)apart;
+    return vsqrt(x);
+}
+#endif
 static inline vec opt_toward(vec s, vec x, real share) { return vfma(vset(share), vsub(x, s), s); }
 static inline vec opt_mix(vec s, vec g, real old, real fresh) { return vfma(vmul(vset(fresh), g), g, vmul(vset(old), s)); }
 
@@ -235,23 +246,24 @@ static int adadelta_step(const pn_instr *I) {
  * Hinton 2012)
  * Centered: a = rho a + (1 - rho) g, and s - a^2 takes the place of s. With momentum mu: v = mu v + u, p -= lr v.
  * s0 = s, s1 = v or NULL, s2 = a or NULL; par[2] = rho, par[3] = eps, par[4] = mu. */
-static inline void rmsprop_at(const opt_ctx *c, i64 i, i64 n, int momentum, int centered) {
+static inline void rmsprop_at(const opt_ctx *c, i64 i, i64 n, int momentum, int centered, int apart) {
     const vec g = opt_load(c->g + i, n), s = opt_slot(c->s0 + i, opt_mix(opt_load(c->s0 + i, n), g, c->a, c->b), n);
     vec spread = s, u;
     if (centered) {
         const vec a = opt_slot(c->s2 + i, opt_toward(opt_load(c->s2 + i, n), g, c->b), n);
         spread = vmax(vset(0), vfnma(a, a, s)); /* rounding may make it negative */
     }
-    u = vdiv(g, vadd(vsqrt(vadd(spread, vset(c->d))), vset(c->eps))); /* one of the two is 0 */
+    u = vdiv(g, vadd(opt_root(vadd(spread, vset(c->d)), apart), vset(c->eps))); /* one of the two is 0 */
     if (momentum) {
         u = opt_slot(c->s1 + i, vfma(vset(c->c), opt_load(c->s1 + i, n), u), n);
     }
     opt_move(c, i, n, c->lr, u);
 }
-OPT_RANGE(rmsprop_range, rmsprop_at, 0, 0)
-OPT_RANGE(rmsprop_momentum_range, rmsprop_at, 1, 0)
-OPT_RANGE(rmsprop_centered_range, rmsprop_at, 0, 1)
-OPT_RANGE(rmsprop_both_range, rmsprop_at, 1, 1)
+OPT_RANGE(rmsprop_range, rmsprop_at, 0, 0, 0)
+OPT_RANGE(rmsprop_apart_range, rmsprop_at, 0, 0, 1)
+OPT_RANGE(rmsprop_momentum_range, rmsprop_at, 1, 0, 0)
+OPT_RANGE(rmsprop_centered_range, rmsprop_at, 0, 1, 0)
+OPT_RANGE(rmsprop_both_range, rmsprop_at, 1, 1, 0)
 static int rmsprop_step(const pn_instr *I) {
     opt_ctx c = opt_begin(I);
     c.a = (real)I->par[2];
@@ -260,13 +272,13 @@ static int rmsprop_step(const pn_instr *I) {
     c.c = (real)I->par[4];
     return opt_run(I, &c, 0.8,
                    c.s1 ? (c.s2 ? rmsprop_both_range : rmsprop_momentum_range)
-                        : (c.s2 ? rmsprop_centered_range : rmsprop_range));
+                        : (c.s2 ? rmsprop_centered_range : OPT_APART ? rmsprop_apart_range : rmsprop_range));
 }
 
 /* m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p -= lr m' / (sqrt(v') + eps), m' = m / (1 - b1^t),
  * v' = v / (1 - b2^t). (Kingma and Ba 2015) AMSGrad takes the largest v so far (Reddi, Kale and Kumar 2018).
  * s0 = m, s1 = v, s2 = the largest v or NULL; par[2] = b1, par[3] = b2, par[4] = eps. */
-static inline void adam_at(const opt_ctx *c, i64 i, i64 n, int amsgrad) {
+static inline void adam_at(const opt_ctx *c, i64 i, i64 n, int amsgrad, int apart) {
     const vec g = opt_load(c->g + i, n);
     const vec m = opt_slot(c->s0 + i, opt_toward(opt_load(c->s0 + i, n), g, c->a), n);
     vec v = opt_slot(c->s1 + i, opt_mix(opt_load(c->s1 + i, n), g, c->b, c->c), n);
@@ -274,10 +286,11 @@ static inline void adam_at(const opt_ctx *c, i64 i, i64 n, int amsgrad) {
         v = vmax(opt_load(c->s2 + i, n), v);
         opt_store(c->s2 + i, v, n);
     }
-    opt_move(c, i, n, c->lr, vdiv(m, vfma(vsqrt(v), vset(c->d), vset(c->eps))));
+    opt_move(c, i, n, c->lr, vdiv(m, vfma(opt_root(v, apart), vset(c->d), vset(c->eps))));
 }
-OPT_RANGE(adam_range, adam_at, 0)
-OPT_RANGE(amsgrad_range, adam_at, 1)
+OPT_RANGE(adam_range, adam_at, 0, 0)
+OPT_RANGE(adam_apart_range, adam_at, 0, 1)
+OPT_RANGE(amsgrad_range, adam_at, 1, 0)
 static int adam_step(const pn_instr *I) {
     const i64 t = opt_time(I);
     const double b1 = I->par[2], b2 = I->par[3];
@@ -288,7 +301,7 @@ static int adam_step(const pn_instr *I) {
     c.c = (real)(1.0 - b2);
     c.d = (real)(1.0 / sqrt(1.0 - pn_power(b2, t)));
     c.eps = (real)I->par[4];
-    return opt_run(I, &c, 1.0, c.s2 ? amsgrad_range : adam_range);
+    return opt_run(I, &c, 1.0, c.s2 ? amsgrad_range : OPT_APART ? adam_apart_range : adam_range);
 }
 
 /* m = b1 m + (1 - b1) g; u = max(b2 u, |g| + eps); p -= lr m / (u (1 - b1^t)). (Kingma and Ba 2015, section 7.1)

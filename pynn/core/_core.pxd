@@ -3,6 +3,7 @@ cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "pn.h" nogil:
+    int pn_roots_apart
     ctypedef int64_t i64
     int PN_MAX_ARG
     int PN_MAX_DIM

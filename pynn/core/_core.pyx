@@ -701,4 +701,12 @@ def set_byte_units(int units):
     pn_byte_units &= units
 
 
+def set_roots_apart(bint apart):
+    """Say whether optimizers make square roots of multiply-adds, and return whether they did; for tests."""
+    global pn_roots_apart
+    before = bool(pn_roots_apart)
+    pn_roots_apart = apart
+    return before
+
+
 pn_cpu_init()
