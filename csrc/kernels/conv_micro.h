@@ -121,12 +121,24 @@ GEMM_INLINE void conv_tile_run(const conv_tile *t, const int MR, const int NV, c
 #define CONV_DEFINE(mr, nv, at, full) \
     GEMM_TUNED static void conv_kernel_##mr##_##nv##_##at(const conv_tile *t) { conv_tile_run(t, mr, nv, at); }
 #define CONV_NAME(mr, nv, at, full) conv_kernel_##mr##_##nv##_##at,
-GEMM_SIZES(CONV_DEFINE, 0, 0)
-GEMM_SIZES(CONV_DEFINE, 1, 0)
-static const conv_kernel conv_kernels[2][GEMM_WIDTHS][16] = {GEMM_TABLE(CONV_NAME, 0, 0), GEMM_TABLE(CONV_NAME, 1, 0)};
+#ifdef PN_PAIRS /* whose products are rarely of so few rows that wide panels pay */
+#define CONV_SIZES(M, at) GEMM_ROWS1(M, 1, at, 0) GEMM_ROWS2(M, 2, at, 0)
+#define CONV_TABLE(M, at) {{GEMM_ROWS1(M, 1, at, 0)}, {GEMM_ROWS2(M, 2, at, 0)}}
+enum { CONV_WIDTHS = 2, CONV_WIDEST = 2 };
+#else
+#define CONV_SIZES(M, at) GEMM_SIZES(M, at, 0)
+#define CONV_TABLE(M, at) GEMM_TABLE(M, at, 0)
+enum { CONV_WIDTHS = GEMM_WIDTHS, CONV_WIDEST = 4 };
+#endif
+CONV_SIZES(CONV_DEFINE, 0)
+CONV_SIZES(CONV_DEFINE, 1)
+static const conv_kernel conv_kernels[2][CONV_WIDTHS][16] = {CONV_TABLE(CONV_NAME, 0), CONV_TABLE(CONV_NAME, 1)};
 
 /* Columns of the next panel when n are left; `rows`: rows of C that share a step. Few rows take wide panels. */
-static inline i64 conv_width(i64 n, i64 rows) { return gemm_panel(n, gemm_widest(rows)) * VW; }
+static inline i64 conv_width(i64 n, i64 rows) {
+    const i64 widest = gemm_widest(rows);
+    return gemm_panel(n, widest < CONV_WIDEST ? widest : CONV_WIDEST) * VW;
+}
 static inline i64 conv_tallest(i64 width) { return gemm_tallest(width / VW); }
 /* Rows of each strip, one more in the first few: equal heights, or as many as tile registers have. */
 static inline i64 conv_low(i64 rows, i64 strips) { return rows / strips; }
