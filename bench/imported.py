@@ -1,8 +1,11 @@
-"""Imported networks beside onnxruntime, one thread: python -m bench.imported [NAME ...] [--seconds S]
+"""Imported networks beside onnxruntime, one thread: python -m bench.imported [NAME ...] [--seconds S] [--bytes]
 
 Files are made with onnx's helper: products with weights of 33 MB, perceptrons, recurrent and convolutional networks, at
 batches of 1 and 32. The two sides take turns in short blocks; what counts is the median of the blocks' ratios. Times
 are those of the thread, so that neighbours take part of the caches and of memory's speed, but no turns.
+
+With --bytes each network is quantized (pynn.onnx.quantize), and is compared with itself in float32 and with onnxruntime
+on the same bytes.
 """
 
 from __future__ import annotations
@@ -151,10 +154,40 @@ def rows(names: list[str], seconds: float) -> Iterator[str]:
             yield f"| {name} | {size['n']} | {size.get('t', '')} | {a:.3f} | {b:.3f} | {ratio:.2f} |"
 
 
+def rows_of_bytes(names: list[str], seconds: float) -> Iterator[str]:
+    """What quantized networks take beside the same in float32, and beside onnxruntime with the same bytes."""
+    import onnxruntime
+
+    import pynn
+
+    pynn.set_num_threads(1)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    yield "| network | n | bytes, ms | float32, ms | float32 / bytes | onnxruntime's bytes / bytes |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    for name, (make, sizes) in NETWORKS.items():
+        if (names and not any(part in name for part in names)) or "way" in name:
+            continue
+        network = make()
+        model = pynn.onnx.loads(as_file(network))
+        x = np.random.default_rng(3).standard_normal([64, *network[2][1:]]).astype(np.float32)
+        small = pynn.onnx.quantize(model, x, convolutions=True)
+        file = pynn.onnx.to_model(small).SerializeToString()
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        (port,) = (i.name for i in session.get_inputs())
+        for size in sizes:
+            rows = np.random.default_rng(2).standard_normal([size["n"], *network[2][1:]]).astype(np.float32)
+            ours = small.predict_fn()
+            a, b, ratio = compared(partial(ours, rows), partial(model.predict_fn(), rows), seconds)
+            _, _, beside = compared(partial(ours, rows), partial(session.run, None, {port: rows}), seconds)
+            yield f"| {name} | {size['n']} | {a:.3f} | {b:.3f} | {1 / ratio:.2f} | {1 / beside:.2f} |"
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="parts of the names of networks")
     parser.add_argument("--seconds", type=float, default=1.0, help="for each row")
+    parser.add_argument("--bytes", action="store_true", help="quantized networks, beside themselves in float32")
     arguments = parser.parse_args()
-    for line in rows(arguments.names, arguments.seconds):
+    for line in (rows_of_bytes if arguments.bytes else rows)(arguments.names, arguments.seconds):
         print(line, flush=True)

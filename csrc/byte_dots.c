@@ -1,4 +1,4 @@
-/* Products of bytes (byte_dots.h): AVX-512 VNNI, AVX-VNNI, AVX2, NEON and plain C. */
+/* Products of bytes (byte_dots.h): AMX, AVX-512 VNNI, AVX-VNNI, AVX2, NEON and plain C. */
 #include "byte_dots.h"
 
 #include <string.h>
@@ -172,6 +172,86 @@ DOTS_TILE(tile_vnni512, __m512i, 1, _mm512_setzero_si512(), _mm512_set1_epi32, _
           _mm512_dpbusd_epi32)
 DOTS_ALL(dots_vnni512, tile_vnni512, 6, 4)
 PN_TARGET_POP
+
+PN_TARGET_PUSH_AMX
+enum { TILE_ROWS = 16, TILE_TERMS = 64, TILE_LEAST = 128 }; /* of a register; terms from which it is worth setting up */
+
+/* The compiler does not know that the instruction reads memory. */
+#define TILE_LOAD(t, from, stride)                     \
+    do {                                               \
+        __asm__ volatile("" ::: "memory");             \
+        _tile_loadd(t, from, (size_t)(stride));        \
+    } while (0)
+
+/* Up to 32 rows, a multiple of 16, and two panels. The last terms, which fill no register, are put together with zeros. */
+static void tile_amx(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, i64 rows, const int8_t *w, i64 k, i64 panels) {
+    const i64 panel = pn_byte_groups(k) * 4 * PN_BYTE_COLS, low = rows > TILE_ROWS ? TILE_ROWS * lda : 0;
+    uint8_t left[2][TILE_ROWS * TILE_TERMS];
+    int8_t right[2][TILE_ROWS * TILE_TERMS];
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (i64 at = 0; at < k; at += TILE_TERMS) {
+        const uint8_t *x = a + at, *y = a + low + at;
+        const int8_t *v = w + at * PN_BYTE_COLS, *u = v + (panels > 1 ? panel : 0);
+        i64 step = lda;
+        if (k - at < TILE_TERMS) {
+            const size_t n = (size_t)(k - at), bytes = (size_t)(panel - at * PN_BYTE_COLS);
+            memset(left, 0, sizeof left);
+            memset(right, 0, sizeof right);
+            for (i64 r = 0; r < TILE_ROWS; r++) {
+                memcpy(left[0] + r * TILE_TERMS, x + r * lda, n);
+                memcpy(left[1] + r * TILE_TERMS, y + r * lda, n);
+            }
+            memcpy(right[0], v, bytes);
+            memcpy(right[1], u, bytes);
+            x = left[0], y = left[1], v = right[0], u = right[1];
+            step = TILE_TERMS;
+        }
+        TILE_LOAD(4, x, step);
+        TILE_LOAD(6, v, TILE_TERMS);
+        _tile_dpbusd(0, 4, 6);
+        if (panels > 1) {
+            TILE_LOAD(7, u, TILE_TERMS);
+            _tile_dpbusd(1, 4, 7);
+        }
+        if (low) {
+            TILE_LOAD(5, y, step);
+            _tile_dpbusd(2, 5, 6);
+            if (panels > 1) _tile_dpbusd(3, 5, 7);
+        }
+    }
+    _tile_stored(0, acc, (size_t)ldacc * 4);
+    if (panels > 1) _tile_stored(1, acc + PN_BYTE_COLS, (size_t)ldacc * 4);
+    if (low) _tile_stored(2, acc + TILE_ROWS * ldacc, (size_t)ldacc * 4);
+    if (low && panels > 1) _tile_stored(3, acc + TILE_ROWS * ldacc + PN_BYTE_COLS, (size_t)ldacc * 4);
+}
+
+/* Rows that fill no register are left to vectors. */
+static void dots_amx(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, i64 rows, const int8_t *w, i64 k, i64 panels,
+                     const pn_byte_ends *ends) {
+    static const struct {
+        uint8_t palette, start, reserved[14];
+        uint16_t bytes[16];
+        uint8_t rows[16];
+    } shape = {1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
+    const i64 whole = k < TILE_LEAST ? 0 : rows - rows % TILE_ROWS, panel = pn_byte_groups(k) * 4 * PN_BYTE_COLS;
+    pn_byte_ends rest = *ends;
+    if (whole) {
+        _tile_loadconfig(&shape);
+        for (i64 p = 0; p < panels; p += 2)
+            for (i64 i = 0; i < whole; i += 2 * TILE_ROWS)
+                tile_amx(acc + i * ldacc + p * PN_BYTE_COLS, ldacc, a + i * lda, lda, whole - i < 2 * TILE_ROWS ? whole - i : 2 * TILE_ROWS,
+                         w + p * panel, k, panels - p < 2 ? panels - p : 2);
+        _tile_release();
+        ended(acc, ldacc, whole, ends);
+    }
+    if (whole == rows) return;
+    if (rest.shift) rest.row_sums += whole;
+    dots_vnni512(acc + whole * ldacc, ldacc, a + whole * lda, lda, rows - whole, w, k, panels, &rest);
+}
+PN_TARGET_POP
 #endif
 
 #ifdef PN_ARM64
@@ -213,6 +293,7 @@ DOTS_ALL(dots_neon, tile_neon, 4, 1)
 
 pn_byte_dots_fn pn_byte_dots(int lanes) {
 #if defined(PN_X86) && defined(PN_PAIRS_BUILT)
+    if (lanes >= 16 && (pn_byte_units & PN_BYTES_TILES) && pn_tiles_granted()) return dots_amx;
     if (lanes >= 16 && (pn_byte_units & PN_BYTES_512)) return dots_vnni512;
     if (lanes >= 8 && (pn_byte_units & PN_BYTES_256)) return dots_vnni256;
     if (lanes >= 8) return dots_avx2;

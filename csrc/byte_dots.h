@@ -30,9 +30,11 @@ void pn_byte_row_sums(int32_t *to, const uint8_t *a, i64 lda, i64 rows, i64 k, i
 pn_byte_dots_fn pn_byte_dots(int lanes);
 
 /* What the processor has for it, found by pn_cpu_init, which must come before any kernel runs. */
-enum { PN_BYTES_256 = 1, PN_BYTES_512 = 2 };
+enum { PN_BYTES_256 = 1, PN_BYTES_512 = 2, PN_BYTES_TILES = 4 };
 extern int pn_byte_units;
 void pn_cpu_init(void);
+/* Whether tile registers may be used; the system is asked at the first call. */
+int pn_tiles_granted(void);
 
 /* Whether vectors' dot products of bfloat16 outrun float32: twice as fast on AMD's processors, half as fast on Intel's. */
 int pn_dots_quick(void);

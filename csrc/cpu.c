@@ -69,9 +69,19 @@ static int unit_runs(int unit) {
     cpuid(7, 1, sub);
     if (!(sub[0] & (1u << 5))) return 0; /* AVX512_BF16 */
     if (unit != PN_TARGET_AMX) return 1;
-    return (r7[3] & (1u << 22)) && (r7[3] & (1u << 24)) && (xgetbv0() & 0x60000) == 0x60000 && amx_granted();
+    return (r7[3] & (1u << 22)) && (r7[3] & (1u << 24)) && (xgetbv0() & 0x60000) == 0x60000 && pn_tiles_granted();
 }
 #endif
+
+int pn_tiles_granted(void) {
+#if defined(PN_X86) && defined(PN_PAIRS_BUILT)
+    static int known; /* 1: no, 2: yes */
+    if (!known) known = 1 + !!amx_granted();
+    return known == 2;
+#else
+    return 0;
+#endif
+}
 
 int pn_dots_quick(void) {
 #ifdef PN_X86
@@ -94,7 +104,11 @@ void pn_cpu_init(void) {
     if (r7[0] >= 1) cpuid(7, 1, sub);
     pn_roots_apart = isa_runs(PN_TARGET_AVX512) && !pn_dots_quick(); /* Intel's */
     pn_byte_units = sub[0] & (1u << 4) ? PN_BYTES_256 : 0; /* AVX_VNNI */
-    if (isa_runs(PN_TARGET_AVX512) && (r7[2] & (1u << 11))) pn_byte_units |= PN_BYTES_512; /* AVX512_VNNI */
+    if (isa_runs(PN_TARGET_AVX512) && (r7[2] & (1u << 11))) {
+        pn_byte_units |= PN_BYTES_512; /* AVX512_VNNI */
+        if ((r7[3] & (1u << 24)) && (r7[3] & (1u << 25)) && (xgetbv0() & 0x60000) == 0x60000)
+            pn_byte_units |= PN_BYTES_TILES; /* AMX_INT8 */
+    }
 #endif
 }
 

@@ -33,7 +33,7 @@
 #define PN_TARGET_PUSH_BF16 \
     _Pragma("clang attribute push(__attribute__((target(\"avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma\"))), apply_to = function)")
 #define PN_TARGET_PUSH_AMX \
-    _Pragma("clang attribute push(__attribute__((target(\"amx-tile,amx-bf16,avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma\"))), apply_to = function)")
+    _Pragma("clang attribute push(__attribute__((target(\"amx-tile,amx-bf16,amx-int8,avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma\"))), apply_to = function)")
 #define PN_TARGET_PUSH_FMA \
     _Pragma("clang attribute push(__attribute__((target(\"fma\"))), apply_to = function)")
 #define PN_TARGET_PUSH_AVX2 \
@@ -56,7 +56,7 @@
     _Pragma("GCC target(\"avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512,tune=skylake-avx512\")")
 #define PN_TARGET_PUSH_AMX \
     _Pragma("GCC push_options") \
-    _Pragma("GCC target(\"amx-tile,amx-bf16,avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512,tune=sapphirerapids\")")
+    _Pragma("GCC target(\"amx-tile,amx-bf16,amx-int8,avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512,tune=sapphirerapids\")")
 #define PN_TARGET_POP _Pragma("GCC pop_options")
 #else /* MSVC takes intrinsics of any ISA everywhere; its fmaf asks the processor */
 #define PN_TARGET_PUSH_FMA

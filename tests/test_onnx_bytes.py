@@ -24,23 +24,25 @@ UNITS, FEATURES = 20, 7
 @pytest.fixture
 def units():
     yield
-    _core.set_byte_units(3)
+    _core.set_byte_units(7)
 
 
-@pytest.mark.parametrize("least", [0, 1, 3])
+@pytest.mark.parametrize("least", [0, 1, 3, 7])
 @pytest.mark.parametrize("isa", pynn.config.ISA_NAMES)
-def test_every_unit_gives_the_same_integers(least, isa, rng, units):
+@pytest.mark.parametrize(("m", "k", "n"), [(53, 131, 150), (16, 128, 16), (97, 320, 37), (33, 257, 64), (15, 64, 40)])
+def test_every_unit_gives_the_same_integers(m, k, n, least, isa, rng, units):
     if isa not in _core.isa_available():
         pytest.skip(f"this machine has no {isa}")
-    a = rng.integers(0, 256, (53, 131)).astype("uint8")
-    a[0], w = 255, rng.integers(-128, 128, (131, 150)).astype("int8")
+    a = rng.integers(0, 256, (m, k)).astype("uint8")
+    a[0], w = 255, rng.integers(-128, 128, (k, n)).astype("int8")
     w[:, 0], w[:, 1] = -128, 127  # the largest sums there are
-    table = packed(w)
-    assert table is not None
     _core.set_byte_units(least)
-    with pynn.config.use_isa(isa):
-        y = byte_matmul(Tensor.state(a), None, *(Tensor.state(part) for part in table))
-    np.testing.assert_array_equal(y.numpy(), a.astype("int64") @ w.astype("int64"))
+    for small, zero in ((w, 0), ((w.astype("int16") + 128).astype("uint8"), 77)):
+        table = packed(small, zero)
+        assert table is not None
+        with pynn.config.use_isa(isa):
+            y = byte_matmul(Tensor.state(a), Tensor.state(np.array([9], "uint8")), *map(Tensor.state, table))
+        np.testing.assert_array_equal(y.numpy(), (a.astype("int64") - 9) @ (small.astype("int64") - zero))
 
 
 def test_weights_that_are_no_bytes_are_not_packed(rng):

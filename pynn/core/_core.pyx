@@ -690,7 +690,7 @@ def set_blas(uintptr_t sgemm, uintptr_t dgemm):
 
 
 def byte_units():
-    """Return what the processor has for products of bytes, of 256 bits (1) and of 512 (2)."""
+    """Return what the processor has for products of bytes, of 256 bits (1), of 512 (2) and tiles (4)."""
     return pn_byte_units
 
 

@@ -1,5 +1,7 @@
 """Models in the format of ONNX: :func:`export` writes them, :func:`load` reads them as networks that train.
 
+:func:`quantize` makes networks of bytes of trained ones.
+
 Needs the package onnx: ``pip install 'pynn-dl[onnx]'``.
 """
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:  # editors and type checkers see what is loaded when first use
     from pynn.onnx.exporter import export, to_model
     from pynn.onnx.importer import load, loads
     from pynn.onnx.network import Network
+    from pynn.onnx.quantizer import quantize
 
 # Where each name lives; loaded when first used.
 _HOMES = {
@@ -22,10 +25,11 @@ _HOMES = {
     "export": "exporter",
     "load": "importer",
     "loads": "importer",
+    "quantize": "quantizer",
     "to_model": "exporter",
 }
 
-__all__ = ["Network", "converter", "export", "load", "loads", "to_model"]
+__all__ = ["Network", "converter", "export", "load", "loads", "quantize", "to_model"]
 
 
 if not TYPE_CHECKING:  # type checkers find slips in names

@@ -108,6 +108,19 @@ print(
     [session.run(None, {taken.name: steps[:2, :t]})[0].shape for t in (1, 7, 20)],
 )
 
+# %% bytes
+small = pynn.onnx.quantize(model, x[:300, :, :, None])
+pynn.onnx.export(small, "small.onnx")
+session = onnxruntime.InferenceSession("small.onnx")
+(name,) = (i.name for i in session.get_inputs())
+(found,) = session.run(None, {name: x_test[..., None]})
+answers = small.predict(x_test[..., None])
+print(
+    f"accuracy {(answers.argmax(1) == y_test).mean():.4f}, "
+    f"largest difference to onnxruntime {np.abs(found - answers).max():.1e}"
+)
+print(Path("digit.onnx").stat().st_size, Path("small.onnx").stat().st_size)
+
 # %% numpy
 import runpy
 from pynn.export import to_numpy

@@ -64,9 +64,10 @@ def _spread(node: Node, p: Value, x: Value, dtype: Any = None) -> Tensor:
 
 
 def _bytes(x: Tensor, kind: int) -> Tensor:
-    """Return rounded numbers within the limits of a type of ONNX, in the dtype that holds it."""
+    """Return rounded numbers within the limits of a type of ONNX, in the dtype that holds it; for exports in floats."""
     low, high = LIMITS[kind]
-    return ops.clip(x, float(low), float(high)).astype("uint8" if kind == UINT8 else "int32")
+    y = ops.clip(x, float(low), float(high))
+    return y if state.tape is not None else y.astype("uint8" if kind == UINT8 else "int32")
 
 
 @operator("QuantizeLinear", inputs=(2, 3), typed=True)
@@ -150,7 +151,7 @@ def _exactly(node: Node, function: Any, a: Value, b: Value, most: float) -> Valu
 
 
 def _integers(y: Value) -> Value:
-    return mapped(y, lambda t: t.astype(INT32))
+    return y if state.tape is not None else mapped(y, lambda t: t.astype(INT32))
 
 
 def _product(node: Node, a: Value, b: Value, za: Value | None, zb: Value | None) -> Value:

@@ -1,0 +1,247 @@
+"""Networks of bytes from trained ones: after-training quantization of dense layers and convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pynn.checks import integer
+from pynn.errors import DataError, ShapeError
+from pynn.nn.module import Module
+from pynn.onnx.exporter import to_model
+from pynn.onnx.extra import onnx_package
+from pynn.onnx.importer import loads
+from pynn.onnx.network import Network
+
+__all__ = ["quantize"]
+
+FEW = 32  # terms of a product that takes longer with bytes than with floats
+MOST = 2**31 // (255 * 127)  # terms whose sum cannot leave 32 bits
+OLDEST = 10  # the operators of bytes
+SINGLE = np.dtype("float32")
+
+
+class _Product(NamedTuple):
+    """A node whose weights are known: where it stands, its weights with the columns last, and its bias or None."""
+
+    at: int
+    node: Any
+    weights: np.ndarray
+    bias: np.ndarray | None
+
+
+def quantize(
+    model: Module,
+    data: Any,
+    input_shape: Any = None,
+    convolutions: bool = False,
+    batch_size: int = 256,
+    max_batches: int = 40,
+) -> Network:
+    """Return a network whose dense layers, and convolutions if they are asked for, multiply bytes.
+
+    Of an input x with calibrated ends lo <= 0 <= hi, and weights w [K, N]:
+
+        s = (hi - lo) / 255,  z = round(-lo / s),  a = clip(round(x / s) + z, 0, 255),
+        t[n] = max over k of |w[k,n]| / 127,  v[k,n] = round(w[k,n] / t[n]),
+        y[n] = s t[n] sum over k of (a[k] - z) v[k,n] + b[n].
+
+    The sums are exact, so that every machine, and the exported C, has the same integers. The ends are the least and
+    the largest value that an input takes while the model predicts the calibration data. The file that
+    :func:`pynn.onnx.export` writes has a quarter of the size. Products of fewer than 32 terms (a first convolution of
+    grey images), convolutions in groups, and layers of other kinds stay as they are.
+
+    Parameters
+    ----------
+    model : Module
+        Trained, of float32; or a :class:`pynn.onnx.Network`. It does not change.
+    data : ndarray, or list of them for several inputs
+        Some hundred samples of what will be predicted, as for predict(). Labels are not needed.
+    input_shape : tuple of int, optional
+        Of one sample; needed if the model does not know it.
+    convolutions : bool, default False
+        Convolutions too. Their weights are few, and float32 has Winograd's algorithm for many of them: with bytes most
+        take longer.
+    batch_size : int, default 256
+    max_batches : int, default 40
+        The most batches of `data` that are looked at.
+
+    Returns
+    -------
+    pynn.onnx.Network
+        It predicts, is saved, and is written with :func:`pynn.onnx.export`, :func:`pynn.export.to_c` and the others;
+        onnxruntime runs the same file. What it computes from bytes has no gradient.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to quantize, if the model is no float32, or if an input or a weight is not finite.
+    ShapeError
+        If there are no samples.
+    ImportError
+        If the package onnx is missing.
+
+    References
+    ----------
+    Jacob and others, "Quantization and training of neural networks for efficient integer-arithmetic-only inference",
+    2018. Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference: a whitepaper", 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pynn.onnx
+    >>> from pynn import nn
+    >>> model = nn.Sequential([nn.Input((64,)), nn.Dense(32, activation="relu"), nn.Dense(10)])
+    >>> x = np.random.default_rng(0).normal(size=(200, 64)).astype("float32")
+    >>> small = pynn.onnx.quantize(model, x)
+    >>> y = model.predict(x, verbose=0)
+    >>> bool(np.abs(small.predict(x, verbose=0) - y).max() < 0.05 * np.abs(y).max())
+    True
+    """
+    onnx = onnx_package("onnx.quantize")
+    batch_size = integer("onnx.quantize", "batch_size", batch_size, 1)
+    max_batches = integer("onnx.quantize", "max_batches", max_batches, 1)
+    proto = to_model(model, input_shape)
+    version = next(s.version for s in proto.opset_import if s.domain in ("", "ai.onnx"))
+    if version < OLDEST:
+        raise DataError(
+            f"[onnx.quantize] expected operator set {OLDEST} or newer. Received: {version}. "
+            "help: onnx.version_converter.convert_version(proto, 13)."
+        )
+    products = _products(onnx, proto.graph, ("Gemm", "MatMul", *(["Conv"] if convolutions else [])))
+    if not products:
+        raise DataError(
+            f"[onnx.quantize] expected dense layers (or convolutions, with convolutions=True) of {FEW} terms or more, "
+            "in float32, whose weights are constants. Received: a model without any."
+        )
+    ends = _ends(proto, [p.node.input[0] for p in products], data, batch_size, max_batches)
+    _rewrite(onnx, proto.graph, products, ends)
+    onnx.checker.check_model(proto, full_check=True)
+    return loads(proto.SerializeToString())
+
+
+def _products(onnx: Any, graph: Any, kinds: Sequence[str]) -> list[_Product]:
+    """Return the products that gain from bytes."""
+    known = {t.name: t for t in graph.initializer}
+    found = []
+    for at, node in enumerate(graph.node):
+        if node.op_type not in kinds or node.domain or len(node.input) < 2:
+            continue
+        if node.input[0] in known or not all(name in known for name in node.input[1:] if name):
+            continue
+        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        w, *bias = (onnx.numpy_helper.to_array(known[name]) for name in node.input[1:] if name)
+        plain = all(attributes.get(key, 1) == 1 for key in ("alpha", "beta", "group")) and not attributes.get("transA")
+        if not plain or w.dtype != SINGLE or (node.op_type != "Conv" and w.ndim != 2):
+            continue
+        columns = w.transpose(*range(1, w.ndim), 0) if node.op_type == "Conv" or attributes.get("transB") else w
+        terms = columns[..., 0].size if columns.shape[-1] else 0
+        if not FEW <= terms < MOST or (bias and bias[0].size not in (1, columns.shape[-1])):
+            continue
+        if not np.isfinite(w).all():
+            raise DataError(f"[onnx.quantize] expected finite weights. Received: {node.input[1]!r} with others.")
+        found.append(_Product(at, node, columns, bias[0] if bias else None))
+    return found
+
+
+def _ends(proto: Any, names: Sequence[str], data: Any, batch_size: int, max_batches: int) -> dict[str, Any]:
+    """Return the least and the largest value of inner results while the model predicts."""
+    wanted = list(dict.fromkeys(names))
+    outside = [port.name for port in proto.graph.input if port.name in wanted]
+    inner = [name for name in wanted if name not in outside]
+    network = loads(proto.SerializeToString(), inner or None)
+    several = len(network._plan.inputs) > 1
+    arrays = [np.asarray(x) for x in (data if several else [data])]
+    if len(arrays) != len(network._plan.inputs) or not arrays[0].ndim or not len(arrays[0]):
+        raise ShapeError(
+            f"[onnx.quantize] expected samples for {len(network._plan.inputs)} inputs, at least one. "
+            f"Received: {[a.shape for a in arrays]}."
+        )
+    low, high = dict.fromkeys(wanted, 0.0), dict.fromkeys(wanted, 0.0)
+    for first in range(0, min(len(arrays[0]), batch_size * max_batches), batch_size):
+        parts = [a[first : first + batch_size] for a in arrays]
+        seen = {port[0]: part for port, part in zip(network._plan.inputs, parts, strict=True)}
+        seen = {name: _as_predicted(seen[name]) for name in outside}
+        found: Any = network.predict(parts if several else parts[0], batch_size=batch_size, verbose=0) if inner else []
+        rows = list(found.values()) if isinstance(found, dict) else found
+        seen |= dict(zip(inner, [rows] if isinstance(rows, np.ndarray) else rows, strict=True))
+        for name, values in seen.items():
+            if not np.isfinite(values).all():
+                raise DataError(f"[onnx.quantize] expected finite numbers. Received: {name!r} with others.")
+            low[name], high[name] = min(low[name], float(values.min())), max(high[name], float(values.max()))
+    return {name: (low[name], high[name]) for name in wanted}
+
+
+def _as_predicted(x: np.ndarray) -> np.ndarray:
+    """Return what predict() hands on: images of bytes divided by 255."""
+    return x / SINGLE.type(255) if x.dtype == np.uint8 and x.ndim > 2 else x
+
+
+def _rewrite(onnx: Any, graph: Any, products: list[_Product], ends: dict[str, Any]) -> None:
+    """Put products of bytes in the place of those of floats, in the order of the graph."""
+    helper, taken = onnx.helper, {name for node in graph.node for name in (*node.input, *node.output)}
+    taken |= {t.name for t in graph.initializer}
+
+    def named(hint: str) -> str:
+        name, k = hint, 0
+        while name in taken:
+            k += 1
+            name = f"{hint}_{k}"
+        taken.add(name)
+        return name
+
+    def constant(array: Any, hint: str) -> str:
+        name = named(hint)
+        graph.initializer.append(onnx.numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name))
+        return name
+
+    new = {p.at: p for p in products}
+    nodes: list[Any] = []
+    inputs: dict[str, tuple[Any, str, str, str]] = {}
+    for at, node in enumerate(graph.node):
+        if at not in new:
+            nodes.append(node)
+            continue
+        product, x, base = new[at], node.input[0], node.output[0]
+        if x not in inputs:
+            low, high = ends[x]
+            scale = SINGLE.type((high - low) / 255) or SINGLE.type(1)
+            zero = np.clip(np.rint(-low / scale), 0, 255).astype(np.uint8)
+            inputs[x] = (scale, constant(scale, f"{x}/scale"), constant(zero, f"{x}/zero"), named(f"{x}/bytes"))
+            nodes.append(
+                helper.make_node("QuantizeLinear", [x, *inputs[x][1:3]], [inputs[x][3]], name=named(f"{x}/quantize"))
+            )
+        scale, _, zero_name, as_bytes = inputs[x]
+        w, conv = product.weights, node.op_type == "Conv"
+        steps = np.abs(w).max(tuple(range(w.ndim - 1)), initial=0) / SINGLE.type(127)
+        steps[steps == 0] = 1
+        small = np.clip(np.rint(w / steps), -127, 127).astype(np.int8)
+        behind = (-1, *(1,) * (w.ndim - 2)) if conv else (-1,)  # columns are a convolution's second axis
+        small = small.transpose(-1, *range(w.ndim - 1)) if conv else small
+        whole, real = named(f"{base}/sums"), named(f"{base}/real")
+        kept = [a for a in node.attribute if a.name not in ("alpha", "beta", "transA", "transB")]
+        made = helper.make_node(
+            "ConvInteger" if conv else "MatMulInteger", [as_bytes, constant(small, f"{base}/w"), zero_name], [whole],
+            name=named(f"{base}/product"),
+        )  # fmt: skip
+        made.attribute.extend(kept)
+        scaled = base if product.bias is None else named(f"{base}/scaled")
+        factor = constant((scale * steps).astype(SINGLE).reshape(behind), f"{base}/factor")
+        nodes += [
+            made,
+            helper.make_node("Cast", [whole], [real], name=named(f"{base}/cast"), to=onnx.TensorProto.FLOAT),
+            helper.make_node("Mul", [real, factor], [scaled], name=named(f"{base}/scale")),
+        ]
+        if product.bias is not None:
+            bias = np.broadcast_to(product.bias.reshape(-1), w.shape[-1:]).reshape(behind)
+            nodes.append(
+                helper.make_node("Add", [scaled, constant(bias, f"{base}/bias")], [base], name=named(f"{base}/add"))
+            )
+    del graph.node[:]
+    graph.node.extend(nodes)
+    used = {name for node in graph.node for name in node.input}
+    left = [t for t in graph.initializer if t.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(left)

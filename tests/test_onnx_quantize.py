@@ -1,0 +1,201 @@
+"""Networks of bytes made of trained ones: what is computed, where it goes, and what is refused."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+import pynn
+import pynn.export
+import pynn.onnx
+from pynn import nn
+from pynn.errors import DataError, ShapeError
+
+onnx = pytest.importorskip("onnx")  # an extra
+onnxruntime = pytest.importorskip("onnxruntime")
+
+from onnx import helper  # noqa: E402
+from test_export_c import compiled, csv, run  # noqa: E402
+from test_onnx_parts import exported, load, model, port, saved  # noqa: E402
+
+
+def dense(*units, inputs=40):
+    layers = [nn.Dense(n, activation="relu") for n in units]
+    return nn.Sequential([nn.Input((inputs,)), *layers, nn.Dense(5, activation="softmax")])
+
+
+def images():
+    layers = nn.Conv2D(12, 3, activation="relu"), nn.Conv2D(16, 3, padding="same", strides=2, activation="relu")
+    return nn.Sequential([nn.Input((12, 11, 4)), *layers, nn.MaxPool2D(2), nn.Flatten(), nn.Dense(6)])
+
+
+def operators(network):
+    return [node.op_type for node in pynn.onnx.to_model(network).graph.node]
+
+
+def test_the_sums_are_those_of_the_formula(rng):
+    net = nn.Sequential([nn.Input((40,)), nn.Dense(7)])
+    w, b = (p.numpy() for p in net.parameters())
+    b[:] = rng.normal(size=7)
+    net.set_weights([w, b])
+    x = rng.normal(size=(100, 40)).astype("float32")
+    found = pynn.onnx.quantize(net, x).predict(x, verbose=0)
+    low, high = float(x.min()), float(x.max())
+    s = np.float32((high - low) / 255)
+    z = np.rint(-low / s)
+    t = np.abs(w).max(0) / np.float32(127)
+    a, v = np.clip(np.rint(x / s) + z, 0, 255), np.rint(w / t)
+    np.testing.assert_allclose(found, s * t * ((a - z) @ v) + b, rtol=2e-6, atol=2e-6)
+    exact = net.predict(x, verbose=0)
+    assert 0 < np.abs(found - exact).max() < 0.05 * np.abs(exact).max()
+
+
+def test_ends_are_those_of_the_calibration_data(rng):
+    net = nn.Sequential([nn.Input((40,)), nn.Dense(7, use_bias=False)])
+    x = rng.uniform(0, 1, (60, 40)).astype("float32")
+    few = pynn.onnx.quantize(net, x, batch_size=7, max_batches=100)
+    assert few.predict(3 * x, verbose=0).tobytes() != pynn.onnx.quantize(net, 3 * x).predict(3 * x, verbose=0).tobytes()
+    clipped = few.predict(np.minimum(3 * x, x.max()), verbose=0)
+    np.testing.assert_array_equal(few.predict(3 * x, verbose=0), clipped)
+    first = pynn.onnx.quantize(net, np.concatenate([x, 3 * x]), batch_size=20, max_batches=3)
+    np.testing.assert_array_equal(first.predict(x, verbose=0), few.predict(x, verbose=0))
+
+
+each_net = pytest.mark.parametrize(("net", "shape"), [(dense(64, 33), (40,)), (images(), (12, 11, 4))])
+
+
+@each_net
+def test_it_goes_where_other_networks_go(net, shape, rng, tmp_path):
+    before = [p.numpy().tobytes() for p in net.parameters()]
+    x = rng.normal(size=(30, *shape)).astype("float32")
+    small = pynn.onnx.quantize(net, x, convolutions=True)
+    found, exact = small.predict(x, verbose=0), net.predict(x, verbose=0)
+    assert np.abs(found - exact).max() < 0.05 * np.abs(exact).max()
+    np.testing.assert_array_equal(saved(small, tmp_path).predict(x, verbose=0), found)
+    np.testing.assert_allclose(exported(small, x)[0], found, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(small.predict_fn()(x), found)
+    proto = pynn.onnx.to_model(small)
+    np.testing.assert_array_equal(load(proto).predict(x, verbose=0), found)
+    assert [p.numpy().tobytes() for p in net.parameters()] == before
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no C compiler here")
+@each_net
+def test_c_has_the_same_integers(net, shape, rng, tmp_path):
+    x = rng.normal(size=(30, *shape)).astype("float32")
+    small = pynn.onnx.quantize(net, x, convolutions=True)
+    pynn.export.to_c(small, tmp_path / "net.c", main=True)
+    got = run(compiled(tmp_path / "net.c", "-O2"), text=csv(x))
+    # One step of any product is hundreds of times as much as rounding.
+    np.testing.assert_allclose(got, small.predict(x, verbose=0), rtol=1e-5, atol=1e-5)
+    assert np.abs(got - net.predict(x, verbose=0)).max() > 1e-4
+
+
+def test_files_are_a_quarter_of_the_size():
+    net = dense(256, 256, inputs=256)
+    small = pynn.onnx.quantize(net, np.ones((4, 256), "float32"))
+    assert len(pynn.onnx.to_model(small).SerializeToString()) < 0.3 * len(pynn.onnx.to_model(net).SerializeToString())
+
+
+def test_convolutions_are_asked_for(rng):
+    x = rng.normal(size=(10, 12, 11, 4)).astype("float32")
+    plain, all_of_them = (operators(pynn.onnx.quantize(images(), x, convolutions=flag)) for flag in (False, True))
+    assert (plain.count("Conv"), plain.count("ConvInteger"), plain.count("MatMulInteger")) == (2, 0, 1)
+    assert (all_of_them.count("Conv"), all_of_them.count("ConvInteger")) == (0, 2)
+
+
+def test_small_products_stay_as_they_are(rng):
+    net = nn.Sequential([nn.Input((9, 9, 1)), nn.Conv2D(8, 3), nn.Conv2D(8, 3, groups=8), nn.Flatten(), nn.Dense(3)])
+    names = operators(pynn.onnx.quantize(net, rng.normal(size=(4, 9, 9, 1)).astype("float32"), convolutions=True))
+    assert (names.count("Conv"), names.count("ConvInteger"), names.count("MatMulInteger")) == (2, 0, 1)
+
+
+def test_one_input_is_made_bytes_once(rng):
+    taken = nn.Input((50,))
+    net = nn.Model(taken, [nn.Dense(4)(taken), nn.Dense(3)(taken)])
+    x = rng.normal(size=(20, 50)).astype("float32")
+    small = pynn.onnx.quantize(net, x)
+    assert operators(small).count("QuantizeLinear") == 1
+    for found, exact in zip(small.predict(x, verbose=0), net.predict(x, verbose=0), strict=True):
+        assert np.abs(found - exact).max() < 0.05 * np.abs(exact).max()
+
+
+def test_several_inputs(rng):
+    a, b = nn.Input((40,)), nn.Input((50,))
+    net = nn.Model([a, b], nn.Dense(4)(nn.Concatenate()([nn.Dense(20)(a), nn.Dense(30)(b)])))
+    xs = [rng.normal(size=(20, n)).astype("float32") for n in (40, 50)]
+    found, exact = pynn.onnx.quantize(net, xs).predict(xs, verbose=0), net.predict(xs, verbose=0)
+    assert np.abs(found - exact).max() < 0.08 * np.abs(exact).max()
+    with pytest.raises(ShapeError, match="2 inputs"):
+        pynn.onnx.quantize(net, xs[:1])
+
+
+def test_images_of_bytes_are_divided_as_predict_does(rng):
+    net = nn.Sequential([nn.Input((6, 6, 1)), nn.Flatten(), nn.Dense(4)])
+    x = rng.integers(0, 256, (30, 6, 6, 1)).astype("uint8")
+    small = pynn.onnx.quantize(net, x)
+    exact = net.predict(x, verbose=0)
+    assert np.abs(small.predict(x, verbose=0) - exact).max() < 0.05 * np.abs(exact).max()
+
+
+def test_products_of_other_programs(rng):
+    """Gemm with weights turned round, and MatMul of sequences with a bias of one number."""
+    w, v = rng.normal(size=(8, 40)).astype("float32"), rng.normal(size=(40, 6)).astype("float32")
+    nodes = [
+        helper.make_node("Gemm", ["x", "w", "b"], ["y"], transB=1),
+        helper.make_node("MatMul", ["s", "v"], ["p"]),
+        helper.make_node("Gemm", ["x", "w"], ["twice"], transB=1, alpha=2.0),  # stays as it is
+    ]
+    ports = [port("x", shape=("N", 40)), port("s", shape=("N", 3, 40))]
+    outs = [port("y", shape=("N", 8)), port("p", shape=("N", 3, 6)), port("twice", shape=("N", 8))]
+    net = load(model(nodes, ports, outs, {"w": w, "v": v, "b": np.ones(1, "float32")}))
+    x, s = rng.normal(size=(9, 40)).astype("float32"), rng.normal(size=(9, 3, 40)).astype("float32")
+    small = pynn.onnx.quantize(net, [x, s])
+    y, p, twice = small.run(x, s)
+    for found, exact in ((y, x @ w.T + 1), (p, s @ v)):
+        assert 0 < np.abs(found - exact).max() < 0.05 * np.abs(exact).max()
+    np.testing.assert_allclose(twice, 2 * x @ w.T, rtol=1e-4, atol=1e-4)
+
+
+def test_a_weight_of_zeros_and_an_input_of_zeros():
+    net = nn.Sequential([nn.Input((40,)), nn.Dense(3)])
+    w, b = (p.numpy() for p in net.parameters())
+    w[:, 1] = 0
+    net.set_weights([w, b + 1])
+    x = np.zeros((4, 40), "float32")
+    np.testing.assert_array_equal(pynn.onnx.quantize(net, x).predict(x, verbose=0), np.ones((4, 3), "float32"))
+
+
+@pytest.mark.parametrize(
+    ("net", "x", "error", "words"),
+    [
+        (nn.Sequential([nn.Input((4,)), nn.Dense(3)]), np.ones((2, 4), "f"), DataError, "32 terms"),
+        (nn.Sequential([nn.Input((40,)), nn.Dense(3)]), np.ones((0, 40), "f"), ShapeError, "at least one"),
+        (nn.Sequential([nn.Input((40,)), nn.Dense(3)]), np.full((2, 40), np.nan, "f"), DataError, "finite numbers"),
+        (dense(64), np.full((2, 40), np.inf, "f"), DataError, "finite numbers"),
+    ],
+)
+def test_what_cannot_be_done_is_said(net, x, error, words):
+    with pytest.raises(error, match=words):
+        pynn.onnx.quantize(net, x)
+
+
+def test_weights_that_are_not_finite_are_named():
+    net = nn.Sequential([nn.Input((40,)), nn.Dense(3, name="broken")])
+    w, b = (p.numpy() for p in net.parameters())
+    w[3, 1] = np.inf
+    net.set_weights([w, b])
+    with pytest.raises(DataError, match="broken"):
+        pynn.onnx.quantize(net, np.ones((2, 40), "float32"))
+
+
+def test_settings_are_checked():
+    for wrong in ({"batch_size": 0}, {"max_batches": 0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            pynn.onnx.quantize(dense(8), np.ones((2, 40), "float32"), **wrong)
+
+
+def test_double_precision_is_refused():
+    net = nn.Sequential([nn.Input((40,)), nn.Dense(3)]).astype("float64")
+    with pytest.raises(DataError, match="float32"):
+        pynn.onnx.quantize(net, np.ones((2, 40)))
