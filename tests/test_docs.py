@@ -96,8 +96,9 @@ def _tables_restored():
     before = [dict(table) for table in tables]
     yield
     for table, content in zip(tables, before, strict=True):
+        own = {name: item for name, item in table.items() if getattr(item, "__module__", "").startswith("pynn.")}
         table.clear()
-        table.update(content)
+        table.update(own | content)  # a module of pynn's may have been imported for the first time
 
 
 def code(page):

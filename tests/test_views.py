@@ -72,6 +72,11 @@ def test_several_outputs():
     assert scores["a_loss"] == pytest.approx(-np.log(found["a"][np.arange(11), Y]).mean(), rel=1e-5)
 
 
+def test_what_is_no_model_is_said():
+    with pytest.raises(TypeError, match="compiled model"):
+        evaluate_views(1, X, Y, (6, 8))
+
+
 def test_bytes_are_scaled():
     model = small((8, 9, 2))
     x = (X * 255).astype(np.uint8)

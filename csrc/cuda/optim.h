@@ -90,7 +90,7 @@ OPTIM_KERNEL(adadelta_step, f32::adadelta_at(one, 0, 1, 0), {
     c.b = (float)(1.0 - par[2]);
     c.eps = (float)par[3];
 })
-OPTIM_KERNEL(rmsprop_step, f32::rmsprop_at(one, 0, 1, c.s1 != NULL, c.s2 != NULL), {
+OPTIM_KERNEL(rmsprop_step, f32::rmsprop_at(one, 0, 1, c.s1 != NULL, c.s2 != NULL, 0), {
     c.a = (float)par[2];
     c.b = (float)(1.0 - par[2]);
     *(I.dim[f32::OPT_KIND] ? &c.d : &c.eps) = (float)par[3];
@@ -104,7 +104,7 @@ static __device__ __forceinline__ void optim_moments(const pn_instr &I, f32::opt
     c->d = (float)(1.0 / sqrt(1.0 - pn_power(I.par[3], f32::opt_time(&I))));
     c->eps = (float)I.par[4];
 }
-OPTIM_KERNEL(adam_step, f32::adam_at(one, 0, 1, c.s2 != NULL), {
+OPTIM_KERNEL(adam_step, f32::adam_at(one, 0, 1, c.s2 != NULL, 0), {
     optim_moments(I, &c);
     c.lr = (float)(f32::opt_rate(&I) / (1.0 - pn_power(par[2], f32::opt_time(&I))));
 })

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn.checks import integer, pair
+from pynn.checks import integer, of_kind, pair
 from pynn.core.tensor import Tensor, to_array
 from pynn.errors import ShapeError
 from pynn.losses.logits import Scores
@@ -203,6 +203,7 @@ def evaluate_views(
     ['accuracy', 'loss']
     """
     place = "evaluate_views"
+    of_kind(place, "model", model, "a compiled model", "_need_trainer")
     trainer = model._need_trainer(place)
     x = _images(x, place)
     views = Views(place, model, x.shape, size, flips)
