@@ -45,6 +45,12 @@ def test_every_unit_gives_the_same_integers(m, k, n, least, isa, rng, units):
         np.testing.assert_array_equal(y.numpy(), (a.astype("int64") - 9) @ (small.astype("int64") - zero))
 
 
+def test_weights_without_columns(rng):
+    table = packed(np.zeros((40, 0), np.int8))
+    y = byte_matmul(Tensor.state(np.ones((3, 40), "uint8")), None, *map(Tensor.state, table))
+    assert y.shape == (3, 0)
+
+
 def test_weights_that_are_no_bytes_are_not_packed(rng):
     assert packed(np.array([[-1, 200]])) is None
     assert packed(np.array([[256]])) is None

@@ -9,7 +9,7 @@ import pynn
 import pynn.export
 import pynn.onnx
 from pynn import nn
-from pynn.errors import DataError, ShapeError
+from pynn.errors import DataError, DTypeError, ShapeError
 
 onnx = pytest.importorskip("onnx")  # an extra
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -199,3 +199,86 @@ def test_double_precision_is_refused():
     net = nn.Sequential([nn.Input((40,)), nn.Dense(3)]).astype("float64")
     with pytest.raises(DataError, match="float32"):
         pynn.onnx.quantize(net, np.ones((2, 40)))
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        nn.Sequential([nn.Input((9, 40)), nn.LSTM(36, return_sequences=True), nn.Dense(12)]),
+        nn.Sequential([nn.Input((9, 40)), nn.LayerNormLSTM(36), nn.Dense(4)]),
+        nn.Sequential([nn.Input((9, 40)), nn.Bidirectional(nn.GRU(33, return_sequences=True)), nn.Dense(12)]),
+    ],
+)
+def test_sequences(net, rng):
+    """Whose inner values have the steps first, and whose loops read weights from around them."""
+    x = rng.normal(size=(30, 9, 40)).astype("float32")
+    found, exact = pynn.onnx.quantize(net, x).predict(x, verbose=0), net.predict(x, verbose=0)
+    assert 0 < np.abs(found - exact).max() < 0.05 * np.abs(exact).max()
+
+
+def test_branches_that_values_choose(rng):
+    def branch(name, op, other):
+        return helper.make_graph([helper.make_node(op, ["x", other], ["o"])], name, [], [port("o", shape=None)])
+
+    nodes = [
+        helper.make_node("ReduceSum", ["x"], ["sum"], keepdims=0),
+        helper.make_node("Greater", ["sum", "zero"], ["c"]),
+        helper.make_node(
+            "If", ["c"], ["y"], then_branch=branch("t", "MatMul", "w"), else_branch=branch("e", "Add", "b")
+        ),
+        helper.make_node("MatMul", ["x", "v"], ["z"]),
+        helper.make_node("Add", ["y", "z"], ["q"]),
+    ]
+    w, b, v = (rng.normal(size=shape).astype("float32") for shape in ((40, 40), 40, (40, 40)))
+    known = {"w": w, "b": b, "v": v, "zero": np.float32(0)}
+    net = load(model(nodes, [port("x", shape=("N", 40))], [port("q", shape=("N", 40))], known))
+    x = rng.normal(size=(30, 40)).astype("float32")
+    small = pynn.onnx.quantize(net, x)
+    for part in (x, -x):
+        (found,), (exact,) = small.run(part), net.run(part)
+        assert 0 < np.abs(found - exact).max() < 0.05 * np.abs(exact).max()
+
+
+def test_images_for_a_model_that_takes_bytes(rng):
+    net = nn.Sequential([nn.Input((6, 6, 3)), nn.Rescaling(1 / 127.5, -1), nn.Flatten(), nn.Dense(40)])
+    x = rng.integers(0, 256, (50, 6, 6, 3)).astype("uint8")
+    with pytest.raises(DTypeError, match="float32"):
+        pynn.onnx.quantize(net, x)
+    floats = x.astype("float32")
+    exact = net.predict(x, verbose=0)
+    assert np.abs(pynn.onnx.quantize(net, floats).predict(floats, verbose=0) - exact).max() < 0.05 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "words"),
+    [
+        (np.ones((6, 41)), ShapeError, r"\(40,\)"),
+        (np.ones(6), ShapeError, r"\(40,\)"),
+        (np.ones((6, 2, 40)), ShapeError, r"\(40,\)"),
+        (np.ones((6, 40)) * 1j, DTypeError, "numbers"),
+        (np.array([["a"] * 40] * 3), DTypeError, "numbers"),
+        ([[1, 2], [3]], ShapeError, "one shape"),
+        (np.full((6, 40), 1e300), DataError, "finite"),
+    ],
+)
+def test_calibration_data_are_checked(data, error, words):
+    with pytest.raises(error, match=words):
+        pynn.onnx.quantize(nn.Sequential([nn.Input((40,)), nn.Dense(3)]), data)
+
+
+def test_inputs_of_different_lengths():
+    a, b = nn.Input((40,)), nn.Input((40,))
+    net = nn.Model([a, b], [nn.Dense(3)(a), nn.Dense(3)(b)])
+    with pytest.raises(ShapeError, match="as many samples"):
+        pynn.onnx.quantize(net, [np.ones((10, 40)), np.ones((20, 40))])
+    with pytest.raises(ShapeError, match="shape"):
+        pynn.onnx.quantize(net, [np.ones((10, 40)), 3.0])
+
+
+def test_nan_stays_in_its_sample(rng):
+    net = dense(40)
+    x = rng.normal(size=(50, 40)).astype("float32")
+    small, gone = pynn.onnx.quantize(net, x), x.copy()
+    gone[1] = np.nan
+    found = small.predict(gone, verbose=0)
+    np.testing.assert_array_equal(np.delete(found, 1, 0), np.delete(small.predict(x, verbose=0), 1, 0))

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pynn.checks import integer
-from pynn.errors import DataError, ShapeError
+from pynn.errors import DataError, DTypeError, ShapeError
 from pynn.nn.module import Module
 from pynn.onnx.exporter import to_model
 from pynn.onnx.extra import onnx_package
 from pynn.onnx.importer import loads
 from pynn.onnx.network import Network
+from pynn.ops import pixels
 
 __all__ = ["quantize"]
 
@@ -72,14 +73,17 @@ def quantize(
     -------
     pynn.onnx.Network
         It predicts, is saved, and is written with :func:`pynn.onnx.export`, :func:`pynn.export.to_c` and the others;
-        onnxruntime runs the same file. What it computes from bytes has no gradient.
+        onnxruntime runs the same file. What it computes from bytes has no gradient, and bytes have no NaN: it becomes
+        any byte, but in C and NumPy files, which hold bytes as floats.
 
     Raises
     ------
     DataError
         If there is nothing to quantize, if the model is no float32, or if an input or a weight is not finite.
+    DTypeError
+        If samples are no numbers, or images of bytes for a model that takes these as they are (Rescaling first).
     ShapeError
-        If there are no samples.
+        If samples do not fit the model, or there are none.
     ImportError
         If the package onnx is missing.
 
@@ -116,7 +120,7 @@ def quantize(
             f"[onnx.quantize] expected dense layers (or convolutions, with convolutions=True) of {FEW} terms or more, "
             "in float32, whose weights are constants. Received: a model without any."
         )
-    ends = _ends(proto, [p.node.input[0] for p in products], data, batch_size, max_batches)
+    ends = _ends(proto, model, [p.node.input[0] for p in products], data, batch_size, max_batches)
     _rewrite(onnx, proto.graph, products, ends)
     onnx.checker.check_model(proto, full_check=True)
     return loads(proto.SerializeToString())
@@ -146,43 +150,90 @@ def _products(onnx: Any, graph: Any, kinds: Sequence[str]) -> list[_Product]:
     return found
 
 
-def _ends(proto: Any, names: Sequence[str], data: Any, batch_size: int, max_batches: int) -> dict[str, Any]:
+def _samples(network: Network, model: Module, data: Any) -> list[np.ndarray]:
+    """Return the calibration data of each input, checked."""
+    ports = network._plan.inputs
+    given = list(data) if len(ports) > 1 and isinstance(data, (list, tuple)) else [data]
+    if len(given) != len(ports):
+        raise ShapeError(f"[onnx.quantize] expected samples for {len(ports)} inputs. Received: {len(given)}.")
+    arrays = []
+    for i, (x, (name, dtype, sizes)) in enumerate(zip(given, ports, strict=True)):
+        try:
+            array = np.asarray(x)
+        except ValueError as error:
+            raise ShapeError(
+                f"[onnx.quantize] expected samples of one shape for {name!r}. Received: {error}."
+            ) from error
+        if array.dtype.kind not in "fiub":
+            raise DTypeError(f"[onnx.quantize] expected numbers for {name!r}. Received: {array.dtype}.")
+        wanted = sizes if sizes is not None else (None,) * max(array.ndim, 1)
+        fits = len(wanted) == array.ndim and all(
+            d == n for d, n in zip(wanted[1:], array.shape[1:], strict=True) if isinstance(d, int)
+        )
+        if not fits or not len(array):
+            raise ShapeError(
+                f"[onnx.quantize] expected samples of shape {tuple(wanted[1:])} for {name!r}, at least one. "
+                f"Received: x.shape={array.shape}."
+            )
+        if pixels.is_image(array) and dtype.kind == "f" and model.takes_bytes(i):
+            raise DTypeError(
+                f"[onnx.quantize] expected floats for {name!r}: the model takes bytes as they are, the network that is "
+                'made divides images of bytes by 255. help: x.astype("float32"), for predictions too.'
+            )
+        arrays.append(array)
+    if len({len(a) for a in arrays}) > 1:
+        raise ShapeError(
+            f"[onnx.quantize] expected as many samples for each input. Received: {[len(a) for a in arrays]}."
+        )
+    return arrays
+
+
+def _ends(
+    proto: Any, model: Module, names: Sequence[str], data: Any, batch_size: int, max_batches: int
+) -> dict[str, tuple[float, float]]:
     """Return the least and the largest value of inner results while the model predicts."""
     wanted = list(dict.fromkeys(names))
     outside = [port.name for port in proto.graph.input if port.name in wanted]
     inner = [name for name in wanted if name not in outside]
     network = loads(proto.SerializeToString(), inner or None)
-    several = len(network._plan.inputs) > 1
-    arrays = [np.asarray(x) for x in (data if several else [data])]
-    if len(arrays) != len(network._plan.inputs) or not arrays[0].ndim or not len(arrays[0]):
-        raise ShapeError(
-            f"[onnx.quantize] expected samples for {len(network._plan.inputs)} inputs, at least one. "
-            f"Received: {[a.shape for a in arrays]}."
-        )
+    arrays, ports = _samples(network, model, data), network._plan.inputs
     low, high = dict.fromkeys(wanted, 0.0), dict.fromkeys(wanted, 0.0)
     for first in range(0, min(len(arrays[0]), batch_size * max_batches), batch_size):
-        parts = [a[first : first + batch_size] for a in arrays]
-        seen = {port[0]: part for port, part in zip(network._plan.inputs, parts, strict=True)}
-        seen = {name: _as_predicted(seen[name]) for name in outside}
-        found: Any = network.predict(parts if several else parts[0], batch_size=batch_size, verbose=0) if inner else []
-        rows = list(found.values()) if isinstance(found, dict) else found
-        seen |= dict(zip(inner, [rows] if isinstance(rows, np.ndarray) else rows, strict=True))
+        parts = []
+        for array, (_, dtype, _) in zip(arrays, ports, strict=True):
+            part = array[first : first + batch_size]
+            real = pixels.is_image(part) and dtype.kind == "f"
+            with np.errstate(over="ignore"):  # what is no float32 is told below
+                parts.append(part / dtype.type(255) if real else part.astype(dtype, copy=False))
+        seen = {name: part for (name, _, _), part in zip(ports, parts, strict=True) if name in outside}
+        found = network.run(*parts)
+        if inner:
+            seen |= dict(zip(inner, found, strict=True))
         for name, values in seen.items():
             if not np.isfinite(values).all():
                 raise DataError(f"[onnx.quantize] expected finite numbers. Received: {name!r} with others.")
-            low[name], high[name] = min(low[name], float(values.min())), max(high[name], float(values.max()))
+            low[name] = min(low[name], float(values.min(initial=0)))
+            high[name] = max(high[name], float(values.max(initial=0)))
     return {name: (low[name], high[name]) for name in wanted}
 
 
-def _as_predicted(x: np.ndarray) -> np.ndarray:
-    """Return what predict() hands on: images of bytes divided by 255."""
-    return x / SINGLE.type(255) if x.dtype == np.uint8 and x.ndim > 2 else x
+def _names(graph: Any) -> tuple[set[str], set[str]]:
+    """Return the names that nodes read, and all names, in the bodies of branches and loops too."""
+    read, every = set(), {t.name for t in (*graph.initializer, *graph.input)}
+    for node in graph.node:
+        read |= set(node.input)
+        every |= {*node.input, *node.output}
+        for attribute in node.attribute:
+            for body in (attribute.g, *attribute.graphs) if attribute.type in (5, 10) else ():
+                more, all_of_them = _names(body)
+                read |= more | {port.name for port in body.output}  # a body may return what is around it
+                every |= all_of_them
+    return read, every
 
 
-def _rewrite(onnx: Any, graph: Any, products: list[_Product], ends: dict[str, Any]) -> None:
+def _rewrite(onnx: Any, graph: Any, products: list[_Product], ends: dict[str, tuple[float, float]]) -> None:
     """Put products of bytes in the place of those of floats, in the order of the graph."""
-    helper, taken = onnx.helper, {name for node in graph.node for name in (*node.input, *node.output)}
-    taken |= {t.name for t in graph.initializer}
+    helper, (_, taken) = onnx.helper, _names(graph)
 
     def named(hint: str) -> str:
         name, k = hint, 0
@@ -241,7 +292,7 @@ def _rewrite(onnx: Any, graph: Any, products: list[_Product], ends: dict[str, An
             )
     del graph.node[:]
     graph.node.extend(nodes)
-    used = {name for node in graph.node for name in node.input}
+    used = _names(graph)[0] | {port.name for port in graph.output}
     left = [t for t in graph.initializer if t.name in used]
     del graph.initializer[:]
     graph.initializer.extend(left)

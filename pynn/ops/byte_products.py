@@ -68,14 +68,14 @@ def packed(w: np.ndarray, zero: Any = 0) -> Packed | None:
     shift = np.zeros(n, np.int64) if small or not k else np.broadcast_to(centred[0] - signed[0], n)
     whole = np.zeros((-(-k // FOUR) * FOUR, -(-n // COLS) * COLS), np.int8)
     whole[:k, :n] = signed
-    panels = whole.reshape(-1, FOUR, whole.shape[1] // COLS, COLS).transpose(2, 0, 3, 1)
+    panels = whole.reshape(whole.shape[0] // FOUR, FOUR, whole.shape[1] // COLS, COLS).transpose(2, 0, 3, 1)
     sums = np.stack([signed.sum(0), shift])
     return Packed(np.ascontiguousarray(panels).view(np.uint8), sums.astype(np.int32))
 
 
 def unpacked(panels: np.ndarray, sums: np.ndarray, k: int) -> np.ndarray:
     """Return the weights [K, N] that packed ones stand for, as int64."""
-    whole = panels.view(np.int8).transpose(1, 3, 0, 2).reshape(-1, panels.shape[0] * COLS)
+    whole = panels.view(np.int8).transpose(1, 3, 0, 2).reshape(panels.shape[1] * FOUR, panels.shape[0] * COLS)
     return whole[:k, : sums.shape[1]].astype(np.int64) + sums[1]
 
 
