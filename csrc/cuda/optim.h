@@ -90,7 +90,7 @@ OPTIM_KERNEL(adadelta_step, f32::adadelta_at(one, 0, 1, 0), {
     c.b = (float)(1.0 - par[2]);
     c.eps = (float)par[3];
 })
-OPTIM_KERNEL(rmsprop_step, f32::rmsprop_at(one, 0, 1, c.s1 != NULL, c.s2 != NULL, 0), {
+OPTIM_KERNEL(rmsprop_step, f32::rmsprop_at(one, 0, 1, c.s1 != NULL, c.s2 != NULL), {
     c.a = (float)par[2];
     c.b = (float)(1.0 - par[2]);
     *(I.dim[f32::OPT_KIND] ? &c.d : &c.eps) = (float)par[3];

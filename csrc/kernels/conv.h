@@ -25,6 +25,16 @@
 #include "conv_rows.h"
 #include "winograd.h"
 
+#ifdef PN_PAIRS /* neither of them is one of pairs (pn_conv_pairs) */
+#define CONV_DEPTHWISE(v) 0
+#define CONV_FQ(v) ((i64)1)
+#define CONV_DQ(v) ((i64)1)
+#else
+#define CONV_DEPTHWISE(v) pn_conv_depthwise(v)
+#define CONV_FQ(v) ((v)->fq)
+#define CONV_DQ(v) ((v)->dq)
+#endif
+
 #ifdef PN_AMX
 #include "conv_amx.h"
 #else
@@ -157,7 +167,7 @@ static void conv_wide_pack(real *to, const real *w, int sign, i64 row, i64 tap, 
 
 static void conv_fwd_pack(const conv_job *j) {
     const pn_conv *v = &j->v;
-    const i64 terms = v->kh * v->kw * v->cg, q = v->fq;
+    const i64 terms = v->kh * v->kw * v->cg, q = CONV_FQ(v);
     if (q > 1) {
         conv_wide_pack(j->weights, j->w, 1, v->kw * v->c * v->o, v->c * v->o, v->o, 1, v->kh, v->kw, v->c, v->o, q,
                        v->sw, v->ow / q);
@@ -195,7 +205,7 @@ static void conv_fwd_units(void *ctx, i64 lo, i64 hi, int ith) {
             x = band;
         }
 #endif
-        if (pn_conv_depthwise(v)) {
+        if (CONV_DEPTHWISE(v)) {
             for (i64 i = o0; i < o1; i++, x += v->sh * v->xw * v->xc, y += v->ow * v->o) {
                 conv_depthwise(y, v->o, x, v->sw * v->xc, v->ow, v->kh, v->dh * v->xw * v->xc, v->kw, v->dw * v->xc,
                                j->w, v->kw * v->o, v->o, v->o, j->bias);
@@ -207,17 +217,17 @@ static void conv_fwd_units(void *ctx, i64 lo, i64 hi, int ith) {
             const int run = v->dw == 1 && v->groups == 1; /* a row of a patch is contiguous */
             conv_rows r;
             r.a = x + g * v->cg;
-            r.rows = o1 - o0, r.pixels = r.packed_for = v->ow / v->fq;
-            r.arow = v->sh * v->xw * v->c, r.astep = v->fq * v->sw * v->c;
+            r.rows = o1 - o0, r.pixels = r.packed_for = v->ow / CONV_FQ(v);
+            r.arow = v->sh * v->xw * v->c, r.astep = CONV_FQ(v) * v->sw * v->c;
             r.y0 = o0 * v->sh - v->pt, r.yrow = v->sh, r.ystep = v->dh, r.ylimit = v->h;
             r.n1 = v->kh, r.ast1 = v->dh * v->xw * v->c;
             r.n2 = run ? 1 : v->kw, r.ast2 = v->dw * v->c;
-            r.len = run ? (v->kw + (v->fq - 1) * v->sw) * v->c : v->cg;
+            r.len = run ? (v->kw + (CONV_FQ(v) - 1) * v->sw) * v->c : v->cg;
             r.b = j->weights + g * CONV_LANES(v->kh * v->kw * v->cg) * pn_conv_round(v->og);
-            r.n = v->fq * v->og;
+            r.n = CONV_FQ(v) * v->og;
             r.c = y + g * v->og;
-            r.crow = v->ow * v->o, r.cstep = v->fq * v->o;
-            r.bias = !j->bias ? NULL : v->fq > 1 ? j->biases : j->bias + g * v->og;
+            r.crow = v->ow * v->o, r.cstep = CONV_FQ(v) * v->o;
+            r.bias = !j->bias ? NULL : CONV_FQ(v) > 1 ? j->biases : j->bias + g * v->og;
             r.act = v->act, r.p = j->p;
             r.alo = r.blo = 0;
 #ifdef PN_PAIRS
@@ -253,7 +263,7 @@ static int conv2d_fwd(const pn_instr *I) {
     j.threads = j.biases + j.fs.bias;
     if (j.fs.weights && (I->keeping || (!I->kept && j.u.count > 0))) conv_fwd_pack(&j);
     if (I->keeping || j.u.count == 0) return PN_OK;
-    for (i64 i = 0; j.v.fq > 1 && j.bias && i < j.v.fq * j.v.o; i++) j.biases[i] = j.bias[i % j.v.o];
+    for (i64 i = 0; CONV_FQ(&j.v) > 1 && j.bias && i < CONV_FQ(&j.v) * j.v.o; i++) j.biases[i] = j.bias[i % j.v.o];
     pn_for(j.u.count, 1, conv_cost(&j.v), I->nth, conv_fwd_units, &j);
     return PN_OK;
 }

@@ -31,13 +31,13 @@ static void conv_bwd_pack(const conv_job *j) {
     const pn_conv *v = &j->v;
     const i64 pixels = (v->w + v->sw - 1) / v->sw;
     real *to = j->weights;
-    if (v->dq > 1) {
+    if (CONV_DQ(v) > 1) {
         for (i64 cy = 0; cy < v->sh; cy++) {
             const conv_taps ty = conv_class(v->kh, v->dh, v->sh, cy);
             const real *w = j->w + (ty.first * v->kw + v->kw - 1) * v->c * v->o;
             conv_wide_pack(to, w, -1, ty.q * v->kw * v->c * v->o, v->c * v->o, 1, v->o, ty.count, v->kw, v->o, v->c,
-                           v->dq, 1, v->w / v->dq);
-            to += ty.count * (v->kw + v->dq - 1) * v->o * conv_columns(v->dq * v->c, v->w / v->dq);
+                           CONV_DQ(v), 1, v->w / CONV_DQ(v));
+            to += ty.count * (v->kw + CONV_DQ(v) - 1) * v->o * conv_columns(CONV_DQ(v) * v->c, v->w / CONV_DQ(v));
         }
         return;
     }
@@ -64,7 +64,7 @@ static void conv_dx(const conv_job *j, const pn_conv_zone *z, const real *band, 
     const pn_conv *v = &j->v;
     const i64 zw = z->c1 - z->c0, pixels = (v->w + v->sw - 1) / v->sw;
     const real *b = j->weights;
-    const i64 groups = pn_conv_depthwise(v) ? 1 : v->groups, q = v->dq;
+    const i64 groups = CONV_DEPTHWISE(v) ? 1 : v->groups, q = CONV_DQ(v);
     const i64 npad = conv_columns(q * v->cg, q > 1 ? v->w / q : pixels);
     for (i64 g = 0; g < groups; g++)
         for (i64 cy = 0; cy < v->sh; cy++)
@@ -93,7 +93,7 @@ static void conv_dx(const conv_job *j, const pn_conv_zone *z, const real *band, 
                 r.ast1 = ty.next * zw * v->o, r.ast2 = tx.next * v->o;
                 r.c = dx + (iy * v->w + ix) * v->c + g * v->cg;
                 r.crow = v->sh * v->w * v->c, r.cstep = v->sw * v->c;
-                if (pn_conv_depthwise(v)) {
+                if (CONV_DEPTHWISE(v)) {
                     const real *w = j->w + (ty.first * v->kw + tx.first) * v->o;
                     const int direct = v->xc == v->c;
                     for (i64 i = 0; i < r.rows; i++) {
@@ -125,7 +125,7 @@ static void conv_dx(const conv_job *j, const pn_conv_zone *z, const real *band, 
 static void conv_dw(const conv_job *j, const conv_block *k, real *panels, real *dw, int add) {
     const pn_conv *v = &j->v;
     const int run = v->dw == 1 && v->groups == 1;
-    const i64 q = v->fq, columns = q * v->og, len = v->ow / q;
+    const i64 q = CONV_FQ(v), columns = q * v->og, len = v->ow / q;
     const i64 tall = run ? pn_conv_dw_columns(v) * v->c : v->cg; /* rows of dw that lie side by side in x */
     conv_tile t;
     t.step = q * v->sw * v->c;
@@ -284,7 +284,7 @@ static void conv_bwd_unit(const conv_job *j, i64 unit, real *thread, real *dw, r
                 conv_fill_dz(j, &z, j->dy + n * y_image, j->y + n * y_image, z_band + (n - n0) * k.z_image);
         }
         if (db) conv_db(v, &k, db, add || r > 0);
-        if (dw && pn_conv_depthwise(v)) conv_depthwise_dw(v, &k, dw, add || r > 0);
+        if (dw && CONV_DEPTHWISE(v)) conv_depthwise_dw(v, &k, dw, add || r > 0);
 #ifdef PN_AMX
         else if (dw && CONV_FLAT(v)) conv_flat_dw(j, &k, j->x + n0 * x_image, x_pairs, panels, dw, add);
 #endif
@@ -315,13 +315,13 @@ static void conv_bwd_groups(void *ctx, i64 lo, i64 hi, int ith) {
 
 /* dw[r][s][c][o] = the sum over fq pixels p of wide[r][s + p sw][c][p][o]. */
 static void conv_fold(const pn_conv *v, real *dw, const real *wide) {
-    const i64 columns = pn_conv_dw_columns(v), line = v->fq * v->o;
+    const i64 columns = pn_conv_dw_columns(v), line = CONV_FQ(v) * v->o;
     for (i64 r = 0; r < v->kh; r++)
         for (i64 s = 0; s < v->kw; s++)
             for (i64 c = 0; c < v->c; c++, dw += v->o)
                 for (i64 o = 0; o < v->o; o++) {
                     real sum = 0;
-                    for (i64 p = 0; p < v->fq; p++)
+                    for (i64 p = 0; p < CONV_FQ(v); p++)
                         sum += wide[((r * columns + s + p * v->sw) * v->c + c) * line + p * v->o + o];
                     dw[o] = sum;
                 }
@@ -363,13 +363,13 @@ static int conv2d_bwd(const pn_instr *I) {
     pn_for(j.groups, 1, conv_cost(&j.v) * ((j.dx != NULL) + (j.dw != NULL)), I->nth, conv_bwd_groups, &j);
     if (j.dw) {
         i64 n = pn_conv_dw_size(&j.v);
-        t.to = j.v.fq > 1 || CONV_FLAT(&j.v) ? j.parts : j.dw;
+        t.to = CONV_FQ(&j.v) > 1 || CONV_FLAT(&j.v) ? j.parts : j.dw;
         t.parts = j.parts;
 #ifdef PN_AMX
         if (CONV_FLAT(&j.v)) n = conv_flat_size(&j.v);
 #endif
         pn_for(n, 4096, 0.1 * (double)(n * t.count), I->nth, conv_add_parts, &t);
-        if (j.v.fq > 1) conv_fold(&j.v, j.dw, j.parts);
+        if (CONV_FQ(&j.v) > 1) conv_fold(&j.v, j.dw, j.parts);
 #ifdef PN_AMX
         else if (CONV_FLAT(&j.v)) conv_flat_turn(&j.v, j.dw, j.parts);
 #endif

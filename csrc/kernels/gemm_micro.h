@@ -35,7 +35,8 @@ typedef void (*gemm_kernel)(const gemm_tile *t);
 #define GEMM_TUNED
 #endif
 #if defined(PN_AVX512) && defined(PN_REAL_F32) && !defined(PN_PAIRS)
-#define GEMM_TALL 10 /* rows of the lowest tile of two vectors that has a kernel without masks, two terms a turn */
+#define GEMM_TALL 10  /* rows of the lowest tile of two vectors that has a kernel without masks, ... */
+#define GEMM_TWICE 13 /* ... and of two terms a turn */
 #endif
 
 #if defined(PN_AVX2) && defined(PN_REAL_F32)
@@ -95,7 +96,7 @@ GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, c
     const real *ahead = t->ahead;
     i64 p = t->k;
 #ifdef GEMM_TALL
-    for (; full && !fetch && p > 1; p -= 2) {
+    for (; full && !fetch && MR >= GEMM_TWICE && p > 1; p -= 2) {
         gemm_term(acc, b, far, tail, rows, step, MR, NV, at, full);
         gemm_term(acc, b + ldb, far, tail, rows, step, MR, NV, at, full);
         b += 2 * ldb;

@@ -246,24 +246,23 @@ static int adadelta_step(const pn_instr *I) {
  * Hinton 2012)
  * Centered: a = rho a + (1 - rho) g, and s - a^2 takes the place of s. With momentum mu: v = mu v + u, p -= lr v.
  * s0 = s, s1 = v or NULL, s2 = a or NULL; par[2] = rho, par[3] = eps, par[4] = mu. */
-static inline void rmsprop_at(const opt_ctx *c, i64 i, i64 n, int momentum, int centered, int apart) {
+static inline void rmsprop_at(const opt_ctx *c, i64 i, i64 n, int momentum, int centered) {
     const vec g = opt_load(c->g + i, n), s = opt_slot(c->s0 + i, opt_mix(opt_load(c->s0 + i, n), g, c->a, c->b), n);
     vec spread = s, u;
     if (centered) {
         const vec a = opt_slot(c->s2 + i, opt_toward(opt_load(c->s2 + i, n), g, c->b), n);
         spread = vmax(vset(0), vfnma(a, a, s)); /* rounding may make it negative */
     }
-    u = vdiv(g, vadd(opt_root(vadd(spread, vset(c->d)), apart), vset(c->eps))); /* one of the two is 0 */
+    u = vdiv(g, vadd(vsqrt(vadd(spread, vset(c->d))), vset(c->eps))); /* one of the two is 0 */
     if (momentum) {
         u = opt_slot(c->s1 + i, vfma(vset(c->c), opt_load(c->s1 + i, n), u), n);
     }
     opt_move(c, i, n, c->lr, u);
 }
-OPT_RANGE(rmsprop_range, rmsprop_at, 0, 0, 0)
-OPT_RANGE(rmsprop_apart_range, rmsprop_at, 0, 0, 1)
-OPT_RANGE(rmsprop_momentum_range, rmsprop_at, 1, 0, 0)
-OPT_RANGE(rmsprop_centered_range, rmsprop_at, 0, 1, 0)
-OPT_RANGE(rmsprop_both_range, rmsprop_at, 1, 1, 0)
+OPT_RANGE(rmsprop_range, rmsprop_at, 0, 0)
+OPT_RANGE(rmsprop_momentum_range, rmsprop_at, 1, 0)
+OPT_RANGE(rmsprop_centered_range, rmsprop_at, 0, 1)
+OPT_RANGE(rmsprop_both_range, rmsprop_at, 1, 1)
 static int rmsprop_step(const pn_instr *I) {
     opt_ctx c = opt_begin(I);
     c.a = (real)I->par[2];
@@ -272,7 +271,7 @@ static int rmsprop_step(const pn_instr *I) {
     c.c = (real)I->par[4];
     return opt_run(I, &c, 0.8,
                    c.s1 ? (c.s2 ? rmsprop_both_range : rmsprop_momentum_range)
-                        : (c.s2 ? rmsprop_centered_range : OPT_APART ? rmsprop_apart_range : rmsprop_range));
+                        : (c.s2 ? rmsprop_centered_range : rmsprop_range));
 }
 
 /* m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p -= lr m' / (sqrt(v') + eps), m' = m / (1 - b1^t),
