@@ -35,8 +35,7 @@ typedef void (*gemm_kernel)(const gemm_tile *t);
 #define GEMM_TUNED
 #endif
 #if defined(PN_AVX512) && defined(PN_REAL_F32) && !defined(PN_PAIRS)
-#define GEMM_TALL 10  /* rows of the lowest tile of two vectors that has a kernel without masks, ... */
-#define GEMM_TWICE 13 /* ... and of two terms a turn */
+#define GEMM_TALL 13 /* rows of the lowest tile of two vectors that has a kernel without masks, two terms a turn */
 #endif
 
 #if defined(PN_AVX2) && defined(PN_REAL_F32)
@@ -96,7 +95,7 @@ GEMM_INLINE void gemm_tile_run(const gemm_tile *t, const int MR, const int NV, c
     const real *ahead = t->ahead;
     i64 p = t->k;
 #ifdef GEMM_TALL
-    for (; full && !fetch && MR >= GEMM_TWICE && p > 1; p -= 2) {
+    for (; full && !fetch && p > 1; p -= 2) {
         gemm_term(acc, b, far, tail, rows, step, MR, NV, at, full);
         gemm_term(acc, b + ldb, far, tail, rows, step, MR, NV, at, full);
         b += 2 * ldb;
@@ -211,14 +210,10 @@ GEMM_SIZES(GEMM_DEFINE, 1, 0)
 #ifdef PN_AVX512
 static const gemm_kernel gemm_kernels[2][GEMM_WIDTHS][16] = {GEMM_TABLE(GEMM_NAME, 0, 0), GEMM_TABLE(GEMM_NAME, 1, 0)};
 #ifdef GEMM_TALL /* a masked load takes one of the two ports that multiply: the tall tiles of most products do without */
-#define GEMM_LOWER(M, at) M(10, 2, at, 1) M(11, 2, at, 1) M(12, 2, at, 1)
 #define GEMM_TALLEST(M, at) M(13, 2, at, 1) M(14, 2, at, 1)
-GEMM_LOWER(GEMM_DEFINE, 0)
 GEMM_TALLEST(GEMM_DEFINE, 0)
 GEMM_TALLEST(GEMM_DEFINE, 1)
-static const gemm_kernel gemm_tall[2][GEMM_MR2 - GEMM_TALL + 1] = {
-    {GEMM_LOWER(GEMM_NAME, 0) GEMM_TALLEST(GEMM_NAME, 0)},
-    {gemm_kernel_10_2_1_0, gemm_kernel_11_2_1_0, gemm_kernel_12_2_1_0, GEMM_TALLEST(GEMM_NAME, 1)}};
+static const gemm_kernel gemm_tall[2][GEMM_MR2 - GEMM_TALL + 1] = {{GEMM_TALLEST(GEMM_NAME, 0)}, {GEMM_TALLEST(GEMM_NAME, 1)}};
 #define GEMM_KERNEL(mr, nv, at, tail) \
     ((nv) == 2 && (mr) >= GEMM_TALL && (tail) == VW ? gemm_tall[at][(mr) - GEMM_TALL] : gemm_kernels[at][GEMM_WIDTH(nv)][(mr) - 1])
 #else
