@@ -128,14 +128,19 @@ def compared(ours: Callable[[], Any], theirs: Callable[[], Any], seconds: float)
     return float(np.median(a)) * 1e3, float(np.median(b)) * 1e3, float(np.median(a / b))
 
 
-def rows(names: list[str], seconds: float) -> Iterator[str]:
+def onnx_session(file: bytes) -> Any:
+    """Return onnxruntime's session of a file, on one thread."""
     import onnxruntime
 
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
+def rows(names: list[str], seconds: float) -> Iterator[str]:
     import pynn
 
     pynn.set_num_threads(1)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
     yield "| network | n | t | pynn, ms | onnxruntime, ms | pynn / onnxruntime |"
     yield "|---|---:|---:|---:|---:|---:|"
     for name, (make, sizes) in NETWORKS.items():
@@ -143,7 +148,7 @@ def rows(names: list[str], seconds: float) -> Iterator[str]:
             continue
         network = make()
         file = as_file(network)
-        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        session = onnx_session(file)
         model = pynn.onnx.loads(file)
         for size in sizes:
             shape = [size.get(d, d) for d in network[2]]
@@ -156,13 +161,9 @@ def rows(names: list[str], seconds: float) -> Iterator[str]:
 
 def rows_of_bytes(names: list[str], seconds: float) -> Iterator[str]:
     """What quantized networks take beside the same in float32, and beside onnxruntime with the same bytes."""
-    import onnxruntime
-
     import pynn
 
     pynn.set_num_threads(1)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
     yield "| network | n | bytes, ms | float32, ms | float32 / bytes | onnxruntime's bytes / bytes |"
     yield "|---|---:|---:|---:|---:|---:|"
     for name, (make, sizes) in NETWORKS.items():
@@ -173,7 +174,7 @@ def rows_of_bytes(names: list[str], seconds: float) -> Iterator[str]:
         x = np.random.default_rng(3).standard_normal([64, *network[2][1:]]).astype(np.float32)
         small = pynn.onnx.quantize(model, x, convolutions=True)
         file = pynn.onnx.to_model(small).SerializeToString()
-        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        session = onnx_session(file)
         (port,) = (i.name for i in session.get_inputs())
         for size in sizes:
             rows = np.random.default_rng(2).standard_normal([size["n"], *network[2][1:]]).astype(np.float32)
