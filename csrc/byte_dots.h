@@ -19,15 +19,23 @@ typedef struct pn_byte_ends {
     i64 cols;
 } pn_byte_ends;
 
-/* Rows of a are lda bytes apart, those of acc ldacc elements. */
-typedef void (*pn_byte_dots_fn)(int32_t *acc, i64 ldacc, const uint8_t *a, i64 lda, i64 rows, const int8_t *w, i64 k,
-                                i64 panels, const pn_byte_ends *ends);
+/* Where rows of a lie: lda bytes apart, each in `parts` runs of k terms that are `apart` bytes apart, so that patches of
+ * an image need not be copied. k is a multiple of four if there are several. */
+typedef struct pn_byte_rows {
+    const uint8_t *a;
+    i64 lda, k, parts, apart;
+} pn_byte_rows;
+
+/* Rows of acc are ldacc elements apart. */
+typedef void (*pn_byte_dots_fn)(int32_t *acc, i64 ldacc, const pn_byte_rows *from, i64 rows, const int8_t *w, i64 panels,
+                                const pn_byte_ends *ends);
 
 /* Sums of a - zero of each row. */
-void pn_byte_row_sums(int32_t *to, const uint8_t *a, i64 lda, i64 rows, i64 k, int32_t zero);
+void pn_byte_row_sums(int32_t *to, const pn_byte_rows *from, i64 rows, int32_t zero);
 
-/* The fastest that the processor has among those for vectors of so many lanes: 1 is plain C. */
-pn_byte_dots_fn pn_byte_dots(int lanes);
+/* The fastest that the processor has among those for vectors of so many lanes: 1 is plain C. Of rows in parts, NULL where
+ * none takes them. */
+pn_byte_dots_fn pn_byte_dots(int lanes, int parts);
 
 /* What the processor has for it, found by pn_cpu_init, which must come before any kernel runs. */
 enum { PN_BYTES_256 = 1, PN_BYTES_512 = 2, PN_BYTES_TILES = 4 };

@@ -31,7 +31,7 @@ from pynn.datasets.idx import read_idx
 from pynn.datasets.imdb import _from_keras
 from pynn.datasets.imdb_files import read_reviews
 from pynn.errors import DataError, DTypeError, printable
-from pynn.onnx.network import _dtype, _Plan
+from pynn.onnx.plan import Plan, dtype_of
 from pynn.text import corpus
 
 X = np.ones((2, 6, 6, 4), "float32")
@@ -234,16 +234,16 @@ def test_a_wide_window_of_local_contrast_sees_the_whole_image():
 @pytest.mark.parametrize("dtype", ["V500000000", "<U500000000", "V200", "x" * 10**6, 3, None])
 def test_records_of_networks_name_dtypes_of_numbers(dtype):
     with pytest.raises(DataError, match="dtype"):
-        _dtype(dtype)
+        dtype_of(dtype)
 
 
 def test_limits_in_records_of_networks_are_those_of_the_machine():
     record = {"inputs": [], "outputs": [], "weights": [], "constants": [], "limit": 2**62}
     record["nodes"] = [{"op": "Relu", "name": "", "inputs": [], "outputs": [], "attributes": {}, "version": 13}]
-    [node] = _Plan(record).nodes
+    [node] = Plan(record).nodes
     assert 2**28 < node.limit < 2**50
     with pytest.raises(ValueError, match="limit"):
-        _Plan({**record, "limit": -1})
+        Plan({**record, "limit": -1})
 
 
 def bomb(start=b"", count=3):

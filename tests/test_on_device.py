@@ -11,7 +11,7 @@ from pynn import nn
 from pynn.core import config
 from pynn.core.tensor import Tensor
 from pynn.errors import DeviceError
-from pynn.ops.byte_products import byte_conv, byte_lstm, byte_matmul, dynamic_bytes, packed
+from pynn.ops.byte_products import byte_conv, byte_lstm, byte_matmul, dynamic_bytes, packed, static_bytes
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -68,6 +68,7 @@ class Bytes(nn.Module):
 
         self.kernel, self.table, (w, u) = weights(27, 20), weights(9, 12), [weights(k, 12) for k in (9, 3)]
         scales = [Tensor.state(rng.random(12).astype(np.float32) * 1e-3) for _ in "wu"]
+        self.ends = [Tensor.state(rng.normal(size=n).astype(np.float32) * 1e-3) for n in (20, 20, 12)]
         self.cells = [*w, scales[0], *u, scales[1], *4 * [None]]
 
     def forward(self, x):
@@ -76,7 +77,12 @@ class Bytes(nn.Module):
         numbers, scale, zero = dynamic_bytes(x.reshape((-1, 9)))
         y, h, _ = byte_lstm(x.reshape((-1, 8, 9)) * scale, *self.cells)
         whole = images, byte_matmul(numbers, zero, *self.table)
-        parts = [*(pynn.ops.cast(part, "float32") for part in whole), y, h]
+        again = static_bytes(x, scale, zero)
+        scaled = [
+            byte_conv(again, zero, *self.kernel, *self.ends[:2], kernel=(3, 3), pads=(1, 1, 1, 1), relu=True),
+            byte_matmul(numbers, zero, *self.table, self.ends[2]),
+        ]
+        parts = [*(pynn.ops.cast(part, "float32") for part in whole), *scaled, y, h]
         return pynn.ops.concat([part.reshape((x.shape[0], -1)) for part in parts], axis=1)
 
 

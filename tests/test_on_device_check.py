@@ -30,7 +30,7 @@ def test_it_finds_no_difference(fake, check, capsys):
 
 def test_it_compares_the_kernels_of_what_it_is_told(fake, check, capsys):
     ops = ["simple_rnn", "locally_connected2d", "jordan_rnn", "blur", "norm_part", "norm_shared_dx", "join_rows"]
-    ops += ["dense_joined", "dynamic_bytes", "byte_conv", "byte_lstm", "word2vec_block"]
+    ops += ["dense_joined", "dynamic_bytes", "static_bytes", "byte_conv", "byte_lstm", "word2vec_block"]
     assert check["main"](["--ops", *ops]) is False
     said = capsys.readouterr().out
     assert re.search(r"kernels: [0-9]{3} runs of 1[4-9], 0 differ", said)

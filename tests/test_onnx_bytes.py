@@ -11,7 +11,7 @@ import pynn.onnx
 from pynn.core import _core
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError, ShapeError
-from pynn.ops.byte_products import byte_matmul, packed
+from pynn.ops.byte_products import byte_conv, byte_matmul, packed, static_bytes
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -43,6 +43,53 @@ def test_every_unit_gives_the_same_integers(m, k, n, least, isa, rng, units):
         with pynn.config.use_isa(isa):
             y = byte_matmul(Tensor.state(a), Tensor.state(np.array([9], "uint8")), *map(Tensor.state, table))
         np.testing.assert_array_equal(y.numpy(), (a.astype("int64") - 9) @ (small.astype("int64") - zero))
+
+
+@pytest.mark.parametrize("least", [0, 1, 3, 7])
+@pytest.mark.parametrize("isa", pynn.config.ISA_NAMES)
+def test_patches_of_every_unit(least, isa, rng, units):
+    """Those that are copied and those that are read where they lie; padded and not, with sums that shift."""
+    if isa not in _core.isa_available():
+        pytest.skip(f"this machine has no {isa}")
+    _core.set_byte_units(least)
+    for h, wide, c, o, kernel, pads in (
+        (24, 26, 32, 70, (3, 3), (0, 0, 0, 0)), (9, 31, 36, 16, (3, 3), (1, 2, 0, 1)),
+        (50, 5, 44, 20, (2, 3), (1, 1, 1, 1)),
+        (3, 3, 64, 33, (3, 3), (0, 0, 0, 0)), (7, 20, 6, 18, (3, 2), (1, 1, 1, 1)), (10, 9, 5, 7, (3, 3), (1, 1, 1, 1)),
+    ):  # fmt: skip
+        x = rng.integers(0, 256, (2, h, wide, c)).astype("uint8")
+        x[0] = 255
+        for zero in (0, 77):
+            w = rng.integers(0, 256, (kernel[0] * kernel[1] * c, o)) - (0 if zero else 128)
+            table = [Tensor.state(part) for part in packed(w, zero)]
+            with pynn.config.use_isa(isa):
+                y = byte_conv(Tensor.state(x), Tensor.state(np.array([9], "uint8")), *table, kernel=kernel, pads=pads)
+            whole = np.pad(x.astype("int64") - 9, ((0, 0), pads[:2], pads[2:], (0, 0)))
+            seen = np.lib.stride_tricks.sliding_window_view(whole, kernel, axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3)
+            np.testing.assert_array_equal(y.numpy(), seen.reshape(*seen.shape[:3], -1) @ (w - zero))
+
+
+def test_scaled_sums_are_those_of_single_steps(rng):
+    a, w = rng.integers(0, 256, (37, 70)).astype("uint8"), rng.integers(-128, 128, (70, 53)).astype("int8")
+    scale, bias = rng.normal(size=(2, 53)).astype("float32")
+    scale[:2], bias[2] = [0, np.inf], np.nan
+    table = [Tensor.state(part) for part in packed(w)]
+    whole = byte_matmul(Tensor.state(a), None, *table).numpy().astype("float32")
+    with np.errstate(invalid="ignore"):
+        plain = whole * scale
+        for more, expected in (((), plain), ((Tensor.state(bias),), plain + bias)):
+            found = byte_matmul(Tensor.state(a), None, *table, Tensor.state(scale), *more).numpy()
+            np.testing.assert_array_equal(found, expected)
+            found = byte_matmul(Tensor.state(a), None, *table, Tensor.state(scale), *more, relu=True).numpy()
+            np.testing.assert_array_equal(found, np.where(expected < 0, 0, expected))
+
+
+def test_given_steps(rng):
+    x = np.concatenate([rng.normal(size=500) * 2, [np.inf, -np.inf, np.nan, 1e30, 0.005, 0.015]]).astype("float32")
+    one = Tensor.state(np.array([0.01], "float32")), Tensor.state(np.array([100], "uint8"))
+    y = np.rint(x / np.float32(0.01)) + 100
+    expected = np.clip(np.where(np.isnan(y), 100, y), 0, 255)
+    np.testing.assert_array_equal(static_bytes(Tensor.state(x), *one).numpy(), expected)
 
 
 def test_weights_without_columns(rng):

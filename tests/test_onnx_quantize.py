@@ -79,6 +79,48 @@ def test_it_goes_where_other_networks_go(net, shape, rng, tmp_path):
     assert [p.numpy().tobytes() for p in net.parameters()] == before
 
 
+@each_net
+def test_what_follows_a_product_is_computed_with_it(net, shape, rng):
+    """The bits are those of single steps, which run where factors may be trained, as gradients need them."""
+    x = rng.normal(size=(30, *shape)).astype("float32")
+    small = pynn.onnx.quantize(net, x, convolutions=True)
+    products = [node for node in small._plan.nodes if node.ends]
+    assert [len(node.ends) for node in products] == [2, 2, 2]
+    assert len(small._plan.fused) == 3 * 3 + 2  # cast, factors and bias; two of them have a relu
+    np.testing.assert_array_equal(small.predict(x, verbose=0), small(x).numpy())
+
+
+def test_chains_of_other_programs(rng):
+    """Factors that come first, one for all, for each row; sums that are taken twice; no bias; another activation."""
+    w = {f"w{i}": rng.integers(-128, 128, (40, 6)).astype("int8") for i in range(6)}
+    held = {
+        **w, "each": rng.random(6).astype("float32"), "one": np.array([0.01], "float32"),
+        "rows": rng.random((9, 1)).astype("float32"), "b": rng.normal(size=(1, 6)).astype("float32"),
+    }  # fmt: skip
+    nodes = []
+    for i, (factor, then) in enumerate(
+        [("each", "Relu"), ("one", "Relu"), ("rows", "Relu"), ("each", "Sigmoid"), ("each", None), ("each", "Relu")]
+    ):
+        nodes.append(helper.make_node("MatMulInteger", ["x", f"w{i}"], [f"p{i}"]))
+        nodes.append(helper.make_node("Cast", [f"p{i}"], [f"r{i}"], to=1))
+        nodes.append(helper.make_node("Mul", [factor, f"r{i}"] if i % 2 == 0 else [f"r{i}", factor], [f"s{i}"]))
+        last = f"s{i}"
+        if i != 4:
+            nodes.append(helper.make_node("Add", ["b", last], [f"a{i}"]))
+            last = f"a{i}"
+        nodes.append(helper.make_node(then or "Identity", [last], [f"y{i}"]))
+    nodes.append(helper.make_node("Cast", ["p5"], ["again"], to=1))
+    outs = [port(name, shape=(9, 6)) for name in (*(f"y{i}" for i in range(6)), "again")]
+    proto = model(nodes, [port("x", onnx.TensorProto.UINT8, ("N", 40))], outs, held)
+    net, x = load(proto), rng.integers(0, 256, (9, 40)).astype("uint8")
+    assert [len(node.ends) for node in net._plan.nodes if node.op == "MatMulInteger"] == [2, 2, 2, 2, 1, 0]
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    expected = session.run(None, {"x": x})
+    for found, eager, wanted in zip(net.run(x), net(x), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
+        np.testing.assert_array_equal(found, eager.numpy())
+
+
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="no C compiler here")
 @each_net
 def test_c_has_the_same_integers(net, shape, rng, tmp_path):

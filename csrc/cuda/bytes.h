@@ -44,6 +44,15 @@ PN_KERNEL(dynamic_bytes) {
     }
 }
 
+PN_KERNEL(static_bytes) {
+    (void)phase;
+    if (PN_STOPPED) return;
+    f32::byte_steps steps;
+    steps.scale = *(const float *)I.arg[f32::STB_SCALE], steps.zero = (float)f32::byte_zero(I.arg[f32::STB_ZERO]);
+    PN_EACH(i, I.dim[f32::STB_N])
+        f32::byte_make((uint8_t *)I.arg[f32::STB_Y] + i, (const float *)I.arg[f32::STB_X] + i, 1, steps);
+}
+
 /* Column j of n of packed weights: term p lies at [p / 4 * 64 + p % 4]. */
 static __device__ __forceinline__ const int8_t *byte_column(const void *w, i64 k, i64 j) {
     return (const int8_t *)w + (j / PN_BYTE_COLS * pn_byte_groups(k) * PN_BYTE_COLS + j % PN_BYTE_COLS) * 4;
@@ -68,14 +77,25 @@ static __device__ __forceinline__ int32_t byte_dot(const uint8_t *a, const void 
     return byte_ended(dot, row, sums, k, n, j, zero);
 }
 
+/* Element i of y in column j: the sum as it is, or scaled. */
+static __device__ __forceinline__ void byte_end(void *y, i64 i, i64 j, int32_t sum, const void *scale, const void *bias,
+                                                i64 relu) {
+    if (scale)
+        ((float *)y)[i] = f32::byte_scaled(sum, ((const float *)scale)[j], bias ? (const float *)bias + j : NULL, relu);
+    else
+        ((int32_t *)y)[i] = sum;
+}
+
 PN_KERNEL(byte_matmul) {
     (void)phase;
     const i64 n = I.dim[f32::BMM_N], k = I.dim[f32::BMM_K];
     if (PN_STOPPED) return;
     const uint32_t zero = (uint32_t)f32::byte_zero(I.arg[f32::BMM_ZERO]);
     PN_EACH(i, I.dim[f32::BMM_M] * n)
-        ((int32_t *)I.arg[f32::BMM_Y])[i] = byte_dot((const uint8_t *)I.arg[f32::BMM_A] + i / n * k, I.arg[f32::BMM_W],
-                                                     I.arg[f32::BMM_SUMS], k, n, i % n, zero);
+        byte_end(I.arg[f32::BMM_Y], i, i % n,
+                 byte_dot((const uint8_t *)I.arg[f32::BMM_A] + i / n * k, I.arg[f32::BMM_W], I.arg[f32::BMM_SUMS], k, n, i % n,
+                          zero),
+                 I.arg[f32::BMM_SCALE], I.arg[f32::BMM_BIAS], I.dim[f32::BMM_RELU]);
 }
 
 PN_KERNEL(byte_conv) {
@@ -101,7 +121,8 @@ PN_KERNEL(byte_conv) {
                     row += a;
                 }
             }
-        ((int32_t *)I.arg[f32::BCV_Y])[i] = byte_ended(dot, row, I.arg[f32::BCV_SUMS], k, O, i % O, zero);
+        byte_end(I.arg[f32::BCV_Y], i, i % O, byte_ended(dot, row, I.arg[f32::BCV_SUMS], k, O, i % O, zero),
+                 I.arg[f32::BCV_SCALE], I.arg[f32::BCV_BIAS], d[f32::BCV_RELU]);
     }
 }
 

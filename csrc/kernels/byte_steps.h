@@ -5,17 +5,26 @@
 #include "byte_dots.h"
 #include "simd.h"
 
-enum { BYTE_BLOCK = 4096, BYTE_ROWS = 48 };
+enum { BYTE_BLOCK = 4096, BYTE_ROWS = 64, BYTE_LEAST = 16 };
 enum { DYN_Y, DYN_SCALE, DYN_ZERO, DYN_X };
 enum { DYN_N };
-enum { BMM_Y, BMM_A, BMM_ZERO, BMM_W, BMM_SUMS };
-enum { BMM_M, BMM_N, BMM_K };
-enum { BCV_Y, BCV_X, BCV_ZERO, BCV_W, BCV_SUMS };
+enum { STB_Y, STB_X, STB_SCALE, STB_ZERO };
+enum { STB_N };
+enum { BMM_Y, BMM_A, BMM_ZERO, BMM_W, BMM_SUMS, BMM_SCALE, BMM_BIAS };
+enum { BMM_M, BMM_N, BMM_K, BMM_RELU };
+enum { BCV_Y, BCV_X, BCV_ZERO, BCV_W, BCV_SUMS, BCV_SCALE, BCV_BIAS };
 enum { BCV_N, BCV_H, BCV_WIDTH, BCV_C, BCV_OH, BCV_OW, BCV_O, BCV_KH, BCV_KW, BCV_SY, BCV_SX, BCV_TOP, BCV_LEFT, BCV_DY,
-       BCV_DX };
+       BCV_DX, BCV_RELU, BCV_BAND, BCV_ROOM };
 enum { BLS_Y, BLS_H, BLS_C, BLS_X, BLS_W, BLS_WSUMS, BLS_WSCALE, BLS_U, BLS_USUMS, BLS_USCALE, BLS_B, BLS_H0, BLS_C0,
        BLS_PEEP };
 enum { BLS_N, BLS_T, BLS_D, BLS_UNITS, BLS_REVERSED };
+
+/* A sum as a float, scaled; for one element, as on devices. */
+static inline real byte_scaled(int32_t sum, real scale, const real *bias, i64 relu) {
+    real z = (real)sum * scale;
+    if (bias) z += *bias;
+    return relu && z < 0 ? 0 : z;
+}
 
 static inline int32_t byte_zero(const void *zero) { return zero ? *(const uint8_t *)zero : 0; }
 

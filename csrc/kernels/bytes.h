@@ -2,13 +2,15 @@
  *
  *   dynamic_bytes  y = round(x / scale) + zero within 0 ... 255, where scale and zero fit the least and the largest x
  *                  and 0 (ONNX's DynamicQuantizeLinear)    OUT y u8 [n], scale real [1], zero u8 [1]; IN x [n]
+ *   static_bytes   the same with a scale and a zero point  OUT y u8 [n]; IN x [n], scale real [1], zero u8 [1]
  *   byte_matmul    y = (a - zero) (w - shift)              OUT y i32 [M,N]; IN a u8 [M,K], zero u8 [1], w, sums
  *   byte_conv      the same over patches of images         OUT y i32 [N OH OW,O]; IN x u8 [N,H,W,C], zero u8 [1], w, sums
  *   byte_lstm      an LSTM whose products are of bytes     see there
  *
  * w in panels, signed; sums i32 [2,N] are those of its columns, and what w lacks of the weights it stands for: 128 less
- * their zero points where these were unsigned, else 0. An absent zero is 0. Sums of products are exact: bits depend on
- * nothing. Parallel over blocks of rows and panels. 2 M N K operations; a and w are read once for each block.
+ * their zero points where these were unsigned, else 0. An absent zero is 0. Products may have IN scale [N] and bias [N]:
+ * y is real then, (scale sum + bias) and its relu if *_RELU. Sums are exact: bits depend on nothing. Parallel over blocks
+ * of rows and panels, or bands of images. 2 M N K operations; a and w are read once for each block.
  */
 #include "byte_steps.h"
 
@@ -49,19 +51,35 @@ static int dynamic_bytes(const pn_instr *I) {
     return PN_OK;
 }
 
-/* A product of rows of bytes, [rows, k] lda apart, with panels of weights. */
+static void static_range(void *ctx, i64 lo, i64 hi, int ith) {
+    const pn_instr *I = (const pn_instr *)ctx;
+    byte_steps s;
+    (void)ith;
+    s.scale = *(const real *)I->arg[STB_SCALE];
+    s.zero = (real)byte_zero(I->arg[STB_ZERO]);
+    byte_make((uint8_t *)I->arg[STB_Y] + lo, (const real *)I->arg[STB_X] + lo, hi - lo, s);
+}
+static int static_bytes(const pn_instr *I) {
+    const i64 n = I->dim[STB_N];
+    pn_for(n, BYTE_BLOCK, 0.3 * (double)n, I->nth, static_range, (void *)I);
+    return PN_OK;
+}
+
+/* A product of rows of bytes, of `parts` runs of k terms (byte_dots.h), with panels of weights. */
 typedef struct byte_product {
     pn_byte_dots_fn dots;
     const int8_t *w;
     const int32_t *sums;
-    i64 k, n;
+    i64 k, n, parts, apart;
     int32_t zero;
     const uint8_t *at; /* the rows whose sums these are */
     int32_t row_sums[BYTE_ROWS];
 } byte_product;
 
 static void byte_product_of(byte_product *p, const void *w, const void *sums, i64 k, i64 n, int32_t zero) {
-    p->dots = pn_byte_dots(VW);
+    p->dots = pn_byte_dots(VW, 0);
+    p->parts = 1;
+    p->apart = 0;
     p->w = (const int8_t *)w;
     p->sums = (const int32_t *)sums;
     p->k = k;
@@ -76,16 +94,43 @@ static i64 byte_tile(byte_product *p, int32_t *t, const uint8_t *a, i64 lda, i64
     const i64 left = (p->n - col + PN_BYTE_COLS - 1) / PN_BYTE_COLS, panels = left < PN_BYTE_PANELS ? left : PN_BYTE_PANELS;
     const i64 wide = PN_BYTE_PANELS * PN_BYTE_COLS, cols = p->n - col < wide ? p->n - col : wide;
     const int32_t *shift = p->sums + p->n + col;
+    const pn_byte_rows from = {a, lda, p->k, p->parts, p->apart};
     pn_byte_ends ends = {p->sums + col, NULL, p->row_sums, p->zero, cols};
     int32_t any = 0;
     for (i64 j = 0; j < cols; j++) any |= shift[j];
     if (any) {
         ends.shift = shift;
-        if (p->at != a) pn_byte_row_sums(p->row_sums, a, lda, rows, p->k, p->zero);
+        if (p->at != a) pn_byte_row_sums(p->row_sums, &from, rows, p->zero);
         p->at = a;
     }
-    p->dots(t, wide, a, lda, rows, p->w + col * pn_byte_groups(p->k) * 4, p->k, panels, &ends);
+    p->dots(t, wide, &from, rows, p->w + col * p->parts * pn_byte_groups(p->k) * 4, panels, &ends);
     return cols;
+}
+
+/* Where sums go: to y, [rows, n], as they are or scaled. */
+typedef struct byte_ends {
+    void *y;
+    i64 n;
+    const real *scale, *bias;
+    i64 relu;
+} byte_ends;
+
+static void byte_end(const byte_ends *e, i64 row, i64 col, const int32_t *t, i64 cols) {
+    real z[PN_BYTE_PANELS * PN_BYTE_COLS], *y = (real *)e->y + row * e->n + col;
+    if (!e->scale) {
+        memcpy((int32_t *)e->y + row * e->n + col, t, (size_t)cols * sizeof *t);
+        return;
+    }
+    for (int j = 0; j < PN_BYTE_PANELS * PN_BYTE_COLS; j++) z[j] = (real)t[j]; /* those that follow too: t has room */
+    for (i64 j = 0; j < cols; j += VW) {
+        const i64 n = cols - j < VW ? cols - j : VW;
+        const real *scale = e->scale + col + j, *bias = e->bias + (e->bias ? col + j : 0);
+        vec v = vmul(vload(z + j), n == VW ? vload(scale) : vloadn(scale, n));
+        if (e->bias) v = vadd(v, n == VW ? vload(bias) : vloadn(bias, n));
+        if (e->relu) v = vmax(vset(0), v);
+        if (n == VW) vstore(y + j, v);
+        else vstoren(y + j, v, n);
+    }
 }
 
 /* Tasks are blocks of rows by tiles of panels, the blocks of a tile one after the other: its weights stay near. */
@@ -93,6 +138,7 @@ static void byte_matmul_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     const i64 M = I->dim[BMM_M], N = I->dim[BMM_N], K = I->dim[BMM_K], wide = PN_BYTE_PANELS * PN_BYTE_COLS;
     const i64 blocks = (M + BYTE_ROWS - 1) / BYTE_ROWS;
+    const byte_ends ends = {I->arg[BMM_Y], N, (const real *)I->arg[BMM_SCALE], (const real *)I->arg[BMM_BIAS], I->dim[BMM_RELU]};
     byte_product p;
     int32_t t[BYTE_ROWS * PN_BYTE_PANELS * PN_BYTE_COLS];
     (void)ith;
@@ -100,8 +146,7 @@ static void byte_matmul_range(void *ctx, i64 lo, i64 hi, int ith) {
     for (i64 at = lo; at < hi; at++) {
         const i64 row = at % blocks * BYTE_ROWS, col = at / blocks * wide, rows = M - row < BYTE_ROWS ? M - row : BYTE_ROWS;
         const i64 cols = byte_tile(&p, t, (const uint8_t *)I->arg[BMM_A] + row * K, K, rows, col);
-        for (i64 r = 0; r < rows; r++)
-            memcpy((int32_t *)I->arg[BMM_Y] + (row + r) * N + col, t + r * wide, (size_t)cols * sizeof *t);
+        for (i64 r = 0; r < rows; r++) byte_end(&ends, row + r, col, t + r * wide, cols);
     }
 }
 static int byte_matmul(const pn_instr *I) {
@@ -132,11 +177,17 @@ static void byte_patch(const pn_instr *I, uint8_t *to, i64 pixel, int zero) {
         to += wide;
     }
 }
+static byte_ends byte_conv_ends(const pn_instr *I) {
+    const byte_ends ends = {I->arg[BCV_Y], I->dim[BCV_O], (const real *)I->arg[BCV_SCALE], (const real *)I->arg[BCV_BIAS],
+                            I->dim[BCV_RELU]};
+    return ends;
+}
 static void byte_conv_range(void *ctx, i64 lo, i64 hi, int ith) {
     const pn_instr *I = (const pn_instr *)ctx;
     const i64 O = I->dim[BCV_O], K = I->dim[BCV_KH] * I->dim[BCV_KW] * I->dim[BCV_C];
     const i64 wide = PN_BYTE_PANELS * PN_BYTE_COLS;
-    uint8_t *patches = (uint8_t *)I->scratch + ith * BYTE_ROWS * K;
+    const byte_ends ends = byte_conv_ends(I);
+    uint8_t *patches = (uint8_t *)I->scratch + ith * I->dim[BCV_ROOM];
     int32_t t[BYTE_ROWS * PN_BYTE_PANELS * PN_BYTE_COLS];
     byte_product p;
     byte_product_of(&p, I->arg[BCV_W], I->arg[BCV_SUMS], K, O, byte_zero(I->arg[BCV_ZERO]));
@@ -146,14 +197,63 @@ static void byte_conv_range(void *ctx, i64 lo, i64 hi, int ith) {
         p.at = NULL;
         for (i64 col = 0; col < O; col += wide) {
             const i64 cols = byte_tile(&p, t, patches, K, rows, col);
-            for (i64 r = 0; r < rows; r++)
-                memcpy((int32_t *)I->arg[BCV_Y] + (at + r) * O + col, t + r * wide, (size_t)cols * sizeof *t);
+            for (i64 r = 0; r < rows; r++) byte_end(&ends, at + r, col, t + r * wide, cols);
+        }
+    }
+}
+
+/* With steps of 1 and KW C a multiple of 4, patches need no copies: the pixels of some rows, those beside the last patch
+ * of a row too, are rows of a product as they lie, in KH parts. What pads an image is put around it before, a band of
+ * so many rows of the result at a time. */
+static void byte_bands_range(void *ctx, i64 lo, i64 hi, int ith) {
+    const pn_instr *I = (const pn_instr *)ctx;
+    const i64 *d = I->dim, C = d[BCV_C], O = d[BCV_O], H = d[BCV_H], W = d[BCV_WIDTH], OH = d[BCV_OH], OW = d[BCV_OW];
+    const i64 tall = d[BCV_KH], across = OW + d[BCV_KW] - 1, wide = PN_BYTE_PANELS * PN_BYTE_COLS;
+    const i64 each = d[BCV_BAND], bands = (OH + each - 1) / each, top = d[BCV_TOP], left = d[BCV_LEFT];
+    const i64 padded = across != W || OH + tall - 1 != H;
+    const byte_ends ends = byte_conv_ends(I);
+    int32_t t[BYTE_ROWS * PN_BYTE_PANELS * PN_BYTE_COLS];
+    byte_product p;
+    byte_product_of(&p, I->arg[BCV_W], I->arg[BCV_SUMS], d[BCV_KW] * C, O, byte_zero(I->arg[BCV_ZERO]));
+    p.dots = pn_byte_dots(VW, 1);
+    p.parts = tall;
+    p.apart = across * C;
+    for (i64 at = lo; at < hi; at++) {
+        const i64 n = at / bands, first = at % bands * each, some = OH - first < each ? OH - first : each;
+        const i64 pixels = (some - 1) * across + OW;
+        const uint8_t *x = (const uint8_t *)I->arg[BCV_X] + n * H * W * C, *band = x + first * W * C;
+        if (padded) {
+            uint8_t *to = (uint8_t *)I->scratch + ith * d[BCV_ROOM];
+            band = to;
+            for (i64 y = first - top; y < first - top + some + tall - 1; y++, to += across * C) {
+                const int inside = y >= 0 && y < H;
+                memset(to, p.zero, (size_t)((inside ? left : across) * C));
+                if (!inside) continue;
+                memcpy(to + left * C, x + y * W * C, (size_t)(W * C));
+                memset(to + (left + W) * C, p.zero, (size_t)((across - left - W) * C));
+            }
+        }
+        for (i64 from = 0; from < pixels; from += BYTE_ROWS) {
+            const i64 rows = pixels - from < BYTE_ROWS ? pixels - from : BYTE_ROWS;
+            p.at = NULL;
+            for (i64 col = 0; col < O; col += wide) {
+                const i64 cols = byte_tile(&p, t, band + from * C, C, rows, col);
+                i64 column = from % across, to = (n * OH + first + from / across) * OW + (column < OW ? column : OW);
+                for (i64 r = 0; r < rows; r++) {
+                    if (column < OW) byte_end(&ends, to++, col, t + r * wide, cols);
+                    if (++column == across) column = 0;
+                }
+            }
         }
     }
 }
 static int byte_conv(const pn_instr *I) {
-    const i64 K = I->dim[BCV_KH] * I->dim[BCV_KW] * I->dim[BCV_C], pixels = I->dim[BCV_N] * I->dim[BCV_OH] * I->dim[BCV_OW];
-    pn_for(pixels, BYTE_ROWS, 0.006 * (double)(pixels * I->dim[BCV_O]) * (double)(K + 16) + 0.1 * (double)(pixels * K),
-           I->nth, byte_conv_range, (void *)I);
+    const i64 *d = I->dim, K = d[BCV_KH] * d[BCV_KW] * d[BCV_C], pixels = d[BCV_N] * d[BCV_OH] * d[BCV_OW];
+    const double ns = 0.006 * (double)(pixels * d[BCV_O]) * (double)(K + 16);
+    if (d[BCV_SY] == 1 && d[BCV_SX] == 1 && d[BCV_DY] == 1 && d[BCV_DX] == 1 && d[BCV_KW] * d[BCV_C] % 4 == 0 &&
+        d[BCV_KW] * d[BCV_C] >= BYTE_LEAST && pn_byte_dots(VW, 1))
+        pn_for(d[BCV_N] * ((d[BCV_OH] + d[BCV_BAND] - 1) / d[BCV_BAND]), 1, ns, I->nth, byte_bands_range, (void *)I);
+    else
+        pn_for(pixels, BYTE_ROWS, ns + 0.1 * (double)(pixels * K), I->nth, byte_conv_range, (void *)I);
     return PN_OK;
 }

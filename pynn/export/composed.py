@@ -100,7 +100,8 @@ LEFT_OUT = frozenset(
     {
         "dense_joined", "jordan_fwd", "jordan_bwd", "word2vec_block", "sequence_lengths", "check_lengths",
         "call_hook", "walked_lengths", "mask_steps", "reverse_steps", "step_order", "permute_steps", "warp_fwd",
-        "blur_fwd", "flip_fwd", "crop_fwd", "erase_fwd", "dynamic_bytes", "byte_matmul", "byte_conv", "byte_lstm",
+        "blur_fwd", "flip_fwd", "crop_fwd", "erase_fwd", "dynamic_bytes", "static_bytes", "byte_matmul", "byte_conv",
+        "byte_lstm",
         "affine_draw", "local_fwd", "local_bwd", "local_transpose_fwd", "lrn_fwd", "lrn_bwd", "join_rows", "norm_part",
         "norm_join_parts", "norm_shared_bwd",
     }

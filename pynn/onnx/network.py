@@ -3,117 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from typing import Any
 
 import numpy as np
 
-from pynn.checks import integer
 from pynn.core.context import training
 from pynn.core.state import scope, state
 from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import CaptureError, DataError, ShapeError
 from pynn.io.registry import register
 from pynn.nn.module import Module
-from pynn.onnx.operators import FUSED, OPERATORS, Body, Node
 from pynn.onnx.operators.recurrent import laid, laid_shape
 from pynn.onnx.operators.run import run_node
+from pynn.onnx.plan import Plan, dtype_of, part_names
 from pynn.onnx.tensors import held, held_dtype
 from pynn.onnx.value import Value
 from pynn.train.predictor import Preparing
 
 __all__ = ["Network"]
-
-
-class _Plan:
-    """The parsed description: kept out of sight of what walks over modules."""
-
-    def __init__(self, graph: dict[str, Any]):
-        self.inputs = [(p["name"], _dtype(p["dtype"]), p["shape"]) for p in graph["inputs"]]
-        self.outputs = [(p["name"], _dtype(p["dtype"])) for p in graph["outputs"]]
-        self.dtypes = [dtype for _, dtype in self.outputs]
-        self.weights = list(graph["weights"])
-        self.parts = {w["name"]: part_names(w) for w in self.weights if "laid" in w}
-        self.constants = {c["name"]: _array(c) for c in graph["constants"]}
-        self.types = {c["name"]: c["type"] for c in graph["constants"] if "type" in c}  # those of the file
-        limit = min(integer("onnx", "limit", graph["limit"]), _memory())  # a file may say anything
-        self.nodes = [_node(n, limit) for n in graph["nodes"]]
-        self.tensors = {name: Tensor.state(array) for name, array in self.constants.items() if array.dtype.kind != "U"}
-        self.shapes: dict[str, tuple[int, ...]] = {}  # of the nodes' first outputs, when they were last run
-        self.names: dict[str, Any] = {}  # output -> the texts or classes that its numbers stand for
-        self.done = self._last_uses()
-        self.fused = self._fuse()
-
-    def _fuse(self) -> set[int]:
-        """Let products compute the activation that alone takes what they give; return the nodes that do it no more."""
-        uses: dict[str, int] = {name: 1 for name, _ in self.outputs}
-        for node in self.nodes:
-            for name in node.inputs:
-                uses[name] = uses.get(name, 0) + 1
-        made = {name: node for node in self.nodes for name in node.outputs}
-        fused = set()
-        for at, node in enumerate(self.nodes):
-            before = made.get(node.inputs[0]) if node.op in FUSED and node.inputs else None
-            if before is not None and before.op in ("Conv", "Gemm") and uses[node.inputs[0]] == 1:
-                before.then = FUSED[node.op]
-                fused.add(at)
-        return fused
-
-    def _last_uses(self) -> list[list[str]]:
-        """Return, for each node, the values that nobody needs after it."""
-        last = {name: at for at, node in enumerate(self.nodes) for name in (*node.inputs, *node.outputs) if name}
-        done: list[list[str]] = [[] for _ in self.nodes]
-        kept = {name for name, _ in self.outputs}
-        for name, at in last.items():
-            if name not in kept:
-                done[at].append(name)
-        return done
-
-
-def part_names(weight: dict[str, Any]) -> list[str]:
-    """Return the names of the weights that one of a recurrent operator is kept as."""
-    name = weight["name"]
-    return [name] if weight["shape"][0] == 1 else [f"{name}/forward", f"{name}/backward"]
-
-
-def _memory() -> int:
-    """Return the bytes of the machine's memory."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not told on this system
-        return 1 << 36
-
-
-def _dtype(name: Any) -> np.dtype:
-    """Return one of the dtypes that a number has in NumPy, or nothing at all ("|V0"); from a file, so not trusted."""
-    if not isinstance(name, str) or len(name) > 8:
-        raise DataError(f"[onnx] expected the name of a dtype. Received: {str(name)[:40]!r}.")
-    dtype = np.dtype(name)
-    if dtype.itemsize > 16:
-        raise DataError(f"[onnx] expected the dtype of numbers. Received: {name!r}.")
-    return dtype
-
-
-def _array(record: dict[str, Any]) -> np.ndarray:
-    return np.array(record["values"], _dtype(record["dtype"])).reshape(record["shape"])
-
-
-def _node(record: dict[str, Any], limit: int, inner: bool = False) -> Node:
-    if record["op"] not in OPERATORS and not inner:  # a branch that is never taken may hold anything
-        raise DataError(f"[onnx] the operator {record['op']!r} is not supported.")
-
-    def attribute(value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        if "nodes" not in value:
-            return _array(value)
-        return Body(list(value["inputs"]), list(value["outputs"]), [_node(n, limit, True) for n in value["nodes"]])
-
-    attributes = {key: attribute(value) for key, value in record["attributes"].items()}
-    return Node(
-        record["op"], record["name"], list(record["inputs"]), list(record["outputs"]), attributes, record["version"],
-        limit,
-    )  # fmt: skip
 
 
 class Network(Module):
@@ -140,11 +47,11 @@ class Network(Module):
 
     def __init__(self, graph: dict[str, Any], name: str | None = None):
         super().__init__(name)
-        self._plan = _Plan(graph)
+        self._plan = Plan(graph)
         self._initial: Any = None
         self._runs: Any = None  # what run() has prepared
         self._by_values = False  # whether shapes depend on values, so that nothing can be recorded
-        self.dtype = _dtype(graph["dtype"])
+        self.dtype = dtype_of(graph["dtype"])
 
     @property
     def input_names(self) -> list[str]:
@@ -270,7 +177,11 @@ class Network(Module):
         for at, node in enumerate(plan.nodes):
             with scope(node.name or node.op):
                 given = [values[name] for name in node.inputs]
-                outs = [given[0]] if at in plan.fused else run_node(node, given)
+                outs = (
+                    [given[plan.fused[at]]]
+                    if at in plan.fused
+                    else run_node(node, given, [values[n] for n in node.ends])
+                )
             plan.shapes[node.outputs[0]] = outs[0].shape  # type: ignore[union-attr]
             values.update((name, value) for name, value in zip(node.outputs, outs, strict=False) if name)
             for name in plan.done[at]:

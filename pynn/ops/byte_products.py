@@ -21,10 +21,11 @@ from pynn.ops.common import Rng, need_float, need_held, size
 from pynn.ops.rnn import expect
 from pynn.ops.rnn_ref import sigmoid
 
-__all__ = ["Packed", "byte_conv", "byte_lstm", "byte_matmul", "dynamic_bytes", "packed"]
+__all__ = ["Packed", "byte_conv", "byte_lstm", "byte_matmul", "dynamic_bytes", "packed", "static_bytes"]
 
 UINT8, INT32, SINGLE = np.dtype("uint8"), np.dtype("int32"), np.dtype("float32")
-COLS, FOUR, BLOCK, ROWS = 16, 4, 4096, 48  # PN_BYTE_COLS, terms of a group, BYTE_BLOCK and BYTE_ROWS of csrc
+COLS, FOUR = 16, 4  # PN_BYTE_COLS of csrc, terms of a group
+BLOCK, ROWS, PIXELS = 4096, 64, 400  # BYTE_BLOCK and BYTE_ROWS of csrc; of a band, about
 
 
 class Packed(NamedTuple):
@@ -89,6 +90,26 @@ def _check(name: str, zero: Tensor | None, w: Tensor, sums: Tensor, k: int) -> i
     return columns
 
 
+def _ends(name: str, columns: int, scale: Tensor | None, bias: Tensor | None, relu: bool) -> tuple[np.dtype, int]:
+    """Return the dtype of the results, and whether negative ones become 0."""
+    if scale is None and (bias is not None or relu):
+        raise ShapeError(f"[{name}] expected scales beside a bias or relu. Received: scale=None.")
+    for what, value in (("scales", scale), ("a bias", bias)):
+        if value is not None:
+            need_held(name, what, value, SINGLE, (columns,))
+    return INT32 if scale is None else SINGLE, int(relu)
+
+
+def _ended(sums: np.ndarray, scale: Any, bias: Any, relu: bool, dtype: Any) -> np.ndarray:
+    """Return exact sums as int32, or scaled in a dtype."""
+    whole = sums.astype(INT32)
+    if scale is None:
+        return whole
+    y = whole.astype(dtype) * scale
+    y = y if bias is None else y + bias
+    return np.where(y < 0, y.dtype.type(0), y) if relu else y
+
+
 def _bytes(name: str, x: Tensor, rank: int) -> None:
     if x.dtype != UINT8 or x.ndim != rank:
         raise DTypeError(f"[{name}] expected bytes of rank {rank}. Received: {x.shape} of {x.dtype}.")
@@ -128,19 +149,53 @@ class _Dynamic:
         yield Sample((r(70) * 0,))
 
 
+@op("static_bytes", "static_bytes", differentiable=False)
+class _Static:
+    """y = round(x / scale) + zero within 0 ... 255 as bytes, with a given scale [1] and zero point [1]; NaN is zero."""
+
+    def infer(x: Tensor, scale: Tensor, zero: Tensor | None) -> Lowered:
+        need_float("static_bytes", x)
+        need_held("static_bytes", "a scale", scale, x.dtype, (1,))
+        if zero is not None:
+            need_held("static_bytes", "a zero point", zero, UINT8, (1,))
+        return Lowered((Spec(x.shape, UINT8),), (size(x.shape),))
+
+    def ref(x: np.ndarray, scale: np.ndarray, zero: Any) -> np.ndarray:
+        z = x.dtype.type(0 if zero is None else zero[0])
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            y = np.rint(x / scale) + z
+        return np.clip(np.where(np.isnan(y), z, y), 0, 255).astype(UINT8)
+
+    def samples(r: Rng) -> Iterator[Sample]:
+        for shape in ((5,), (3, 37), (0, 4), (9001,)):
+            yield Sample((r(*shape), np.abs(r(1)) * 0.02 + 0.01, _random(r, 1)))
+        yield Sample((np.abs(r(70)), np.abs(r(1)) * 0.02 + 0.01, None))
+
+    def errors(r: Rng) -> Iterator[Any]:
+        yield (r(4), r(2), None), {}, ShapeError, "a scale"
+        yield (r(4), r(1), r(1)), {}, DTypeError, "a zero point"
+
+
 @op("byte_matmul", "byte_matmul", differentiable=False)
 class _Matmul:
-    """y = (a - zero) w as int32, of bytes a [M, K] and packed weights w [K, N]."""
+    """y = (a - zero) w as int32, of bytes a [M, K] and packed weights w [K, N]; or scale y + bias, and its relu."""
 
-    def infer(a: Tensor, zero: Tensor | None, w: Tensor, sums: Tensor) -> Lowered:
+    def infer(
+        a: Tensor, zero: Tensor | None, w: Tensor, sums: Tensor, scale: Tensor | None = None,
+        bias: Tensor | None = None, relu: bool = False,
+    ) -> Lowered:  # fmt: skip
         _bytes("byte_matmul", a, 2)
         m, k = a.shape
         n = _check("byte_matmul", zero, w, sums, k)
-        return Lowered((Spec((m, n), INT32),), (m, n, k), dtype=SINGLE)
+        dtype, act = _ends("byte_matmul", n, scale, bias, relu)
+        return Lowered((Spec((m, n), dtype),), (m, n, k, act), dtype=SINGLE)
 
-    def ref(a: np.ndarray, zero: Any, w: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    def ref(
+        a: np.ndarray, zero: Any, w: np.ndarray, sums: np.ndarray, scale: Any = None, bias: Any = None,
+        relu: bool = False,
+    ) -> np.ndarray:  # fmt: skip
         centred = a.astype(np.int64) - (0 if zero is None else int(zero[0]))
-        return (centred @ unpacked(w, sums, a.shape[1])).astype(INT32)
+        return _ended(centred @ unpacked(w, sums, a.shape[1]), scale, bias, relu, SINGLE)
 
     def samples(r: Rng) -> Iterator[Sample]:
         for m, k, n in ((1, 1, 1), (3, 5, 7), (7, 64, 65), (50, 37, 130), (2, 300, 16), (0, 4, 3)):
@@ -148,12 +203,17 @@ class _Matmul:
         yield Sample((_random(r, 5, 9), None, *_weights(r, 9, 20)))
         yield Sample((_random(r, 13, 30), _random(r, 1), *_weights(r, 30, 70, 100, False)))
         yield Sample((np.full((2, 4), 255, UINT8), None, *(packed(np.full((4, 3), -128, np.int8)) or ())))
+        for n, bias, relu in ((70, True, True), (21, True, False), (5, False, True)):
+            ends = np.abs(r(n)) * 1e-4, r(n) if bias else None
+            yield Sample((_random(r, 13, 30), _random(r, 1), *_weights(r, 30, n), *ends), {"relu": relu}, smooth=False)
 
     def errors(r: Rng) -> Iterator[Any]:
         w, sums = _weights(r, 8, 3)
         yield (_random(r, 2, 9), None, w, sums), {}, ShapeError, "packed weights"
         yield (r(2, 8), None, w, sums), {}, DTypeError, "bytes of rank 2"
         yield (_random(r, 2, 8), None, w, sums[:1]), {}, ShapeError, "sums"
+        yield (_random(r, 2, 8), None, w, sums, r(4)), {}, ShapeError, "scales"
+        yield (_random(r, 2, 8), None, w, sums, None, r(3)), {}, ShapeError, "scales beside"
 
     def fan(inputs: tuple[Any, ...], outs: tuple[Any, ...], attrs: Any) -> Fan:
         return Fan(outs[0].size, outs[0].size * inputs[0].shape[1])
@@ -161,11 +221,12 @@ class _Matmul:
 
 @op("byte_conv", "byte_conv", differentiable=False)
 class _Conv:
-    """y = correlation of images [N, H, W, C] less zero with packed weights [KH KW C, O], as int32."""
+    """y = correlation of images [N, H, W, C] less zero with packed weights [KH KW C, O]; or scaled, as byte_matmul."""
 
     def infer(
-        x: Tensor, zero: Tensor | None, w: Tensor, sums: Tensor, kernel: Any = (1, 1), strides: Any = (1, 1),
-        pads: Any = (0, 0, 0, 0), dilations: Any = (1, 1),
+        x: Tensor, zero: Tensor | None, w: Tensor, sums: Tensor, scale: Tensor | None = None,
+        bias: Tensor | None = None, kernel: Any = (1, 1), strides: Any = (1, 1), pads: Any = (0, 0, 0, 0),
+        dilations: Any = (1, 1), relu: bool = False,
     ) -> Lowered:  # fmt: skip
         _bytes("byte_conv", x, 4)
         n, h, wide, c = x.shape
@@ -179,12 +240,17 @@ class _Conv:
             )
         terms = kernel[0] * kernel[1] * c
         o = _check("byte_conv", zero, w, sums, terms)
-        dims = (n, h, wide, c, *out, o, *kernel, *strides, pads[0], pads[2], *dilations)
-        return Lowered((Spec((n, *out, o), INT32),), dims, dtype=SINGLE, scratch=_core.get_threads() * ROWS * terms)
+        dtype, act = _ends("byte_conv", o, scale, bias, relu)
+        across = wide + pads[2] + pads[3]
+        band = min(out[0], max(8, -(-PIXELS // across)))
+        room = max(ROWS * terms, (band + kernel[0] - 1) * across * c)  # patches, or a padded band
+        dims = (n, h, wide, c, *out, o, *kernel, *strides, pads[0], pads[2], *dilations, act, band, room)
+        return Lowered((Spec((n, *out, o), dtype),), dims, dtype=SINGLE, scratch=_core.get_threads() * room)
 
     def ref(
-        x: np.ndarray, zero: Any, w: np.ndarray, sums: np.ndarray, kernel: Any = (1, 1), strides: Any = (1, 1),
-        pads: Any = (0, 0, 0, 0), dilations: Any = (1, 1),
+        x: np.ndarray, zero: Any, w: np.ndarray, sums: np.ndarray, scale: Any = None, bias: Any = None,
+        kernel: Any = (1, 1), strides: Any = (1, 1), pads: Any = (0, 0, 0, 0), dilations: Any = (1, 1),
+        relu: bool = False,
     ) -> np.ndarray:  # fmt: skip
         z = 0 if zero is None else int(zero[0])
         wide = np.pad(x.astype(np.int64) - z, ((0, 0), tuple(pads[:2]), tuple(pads[2:]), (0, 0)))
@@ -200,7 +266,7 @@ class _Conv:
                 rows = slice(top, top + (out[0] - 1) * strides[0] + 1, strides[0])
                 cols = slice(left, left + (out[1] - 1) * strides[1] + 1, strides[1])
                 y += wide[:, rows, cols] @ taps[i, j]
-        return y.astype(INT32)
+        return _ended(y, scale, bias, relu, SINGLE)
 
     def samples(r: Rng) -> Iterator[Sample]:
         yield Sample(
@@ -212,6 +278,17 @@ class _Conv:
             {"kernel": (3, 2), "pads": (0, 2, 1, 0), "dilations": (2, 3)},
         )
         yield Sample((_random(r, 0, 4, 4, 1), None, *_weights(r, 1, 2)))
+        for n, h, wide, c, o, kernel, pads, signed in (  # rows of images that are rows of a product as they lie
+            (2, 19, 11, 32, 70, (3, 3), (1, 1, 1, 1), True), (1, 9, 23, 16, 17, (2, 5), (0, 0, 0, 0), True),
+            (1, 12, 9, 20, 33, (3, 3), (2, 0, 0, 1), False), (2, 5, 40, 128, 16, (1, 1), (0, 0, 0, 0), True),
+        ):  # fmt: skip
+            table = _weights(r, kernel[0] * kernel[1] * c, o, 0 if signed else 90, signed)
+            yield Sample((_random(r, n, h, wide, c), _random(r, 1), *table), {"kernel": kernel, "pads": pads})
+        ends = np.abs(r(20)) * 1e-4, r(20)
+        options = {"kernel": (3, 3), "pads": (1,) * 4, "relu": True}
+        for c in (3, 8):
+            images = _random(r, 2, 9, 7, c), _random(r, 1)
+            yield Sample((*images, *_weights(r, 9 * c, 20), *ends), options, smooth=False)
 
     def errors(r: Rng) -> Iterator[Any]:
         yield (_random(r, 1, 2, 2, 1), None, *_weights(r, 9, 2)), {"kernel": (3, 3)}, ShapeError, "fits into"
@@ -287,14 +364,19 @@ def dynamic_bytes(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return y, scale, zero
 
 
-def byte_matmul(a: Tensor, zero: Tensor | None, w: Tensor, sums: Tensor) -> Tensor:
-    """Return (a - zero) w as int32, of bytes [M, K] and packed weights."""
-    return execute(_Matmul, (a, zero, w, sums), {})[0]  # type: ignore[arg-type]
+def static_bytes(x: Tensor, scale: Tensor, zero: Tensor | None) -> Tensor:
+    """Return round(x / scale) + zero within 0 ... 255, with a scale [1] and a zero point [1]."""
+    return execute(_Static, (x, scale, zero), {})[0]  # type: ignore[arg-type]
 
 
-def byte_conv(x: Tensor, zero: Tensor | None, w: Tensor, sums: Tensor, **attrs: Any) -> Tensor:
-    """Return the correlation of images of bytes [N, H, W, C], less zero, with packed weights, as int32."""
-    return execute(_Conv, (x, zero, w, sums), attrs)[0]  # type: ignore[arg-type]
+def byte_matmul(a: Tensor, zero: Tensor | None, w: Tensor, sums: Tensor, *ends: Tensor | None, **attrs: Any) -> Tensor:
+    """Return (a - zero) w as int32, of bytes [M, K] and packed weights; with scale [N] and bias [N], scaled floats."""
+    return execute(_Matmul, (a, zero, w, sums, *ends), attrs)[0]  # type: ignore[arg-type]
+
+
+def byte_conv(x: Tensor, zero: Tensor | None, w: Tensor, sums: Tensor, *ends: Tensor | None, **attrs: Any) -> Tensor:
+    """Return the correlation of images of bytes [N, H, W, C], less zero, with packed weights; ends as byte_matmul's."""
+    return execute(_Conv, (x, zero, w, sums, *ends), attrs)[0]  # type: ignore[arg-type]
 
 
 def byte_lstm(x: Tensor, *operands: Tensor | None, **attrs: Any) -> tuple[Tensor, Tensor, Tensor]:

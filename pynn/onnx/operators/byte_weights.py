@@ -6,7 +6,7 @@ and where a tape notes what runs, as exporters write what floats do.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -52,23 +52,44 @@ def _known(x: Value, w: Value, zw: Value | None) -> bool:
     )
 
 
-def matmul_of_bytes(node: Node, a: Value, b: Value, za: Value | None, zb: Value | None) -> Value | None:
-    """Return (a - za)(b - zb) as int32."""
+def _ends(ends: Sequence[Value], columns: int, behind: int) -> list[Tensor] | None:
+    """Return factors and a bias of each column for a kernel, if it may take them; `behind` axes come after theirs.
+
+    It has no gradient, which factors need while they are trained.
+    """
+    shape = (columns, *(1,) * behind)
+    if state.grad_enabled or not all(
+        v.dtype == SINGLE and v.size == columns and v.shape[v.ndim - len(shape) :] == shape for v in ends
+    ):
+        return None
+    return [ops.reshape(v.plain, (columns,)) for v in ends]
+
+
+def matmul_of_bytes(
+    node: Node, a: Value, b: Value, za: Value | None, zb: Value | None, ends: Sequence[Value] = ()
+) -> Value | None:
+    """Return (a - za)(b - zb) as int32; with ends, scaled and activated."""
     if not _known(a, b, zb) or b.ndim != 2 or a.ndim < 1 or a.shape[-1] != b.shape[0]:
         return None
     if zb is not None and zb.size not in (1, b.shape[1]):
+        return None
+    scales = _ends(ends, b.shape[1], 0)
+    if scales is None or len(a.shape) < max((v.ndim for v in ends), default=0):
         return None
     weights = _packed(node, "b/bytes", lambda: (b.constant, 0 if zb is None else zb.constant.reshape(-1)))
     bytes_ = _unsigned(a, za)
     if weights is None or bytes_ is None:
         return None
     node.room((*a.shape[:-1], b.shape[1]), "int32")
-    y = byte_matmul(ops.reshape(bytes_[0].plain, (size(a.shape[:-1]), a.shape[-1])), bytes_[1], *weights)
+    rows = ops.reshape(bytes_[0].plain, (size(a.shape[:-1]), a.shape[-1]))
+    y = byte_matmul(rows, bytes_[1], *weights, *scales, relu=bool(ends) and node.then == "relu")
     return Value.of(ops.reshape(y, (*a.shape[:-1], b.shape[1])))
 
 
-def conv_of_bytes(node: Node, x: Value, w: Value, zx: Value | None, zw: Value | None) -> Value | None:
-    """Return the correlation of images of bytes, less their zero point, with a kernel of bytes, as int32."""
+def conv_of_bytes(
+    node: Node, x: Value, w: Value, zx: Value | None, zw: Value | None, ends: Sequence[Value] = ()
+) -> Value | None:
+    """Return the correlation of images of bytes, less their zero point, with a kernel of bytes, as int32 or scaled."""
     if not _known(x, w, zw) or x.ndim not in (3, 4) or w.ndim != x.ndim or node.integer("group", 1) != 1:
         return None
     if (
@@ -79,6 +100,9 @@ def conv_of_bytes(node: Node, x: Value, w: Value, zx: Value | None, zw: Value | 
         return None
     shape = node.integers("kernel_shape")
     if shape is not None and tuple(shape) != w.shape[2:]:
+        return None
+    scales, relu = _ends(ends, w.shape[0], w.ndim - 2), bool(ends) and node.then == "relu"
+    if scales is None or x.ndim < max((v.ndim for v in ends), default=0):
         return None
     taps = (*range(2, w.ndim), 1, 0)
     weights = _packed(
@@ -93,7 +117,8 @@ def conv_of_bytes(node: Node, x: Value, w: Value, zx: Value | None, zw: Value | 
     node.room((x.shape[0], w.shape[0], *way.out), "int32")
     images, line = bytes_[0].last, x.ndim == 3
     if way.out == list(x.shape[2:]) and max(w.shape[2:]) == 1 and max(way.strides) == 1:
-        y = byte_matmul(ops.reshape(images, (size(images.shape[:-1]), x.shape[1])), bytes_[1], *weights)
+        pixels = ops.reshape(images, (size(images.shape[:-1]), x.shape[1]))
+        y = byte_matmul(pixels, bytes_[1], *weights, *scales, relu=relu)
         return Value.of(ops.reshape(y, (x.shape[0], *way.out, w.shape[0])), channels_last(x.ndim))
     if line:
         images = ops.reshape(images, (x.shape[0], 1, *images.shape[1:]))
@@ -102,8 +127,9 @@ def conv_of_bytes(node: Node, x: Value, w: Value, zx: Value | None, zw: Value | 
     )]  # fmt: skip
     pads = (two[3][0], two[4][0], two[3][1], two[4][1])
     y = byte_conv(
-        images, bytes_[1], *weights, kernel=tuple(two[0]), strides=tuple(two[1]), pads=pads, dilations=tuple(two[2])
-    )
+        images, bytes_[1], *weights, *scales, kernel=tuple(two[0]), strides=tuple(two[1]), pads=pads,
+        dilations=tuple(two[2]), relu=relu,
+    )  # fmt: skip
     return Value.of(ops.reshape(y, (x.shape[0], *way.out, w.shape[0])) if line else y, channels_last(x.ndim))
 
 

@@ -7,6 +7,7 @@ exactly, which depends on the weights, and else in float64: so they are exact, a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,12 @@ from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DataError, ShapeError
 from pynn.onnx.operators.byte_weights import conv_of_bytes, matmul_of_bytes
 from pynn.onnx.operators.convolution import conv
-from pynn.onnx.operators.elementwise import INT32, mapped, reshaped
+from pynn.onnx.operators.elementwise import INT32, broadcast, mapped, reshaped
 from pynn.onnx.operators.products import matmul
 from pynn.onnx.operators.registry import Node, floating, operator
 from pynn.onnx.operators.shapes import axis_of
 from pynn.onnx.value import Value
-from pynn.ops.byte_products import dynamic_bytes
+from pynn.ops.byte_products import dynamic_bytes, static_bytes
 
 UINT8, INT8, UINT16, INT16 = 2, 3, 4, 5
 LIMITS = {UINT8: (0, 255), INT8: (-128, 127), UINT16: (0, 65535), INT16: (-32768, 32767)}
@@ -76,6 +77,11 @@ def quantize(node: Node, x: Value, scale: Value, zero: Value | None = None) -> V
     kind = kind_of(node, 2, UINT8) if zero is not None else node.integer("output_dtype", 0) or UINT8
     if kind not in LIMITS:
         raise DataError(f"expected to quantize to 8 or 16 bits. Received: the type {kind}.")
+    if kind == UINT8 and state.tape is None and x.dtype in FLOATS and scale.size == 1 and scale.dtype == x.dtype:
+        unsigned = zero is None or zero.dtype == np.dtype("uint8")
+        if unsigned and (zero is None or zero.size == 1):
+            parts = [None if v is None else ops.reshape(v.plain, (1,)) for v in (scale, zero)]
+            return mapped(x, lambda t: static_bytes(t, *parts))  # type: ignore[arg-type]
     t = x.plain if x.dtype in FLOATS else x.plain.astype(SINGLE)
     y = ops.rint(ops.div(t, _spread(node, scale, x, t.dtype)))
     return Value.of(_bytes(y if zero is None else ops.add(y, _spread(node, zero, x, t.dtype)), kind))
@@ -154,6 +160,13 @@ def _integers(y: Value) -> Value:
     return y if state.tape is not None else mapped(y, lambda t: t.astype(INT32))
 
 
+def _scaled(node: Node, y: Value, ends: Sequence[Value]) -> Value:
+    """Return sums as floats, times the factors, with the bias added, and activated, as the nodes that do it alone."""
+    for function, value in zip((ops.mul, ops.add), ends, strict=False):
+        y = broadcast(node, function, _real(y), value)
+    return y if node.then == "linear" else mapped(y, ops.relu)
+
+
 def _product(node: Node, a: Value, b: Value, za: Value | None, zb: Value | None) -> Value:
     """Return (a - za)(b - zb), as int32 or as floats that hold whole numbers."""
     whole = matmul_of_bytes(node, a, b, za, zb)
@@ -169,9 +182,13 @@ def _product(node: Node, a: Value, b: Value, za: Value | None, zb: Value | None)
 
 
 @operator("MatMulInteger", inputs=(2, 4))
-def matmul_integer(node: Node, a: Value, b: Value, za: Value | None = None, zb: Value | None = None) -> Value:
-    """Return the products of stacks of matrices of bytes, as int32."""
-    return _integers(_product(node, a, b, za, zb))
+def matmul_integer(
+    node: Node, a: Value, b: Value, za: Value | None = None, zb: Value | None = None, ends: Sequence[Value] = ()
+) -> Value:  # fmt: skip
+    """Return the products of stacks of matrices of bytes, as int32; with ends, scaled."""
+    if ends and (y := matmul_of_bytes(node, a, b, za, zb, ends)) is not None:
+        return y
+    return _scaled(node, _integers(_product(node, a, b, za, zb)), ends)
 
 
 @operator("com.microsoft::MatMulIntegerToFloat", inputs=(4, 7))
@@ -206,9 +223,13 @@ def _convolved(node: Node, x: Value, w: Value, zx: Value | None, zw: Value | Non
 
 
 @operator("ConvInteger", inputs=(2, 4))
-def conv_integer(node: Node, x: Value, w: Value, zx: Value | None = None, zw: Value | None = None) -> Value:
+def conv_integer(
+    node: Node, x: Value, w: Value, zx: Value | None = None, zw: Value | None = None, ends: Sequence[Value] = ()
+) -> Value:  # fmt: skip
     """Return the correlation of images and a kernel of bytes, as int32; padding has the value of the zero point."""
-    return _integers(_convolved(node, x, w, zx, zw))
+    if ends and (y := conv_of_bytes(node, x, w, zx, zw, ends)) is not None:
+        return y
+    return _scaled(node, _integers(_convolved(node, x, w, zx, zw)), ends)
 
 
 def _requantized(node: Node, y: Value, factor: Tensor, zero: Value, kind: int) -> Value:

@@ -48,6 +48,8 @@ class Node:
         Tensors, and packed weights, that are made of constants once.
     then : str
         An activation that is computed with the node, as nothing else takes what it gives: see FUSED.
+    ends : list of str
+        Of a product of bytes, the names of the factors and of the bias that are computed with it, likewise.
     """
 
     op: str
@@ -59,6 +61,7 @@ class Node:
     limit: int = 2**31
     cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     then: str = "linear"
+    ends: list[str] = field(default_factory=list)
 
     def kept(self, key: str, x: Value, make: Callable[[np.ndarray], np.ndarray]) -> Tensor | None:
         """Return a constant in another shape or dtype, made once; None if the value is no constant."""

@@ -24,8 +24,8 @@ def is_folded(node: Node, known: Sequence[bool]) -> bool:
     return bool(known) and all(known) and not OPERATORS[node.op].varies
 
 
-def run_node(node: Node, values: list[Value | None]) -> list[Value]:
-    """Return a node's outputs; of inputs that are all known they are known too.
+def run_node(node: Node, values: list[Value | None], ends: Sequence[Value | None] = ()) -> list[Value]:
+    """Return a node's outputs; of inputs that are all known they are known too. `ends` are the values of `node.ends`.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def run_node(node: Node, values: list[Value | None]) -> list[Value]:
         if not OPERATORS[node.op].texts and any(v is not None and v.names is not None for v in values):
             raise DataError("expected numbers. Received: texts.")
         with unrecorded() if known else contextlib.nullcontext():
-            found = OPERATORS[node.op].run(node, *values)
+            found = OPERATORS[node.op].run(node, *values, **({"ends": ends} if ends else {}))
             outs = [
                 v if isinstance(v, Value) else Value.of(v) for v in (found if isinstance(found, tuple) else (found,))
             ]
