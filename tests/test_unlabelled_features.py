@@ -43,11 +43,20 @@ def test_whitening_of_flat_directions_needs_eps(rng):
 def test_lloyd_reaches_what_scikit_learn_reaches_from_the_same_start(rng):
     x = rng.standard_normal((600, 4)).astype("float32")
     found = lloyd(x, 7, 200, 0.0, np.random.RandomState(3))
-    start = x[np.random.RandomState(3).choice(len(x), 7, replace=False)]
+    chosen = x[np.random.RandomState(3).choice(len(x), 7, replace=False)]
+    start = chosen / np.linalg.norm(chosen, axis=1, keepdims=True) * 0.015 * np.sqrt((x * x).sum(1).mean())
     theirs = KMeans(7, init=start, n_init=1, tol=0, algorithm="lloyd").fit(x)
     assert found.converged
     np.testing.assert_allclose(found.inertia[-1], theirs.inertia_ / len(x), rtol=1e-5)
     assert all(a >= b for a, b in zip(found.inertia, found.inertia[1:], strict=False))
+
+
+def test_no_cluster_keeps_one_far_sample(rng):
+    """Many directions, and lengths that differ, as of whitened patches."""
+    x = (rng.standard_normal((8000, 100)) * np.exp(rng.standard_normal((8000, 1)) / 2)).astype("float32")
+    found = lloyd(x, 64, 30, 0.0, np.random.RandomState(0))
+    counts = np.bincount(nearest(x, found.centroids)[0], minlength=64)
+    assert np.mean(counts <= 2) < 0.05  # a third of them, if they begin at the samples themselves
 
 
 def test_empty_clusters_begin_anew(rng):

@@ -14,6 +14,7 @@ from pynn.core.tensor import Tensor
 __all__ = ["Clusters", "lloyd", "nearest"]
 
 SCORES = 1 << 20  # numbers in a block of scores: they are looked at while they lie in the cache
+SHORT = 0.015  # the length of the first centroids beside that of samples
 
 
 class Clusters(NamedTuple):
@@ -66,11 +67,21 @@ def nearest(x: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return labels, np.maximum(np.einsum("ij,ij->i", x, x) - 2 * best, 0)
 
 
+def _short(x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Return vectors in the directions of chosen samples, SHORT times as long as samples are."""
+    usual = np.sqrt(np.einsum("ij,ij->", x, x, dtype=np.float64) / len(x))
+    lengths = np.linalg.norm(x[chosen], axis=1, keepdims=True)
+    return x[chosen] * (SHORT * usual / np.maximum(lengths, 1e-30)).astype(x.dtype)
+
+
 def lloyd(x: np.ndarray, k: int, max_iter: int, tol: float, rng: np.random.RandomState) -> Clusters:
     """Return k centroids: samples go to the nearest, which then becomes their mean, until little changes.
 
-    It begins at k samples by chance. A cluster without samples begins anew at a sample that is far from its centroid,
-    drawn with a probability proportional to the squared distance.
+    It begins at short vectors in the directions of k samples by chance, so that the first round sorts by direction. Were
+    they the samples themselves, each of those that lie far out would keep a cluster of its own among many features, and
+    few clusters near the middle the rest: of 1,600 for whitened patches a twentieth had one or two samples. A cluster
+    without samples begins anew at a sample that is far from its centroid, drawn with a probability proportional to the
+    squared distance.
 
     Parameters
     ----------
@@ -82,7 +93,7 @@ def lloyd(x: np.ndarray, k: int, max_iter: int, tol: float, rng: np.random.Rando
         The end comes when the mean squared distance falls by less than this share of itself.
     rng : RandomState
     """
-    centroids = x[rng.choice(len(x), k, replace=False)].copy()
+    centroids = _short(x, rng.choice(len(x), k, replace=False))
     inertia: list[float] = []
     reseeded = empty = 0
     for _ in range(max_iter):

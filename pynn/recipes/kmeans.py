@@ -20,7 +20,7 @@ __all__ = ["cots", "kmeans_features"]
 FEATURES, MANY = 1600, 4000
 MANY_EXPECTED = 0.79
 PATCHES = 400_000
-CS = (0.0005, 0.001, 0.002)
+CS = (0.00025, 0.0005, 0.001, 0.002)
 ITERATIONS = 600
 SPREAD_EPS = 0.01  # added to the deviation of a feature before it is divided by
 
