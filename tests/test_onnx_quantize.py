@@ -146,6 +146,48 @@ def test_convolutions_are_asked_for(rng):
     assert (all_of_them.count("Conv"), all_of_them.count("ConvInteger")) == (0, 2)
 
 
+def test_batch_normalization_goes_into_weights(rng):
+    first = [nn.Conv2D(8, 3, use_bias=False), nn.BatchNormalization(), nn.Activation("relu"), nn.Conv2D(6, 3)]
+    rest = [nn.BatchNormalization(epsilon=0.1), nn.Flatten(), nn.Dense(12), nn.BatchNormalization(), nn.Dense(3)]
+    net = nn.Sequential([nn.Input((9, 8, 4)), *first, *rest])
+    net.set_weights([w + rng.uniform(0.1, 0.4, w.shape).astype("float32") for w in net.get_weights()])
+    x = rng.normal(size=(40, 9, 8, 4)).astype("float32")
+    exact = net.predict(x, verbose=0)
+    small = pynn.onnx.quantize(net, x, convolutions=True)
+    assert operators(net).count("BatchNormalization") == 3
+    assert "BatchNormalization" not in operators(small)
+    assert np.abs(small.predict(x, verbose=0) - exact).max() < 0.05 * np.abs(exact).max()
+
+
+def test_batch_normalization_that_cannot_go_stays(rng):
+    """What its product gives is taken by others too; its numbers are computed; they are not finite. One goes."""
+    held = {
+        "w": rng.normal(size=(40, 5)).astype("float32"), "one": np.ones(5, "f"), "zero": np.zeros(5, "f"),
+        "low": np.full(5, -1, "f"),
+    }  # fmt: skip
+    norms = (
+        ["p", "one", "zero", "zero", "one"],
+        ["q", "t", "zero", "zero", "one"],
+        ["r", "one", "zero", "zero", "low"],
+    )
+    nodes = [
+        *(helper.make_node("Gemm", ["x", "w"], [name]) for name in "pqr"),
+        helper.make_node("Gemm", ["x", "w", "one"], ["u"]),
+        helper.make_node("ReduceMin", ["x"], ["m"], keepdims=0),
+        helper.make_node("Add", ["m", "one"], ["t"]),
+        *(helper.make_node("BatchNormalization", n, [f"y{n[0]}"]) for n in norms),
+        helper.make_node("BatchNormalization", ["u", "one", "one", "zero", "one"], ["yu"], epsilon=3.0),
+    ]
+    outs = [port(name, shape=("N", 5)) for name in ("yp", "p", "yq", "yr", "yu")]
+    net = load(model(nodes, [port("x", shape=("N", 40))], outs, held))
+    x = rng.normal(size=(9, 40)).astype("float32")
+    small = pynn.onnx.quantize(net, x)
+    assert operators(small).count("BatchNormalization") == 3
+    for found, exact in zip(small.run(x), net.run(x), strict=True):
+        if np.isfinite(exact).all():
+            assert np.abs(found - exact).max() < 0.05 * np.abs(exact).max()
+
+
 def test_small_products_stay_as_they_are(rng):
     net = nn.Sequential([nn.Input((9, 9, 1)), nn.Conv2D(8, 3), nn.Conv2D(8, 3, groups=8), nn.Flatten(), nn.Dense(3)])
     names = operators(pynn.onnx.quantize(net, rng.normal(size=(4, 9, 9, 1)).astype("float32"), convolutions=True))

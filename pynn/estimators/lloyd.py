@@ -77,11 +77,11 @@ def _short(x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 def lloyd(x: np.ndarray, k: int, max_iter: int, tol: float, rng: np.random.RandomState) -> Clusters:
     """Return k centroids: samples go to the nearest, which then becomes their mean, until little changes.
 
-    It begins at short vectors in the directions of k samples by chance, so that the first round sorts by direction. Were
-    they the samples themselves, each of those that lie far out would keep a cluster of its own among many features, and
-    few clusters near the middle the rest: of 1,600 for whitened patches a twentieth had one or two samples. A cluster
-    without samples begins anew at a sample that is far from its centroid, drawn with a probability proportional to the
-    squared distance.
+    It begins at short vectors in the directions of k samples by chance, so that the first round sorts by direction.
+    Were they the samples themselves, each of those that lie far out would keep a cluster of its own among many
+    features, and few clusters near the middle the rest: of 1,600 for whitened patches a twentieth had one or two
+    samples. A cluster without samples begins anew at a sample that is far from its centroid, drawn with a probability
+    proportional to the squared distance.
 
     Parameters
     ----------
