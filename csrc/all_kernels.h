@@ -31,6 +31,8 @@
 #include "kernels/norm_shared.h"
 #include "kernels/layer_norm.h"
 #include "kernels/lrn.h"
+#ifndef PN_REAL_F64
 #include "kernels/bytes.h"
 #include "kernels/bytes_lstm.h"
+#endif
 #endif

@@ -229,7 +229,7 @@ const pn_ops *pn_find_ops(int dtype, int t, int planes) {
 
 static const pn_entry *entry(i64 i) {
     const pn_entry *tables[2];
-    tables[0] = pn_table_f64_GENERIC;
+    tables[0] = pn_table_GENERIC;
     tables[1] = pn_table_any;
     for (int t = 0; t < 2; t++)
         for (const pn_entry *e = tables[t]; e->name; e++)

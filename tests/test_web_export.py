@@ -127,7 +127,8 @@ def test_every_kernel_is_one_of_a_page_or_composed_or_left_out():
     if not kernels.exists():
         pytest.skip("needs the source tree")
     text = kernels.read_text()
-    host = set(re.findall(r"X\((\w+)\)", re.search(r"#define PN_HOST_KERNELS.*?\n\n", text, re.DOTALL)[0])) - {"X"}
+    parts = [re.search(rf"#define PN_{part}_KERNELS.*?\n\n", text, re.DOTALL)[0] for part in ("HOST", "SINGLE")]
+    host = set(re.findall(r"X\((\w+)\)", "".join(parts))) - {"X"}
     rows = set(re.findall(r"^ +X\((\w+)\)", text, re.MULTILINE)) - host
     functions = {f"{name}_{way}" for name in _core.functions() for way in ("fwd", "bwd")}
     for name in _core.kernel_names():

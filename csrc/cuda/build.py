@@ -68,7 +68,8 @@ def preprocessed(text):
 
 def kernels():
     """Return the names of all kernels, in C and in Cython, and of those that have a device version."""
-    every = '#include "kernels.def"\n#define ROW(name) pn_row_##name\nPN_REAL_KERNELS(ROW) PN_ANY_KERNELS(ROW)\n'
+    tables = " ".join(f"PN_{part}_KERNELS(ROW)" for part in ("REAL", "SINGLE", "ANY"))
+    every = f'#include "kernels.def"\n#define ROW(name) pn_row_##name\n{tables}\n'
     device = '#include "../act.h"\n#include "{}"\n#define ROW(name, ...) pn_row_##name\n{}(ROW)\n'
     cython = (CSRC.parent / "pynn" / "core" / "kernels").glob("*.pyx")
     layers = {name for path in cython for name in re.findall(r'register_kernel\("(\w+)"', path.read_text("utf-8"))}

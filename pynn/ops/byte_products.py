@@ -17,7 +17,7 @@ from pynn.core.card import Fan, Lowered, Sample, Spec, op
 from pynn.core.graph import execute
 from pynn.core.tensor import Tensor
 from pynn.errors import DTypeError, ShapeError
-from pynn.ops.common import Rng, need_float, need_held, size
+from pynn.ops.common import Rng, need_held, size
 from pynn.ops.rnn import expect
 from pynn.ops.rnn_ref import sigmoid
 
@@ -130,7 +130,7 @@ class _Dynamic:
     """y = round(x / scale) + zero as bytes; scale and zero [1] fit the least and the largest value and 0."""
 
     def infer(x: Tensor) -> Lowered:
-        need_float("dynamic_bytes", x)
+        need_held("dynamic_bytes", "x", x, SINGLE, x.shape)
         n = size(x.shape)
         outs = (Spec(x.shape, UINT8), Spec((1,), x.dtype), Spec((1,), UINT8))
         return Lowered(outs, (n,), scratch=(-(-n // BLOCK) + 1) * 2 * x.dtype.itemsize)
@@ -154,8 +154,8 @@ class _Static:
     """y = round(x / scale) + zero within 0 ... 255 as bytes, with a given scale [1] and zero point [1]; NaN is zero."""
 
     def infer(x: Tensor, scale: Tensor, zero: Tensor | None) -> Lowered:
-        need_float("static_bytes", x)
-        need_held("static_bytes", "a scale", scale, x.dtype, (1,))
+        need_held("static_bytes", "x", x, SINGLE, x.shape)
+        need_held("static_bytes", "a scale", scale, SINGLE, (1,))
         if zero is not None:
             need_held("static_bytes", "a zero point", zero, UINT8, (1,))
         return Lowered((Spec(x.shape, UINT8),), (size(x.shape),))
@@ -307,7 +307,9 @@ class _Lstm:
         x: Tensor, w: Tensor, wsums: Tensor, wscale: Tensor, u: Tensor, usums: Tensor, uscale: Tensor,
         b: Tensor | None, h0: Tensor | None, c0: Tensor | None, peep: Tensor | None, reverse: bool = False,
     ) -> Lowered:  # fmt: skip
-        need_float("byte_lstm", x, wscale, uscale, b, h0, c0, peep)
+        for value in (x, wscale, uscale, b, h0, c0, peep):
+            if value is not None:
+                need_held("byte_lstm", "x, scales, biases and states", value, SINGLE, value.shape)
         if x.ndim != 3 or x.shape[1] < 1 or x.shape[2] < 1:
             raise ShapeError(f"[byte_lstm] expected sequences [N, T, features]. Received: x.shape={x.shape}.")
         n, t, d = x.shape

@@ -203,7 +203,7 @@ def dynamic_lstm(node: Node, x: Value, w: Value, r: Value, *more: Value | None) 
     if x.ndim != 3 or w.shape[1] != x.shape[2] or r.shape[2] != 4 * r.shape[1] or w.shape[::2] != r.shape[::2]:
         raise ShapeError(f"expected weights of four gates. Received: {w.shape} and {r.shape} for inputs of {x.shape}.")
     lstm = replace(node, op="LSTM", inputs=node.inputs[:8])
-    as_bytes = state.tape is None and rest[1] is None and runs_fused(lstm)
+    as_bytes = state.tape is None and x.dtype == SINGLE and rest[1] is None and runs_fused(lstm)
     parts = [table.packed(node, key) if as_bytes else None for key, table in weights.items()]
     if None in parts:
         return recurrent(lstm, x, *(table.floats() for table in weights.values()), *rest)

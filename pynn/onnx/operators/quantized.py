@@ -77,7 +77,7 @@ def quantize(node: Node, x: Value, scale: Value, zero: Value | None = None) -> V
     kind = kind_of(node, 2, UINT8) if zero is not None else node.integer("output_dtype", 0) or UINT8
     if kind not in LIMITS:
         raise DataError(f"expected to quantize to 8 or 16 bits. Received: the type {kind}.")
-    if kind == UINT8 and state.tape is None and x.dtype in FLOATS and scale.size == 1 and scale.dtype == x.dtype:
+    if kind == UINT8 and state.tape is None and scale.size == 1 and x.dtype == scale.dtype == SINGLE:
         unsigned = zero is None or zero.dtype == np.dtype("uint8")
         if unsigned and (zero is None or zero.size == 1):
             parts = [None if v is None else ops.reshape(v.plain, (1,)) for v in (scale, zero)]
@@ -111,8 +111,8 @@ def _dynamic(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def dynamic_quantize(node: Node, x: Value) -> tuple[Any, ...]:
     """Return x as bytes, with the scale and the zero point that fit its smallest and its largest value."""
     perm, tensor = x.at_hand
-    if state.tape is None:
-        y, scale, zero = dynamic_bytes(floating(tensor))
+    if state.tape is None and tensor.dtype == SINGLE:
+        y, scale, zero = dynamic_bytes(tensor)
         return Value(x.shape, {perm: y}), ops.reshape(scale, ()), ops.reshape(zero, ())
     y, scale, zero = _dynamic(tensor)
     return Value(x.shape, {perm: y.astype("uint8")}), scale, zero.astype("uint8")
