@@ -4,5 +4,4 @@
 #include "par.h"
 #include "table.h"
 #include "kernels/move.h"
-#include "kernels.def"
 PN_DEFINE_TABLE(pn_table_any, PN_ANY_KERNELS(PN_ROW));

@@ -182,7 +182,7 @@ static const pn_entry *table_of(int t) {
 
 static pn_kernel find(const pn_entry *table, const char *name) {
     for (; table && table->name; table++)
-        if (strcmp(table->name, name) == 0) return table->fn;
+        if (strcmp(pn_name_text(table->name), name) == 0) return table->fn;
     return NULL;
 }
 
@@ -227,6 +227,10 @@ const pn_ops *pn_find_ops(int dtype, int t, int planes) {
     return t == PN_TARGET_GENERIC && generic_fused() ? &pn_ops_GENERIC_FUSED : targets[t].ops;
 }
 
+#define PN_MEMBER(name) #name,
+const pn_names pn_every_name = {0, PN_REAL_KERNELS(PN_MEMBER) PN_SINGLE_KERNELS(PN_MEMBER) PN_ANY_KERNELS(PN_MEMBER)};
+#undef PN_MEMBER
+
 static const pn_entry *entry(i64 i) {
     const pn_entry *tables[2];
     tables[0] = pn_table_GENERIC;
@@ -245,5 +249,5 @@ i64 pn_kernel_count(void) {
 
 const char *pn_kernel_name(i64 i) {
     const pn_entry *e = entry(i);
-    return e ? e->name : NULL;
+    return e ? pn_name_text(e->name) : NULL;
 }

@@ -7,5 +7,4 @@
 
 #include "kernels/eltwise.h"
 #include "kernels/reduce.h"
-#include "kernels.def"
 PN_DEFINE_TABLE(pn_table_i32, PN_INT_KERNELS(PN_ROW));

@@ -5,7 +5,6 @@
 #define PN_AVX2
 PN_TARGET_PUSH_AVX2
 #include "all_kernels.h"
-#include "kernels.def"
 PN_DEFINE_TABLE(pn_table_AVX2, PN_REAL_KERNELS(PN_ROW) PN_SINGLE_KERNELS(PN_ROW));
 const pn_ops pn_ops_AVX2 = PN_OPS_INIT;
 PN_TARGET_POP

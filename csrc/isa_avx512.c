@@ -5,7 +5,6 @@
 #define PN_AVX512
 PN_TARGET_PUSH_AVX512
 #include "all_kernels.h"
-#include "kernels.def"
 PN_DEFINE_TABLE(pn_table_AVX512, PN_REAL_KERNELS(PN_ROW) PN_SINGLE_KERNELS(PN_ROW));
 const pn_ops pn_ops_AVX512 = PN_OPS_INIT;
 PN_TARGET_POP

@@ -8,6 +8,5 @@
 #define PN_SIMD128
 #endif
 #include "all_kernels.h"
-#include "kernels.def"
 PN_DEFINE_TABLE(pn_table_GENERIC, PN_REAL_KERNELS(PN_ROW) PN_SINGLE_KERNELS(PN_ROW));
 const pn_ops pn_ops_GENERIC = PN_OPS_INIT;

@@ -4,7 +4,6 @@
 #define PN_REAL_F32
 #define PN_NEON
 #include "all_kernels.h"
-#include "kernels.def"
 PN_DEFINE_TABLE(pn_table_NEON, PN_REAL_KERNELS(PN_ROW) PN_SINGLE_KERNELS(PN_ROW));
 const pn_ops pn_ops_NEON = PN_OPS_INIT;
 #else

@@ -2,14 +2,35 @@
 #ifndef PN_TABLE_H
 #define PN_TABLE_H
 
+#include <stddef.h>
+
+#include "kernels.def"
 #include "pn.h"
 
+/* The name of a kernel: its place among all names, as an address takes four times the room where loaders set them. */
+#ifdef __wasm__
+typedef const char *pn_name;
+#define PN_NAMED(name) #name
+static inline const char *pn_name_text(pn_name name) { return name; }
+#else
+typedef int32_t pn_name;
+#define PN_MEMBER(name) char name[sizeof #name];
+typedef struct pn_names {
+    char none; /* 0 is no name */
+    PN_REAL_KERNELS(PN_MEMBER) PN_SINGLE_KERNELS(PN_MEMBER) PN_ANY_KERNELS(PN_MEMBER)
+} pn_names;
+#undef PN_MEMBER
+extern const pn_names pn_every_name;
+#define PN_NAMED(name) (int32_t)offsetof(pn_names, name)
+static inline const char *pn_name_text(pn_name name) { return name ? (const char *)&pn_every_name + name : NULL; }
+#endif
+
 typedef struct pn_entry {
-    const char *name;
+    pn_name name;
     pn_kernel fn;
 } pn_entry;
 
-/* float32 has a table per target, float64 one per ISA, the other dtypes are the generic target's; an entry of NULL ends a
+/* float32 has a table per target, float64 one per ISA, the other dtypes are the generic target's; an entry of 0 ends a
  * table. */
 #define PN_DECLARE(id, name, fallback) extern const pn_entry pn_table_##id[];
 PN_ISAS(PN_DECLARE) PN_UNITS(PN_DECLARE)
@@ -41,10 +62,10 @@ extern const pn_ops pn_ops_GENERIC_FUSED;
 /* What stands for the table and the building blocks of an ISA that another processor has: PN_NO_TABLE(AVX2), or
  * PN_NO_TABLE(f64_AVX2). */
 #define PN_NO_TABLE(id)                            \
-    const pn_entry pn_table_##id[] = {{NULL, NULL}}; \
+    const pn_entry pn_table_##id[] = {{0, NULL}}; \
     const pn_ops pn_ops_##id = {0}
 
-#define PN_ROW(name) {#name, name},
-#define PN_DEFINE_TABLE(table, rows) const pn_entry table[] = {rows{NULL, NULL}}
+#define PN_ROW(name) {PN_NAMED(name), name},
+#define PN_DEFINE_TABLE(table, rows) const pn_entry table[] = {rows{0, NULL}}
 
 #endif

@@ -2,7 +2,6 @@
 #include "kernels.cu"
 
 extern "C" {
-#include "table.h"
 int pn_shim_order = 0; /* of blocks and threads, see shim.h */
 pn_kernel pn_shim_kernel(const char *name, int dtype);
 }
@@ -35,11 +34,15 @@ static int run_phases(const pn_instr *I, void (*kernel)(const pn_instr, int, int
     static int run_##symbol(const pn_instr *I) { return run_phases(I, symbol, pn_launch_##symbol, phases); }
 PN_CUDA_KERNELS(SHIM_RUN)
 
+struct shim_entry {
+    const char *name;
+    pn_kernel fn;
+};
 #define SHIM_ROW(name, symbol, phases, expression) {#symbol, run_##symbol},
-static const pn_entry every[] = {PN_CUDA_KERNELS(SHIM_ROW){NULL, NULL}};
-static const pn_entry of_any_dtype[] = {PN_CUDA_BYTES(SHIM_ROW){NULL, NULL}};
+static const shim_entry every[] = {PN_CUDA_KERNELS(SHIM_ROW){NULL, NULL}};
+static const shim_entry of_any_dtype[] = {PN_CUDA_BYTES(SHIM_ROW){NULL, NULL}};
 
-static pn_kernel found(const pn_entry *table, const char *symbol) {
+static pn_kernel found(const shim_entry *table, const char *symbol) {
     for (; table->name; table++)
         if (strcmp(table->name, symbol) == 0) return table->fn;
     return NULL;

@@ -25,7 +25,7 @@ PAGE(layout) int pn_page_layout(int part) {
 
 static pn_kernel find(const pn_entry *table, const char *name) {
     for (; table->name; table++)
-        if (strcmp(table->name, name) == 0) return table->fn;
+        if (strcmp(pn_name_text(table->name), name) == 0) return table->fn;
     return NULL;
 }
 

@@ -3,7 +3,6 @@
 #define PN_REAL_F32
 #define PN_SIMD128
 #include "../all_kernels.h"
-#include "../kernels.def"
 #include "recurrent.h"
 PN_DEFINE_TABLE(pn_table_GENERIC, PN_PAGE_KERNELS(PN_ROW) PN_RECURRENT_KERNELS(PN_ROW));
 /* Without the blocks that kernels in Cython alone call. */
