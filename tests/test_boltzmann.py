@@ -291,6 +291,20 @@ def test_the_classifier_begins_as_mean_field():
     assert np.abs(dbm.w1.numpy()).max() > 0
 
 
+def test_dropout_of_the_classifier():
+    dbm = machine(nn.DBM, [3, 2])
+
+    def shares(dropout):
+        return [layer.rate for layer in dbm.classifier(5, dropout=dropout).layers if isinstance(layer, nn.Dropout)]
+
+    assert shares(0.0) == []
+    assert shares(0.25) == [0.25] * 3
+    assert shares((0.2, 0, 0.5)) == [0.2, 0.5]
+    for wrong in ((0.2, 0.5), 1.0, (0.1, -0.1, 0.1)):
+        with pytest.raises(ValueError, match=r"\[DBM\].*dropout"):
+            dbm.classifier(5, dropout=wrong)
+
+
 @pytest.mark.parametrize(("cls", "sizes"), [(nn.RBM, 3), (nn.DBM, [3, 2])])
 def test_files_keep_machines(cls, sizes, tmp_path):
     m = machine(cls, sizes)

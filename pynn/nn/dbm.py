@@ -347,7 +347,9 @@ class DBM(Machine):
         """Return [x, Q(h2 | x)], [N, features + hidden_units[1]]: the input of :meth:`classifier`."""
         return np.concatenate([self._data(x, "x"), self.mean_field(x)[1]], axis=1)
 
-    def classifier(self, classes: int, *, dropout: float = 0.0, seed: int | None = None) -> Sequential:
+    def classifier(
+        self, classes: int, *, dropout: float | Sequence[float] = 0.0, seed: int | None = None
+    ) -> Sequential:  # fmt: skip
         """Return the network of a machine with two hidden layers for labels: [x, Q(h2 | x)] -> h1 -> h2 -> softmax.
 
         Its first layer has the weights [W1; W2^T], so that it begins as a step of mean field; the last one is random.
@@ -356,23 +358,27 @@ class DBM(Machine):
         Parameters
         ----------
         classes : int
-        dropout : float, default 0.0
-            The share of numbers that is left out before every layer while training.
+        dropout : float or three of them, default 0.0
+            The share of numbers that is left out before every layer, or before each, while training.
         seed : int, optional
             Of the weights of the last layer.
 
         Raises
         ------
         ValueError
-            If there are more than two hidden layers.
+            If there are more than two hidden layers, or shares are not one or three, from 0 to below 1.
         """
         if len(self.hidden_units) != 2:
             raise ValueError(f"[DBM] expected two hidden layers. Received: hidden_units={self.hidden_units}.")
         (w1, w2), (_, b1, b2) = self._parameters64()
         layers: list[Any] = [Dense(n, activation="sigmoid") for n in self.hidden_units]
         layers.append(Dense(integer("DBM", "classes", classes, 2), "softmax"))
-        if number("DBM", "dropout", dropout, 0, 1, open_high=True):
-            layers = [part for layer in layers for part in (Dropout(dropout), layer)]
+        given = list(dropout) if isinstance(dropout, (list, tuple, np.ndarray)) else [dropout] * len(layers)
+        if len(given) != len(layers):
+            raise ValueError(f"[DBM] expected dropout as one share or as three. Received: dropout={dropout!r}.")
+        for at in reversed(range(len(layers))):
+            if share := number("DBM", "dropout", given[at], 0, 1, open_high=True):
+                layers.insert(at, Dropout(share))
         width = w1.shape[0] + w2.shape[1]
         model = Sequential([Input((width,)), *layers])
         if seed is not None:
