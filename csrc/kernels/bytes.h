@@ -115,21 +115,27 @@ typedef struct byte_ends {
     i64 relu;
 } byte_ends;
 
+/* Vectors, which the compiler does not make of such loops by itself. */
+static inline void byte_floats(real *z, const int32_t *t) {
+    for (int j = 0; j < PN_BYTE_PANELS * PN_BYTE_COLS; j++) z[j] = (real)t[j]; /* unused columns too: t has room */
+}
+static inline vec byte_load(const real *x, i64 n) { return n == VW ? vload(x) : vloadn(x, n); }
+static inline void byte_store(real *y, vec v, i64 n) {
+    if (n == VW) vstore(y, v);
+    else vstoren(y, v, n);
+}
 static void byte_end(const byte_ends *e, i64 row, i64 col, const int32_t *t, i64 cols) {
     real z[PN_BYTE_PANELS * PN_BYTE_COLS], *y = (real *)e->y + row * e->n + col;
     if (!e->scale) {
         memcpy((int32_t *)e->y + row * e->n + col, t, (size_t)cols * sizeof *t);
         return;
     }
-    for (int j = 0; j < PN_BYTE_PANELS * PN_BYTE_COLS; j++) z[j] = (real)t[j]; /* those that follow too: t has room */
+    byte_floats(z, t);
     for (i64 j = 0; j < cols; j += VW) {
         const i64 n = cols - j < VW ? cols - j : VW;
-        const real *scale = e->scale + col + j, *bias = e->bias + (e->bias ? col + j : 0);
-        vec v = vmul(vload(z + j), n == VW ? vload(scale) : vloadn(scale, n));
-        if (e->bias) v = vadd(v, n == VW ? vload(bias) : vloadn(bias, n));
-        if (e->relu) v = vmax(vset(0), v);
-        if (n == VW) vstore(y + j, v);
-        else vstoren(y + j, v, n);
+        vec v = vmul(vload(z + j), byte_load(e->scale + col + j, n));
+        if (e->bias) v = vadd(v, byte_load(e->bias + col + j, n));
+        byte_store(y + j, e->relu ? vmax(vset(0), v) : v, n);
     }
 }
 

@@ -18,15 +18,16 @@ typedef struct byte_gates { /* z[r, j] = scale scales[j] (product)[r, j] (+ what
     int add;
 } byte_gates;
 
-/* A fixed number of columns is what becomes vectors. */
-static inline void byte_gates_add(real *restrict z, const int32_t *restrict t, const byte_gates *g, const real *restrict scales,
-                                  const real *restrict b, const i64 cols) {
-    if (g->add)
-        for (i64 j = 0; j < cols; j++) z[j] += (real)t[j] * (g->scale * scales[j]);
-    else if (b)
-        for (i64 j = 0; j < cols; j++) z[j] = (real)t[j] * (g->scale * scales[j]) + b[j];
-    else
-        for (i64 j = 0; j < cols; j++) z[j] = (real)t[j] * (g->scale * scales[j]);
+static void byte_gates_add(const byte_gates *g, i64 row, i64 col, const int32_t *t, i64 cols) {
+    real sums[PN_BYTE_PANELS * PN_BYTE_COLS], *z = (real *)g->z + row * g->p.n + col;
+    byte_floats(sums, t);
+    for (i64 j = 0; j < cols; j += VW) {
+        const i64 n = cols - j < VW ? cols - j : VW;
+        vec v = vmul(vload(sums + j), vmul(vset(g->scale), byte_load(g->scales + col + j, n)));
+        if (g->add) v = vadd(byte_load(z + j, n), v);
+        else if (g->b) v = vadd(v, byte_load(g->b + col + j, n));
+        byte_store(z + j, v, n);
+    }
 }
 
 static void byte_gates_range(void *ctx, i64 lo, i64 hi, int ith) {
@@ -39,13 +40,7 @@ static void byte_gates_range(void *ctx, i64 lo, i64 hi, int ith) {
         const i64 row = at % blocks * BYTE_ROWS, col = at / blocks * wide;
         const i64 rows = g->rows - row < BYTE_ROWS ? g->rows - row : BYTE_ROWS;
         const i64 cols = byte_tile(&p, t, g->a + row * g->lda, g->lda, rows, col);
-        for (i64 r = 0; r < rows; r++) {
-            real *z = g->z + (row + r) * g->p.n + col;
-            const real *scales = g->scales + col, *b = g->b ? g->b + col : NULL;
-            i64 j = 0;
-            for (; j + PN_BYTE_COLS <= cols; j += PN_BYTE_COLS) byte_gates_add(z + j, t + r * wide + j, g, scales + j, b ? b + j : b, PN_BYTE_COLS);
-            byte_gates_add(z + j, t + r * wide + j, g, scales + j, b ? b + j : b, cols - j);
-        }
+        for (i64 r = 0; r < rows; r++) byte_gates_add(g, row + r, col, t + r * wide, cols);
     }
 }
 static void byte_gates_run(byte_gates *g, int nth) {
