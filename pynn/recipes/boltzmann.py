@@ -26,7 +26,8 @@ LABEL_ITERATIONS = 30  # of conjugate gradients with few labels
 RATE, DECAY = 0.05, 1e-3  # of a machine by itself, with momentum 0.5
 JOINT_RATE, JOINT_DECAY, CHAINS = 0.01, 2e-4, 100
 LAST = 0.02  # what is left of a rate at its end
-TUNE_RATE, DROPOUT = 1e-3, 0.2  # with labels
+TUNE_RATE, DROPOUT, MORE = 1e-3, 0.2, 0.4  # with labels; MORE before the inner layers where there is time for it
+LONG = 100  # epochs with labels
 BOUND_UPDATES, ANNEALED, WANDERED = 15, 50, 500
 SHOWN = 12
 
@@ -40,6 +41,8 @@ class Size(NamedTuple):
         Epochs of each machine by itself.
     labels : int
         Epochs with labels.
+    dropout : tuple of float
+        Shares that are left out before each layer meanwhile.
     temperatures : int
         Of annealed importance sampling.
     updates, gibbs : int
@@ -48,6 +51,7 @@ class Size(NamedTuple):
 
     machines: int
     labels: int
+    dropout: tuple[float, float, float]
     temperatures: int
     updates: int
     gibbs: int
@@ -57,7 +61,11 @@ class Size(NamedTuple):
         """Return lengths in proportion to the epochs of the joint training; of the larger size, the paper's rounds."""
         epochs = options.epochs or 1
         rounds = (10, 5) if options.full else (3, 1)
-        return cls(min(-(-2 * epochs // 3), 60), min(2 * epochs, 60), min(200 * epochs, 20_000), *rounds)
+        labels = min(2 * epochs, 180)
+        inner = MORE if labels >= LONG else DROPOUT
+        return cls(
+            min(-(-2 * epochs // 3), 60), labels, (DROPOUT, inner, inner), min(200 * epochs, 20_000), *rounds
+        )  # fmt: skip
 
 
 @recipe(
@@ -186,7 +194,7 @@ def _together(machine: nn.DBM, x: np.ndarray, size: Size, options: Options, tell
 
 def _tune(machine: nn.DBM, train: Any, held: Any, size: Size, options: Options, tell: _Teller) -> Any:
     """Return the network after training with all labels and dropout, which Adam does."""
-    model = machine.classifier(10, dropout=DROPOUT, seed=options.seed)
+    model = machine.classifier(10, dropout=size.dropout, seed=options.seed)
     batch = options.batch_size or 1
     steps = size.labels * -(-len(train[0]) // batch)
     model.compile(pynn.optim.Adam(schedules.Cosine(TUNE_RATE, steps)), "cross_entropy", ["accuracy"], seed=options.seed)
