@@ -113,12 +113,67 @@ def test_chains_of_other_programs(rng):
     outs = [port(name, shape=(9, 6)) for name in (*(f"y{i}" for i in range(6)), "again")]
     proto = model(nodes, [port("x", onnx.TensorProto.UINT8, ("N", 40))], outs, held)
     net, x = load(proto), rng.integers(0, 256, (9, 40)).astype("uint8")
-    assert [len(node.ends) for node in net._plan.nodes if node.op == "MatMulInteger"] == [2, 2, 2, 2, 1, 0]
+    assert [len(node.ends) for node in net._plan.nodes if node.op == "MatMulInteger"] == [2, 2, 0, 2, 1, 0]
     session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
     expected = session.run(None, {"x": x})
     for found, eager, wanted in zip(net.run(x), net(x), expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
         np.testing.assert_array_equal(found, eager.numpy())
+
+
+def chain(op, w, columns, **attributes):
+    """A product of bytes, a factor of one, a bias of 5 and relu."""
+    behind = (1, 1) if op == "ConvInteger" else ()
+    held = {"w": w, "f": np.ones((columns, *behind), "f"), "b": np.full((columns, *behind), 5, "f")}
+    nodes = [
+        helper.make_node(op, ["x", "w"], ["s"], **attributes), helper.make_node("Cast", ["s"], ["c"], to=1),
+        helper.make_node("Mul", ["c", "f"], ["m"]), helper.make_node("Add", ["m", "b"], ["a"]),
+        helper.make_node("Relu", ["a"], ["y"]),
+    ]  # fmt: skip
+    shape = ("N", w.shape[1] * attributes.get("group", 1), 9, 9) if behind else ("N", w.shape[0])
+    outs = [port("y", shape=("N", columns, *(None,) * len(behind)))]
+    return model(nodes, [port("x", onnx.TensorProto.UINT8, shape)], outs, held)
+
+
+@pytest.mark.parametrize(("channels", "attributes"), [(32, {}), (4, {"group": 2}), (32, {"kernel_shape": [3, 3]})])
+def test_relu_comes_after_the_bias_whatever_computes_the_sums(channels, attributes, rng, tmp_path):
+    """Eager calls, exports and groups have convolutions of floats: exact sums, and no relu before the factor."""
+    w = rng.integers(-128, 128, (6, channels, 3, 3)).astype("int8")
+    proto = chain("ConvInteger", w, 6, **attributes)
+    net, x = load(proto), rng.integers(0, 256, (2, channels * attributes.get("group", 1), 9, 9)).astype("uint8")
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    expected = session.run(None, {"x": x})[0]
+    assert 0.2 < np.mean(expected == 0) < 0.8
+    np.testing.assert_array_equal(net.run(x)[0], expected)
+    np.testing.assert_array_equal(net(x).numpy(), expected)
+
+
+def test_exports_of_many_terms(rng, tmp_path):
+    """Sums that float32 does not hold are float64 there, and floats again before the factor."""
+    net = dense(32, inputs=2000)
+    x = rng.normal(size=(20, 2000)).astype("float32")
+    small = pynn.onnx.quantize(net, x)
+    pynn.export.to_c(small, tmp_path / "net.c", main=True)
+    assert "double" in (tmp_path / "net.c").read_text()
+
+
+def test_pages_have_what_bytes_stand_for(rng, tmp_path):
+    x = rng.normal(size=(20, 40)).astype("float32")
+    pynn.export.to_web(pynn.onnx.quantize(dense(8), x), tmp_path / "page.js")
+    assert (tmp_path / "page.js").stat().st_size > 1000
+
+
+def test_who_is_wrong_is_named(rng):
+    w = rng.integers(-9, 9, (40, 4)).astype("int8")
+    nodes = [
+        helper.make_node("MatMulInteger", ["x", "w"], ["s"]), helper.make_node("Cast", ["s"], ["c"], to=1),
+        helper.make_node("Mul", ["c", "f"], ["m"]), helper.make_node("Add", ["m", "b"], ["y"], name="adding"),
+    ]  # fmt: skip
+    held = {"w": w, "f": np.ones(4, "f"), "b": np.ones(3, "f")}
+    ports = [port("x", onnx.TensorProto.UINT8, ("N", 40))]
+    net = load(model(nodes, ports, [port("y", shape=("N", 4))], held))
+    with pytest.raises(ShapeError, match="adding"):
+        net.run(np.zeros((5, 40), "uint8"))
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="no C compiler here")

@@ -8,7 +8,7 @@ from typing import Any
 
 from pynn._blocks import Held
 
-__all__ = ["gathered_losses", "no_grad", "observed", "scope", "shapes_alone", "state", "trial"]
+__all__ = ["for_pages", "gathered_losses", "no_grad", "observed", "scope", "shapes_alone", "state", "trial"]
 
 
 class _State(threading.local):
@@ -22,6 +22,7 @@ class _State(threading.local):
     module: Any = None  # the layer that is being computed
     scope = ""  # the path of the layer that is being computed
     tape: Any = None  # a pynn.core.tape.Tape while the ops of a forward pass are noted
+    pages = False  # whether a program is recorded for a page, which has fewer kernels
     trial = False  # whether a model is run on any data, to see shapes: state that outlives a call stays as it is
     lost: list[str] | None = None  # notes ops that lose lengths, or go by masks otherwise than by lengths
     shapes = False  # whether ops and weights have shapes alone, and no values: see shapes_alone()
@@ -51,6 +52,11 @@ def no_grad() -> Held:
 def trial() -> Held:
     """Run a model for its shapes alone: layers neither use nor change state that outlives a call."""
     return Held(state, trial=True)
+
+
+def for_pages() -> Held:
+    """Record programs of what pages have kernels for."""
+    return Held(state, pages=True)
 
 
 def shapes_alone() -> Held:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pynn.core.context import training
 from pynn.core.program import record
-from pynn.core.state import no_grad, observed, trial
+from pynn.core.state import for_pages, no_grad, observed, trial
 from pynn.core.tensor import Tensor
 from pynn.errors import DataError
 from pynn.export.as_data import State, as_data
@@ -100,7 +100,7 @@ def _prediction(twin: Any, x: Tensor, state: State, programs: dict[str, Any]) ->
     """Record the forward pass of one sample; the outputs of the layers on the way stay in the state."""
     seen: list[tuple[Any, Any]] = []
     look = observed(lambda module, out: seen.append((module, out)))
-    with look, no_grad(), training(False), trial(), record(x) as recorder:
+    with look, no_grad(), training(False), trial(), for_pages(), record(x) as recorder:
         out = twin(x)
         if not isinstance(out, Tensor):
             raise DataError("[export] expected a model with one output for a page. Received: several.")
@@ -127,7 +127,8 @@ def _training(
     with no_grad(), training(False), trial():
         one = twin(x)
     labels = trainer.data(rows, _targets(trainer, one, batch_size, shares), place="export")
-    recorder = record_step(trainer, labels, np.arange(batch_size), batch_size)
+    with for_pages():
+        recorder = record_step(trainer, labels, np.arange(batch_size), batch_size)
     arrays = labels.arrays()
     names = ["x", "y", *(f"more{i}" for i in range(len(arrays) - 2)), "order", *LEDGER]
     programs["train"] = as_data(recorder, names, state)

@@ -22,6 +22,7 @@ class Plan:
 
     def __init__(self, graph: dict[str, Any]):
         self.inputs = [(p["name"], dtype_of(p["dtype"]), p["shape"]) for p in graph["inputs"]]
+        self.dtype = dtype_of(graph["dtype"])
         self.outputs = [(p["name"], dtype_of(p["dtype"])) for p in graph["outputs"]]
         self.dtypes = [dtype for _, dtype in self.outputs]
         self.weights = list(graph["weights"])
@@ -46,7 +47,8 @@ class Plan:
             for slot, name in enumerate(node.inputs):
                 uses.setdefault(name, []).append((at, slot))
         outputs = {name for name, _ in self.outputs}
-        known = {*self.constants, *(w["name"] for w in self.weights)}
+        sizes = {c: a.size for c, a in self.constants.items() if a.dtype == "float32"}
+        sizes |= {w["name"]: int(np.prod(w["shape"])) for w in self.weights if self.dtype == "float32"}
         fused: dict[int, int] = {}
 
         def taken(name: str, *ops: str) -> tuple[int, int] | None:
@@ -60,6 +62,10 @@ class Plan:
                 fused[found[0]] = 0
             if node.op not in ("MatMulInteger", "ConvInteger"):
                 continue
+            table = self.constants.get(node.inputs[1])
+            if table is None or table.ndim < 2:
+                continue
+            columns = table.shape[0 if node.op == "ConvInteger" else -1]
             chain, name = [], node.outputs[0]
             for op in ("Cast", "Mul", "Add", "Relu"):
                 if (found := taken(name, op)) is None:
@@ -69,7 +75,8 @@ class Plan:
                 at, slot = found
                 after = self.nodes[at]
                 others = [other for other in after.inputs if other != name]
-                if not known.issuperset(others) or (op == "Cast" and after.attributes.get("to") != FLOAT):
+                wrong = any(sizes.get(other) not in (1, columns) for other in others)  # those nodes say what is wrong
+                if wrong or (op == "Cast" and after.attributes.get("to") != FLOAT):
                     break
                 chain.append((op, at, slot, others))
                 name = after.outputs[0]

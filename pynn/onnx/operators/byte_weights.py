@@ -46,10 +46,13 @@ def _unsigned(x: Value, zero: Value | None) -> tuple[Value, Tensor | None] | Non
     return Value(x.shape, {perm: ops.add(tensor.astype("int32"), 128).astype("uint8")}), ops.add(z, 128).astype("uint8")
 
 
+def has_bytes() -> bool:
+    """Return whether kernels of bytes may run: exports write what floats do."""
+    return state.tape is None and not state.pages
+
+
 def _known(x: Value, w: Value, zw: Value | None) -> bool:
-    return (
-        state.tape is None and x.constant is None and w.constant is not None and (zw is None or zw.constant is not None)
-    )
+    return has_bytes() and x.constant is None and w.constant is not None and (zw is None or zw.constant is not None)
 
 
 def _ends(ends: Sequence[Value], columns: int, behind: int) -> list[Tensor] | None:
@@ -58,6 +61,8 @@ def _ends(ends: Sequence[Value], columns: int, behind: int) -> list[Tensor] | No
     It has no gradient, which factors need while they are trained.
     """
     shape = (columns, *(1,) * behind)
+    if not ends:
+        return []
     if state.grad_enabled or not all(
         v.dtype == SINGLE and v.size == columns and v.shape[v.ndim - len(shape) :] == shape for v in ends
     ):
@@ -178,7 +183,7 @@ class _Weights(NamedTuple):
 
     def floats(self) -> Value:
         """Return the floats that the bytes stand for."""
-        centred = (self.table.astype(np.int64) - self.zeros[:, None]).astype(SINGLE)
+        centred = (self.table.astype(np.int64) - self.zeros[:, None]).astype(self.scale.dtype)
         count, columns = self.zeros.shape
         real = ops.mul(Tensor.state(centred), ops.reshape(self.scales(), (count, 1, columns)))
         return Value(self.shape, {(0, 2, 1): real})
@@ -203,7 +208,7 @@ def dynamic_lstm(node: Node, x: Value, w: Value, r: Value, *more: Value | None) 
     if x.ndim != 3 or w.shape[1] != x.shape[2] or r.shape[2] != 4 * r.shape[1] or w.shape[::2] != r.shape[::2]:
         raise ShapeError(f"expected weights of four gates. Received: {w.shape} and {r.shape} for inputs of {x.shape}.")
     lstm = replace(node, op="LSTM", inputs=node.inputs[:8])
-    as_bytes = state.tape is None and x.dtype == SINGLE and rest[1] is None and runs_fused(lstm)
+    as_bytes = has_bytes() and x.dtype == SINGLE and rest[1] is None and runs_fused(lstm)
     parts = [table.packed(node, key) if as_bytes else None for key, table in weights.items()]
     if None in parts:
         return recurrent(lstm, x, *(table.floats() for table in weights.values()), *rest)

@@ -48,7 +48,7 @@ def _four(before: list[int], after: list[int]) -> tuple[int, int, int, int]:
 
 
 @operator("Conv", inputs=(2, 3), weights={1: kernel_last, 2: None})
-def conv(node: Node, x: Value, w: Value, b: Value | None = None) -> Value:
+def conv(node: Node, x: Value, w: Value, b: Value | None = None, algorithm: str | None = None) -> Value:
     """Return the correlation of images [N, C, ...] with a kernel [outputs, C / group, ...]."""
     images, kernel, rank = _operands(node, x, w)
     groups = node.integer("group", 1)
@@ -61,7 +61,7 @@ def conv(node: Node, x: Value, w: Value, b: Value | None = None) -> Value:
     bias = None if b is None else b.plain
     if rank == 5:
         return Value.of(activated(node.then, None, _conv3d(images, kernel, bias, way, groups)), channels_last(5))
-    options: dict[str, Any] = {"activation": node.then}
+    options: dict[str, Any] = {"activation": node.then, **({"algorithm": algorithm} if algorithm else {})}
     if rank == 4 and x.shape[3] == kernel.shape[1] == 1 and not (way.before[1] or way.after[1]):  # one column: as a row
         row, taps = (ops.reshape(t, _turned(t.shape, at)) for t, at in ((images, 1), (kernel, 0)))
         line = (0, 0, way.before[0], way.after[0])

@@ -8,6 +8,8 @@ exactly, which depends on the weights, and else in float64: so they are exact, a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from pynn import ops
 from pynn.core.state import state
 from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DataError, ShapeError
-from pynn.onnx.operators.byte_weights import conv_of_bytes, matmul_of_bytes
+from pynn.onnx.operators.byte_weights import conv_of_bytes, has_bytes, matmul_of_bytes
 from pynn.onnx.operators.convolution import conv
 from pynn.onnx.operators.elementwise import INT32, broadcast, mapped, reshaped
 from pynn.onnx.operators.products import matmul
@@ -77,7 +79,7 @@ def quantize(node: Node, x: Value, scale: Value, zero: Value | None = None) -> V
     kind = kind_of(node, 2, UINT8) if zero is not None else node.integer("output_dtype", 0) or UINT8
     if kind not in LIMITS:
         raise DataError(f"expected to quantize to 8 or 16 bits. Received: the type {kind}.")
-    if kind == UINT8 and state.tape is None and scale.size == 1 and x.dtype == scale.dtype == SINGLE:
+    if kind == UINT8 and has_bytes() and scale.size == 1 and x.dtype == scale.dtype == SINGLE:
         unsigned = zero is None or zero.dtype == np.dtype("uint8")
         if unsigned and (zero is None or zero.size == 1):
             parts = [None if v is None else ops.reshape(v.plain, (1,)) for v in (scale, zero)]
@@ -111,7 +113,7 @@ def _dynamic(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def dynamic_quantize(node: Node, x: Value) -> tuple[Any, ...]:
     """Return x as bytes, with the scale and the zero point that fit its smallest and its largest value."""
     perm, tensor = x.at_hand
-    if state.tape is None and tensor.dtype == SINGLE:
+    if has_bytes() and tensor.dtype == SINGLE:
         y, scale, zero = dynamic_bytes(tensor)
         return Value(x.shape, {perm: y}), ops.reshape(scale, ()), ops.reshape(zero, ())
     y, scale, zero = _dynamic(tensor)
@@ -150,10 +152,13 @@ def _most(node: Node, key: str, axis: int, terms: int, each: float) -> float:
 
 
 def _exactly(node: Node, function: Any, a: Value, b: Value, most: float) -> Value:
-    """Return a product of whole numbers, in float32 if no sum can leave what that holds exactly."""
+    """Return a product of whole numbers, in float32 if no sum can leave what that holds exactly.
+
+    What follows the product is not the product's here.
+    """
     if most >= EXACT:
         a, b = (mapped(v, lambda t: t.astype(DOUBLE)) for v in (a, b))
-    return function(node, a, b)
+    return function(replace(node, then="linear"), a, b)
 
 
 def _integers(y: Value) -> Value:
@@ -162,8 +167,8 @@ def _integers(y: Value) -> Value:
 
 def _scaled(node: Node, y: Value, ends: Sequence[Value]) -> Value:
     """Return sums as floats, times the factors, with the bias added, and activated, as the nodes that do it alone."""
-    for function, value in zip((ops.mul, ops.add), ends, strict=False):
-        y = broadcast(node, function, _real(y), value)
+    for at, value in enumerate(ends):
+        y = broadcast(node, ops.add if at else ops.mul, mapped(y, lambda t: t.astype(SINGLE)) if not at else y, value)
     return y if node.then == "linear" else mapped(y, ops.relu)
 
 
@@ -219,7 +224,9 @@ def _convolved(node: Node, x: Value, w: Value, zx: Value | None, zw: Value | Non
     if not most_x:
         most_x = float(np.abs(node.cache["x"].view()).max(initial=0))
     most = _most(node, "w", 0, int(np.prod(w.shape[1:], dtype=np.int64)), most_w)
-    return _exactly(node, conv, image, kernel, most_x * most)
+    return _exactly(
+        node, partial(conv, algorithm="direct"), image, kernel, most_x * most
+    )  # Winograd's sums are not whole
 
 
 @operator("ConvInteger", inputs=(2, 4))
