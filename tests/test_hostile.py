@@ -238,7 +238,7 @@ def test_records_of_networks_name_dtypes_of_numbers(dtype):
 
 
 def test_limits_in_records_of_networks_are_those_of_the_machine():
-    record = {"inputs": [], "outputs": [], "weights": [], "constants": [], "limit": 2**62}
+    record = {"dtype": "float32", "inputs": [], "outputs": [], "weights": [], "constants": [], "limit": 2**62}
     record["nodes"] = [{"op": "Relu", "name": "", "inputs": [], "outputs": [], "attributes": {}, "version": 13}]
     [node] = Plan(record).nodes
     assert 2**28 < node.limit < 2**50
