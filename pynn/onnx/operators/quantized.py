@@ -167,8 +167,9 @@ def _integers(y: Value) -> Value:
 
 def _scaled(node: Node, y: Value, ends: Sequence[Value]) -> Value:
     """Return sums as floats, times the factors, with the bias added, and activated, as the nodes that do it alone."""
-    for at, value in enumerate(ends):
-        y = broadcast(node, ops.add if at else ops.mul, mapped(y, lambda t: t.astype(SINGLE)) if not at else y, value)
+    y = mapped(y, lambda t: t.astype(SINGLE)) if ends else y
+    for function, value in zip((ops.mul, ops.add), ends, strict=False):
+        y = broadcast(node, function, y, value)
     return y if node.then == "linear" else mapped(y, ops.relu)
 
 
