@@ -21,6 +21,7 @@ enum {
     PN_GEMM_APART = 512, /* elements between terms of a transposed A from which a strip of it is packed */
     PN_GEMM_MANY = 192,  /* rows of A that are packed together, KC terms of each, in a second-level cache of 512 KB, ... */
     PN_GEMM_LONG = 1024, /* ... beside a block of B of so many columns, which streams */
+    PN_GEMM_ROOM = 32 * 1024 * 4, /* bytes of the tallest strip of C */
 };
 
 /* Terms per block of k: equal blocks, a multiple of 8. */

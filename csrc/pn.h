@@ -43,6 +43,9 @@ struct pn_instr {
     int keeping;            /* lay the weights out there, and do nothing else: no other operand, no scratch */
 };
 
+/* What is done with a block of C, rows row0 ... of columns col0 ..., once it is complete and while it is in the cache. */
+typedef void (*pn_gemm_done)(void *ctx, void *c, i64 ldc, i64 m, i64 n, i64 row0, i64 col0);
+
 /* C[m,n] = op(A)[m,k] op(B)[k,n] (+ C), then bias per column, then an activation (act.h).
  * Element (i,p) of op(A) is a[i*ars + p*acs], with ars or acs 1; likewise B. C is row-major. */
 typedef struct pn_gemm_call {
@@ -62,7 +65,16 @@ typedef struct pn_gemm_call {
      * products, joined as kernels/segments.h says, and not of the terms. Without bias and activation. */
     int pieces;
     const i64 *cuts;
+    pn_gemm_done done; /* NULL, or what follows, where there is no activation and are no pieces */
+    void *done_ctx;
+    void *room; /* NULL, or PN_GEMM_ROOM bytes for each thread: nobody but `done` needs C, which is left undefined */
 } pn_gemm_call;
+
+/* An optimizer's update of weights, part by part (kernels/optim.h). */
+typedef struct pn_update {
+    i64 at, columns; /* the first of the weights among the elements of the instruction, and elements of a row */
+    double rule[24];
+} pn_update;
 
 /* One time step of a recurrent layer, for a block of batch rows (kernels/lstm.h). An absent operand is NULL. */
 typedef struct pn_rnn_step {
@@ -140,6 +152,8 @@ struct pn_ops {
     /* rows[e[0]] += coef[e[2]] src[e[1]] for n triples e, in order */
     void (*add_rows)(void *rows, i64 stride, const void *src, const void *coef, const int32_t *entry, i64 n);
     double (*exp)(double x); /* pn_exp of scalar_math.h */
+    /* Begins what an optimizer's instruction does with the weights whose gradient, dw, is among its own */
+    pn_gemm_done (*updating)(pn_update *u, const pn_instr *update, const void *dw, i64 columns);
 };
 
 /* What BLAS-calling code needs, filled by pynn.core._blas on first use (row-major, C = op(A) op(B) + beta C). */

@@ -76,6 +76,7 @@ static inline veci viand(veci a, veci b) { return _mm512_and_si512(a, b); }
 static inline veci vior(veci a, veci b) { return _mm512_or_si512(a, b); }
 static inline veci vishl23(veci a) { return _mm512_slli_epi32(a, 23); }
 static inline veci visar23(veci a) { return _mm512_srai_epi32(a, 23); }
+static inline veci vishr8(veci a) { return _mm512_srli_epi32(a, 8); } /* unsigned */
 static inline vec vscalb(vec a, vec n) { return _mm512_scalef_ps(a, n); } /* a 2^n rounded once; n whole */
 static inline mask vugeu(veci a, veci b) { return _mm512_cmpge_epu32_mask(a, b); } /* unsigned a >= b */
 static inline vec vkeep(mask m, vec a) { return _mm512_maskz_mov_ps(m, a); }       /* m ? a : 0 */
@@ -143,6 +144,7 @@ static inline veci viand(veci a, veci b) { return _mm256_and_si256(a, b); }
 static inline veci vior(veci a, veci b) { return _mm256_or_si256(a, b); }
 static inline veci vishl23(veci a) { return _mm256_slli_epi32(a, 23); }
 static inline veci visar23(veci a) { return _mm256_srai_epi32(a, 23); }
+static inline veci vishr8(veci a) { return _mm256_srli_epi32(a, 8); }
 static inline vec vscalb(vec a, vec n) { /* in two steps of which only the second can round */
     veci k = _mm256_cvtps_epi32(n), h = _mm256_srai_epi32(k, 1), bias = _mm256_set1_epi32(127);
     veci s1 = vishl23(_mm256_add_epi32(h, bias)), s2 = vishl23(_mm256_add_epi32(_mm256_sub_epi32(k, h), bias));

@@ -61,6 +61,7 @@ static inline veci viand(veci a, veci b) { return vandq_s32(a, b); }
 static inline veci vior(veci a, veci b) { return vorrq_s32(a, b); }
 static inline veci vishl23(veci a) { return vshlq_n_s32(a, 23); }
 static inline veci visar23(veci a) { return vshrq_n_s32(a, 23); }
+static inline veci vishr8(veci a) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), 8)); }
 static inline vec vscalb(vec a, vec n) { /* in two steps of which only the second can round */
     const veci k = vtoint(n), h = vshrq_n_s32(k, 1), bias = viset(127);
     const vec s1 = vfrombits(vishl23(viadd(h, bias))), s2 = vfrombits(vishl23(viadd(visub(k, h), bias)));

@@ -65,6 +65,7 @@ static inline veci viand(veci a, veci b) { return wasm_v128_and(a, b); }
 static inline veci vior(veci a, veci b) { return wasm_v128_or(a, b); }
 static inline veci vishl23(veci a) { return wasm_i32x4_shl(a, 23); }
 static inline veci visar23(veci a) { return wasm_i32x4_shr(a, 23); }
+static inline veci vishr8(veci a) { return wasm_u32x4_shr(a, 8); }
 static inline vec vscalb(vec a, vec n) { /* in two steps of which only the second can round */
     const veci k = vtoint(n), h = wasm_i32x4_shr(k, 1), bias = viset(127);
     const vec s1 = vishl23(viadd(h, bias)), s2 = vishl23(viadd(visub(k, h), bias));

@@ -15,8 +15,9 @@ typedef struct act_ctx {
     real p;
 } act_ctx;
 
-static void act_tile(void *ctx, real *c, i64 ldc, i64 m, i64 n, i64 row0, i64 col0) {
+static void act_tile(void *ctx, void *to, i64 ldc, i64 m, i64 n, i64 row0, i64 col0) {
     const act_ctx *x = (const act_ctx *)ctx;
+    real *c = (real *)to;
     (void)row0;
     (void)col0;
     if (ldc == n) /* whole rows lie together: one call */
@@ -47,6 +48,7 @@ static int blas_gemm(const pn_gemm_call *g) {
             for (i64 j = 0; j < g->n; j++) c[j] += ((const real *)g->bias)[j];
         pn_act_apply(g->act, (real)g->act_par, c, g->n);
     }
+    if (g->done) g->done(g->done_ctx, g->c, g->ldc, g->m, g->n, 0, 0);
     return 1;
 }
 #endif
@@ -79,6 +81,10 @@ static void block_gemm(const pn_gemm_call *g, void *scratch, i64 scratch_bytes, 
     if (g->act != PN_ACT_NONE) {
         a.epilogue = act_tile;
         a.epilogue_ctx = &ctx;
+    } else {
+        a.epilogue = g->done;
+        a.room = (char *)g->room;
+        a.epilogue_ctx = g->done_ctx;
     }
     pn_gemm(&a, scratch, scratch_bytes, nth);
 }
@@ -126,7 +132,7 @@ static void block_col_sum(void *out, const void *x, i64 rows, i64 cols, int nth)
 
 #define PN_OPS_INIT \
     {(int)sizeof(real), 0, block_gemm, block_act_grad, block_col_sum, VW, pn_for, block_pack, block_product, \
-     block_rnn_step, block_peep_grad, block_mul, block_expand_mask, block_word_grads, block_add_rows, pn_exp}
+     block_rnn_step, block_peep_grad, block_mul, block_expand_mask, block_word_grads, block_add_rows, pn_exp, opt_updating}
 
 enum { MM_C, MM_A, MM_B };
 enum { MM_Z, MM_M, MM_N, MM_K, MM_AT, MM_BT, MM_STEP_A, MM_STEP_B };

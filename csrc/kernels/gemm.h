@@ -81,8 +81,8 @@ static void gemm_pieces(gemm_kernel kernel, const gemm_tile *t, const pn_gemm_ar
 #include "gemm_large.h"
 #endif
 
-/* C[r0:r1, c0:c1], start to finish, on this thread. */
-static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, real *buf) {
+/* C[r0:r1, c0:c1], start to finish, on this thread. A strip of C lies in `room`, if that is given and terms are few. */
+static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, real *buf, real *room) {
     const pn_gemm_args *g = job->g;
     const i64 m = r1 - r0, kc = g->pieces ? g->k : pn_gemm_kc(g->k);
     const i64 most = g->pieces ? pn_gemm_pieces_nc(g->k) * 4 / (i64)sizeof(real) : GEMM_NC;
@@ -115,8 +115,9 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
     }
 #endif
     real *abuf = !pack_b ? buf : buf + (g->pieces ? pn_gemm_pieces_part(c1 - c0, g->k) - g->k * PN_GEMM_MR : pn_gemm_block(c1 - c0, g->k));
+    const int passing = room && g->k <= kc; /* C is needed by `done` alone */
     gemm_tile t;
-    t.ldc = g->ldc;
+    t.ldc = passing ? GEMM_NC : g->ldc;
     t.far = 0;
     for (i64 jc = c0; jc < c1; jc += most) {
         const i64 nc = c1 - jc < most ? c1 - jc : most;
@@ -156,7 +157,7 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
                     }
                     t.b = pack_b ? buf + j * terms : g->b + p0 * g->brs + jc + j;
                     t.ldb = pack_b ? nv * VW : g->brs;
-                    t.c = g->c + i * g->ldc + jc + j;
+                    t.c = passing ? room + j : g->c + i * g->ldc + jc + j;
                     t.bias = last && g->bias ? g->bias + jc + j : NULL;
 #if GEMM_SUMMED
                     if (brief && nv == 2 && t.tail == VW && mr >= GEMM_AHEAD - 1 && mr <= GEMM_AHEAD)
@@ -172,7 +173,7 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
                     else
                         GEMM_KERNEL(mr, nv, job->at | pack_a, t.tail)(&t);
                 }
-                if (last && g->epilogue) g->epilogue(g->epilogue_ctx, g->c + i * g->ldc + jc, g->ldc, mr, nc, i, jc);
+                if (last && g->epilogue) g->epilogue(g->epilogue_ctx, passing ? room : g->c + i * g->ldc + jc, t.ldc, mr, nc, i, jc);
             }
             p0 += kc;
         } while (p0 < g->k);
@@ -225,7 +226,7 @@ static void gemm_regions(void *ctx, i64 lo, i64 hi, int ith) {
         const i64 c0 = blocks * j / job->cols * 32, c1 = blocks * (j + 1) / job->cols * 32;
         const i64 r0 = g->m * i / job->rows, r1 = g->m * (i + 1) / job->rows, end = c1 < g->n ? c1 : g->n;
         if (g->packed) gemm_region_packed(job, r0, r1, c0, end);
-        else gemm_region(job, r0, r1, c0, end, buf);
+        else gemm_region(job, r0, r1, c0, end, buf, g->room ? (real *)(void *)(g->room + ith * PN_GEMM_ROOM) : NULL);
     }
 }
 
@@ -254,7 +255,7 @@ static void gemm_run(const pn_gemm_args *g, int at, int bt, void *scratch, i64 s
     if (parts * job.part > scratch_bytes) job.part = 0;
     if (parts == 1) {
         if (g->packed) gemm_region_packed(&job, 0, g->m, 0, g->n);
-        else gemm_region(&job, 0, g->m, 0, g->n, job.part ? scratch : NULL);
+        else gemm_region(&job, 0, g->m, 0, g->n, job.part ? scratch : NULL, (real *)(void *)g->room);
         return;
     }
     gemm_grid(&job, parts);

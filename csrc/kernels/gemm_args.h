@@ -4,8 +4,6 @@
 
 #include "../simd.h"
 
-typedef void (*pn_gemm_epilogue)(void *ctx, real *c, i64 ldc, i64 m, i64 n, i64 row0, i64 col0);
-
 typedef struct pn_gemm_args {
     i64 m, n, k;
     const real *a; /* element (i,p) of op(A) at a[i*ars + p*acs]; one of the strides is 1 */
@@ -16,11 +14,12 @@ typedef struct pn_gemm_args {
     i64 ldc;
     int accumulate;            /* 0: C = AB and C is never read; 1: C += AB */
     const real *bias;          /* NULL or [n] */
-    pn_gemm_epilogue epilogue; /* NULL or called once for every element, in blocks, while they are in cache */
+    pn_gemm_done epilogue;     /* NULL or called once for every element, in blocks, while they are in cache */
     void *epilogue_ctx;
     const real *packed; /* NULL, or B from gemm_pack_all */
     int pieces;         /* of the terms, see pn_gemm_call */
     const i64 *cuts;
+    char *room; /* see pn_gemm_call */
 } pn_gemm_args;
 
 typedef struct gemm_job {

@@ -9,6 +9,9 @@
  * becomes a. The settings of a rule begin at par[2].
  * Parallel over chunks of elements, each computed alone. Cost: 3 to 20 flops, 12 to 40 bytes per element. No aliasing.
  * Where g and all slots are zero, p stays zero if it was zero (the gaps of the flat buffer).
+ *
+ * OPT_DONE ranges of elements, from dim[OPT_DONE + 1 + 2 i] to dim[OPT_DONE + 2 + 2 i] and in order, are left out: the
+ * kernels that make their gradients update them block by block (opt_updating). V is 0 then, and number NULL.
  */
 #ifndef PN_OPTIM_H
 #define PN_OPTIM_H
@@ -27,7 +30,7 @@ enum { /* operands */
     OPT_P, OPT_S0, OPT_S1, OPT_S2, OPT_MEAN, OPT_COUNTS, OPT_NUMBER, OPT_G, OPT_RATE, OPT_CURSOR, OPT_MARKED, OPT_ROWS,
     OPT_LISTED
 };
-enum { OPT_N, OPT_KIND, OPT_V, OPT_B, OPT_LAZY, OPT_K, OPT_EVERY }; /* sizes and integer attributes */
+enum { OPT_N, OPT_KIND, OPT_V, OPT_B, OPT_LAZY, OPT_K, OPT_EVERY, OPT_DONE }; /* sizes and integer attributes */
 
 typedef struct opt_ctx {
     real *p, *s0, *s1, *s2;
@@ -131,6 +134,7 @@ typedef struct opt_table {
     pn_range_fn range;
     const int32_t *marked, *rows;
     i64 B;
+    i64 at; /* where a range of them begins */
 } opt_table;
 
 static inline void opt_part(const opt_table *t, i64 at, i64 n, const real *g) {
@@ -165,18 +169,57 @@ static void opt_listed_range(void *ctx, i64 lo, i64 hi, int ith) {
     for (i64 i = lo; i < hi; i++) opt_part(t, t->rows[i] * t->B, t->B, t->c->g + t->rows[i] * t->B);
 }
 
+static void opt_part_range(void *ctx, i64 lo, i64 hi, int ith) {
+    const opt_table *t = (const opt_table *)ctx;
+    t->range((void *)(uintptr_t)t->c, t->at + lo, t->at + hi, ith);
+}
+
+/* What of an update a kernel needs that makes gradients. */
+typedef struct opt_begun {
+    opt_ctx c;
+    pn_range_fn range;
+} opt_begun;
+typedef char opt_begun_fits[sizeof(opt_begun) <= sizeof(((pn_update *)0)->rule) ? 1 : -1];
+
+static void opt_block(void *ctx, void *g, i64 ldg, i64 m, i64 n, i64 row0, i64 col0) {
+    const pn_update *u = (const pn_update *)ctx;
+    opt_begun *b = (opt_begun *)(void *)(uintptr_t)u->rule;
+    opt_table t = {&b->c, b->range, NULL, NULL, 0, 0};
+    for (i64 i = 0; i < m; i++) opt_part(&t, u->at + (row0 + i) * u->columns + col0, n, (const real *)g + i * ldg);
+}
+
+static pn_gemm_done opt_updating(pn_update *u, const pn_instr *update, const void *dw, i64 columns) {
+    pn_instr I = *update;
+    I.keeping = 1;
+    I.kept = u->rule;
+    I.fn(&I);
+    u->at = (const real *)dw - (const real *)update->arg[OPT_G];
+    u->columns = columns;
+    return opt_block;
+}
+
 static inline int opt_run(const pn_instr *I, opt_ctx *c, double ns, pn_range_fn range) {
     const i64 n = I->dim[OPT_N], V = I->dim[OPT_V], B = I->dim[OPT_B];
     i64 *counts = (i64 *)I->arg[OPT_COUNTS];
-    opt_table t = {c, range, (const int32_t *)I->arg[OPT_MARKED], (const int32_t *)I->arg[OPT_ROWS], B};
+    opt_table t = {c, range, (const int32_t *)I->arg[OPT_MARKED], (const int32_t *)I->arg[OPT_ROWS], B, 0};
     if (c->mean) {
         if (I->dim[OPT_LAZY] && c->fresh == 1) memcpy(c->mean, c->p, (size_t)n * sizeof(real)); /* of rows left alone */
         c->rule = range;
         t.range = range = opt_averaged_range;
         ns += 0.3;
     }
+    if (I->keeping) {
+        opt_begun *b = (opt_begun *)I->kept;
+        b->c = *c;
+        b->range = range;
+        return PN_OK;
+    }
     if (!V) {
-        pn_for(n, OPT_CHUNK, ns * (double)n, I->nth, range, c);
+        const i64 *done = I->dim + OPT_DONE;
+        for (i64 i = 0, end; i <= done[0]; i++, t.at = done[2 * i]) {
+            end = i < done[0] ? done[2 * i + 1] : n;
+            pn_for(end - t.at, OPT_CHUNK, ns * (double)(end - t.at), I->nth, opt_part_range, &t);
+        }
     } else if (I->dim[OPT_LAZY] || c->still) {
         const i64 listed = *(const i64 *)I->arg[OPT_LISTED];
         if (!pn_rows_listed(t.rows, listed, V)) return PN_BAD_INDEX;

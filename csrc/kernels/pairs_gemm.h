@@ -61,18 +61,19 @@ static void pairs_rows_of(real *to, i64 lo, i64 ld, const real *a, i64 ars, i64 
         }
 }
 
-static void pairs_region(const pairs_job *job, i64 r0, i64 r1, i64 c0, i64 c1, real *buf) {
+static void pairs_region(const pairs_job *job, i64 r0, i64 r1, i64 c0, i64 c1, real *buf, real *room) {
     const pn_gemm_call *g = job->g;
     const i64 kc = pn_pairs_kc(g->k, PAIRS_MOST), most = pn_pairs_nc(kc, job->planes), lanes = kc / 2;
     const i64 blocks = (c1 - c0 + most - 1) / most, columns = ((c1 - c0 + blocks - 1) / blocks + 31) & ~(i64)31;
     const i64 tallest = conv_tallest(conv_width(c1 - c0, r1 - r0)), rows = pn_pairs_mc(kc, job->planes);
     const i64 chunks = (r1 - r0 + rows - 1) / rows, plane = tallest * lanes;
     real *const strips_at = buf + job->planes * lanes * most;
+    const int passing = room && g->k <= kc; /* C is needed by `done` alone */
     conv_tile t;
     memset(&t, 0, sizeof t);
     t.n1 = t.n2 = 1;
     t.step = lanes;
-    t.ldc = g->ldc;
+    t.ldc = passing ? columns : g->ldc;
     t.alo = job->planes > 1 ? plane : 0;
     t.blo = job->planes > 1 ? lanes * most : 0;
     for (i64 p0 = 0; p0 < g->k; p0 += kc) {
@@ -98,12 +99,13 @@ static void pairs_region(const pairs_job *job, i64 r0, i64 r1, i64 c0, i64 c1, r
                     for (i64 j = 0, width; j < nc; j += width, t.b += width * t.len) {
                         width = conv_width(nc - j, r1 - r0);
                         t.cols = pn_conv_min(width, nc - j);
-                        t.c = (real *)g->c + i * g->ldc + jc + j;
+                        t.c = passing ? room + j : (real *)g->c + i * g->ldc + jc + j;
                         t.bias = last && g->bias ? (const real *)g->bias + jc + j : NULL;
                         conv_tile_call(&t, mr, width, 0);
                     }
                     for (i64 k = 0; last && !t.relu && g->act != PN_ACT_NONE && k < mr; k++)
                         pn_act_apply(g->act, (real)g->act_par, (real *)g->c + (i + k) * g->ldc + jc, nc);
+                    if (last && g->done) g->done(g->done_ctx, passing ? room : (real *)g->c + i * g->ldc + jc, t.ldc, mr, nc, i, jc);
                 }
             }
         }
@@ -119,7 +121,7 @@ static void pairs_regions(void *ctx, i64 lo, i64 hi, int ith) {
         const i64 i = t / job->cols, j = t % job->cols;
         const i64 c0 = blocks * j / job->cols * 32, c1 = blocks * (j + 1) / job->cols * 32;
         pairs_region(job, g->m * i / job->rows, g->m * (i + 1) / job->rows, c0, c1 < g->n ? c1 : g->n,
-                     job->scratch + ith * job->part);
+                     job->scratch + ith * job->part, g->room ? (real *)(void *)((char *)g->room + ith * PN_GEMM_ROOM) : NULL);
     }
     pairs_end();
 }

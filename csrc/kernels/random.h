@@ -205,6 +205,17 @@ static void bernoulli_fwd_range(void *ctx, i64 i, i64 hi, int ith) {
     const pn_philox s = pn_philox_of((const i64 *)I->arg[COIN_SEED], (const i64 *)I->arg[COIN_STEP], I->salt);
     uint32_t word[PN_GROUP];
     (void)ith;
+#if VW > 1 && defined(PN_REAL_F32)
+    for (; i + PN_GROUP <= hi; i += PN_GROUP)
+        for (i64 l = i; l < i + 16; l += VW) {
+            veci r[4];
+            pn_philox_blocks(&s, (uint64_t)(i / 4 + (l - i)), r);
+            for (int w = 0; w < 4; w++) {
+                const vec u = vmul(vfromint(vishr8(r[w])), vset(1.0f / 16777216.0f));
+                vstore(y + l + 16 * w, vkeep(vlt(u, vload(p + l + 16 * w)), vset(1.0f)));
+            }
+        }
+#endif
     for (; i < hi; i += PN_GROUP) {
         const i64 n = hi - i < PN_GROUP ? hi - i : PN_GROUP;
         pn_philox_group(&s, i / PN_GROUP, word);

@@ -24,6 +24,7 @@ cdef extern from "pn.h" nogil:
         void *kept
         int keeping
     ctypedef int (*pn_kernel)(const pn_instr *I) noexcept nogil
+    ctypedef void (*pn_gemm_done)(void *, void *, i64, i64, i64, i64, i64) noexcept nogil
     ctypedef struct pn_gemm_call:
         i64 m, n, k
         const void *a
@@ -39,6 +40,11 @@ cdef extern from "pn.h" nogil:
         const void *packed
         int pieces
         const i64 *cuts
+        pn_gemm_done done
+        void *done_ctx
+        void *room
+    ctypedef struct pn_update:
+        i64 at, columns
     int PN_BAD_INDEX
     ctypedef struct pn_rnn_step:
         i64 rows, units, t
@@ -106,6 +112,7 @@ cdef extern from "pn.h" nogil:
         void (*add_rows)(void *rows, i64 stride, const void *src, const void *coef, const int32_t *entry,
                          i64 n) noexcept nogil
         double (*exp)(double x) noexcept nogil
+        pn_gemm_done (*updating)(pn_update *u, const pn_instr *update, const void *dw, i64 columns) noexcept nogil
     ctypedef void (*pn_gemm_f32_fn)(int ta, int tb, i64 m, i64 n, i64 k, const float *a, i64 lda, const float *b,
                                     i64 ldb, float beta, float *c, i64 ldc) noexcept nogil
     ctypedef void (*pn_gemm_f64_fn)(int ta, int tb, i64 m, i64 n, i64 k, const double *a, i64 lda, const double *b,
@@ -156,6 +163,7 @@ cdef extern from "byte_dots.h" nogil:
 cdef extern from "gemm_scratch.h" nogil:
     i64 pn_gemm_scratch_bytes(i64 m, i64 n, i64 k, int ta, int tb, i64 itemsize, int nth)
     i64 pn_gemm_pieces_bytes(i64 m, i64 n, i64 k, i64 itemsize, int nth)
+    int PN_GEMM_ROOM
 
 
 @cython.final

@@ -275,6 +275,10 @@ cdef class Instr:
                 phases.append((grid, block))
         return (pn_cuda_symbol(kernel), phases, (<char *>&self.c)[:sizeof(pn_instr)]) if phases else None
 
+    def set_dim(self, int i, i64 value):
+        """Set a size or integer attribute."""
+        self.c.dim[i] = value
+
     def forget(self, set operands):
         """Let go of these operands' buffers, which a program has placed elsewhere."""
         self.buffers = tuple(None if i in operands else b for i, b in enumerate(self.buffers))
@@ -533,6 +537,11 @@ cdef class Arenas:
 def gemm_scratch(i64 m, i64 n, i64 k, bint ta, bint tb, i64 itemsize):
     """Return the bytes of scratch memory that a matrix product may use."""
     return pn_gemm_scratch_bytes(m, n, k, ta, tb, itemsize, pn_get_threads())
+
+
+def gemm_room():
+    """Return the bytes in which a matrix product passes on what it computes, strip by strip."""
+    return PN_GEMM_ROOM * pn_get_threads()
 
 
 def gemm_pieces_scratch(i64 m, i64 n, i64 k, i64 itemsize):

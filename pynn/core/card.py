@@ -204,6 +204,10 @@ class Card:
     # (operand, flag): the kernel relies on what it left in the operand while the flag is 1. Its buffer is int64 [2], of
     # which the second number tells how often the operand's memory had been written to then; see TouchedRows.
     left: tuple[int, int] | None = None
+    # Of an optimizer's kernel: the dim from which on the elements stand that products update. Of a product's: the
+    # gradient of weights, the weights, and the dim that says where the optimizer is. See pynn.core.joining.
+    updates: int = 0
+    carries: tuple[int, int, int] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from pynn._blocks import Held
 from pynn.core import _core
 from pynn.core._kept import Kept, key_of
+from pynn.core.joining import join_updates
 from pynn.core.state import state
 from pynn.core.status import failure
 from pynn.errors import CaptureError, warn
@@ -272,8 +273,11 @@ class Recording:
     """
 
     recorder: type[Recorder] = Recorder  # what it is recorded with
+    joins = True  # whether kernels of products may update weights
 
     def __init__(self, key: Hashable, found: Placed, watch: Any, arenas: Any):
+        if self.joins:
+            join_updates(found.instrs)
         self.key, self.program, self.watch, self.arenas = key, _program(found), watch, arenas
         self.used = 0  # when, for the cache
         self.prepared: Any = None  # what a prediction makes of it

@@ -12,6 +12,7 @@ from pynn.checks import choice
 from pynn.core import _core
 from pynn.core.card import Card, Fan, Grad, Lowered, Sample, Spec, op, register
 from pynn.core.graph import execute
+from pynn.core.joining import room
 from pynn.core.state import state
 from pynn.core.tensor import Tensor
 from pynn.errors import ShapeError
@@ -134,6 +135,8 @@ def _grad_infer(
     )
     item = x.dtype.itemsize
     scratch = max(_core.gemm_scratch(k, n, m, True, False, item), _core.gemm_scratch(m, k, n, False, True, item))
+    if outs[1] is not None:
+        scratch += room(k * n)
     return Lowered(outs, _dims(x, w, activation), _par(activation, par), x.dtype, scratch, args=(dy, y, x, w))
 
 
@@ -149,6 +152,7 @@ _DENSE_GRAD = register(
         "dense_bwd",
         inplace=((3, 0), (0, 1)),  # dz over dy, dx over y
         flops=_grad_flops,
+        carries=(1, 7, 4),
         extra={"blas": True},
     )
 )

@@ -153,7 +153,7 @@ def card_of(rule: Any, fused: Fused) -> Card:
     return register(
         Card(
             name, infer, fused.kernel, mutates=True, differentiable=False, ref=ref, samples=samples, needed=(0, 1, 2),
-            places=((2, PLACES + 5),), extra={"failure": "expected a list of rows of the table"},
+            places=((2, PLACES + 5),), updates=7, extra={"failure": "expected a list of rows of the table"},
             doc=rule.__doc__.strip().partition("\n")[0],
         )
     )  # fmt: skip

@@ -88,6 +88,7 @@ class DeviceRecording(Recording):
     """A recording whose runs are on the device."""
 
     recorder = DeviceRecorder
+    joins = False
     first = 0  # of the places for its slots
 
     def __init__(self, key: Any, found: Placed, watch: Any, arenas: Any):

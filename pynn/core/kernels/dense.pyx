@@ -7,7 +7,7 @@ work and what is skipped.
 from libc.stdint cimport int64_t, uintptr_t
 from libc.string cimport memset
 
-from pynn.core._core cimport PN_BAD_INDEX, pn_gemm_call, pn_instr
+from pynn.core._core cimport PN_BAD_INDEX, pn_gemm_call, pn_instr, pn_update, PN_GEMM_ROOM
 from pynn.core.kernels.pieces cimport PIECES, column_sums
 
 from pynn.core import _core
@@ -20,7 +20,7 @@ cdef enum:
     BWD_DX, BWD_DW, BWD_DB, BWD_DZ, BWD_DY, BWD_Y, BWD_X, BWD_W
 
 cdef enum:
-    M, N, K, ACT
+    M, N, K, ACT, UPDATE
 
 
 cdef int dense_fwd(const pn_instr *I) noexcept nogil:
@@ -49,30 +49,44 @@ cdef int dense_bwd(const pn_instr *I) noexcept nogil:
     """dz = dy act'(y);  dx = dz w^T;  dw = x^T dz;  db = sum over rows of dz.
 
     OUT dx [M,K] or NULL, dw [K,N] or NULL, db [N] or NULL, dz [M,N] or NULL (without activation dz is dy);
-    IN dy [M,N], y [M,N], x [M,K], w [K,N].   dim: M, N, K, act; par: act's parameter.
+    IN dy [M,N], y [M,N], x [M,K], w [K,N].   dim: M, N, K, act, update; par: act's parameter.
     Parallel over tiles. 4MNK flops. dz may be dy's memory, and dx, which is written last, that of x or y.
+
+    With update u > 0 the instruction I[u] of the program, an optimizer's, leaves w to this one, which does to each
+    block of w what it says as soon as that of dw is made; dw itself is left undefined. dx is written before then, and
+    not over x. The scratch memory begins with nth times PN_GEMM_ROOM bytes for that.
     """
     cdef int64_t m = I.dim[M], n = I.dim[N], k = I.dim[K]
     cdef const void *dz = I.arg[BWD_DY]
+    cdef int64_t rooms = I.nth * PN_GEMM_ROOM if I.dim[UPDATE] != 0 else 0
+    cdef int part
     cdef pn_gemm_call g
+    cdef pn_update update
     if I.dim[ACT] != 0:
         dz = I.arg[BWD_DZ]
         I.ops.act_grad(<int>I.dim[ACT], I.par[0], I.arg[BWD_DZ], I.arg[BWD_DY], I.arg[BWD_Y], m * n, I.nth)
-    memset(&g, 0, sizeof(g))
-    if I.arg[BWD_DW] != NULL:
-        g.m, g.n, g.k = k, n, m
-        g.a, g.ars, g.acs = I.arg[BWD_X], 1, k
-        g.b, g.brs, g.bcs = dz, n, 1
-        g.c, g.ldc = I.arg[BWD_DW], n
-        I.ops.gemm(&g, I.scratch, I.scratch_bytes, I.nth)
-    if I.arg[BWD_DB] != NULL:
-        I.ops.col_sum(I.arg[BWD_DB], dz, m, n, I.nth)
-    if I.arg[BWD_DX] != NULL:
-        g.m, g.n, g.k = m, k, n
-        g.a, g.ars, g.acs = dz, n, 1
-        g.b, g.brs, g.bcs = I.arg[BWD_W], 1, n
-        g.c, g.ldc = I.arg[BWD_DX], k
-        I.ops.gemm(&g, I.scratch, I.scratch_bytes, I.nth)
+    for part in range(2):
+        memset(&g, 0, sizeof(g))
+        if (part == 1) == (I.dim[UPDATE] != 0):
+            if I.arg[BWD_DW] == NULL:
+                continue
+            g.m, g.n, g.k = k, n, m
+            g.a, g.ars, g.acs = I.arg[BWD_X], 1, k
+            g.b, g.brs, g.bcs = dz, n, 1
+            g.c, g.ldc = I.arg[BWD_DW], n
+            if I.dim[UPDATE] != 0:
+                g.done, g.done_ctx = I.ops.updating(&update, I + I.dim[UPDATE], g.c, n), &update
+                g.room = I.scratch
+        else:
+            if I.arg[BWD_DB] != NULL:
+                I.ops.col_sum(I.arg[BWD_DB], dz, m, n, I.nth)
+            if I.arg[BWD_DX] == NULL:
+                continue
+            g.m, g.n, g.k = m, k, n
+            g.a, g.ars, g.acs = dz, n, 1
+            g.b, g.brs, g.bcs = I.arg[BWD_W], 1, n
+            g.c, g.ldc = I.arg[BWD_DX], k
+        I.ops.gemm(&g, <char *>I.scratch + rooms, I.scratch_bytes - rooms, I.nth)
     return 0
 
 
