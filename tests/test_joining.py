@@ -172,3 +172,29 @@ def test_gradients_in_segments(found: list[Any]) -> None:
     for model in models:
         model.fit(x, y, epochs=2, batch_size=48, accumulate=3, verbose=0)
     assert same(*models)
+
+
+class Own(nn.Module):
+    """A layer of a user's own, with products as people write them: of its three weights one is read after its gradient."""
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        self.w = self.add_weight("w", (input_shape[-1], 60), "glorot_uniform")
+        self.v = self.add_weight("v", (30, 60), "glorot_uniform")
+        self.u = self.add_weight("u", (30, 30), "glorot_uniform")
+
+    def forward(self, x: Any) -> Any:
+        h = pynn.ops.tanh(x @ self.w) @ self.v.transpose((1, 0))
+        return h + h @ self.u @ self.u
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_products_of_a_users_layer(dtype: str, found: list[Any]) -> None:
+    x, y = digits()
+    models = []
+    for eagerly in (False, True):
+        model = nn.Sequential([nn.Input((37,)), Own(), nn.Dense(5, activation="softmax")]).astype(dtype)
+        model.compile(Adam(), "cross_entropy", seed=0, run_eagerly=eagerly)
+        model.fit(x.astype(dtype), y, epochs=3, batch_size=32, verbose=0)
+        models.append(model)
+    assert found[0][0] >= 2
+    assert same(*models)

@@ -3,7 +3,8 @@
  *   gemm       C = op(A) op(B) (+ C), + bias, then an activation on each finished tile
  *   matmul     C[z] = op(A[z]) op(B[z])    OUT C [Z,m,n]; IN A, B
  *              dim: Z, m, n, k, whether A and B are transposed, elements from one matrix to the next of A and of B
- *              (0: the same matrix)
+ *              (0: the same matrix), u: if it is not 0, C is the gradient of weights that the optimizer's instruction
+ *              I[u] of the program leaves to this one; scratch begins with nth times PN_GEMM_ROOM bytes then
  * Parallel over tiles of C. 2mnk flops. C aliases nothing.
  * In plain C products of some size go to BLAS, if it was loaded, but not float32 where multiply-adds are fused.
  */
@@ -135,9 +136,11 @@ static void block_col_sum(void *out, const void *x, i64 rows, i64 cols, int nth)
      block_rnn_step, block_peep_grad, block_mul, block_expand_mask, block_word_grads, block_add_rows, pn_exp, opt_updating}
 
 enum { MM_C, MM_A, MM_B };
-enum { MM_Z, MM_M, MM_N, MM_K, MM_AT, MM_BT, MM_STEP_A, MM_STEP_B };
+enum { MM_Z, MM_M, MM_N, MM_K, MM_AT, MM_BT, MM_STEP_A, MM_STEP_B, MM_UPDATE };
 static int matmul(const pn_instr *I) {
-    i64 m = I->dim[MM_M], n = I->dim[MM_N], k = I->dim[MM_K];
+    const i64 m = I->dim[MM_M], n = I->dim[MM_N], k = I->dim[MM_K], u = I->dim[MM_UPDATE];
+    const i64 rooms = u ? I->nth * PN_GEMM_ROOM : 0;
+    pn_update update;
     pn_gemm_call g;
     memset(&g, 0, sizeof g);
     g.packed = I->kept;
@@ -157,7 +160,12 @@ static int matmul(const pn_instr *I) {
         g.a = (const real *)I->arg[MM_A] + z * I->dim[MM_STEP_A];
         g.b = (const real *)I->arg[MM_B] + z * I->dim[MM_STEP_B];
         g.c = (real *)I->arg[MM_C] + z * m * n;
-        I->ops->gemm(&g, I->scratch, I->scratch_bytes, I->nth);
+        if (u) {
+            g.done = I->ops->updating(&update, I + u, g.c, n);
+            g.done_ctx = &update;
+            g.room = I->scratch;
+        }
+        I->ops->gemm(&g, (char *)I->scratch + rooms, I->scratch_bytes - rooms, I->nth);
     }
     return PN_OK;
 }

@@ -117,10 +117,11 @@ static void gemm_region(const gemm_job *job, i64 r0, i64 r1, i64 c0, i64 c1, rea
     real *abuf = !pack_b ? buf : buf + (g->pieces ? pn_gemm_pieces_part(c1 - c0, g->k) - g->k * PN_GEMM_MR : pn_gemm_block(c1 - c0, g->k));
     const int passing = room && g->k <= kc; /* C is needed by `done` alone */
     gemm_tile t;
-    t.ldc = passing ? GEMM_NC : g->ldc;
+    t.ldc = g->ldc;
     t.far = 0;
     for (i64 jc = c0; jc < c1; jc += most) {
         const i64 nc = c1 - jc < most ? c1 - jc : most;
+        if (passing) t.ldc = nc;
         i64 p0 = 0;
         do { /* once even when k is 0 */
             const i64 terms = g->k - p0 < kc ? g->k - p0 : kc;

@@ -185,7 +185,10 @@ static void opt_block(void *ctx, void *g, i64 ldg, i64 m, i64 n, i64 row0, i64 c
     const pn_update *u = (const pn_update *)ctx;
     opt_begun *b = (opt_begun *)(void *)(uintptr_t)u->rule;
     opt_table t = {&b->c, b->range, NULL, NULL, 0, 0};
-    for (i64 i = 0; i < m; i++) opt_part(&t, u->at + (row0 + i) * u->columns + col0, n, (const real *)g + i * ldg);
+    if (n == u->columns && n == ldg) /* whole rows lie together */
+        opt_part(&t, u->at + row0 * n, m * n, (const real *)g);
+    else
+        for (i64 i = 0; i < m; i++) opt_part(&t, u->at + (row0 + i) * u->columns + col0, n, (const real *)g + i * ldg);
 }
 
 static pn_gemm_done opt_updating(pn_update *u, const pn_instr *update, const void *dw, i64 columns) {

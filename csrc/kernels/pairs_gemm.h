@@ -73,7 +73,7 @@ static void pairs_region(const pairs_job *job, i64 r0, i64 r1, i64 c0, i64 c1, r
     memset(&t, 0, sizeof t);
     t.n1 = t.n2 = 1;
     t.step = lanes;
-    t.ldc = passing ? columns : g->ldc;
+    t.ldc = g->ldc;
     t.alo = job->planes > 1 ? plane : 0;
     t.blo = job->planes > 1 ? lanes * most : 0;
     for (i64 p0 = 0; p0 < g->k; p0 += kc) {
@@ -87,6 +87,7 @@ static void pairs_region(const pairs_job *job, i64 r0, i64 r1, i64 c0, i64 c1, r
             const i64 strips = (m + tallest - 1) / tallest, low = conv_low(m, strips), extra = m - low * strips;
             for (i64 jc = c0; jc < c1; jc += columns) {
                 const i64 nc = c1 - jc < columns ? c1 - jc : columns;
+                if (passing) t.ldc = nc;
                 if (chunk == 0 || blocks > 1)
                     pairs_panels(buf, t.blo, (const real *)g->b + p0 * g->brs + jc * g->bcs, g->brs, g->bcs, nc, terms, r1 - r0, t.len);
                 for (i64 s = 0, i = i0, mr; s < strips; s++, i += mr) {

@@ -205,9 +205,10 @@ class Card:
     # which the second number tells how often the operand's memory had been written to then; see TouchedRows.
     left: tuple[int, int] | None = None
     # Of an optimizer's kernel: the dim from which on the elements stand that products update. Of a product's: the
-    # gradient of weights, the weights, and the dim that says where the optimizer is. See pynn.core.joining.
+    # gradient of weights, the weights (if it reads them, before), and the dim that says where the optimizer is. See
+    # pynn.core.joining.
     updates: int = 0
-    carries: tuple[int, int, int] | None = None
+    carries: tuple[int, int | None, int] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

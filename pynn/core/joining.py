@@ -83,14 +83,16 @@ def _joined(instrs: list[Any], at: int) -> Iterator[tuple[int, int, int]]:
     for i in range(at - 1, -1, -1):
         instr = instrs[i]
         if instr.card.carries and (dw := instr.buffers[instr.card.carries[0]]) is not None:
-            made, held = _Span.of(dw), _Span.of(instr.buffers[instr.card.carries[1]])
+            w = instr.card.carries[1]
+            others = [_Span.of(b) for k, b in enumerate(instr.buffers) if b is not None and b is not dw and k != w]
+            made = _Span.of(dw)
             first, end = made.first - grads.first, made.end - grads.first
             parts = [_Span(whole.root, whole.first + first, whole.first + end) for whole in own]
             if (
                 end - first >= LEAST * item
                 and made.within(grads)
-                and held == parts[0]
-                and not any(span.meets(part) for span in later for part in (made, *parts))
+                and (w is None or _Span.of(instr.buffers[w]) == parts[0])
+                and not any(span.meets(part) for span in (*others, *later) for part in (made, *parts))
                 and not any(span.meets(made) for span in after)
             ):
                 yield first // item, end // item, i

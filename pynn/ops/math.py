@@ -10,6 +10,7 @@ import numpy as np
 from pynn.core import _core
 from pynn.core.card import Card, Fan, Grad, Lowered, Sample, Spec, op
 from pynn.core.graph import execute
+from pynn.core.joining import room
 from pynn.core.tensor import FLOATS, Tensor
 from pynn.errors import DTypeError, ShapeError
 from pynn.ops.common import (
@@ -263,7 +264,7 @@ class _Where:
         yield (r(3), r(3), r(3)), {}, DTypeError, "bool condition"
 
 
-@op("matmul", "matmul", blas=True)
+@op("matmul", "matmul", blas=True, carries=(0, None, 8))
 class _Matmul:
     """C = op(A) op(B) for matrices or stacks of them; op transposes the last two axes where asked."""
 
@@ -284,7 +285,7 @@ class _Matmul:
         z = 1
         for d in stack:
             z *= d
-        scratch = _core.gemm_scratch(m, n, k, ta, tb, a.dtype.itemsize)
+        scratch = _core.gemm_scratch(m, n, k, ta, tb, a.dtype.itemsize) + (room(z * m * n) if ta or tb else 0)
         dims = (z, m, n, k, int(ta), int(tb), m * k if a.ndim > 2 else 0, k * n if b.ndim > 2 else 0)
         kept = laid((2,), a.dtype.itemsize, (k, n), turned=tb) if b.ndim == 2 and not (tb and m == 1) else None
         return Lowered((Spec((*stack, m, n), a.dtype),), dims, scratch=scratch, laid=kept)
@@ -292,11 +293,12 @@ class _Matmul:
     def vjp(g: Grad, dy: Tensor) -> tuple[Tensor | None, ...]:
         (a, b), ta, tb = g.inputs, g.attrs.get("ta", False), g.attrs.get("tb", False)
         da = db = None
+        to = g.dest if a.ndim == b.ndim else (None, None)  # otherwise a sum over the stack is still to come
         if g.needs[0]:
-            da = product(b, dy, tb, True) if ta else product(dy, b, False, not tb)
+            da = product(b, dy, tb, True, to[0]) if ta else product(dy, b, False, not tb, to[0])
             da = sum_to(da, a.shape, g.dest[0])
         if g.needs[1]:
-            db = product(dy, a, True, ta) if tb else product(a, dy, not ta, False)
+            db = product(dy, a, True, ta, to[1]) if tb else product(a, dy, not ta, False, to[1])
             db = sum_to(db, b.shape, g.dest[1])
         return da, db
 
