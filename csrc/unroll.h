@@ -10,6 +10,13 @@
 #define GEMM_INLINE static inline
 #define PN_FETCH(...) ((void)0)
 #endif
+#ifndef PN_APART
+#if defined(__GNUC__) || defined(__clang__)
+#define PN_APART static __attribute__((noinline)) /* of which one copy in a table is enough */
+#else
+#define PN_APART static
+#endif
+#endif
 #if defined(VW) && VW == 1
 #define GEMM_UNROLL /* plain C: the compiler's own vectors, and a small table */
 #elif defined(__clang__)

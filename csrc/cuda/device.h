@@ -36,6 +36,7 @@ static __device__ __forceinline__ void pn_for(i64 n, i64, double, int, pn_range_
 
 /* C's functions of a translation unit are the device's here. */
 #define static static __device__
+#define PN_APART static inline
 #define restrict __restrict__
 #define memmove memcpy /* a device has none; here it moves one element to another place */
 #include "launch.h"

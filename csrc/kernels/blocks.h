@@ -4,7 +4,8 @@
  *   matmul     C[z] = op(A[z]) op(B[z])    OUT C [Z,m,n]; IN A, B
  *              dim: Z, m, n, k, whether A and B are transposed, elements from one matrix to the next of A and of B
  *              (0: the same matrix), u: if it is not 0, C is the gradient of weights that the optimizer's instruction
- *              I[u] of the program leaves to this one; scratch begins with nth times PN_GEMM_ROOM bytes then
+ *              I[u] of the program leaves to this one; scratch begins with nth times PN_GEMM_ROOM bytes then; and
+ *              whether C is stored even so
  * Parallel over tiles of C. 2mnk flops. C aliases nothing.
  * In plain C products of some size go to BLAS, if it was loaded, but not float32 where multiply-adds are fused.
  */
@@ -136,7 +137,7 @@ static void block_col_sum(void *out, const void *x, i64 rows, i64 cols, int nth)
      block_rnn_step, block_peep_grad, block_mul, block_expand_mask, block_word_grads, block_add_rows, pn_exp, opt_updating}
 
 enum { MM_C, MM_A, MM_B };
-enum { MM_Z, MM_M, MM_N, MM_K, MM_AT, MM_BT, MM_STEP_A, MM_STEP_B, MM_UPDATE };
+enum { MM_Z, MM_M, MM_N, MM_K, MM_AT, MM_BT, MM_STEP_A, MM_STEP_B, MM_UPDATE, MM_STORE };
 static int matmul(const pn_instr *I) {
     const i64 m = I->dim[MM_M], n = I->dim[MM_N], k = I->dim[MM_K], u = I->dim[MM_UPDATE];
     const i64 rooms = u ? I->nth * PN_GEMM_ROOM : 0;
@@ -163,7 +164,7 @@ static int matmul(const pn_instr *I) {
         if (u) {
             g.done = I->ops->updating(&update, I + u, g.c, n);
             g.done_ctx = &update;
-            g.room = I->scratch;
+            if (!I->dim[MM_STORE]) g.room = I->scratch;
         }
         I->ops->gemm(&g, (char *)I->scratch + rooms, I->scratch_bytes - rooms, I->nth);
     }

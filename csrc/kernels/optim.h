@@ -19,6 +19,7 @@
 #include "par.h"
 #include "rows.h"
 #include "simd.h"
+#include "unroll.h"
 
 #ifdef PN_REAL_F64
 #define OPT_LEAST 0x1p-1022
@@ -47,7 +48,7 @@ static inline double opt_rate(const pn_instr *I) {
 }
 static inline i64 opt_time(const pn_instr *I) { return *(const i64 *)I->arg[OPT_COUNTS] + 1; }
 
-static inline opt_ctx opt_begin(const pn_instr *I) {
+PN_APART opt_ctx opt_begin(const pn_instr *I) {
     opt_ctx c;
     memset(&c, 0, sizeof c);
     c.p = (real *)I->arg[OPT_P];
@@ -137,7 +138,7 @@ typedef struct opt_table {
     i64 at; /* where a range of them begins */
 } opt_table;
 
-static inline void opt_part(const opt_table *t, i64 at, i64 n, const real *g) {
+PN_APART void opt_part(const opt_table *t, i64 at, i64 n, const real *g) {
     opt_ctx c = *t->c;
     c.p += at;
     c.g = g;
@@ -201,7 +202,7 @@ static pn_gemm_done opt_updating(pn_update *u, const pn_instr *update, const voi
     return opt_block;
 }
 
-static inline int opt_run(const pn_instr *I, opt_ctx *c, double ns, pn_range_fn range) {
+PN_APART int opt_run(const pn_instr *I, opt_ctx *c, double ns, pn_range_fn range) {
     const i64 n = I->dim[OPT_N], V = I->dim[OPT_V], B = I->dim[OPT_B];
     i64 *counts = (i64 *)I->arg[OPT_COUNTS];
     opt_table t = {c, range, (const int32_t *)I->arg[OPT_MARKED], (const int32_t *)I->arg[OPT_ROWS], B, 0};
@@ -219,8 +220,9 @@ static inline int opt_run(const pn_instr *I, opt_ctx *c, double ns, pn_range_fn 
     }
     if (!V) {
         const i64 *done = I->dim + OPT_DONE;
-        for (i64 i = 0, end; i <= done[0]; i++, t.at = done[2 * i]) {
-            end = i < done[0] ? done[2 * i + 1] : n;
+        for (i64 i = 0; i <= done[0]; i++) {
+            const i64 end = i < done[0] ? done[2 * i + 1] : n;
+            if (i) t.at = done[2 * i];
             pn_for(end - t.at, OPT_CHUNK, ns * (double)(end - t.at), I->nth, opt_part_range, &t);
         }
     } else if (I->dim[OPT_LAZY] || c->still) {

@@ -10,6 +10,7 @@
 
 #include "par.h"
 #include "simd.h"
+#include "unroll.h"
 
 #define PN_GROUP 64          /* elements of sixteen blocks */
 #define PN_RANDOM_CHUNK 4096 /* a multiple of PN_GROUP */
@@ -32,7 +33,7 @@ static inline pn_philox pn_philox_of(const i64 *seed, const i64 *step, uint32_t 
 
 /* VW consecutive blocks from `block` on: word w of block + l in lane l of out[w]. Even and odd blocks are computed in
  * 64-bit lanes whose upper halves hold rubbish between the rounds, which the 32-bit multiplication ignores. */
-static inline void pn_philox_blocks(const pn_philox *s, uint64_t block, veci out[4]) {
+PN_APART void pn_philox_blocks(const pn_philox *s, uint64_t block, veci out[4]) {
     const vecu m0 = vuset(PN_PHILOX_M0), m1 = vuset(PN_PHILOX_M1), high = vuset(s->step_high);
     vecu a[2][4];
     uint32_t k0 = s->key0, k1 = s->key1;

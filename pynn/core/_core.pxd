@@ -225,6 +225,7 @@ cdef class Program:
     cdef readonly Py_ssize_t arena_bytes
     cdef list state  # what it writes to beside its arena and its slots
     cdef tuple written  # the slots that it writes to
+    cdef list stores  # (instruction, dim) of gradients that are stored by the last run alone
     cdef list left  # (memory, flag) of kernels that rely on what they left there
 
 
@@ -237,6 +238,7 @@ cdef class Run:
     cdef list bound
     cdef int missing, slots_needed
     cdef void turn(self, bint ends) noexcept
+    cdef void store(self, bint on) noexcept
     cdef bint busy
     cdef readonly Py_ssize_t failed_at
     cpdef place(self, Buffer arena)

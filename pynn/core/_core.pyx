@@ -279,6 +279,11 @@ cdef class Instr:
         """Set a size or integer attribute."""
         self.c.dim[i] = value
 
+    def stores(self):
+        """Return the dim that says whether a gradient is stored whose weights are updated here; 0 if none are."""
+        cdef int at = 0 if getattr(self.card, "carries", None) is None else self.card.carries[2]
+        return at + 1 if at and self.c.dim[at] else 0
+
     def forget(self, set operands):
         """Let go of these operands' buffers, which a program has placed elsewhere."""
         self.buffers = tuple(None if i in operands else b for i, b in enumerate(self.buffers))
@@ -309,6 +314,7 @@ cdef class Program:
         self.written = tuple({slot for i, k, slot, _, _, _ in inputs if k < instrs[i].n_out})
         left = [(one.buffers, one.card.left) for one in instrs if getattr(one.card, "left", None) is not None]
         self.left = [(buffers[k].root(), buffers[flag]) for buffers, (k, flag) in left]
+        self.stores = [(i, at) for i, one in enumerate(instrs) if (at := one.stores())]
         self.code = <pn_instr *>PyMem_RawCalloc(max(self.n, 1), sizeof(pn_instr))
         self.places = <place_entry *>PyMem_RawCalloc(max(self.n_places, 1), sizeof(place_entry))
         self.inputs = <input_entry *>PyMem_RawCalloc(max(self.n_inputs, 1), sizeof(input_entry))
@@ -475,20 +481,26 @@ cdef class Run:
             self.turn(True)
         return status
 
+    cdef void store(self, bint on) noexcept:
+        """Say whether gradients are stored that nobody needs before the last of several runs has ended."""
+        for i, at in self.program.stores:
+            self.code[<i64>i].dim[<i64>at] = on
+
     def run(self, i64 times=1):
         """Run all instructions, `times` times over. Returns (whole runs done, status); failed_at is the culprit."""
-        cdef i64 done = 0
+        cdef i64 done = 0, last
         cdef i64 where = -1
         cdef int status = 0
         self.check_ready()
         self.busy = True
         self.turn(False)
-        with nogil:
-            while done < times:
-                status = pn_run(self.code, self.program.n, &where)
-                if status != 0:
-                    break
-                done += 1
+        for last in (times - 1, times):
+            self.store(last == times)
+            with nogil:
+                while done < last and status == 0:
+                    status = pn_run(self.code, self.program.n, &where)
+                    done += status == 0
+        self.store(True)
         self.turn(True)
         self.busy = False
         self.failed_at = where if status else -1

@@ -20,7 +20,7 @@ cdef enum:
     BWD_DX, BWD_DW, BWD_DB, BWD_DZ, BWD_DY, BWD_Y, BWD_X, BWD_W
 
 cdef enum:
-    M, N, K, ACT, UPDATE
+    M, N, K, ACT, UPDATE, STORE
 
 
 cdef int dense_fwd(const pn_instr *I) noexcept nogil:
@@ -49,12 +49,12 @@ cdef int dense_bwd(const pn_instr *I) noexcept nogil:
     """dz = dy act'(y);  dx = dz w^T;  dw = x^T dz;  db = sum over rows of dz.
 
     OUT dx [M,K] or NULL, dw [K,N] or NULL, db [N] or NULL, dz [M,N] or NULL (without activation dz is dy);
-    IN dy [M,N], y [M,N], x [M,K], w [K,N].   dim: M, N, K, act, update; par: act's parameter.
+    IN dy [M,N], y [M,N], x [M,K], w [K,N].   dim: M, N, K, act, update, store; par: act's parameter.
     Parallel over tiles. 4MNK flops. dz may be dy's memory, and dx, which is written last, that of x or y.
 
     With update u > 0 the instruction I[u] of the program, an optimizer's, leaves w to this one, which does to each
-    block of w what it says as soon as that of dw is made; dw itself is left undefined. dx is written before then, and
-    not over x. The scratch memory begins with nth times PN_GEMM_ROOM bytes for that.
+    block of w what it says as soon as that of dw is made; dw itself is left undefined without `store`. dx is written
+    before then, and not over x. The scratch memory begins with nth times PN_GEMM_ROOM bytes for that.
     """
     cdef int64_t m = I.dim[M], n = I.dim[N], k = I.dim[K]
     cdef const void *dz = I.arg[BWD_DY]
@@ -76,7 +76,7 @@ cdef int dense_bwd(const pn_instr *I) noexcept nogil:
             g.c, g.ldc = I.arg[BWD_DW], n
             if I.dim[UPDATE] != 0:
                 g.done, g.done_ctx = I.ops.updating(&update, I + I.dim[UPDATE], g.c, n), &update
-                g.room = I.scratch
+                g.room = NULL if I.dim[STORE] else I.scratch
         else:
             if I.arg[BWD_DB] != NULL:
                 I.ops.col_sum(I.arg[BWD_DB], dz, m, n, I.nth)
