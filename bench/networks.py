@@ -78,6 +78,7 @@ def one_side(network: Network, model: Any) -> Side:
     x, y = network.data()
     start = [w.copy() for w in model.get_weights()]
     stepper = pynn.train.steps(model, x, y, batch_size=network.batch)
+    stepper.gradients = False  # as in calls of fit() but the last of an epoch
     stepper.perm = np.arange(len(x))
     optimizer, slots = model.optimizer, stepper.trainer.slots
     first = x[: network.batch], y[: network.batch]

@@ -51,6 +51,7 @@ def sides(workload: Workload, threads: int) -> Iterator[Side]:
     x, y = workload.data()
     model = build(workload)
     stepper = pynn.train.steps(model, x, y, batch_size=workload.batch)
+    stepper.gradients = False  # as in calls of fit() but the last of an epoch
     stepper.perm = np.arange(len(x))  # the order of the other sides; rows are fetched one by one all the same
     first = x[: workload.batch], y[: workload.batch]
     optimizer, slots = model.optimizer, stepper.trainer.slots

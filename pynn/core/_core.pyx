@@ -486,8 +486,11 @@ cdef class Run:
         for i, at in self.program.stores:
             self.code[<i64>i].dim[<i64>at] = on
 
-    def run(self, i64 times=1):
-        """Run all instructions, `times` times over. Returns (whole runs done, status); failed_at is the culprit."""
+    def run(self, i64 times=1, bint store=True):
+        """Run all instructions, `times` times over. Returns (whole runs done, status); failed_at is the culprit.
+
+        Without `store` not even the last run stores gradients that nobody in the program needs.
+        """
         cdef i64 done = 0, last
         cdef i64 where = -1
         cdef int status = 0
@@ -495,7 +498,7 @@ cdef class Run:
         self.busy = True
         self.turn(False)
         for last in (times - 1, times):
-            self.store(last == times)
+            self.store(store and last == times)
             with nogil:
                 while done < last and status == 0:
                     status = pn_run(self.code, self.program.n, &where)

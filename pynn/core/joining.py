@@ -66,7 +66,9 @@ def join_updates(instrs: list[Any]) -> None:
         for i, (first, end, product) in enumerate(joined):
             update.set_dim(list_at + 1 + 2 * i, first)
             update.set_dim(list_at + 2 + 2 * i, end)
-            instrs[product].set_dim(instrs[product].card.carries[2], at - product)
+            dim = instrs[product].card.carries[2]
+            instrs[product].set_dim(dim, at - product)
+            instrs[product].set_dim(dim + 1, 1)  # a run of several steps takes that away for all but the last
         update.set_dim(list_at, len(joined))
 
 

@@ -291,10 +291,11 @@ class Recording:
         """Return what predicts with outputs of these shapes and dtypes; None where pynn.core._predict does."""
         return None
 
-    def run(self, bound: list[Any], times: int = 1, token: Any = None) -> None:
+    def run(self, bound: list[Any], times: int = 1, token: Any = None, store: bool = True) -> None:
         """Replay the program with these arrays (or buffers) in its input slots.
 
-        A token promises, to devices that have copies, that arrays that are only read are as when it came last.
+        A token promises, to devices that have copies, that arrays that are only read are as when it came last. Without
+        `store` gradients that the program does not need are not stored (see pynn.core.joining).
 
         Raises
         ------
@@ -309,7 +310,7 @@ class Recording:
         try:
             run.place(arena)
             run.bind_all(bound)
-            _, status = run.run(times)
+            _, status = run.run(times, store)
             if status:
                 raise failure(status, self.program.instrs[run.failed_at])
         finally:

@@ -278,7 +278,8 @@ def _epoch(
             start = time.perf_counter()
             step = trainer.slots.get("step")
             trainer.slots.set(rate=trainer.optimizer.rates(step, count))
-            trainer.run_steps(data, perm, n, count, eagerly, check, again)
+            looked = hooks.needs_batches or count == available  # by callbacks, or after the epoch
+            trainer.run_steps(data, perm, n, count, eagerly, check, again, looked)
             again = not hooks.needs_batches  # no callback that may change settings runs before the next call
             seconds = time.perf_counter() - start
             if count == source.steps_per_call:  # aim at SECONDS_PER_CALL, in steps of at most 8 times as many

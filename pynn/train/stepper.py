@@ -23,7 +23,14 @@ class Stepper:
     x, y : array_like
     batch_size : int
     accumulate : int, optional
+
+    Attributes
+    ----------
+    gradients : bool
+        Whether those of the last step can be looked at after run(), as after fit(), of whose calls few store them.
     """
+
+    gradients = True
 
     def __init__(self, model: Network, x: Any, y: Any, batch_size: int = 32, accumulate: int | None = None):
         of_kind("steps", "model", model, "a compiled model", "_need_trainer")
@@ -46,7 +53,8 @@ class Stepper:
             trainer.slots.set(offset=self.at * self.n)
             count = min(k, self.whole - self.at, STEPS_PER_CALL)
             trainer.slots.set(rate=trainer.optimizer.rates(trainer.slots.get("step"), count))
-            trainer.run_steps(self.data, self.perm, self.n, count, False, True, again)
+            store = self.gradients and count == k
+            trainer.run_steps(self.data, self.perm, self.n, count, False, True, again, store)
             again = True
             self.at += count
             k -= count

@@ -189,10 +189,12 @@ def run_steps(
     eagerly: bool,
     check: bool,
     again: bool = False,
+    store: bool = True,
 ) -> None:
     """Make `count` updates on batches of n rows, from slots.offset on; slots.rate holds the learning rates.
 
-    `again` promises that data, n, check and the settings of loss and optimizer are those of the last call.
+    `again` promises that data, n, check and the settings of loss and optimizer are those of the last call. Without
+    `store`, gradients may afterwards be those of an earlier step.
     """
     refuse_inside()
     arrays = [*data.arrays(), perm]
@@ -221,7 +223,7 @@ def run_steps(
                     count -= 1
                 ledger.held = held
             if held is not None and count:
-                held.run([*arrays, *ledger.buffers], count, data.token)
+                held.run([*arrays, *ledger.buffers], count, data.token, store)
         except NonFiniteError:
             raise _where_not_finite(trainer, data, perm, n) from None
 

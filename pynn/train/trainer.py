@@ -305,7 +305,8 @@ class Trainer:
     # Many steps
 
     def run_steps(
-        self, data: Data, perm: np.ndarray, n: int, count: int, eagerly: bool, check: bool, again: bool = False
-    ) -> None:
+        self, data: Data, perm: np.ndarray, n: int, count: int, eagerly: bool, check: bool, again: bool = False,
+        store: bool = True,
+    ) -> None:  # fmt: skip
         """Make `count` updates on batches of n rows; see stepping.run_steps."""
-        stepping.run_steps(self, data, perm, n, count, eagerly, check, again)
+        stepping.run_steps(self, data, perm, n, count, eagerly, check, again, store)

@@ -126,7 +126,7 @@ class DeviceRecording(Recording):
             self.graph = c_void_p()
         self.built, self.mirrors = (), {}
 
-    def run(self, bound: list[Any], times: int = 1, token: Any = None) -> None:
+    def run(self, bound: list[Any], times: int = 1, token: Any = None, store: bool = True) -> None:
         """Replay the program; arrays that are only read are sent if they, or the token, are not those of the last run.
 
         Raises
