@@ -13,6 +13,7 @@ from pynn.recipes.runner import hold_out, train_classifier
 __all__ = ["big_mlp", "deforming"]
 
 WIDTHS, FULL = (1000, 500), (2500, 2000, 1500, 1000, 500)
+DECAY = 0.1  # of weights, times the rate, in each step: 0.05 and 0.2 leave a larger loss on what is held out
 
 
 def deforming() -> list[nn.Module]:
@@ -30,16 +31,17 @@ def deforming() -> list[nn.Module]:
     "big-mlp",
     shows="what other digits in every epoch do for a perceptron without convolutions: 1000-500, turned and deformed",
     data="MNIST (11 MB: --data, PYNN_DATA, or a download)",
-    expected=0.993,
+    expected=0.994,
     epochs=100,
     batch_size=128,
     full_epochs=200,
 )
 def big_mlp(recipe: Recipe, options: Options) -> Result:
-    """Train 784-1000-500-10 with tanh and Adam on deformed digits; with --full 2500-2000-1500-1000-500.
+    """Train 784-1000-500-10 with tanh and AdamW on deformed digits; with --full 2500-2000-1500-1000-500.
 
     The paper's tanh is stretched to 1.7159 tanh(0.6666 a) and learns image by image by plain descent; here the weights
-    take the factors in, batches keep the processor busy, and Adam's rate falls to 0.
+    take the factors in, batches keep the processor busy, and the rate falls to 0. Weights decay: without that tanh
+    saturates in so many epochs, and 100 of them end at 0.66 % instead of 0.56 %.
     """
     train, test = pynn.datasets.mnist(options.data, progress=not options.quiet)
     train, validation = hold_out(*train)
@@ -57,7 +59,7 @@ def big_mlp(recipe: Recipe, options: Options) -> Result:
     )
     # Five layers of tanh learn more slowly at 1e-3: two epochs lead to 95.1 % of what is held out, at 3e-4 to 96.6 %.
     rate = 3e-4 if options.full else 1e-3
-    optimizer = pynn.optim.Adam(cosine(options, len(train[0]), rate))
+    optimizer = pynn.optim.AdamW(cosine(options, len(train[0]), rate), weight_decay=DECAY * 1e-3 / rate)
     model.compile(optimizer, "cross_entropy", ["accuracy"], seed=options.seed)
     images = test[0][:6]
     drawn = {

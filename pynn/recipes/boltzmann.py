@@ -24,7 +24,7 @@ UNITS = (500, 1000)
 LABELS = (1000, 100)
 LABEL_ITERATIONS = 30  # of conjugate gradients with few labels
 RATE, DECAY = 0.05, 1e-3  # of a machine by itself, with momentum 0.5
-JOINT_RATE, JOINT_DECAY, CHAINS = 0.01, 2e-4, 100
+JOINT_DECAY = 2e-4
 LAST = 0.02  # what is left of a rate at its end
 TUNE_RATE, DROPOUT, MORE = 1e-3, 0.2, 0.4  # with labels; MORE before the inner layers where there is time for it
 LONG = 100  # epochs with labels
@@ -47,6 +47,11 @@ class Size(NamedTuple):
         Of annealed importance sampling.
     updates, gibbs : int
         Rounds of mean field and of Gibbs sampling in a joint step.
+    chains : int
+        That are sampled. The sharper the machine, the slower they wander, and the more of them it takes for their
+        mean to follow: 100 lead the larger size astray in long trainings.
+    rate : float
+        At which the joint training begins.
     """
 
     machines: int
@@ -55,16 +60,18 @@ class Size(NamedTuple):
     temperatures: int
     updates: int
     gibbs: int
+    chains: int
+    rate: float
 
     @classmethod
     def of(cls, options: Options) -> Size:
         """Return lengths in proportion to the epochs of the joint training; of the larger size, the paper's rounds."""
         epochs = options.epochs or 1
-        rounds = (10, 5) if options.full else (3, 1)
+        joint = (10, 5, 500, 0.006) if options.full else (3, 1, 100, 0.01)
         labels = min(2 * epochs, 180)
         inner = MORE if labels >= LONG else DROPOUT
         return cls(
-            min(-(-2 * epochs // 3), 60), labels, (DROPOUT, inner, inner), min(200 * epochs, 20_000), *rounds
+            min(-(-2 * epochs // 3), 60), labels, (DROPOUT, inner, inner), min(200 * epochs, 20_000), *joint
         )  # fmt: skip
 
 
@@ -75,7 +82,7 @@ class Size(NamedTuple):
     expected=0.98,
     epochs=12,
     batch_size=100,
-    full_epochs=100,
+    full_epochs=150,
 )
 def dbm(recipe: Recipe, options: Options) -> Result:
     """Pre-train two machines, train both layers together, measure log Z, then fine-tune a classifier with labels.
@@ -184,8 +191,8 @@ def _pretrain(machine: nn.DBM, x: np.ndarray, size: Size, options: Options, tell
 def _together(machine: nn.DBM, x: np.ndarray, size: Size, options: Options, tell: _Teller) -> None:
     batch, epochs = options.batch_size or 1, options.epochs or 1
     history = machine.fit(
-        x, epochs=epochs, batch_size=batch, chains=CHAINS, k=size.gibbs, momentum=0.0, weight_decay=JOINT_DECAY,
-        learning_rate=_falling(JOINT_RATE, len(x), batch, epochs), binarize=True, centered=True, seed=options.seed,
+        x, epochs=epochs, batch_size=batch, chains=size.chains, k=size.gibbs, momentum=0.0, weight_decay=JOINT_DECAY,
+        learning_rate=_falling(size.rate, len(x), batch, epochs), binarize=True, centered=True, seed=options.seed,
         verbose=0,
     )  # fmt: skip
     _need_whole(history)
