@@ -19,7 +19,9 @@ def test_every_stage_runs_and_leaves_what_it_should(data, tmp_path, monkeypatch,
     monkeypatch.setattr(boltzmann, "UNITS", (20, 16))
     monkeypatch.setattr(boltzmann, "LABELS", (100, 50))
     monkeypatch.setattr(boltzmann, "LABEL_ITERATIONS", 15)
-    monkeypatch.setattr(boltzmann.Size, "of", lambda options: boltzmann.Size(12, 15, (0.2, 0.1, 0.1), 200, 3, 1))
+    monkeypatch.setattr(
+        boltzmann.Size, "of", lambda options: boltzmann.Size(12, 15, (0.2, 0.1, 0.1), 200, 3, 1, 100, 0.01)
+    )
     result = recipes.find("dbm").run(recipes.Options(data=data, out=tmp_path, epochs=3, batch_size=20, threads=1))
     assert result.test["accuracy"] > 0.3  # chance is 0.1
     assert -700 < result.test["bound"] < -100  # of 784 coins it is -543
@@ -44,10 +46,10 @@ def test_the_stages_go_with_the_epochs():
         boltzmann.Size.of(recipes.Options(epochs=4)),
         boltzmann.Size.of(recipes.Options(epochs=100, full=True)),
     )
-    assert usual == (3, 8, (0.2, 0.2, 0.2), 800, 3, 1)
-    assert full == (60, 180, (0.2, 0.4, 0.4), 20_000, 10, 5)
+    assert usual == (3, 8, (0.2, 0.2, 0.2), 800, 3, 1, 100, 0.01)
+    assert full == (60, 180, (0.2, 0.4, 0.4), 20_000, 10, 5, 500, 0.006)
     recipe = recipes.find("dbm")
-    assert recipe.complete(recipes.Options(full=True)).epochs == 100
+    assert recipe.complete(recipes.Options(full=True)).epochs == 150
     assert recipe.complete(recipes.Options(full=True, epochs=7)).epochs == 7
     assert recipe.complete(recipes.Options()).epochs == recipe.epochs
     with pytest.raises(ValueError, match=r"\[xor\] has one size alone.*--full"):
