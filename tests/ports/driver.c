@@ -78,6 +78,8 @@ static void take_case(one_case *c) {
     c->dtype = (int)word[0], c->salt = word[1];
     c->n_out = (int)word[2], c->n_arg = (int)word[3], c->n_dim = (int)word[4], c->n_par = (int)word[5];
     if (c->dtype >= PN_DTYPES || c->n_arg > PN_MAX_ARG || c->n_dim > PN_MAX_DIM || c->n_par > PN_MAX_PAR) exit(2);
+    memset(c->dim, 0, sizeof c->dim); /* as an instruction has them beyond those that a card gives */
+    memset(c->par, 0, sizeof c->par);
     take(c->dim, 8 * (size_t)c->n_dim);
     take(c->par, 8 * (size_t)c->n_par);
     for (int i = 0; i < c->n_arg; i++) {
