@@ -48,6 +48,9 @@ class Gang:
         self.hosts = [""] * self.ranks
         self.pids = [0] * self.ranks
         self.tables: list[weakref.ref[Any]] = []  # of slots of which each rank keeps a share
+        # The last of them that was trained with, and its parameters: a rank whose model is gone, as its script is at
+        # the end, may still be asked for its share by rank 0, which saves the model.
+        self.newest: tuple[Any, Sequence[Any]] | None = None
 
     @property
     def others(self) -> list[int]:

@@ -196,6 +196,7 @@ class Table:
         for t in new:
             self[t].share, self[t].place = self.piece(t, gang.rank), len(self._order)
             self._order.append(weakref.ref(t))
+        gang.newest = self, tensors
         self._move(new, lambda t, slot: within(slot, self[t].share).view())
 
     def unite(self, tensors: Sequence[Tensor]) -> None:
