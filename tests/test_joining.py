@@ -12,8 +12,9 @@ import pytest
 
 import pynn
 from pynn import nn
-from pynn.core import joining
+from pynn.core import _core, joining
 from pynn.core.card import CARDS
+from pynn.ops.math import product
 from pynn.optim import SGD, Adadelta, Adagrad, Adam, AdaMax, AdamW, AMSGrad, Nadam, Optimizer, RMSprop
 
 SETTINGS: dict[str, Callable[[], Optimizer]] = {
@@ -351,4 +352,34 @@ def test_more_layers_than_the_optimizer_has_room_for(found: list[Any]) -> None:
         model.fit(x, y, epochs=2, batch_size=16, verbose=0)
         models.append(model)
     assert found == [joining.MOST]
+    assert same(*models)
+
+
+class Turned(nn.Module):
+    """A product whose first operand is turned, so that neither operand of the weights' gradient is."""
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        self.w = self.add_weight("w", (input_shape[-1], 256), "glorot_uniform")
+
+    def forward(self, x: Any) -> Any:
+        return product(x.transpose((1, 0)), self.w, ta=True)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_every_product_has_the_room_to_pass_on_what_it_makes(threads: int, found: list[Any]) -> None:
+    x = np.random.default_rng(0).random((300, 400), np.float32)
+    before, models = pynn.get_num_threads(), []
+    try:
+        pynn.set_num_threads(threads)
+        for eagerly in (False, True):
+            model = nn.Sequential([nn.Input((400,)), Turned()])
+            model.compile(SGD(0.1), "mse", seed=0, run_eagerly=eagerly)
+            model.fit(x, np.ones((300, 256), np.float32), epochs=2, batch_size=60, verbose=0)
+            models.append(model)
+            if not eagerly:
+                [held] = model._trainer.cache
+                assert all(i.scratch_bytes >= _core.gemm_room() for i in held.program.instrs if i.stores())
+    finally:
+        pynn.set_num_threads(before)
+    assert found == [1]
     assert same(*models)

@@ -87,9 +87,11 @@ def _joined(instrs: list[Any], at: int) -> Iterator[tuple[int, int, int]]:
     update = instrs[at]
     specs = update.info.outs
     grads = _Span.of(update.buffers[update.n_out])
+    item = specs[0][1].itemsize
+    if update.buffers[0].nbytes < LEAST * item:
+        return
     own = [_Span.of(b) for b, spec in zip(update.buffers, specs, strict=False) if spec == specs[0]]  # the weights first
     common = [span for span in _spans(update) if span not in (*own, grads)]
-    item = specs[0][1].itemsize
     elsewhere = [span for instr in (*instrs[:at], *instrs[at + 1 :]) for span in _spans(instr)]
     later: list[_Span] = []  # what is used between
     for i in range(at - 1, -1, -1):

@@ -285,7 +285,7 @@ class _Matmul:
         z = 1
         for d in stack:
             z *= d
-        scratch = _core.gemm_scratch(m, n, k, ta, tb, a.dtype.itemsize) + (room(z * m * n) if ta or tb else 0)
+        scratch = _core.gemm_scratch(m, n, k, ta, tb, a.dtype.itemsize) + room(z * m * n)
         dims = (z, m, n, k, int(ta), int(tb), m * k if a.ndim > 2 else 0, k * n if b.ndim > 2 else 0)
         kept = laid((2,), a.dtype.itemsize, (k, n), turned=tb) if b.ndim == 2 and not (tb and m == 1) else None
         return Lowered((Spec((*stack, m, n), a.dtype),), dims, scratch=scratch, laid=kept)
